@@ -6,6 +6,7 @@ DATA_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
 MODEL_ENV ?= $(DATA_HOME)/tutti/model-env
 TEST_ENV  := $(CURDIR)/.venv-test
 CLIENTS_ENV := $(CURDIR)/.venv-clients
+API_ENV   := $(CURDIR)/.venv-api
 TOOLS     := $(CURDIR)/.tools
 SWIFT     ?= swift
 
@@ -27,10 +28,10 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 .PHONY: help setup build demo test check install uninstall format bench clients fuzz sanitize \
-  hostile limits proto clean
+  hostile money api-check limits proto clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the C libraries, the local model and the test tools (once)
 	@Tools/setup.sh "$(MODEL_ENV)" "$(TEST_ENV)" "$(TOOLS)" "$(CLIENTS_ENV)"
@@ -79,6 +80,13 @@ sanitize: setup ## Run the tests of cores and sockets under AddressSanitizer, th
 
 hostile: setup ## Run hostile hosts and clients against a release build (Linux); ROWS=REGEX, SOAK=MINUTES
 	@Benchmarks/hostile/run.sh "$(SWIFT)" $(if $(ROWS),--rows '$(ROWS)') $(if $(SOAK),--soak $(SOAK))
+
+money: setup ## Kill services under load, and compare the ledger with the clients' sockets (Linux); KILLS=50
+	@Benchmarks/money/run.sh "$(SWIFT)" "$(or $(KILLS),50)"
+
+api-check: setup ## Test the admin API against its OpenAPI document with schemathesis
+	@Tools/build.sh "$(SWIFT)" build --product tutti-registry
+	@Tools/api_check.sh "$$($(SWIFT) build --show-bin-path)" "$(API_ENV)"
 
 limits: ## Regenerate docs/limits.md from the table in Shared/Limits
 	@TUTTI_WRITE_LIMITS=1 $(SWIFT) test --filter LimitsPageTests

@@ -103,6 +103,8 @@ let package = Package(
     .library(name: "TuttiFuzz", targets: ["FuzzEntries"]),
     .library(name: "TuttiFuzzSettings", targets: ["SettingsFuzzEntry"]),
     .library(name: "TuttiBus", targets: ["Bus", "BusCore", "ClusterModel"]),
+    .library(
+      name: "TuttiAccounts", targets: ["Access", "ClusterModel", "Money", "RegistryCore", "Store"]),
     .library(name: "TuttiDispatcher", targets: ["DispatcherCore", "ClusterModel", "HostModel"]),
     .library(
       name: "TuttiInference",
@@ -236,7 +238,7 @@ let package = Package(
       ["ClusterSimulation", argumentParser]),
     executable(
       "FaultyHostMain", path: "Shared/ClusterTesting/FaultyHostMain",
-      ["ClusterTesting", argumentParser]),
+      ["ClusterModel", "ClusterTesting", argumentParser]),
 
     // Services. Each has a pure Core, a Shell that tests can link, and the executable in Main.
     pure(
@@ -254,7 +256,7 @@ let package = Package(
       ]),
     pure(
       "RegistryCore", path: "Services/Registry/Core",
-      ["Access", "ClusterModel", "Money", "Text"]),
+      ["Access", "ClusterModel", "HostModel", "Money", "Text"]),
     executable("RegistryMain", path: "Services/Registry/Main", ["RegistryService"]),
     shell(
       "RegistryService", path: "Services/Registry/Shell",
@@ -262,8 +264,8 @@ let package = Package(
         "Access", "RegistryCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding",
         "Files", "Inference", "Money",
         "ServiceKit",
-        "Store", "Telemetry", "Text", asyncHTTPClient, hummingbird, httpTypes, lifecycle, logging,
-        metrics,
+        "Store", "Telemetry", "Text", asyncHTTPClient, crypto, hummingbird, httpTypes, lifecycle,
+        logging, metrics,
         nioCore, nioHTTP1,
         nioPosix,
       ]),
@@ -395,13 +397,14 @@ let package = Package(
     tests(
       "RegistryTests",
       [
-        "Access", "ClusterModel", "Money", "RegistryCore", "RegistryService", "Store", grdb,
-        hummingbird, httpTypes, logging, nioCore,
+        "Access", "Bus", "BusCore", "ClusterModel", "Inference", "Money", "RegistryCore",
+        "RegistryService", "ServiceKit", "Store", "Telemetry",
+        asyncHTTPClient, grdb, hummingbird, httpTypes, logging, nioCore, nioEmbedded,
       ]),
     tests("MoneyTests", ["Money", "ClusterModel"]),
     tests("AccountTests", ["Access", "ClusterModel", "Money", "RegistryCore"]),
     tests(
-      "SpendingTests", ["GatewayCore", "ClusterModel", "InferenceCore", "Money"]),
+      "SpendingTests", ["GatewayCore", "ClusterModel", "InferenceCore", "Limits", "Money"]),
     tests("BillingJournalTests", ["BillingJournal", "ClusterModel", "Files", "Money"]),
     tests("AccessTests", ["Access", "ClusterModel", crypto]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),

@@ -32,6 +32,10 @@ let package = Package(
       // The pure modules import nothing that would link libm.
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     .executableTarget(
+      name: "LeaseBenchmark",
+      dependencies: [.product(name: "TuttiAccounts", package: "tutti")],
+      swiftSettings: [.swiftLanguageMode(.v6)]),
+    .executableTarget(
       name: "PlanBenchmark",
       dependencies: [.product(name: "TuttiDispatcher", package: "tutti")],
       swiftSettings: [.swiftLanguageMode(.v6)],

@@ -12,6 +12,7 @@ build --product BusBenchmark
 build --product DecisionBenchmark
 build --product InferenceBenchmark
 build --product PlanBenchmark
+build --product LeaseBenchmark
 for service in gateway registry planner dispatcher monitor faulty-host \
   agent-research agent-reasoning agent-creative agent-code agent-critic agent-coordinator; do
   build --product "tutti-$service"
@@ -24,6 +25,8 @@ bin=$("$swift" build -c release --package-path "$here" --show-bin-path)
 # Runs all parts: equations, race, cancel, faults, soak, determinism, holdback, cuts.
 "$bin/InferenceBenchmark"
 "$bin/PlanBenchmark"
+# 64 gateways on one account.
+"$bin/LeaseBenchmark"
 # Whole clusters on virtual time, with other seeds than the tests.
 "$bin/tutti-simulate" 1000 --seeds 2000
 python3 "$here/fast_path.py" "$bin"

@@ -22,9 +22,6 @@ struct RecentTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
   var count: Int { entries.count }
 
-  /// The value, without counting as a use.
-  subscript(_ key: Key) -> Value? { places[key].map { entries[$0].value } }
-
   /// Changes the value of a key, which becomes the one used last.
   ///
   /// - Parameter initial: value of a key that has no entry.
@@ -36,9 +33,14 @@ struct RecentTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     return body(&entries[place].value)
   }
 
-  /// Changes the value of a key that has an entry. The order of use stays.
-  mutating func change<Result>(_ key: Key, _ body: (inout Value) -> Result) -> Result? {
+  /// Changes the value of a key that has an entry.
+  ///
+  /// - Parameter isUse: whether the key becomes the one used last.
+  mutating func change<Result>(
+    _ key: Key, isUse: Bool = false, _ body: (inout Value) -> Result
+  ) -> Result? {
     guard let place = places[key] else { return nil }
+    if isUse { moveToEnd(place) }
     return body(&entries[place].value)
   }
 

@@ -26,6 +26,9 @@ public struct EligibilityRules: Hashable, Sendable {
     public var line: String
   }
 
+  /// Whether the host's software is as new as required.
+  public func allow(_ host: Host) -> Bool { refusal(of: host) == nil }
+
   func refusal(of host: Host) -> HostNeed.Refusal? {
     guard !minimumVersions.isEmpty, let text = host.version, let version = SoftwareVersion(text)
     else { return nil }

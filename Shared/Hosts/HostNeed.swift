@@ -25,16 +25,19 @@ public struct HostNeed: Hashable, Sendable {
 
   public var models: Models
   public var dataPolicy: DataPolicy
+  /// Host pools of the client's key.
+  public var pools: HostPools
   /// The only host that may answer. `nil` means any host.
   public var required: HostID?
   public var horizon: Horizon
 
   public init(
-    _ models: Models = .anyChat, dataPolicy: DataPolicy = .any, required: HostID? = nil,
-    horizon: Horizon = .immediate
+    _ models: Models = .anyChat, dataPolicy: DataPolicy = .any, pools: HostPools = .all,
+    required: HostID? = nil, horizon: Horizon = .immediate
   ) {
     self.models = models
     self.dataPolicy = dataPolicy
+    self.pools = pools
     self.required = required
     self.horizon = horizon
   }
@@ -53,6 +56,7 @@ public struct HostNeed: Hashable, Sendable {
     if let required, required != host.id { return .notRequired }
     // A host without models was not probed yet: its state is the better reason.
     if case .oneOf = models, !host.models.isEmpty, !isOffered(by: host) { return .notOffered }
+    guard pools.admits(tags: host.tags) else { return .outsidePools(pools) }
     if let refusal = refusal(ofState: host) { return refusal }
     guard isOffered(by: host) else { return missingModel }
     if let refusal = rules.refusal(of: host) { return refusal }
@@ -76,8 +80,8 @@ public struct HostNeed: Hashable, Sendable {
   private func isOffered(by host: Host) -> Bool {
     switch models {
     case .any: true
-    case .anyChat: host.models.contains { $0.id.looksLikeChat }
-    case .anyEmbedding: host.models.contains { $0.id.looksLikeEmbedding }
+    case .anyChat: host.models.contains(where: \.isChat)
+    case .anyEmbedding: host.models.contains(where: \.isEmbedding)
     case .oneOf(let models): models.contains { host.offers($0) }
     }
   }
@@ -104,6 +108,8 @@ extension HostNeed {
     case suspended(String)
     case tooOld(version: String, minimum: String)
     case untrusted(DataPolicy)
+    /// The host has no tag of the pools of the client's key.
+    case outsidePools(HostPools)
     case breakerOpen
     case closedToClient
     case silent(Duration)
@@ -123,6 +129,7 @@ extension HostNeed {
       case .suspended(let reason): because("is suspended", reason)
       case .tooOld(let version, let minimum): "runs \(version), older than \(minimum)"
       case .untrusted(let policy): "may not see data of policy \"\(policy.rawValue)\""
+      case .outsidePools(let pools): "is in none of the key's host pools (\(pools.summary))"
       case .breakerOpen: "failed several requests in a row and is skipped for a while"
       case .closedToClient:
         "failed several requests of this client in a row and is skipped for a while"
@@ -134,8 +141,8 @@ extension HostNeed {
     public var isOfModels: Bool {
       switch self {
       case .notOffered, .noChatModel, .noEmbeddingModel: true
-      case .notRequired, .notProbed, .unreachable, .suspended, .tooOld, .untrusted, .breakerOpen,
-        .closedToClient, .silent:
+      case .notRequired, .notProbed, .unreachable, .suspended, .tooOld, .untrusted, .outsidePools,
+        .breakerOpen, .closedToClient, .silent:
         false
       }
     }
@@ -146,7 +153,7 @@ extension HostNeed {
       switch self {
       case .breakerOpen, .closedToClient, .silent: true
       case .notRequired, .notOffered, .noChatModel, .noEmbeddingModel, .notProbed, .unreachable,
-        .suspended, .tooOld, .untrusted:
+        .suspended, .tooOld, .untrusted, .outsidePools:
         false
       }
     }

@@ -74,14 +74,19 @@ public struct HostView: Sendable {
     return community.isEmpty ? entries : community
   }
 
-  /// Chat models that a plan may use, sorted.
+  /// Chat models that a plan may use, sorted. Aliases are left out unless they are named: they would
+  /// repeat the models that they stand for.
   ///
   /// - Parameter named: models that the client names. They are included if only a passing reason
   ///   excludes their hosts, because `infer()` waits or asks such a host.
-  public func chatModels(policy: DataPolicy, named: [ModelID] = []) -> [ModelID] {
-    let need = HostNeed(.anyChat, dataPolicy: policy)
+  public func chatModels(
+    policy: DataPolicy, pools: HostPools = .all, named: [ModelID] = []
+  ) -> [ModelID] {
+    let need = HostNeed(.anyChat, dataPolicy: policy, pools: pools)
     func models(_ entries: [Entry]) -> Set<ModelID> {
-      Set(entries.lazy.flatMap(\.host.models).map(\.id).filter(\.looksLikeChat))
+      Set(
+        entries.lazy.flatMap(\.host.models)
+          .filter { $0.isChoice(named: named) }.map(\.id))
     }
     let now = models(serving(need))
     let soon = models(entries.filter { refusal(of: $0, for: need)?.isPassing == true })
@@ -93,14 +98,16 @@ public struct HostView: Sendable {
   /// Fallback hosts are included only if no community host may serve, because a plan must not be
   /// made for them.
   ///
-  /// - Parameter limit: maximum number of hosts. Hosts with free slots come first, then the
-  ///   fastest.
+  /// - Parameters:
+  ///   - named: as for `chatModels(policy:named:)`.
+  ///   - limit: maximum number of hosts. Hosts with free slots come first, then the fastest.
   /// - Returns: the facts, sorted by host ID.
   public func facts(
-    policy: DataPolicy, limit: Int = PlanValidation.maximumHosts
+    policy: DataPolicy, pools: HostPools = .all, named: [ModelID] = [],
+    limit: Int = PlanValidation.maximumHosts
   ) -> [HostFacts] {
-    let need = HostNeed(.anyChat, dataPolicy: policy)
-    let all = preferringCommunity(serving(need)).map { HostFacts($0) }
+    let need = HostNeed(.anyChat, dataPolicy: policy, pools: pools)
+    let all = preferringCommunity(serving(need)).map { HostFacts($0, named: named) }
     guard all.count > limit else { return all.sorted { $0.id < $1.id } }
     func rank(_ host: HostFacts) -> (Int, Int, HostID) {
       (host.freeSlots > 0 ? 0 : 1, -host.rateMilli, host.id)
@@ -111,18 +118,24 @@ public struct HostView: Sendable {
 }
 
 extension HostFacts {
-  fileprivate init(_ entry: HostView.Entry) {
+  fileprivate init(_ entry: HostView.Entry, named: [ModelID]) {
     let speed = entry.activity.speed
+    let offers = entry.host.models.filter { $0.isChoice(named: named) }
     var contexts: [ModelID: Int] = [:]
-    for offer in entry.host.models where offer.id.looksLikeChat {
-      contexts[offer.id] = offer.contextTokens
-    }
+    for offer in offers { contexts[offer.id] = offer.contextTokens }
     self.init(
-      id: entry.host.id, models: entry.host.models.map(\.id).filter(\.looksLikeChat).sorted(),
+      id: entry.host.id, models: offers.map(\.id).sorted(),
       freeSlots: entry.freeSlots,
       rateMilli: speed.tokensPerSecond.map { Int(clamping: ($0 * 1_000).rounded()) } ?? 0,
       firstTokenMilliseconds: speed.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,
       slowdownPercent: speed.slowdown.map { Int(clamping: ($0 * 100).rounded()) },
       contextTokens: contexts)
+  }
+}
+
+extension ModelOffer {
+  /// Whether a plan may use the model: a chat model, and no alias unless it is named.
+  fileprivate func isChoice(named: [ModelID]) -> Bool {
+    isChat && (upstream == nil || named.contains(id))
   }
 }

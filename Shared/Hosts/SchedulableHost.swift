@@ -9,6 +9,8 @@ public struct SchedulableHost: Equatable, Sendable {
   /// Chat models that the host offers.
   public var models: Set<ModelID>
   public var trust: DataPolicy
+  /// Names of its host pools.
+  public var tags: [String]
   /// Maximum concurrent requests. `nil` means that the host does not report it.
   public var slots: Int?
   public var speed: HostSpeed
@@ -17,11 +19,12 @@ public struct SchedulableHost: Equatable, Sendable {
 
   public init(
     id: HostID, models: Set<ModelID>, trust: DataPolicy = .local, slots: Int? = nil,
-    speed: HostSpeed = HostSpeed(), inFlight: Int = 0
+    speed: HostSpeed = HostSpeed(), inFlight: Int = 0, tags: [String] = []
   ) {
     self.id = id
     self.models = models
     self.trust = trust
+    self.tags = tags
     self.slots = slots
     self.speed = speed
     self.inFlight = inFlight
@@ -35,16 +38,20 @@ public struct SchedulableHost: Equatable, Sendable {
       guard entry.host.tier == .community else { return nil }
       return SchedulableHost(
         id: entry.host.id,
-        models: Set(entry.host.models.map(\.id).filter(\.looksLikeChat)), trust: entry.host.trust,
-        slots: entry.host.slots, speed: entry.activity.speed, inFlight: entry.activity.inFlight)
+        models: Set(entry.host.models.filter(\.isChat).map(\.id)), trust: entry.host.trust,
+        slots: entry.host.slots, speed: entry.activity.speed, inFlight: entry.activity.inFlight,
+        tags: entry.host.tags)
     }
   }
 
   /// Whether the host, which may serve a chat request now, may serve one of these models under this
-  /// policy.
+  /// policy and for these pools.
   ///
   /// - Parameter models: an empty list means any chat model.
-  public func mayServe(_ models: [ModelID], _ policy: DataPolicy) -> Bool {
-    trust >= policy && (models.isEmpty || models.contains { self.models.contains($0) })
+  public func mayServe(
+    _ models: [ModelID], _ policy: DataPolicy, _ pools: HostPools = .all
+  ) -> Bool {
+    trust >= policy && pools.admits(tags: tags)
+      && (models.isEmpty || models.contains { self.models.contains($0) })
   }
 }

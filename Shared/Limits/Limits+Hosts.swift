@@ -2,7 +2,8 @@ extension Limits {
   static let hosts: [Limit] = [
     countedClientFailures, clientFailureWindow, clientsPerHost, closedHosts, rememberedHabits,
     tableHosts, hostModels, modelNameBytes, hostOfferBytes, guaranteedOfferBytes, tableOfferBytes,
-    tableRowBytes, modelFactsBytes, hostVersionBytes, hostReasonBytes, hostSlots, probeBytes,
+    tableRowBytes, modelFactsBytes, hostVersionBytes, hostReasonBytes, hostSlots, hostTags,
+    tagBytes, probeBytes,
     probeTime,
     peerLabelBytes, reportedHosts, telemetryLabelBytes, telemetryMessageBytes,
     telemetryAttributeBytes, telemetryAttributes, pendingTelemetryBytes, metricLabels,
@@ -62,6 +63,13 @@ extension Limits {
   public static let hostSlots = Limit(
     "table.host_slots", 65_536, .count,
     "More requests at once than any server takes; sums over all hosts and processes stay small.")
+  public static let hostTags = Limit(
+    "table.host_tags", 16, .count,
+    "Tags of one host: hardware, site, owner and customers. A host with 16 of the longest takes the "
+      + "table space of three others.")
+  public static let tagBytes = Limit(
+    "table.tag_bytes", 64, .bytes,
+    "One tag or region: one or two words. It is one label of a DNS name.")
   public static let probeBytes = Limit(
     "probe.body_bytes", 2 << 20, .bytes, "1,000 models of 2 KB each.")
   public static let probeTime = Limit(

@@ -16,6 +16,7 @@ public enum Limits {
     Section("Work", work),
     Section("Answers of hosts", answers),
     Section("Host tables and probes", hosts),
+    Section("Records of models", models),
     Section("Clients and connections", clients),
     Section("Keys", access),
     Section("Memory", memory),

@@ -16,6 +16,8 @@ public enum RecordSubject: Hashable, Sendable {
   case organisation(String)
   case team(String, organisation: String)
   case setting(String)
+  /// A model's settings, by the model's name.
+  case model(String)
 }
 
 /// A record as stored. Its JSON is opaque to the store.
@@ -74,6 +76,7 @@ public enum RecordChange: Hashable, Sendable {
   case saveOrganisation(String, json: String, ExpectedRevision)
   case saveTeam(String, organisation: String, json: String, ExpectedRevision)
   case saveSetting(String, json: String, ExpectedRevision)
+  case saveModel(String, json: String, ExpectedRevision)
   case appendPrice(json: String)
   case remove(RecordSubject, ExpectedRevision)
 }
@@ -107,7 +110,7 @@ public struct AuditRecord: Hashable, Sendable {
   /// Grows with every change.
   public let position: Int64
   public let author: ChangeAuthor
-  /// `key`, `organisation`, `team`, `setting` or `price`.
+  /// `key`, `host`, `model`, `organisation`, `team`, `setting` or `price`.
   public let kind: String
   /// Name of the record; `organisation/team` for a team, the position for a price.
   public let id: String

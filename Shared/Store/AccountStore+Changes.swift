@@ -60,7 +60,7 @@ extension AccountStore {
     return RecordRevision(number)
   }
 
-  private static func record(
+  static func record(
     kind: String, id: String, before: String?, after: String?, by author: ChangeAuthor,
     in database: Database
   ) throws {
@@ -97,6 +97,7 @@ extension RecordChange {
     case .saveTeam(let name, let organisation, json: _, let expected):
       (.team(name, organisation: organisation), expected)
     case .saveSetting(let name, json: _, let expected): (.setting(name), expected)
+    case .saveModel(let name, json: _, let expected): (.model(name), expected)
     case .remove(let subject, let expected): (subject, expected)
     case .appendPrice: nil
     }
@@ -107,6 +108,7 @@ extension RecordChange {
     switch self {
     case .saveKey(_, mac: _, let json, _), .saveOrganisation(_, let json, _),
       .saveTeam(_, organisation: _, let json, _), .saveSetting(_, let json, _),
+      .saveModel(_, let json, _),
       .appendPrice(let json):
       json
     case .remove: nil
@@ -146,6 +148,9 @@ private struct RecordTable {
       values = [organisation, name]
     case .setting(let name):
       (kind, table, columns, names) = ("setting", "settings", ["name"], [name])
+      values = [name]
+    case .model(let name):
+      (kind, table, columns, names) = ("model", "models", ["name"], [name])
       values = [name]
     }
   }

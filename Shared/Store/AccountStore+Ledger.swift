@@ -89,6 +89,17 @@ extension AccountStore {
     }
   }
 
+  /// The transaction with an id. `nil` means that the ledger has none.
+  public func transaction(_ id: String) async throws(Failure) -> LedgerTransaction? {
+    try await read { database in
+      try Self.rows(
+        database,
+        Row.fetchAll(
+          database, sql: "SELECT * FROM ledger_transactions WHERE id = ?", arguments: [id])
+      ).first?.transaction
+    }
+  }
+
   /// Sum of the account's entries.
   /// - Parameter time: includes entries of this time, in milliseconds since 1970. `nil` means all
   ///   entries.

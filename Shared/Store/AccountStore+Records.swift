@@ -3,7 +3,7 @@ internal import Foundation
 internal import GRDB
 public import Limits
 
-/// Keys, accounts, settings and prices, and the audit log of their changes.
+/// Keys, accounts, settings, models and prices, and the audit log of their changes.
 extension AccountStore {
   /// Makes all changes and records each in the audit log, or changes nothing.
   /// - Throws: `invalidRequest` if a name or a record exceeds a limit.
@@ -63,6 +63,17 @@ extension AccountStore {
               ? .organisation(organisation) : .team(team, organisation: organisation),
             json: try Self.json(row), revision: try Self.revision(row))
         }
+    }
+  }
+
+  /// Models' settings by name. There are at most `models.records`.
+  public func models() async throws(Failure) -> [StoredRecord] {
+    try await read { database in
+      try Row.fetchAll(database, sql: "SELECT * FROM models ORDER BY name").map { row in
+        StoredRecord(
+          subject: .model(try row.decode(String.self, forColumn: "name")),
+          json: try Self.json(row), revision: try Self.revision(row))
+      }
     }
   }
 

@@ -57,6 +57,14 @@ extension AccountStore {
             """)
       }
     }
+    migrator.registerMigration("2: models") { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE models (
+            name TEXT PRIMARY KEY, record TEXT NOT NULL, revision INTEGER NOT NULL)
+            STRICT, WITHOUT ROWID;
+          """)
+    }
     return migrator
   }
 }

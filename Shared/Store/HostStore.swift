@@ -36,18 +36,20 @@ public final class HostStore: Sendable {
           sql: """
             INSERT INTO hosts
               (id, url, dialect, resume, credential, tier, trust, suspended, slots, price,
-                omits_v1, models)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                omits_v1, models, tags, region, drained)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET url = excluded.url, dialect = excluded.dialect,
               resume = excluded.resume, credential = excluded.credential, tier = excluded.tier,
               trust = excluded.trust, suspended = excluded.suspended, slots = excluded.slots,
-              price = excluded.price, omits_v1 = excluded.omits_v1, models = excluded.models
+              price = excluded.price, omits_v1 = excluded.omits_v1, models = excluded.models,
+              tags = excluded.tags, region = excluded.region, drained = excluded.drained
             """,
           arguments: [
             host.id.name.storable, host.url.storable, record.dialect?.rawValue ?? Self.learned,
             record.resume?.rawValue ?? Self.learned, host.credential?.storable,
             host.tier.rawValue, host.trust.rawValue, host.state == .suspended, host.slots,
             host.pricePerMillion, record.omitsV1, Self.text(of: record.models),
+            host.tags.joined(separator: "\n").storable, host.region?.storable, record.isDrained,
           ])
       }
     } catch {
@@ -135,6 +137,14 @@ public final class HostStore: Sendable {
           ALTER TABLE hosts ADD COLUMN models TEXT NOT NULL DEFAULT '';
           """)
     }
+    migrator.registerMigration("5: tags") { database in
+      try database.execute(
+        sql: """
+          ALTER TABLE hosts ADD COLUMN tags TEXT NOT NULL DEFAULT '';
+          ALTER TABLE hosts ADD COLUMN region TEXT;
+          ALTER TABLE hosts ADD COLUMN drained INTEGER NOT NULL DEFAULT 0;
+          """)
+    }
     return migrator
   }
 
@@ -163,22 +173,33 @@ public final class HostStore: Sendable {
         .storeDamaged,
         "Host \(id) has an unknown dialect, resume way, tier or trust; correct its row.")
     }
+    let isDrained = suspended ? try row.decode(Bool.self, forColumn: "drained") : false
+    let stored = try row.decode(String.self, forColumn: "tags").split(separator: "\n")
+    let region = try row.decode(String?.self, forColumn: "region")
+    guard let tags = HostTags.checked(stored.map(String.init)), region.map(HostTags.isName) ?? true
+    else {
+      // Without one of its tags, a host would silently get no more requests of that pool.
+      throw Failure(
+        .storeDamaged, "Host \(id) has a tag or region that is not allowed; correct its row.")
+    }
     let host = Host(
       id: HostID(id), url: try row.decode(String.self, forColumn: "url"),
       dialect: chosenDialect ?? .openai, resume: chosenResume ?? .instruct,
       credential: try row.decode(String?.self, forColumn: "credential"), tier: tier, trust: trust,
       state: suspended ? .suspended : .unknown,
-      reason: suspended ? Host.suspendedReason : "",
+      reason: suspended ? (isDrained ? Host.drainedReason : Host.suspendedReason) : "",
       slots: try row.decode(Int?.self, forColumn: "slots"),
-      pricePerMillion: try row.decode(Int.self, forColumn: "price"))
+      pricePerMillion: try row.decode(Int.self, forColumn: "price"), tags: tags,
+      region: region)
     let models = try row.decode(String.self, forColumn: "models")
     return HostRecord(
       host, dialect: chosenDialect, resume: chosenResume,
       omitsV1: try row.decode(Bool?.self, forColumn: "omits_v1"),
-      models: models.split(separator: "\n").map { ModelID(String($0)) })
+      models: models.split(separator: "\n").map { ModelID(String($0)) }, isDrained: isDrained)
   }
 }
 
 extension Host {
   fileprivate static let suspendedReason = "suspended by an admin"
+  fileprivate static let drainedReason = "drained by an admin"
 }

@@ -80,15 +80,22 @@ extension Arena {
     case .leaseAnswer(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_LEASE_ANSWER
       unsafe message.pointee.lease_answer = leaseAnswer(value)
-    case .settlement(let value):
-      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SETTLEMENT
-      unsafe message.pointee.settlement = settlement(value)
+    case .settlements(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SETTLEMENTS
+      unsafe message.pointee.settlements = settlements(value)
     case .priceTableRequest:
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST
       unsafe message.pointee.price_table_request = make(tutti__v1__price_table_request__init)
     case .priceTable(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE
       unsafe message.pointee.price_table = priceTable(value)
+    case .settingsTableRequest:
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE_REQUEST
+      unsafe message.pointee.settings_table_request = make(
+        tutti__v1__settings_table_request__init)
+    case .settingsTable(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE
+      unsafe message.pointee.settings_table = settingsTable(value)
     case .spendingQuery(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SPENDING_QUERY
       unsafe message.pointee.spending_query = spendingQuery(value)
@@ -250,16 +257,22 @@ extension Body {
         try unsafe required(message.lease_answer, "Envelope.lease_answer") {
           value throws(WireError) in try unsafe LeaseAnswer(wire: value)
         })
-    case TUTTI__V1__ENVELOPE__BODY_SETTLEMENT:
-      self = .settlement(
-        try unsafe required(message.settlement, "Envelope.settlement") { value throws(WireError) in
-          try unsafe Settlement(wire: value)
+    case TUTTI__V1__ENVELOPE__BODY_SETTLEMENTS:
+      self = .settlements(
+        try unsafe required(message.settlements, "Envelope.settlements") {
+          value throws(WireError) in try unsafe settlementList(value)
         })
     case TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST: self = .priceTableRequest
     case TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE:
       self = .priceTable(
         try unsafe required(message.price_table, "Envelope.price_table") {
           value throws(WireError) in try unsafe PriceTable(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE_REQUEST: self = .settingsTableRequest
+    case TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE:
+      self = .settingsTable(
+        try unsafe required(message.settings_table, "Envelope.settings_table") {
+          value throws(WireError) in try unsafe RuntimeSettingsTable(wire: value)
         })
     case TUTTI__V1__ENVELOPE__BODY_SPENDING_QUERY:
       self = .spendingQuery(

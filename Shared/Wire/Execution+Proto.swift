@@ -64,6 +64,8 @@ extension Arena {
     unsafe message.pointee.spares_tokens = order.sparesTokens ? 1 : 0
     unsafe message.pointee.is_part = order.isPart ? 1 : 0
     unsafe message.pointee.client = text(order.client)
+    unsafe message.pointee.n_host_pools = order.pools.names.count
+    unsafe message.pointee.host_pools = array(order.pools.sortedNames) { unsafe text($0) }
     return unsafe message
   }
 
@@ -181,6 +183,8 @@ extension TaskOrder {
       },
       isSink: unsafe message.is_sink != 0,
       dataPolicy: try unsafe DataPolicy(wire: message.data_policy, "RunTask.data_policy"),
+      pools: HostPools(
+        try unsafe texts(message.n_host_pools, message.host_pools, "RunTask.host_pools")),
       avoidHosts: try unsafe texts(
         message.n_avoid_hosts, message.avoid_hosts, "RunTask.avoid_hosts"
       ).map { HostID($0) },

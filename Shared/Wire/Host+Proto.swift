@@ -8,6 +8,9 @@ extension Arena {
     unsafe message.pointee.id = text(offer.id.name)
     unsafe message.pointee.context_tokens = UInt32(wire: offer.contextTokens)
     unsafe message.pointee.facts = text(offer.facts)
+    unsafe message.pointee.upstream = text(offer.upstream?.name ?? "")
+    unsafe message.pointee.kind = text(offer.kind?.rawValue ?? "")
+    unsafe message.pointee.hidden = offer.isHidden ? 1 : 0
     return unsafe message
   }
 
@@ -35,6 +38,9 @@ extension Arena {
     unsafe message.pointee.version = text(host.version ?? "")
     unsafe message.pointee.probe_ms = UInt32(wire: host.probeMilliseconds)
     unsafe message.pointee.price_per_million = UInt64(clamping: host.pricePerMillion)
+    unsafe message.pointee.n_tags = host.tags.count
+    unsafe message.pointee.tags = array(host.tags) { unsafe text($0) }
+    unsafe message.pointee.region = text(host.region ?? "")
     return unsafe message
   }
 
@@ -60,10 +66,25 @@ extension HostState {
   }
 }
 
+extension ModelOffer {
+  init(wire message: Tutti__V1__ModelOffer) throws(WireError) {
+    let upstream = try unsafe String(wire: message.upstream, "ModelOffer.upstream")
+    self.init(
+      id: ModelID(try unsafe String(wire: message.id, "ModelOffer.id")),
+      contextTokens: Int?(wire: unsafe message.context_tokens),
+      facts: try unsafe String(wire: message.facts, "ModelOffer.facts"),
+      upstream: upstream.isEmpty ? nil : ModelID(upstream),
+      // A kind of a later version is no reason to lose the table: it follows from the name then.
+      kind: ModelKind(rawValue: try unsafe String(wire: message.kind, "ModelOffer.kind")),
+      isHidden: unsafe message.hidden != 0)
+  }
+}
+
 extension Host {
   init(wire message: Tutti__V1__Host) throws(WireError) {
     let version = try unsafe String(wire: message.version, "Host.version")
     let credential = try unsafe String(wire: message.credential, "Host.credential")
+    let region = try unsafe String(wire: message.region, "Host.region")
     self.init(
       id: HostID(try unsafe String(wire: message.id, "Host.id")),
       url: try unsafe String(wire: message.url, "Host.url"), omitsV1: unsafe message.omits_v1 != 0,
@@ -75,14 +96,13 @@ extension Host {
       state: try unsafe HostState(wire: message.state),
       reason: try unsafe String(wire: message.reason, "Host.reason"),
       models: try unsafe elements(message.n_models, message.models) { offer throws(WireError) in
-        ModelOffer(
-          id: ModelID(try unsafe String(wire: offer.id, "ModelOffer.id")),
-          contextTokens: Int?(wire: unsafe offer.context_tokens),
-          facts: try unsafe String(wire: offer.facts, "ModelOffer.facts"))
+        try unsafe ModelOffer(wire: offer)
       },
       slots: Int?(wire: unsafe message.slots), version: version.isEmpty ? nil : version,
       probeMilliseconds: Int?(wire: unsafe message.probe_ms),
-      pricePerMillion: Int(clamping: unsafe message.price_per_million))
+      pricePerMillion: Int(clamping: unsafe message.price_per_million),
+      tags: try unsafe texts(message.n_tags, message.tags, "Host.tags"),
+      region: region.isEmpty ? nil : region)
   }
 }
 

@@ -32,6 +32,8 @@ extension Arena {
     unsafe message.pointee.client = text(order.client)
     unsafe message.pointee.sink_prefix = text(order.sinkPrefix)
     unsafe message.pointee.is_whole = order.isWhole ? 1 : 0
+    unsafe message.pointee.n_host_pools = order.pools.names.count
+    unsafe message.pointee.host_pools = array(order.pools.sortedNames) { unsafe text($0) }
     return unsafe message
   }
 }
@@ -70,6 +72,8 @@ extension PlanOrder {
       finished: Dictionary(outputs) { first, _ in first },
       skipped: Dictionary(skipped) { first, _ in first },
       dataPolicy: try unsafe DataPolicy(wire: message.data_policy, "RunPlan.data_policy"),
+      pools: HostPools(
+        try unsafe texts(message.n_host_pools, message.host_pools, "RunPlan.host_pools")),
       terms: try unsafe InferenceTerms(wire: message.terms), request: request,
       documents: try unsafe elements(message.n_documents, message.documents) {
         document throws(WireError) in try unsafe Document(wire: document)

@@ -5,7 +5,16 @@ import Limits
 import Money
 
 extension Arena {
-  func settlement(_ settlement: Settlement) -> UnsafeMutablePointer<Tutti__V1__Settlement> {
+  func settlements(_ settlements: [Settlement]) -> UnsafeMutablePointer<Tutti__V1__Settlements> {
+    let message = unsafe make(tutti__v1__settlements__init)
+    unsafe message.pointee.n_settlements = settlements.count
+    unsafe message.pointee.settlements = array(settlements) { unsafe settlement($0) }
+    return unsafe message
+  }
+
+  private func settlement(
+    _ settlement: Settlement
+  ) -> UnsafeMutablePointer<Tutti__V1__Settlement> {
     let message = unsafe make(tutti__v1__settlement__init)
     unsafe message.pointee.lease = leaseSettlement(settlement.lease)
     unsafe message.pointee.trace = text(settlement.trace)
@@ -76,8 +85,18 @@ extension Arena {
   }
 }
 
+func settlementList(_ message: Tutti__V1__Settlements) throws(WireError) -> [Settlement] {
+  let count = unsafe message.n_settlements
+  guard count <= Limits.settlementBatch.value else {
+    throw .tooManyElements(limit: Limits.settlementBatch.value)
+  }
+  return try unsafe elements(count, message.settlements) { value throws(WireError) in
+    try unsafe Settlement(wire: value)
+  }
+}
+
 extension Settlement {
-  init(wire message: Tutti__V1__Settlement) throws(WireError) {
+  fileprivate init(wire message: Tutti__V1__Settlement) throws(WireError) {
     let count = unsafe message.n_answers
     guard count <= Limits.billedAnswers.value else {
       throw .tooManyElements(limit: Limits.billedAnswers.value)

@@ -106,7 +106,7 @@ struct AccessTableTests {
     #expect(try reason(record, AccessNeed(.chat, pattern: .ensemble)) == nil)
     #expect(try reason(record, AccessNeed(.chat, pattern: .debate)) == .pattern)
     #expect(try reason(record, AccessNeed(.chat, dataPolicy: .any)) == .dataPolicy)
-    #expect(record.permissions.allows(hostPool: "any"))
+    #expect(record.permissions.pools == .all)
   }
 
   @Test("every refusal has OpenAI's code and a sentence, and no secret or text of the client")

@@ -15,16 +15,22 @@ struct FailedAttemptsTests {
   /// Presents a key as a gateway does.
   /// - Returns: the decision; `nil` means that the key was not checked.
   private func attempt(
-    _ attempts: inout FailedAttempts, _ presented: PresentedKey, from source: String = "192.0.2.1",
-    at now: Instant
+    _ attempts: inout FailedAttempts<String>, _ presented: PresentedKey,
+    from source: String = "192.0.2.1", at now: Instant
   ) -> AccessDecision? {
-    if attempts.refusal(source, presented, at: now) != nil { return nil }
+    let admission = attempts.admit(source, presented, at: now)
+    if case .refused = admission { return nil }
     let decision = table.check(presented, for: AccessNeed(.chat), at: 0)
+    if admission == .known, decision.refusal == nil { return decision }
     attempts.record(decision, from: source, at: now)
     return decision
   }
 
-  private func block(_ attempts: inout FailedAttempts, at now: Instant = .zero) throws {
+  private func refusal(of admission: FailedAttempts<String>.Admission) -> Failure? {
+    if case .refused(let failure) = admission { failure } else { nil }
+  }
+
+  private func block(_ attempts: inout FailedAttempts<String>, at now: Instant = .zero) throws {
     for _ in 0..<20 {
       #expect(attempt(&attempts, .key(try sampleKey(2)), at: now) != nil)
     }
@@ -32,7 +38,7 @@ struct FailedAttemptsTests {
 
   @Test("after 20 wrong keys in a minute an address is refused without a check")
   func blocked() throws {
-    var attempts = FailedAttempts()
+    var attempts = FailedAttempts<String>()
     try block(&attempts)
     #expect(attempt(&attempts, .key(try sampleKey(2)), at: .zero) == nil)
     #expect(attempt(&attempts, .unusable(.malformed), at: .zero) == nil)
@@ -43,28 +49,28 @@ struct FailedAttemptsTests {
 
   @Test("wrong admin tokens count as well, and block all but an address that used the right one")
   func tokens() throws {
-    var attempts = FailedAttempts()
+    var attempts = FailedAttempts<String>()
     for source in ["192.0.2.1", "192.0.2.2"] {
       for _ in 0..<20 {
-        #expect(attempts.refusalOfToken(source, at: .zero) == nil)
+        #expect(attempts.admitToken(source, at: .zero) == .unknown)
         attempts.recordToken(isRight: false, from: source, at: .zero)
       }
-      #expect(attempts.refusalOfToken(source, at: .zero)?.code == .rateLimited)
+      #expect(refusal(of: attempts.admitToken(source, at: .zero))?.code == .rateLimited)
     }
     #expect(attempt(&attempts, .key(try sampleKey(2)), at: .zero) == nil)
     attempts.recordToken(isRight: true, from: "192.0.2.1", at: .zero)
-    #expect(attempts.refusalOfToken("192.0.2.1", at: .zero) == nil)
-    #expect(attempts.refusalOfToken("192.0.2.2", at: .zero) != nil)
+    #expect(attempts.admitToken("192.0.2.1", at: .zero) == .known)
+    #expect(refusal(of: attempts.admitToken("192.0.2.2", at: .zero)) != nil)
     #expect(attempts.failureCount == 40)
   }
 
   @Test("a refusal says how long to wait")
   func sentence() throws {
-    var attempts = FailedAttempts()
+    var attempts = FailedAttempts<String>()
     try block(&attempts)
     let now = Instant(sinceStart: .milliseconds(500))
-    let refusal = attempts.refusal("192.0.2.1", .unusable(.malformed), at: now)
-    let failure = try #require(refusal)
+    let admission = attempts.admit("192.0.2.1", .unusable(.malformed), at: now)
+    let failure = try #require(refusal(of: admission))
     #expect(failure.code == .rateLimited)
     #expect(failure.retryAfter == .seconds(30))
     #expect(failure.message.contains("30 seconds"))
@@ -72,7 +78,7 @@ struct FailedAttemptsTests {
 
   @Test("a block ends after 30 seconds, however many keys are tried meanwhile")
   func blockEnds() throws {
-    var attempts = FailedAttempts()
+    var attempts = FailedAttempts<String>()
     try block(&attempts)
     for second in 0..<30 {
       for _ in 0..<10 {
@@ -85,7 +91,7 @@ struct FailedAttemptsTests {
 
   @Test("a key that worked from an address works while the address is blocked")
   func sharedAddress() throws {
-    var attempts = FailedAttempts()
+    var attempts = FailedAttempts<String>()
     #expect(attempt(&attempts, .key(good), at: .zero)?.refusal == nil)
     try block(&attempts)
     #expect(attempt(&attempts, .key(good), at: seconds(1)) != nil)
@@ -94,7 +100,7 @@ struct FailedAttemptsTests {
 
   @Test("wrong keys that are more than a minute apart do not add up")
   func slow() throws {
-    var attempts = FailedAttempts()
+    var attempts = FailedAttempts<String>()
     for minute in 0..<100 {
       for _ in 0..<19 {
         #expect(attempt(&attempts, .key(try sampleKey(2)), at: seconds(60 * minute)) != nil)
@@ -104,7 +110,7 @@ struct FailedAttemptsTests {
 
   @Test("requests without a key and with an expired one are no failed attempts")
   func otherRefusals() {
-    var attempts = FailedAttempts()
+    var attempts = FailedAttempts<String>()
     for _ in 0..<100 { #expect(attempt(&attempts, .absent, at: .zero) != nil) }
     #expect(attempts.failureCount == 0)
     #expect(attempts.sourceCount == 0)
@@ -112,14 +118,14 @@ struct FailedAttemptsTests {
 
   @Test("a request without a key is answered while its address is blocked")
   func noKey() throws {
-    var attempts = FailedAttempts()
+    var attempts = FailedAttempts<String>()
     try block(&attempts)
     #expect(attempt(&attempts, .absent, at: .zero)?.refusal?.reason == .missing)
   }
 
   @Test("a flood from many addresses replaces the oldest and keeps the memory bounded")
   func flood() throws {
-    var attempts = FailedAttempts(maximumSources: 100)
+    var attempts = FailedAttempts<String>(maximumSources: 100)
     try block(&attempts)
     for number in 0..<1_000 {
       #expect(
@@ -133,7 +139,7 @@ struct FailedAttemptsTests {
   @Test("a clock that jumps back ends a block, and one that jumps ahead does too")
   func clockJumps() throws {
     for jump in [-1, -1_000_000, 30, 1_000_000] {
-      var attempts = FailedAttempts()
+      var attempts = FailedAttempts<String>()
       try block(&attempts, at: seconds(500_000))
       #expect(attempt(&attempts, .key(good), at: seconds(500_000 + jump)) != nil)
     }
@@ -142,7 +148,7 @@ struct FailedAttemptsTests {
   @Test("no address is ever blocked for longer than 30 seconds", arguments: 0..<20)
   func property(seed: UInt64) throws {
     var rng = SplitMix64(seed: seed)
-    var attempts = FailedAttempts(maximumSources: 3)
+    var attempts = FailedAttempts<String>(maximumSources: 3)
     var blockedSince: [String: Int] = [:]
     var now = 0
     for _ in 0..<1_000 {

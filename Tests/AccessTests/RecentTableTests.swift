@@ -32,7 +32,7 @@ struct RecentTableTests {
         #expect(changed == place.map { model[$0].value })
       }
       #expect(table.count == model.count)
-      for entry in model { #expect(table[entry.key] == entry.value) }
+      for entry in model { #expect(table.change(entry.key) { $0 } == entry.value) }
     }
   }
 }

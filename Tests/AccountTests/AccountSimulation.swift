@@ -397,8 +397,11 @@ struct AccountSimulation {
     else { return }
     let prompt = try TokenUsage(
       prompt: request.prompt, cached: Int64(number(0...Int(request.prompt))), completion: 0)
-    let most = request.price.affordableCompletion(after: prompt, for: hold) ?? 0
-    let tokens = Int64(number(0...Int(min(most, 300))))
+    let most =
+      hold.affordableTokens(
+        promptCost: try request.price.cost(of: prompt), pricePerMillion: request.price.output)
+      ?? .max
+    let tokens = Int64(number(0...min(most, 300)))
     let usage =
       tokens == 0
       ? TokenUsage.zero

@@ -56,11 +56,13 @@ private struct Merged {
 /// Runs the task with one chat host and, if `embedder` is given, an embedding host.
 private func perform(
   _ order: TaskOrder, embedder: FaultyHostConfiguration?, dialect: HostDialect? = nil,
-  trust: DataPolicy = .local, patience: Duration = .seconds(20)
+  trust: DataPolicy = .local, patience: Duration = .seconds(20), chatTags: [String] = []
 ) async throws -> Merged {
   let chat = try await FaultyHost.started(
     FaultyHostConfiguration(models: ["chat-7b"], answer: .text("It was closed.")))
-  var hosts = [chat.host("chat", trust: .local)]
+  var chatHost = chat.host("chat", trust: .local)
+  chatHost.tags = chatTags
+  var hosts = [chatHost]
   var embedding: FaultyHost?
   if let embedder {
     let host = try await FaultyHost.started(embedder)
@@ -104,7 +106,7 @@ private func perform(
 }
 
 private func embedder(
-  _ faults: FaultyHostFaults = .none, dialect: FaultyHostDialect? = nil,
+  _ faults: FaultyHostFaults = .none, dialect: HostDialect? = nil,
   vector: @escaping @Sendable (String) -> [Double] = meaning
 ) -> FaultyHostConfiguration {
   FaultyHostConfiguration(
@@ -175,6 +177,15 @@ struct ConsensusWorkTests {
     order.dataPolicy = .local
     let merged = try await perform(order, embedder: embedder(), trust: .any)
     #expect(merged.embeddings.isEmpty && merged.attribute("agreement") == "words")
+  }
+
+  @Test("a host outside the key's host pools is not asked")
+  func pools() async throws {
+    var order = merge()
+    order.pools = HostPools(["gpu"])
+    let merged = try await perform(order, embedder: embedder(), chatTags: ["gpu"])
+    #expect(merged.embeddings.isEmpty && merged.attribute("agreement") == "words")
+    await #expect(throws: Failure.self) { try await perform(order, embedder: nil) }
   }
 
   @Test("a plan with a budget of tokens spends none on it")

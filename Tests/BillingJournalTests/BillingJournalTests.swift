@@ -3,6 +3,7 @@ import ClusterModel
 import Files
 import Foundation
 import Limits
+import Money
 import Testing
 
 @Suite("A gateway's billing journal")
@@ -39,6 +40,44 @@ struct BillingJournalTests {
     #expect(next.notice == nil)
     #expect(Set(next.entries) == [expected, finished])
     #expect(finished.completionTokens == 5 && finished.state == .finished)
+  }
+
+  @Test("the bill of an answer that ended replaces its tokens, and is kept over restarts")
+  func finalBill() throws {
+    let scratch = try JournalScratch()
+    let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 4).journal
+    var open = try journal.begin(.example("body"))
+    open.record(promptTokens: 100, cachedTokens: 0)
+    let first = open.addHost("gpu-1")
+    open.record(completionTokens: 5, made: 5, contributed: 5, by: first)
+    let hosts = [
+      HostTokens(host: "gpu-1", made: 4, contributed: 3),
+      HostTokens(host: "gpu-2", made: 8, contributed: 8),
+    ]
+    let finished = open.finish(
+      settlement: 1,
+      bill: UnconfirmedBill(
+        billed: MicroCredits(77), promptTokens: 60, cachedTokens: 20, completionTokens: 11,
+        hosts: hosts))
+    let free = try journal.begin(.example("free")).finish(
+      settlement: 2,
+      bill: UnconfirmedBill(
+        billed: .zero, promptTokens: 0, cachedTokens: 0, completionTokens: 0, hosts: []))
+
+    let expected = BillingEntry(
+      request: .example("body"), incarnation: 1, state: .finished, settlement: 1,
+      promptTokens: 60, cachedTokens: 20, completionTokens: 11, billed: MicroCredits(77),
+      hosts: hosts)
+    #expect(finished == expected)
+    #expect(free.billed == .zero)
+    var path = scratch.path
+    for incarnation in 2...3 as ClosedRange<UInt64> {
+      let bytes = try scratch.contents(of: path)
+      path = scratch.path("copy-\(incarnation)")
+      try scratch.write(bytes, to: path)
+      let next = try BillingJournal.open(path: path, incarnation: incarnation, slots: 4)
+      #expect(Set(next.entries) == [expected, free])
+    }
   }
 
   @Test("an entry is returned after every restart until it is acknowledged")

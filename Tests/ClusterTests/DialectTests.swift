@@ -155,7 +155,7 @@ enum HostsThatDiffer {
     + "sit down under the tall trees and look at the lights of the town."
 
   static func configuration(
-    _ models: [String], _ dialect: FaultyHostDialect, secret: String? = nil
+    _ models: [String], _ dialect: HostDialect, secret: String? = nil
   ) -> FaultyHostConfiguration {
     FaultyHostConfiguration(
       models: models,
@@ -179,8 +179,7 @@ enum HostsThatDiffer {
     options: [String] = [], in cluster: RunningCluster,
     _ body: (FaultyHost) async throws -> Void
   ) async throws {
-    let spoken = try #require(FaultyHostDialect(rawValue: dialect.rawValue))
-    let host = try await FaultyHost.started(configuration(models, spoken, secret: secret))
+    let host = try await FaultyHost.started(configuration(models, dialect, secret: secret))
     let name = id ?? dialect.rawValue
     let added = try await Programs.run(
       Programs.path("tutti"),

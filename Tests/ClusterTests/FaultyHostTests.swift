@@ -1,3 +1,4 @@
+import ClusterModel
 import AsyncHTTPClient
 import ClusterTesting
 import Foundation
@@ -76,9 +77,13 @@ private func withHost(
   try await host.stop()
 }
 
-private let paths: [FaultyHostDialect: String] = [
-  .openai: "/v1/chat/completions", .anthropic: "/v1/messages", .ollama: "/api/chat",
-]
+private func path(_ dialect: HostDialect) -> String {
+  switch dialect {
+  case .openai: "/v1/chat/completions"
+  case .anthropic: "/v1/messages"
+  case .ollama: "/api/chat"
+  }
+}
 
 private func body(_ messages: String, stream: Bool = true, _ more: String = "") -> String {
   #"{"model":"faulty-model","max_tokens":1000,"stream":\#(stream),"messages":[\#(messages)]\#(more)}"#
@@ -102,9 +107,9 @@ struct FaultyHostTests {
 
   @Test(
     "an answer breaks exactly before its byte, in every dialect and in every way",
-    arguments: [FaultyHostDialect.openai, .anthropic, .ollama],
+    arguments: HostDialect.allCases,
     [FaultyHostFaults.Kind.drop, .garbage, .error, .end])
-  func everyByte(_ dialect: FaultyHostDialect, _ kind: FaultyHostFaults.Kind) async throws {
+  func everyByte(_ dialect: HostDialect, _ kind: FaultyHostFaults.Kind) async throws {
     let configuration = FaultyHostConfiguration(
       answer: .text(Self.text), tokens: .seeded(3, longest: 5))
     try await withHost(configuration) { host in
@@ -112,7 +117,7 @@ struct FaultyHostTests {
       var unfinished = 0
       for offset in 0..<Self.text.utf8.count {
         host.faults = FaultyHostFaults(kind: kind, atByte: offset)
-        let heard = try await ask(host, try #require(paths[dialect]), body(message("user", "hi")))
+        let heard = try await ask(host, path(dialect), body(message("user", "hi")))
         if kind == .drop {
           // Bytes that the client had not read when the connection dropped are lost.
           #expect(Self.prefix(offset).hasPrefix(heard.said), "byte \(offset)")
@@ -148,7 +153,8 @@ struct FaultyHostTests {
   @Test("a broken status comes instead of an answer, a busy one says when to come back")
   func statuses() async throws {
     try await withHost(.init()) { host in
-      for (dialect, path) in paths {
+      for dialect in HostDialect.allCases {
+        let path = path(dialect)
         host.faults = FaultyHostFaults(kind: .status)
         #expect(try await ask(host, path, body(message("user", "hi"))).status == 500)
         host.faults = FaultyHostFaults(kind: .busy, retryAfter: 7)
@@ -163,7 +169,8 @@ struct FaultyHostTests {
   func prefill() async throws {
     let corpus = FaultyHostCorpus(["#1": FaultyHostReply(Self.text)])
     try await withHost(.init(answer: .corpus(corpus), tokens: .seeded(9, longest: 4))) { host in
-      for (dialect, path) in paths {
+      for dialect in HostDialect.allCases {
+        let path = path(dialect)
         for offset in 1..<Self.text.utf8.count {
           let prefix = Self.prefix(offset)
           // Anthropic refuses a prefix that ends in white space; another test checks that.
@@ -239,7 +246,7 @@ struct FaultyHostTests {
         .compactMap { $0["tool_calls"] as? [[String: Any]] }
       #expect(calls.count == 2)
       // Unstreamed: one object with the same content.
-      for path in paths.values {
+      for path in HostDialect.allCases.map(path) {
         let whole = try await ask(host, path, body(message("user", "hi"), stream: false))
         _ = try JSONSerialization.jsonObject(with: Data(whole.bytes))
         #expect(whole.text.contains("Zürich") && whole.text.contains("Let me see."))

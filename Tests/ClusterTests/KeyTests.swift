@@ -1,3 +1,4 @@
+import ClusterModel
 import AsyncHTTPClient
 import ClusterTesting
 import Foundation
@@ -103,6 +104,10 @@ extension ProcessTests {
       #expect(try await cluster.send(.GET, keys, reader).status == 200)
       #expect(try await cluster.send(.POST, keys, reader, #"{"name": "b"}"#).status == 403)
       #expect(try await cluster.chat(reader).status == 403)
+      let metrics = cluster.registry + "/metrics"
+      #expect(try await cluster.send(.GET, metrics, reader).status == 403)
+      let (_, scraper) = try await cluster.createKey(#"{"name": "prom", "scopes": ["metrics"]}"#)
+      #expect(try await cluster.send(.GET, metrics, scraper).status == 200)
       let (writerID, writer) = try await cluster.createKey(
         #"{"name": "ops", "scopes": ["admin:write"]}"#)
       #expect(try await cluster.send(.GET, keys, writer).status == 200)

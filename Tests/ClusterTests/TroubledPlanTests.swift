@@ -1,3 +1,4 @@
+import ClusterModel
 import AsyncHTTPClient
 import ClusterTesting
 import Foundation

@@ -1,6 +1,7 @@
 import ClusterModel
 import DispatcherCore
 import HostModel
+import Synchronization
 import Testing
 
 @testable import DispatcherService
@@ -46,5 +47,31 @@ struct TaskAdmissionTests {
     #expect(waited == .some(true))
     let after = await turns.withHost(for: work, client: "c") { ($0.host, nil) }
     #expect(after == .some("fast"))
+  }
+
+  @Test("a task that waits for an agent begins when the limit is raised")
+  func raisedLimit() async {
+    let limit = Mutex(1)
+    let turns = TaskAdmission(limit: { _ in limit.withLock(\.self) }, hosts: { [] })
+    #expect(await turns.pass(.code, client: "a"))
+    await withTaskGroup(of: Bool.self) { group in
+      group.addTask { await turns.pass(.code, client: "b") }
+      // The change may come before the second task waits: then it is admitted as it joins.
+      limit.withLock { $0 = 2 }
+      turns.reconsiderAgents()
+      #expect(await group.next() == true)
+    }
+    turns.end(.code)
+    turns.end(.code)
+  }
+
+  @Test("limits that were set at run time win over the configuration")
+  func limits() {
+    let configured = DispatcherLimits(plans: 10, tasks: 20)
+    var overrides = RuntimeOverrides()
+    #expect(configured.overridden(by: overrides) == configured)
+    overrides.set(.dispatcherPlans, to: .integer(1))
+    overrides.set(.dispatcherTasks, to: .integer(2))
+    #expect(configured.overridden(by: overrides) == DispatcherLimits(plans: 1, tasks: 2))
   }
 }

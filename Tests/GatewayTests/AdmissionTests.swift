@@ -95,3 +95,65 @@ struct AdmissionTests {
     #expect(try await reservation.waitForUpload(declared: 1 << 20) != nil)
   }
 }
+
+@Suite("Limits of the gateway that change at run time")
+struct ChangedLimitsTests {
+  private static func overrides(
+    _ values: [(RuntimeSetting, Int)]
+  ) -> RuntimeOverrides {
+    var overrides = RuntimeOverrides()
+    for (setting, value) in values { overrides.set(setting, to: .integer(value)) }
+    return overrides
+  }
+
+  private let admission = Admission(
+    ClientShares(total: 2), memory: MemoryBudget(), logger: Logger(label: "test"))
+
+  @Test("a raised limit admits requests at once, and its removal restores the configured limit")
+  func raised() throws {
+    let running = try (0..<2).map { _ in try admission.admit() }
+    for request in running { try request.takeSlot() }
+    #expect(failureCode { () throws(Failure) in _ = try admission.admit() } == .overloaded)
+    admission.apply(Self.overrides([(.gatewayRequests, 3)]))
+    let third = try admission.admit()
+    try third.takeSlot()
+    admission.apply(.none)
+    #expect(failureCode { () throws(Failure) in _ = try admission.admit() } == .overloaded)
+    withExtendedLifetime((running, third)) {}
+  }
+
+  @Test("a lowered limit ends no running request")
+  func lowered() throws {
+    var running = try (0..<2).map { _ in try admission.admit() }
+    for request in running { try request.takeSlot() }
+    admission.apply(Self.overrides([(.gatewayRequests, 1)]))
+    running.removeLast()
+    #expect(failureCode { () throws(Failure) in _ = try admission.admit() } == .overloaded)
+    running.removeLast()
+    _ = try admission.admit()
+  }
+
+  @Test("plans of a client are limited by the current limit")
+  func plans() throws {
+    admission.apply(Self.overrides([(.gatewayPlansPerLocalClient, 1)]))
+    let request = try admission.admit()
+    let plan = try request.reservePlan()
+    #expect(failureCode { () throws(Failure) in _ = try request.reservePlan() } == .rateLimited)
+    withExtendedLifetime(plan) {}
+  }
+
+  @Test("each setting changes its own limit")
+  func each() {
+    let configured = ClientLimits(total: 2)
+    let changed = configured.overridden(
+      by: Self.overrides([
+        (.gatewayRequestsPerClient, 3), (.gatewayRequestsPerLocalClient, 4),
+        (.gatewayPlansPerClient, 5), (.gatewayPlansPerLocalClient, 6),
+      ]))
+    #expect(changed.total == 2)
+    #expect(changed.remote.requests == 3 && changed.local.requests == 4)
+    #expect(changed.remote.plans == 5 && changed.local.plans == 6)
+    #expect(changed.remote.requestBytes == configured.remote.requestBytes)
+    #expect(configured.overridden(by: .none) == configured)
+  }
+}

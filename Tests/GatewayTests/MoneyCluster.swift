@@ -117,16 +117,16 @@ final class MoneyCluster: Sendable {
     let now = now
     let answers = state.withLock { state -> [(LeaseAnswer, PeerID)] in
       guard !state.isAway else { return [] }
-      let request: LeaseRequest
+      let requests: [LeaseRequest]
       switch body {
-      case .leaseRequest(let leaseRequest): request = leaseRequest
-      case .settlement(let settlement):
-        state.settlements[settlement.lease.number] = settlement
-        request = .settle(settlement.lease)
+      case .leaseRequest(let request): requests = [request]
+      case .settlements(let settlements):
+        for settlement in settlements { state.settlements[settlement.lease.number] = settlement }
+        requests = settlements.map { .settle($0.lease) }
       default: return []
       }
       var answers: [(LeaseAnswer, PeerID)] = []
-      for directive in state.issuer.receive(request, now: now) {
+      for directive in requests.flatMap({ state.issuer.receive($0, now: now) }) {
         switch directive {
         case .post(let posting): state.postings.append(posting)
         case .send(let answer, let peer): answers.append((answer, peer))

@@ -119,8 +119,8 @@ final class PlanCluster: Sendable {
       epoch: 1, revision: 1,
       hosts: [
         Host(
-          id: "a", url: "http://a", state: .ready, models: [ModelOffer(id: ModelID("llama-3.1-8b"))]
-        )
+          id: "a", url: "http://a", state: .ready,
+          models: [ModelOffer(id: ModelID("llama-3.1-8b"))], tags: ["gpu"])
       ])
     let hosts = HostDirectory(
       ask: { () throws(Failure) -> HostTable in throw Failure(.noPeer, "no registry") },
@@ -194,7 +194,7 @@ final class PlanCluster: Sendable {
     }
   }
 
-  func answer(streaming: Bool = true) throws -> PlanAnswer {
+  func answer(streaming: Bool = true, rights: KeyRights = KeyRights()) throws -> PlanAnswer {
     let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
     let json =
       #"{"model":"tutti/ensemble","stream":\#(streaming),"#
@@ -204,14 +204,16 @@ final class PlanCluster: Sendable {
       Exchange(
         request: try ClientRequest(parsing: Array(json.utf8), endpoint: .chatCompletions),
         journal: journal, reservation: try admission.admit(), hops: [], headers: [], seed: 1,
-        rights: KeyRights(), client: "", ingress: journal.phase(.ingress)),
+        rights: rights, client: "", ingress: journal.phase(.ingress)),
       pattern: "tutti/ensemble")
   }
 
   /// Sends one request and returns all that its client received.
-  func ask(streaming: Bool = true) async throws -> FakeClient.Received {
+  func ask(
+    streaming: Bool = true, rights: KeyRights = KeyRights()
+  ) async throws -> FakeClient.Received {
     let received = FakeClient.Received()
-    let response = try await answer(streaming: streaming).response()
+    let response = try await answer(streaming: streaming, rights: rights).response()
     try await response.body.write(FakeClient(received: received))
     return received
   }

@@ -3,7 +3,11 @@ import BillingJournal
 import ClusterModel
 import Foundation
 import GatewayCore
+import HTTPTypes
+import Hummingbird
+import Limits
 import Money
+import NIOCore
 import Testing
 
 @testable import GatewayService
@@ -42,7 +46,8 @@ struct SpendingTests {
       spending, key: KeyRecord(id: id, name: "k", account: account, hash: hash, scopes: [.chat]),
       model: "m", trace: TraceID(high: 1, low: 2), price: RequestPrice(of: ["m"], in: table, at: 1),
       bounds: RequestBounds(
-        request, models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])), isPlan: false)
+        request, models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])), isPlan: false,
+      table: .empty)
   }
 
   @Test("of 200 requests at once exactly those are paid that the budget affords")
@@ -102,7 +107,7 @@ struct SpendingTests {
     try await MoneyCluster(budget: 100).run { cluster in
       do {
         let payment = try await Self.payment(cluster.spending)
-        payment.began(by: "h", "m")
+        payment.began(by: "h", "m", as: "real")
         payment.wrote(3)
         payment.wrote(9)
       }
@@ -110,6 +115,40 @@ struct SpendingTests {
       let settlement = try #require(cluster.settlements.first)
       #expect(settlement.lease.billed == MicroCredits(9))
       #expect(settlement.answers.first?.attempts.map(\.host) == ["h"])
+      // A host earns the price of its own model.
+      #expect(settlement.model == "m" && settlement.answers.first?.attempts.first?.model == "real")
+    }
+  }
+
+  /// A client that receives some pieces of a body, then leaves.
+  private struct LeavingClient: ResponseBodyWriter {
+    var pieces: Int
+
+    mutating func write(_ buffer: ByteBuffer) async throws {
+      guard pieces > 0 else { throw CancellationError() }
+      pieces -= 1
+    }
+
+    consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
+  }
+
+  @Test("a client that leaves amid a large body pays for the part that it received")
+  func partOfBody() async throws {
+    try await MoneyCluster(budget: 100).run { cluster in
+      try await PlanCluster(scripts: []).run { plans in
+        var exchange = try plans.answer(streaming: false).exchange
+        let payment = try await Self.payment(cluster.spending)
+        exchange.payment = payment
+        let bill = RequestBill(
+          of: "m", prompt: 0, completion: 40, by: "h", price: payment.price, hold: payment.hold)
+        let body = [UInt8](repeating: UInt8(ascii: " "), count: 4 * Limits.heavyBytes.value)
+        let response = try exchange.response(body, bill: bill)
+        await #expect(throws: CancellationError.self) {
+          try await response.body.write(LeavingClient(pieces: 2))
+        }
+      }
+      try await cluster.wait { cluster.settlements.count == 1 }
+      #expect(cluster.settlements.first?.lease.billed == MicroCredits(20))
     }
   }
 
@@ -146,6 +185,34 @@ struct SpendingTests {
       Self.settle(first, 0, in: cluster.spending)
       _ = try await cluster.spending.hold(Self.cost(10), for: MoneyCluster.key)
     }
+  }
+
+  @Test("a bill that the registry did not confirm is settled by the next process, as it was")
+  func unconfirmed() async throws {
+    let directory = FileManager.default.temporaryDirectory
+      .appending(path: "tutti-bills-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(
+      at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let path = directory.appending(path: "gateway-1.bills").path
+    let copy = directory.appending(path: "copy.bills").path
+    let opened = try BillingJournal.open(path: path, incarnation: 1, slots: 4)
+    try await MoneyCluster(budget: 100, journal: opened).run { cluster in
+      let payment = try await Self.payment(cluster.spending)
+      cluster.leave()
+      // As after a whole body: nothing was recorded while it was written.
+      payment.settle(
+        RequestBill(
+          of: "m", prompt: 30, completion: 9, by: "h", price: payment.price, hold: payment.hold))
+      // The file as a killed process leaves it.
+      try FileManager.default.copyItem(atPath: path, toPath: copy)
+    }
+    let next = try BillingJournal.open(path: copy, incarnation: 2, slots: 4)
+    let entry = try #require(next.entries.first)
+    let settlement = try #require(RecoveredBill.settlement(of: entry))
+    #expect(settlement.lease.billed == MicroCredits(9) && settlement.lease.number == 1)
+    #expect(settlement.answers.first?.usage == (try TokenUsage(prompt: 30, completion: 9)))
+    #expect(settlement.answers.first?.attempts.map(\.host) == ["h"])
   }
 
   @Test("the journal of a killed gateway is settled once")

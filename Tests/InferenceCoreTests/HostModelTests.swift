@@ -5,11 +5,12 @@ import Testing
 
 private func host(
   _ id: HostID, _ state: HostState = .ready, tier: HostTier = .community,
-  trust: DataPolicy = .any, models: [ModelID] = ["m"], version: String? = nil
+  trust: DataPolicy = .any, models: [ModelID] = ["m"], version: String? = nil,
+  tags: [String] = []
 ) -> Host {
   Host(
     id: id, url: "http://\(id)", tier: tier, trust: trust, state: state,
-    models: models.map { ModelOffer(id: $0) }, version: version)
+    models: models.map { ModelOffer(id: $0) }, version: version, tags: tags)
 }
 
 private func view(_ hosts: [Host], _ loads: [HostLoad] = [], age: Duration = .zero) -> HostView {
@@ -133,7 +134,8 @@ struct HostNeedTests {
         tier: HostTier.allCases.randomElement(using: &rng) ?? .community,
         trust: DataPolicy.allCases.randomElement(using: &rng) ?? .any,
         models: [["m"], ["n", "m"], ["bge-small"], []].randomElement(using: &rng) ?? [],
-        version: [nil, "vLLM 0.5", "vLLM 0.7"].randomElement(using: &rng) ?? nil)
+        version: [nil, "vLLM 0.5", "vLLM 0.7"].randomElement(using: &rng) ?? nil,
+        tags: [[], ["gpu"], ["eu", "gpu"], ["us"]].randomElement(using: &rng) ?? [])
     }
     let rules = EligibilityRules(minimumVersions: ["vLLM": "0.6"])
     let view = ClusterView(
@@ -142,11 +144,13 @@ struct HostNeedTests {
     for model in [nil, "m", "n"] as [ModelID?] {
       for policy in DataPolicy.allCases {
         for required in [nil, "h3"] as [HostID?] {
+          let pools = HostPools([[], ["gpu", "none"], ["us"]].randomElement(using: &rng) ?? [])
           let constraints = InferenceConstraints(
-            dataPolicy: policy, require: required, seed: 1)
+            dataPolicy: policy, pools: pools, require: required, seed: 1)
           let eligible = Eligibility(model: model, constraints: constraints, view: view)
           let need = HostNeed(
-            model.map { .oneOf([$0]) } ?? .anyChat, dataPolicy: policy, required: required)
+            model.map { .oneOf([$0]) } ?? .anyChat, dataPolicy: policy, pools: pools,
+            required: required)
           #expect(eligible.candidates.map(\.host.id) == view.hosts().ids(need))
           #expect(eligible.refusals.allSatisfy { $0.reason != "does not answer now" })
           let shut = view.hosts().entries.filter { entry in

@@ -117,6 +117,48 @@ struct InferenceRaceRunTests {
     }
   }
 
+  @Test("a request that chooses no race gets the default of the process, if that has one")
+  func standard() {
+    let priced = view([host("a", price: 5), host("b", price: 5)])
+    let free = view([host("a"), host("b")])
+    func legs(
+      _ hosts: FixedCluster, standard: RaceDefault?, race: RaceMode? = nil,
+      endpoint: InferenceEndpoint = .chatCompletions
+    ) -> Int {
+      var overrides = RuntimeOverrides()
+      overrides.set(.inferenceRace, to: standard.map { .choice($0.rawValue) })
+      var run = InferenceRun(
+        request: InferenceRequest(
+          endpoint: endpoint, model: "m", body: conversation,
+          stream: endpoint == .chatCompletions,
+          trace: TraceContext(trace: TraceID(high: 1, low: 1), span: SpanID(1))),
+        constraints: InferenceConstraints(race: race, seed: 1),
+        limits: InferenceLimits().overridden(by: overrides))
+      return starts(run.begin(hosts, now: at(ms: 0))).count
+    }
+    #expect(legs(priced, standard: nil) == 1 && legs(free, standard: nil) == 2)
+    #expect(legs(priced, standard: .byPrice) == 1 && legs(free, standard: .byPrice) == 2)
+    #expect(legs(priced, standard: .dual) == 2)
+    #expect(legs(free, standard: .hedged) == 1)
+    #expect(legs(free, standard: .single) == 1)
+    #expect(legs(free, standard: .single, race: .dual) == 2)
+    #expect(legs(free, standard: .dual, endpoint: .embeddings) == 1)
+  }
+
+  @Test("limits of a request that were set at run time win over the configuration")
+  func overridden() {
+    var configured = InferenceLimits()
+    configured.race = .single
+    configured.raceWidth = 3
+    var overrides = RuntimeOverrides()
+    #expect(configured.overridden(by: overrides) == configured)
+    overrides.set(.inferenceRace, to: .choice("by_price"))
+    overrides.set(.inferenceRaceWidth, to: .integer(4))
+    overrides.set(.inferenceFailures, to: .integer(9))
+    let limits = configured.overridden(by: overrides)
+    #expect(limits.race == nil && limits.raceWidth == 4 && limits.failures == 9)
+  }
+
   @Test("one host, a required host and embeddings are not raced")
   func notRaced() {
     let one = view([host("a")])

@@ -82,20 +82,17 @@ struct BillTests {
     #expect(raced.margin == MicroCredits(-4))
   }
 
-  @Test("a settlement moves charge and refund from the holds, and skips zeros")
+  @Test("a settlement moves the charge from the holds, and skips zeros")
   func settlement() throws {
     let answer = try BilledAnswer(
       usage: TokenUsage(prompt: 10, completion: 20), price: Self.price(),
       attempts: [Self.attempt("a", .winner, prompt: 10, made: 10, contributed: 10)])
     let bill = try Bill(answers: [answer], rule: Self.rule())
-    let transaction = try bill.settlement(
-      id: "r1", time: 5, payer: .holds(of: "acme"),
-      refund: Bill.Refund(MicroCredits(30), to: .organisation("acme")))
+    let transaction = try bill.settlement(id: "r1", time: 5, payer: .holds(of: "acme"))
     #expect(transaction.kind == .settle)
     #expect(
       transaction.entries == [
-        LedgerEntry(account: .holds(of: "acme"), amount: MicroCredits(-100)),
-        LedgerEntry(account: .organisation("acme"), amount: MicroCredits(30)),
+        LedgerEntry(account: .holds(of: "acme"), amount: MicroCredits(-70)),
         LedgerEntry(account: .host("a"), amount: MicroCredits(40)),
         LedgerEntry(account: .margin, amount: MicroCredits(30)),
       ])
@@ -116,9 +113,7 @@ struct BillTests {
         LedgerEntry(account: .margin, amount: MicroCredits(-15)),
       ])
     #expect(throws: MoneyError.negative) {
-      try bill.settlement(
-        id: "r3", time: 5, payer: .margin,
-        refund: Bill.Refund(MicroCredits(-1), to: .organisation("acme")))
+      try bill.settlement(id: "r3", time: 5, payer: .margin, charged: MicroCredits(-1))
     }
     #expect(
       try Bill(answers: [], rule: Self.rule()).settlement(

@@ -62,25 +62,4 @@ struct TokenPriceTests {
       input: MicroCredits(1), cachedInput: MicroCredits(2), output: MicroCredits(3))
     #expect(try decoder.decode(TokenPrice.self, from: JSONEncoder().encode(price)) == price)
   }
-
-  @Test("the last affordable token is affordable, and the next one is not")
-  func affordable() throws {
-    var rng = SplitMixSource(seed: 7)
-    for _ in 0..<2_000 {
-      let price = try TokenPrice(
-        input: MicroCredits(rng.number(0...5_000_000)), cachedInput: .zero,
-        output: MicroCredits(rng.number(1...5_000_000)))
-      let prompt = try TokenUsage(prompt: rng.number(0...1_000), completion: 0)
-      let funds = MicroCredits(rng.number(-1...5_000))
-      guard let most = price.affordableCompletion(after: prompt, for: funds) else {
-        #expect(try price.cost(of: prompt) > funds)
-        continue
-      }
-      let answer = try TokenUsage(prompt: prompt.prompt, completion: most)
-      #expect(try price.cost(of: answer) <= funds)
-      let longer = try TokenUsage(prompt: prompt.prompt, completion: most + 1)
-      #expect(try price.cost(of: longer) > funds)
-    }
-    #expect(TokenPrice.free.affordableCompletion(after: .zero, for: .zero) == .max)
-  }
 }

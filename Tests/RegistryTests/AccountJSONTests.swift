@@ -35,6 +35,15 @@ struct AccountJSONTests {
     #expect(refused?.param == "amount" || refused?.message.contains("amount") == true)
   }
 
+  @Test("budgets belong to an id that a key can have, with or without its prefix")
+  func keyIDs() {
+    #expect(AccountAPI.keyID("abcdefgh2345") == "abcdefgh2345")
+    #expect(AccountAPI.keyID("tutti-abcdefgh2345") == "abcdefgh2345")
+    for text in ["laptop", "", "tutti-", "abcdefgh2345-secret", "ABCDEFGH2345"] {
+      #expect(AccountAPI.keyID(text) == nil, "\(text)")
+    }
+  }
+
   @Test("an amount is exact")
   func exact() throws {
     let fields = try JSONDecoder().decode(
@@ -73,6 +82,49 @@ struct AccountJSONTests {
     #expect(
       failure(PriceFields.self, #"{"model":"m","input":"1000000001","output":"1"}"#)?.message
         .contains("at most") == true)
+  }
+
+  @Test("fractions and numbers that are too large are reported with their member")
+  func wholeNumbers() {
+    for number in ["1.5", "9223372036854775808"] {
+      let price = failure(
+        PriceFields.self,
+        #"{"model":"m","input":"1","output":"1","effective_from_ms":\#(number)}"#)
+      #expect(price?.param == "effective_from_ms", "\(number)")
+      #expect(price?.message.contains("whole numbers") == true, "\(number)")
+    }
+    let budget = failure(
+      OrganisationFields.self, #"{"budgets":[{"amount":"1","period":"day","warnings":[1.5]}]}"#)
+    #expect(budget?.param == "budgets.0.warnings")
+  }
+
+  @Test("every route with a body describes that bodies can be too large")
+  func bodies() throws {
+    let document = try #require(
+      JSONSerialization.jsonObject(with: Data(adminOpenAPI.utf8)) as? [String: Any])
+    let paths = try #require(document["paths"] as? [String: [String: Any]])
+    var count = 0
+    for (path, methods) in paths {
+      for case (let method, let operation as [String: Any]) in methods
+      where operation["requestBody"] != nil {
+        count += 1
+        let responses = operation["responses"] as? [String: Any]
+        #expect(responses?["413"] != nil, "\(method) \(path)")
+      }
+    }
+    #expect(count > 10)
+  }
+
+  @Test("the audit log is described with settings that are a string")
+  func auditedSettings() throws {
+    let document = try #require(
+      JSONSerialization.jsonObject(with: Data(adminOpenAPI.utf8)) as? [String: Any])
+    let components = document["components"] as? [String: [String: Any]]
+    let record = components?["schemas"]?["AuditRecord"] as? [String: Any]
+    let properties = try #require(record?["properties"] as? [String: [String: Any]])
+    for member in ["before", "after"] {
+      #expect((properties[member]?["type"] as? [String])?.contains("string") == true, "\(member)")
+    }
   }
 
   @Test("the description of the admin API is JSON, and has every route of accounts")

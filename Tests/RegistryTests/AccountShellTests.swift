@@ -132,6 +132,64 @@ struct AccountShellTests {
     await store.close()
   }
 
+  @Test("prices are published again for gateways that missed them")
+  func missedPrices() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let outbox = Outbox()
+    let shell = try await shell(store, outbox)
+    let first = try #require(outbox.tables.last)
+    let count = outbox.tables.count
+    shell.republishPrices()
+    #expect(outbox.tables.dropFirst(count) == [first])
+    await store.close()
+  }
+
+  @Test("a key that replaces another one has its budgets")
+  func copiedBudgets() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let shell = try await shell(store, Outbox())
+    try await setUp(shell)
+    let (old, new) = (try #require(KeyID("aaaaaaaaaaaa")), try #require(KeyID("bbbbbbbbbbbb")))
+    let terms = try BudgetTerms(amount: MicroCredits(9), window: BudgetWindow(.rolling, .hour))
+    _ = try await process(shell) {
+      try await shell.change(
+        .setKeyBudgets(key: "\(old)", budgets: [terms]), expecting: .any, by: Self.author)
+    }
+    try await process(shell) { try await shell.copyBudgets(of: old, to: new, by: "ann") }
+    #expect(shell.read { $0.keyBudgets("\(new)") }?.budgets.map(\.terms) == [terms])
+    await store.close()
+  }
+
+  @Test("a transfer that only the store remembers is not made again")
+  func oldTransfer() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let outbox = Outbox()
+    let shell = try await shell(store, outbox)
+    try await setUp(shell)
+    // The book does not know it, as after many later transactions.
+    _ = try await store.append([
+      try LedgerTransaction(
+        id: "admin/1", kind: .credit, time: wall,
+        entries: [
+          LedgerEntry(account: .issued, amount: MicroCredits(-5)),
+          LedgerEntry(account: .organisation("acme"), amount: MicroCredits(5)),
+        ])
+    ])
+    let same = AdminTransfer(id: "1", kind: .credit(MicroCredits(5), organisation: "acme"))
+    #expect(try await process(shell) { try await shell.transfer(same) })
+    let other = AdminTransfer(id: "1", kind: .credit(MicroCredits(6), organisation: "acme"))
+    await #expect {
+      try await process(shell) { try await shell.transfer(other) }
+    } throws: { error in
+      if case AccountShell.OrderError.refused(.repeatedID("1")) = error { true } else { false }
+    }
+    #expect(try await store.balance(of: .organisation("acme")) == MicroCredits(5))
+    await store.close()
+  }
+
   @Test("after a failed write nothing is sent, and a repeated message is served")
   func failedWrite() async throws {
     let scratch = try Scratch()
@@ -164,6 +222,17 @@ struct AccountShellTests {
     #expect(try await process(shell) { try await shell.transfer(transfer) })
     #expect(try await store.balance(of: .organisation("acme")) == MicroCredits(-95))
     await store.close()
+  }
+
+  @Test("the first failed write is followed at once, and further ones after a pause")
+  func pacedReloads() {
+    func pause(_ last: Instant?, _ now: Duration) -> Duration {
+      AccountShell.reloadPause(after: last, now: .zero + now)
+    }
+    #expect(pause(nil, .seconds(5)) == .zero)
+    #expect(pause(.zero, .zero) == .seconds(1))
+    #expect(pause(.zero, .milliseconds(400)) == .milliseconds(600))
+    #expect(pause(.zero, .seconds(9)) == .zero)
   }
 
   @Test("records, balances and leases survive a restart")

@@ -227,10 +227,10 @@ struct AgentRequestTests {
   func vectors() throws {
     let task = PlanTask(id: "t", role: .critic, instruction: "a text", contract: .vector)
     #expect(
-      try EmbeddingTask.model(for: task, among: ["llama-8b", "nomic-embed-text"])
+      try EmbeddingTask.model(for: task, among: ["nomic-embed-text", "bge-m3"])
         == "nomic-embed-text")
     let failure = #expect(throws: Failure.self) {
-      try EmbeddingTask.model(for: task, among: ["llama-8b", "bge-reranker"])
+      try EmbeddingTask.model(for: task, among: [])
     }
     #expect(failure?.code == .noEligibleHost)
     #expect(

@@ -8,19 +8,20 @@ import Testing
 private func host(
   _ id: HostID, rate: Double? = 50, first: Double = 0, slots: Int? = 1,
   slowdown: Double? = nil, models: Set<ModelID> = ["m"], trust: DataPolicy = .local,
-  inFlight: Int = 0
+  inFlight: Int = 0, tags: [String] = []
 ) -> SchedulableHost {
   SchedulableHost(
     id: id, models: models, trust: trust, slots: slots,
     speed: HostSpeed(
       tokensPerSecond: rate, firstToken: .seconds(first), slowdown: slowdown),
-    inFlight: inFlight)
+    inFlight: inFlight, tags: tags)
 }
 
 private func work(
-  _ tokens: Int = 100, models: [ModelID] = [], policy: DataPolicy = .any, kind: String = "k"
+  _ tokens: Int = 100, models: [ModelID] = [], policy: DataPolicy = .any,
+  pools: HostPools = .all, kind: String = "k"
 ) -> HostWork {
-  HostWork(models: models, dataPolicy: policy, kind: kind, tokens: tokens)
+  HostWork(models: models, dataPolicy: policy, pools: pools, kind: kind, tokens: tokens)
 }
 
 private func seconds(_ value: Double) -> Instant { Instant(sinceStart: .seconds(value)) }
@@ -82,6 +83,16 @@ private final class Queue {
 
 @Suite("Tasks that wait for a host")
 struct DispatcherHostQueueTests {
+  @Test("a task of a key with host pools waits for a host of them, while others pass it")
+  func pools() {
+    let queue = Queue([host("fast", rate: 100), host("gpu", rate: 10, tags: ["gpu"])])
+    let limited = work(pools: HostPools(["gpu"]))
+    #expect(queue.join(0, limited) == [Begun(ticket: 0, host: "gpu")])
+    #expect(queue.join(1, limited).isEmpty)
+    #expect(queue.join(2, work()) == [Begun(ticket: 2, host: "fast")])
+    #expect(queue.end(0, now: seconds(1)) == [Begun(ticket: 1, host: "gpu")])
+  }
+
   @Test("each goes to an idle host first, the fastest before the others, and the rest waits")
   func idle() {
     let queue = Queue([host("slow", rate: 60), host("fast", rate: 100)])

@@ -266,9 +266,10 @@ struct DispatcherMergeTests {
     var plan = try Rehearsal(
       order: PlanOrder(
         plan: shape, conversation: Conversation(messagesJSON: []), dataPolicy: .trusted,
-        documents: documents))
+        pools: HostPools(["gpu"]), documents: documents))
     let orders = plan(.start).starts.map(\.order)
     #expect(orders.map(\.dataPolicy) == [.local, .trusted, .trusted])
+    #expect(orders.allSatisfy { $0.pools == HostPools(["gpu"]) })
     #expect(orders.map { $0.documents.map(\.name) } == [[], ["b"], ["a", "b"]])
   }
 

@@ -67,6 +67,27 @@ struct GatewayRoutingTests {
         .param == "tutti.documents")
   }
 
+  @Test("hidden models are answered, but neither listed nor suggested")
+  func hidden() throws {
+    var table = gatewayTable
+    table.hosts[0].models.append(ModelOffer(id: "secret-8b", isHidden: true))
+    #expect(!text(ModelList.list(table).encoded).contains("secret"))
+    #expect(text(try ModelList.model("secret-8b", table).encoded).contains("secret-8b"))
+    let request = try ClientRequest(
+      parsing: Array(#"{"model":"secret-8b","messages":[{"role":"user","content":"x"}]}"#.utf8),
+      endpoint: .chatCompletions)
+    #expect(try GatewayRouting.route(request, table: table) == .direct("secret-8b"))
+    let failure = #expect(throws: Failure.self) { try ModelList.model("secret-7b", table) }
+    #expect(failure?.message.contains("secret-8b") == false)
+    let unknown = try ClientRequest(
+      parsing: Array(#"{"model":"secret-9b","messages":[{"role":"user","content":"x"}]}"#.utf8),
+      endpoint: .chatCompletions)
+    let refusal = #expect(throws: Failure.self) {
+      try GatewayRouting.route(unknown, table: table)
+    }
+    #expect(refusal?.message.contains("secret-8b") == false)
+  }
+
   @Test("the list of models has those of ready hosts and our own")
   func models() throws {
     let list = text(ModelList.list(gatewayTable).encoded)

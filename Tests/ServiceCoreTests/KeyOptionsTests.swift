@@ -32,6 +32,7 @@ struct KeyOptionsTests {
     options.models = ["qwen3"]
     options.patterns = ["tutti/debate"]
     options.dataPolicies = ["local"]
+    options.hostPools = ["gpu"]
     options.requestsPerMinute = 60
     options.concurrentRequests = 2
     options.expires = "30d"
@@ -39,7 +40,7 @@ struct KeyOptionsTests {
       try text(options.body(now: now))
         == #"{"name":"ci","account":"acme/web","scopes":["chat","admin:read"],"#
         + #""permissions":{"models":["qwen3"],"patterns":["tutti/debate"],"#
-        + #""data_policies":["local"]},"#
+        + #""data_policies":["local"],"host_pools":["gpu"]},"#
         + #""limits":{"requests_per_minute":60,"concurrent_requests":2},"#
         + #""expires_at_ms":1798545600000}"#)
   }

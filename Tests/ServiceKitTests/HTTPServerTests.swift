@@ -183,6 +183,30 @@ struct HTTPServerTests {
     }
   }
 
+  @Test("work after an answer is done once it is written, and belongs to that answer alone")
+  func afterAnswer() async throws {
+    let (work, done) = AsyncStream.makeStream(of: Int.self)
+    try await withServer { router in
+      router.get("/1") { _, _ in
+        ClientConnection.current?.afterAnswer { done.yield(1) }
+        return "one"
+      }
+      router.get("/2") { _, _ in "two" }
+      router.get("/3") { _, _ in
+        ClientConnection.current?.afterAnswer { done.yield(3) }
+        return "three"
+      }
+    } _: { port in
+      for path in ["/1", "/2", "/3"] {
+        let answer = try await RawClient.connect(port).exchange(get(path))
+        #expect(answer.hasPrefix("HTTP/1.1 200 "), "\(answer)")
+      }
+      var results = work.makeAsyncIterator()
+      #expect(await results.next() == 1)
+      #expect(await results.next() == 3)
+    }
+  }
+
   @Test("a handler's own trace is kept")
   func ownTrace() async throws {
     try await withServer { router in

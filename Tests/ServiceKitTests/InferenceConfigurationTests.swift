@@ -33,6 +33,7 @@ private func settings<Own: InferringService>(
 struct InferenceConfigurationTests {
   private let file = """
     inference:
+      race: hedged
       race_width: 3
       max_failures: 4
       minimum_versions: [vLLM=0.6.3, llama.cpp=b4000]
@@ -49,6 +50,7 @@ struct InferenceConfigurationTests {
     let agent = settings(Critic.self, file)
     #expect(gateway.mistakes.isEmpty && agent.mistakes.isEmpty, "\(gateway.mistakes)")
     for inference in [gateway.own.inference, agent.own.inference] {
+      #expect(inference.limits.race == .hedged)
       #expect(inference.limits.raceWidth == 3 && inference.limits.failures == 4)
       #expect(
         inference.rules
@@ -85,7 +87,8 @@ struct InferenceConfigurationTests {
   @Test(
     "values out of range and versions of nothing are mistakes",
     arguments: [
-      ("RACE_WIDTH", "0"), ("RACE_WIDTH", "9"), ("MAX_FAILURES", "33"), ("BUCKET_WIDTH", "2"),
+      ("RACE", "triple"), ("RACE_WIDTH", "0"), ("RACE_WIDTH", "9"), ("MAX_FAILURES", "33"),
+      ("BUCKET_WIDTH", "2"),
       ("LOAD_WEIGHT", "-1"), ("MINIMUM_VERSIONS", "vLLM"), ("MINIMUM_VERSIONS", "vLLM=new"),
       ("MINIMUM_VERSIONS", "vLLM=1,=2"),
     ])

@@ -10,6 +10,12 @@ import Testing
 private final class HalfClosing: ChannelOutboundHandler {
   typealias OutboundIn = ByteBuffer
   private(set) var outputIsClosed = false
+  private(set) var flushes = 0
+
+  func flush(context: ChannelHandlerContext) {
+    flushes += 1
+    context.flush()
+  }
 
   func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
     if mode == .output {
@@ -26,11 +32,14 @@ private final class Connection {
   let channel = EmbeddedChannel()
   private(set) var rejections: [Failure.Code] = []
   private(set) var clientGone = 0
+  private(set) var answers = 0
   var hasHungUp = false
   var closesAfterAnswer = false
   private let socket = HalfClosing()
 
   var outputIsClosed: Bool { socket.outputIsClosed }
+  /// How often written bytes were sent.
+  var flushes: Int { socket.flushes }
 
   init(maxBody: Int = 100, maxHeaderBytes: Int = 1_024) throws {
     var decoderLimits = NIOHTTPDecoderLimitConfiguration()
@@ -44,7 +53,7 @@ private final class Connection {
       limits: limits, traceHeader: "x-tutti-trace",
       rejected: { [self] code, _ in rejections.append(code) },
       clientGone: { [self] in clientGone += 1 }, hasHungUp: { [self] in hasHungUp },
-      closesAfterAnswer: { [self] in closesAfterAnswer })
+      answered: { [self] in answers += 1 }, closesAfterAnswer: { [self] in closesAfterAnswer })
     let pipeline = channel.pipeline.syncOperations
     try pipeline.addHandler(socket)
     try pipeline.addHandler(FirstByteTap(requestGuard))
@@ -128,6 +137,45 @@ struct RequestGuardTests {
     #expect(!connection.channel.isActive)
     #expect(connection.answer.isEmpty)
     #expect(connection.rejections.isEmpty)
+  }
+
+  @Test(
+    "an answer of known length is sent at once, a stream and a long answer part by part",
+    arguments: [("content-length", "6", 1), ("transfer-encoding", "chunked", 4)])
+  func sending(_ name: String, _ value: String, _ flushes: Int) throws {
+    let connection = try Connection()
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: [name: value])
+    for part in [
+      HTTPServerResponsePart.head(head), .body(.byteBuffer(ByteBuffer(string: "abc"))),
+      .body(.byteBuffer(ByteBuffer(string: "def"))), .end(nil),
+    ] { connection.channel.writeAndFlush(part, promise: nil) }
+    #expect(connection.flushes == flushes)
+    #expect(connection.answer.contains("def"))
+    let long = HTTPResponseHead(
+      version: .http1_1, status: .ok, headers: ["content-length": "196608"])
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    connection.channel.writeAndFlush(HTTPServerResponsePart.head(long), promise: nil)
+    for _ in 0..<3 {
+      let bytes = ByteBuffer(repeating: UInt8(ascii: "x"), count: 65_536)
+      connection.channel.writeAndFlush(
+        HTTPServerResponsePart.body(.byteBuffer(bytes)), promise: nil)
+    }
+    #expect(connection.flushes == flushes + 2)
+  }
+
+  @Test("an answer counts as given when it is whole, and a refusal of the guard does not count")
+  func answers() throws {
+    let connection = try Connection()
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "0"])
+    connection.channel.writeAndFlush(HTTPServerResponsePart.head(head), promise: nil)
+    #expect(connection.answers == 0)
+    connection.channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
+    #expect(connection.answers == 1)
+    connection.receive("no request\r\n\r\n")
+    #expect(connection.answer.contains("HTTP/1.1 400 "))
+    #expect(connection.answers == 1)
   }
 
   @Test("an idle connection is closed after its time, counted from the last answer")

@@ -50,6 +50,22 @@ struct RequestBillTests {
     #expect(bill.answers[0].attempts.map(\.usage.completion) == [7, 20])
   }
 
+  @Test("a host is paid for its own model, whatever name the client uses")
+  func alias() throws {
+    var attempt = Self.attempt("h", .answered, tokens: 20)
+    attempt.hostModel = "real"
+    let bill = try Self.bill([attempt], completion: 20)
+    #expect(bill.model == "m" && bill.answers[0].attempts.map(\.model) == ["real"])
+  }
+
+  @Test("the first part of a body has its share of the tokens")
+  func partOfBody() throws {
+    let bill = try Self.bill([Self.attempt("h", .answered, tokens: 20)], completion: 20)
+    #expect(bill.completion(inFirst: 25, of: 100) == 5)
+    #expect(bill.completion(inFirst: 99, of: 100) == 19)
+    #expect(bill.completion(inFirst: .max, of: 0) == Usage.mostTokens)
+  }
+
   @Test("a host that broke off contributed its tokens, and the others resumed")
   func resumption() throws {
     let bill = try Self.bill(

@@ -51,13 +51,41 @@ struct FullestTableTests {
         orders.append(next)
       }
     }
+    // Aliases take no more than the room of the models that they push out.
+    let records = (0..<100).map { index in
+      var record = ModelRecord(
+        ModelID("alias-\(index)-" + String(repeating: "a", count: 200)))
+      record.standsFor = registry.table.hosts[index].models.prefix(16).map(\.id)
+      record.isHidden = true
+      record.kind = .embeddings
+      return record
+    }
+    _ = registry.setModelRules(ModelRules(records))
     let table = registry.table
+    #expect(table.hosts.contains { $0.models.contains { $0.upstream != nil } })
     #expect(table.hosts.count == 1_000 && table.hosts.allSatisfy { $0.state == .ready })
     // No host loses its models because other hosts list many.
     #expect(table.hosts.allSatisfy { !$0.models.isEmpty })
     #expect(table.hosts.allSatisfy { $0.version?.utf8.count ?? 0 <= Limits.hostVersionBytes.value })
     let size = try bytes(.hostTable(table))
     #expect(size <= Self.room, "\(size)")
+  }
+
+  @Test("hosts with as many and as long tags as an admin may give them")
+  func taggedHosts() throws {
+    var registry = HostRegistry(epoch: .max, now: .zero)
+    let name = String(repeating: "t", count: Limits.tagBytes.value - 3)
+    let tags = (0..<Limits.hostTags.value).map { name + "\(100 + $0)" }
+    var number = 0
+    while number < 1_000 {
+      let draft = HostDraft(
+        url: "https://host-\(number).example.org:12345", tags: tags, region: tags[0])
+      guard (try? registry.add(draft, now: .zero)) != nil else { break }
+      number += 1
+    }
+    #expect((200..<1_000).contains(number), "\(number)")
+    let size = try bytes(.hostTable(registry.table))
+    #expect((300_000...Self.room).contains(size), "\(size)")
   }
 
   @Test("processes with the longest names and addresses")

@@ -11,6 +11,7 @@ struct HostFactsWireTests {
       id: "h", url: "http://h/v4", omitsV1: true,
       models: [
         ModelOffer(id: "m", contextTokens: 7, facts: #""owned_by":"é""#), ModelOffer(id: "n"),
+        ModelOffer(id: "alias", upstream: "m", kind: .embeddings, isHidden: true),
       ])
     let table = HostTable(epoch: 1, revision: 2, hosts: [host])
     let envelope = Envelope(

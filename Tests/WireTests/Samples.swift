@@ -35,7 +35,8 @@ enum Samples {
     id: "h1", url: "http://127.0.0.1:11434", dialect: .ollama, resume: .trailingAssistant,
     credential: "env:KEY", tier: .fallback, trust: .local, state: .ready,
     reason: "", models: [ModelOffer(id: "m1", contextTokens: 8_192), ModelOffer(id: "m2")],
-    slots: 2, version: "b1", probeMilliseconds: 3, pricePerMillion: 40)
+    slots: 2, version: "b1", probeMilliseconds: 3, pricePerMillion: 40,
+    tags: ["eu", "gpu"], region: "fra-1")
 
   static let sealed = SealedFrame(
     header: SealedFrame.Header(
@@ -264,7 +265,8 @@ enum Samples {
           skipped: [
             "p2": .init(
               reason: text, usage: Usage(promptTokens: 5, completionTokens: 6, estimated: true))
-          ], dataPolicy: .local, request: request, documents: documents, client: "key é",
+          ], dataPolicy: .local, pools: HostPools(["gpu", "eu"]), request: request,
+          documents: documents, client: "key é",
           sinkPrefix: text))
     ),
     (
@@ -308,7 +310,7 @@ enum Samples {
         TaskOrder(
           plan: "plan-1", task: plan.tasks[1], conversation: conversation,
           inputs: inputs, isSink: true,
-          dataPolicy: .any, avoidHosts: ["h2", "h3"],
+          dataPolicy: .any, pools: HostPools(["gpu"]), avoidHosts: ["h2", "h3"],
           terms: InferenceTerms(
             race: .hedged, firstToken: .milliseconds(700), interToken: .milliseconds(500),
             minimumRate: 1.5), documents: documents, prefix: text,
@@ -398,12 +400,26 @@ enum Samples {
     ("lease_settled", .leaseAnswer(.settled(lease.gateway, through: 4))),
     ("lease_ended", .leaseAnswer(.ended(lease.gateway, through: 3))),
     ("lease_unknown", .leaseAnswer(.unknown(lease))),
-    ("settlement", .settlement(settlement)),
+    ("settlements", .settlements([settlement, settlement])),
     ("price_table_request", .priceTableRequest),
     ("price_table", .priceTable(priceTable)),
     (
       "price_table_empty",
       .priceTable(try! PriceTable(epoch: 9, revision: 1, unknown: .refuse))
+    ),
+    ("settings_table_request", .settingsTableRequest),
+    (
+      "settings_table",
+      .settingsTable(
+        RuntimeSettingsTable(
+          epoch: 9, revision: 7,
+          overrides: RuntimeOverrides(texts: [
+            (id: "gateway.max_requests", value: "1024"), (id: "inference.race", value: "hedged"),
+          ])))
+    ),
+    (
+      "settings_table_empty",
+      .settingsTable(RuntimeSettingsTable(epoch: 9, revision: 0, overrides: .none))
     ),
     ("spending_query", .spendingQuery(SpendingQuery(key: AccountID("key/é"), days: 31))),
     (

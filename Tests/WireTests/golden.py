@@ -99,6 +99,15 @@ LEASE_SETTLEMENT = f'''
 '''
 RENEWAL = 'gateway: "gateway-1" incarnation: 12 number: 6 oldest: 2 confirmed: 3'
 TOKEN_PRICE = "input: 150000 cached_input: 15000 output: 1000000000000000"
+SETTLEMENT = f'''
+lease {{ {LEASE_SETTLEMENT} }}
+    trace: "00000000000000010000000000000002" model: "m1" admitted_at_ms: 1900000000000
+    price {{ {TOKEN_PRICE} }} answers {{ usage {{ prompt: 8 cached: 3 completion: 9 }}
+      attempts {{ host: "h1" model: "m1" usage {{ prompt: 8 cached: 3 completion: 12 }}
+        contributed: 9 role: "winner" }}
+      attempts {{ host: "h2" model: "m1" usage {{ prompt: 8 completion: 1 }} role: "loser" }} }}
+    answers {{ usage {{}} price {{}} }}
+'''
 
 BODIES = {
     "failure": f'failure {{ code: "overloaded" message: {TEXT} retry_after_ms: 250 param: "tutti.rounds" }}',
@@ -114,7 +123,8 @@ BODIES = {
         id: "h1" url: "http://127.0.0.1:11434" dialect: "ollama" tier: "fallback" trust: "local"
         resume: "trailing_assistant" credential: "env:KEY"
         state: HOST_STATE_READY models { id: "m1" context_tokens: 8192 } models { id: "m2" }
-        slots: 2 version: "b1" probe_ms: 3 price_per_million: 40 } }''',
+        slots: 2 version: "b1" probe_ms: 3 price_per_million: 40
+        tags: "eu" tags: "gpu" region: "fra-1" } }''',
     "load_report": '''load_report { sequence: 7 hosts {
         host: "h1" in_flight: 3 first_tokens { bucket: 40 count: 2 } first_tokens { bucket: 0 count: 1 }
         answered: 4 failed: 1 tokens: 900 flow_ms: 1500 trips: 1 is_open: true
@@ -146,7 +156,8 @@ BODIES = {
         finished {{ task: "p1" report {{ {REPORT} }} }} data_policy: "local"
         terms {{ minimum_rate_milli: -1 }} request {{ {REQUEST} }} {DOCUMENTS} client: "key é"
         sink_prefix: {TEXT} skipped {{ task: "p2" reason: {TEXT}
-        usage {{ prompt_tokens: 5 completion_tokens: 6 estimated: true }} }} }}''',
+        usage {{ prompt_tokens: 5 completion_tokens: 6 estimated: true }} }}
+        host_pools: "eu" host_pools: "gpu" }}''',
     "run_plan_small": f'''run_plan {{ plan {{ id: "plan-2" pattern: "tutti/auto"
         tasks {{ id: "t" role: "reasoning" merge: "none" {PLAIN} }} sink: "t" deadline_ms: 1000 }}
         conversation {{ {CONVERSATION} }} data_policy: "any" terms {{ minimum_rate_milli: -1 }} }}''',
@@ -168,7 +179,7 @@ BODIES = {
         data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3"
         terms {{ race: "hedged" first_token_ms: 700 inter_token_ms: 500
           minimum_rate_milli: 1500 }} host: "h1" spares_tokens: true is_part: true
-        client: "0123456789abcdef" }}''',
+        client: "0123456789abcdef" host_pools: "gpu" }}''',
     "task_event_began": f"task_event {{ began {{ {BEGAN} }} }}",
     "task_event_delta": '''task_event { delta { delta_json: '{"tool_calls":[]}' } }''',
     "task_event_finished": f"task_event {{ finished {{ {REPORT} }} }}",
@@ -194,18 +205,17 @@ BODIES = {
     "lease_settled": 'lease_answer { settled { gateway: "gateway-1" incarnation: 12 through: 4 } }',
     "lease_ended": 'lease_answer { ended { gateway: "gateway-1" incarnation: 12 through: 3 } }',
     "lease_unknown": f"lease_answer {{ unknown {{ {LEASE_NAME} }} }}",
-    "settlement": f'''settlement {{ lease {{ {LEASE_SETTLEMENT} }}
-        trace: "00000000000000010000000000000002" model: "m1" admitted_at_ms: 1900000000000
-        price {{ {TOKEN_PRICE} }} answers {{ usage {{ prompt: 8 cached: 3 completion: 9 }}
-          attempts {{ host: "h1" model: "m1" usage {{ prompt: 8 cached: 3 completion: 12 }}
-            contributed: 9 role: "winner" }}
-          attempts {{ host: "h2" model: "m1" usage {{ prompt: 8 completion: 1 }} role: "loser" }} }}
-        answers {{ usage {{}} price {{}} }} }}''',
+    "settlements": f"settlements {{ settlements {{ {SETTLEMENT} }} settlements {{ {SETTLEMENT} }} }}",
     "price_table_request": "price_table_request {}",
     "price_table": f'''price_table {{ epoch: 9 revision: 8 unknown: "free"
         rows {{ model: "m1" effective_from_ms: -1 price {{ {TOKEN_PRICE} }} }}
         rows {{ model: "é" effective_from_ms: 1900000000000 price {{}} }} }}''',
     "price_table_empty": 'price_table { epoch: 9 revision: 1 unknown: "refuse" }',
+    "settings_table_request": "settings_table_request {}",
+    "settings_table": '''settings_table { epoch: 9 revision: 7
+  overrides { id: "gateway.max_requests" value: "1024" }
+  overrides { id: "inference.race" value: "hedged" } }''',
+    "settings_table_empty": "settings_table { epoch: 9 }",
     "spending_query": 'spending_query { key: "key/é" days: 31 }',
     "spending_report": '''spending_report { key: "key/é"
         budgets { owner: "team" id: "acme/lab" period: "quarter" window: "rolling" amount: 9

@@ -20,11 +20,15 @@ func buildAgent<Room: AgentRoom>(
   let shell = AgentShell(
     role: configuration.role, maxTasks: configuration.maxTasks, inference: inference,
     context: context)
+  context.settings.onChange { overrides in
+    inference.apply(overrides)
+    shell.apply(overrides)
+  }
   context.bus.onStream { request, writer throws(Failure) in
     try await shell.perform(request, writer)
   }
   context.health.addCheck("hosts") {
-    directory.table.readyModels.contains(where: \.looksLikeChat)
+    directory.table.hosts.contains { $0.state == .ready && $0.models.contains(where: \.isChat) }
       ? nil : "no ready host offers a chat model"
   }
   return [LoadReporter(bus: context.bus) { inference.loadReport() }]

@@ -11,9 +11,7 @@ struct AgentConfiguration<Room: AgentRoom>: ServiceConfiguration {
 
   static var settings: [Setting] {
     [
-      Setting(
-        "agents.max_tasks", .integer(1...4_096), default: "64",
-        help: "Maximum tasks at once; more are refused and go to another agent of the role."),
+      Setting(.agentTasks),
       Setting(
         "agents.models", .list(of: .text, atMost: 16),
         help: "Parts of model names, best first, that this agent should prefer. Replaces the "
@@ -23,12 +21,13 @@ struct AgentConfiguration<Room: AgentRoom>: ServiceConfiguration {
 
   var role: Role
   var maxTasks: Int
-  var requestsAtOnce: Int? { maxTasks }
+  /// The shell refuses tasks above its limit, which may rise at run time.
+  var requestsAtOnce: Int? { RuntimeSetting.agentTasks.maximum }
   var inference: InferenceConfiguration
 
   init(_ values: inout SettingValues) {
     role = Room.role
-    maxTasks = values.integer("agents.max_tasks")
+    maxTasks = values.integer(.agentTasks)
     let models = values.list("agents.models")
     if !models.isEmpty { role.preferredModels = models }
     inference = InferenceConfiguration(&values)

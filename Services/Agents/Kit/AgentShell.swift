@@ -10,19 +10,31 @@ import ServiceKit
 import Synchronization
 import Telemetry
 
-/// Runs up to `maxTasks` tasks at the same time, each as a `TaskWork`.
+/// Runs a limited number of tasks at the same time, each as a `TaskWork`.
 final class AgentShell: Sendable {
+  private struct Load {
+    var running = 0
+    var maximum: Int
+  }
+
   private let role: Role
+  /// The limit of the configuration.
   private let maxTasks: Int
   private let inference: InferenceClient
   private let context: ServiceContext
-  private let running = Mutex(0)
+  private let load: Mutex<Load>
 
   init(role: Role, maxTasks: Int, inference: InferenceClient, context: ServiceContext) {
     self.role = role
     self.maxTasks = maxTasks
+    load = Mutex(Load(maximum: maxTasks))
     self.inference = inference
     self.context = context
+  }
+
+  /// Applies values that admins set at run time.
+  func apply(_ overrides: RuntimeOverrides) {
+    load.withLock { $0.maximum = overrides.integer(.agentTasks) ?? maxTasks }
   }
 
   /// Maximum wait for the host table. A restarted agent may receive tasks before the table.
@@ -32,19 +44,19 @@ final class AgentShell: Sendable {
     guard case .runTask(let order) = request.body else {
       throw Failure(.unhandled, "an agent only does tasks")
     }
-    let admitted = running.withLock { running -> Bool in
-      guard running < maxTasks else { return false }
-      running += 1
-      return true
+    let refusedAt = load.withLock { load -> Int? in
+      guard load.running < load.maximum else { return load.running }
+      load.running += 1
+      return nil
     }
-    guard admitted else {
+    if let refusedAt {
       throw Failure(
-        .overloaded, "\(context.common.name) does \(counted(maxTasks, "task")) already",
+        .overloaded, "\(context.common.name) does \(counted(refusedAt, "task")) already",
         retryAfter: .seconds(1))
     }
     gauge()
     defer {
-      running.withLock { $0 -= 1 }
+      load.withLock { $0.running -= 1 }
       gauge()
     }
     let patience = min(request.remaining ?? Self.tableWait, Self.tableWait)
@@ -80,7 +92,7 @@ final class AgentShell: Sendable {
   }
 
   private func gauge() {
-    Gauge(label: "tutti_agent_running_tasks").record(running.withLock { $0 })
+    Gauge(label: "tutti_agent_running_tasks").record(load.withLock { $0.running })
   }
 
   private func count(_ outcome: String, since started: ContinuousClock.Instant) {

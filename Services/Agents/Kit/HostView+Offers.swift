@@ -3,26 +3,39 @@ import ClusterModel
 import HostModel
 
 extension HostView {
-  private func hosts(_ models: HostNeed.Models, _ policy: DataPolicy) -> [Entry] {
-    firstAsked(for: HostNeed(models, dataPolicy: policy))
+  /// Which hosts may get a task: its data policy, and the host pools of the client's key.
+  struct Permission: Hashable {
+    var dataPolicy: DataPolicy
+    var pools: HostPools
   }
 
-  func readyModels(_ policy: DataPolicy) -> [ModelID] {
-    Set(hosts(.any, policy).flatMap { $0.host.models.map(\.id) }).sorted()
+  private func hosts(_ models: HostNeed.Models, _ permission: Permission) -> [Entry] {
+    firstAsked(
+      for: HostNeed(models, dataPolicy: permission.dataPolicy, pools: permission.pools))
+  }
+
+  /// Embedding models, without aliases.
+  func embeddingModels(_ permission: Permission) -> [ModelID] {
+    Set(
+      hosts(.any, permission).flatMap(\.host.models)
+        .filter { $0.isEmbedding && $0.upstream == nil }.map(\.id)
+    ).sorted()
   }
 
   /// An embedding model of an allowed host with a free slot. `nil` means that there is none.
-  func idleEmbedder(_ policy: DataPolicy) -> ModelID? {
-    let idle = hosts(.anyEmbedding, policy).filter { $0.freeSlots > 0 }
-    return idle.flatMap(\.host.models).map(\.id).filter(\.looksLikeEmbedding).min()
+  func idleEmbedder(_ permission: Permission) -> ModelID? {
+    let idle = hosts(.anyEmbedding, permission).filter { $0.freeSlots > 0 }
+    return idle.flatMap(\.host.models).filter { $0.isEmbedding && $0.upstream == nil }.map(\.id)
+      .min()
   }
 
-  /// Chat models for a task, with the known speed and load of their hosts.
-  func offered(to order: TaskOrder, _ policy: DataPolicy) -> [OfferedModel] {
+  /// Chat models for a task, with the known speed and load of their hosts. An alias would offer a
+  /// model twice.
+  func offered(to order: TaskOrder, _ permission: Permission) -> [OfferedModel] {
     var models: [ModelID: OfferedModel] = [:]
-    for entry in hosts(.anyChat, policy) {
+    for entry in hosts(.anyChat, permission) {
       let isFree = entry.freeSlots > 0 && !order.avoidHosts.contains(entry.host.id)
-      for offer in entry.host.models where offer.id.looksLikeChat {
+      for offer in entry.host.models where offer.isChat && offer.upstream == nil {
         var model = models[offer.id] ?? OfferedModel(id: offer.id, freeHosts: 0)
         if isFree { model.freeHosts += 1 }
         if let rate = entry.activity.speed.tokensPerSecond {
@@ -35,9 +48,9 @@ extension HostView {
   }
 
   /// Smallest context of the hosts that may be asked, in tokens. `nil` means that none reports it.
-  func context(of model: ModelID?, _ policy: DataPolicy) -> Int? {
-    hosts(model.map { .oneOf([$0]) } ?? .anyChat, policy).flatMap(\.host.models)
-      .filter { model == nil ? $0.id.looksLikeChat : $0.id == model }
+  func context(of model: ModelID?, _ permission: Permission) -> Int? {
+    hosts(model.map { .oneOf([$0]) } ?? .anyChat, permission).flatMap(\.host.models)
+      .filter { model == nil ? $0.isChat : $0.id == model }
       .compactMap(\.contextTokens).min()
   }
 }

@@ -36,7 +36,7 @@ extension TaskWork {
     guard !order.sparesTokens else {
       throw Failure(.invalidRequest, "the plan's tokens are limited")
     }
-    guard let model = hosts.idleEmbedder(dataPolicy) else {
+    guard let model = hosts.idleEmbedder(permission) else {
       throw Failure(.noEligibleHost, "no idle host offers an embedding model")
     }
     guard let question = ConsensusQuestion(order.inputs.map(\.text)) else {
@@ -49,7 +49,7 @@ extension TaskWork {
         trace: span.context),
       constraints: InferenceConstraints(
         race: .single, deadlines: Deadlines(total: min(consensusPatience, share)),
-        dataPolicy: dataPolicy, client: ClientFingerprint(tag: order.client),
+        dataPolicy: dataPolicy, pools: order.pools, client: ClientFingerprint(tag: order.client),
         seed: order.task.seed))
     var meanings: [[Int]]?
     for try await event in answer {

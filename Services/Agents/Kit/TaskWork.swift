@@ -56,10 +56,10 @@ struct TaskWork {
     if order.task.contract == .vector, !order.writesAnswer { return try await embed() }
     let view = hosts
     let choice = ModelPreference.choose(
-      for: order.task, role: role, among: view.offered(to: order, dataPolicy),
+      for: order.task, role: role, among: view.offered(to: order, permission),
       within: left)
     span.set("model_choice", choice.reason)
-    let material = try await material(context: view.context(of: choice.model, dataPolicy))
+    let material = try await material(context: view.context(of: choice.model, permission))
     excerpts = material.excerpts
     let findings =
       role.checksInputs ? InputMistakes.of(order.inputs, material: material) : []
@@ -106,6 +106,10 @@ struct TaskWork {
   /// The stricter of the plan's and the task's data policy.
   var dataPolicy: DataPolicy { max(order.dataPolicy, order.task.dataPolicy ?? .any) }
 
+  var permission: HostView.Permission {
+    HostView.Permission(dataPolicy: dataPolicy, pools: order.pools)
+  }
+
   var left: Duration? {
     remaining.map { max($0 - started.duration(to: .now), .milliseconds(1)) }
   }
@@ -132,7 +136,7 @@ struct TaskWork {
     return InferenceConstraints(
       race: order.terms.race,
       deadlines: order.terms.deadlines(total: left.map { min(total, $0) } ?? total),
-      dataPolicy: dataPolicy,
+      dataPolicy: dataPolicy, pools: order.pools,
       avoid: order.avoidHosts, prefer: order.host, client: client, seed: order.task.seed)
   }
 
@@ -236,8 +240,8 @@ struct TaskWork {
 
   /// Asks the embeddings endpoint instead of a chat.
   private mutating func embed() async throws(Failure) -> (TaskReport, [AttemptRecord]) {
-    let ready = hosts.readyModels(dataPolicy)
-    let model = try EmbeddingTask.model(for: order.task, among: ready)
+    let embedders = hosts.embeddingModels(permission)
+    let model = try EmbeddingTask.model(for: order.task, among: embedders)
     span.set("model_choice", order.task.model == nil ? "it embeds" : "the plan names it")
     let answer = try await inference.infer(
       InferenceRequest(

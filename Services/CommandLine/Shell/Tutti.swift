@@ -31,7 +31,7 @@ struct Tutti: AsyncParsableCommand {
     version: Version.withCommit,
     subcommands: [
       UpCommand.self, AskCommand.self, PlanCommand.self, StatusCommand.self, HostsCommand.self,
-      KeysCommand.self, AuditCommand.self, LogsCommand.self, TraceCommand.self,
+      KeysCommand.self, ModelsCommand.self, AuditCommand.self, LogsCommand.self, TraceCommand.self,
       UsageCommand.self, SimulateCommand.self,
     ])
 

@@ -10,6 +10,7 @@ func buildDispatcher(
   let shell = DispatcherShell(
     maxPlans: configuration.maxPlans, maxTasks: configuration.maxTasks,
     rules: configuration.rules, context: context)
+  context.settings.onChange { shell.apply($0) }
   context.bus.onStream { request, writer throws(Failure) in
     try await shell.perform(request, writer)
   }

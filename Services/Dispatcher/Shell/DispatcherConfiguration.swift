@@ -9,24 +9,20 @@ struct DispatcherConfiguration: ServiceConfiguration {
   static let settings = own + InferenceConfiguration.settings
 
   private static let own: [Setting] = [
-    Setting(
-      "dispatcher.max_plans", .integer(1...65_536), default: "4096",
-      help: "Maximum plans at once; each may hold a whole conversation. More are refused."),
-    Setting(
-      "dispatcher.max_tasks", .integer(1...4_096), default: "64",
-      help: "Maximum tasks per agent at once; further tasks wait, and clients take turns. "
-        + "Must not exceed the agents' own agents.max_tasks: agents refuse more."),
+    Setting(.dispatcherPlans),
+    Setting(.dispatcherTasks),
   ]
 
   var maxPlans: Int
-  var requestsAtOnce: Int? { maxPlans }
+  /// The shell refuses plans above its limit, which may rise at run time.
+  var requestsAtOnce: Int? { RuntimeSetting.dispatcherPlans.maximum }
   var maxTasks: Int
   /// Requirements on the hosts that get tasks.
   var rules: EligibilityRules
 
   init(_ values: inout SettingValues) {
-    maxPlans = values.integer("dispatcher.max_plans")
-    maxTasks = values.integer("dispatcher.max_tasks")
+    maxPlans = values.integer(.dispatcherPlans)
+    maxTasks = values.integer(.dispatcherTasks)
     rules = InferenceConfiguration(&values).rules
   }
 }

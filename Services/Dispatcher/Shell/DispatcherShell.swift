@@ -21,17 +21,21 @@ final class DispatcherShell: Sendable {
 
   let context: ServiceContext
   let turns: TaskAdmission
-  private let maxPlans: Int
+  /// The limits of the configuration.
+  private let configured: DispatcherLimits
+  private let limits: DispatcherLimits.Current
   private let state = Mutex(State())
 
   /// - Parameters:
   ///   - maxTasks: maximum concurrent tasks per agent.
   ///   - rules: requirements on the hosts that get tasks.
   init(maxPlans: Int, maxTasks: Int, rules: EligibilityRules, context: ServiceContext) {
-    self.maxPlans = maxPlans
+    configured = DispatcherLimits(plans: maxPlans, tasks: maxTasks)
+    let limits = DispatcherLimits.Current(configured)
+    self.limits = limits
     let (bus, hosts) = (context.bus, context.hosts)
     let turns = TaskAdmission(
-      limit: { maxTasks * max(1, bus.live(.agent($0)).count) },
+      limit: { limits.value.tasks * max(1, bus.live(.agent($0)).count) },
       hosts: {
         let load = hosts.load
         return SchedulableHost.all(
@@ -42,6 +46,12 @@ final class DispatcherShell: Sendable {
     turns.reconsider()
     self.turns = turns
     self.context = context
+  }
+
+  /// Applies values that admins set at run time.
+  func apply(_ overrides: RuntimeOverrides) {
+    limits.value = configured.overridden(by: overrides)
+    turns.reconsiderAgents()
   }
 
   func perform(_ request: BusRequest, _ writer: StreamWriter) async throws(Failure) {
@@ -74,14 +84,15 @@ final class DispatcherShell: Sendable {
   }
 
   private func admit() throws(Failure) {
-    let plans = state.withLock { state -> Int? in
-      guard state.plans < maxPlans else { return nil }
+    let maximum = limits.value.plans
+    let (plans, isAdmitted) = state.withLock { state -> (Int, Bool) in
+      guard state.plans < maximum else { return (state.plans, false) }
       state.plans += 1
-      return state.plans
+      return (state.plans, true)
     }
-    guard let plans else {
+    guard isAdmitted else {
       throw Failure(
-        .overloaded, "\(context.common.name) runs \(counted(maxPlans, "plan")) already",
+        .overloaded, "\(context.common.name) runs \(counted(plans, "plan")) already",
         retryAfter: .seconds(1))
     }
     Gauge(label: "tutti_dispatcher_running_plans").record(plans)

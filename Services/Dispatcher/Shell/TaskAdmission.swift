@@ -69,6 +69,18 @@ final class TaskAdmission: Sendable {
     }
   }
 
+  /// Admits tasks after a change of the limit.
+  func reconsiderAgents() {
+    for role in AgentRole.allCases {
+      let limit = limit(role)
+      resume { state in
+        guard var queue = state.agents[role] else { return [] }
+        let admitted = queue.setLimit(limit)
+        return Self.store(queue, of: role, admitting: admitted, in: &state)
+      }
+    }
+  }
+
   // MARK: - Hosts
 
   /// Waits for a host that may do the work, and does the work.

@@ -10,6 +10,8 @@ import Synchronization
 /// Admits requests by client and bounds their memory: the shell around `ClientShares`.
 final class Admission: Sendable {
   let memory: MemoryBudget
+  /// The limits of the configuration.
+  private let configured: ClientLimits
   private let shares: Mutex<ClientShares>
   private let logger: Logger
   private let uploads = UploadGate()
@@ -17,9 +19,16 @@ final class Admission: Sendable {
   private let inFlight = Gauge(label: "tutti_gateway_in_flight")
 
   init(_ shares: ClientShares, memory: MemoryBudget, logger: Logger) {
+    configured = shares.limits
     self.shares = Mutex(shares)
     self.memory = memory
     self.logger = logger
+  }
+
+  /// Applies values that admins set at run time.
+  func apply(_ overrides: RuntimeOverrides) {
+    let limits = configured.overridden(by: overrides)
+    shares.withLock { $0.limits = limits }
   }
 
   /// Admits a request whose head has arrived. The request takes no slot yet.

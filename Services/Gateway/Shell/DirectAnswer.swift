@@ -50,7 +50,8 @@ struct DirectAnswer: Sendable {
 
   private func startInference() throws(Failure) -> PendingInference {
     let request = exchange.request
-    let budget = TokenBudget.of(request, table: resources.context.hosts.table)
+    let budget = TokenBudget.of(
+      request, table: resources.context.hosts.table, pools: exchange.rights.pools)
     let body = try request.body(within: budget, affordable: exchange.payment?.tokens)
     return resources.inference.start(
       InferenceRequest(
@@ -64,7 +65,8 @@ struct DirectAnswer: Sendable {
         race: request.options.race,
         deadlines: request.options.deadlines(
           over: resources.configuration.deadlines.of(request.endpoint.directRoute)),
-        dataPolicy: request.options.dataPolicy, affinity: request.affinity,
+        dataPolicy: request.options.dataPolicy, pools: exchange.rights.pools,
+        affinity: request.affinity,
         client: ClientFingerprint(tag: exchange.client),
         seed: exchange.seed))
   }
@@ -86,6 +88,7 @@ struct DirectAnswer: Sendable {
         exchange.journal.recordFirstToken()
         record(summary)
         bill = exchange.payment?.bill(summary)
+        exchange.payment?.began(by: inference.host, inference.model, as: inference.hostModel)
         // Several hosts contributed, so no single host's headers apply.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
         if exchange.request.options.trace {
@@ -115,7 +118,8 @@ struct DirectAnswer: Sendable {
       inference = try await pending.inference(within: resources.configuration.keepAlive)
     }
     guard let inference else { return }
-    exchange.payment?.began(by: inference.host, inference.model)
+    exchange.payment?.began(
+      by: inference.host, inference.model, as: inference.hostModel)
     var tally = TokenTally()
     var firstChunk: [UInt8]?
     var events = inference.makeAsyncIterator()

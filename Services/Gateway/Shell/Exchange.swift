@@ -2,9 +2,11 @@ import ClusterModel
 import GatewayCore
 import HTTPTypes
 import Hummingbird
+import InferenceCore
 import Limits
 import Money
 import NIOCore
+import ServiceKit
 import Telemetry
 
 /// One request while it is answered.
@@ -28,23 +30,40 @@ struct Exchange: Sendable {
 
   var trace: TraceContext { journal.trace }
 
+  /// Why no host can answer a request that names no model.
+  func noHost(in view: ClusterView) -> Failure {
+    let constraints = InferenceConstraints(
+      dataPolicy: request.options.dataPolicy, pools: rights.pools, seed: seed)
+    let eligibility = Eligibility(model: nil, constraints: constraints, table: view.table)
+    return Failure(.noEligibleHost, eligibility.explanation(model: nil))
+  }
+
   /// A JSON response that stays charged to its request until the client has read it.
   /// - Parameter bill: settled after the client has received the body.
   func response(_ body: [UInt8], bill: RequestBill? = nil) throws(Failure) -> Response {
     guard body.count > Limits.heavyBytes.value || payment != nil else {
       return Response(json: body, trace)
     }
-    if body.count > Limits.heavyBytes.value { try reservation.charge(body.count) }
     var response = Response(json: [], trace)
     if let bill { response.headers[.cost] = bill.billed.credits }
     if payment?.isCut == true {
       response.headers[.affordableTokens] = payment?.tokens.map { String($0) }
     }
+    if body.count <= Limits.heavyBytes.value, let connection = ClientConnection.current {
+      response.body = ResponseBody(byteBuffer: ByteBuffer(bytes: body))
+      if let bill, let payment { connection.afterAnswer { payment.settle(bill) } }
+      return response
+    }
+    try reservation.charge(body.count)
     response.body = ResponseBody(contentLength: body.count) { writer in
       var start = 0
       while start < body.count {
         let end = min(start + Limits.heavyBytes.value, body.count)
         try await writer.write(ByteBuffer(bytes: body[start..<end]))
+        // A client that leaves amid the body pays for the part that it received.
+        if end < body.count, let bill {
+          payment?.wrote(bill.completion(inFirst: end, of: body.count))
+        }
         start = end
       }
       if let bill { payment?.settle(bill) }

@@ -23,6 +23,7 @@ func buildGateway(
     inferenceLimits: configuration.inference.limits,
     credentials: Credentials(rules: context.common.credentials), memory: memory,
     heavyWork: heavyWork, logger: context.logger)
+  context.settings.onChange { inference.apply($0) }
   let journal: BillingJournal.Opened
   do throws(FileRefused) {
     journal = try BillingJournal.open(
@@ -39,7 +40,7 @@ func buildGateway(
     if case .leaseAnswer(let answer) = body { spending.receive(answer) }
   }
   context.bus.onPublish { body in
-    if !hosts.apply(body), !context.access.apply(body) { spending.apply(body) }
+    if !context.adopt(body) { spending.apply(body) }
   }
   let shell = GatewayShell(resources)
 

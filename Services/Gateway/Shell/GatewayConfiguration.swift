@@ -32,14 +32,8 @@ struct GatewayConfiguration: ServiceConfiguration {
       "gateway.connections_per_local_client", .integer(1...1_000_000),
       default: count(Limits.connectionsPerLocalClient),
       help: "Maximum connections of all programs on this machine together."),
-    Setting(
-      "gateway.requests_per_client", .integer(1...100_000),
-      default: count(Limits.requestsPerClient),
-      help: "Maximum concurrent requests from one address; more get 429 with Retry-After."),
-    Setting(
-      "gateway.requests_per_local_client", .integer(1...100_000),
-      default: count(Limits.requestsPerLocalClient),
-      help: "Maximum concurrent requests of all programs on this machine together."),
+    Setting(.gatewayRequestsPerClient),
+    Setting(.gatewayRequestsPerLocalClient),
     Setting(
       "gateway.request_bytes_per_client", .bytes((1 << 20)...(1 << 40)),
       default: bytes(Limits.requestBytesPerClient),
@@ -49,13 +43,8 @@ struct GatewayConfiguration: ServiceConfiguration {
       "gateway.request_bytes_per_local_client", .bytes((1 << 20)...(1 << 40)),
       default: bytes(Limits.requestBytesPerLocalClient),
       help: "Maximum request body bytes in progress of all programs on this machine together."),
-    Setting(
-      "gateway.plans_per_client", .integer(1...100_000), default: count(Limits.plansPerClient),
-      help: "Maximum concurrent plans from one address; more get 429 with Retry-After."),
-    Setting(
-      "gateway.plans_per_local_client", .integer(1...100_000),
-      default: count(Limits.plansPerLocalClient),
-      help: "Maximum concurrent plans of all programs on this machine together."),
+    Setting(.gatewayPlansPerClient),
+    Setting(.gatewayPlansPerLocalClient),
   ]
 
   private static func count(_ limit: Limit) -> String { String(limit.value) }
@@ -65,9 +54,8 @@ struct GatewayConfiguration: ServiceConfiguration {
     Setting(
       "gateway.port", .address, default: "8080",
       help: "Address of the API for clients: PORT or HOST:PORT."),
-    Setting(
-      "gateway.max_requests", .integer(1...100_000), default: "512",
-      help: "Maximum concurrent requests; more get 503 with Retry-After."),
+    Setting(.gatewayRequests),
+    Setting(.revokedStreams),
     Setting(
       "gateway.keep_alive", .duration(unit: .seconds, .milliseconds(10) ... .seconds(300)),
       default: "15s",
@@ -125,6 +113,8 @@ struct GatewayConfiguration: ServiceConfiguration {
   /// Deadlines of direct answers and plans; a plan passes its deadlines on to its tasks.
   var deadlines: RouteDeadlines
   var inference: InferenceConfiguration
+  /// What happens to running answers of a key that is no longer valid.
+  var revokedStreams: RevokedStreams
   var defaultModel: ModelID
   var forwardedHeaders: ForwardedHeaders
 
@@ -132,20 +122,20 @@ struct GatewayConfiguration: ServiceConfiguration {
     address = values.address("gateway.port")
     values.checkListening(
       "gateway.port", address, asksForKeys: values.toggle("cluster.require_keys"))
-    maximumRequests = values.integer("gateway.max_requests")
+    maximumRequests = values.integer(.gatewayRequests)
     memoryBudget = values.bytes("gateway.memory_budget")
     connections = ConnectionLimits(
       total: values.integer("gateway.max_connections"),
       perClient: values.integer("gateway.connections_per_client"),
       perLocalClient: values.integer("gateway.connections_per_local_client"))
     remoteShare = ClientShare(
-      requests: values.integer("gateway.requests_per_client"),
+      requests: values.integer(.gatewayRequestsPerClient),
       requestBytes: values.bytes("gateway.request_bytes_per_client"),
-      plans: values.integer("gateway.plans_per_client"))
+      plans: values.integer(.gatewayPlansPerClient))
     localShare = ClientShare(
-      requests: values.integer("gateway.requests_per_local_client"),
+      requests: values.integer(.gatewayRequestsPerLocalClient),
       requestBytes: values.bytes("gateway.request_bytes_per_local_client"),
-      plans: values.integer("gateway.plans_per_local_client"))
+      plans: values.integer(.gatewayPlansPerLocalClient))
     keepAlive = values.duration("gateway.keep_alive")
     headDeadline = values.duration("gateway.head_deadline")
     bodyDeadline = values.duration("gateway.body_deadline")
@@ -158,6 +148,7 @@ struct GatewayConfiguration: ServiceConfiguration {
       plan: values.optionalDuration("gateway.plan_deadline"),
       embeddings: values.optionalDuration("gateway.embeddings_deadline"))
     inference = InferenceConfiguration(&values)
+    revokedStreams = values.choice(.revokedStreams)
     defaultModel = ModelID(values.text("gateway.default_model"))
     do throws(ForwardedHeaders.Forbidden) {
       forwardedHeaders = try ForwardedHeaders(values.list("gateway.forwarded_headers"))

@@ -30,6 +30,7 @@ final class GatewayShell: Service {
         total: configuration.maximumRequests, remote: configuration.remoteShare,
         local: configuration.localShare),
       memory: resources.memory, logger: resources.context.logger)
+    resources.context.settings.onChange { [admission] in admission.apply($0) }
   }
 
   /// Waits for shutdown. Just before the drain ends it fails the answers still open; then it closes
@@ -180,7 +181,8 @@ final class GatewayShell: Service {
   private func route(_ exchange: Exchange) throws(Failure) -> GatewayRoute {
     let journal = exchange.journal
     let gate = exchange.request.model.name == GatewayRouting.auto ? journal.phase(.gate) : nil
-    let route = try GatewayRouting.route(exchange.request, table: resources.context.hosts.table)
+    let route = try GatewayRouting.route(
+      exchange.request, table: resources.context.hosts.table, rights: exchange.rights)
     try exchange.rights.check(exchange.request, route)
     switch route {
     case .direct: return route
@@ -205,17 +207,20 @@ final class GatewayShell: Service {
     for exchange: inout Exchange, _ model: inout ModelID?, isPlan: Bool = false
   ) async throws(Failure) {
     guard let key = exchange.rights.key else { return }
-    let table = resources.context.hosts.table
+    let table = resources.context.hosts.table.limited(to: exchange.rights.pools)
     let models: [ModelID]
     if let model {
       models = [model]
     } else {
-      let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
+      let view = resources.inference.view()
+      let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
       let options = exchange.request.options
       models = exchange.rights.allowed(
-        hosts.chatModels(policy: options.dataPolicy, named: options.models))
-      // No host can answer: the answer says why.
-      guard !models.isEmpty else { return }
+        hosts.chatModels(
+          policy: options.dataPolicy, pools: exchange.rights.pools,
+          named: options.models + exchange.rights.namedModels))
+      // Without a price the request must not go on: a host may be ready a moment later.
+      guard !models.isEmpty else { throw exchange.noHost(in: view) }
     }
     let price = try RequestPrice(
       of: models, in: resources.spending.priceTable(), at: UnixTime.milliseconds())
@@ -229,7 +234,7 @@ final class GatewayShell: Service {
       bounds: isPlan
         ? RequestBounds(plan: exchange.request)
         : RequestBounds(exchange.request, models: models, table: table),
-      isPlan: isPlan)
+      isPlan: isPlan, table: table)
     exchange.journal.recordPayment()
   }
 
@@ -238,11 +243,15 @@ final class GatewayShell: Service {
   private func allowedModel(_ exchange: Exchange) throws(Failure) -> ModelID? {
     guard exchange.rights.limitsModels else { return nil }
     let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
-    let chat = hosts.chatModels(policy: exchange.request.options.dataPolicy)
+    // A key may allow only an alias.
+    let chat = hosts.chatModels(
+      policy: exchange.request.options.dataPolicy, pools: exchange.rights.pools,
+      named: exchange.rights.namedModels)
     guard let model = exchange.rights.allowed(chat).first else {
       throw Failure(
         .permissionDenied,
-        "No host serves a chat model that the key allows now; GET /v1/models lists its models.",
+        "No host \(exchange.rights.pools.condition)serves a chat model that the key allows now; "
+          + "GET /v1/models lists its models.",
         param: "model")
     }
     return model

@@ -28,6 +28,7 @@ final class KeyGate: Sendable {
   /// - Returns: `nil` if the cluster requires no key.
   func admit(_ rights: KeyRights, tokens: Int) throws(Failure) -> KeyUse? {
     guard let key = rights.key else { return nil }
+    guard key.limits != .unlimited else { return KeyUse(self, key, nil) }
     let now = clock.now
     let live = gateways()
     let decision = rates.withLock { rates in
@@ -49,6 +50,7 @@ final class KeyGate: Sendable {
 
   /// The limits of a key, and the part of each that is left here.
   func remainders(for key: KeyRecord) -> [RateRemainder] {
+    guard key.limits != .unlimited else { return [] }
     let now = clock.now
     let live = gateways()
     return rates.withLock { rates in
@@ -91,22 +93,27 @@ final class KeyGate: Sendable {
 final class KeyUse: Sendable {
   let key: KeyRecord
   private let gate: KeyGate
-  private let reservation: RateReservation
+  /// `nil` means that the key has no limits.
+  private let reservation: RateReservation?
 
-  fileprivate init(_ gate: KeyGate, _ key: KeyRecord, _ reservation: RateReservation) {
+  fileprivate init(_ gate: KeyGate, _ key: KeyRecord, _ reservation: RateReservation?) {
     self.gate = gate
     self.key = key
     self.reservation = reservation
   }
 
   /// A request without an answer took no tokens.
-  deinit { gate.finish(reservation, tokens: 0) }
+  deinit { finish(tokens: 0) }
 
   /// Counts the tokens that the request took, in place of the estimate. Called once at most.
   /// - Parameter freeModel: model of a request that cost nothing. `nil` means that it was billed.
   func finish(_ usage: Usage, freeModel: String?) {
-    gate.finish(reservation, tokens: usage.totalTokens)
+    finish(tokens: usage.totalTokens)
     gate.count(key.id, usage, freeModel: freeModel)
+  }
+
+  private func finish(tokens: Int) {
+    if let reservation { gate.finish(reservation, tokens: tokens) }
   }
 }
 

@@ -61,19 +61,19 @@ struct PlanAnswer: Sendable {
   private func makePlan() async throws(Failure) -> RunningPlan {
     let reservation = try exchange.reservation.reservePlan()
     let options = exchange.request.options
+    let pools = exchange.rights.pools
     let view = resources.inference.view()
     let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
+    // A key may allow only an alias.
+    let named = options.models + exchange.rights.namedModels
     let allowed = exchange.rights.allowed(
-      hosts.chatModels(policy: options.dataPolicy, named: options.models))
+      hosts.chatModels(policy: options.dataPolicy, pools: pools, named: named))
     let available = exchange.payment.map { payment in allowed.filter(payment.price.has) } ?? allowed
-    guard !available.isEmpty else {
-      let constraints = InferenceConstraints(dataPolicy: options.dataPolicy, seed: exchange.seed)
-      let eligibility = Eligibility(model: nil, constraints: constraints, table: view.table)
-      throw Failure(.noEligibleHost, eligibility.explanation(model: nil))
-    }
+    guard !available.isEmpty else { throw exchange.noHost(in: view) }
     let budget = TokenBudget.of(
-      exchange.request, table: view.table, affordable: exchange.payment?.tokens)
-    let (facts, correction) = resources.estimates.facts(hosts.facts(policy: options.dataPolicy))
+      exchange.request, table: view.table, pools: pools, affordable: exchange.payment?.tokens)
+    let (facts, correction) = resources.estimates.facts(
+      hosts.facts(policy: options.dataPolicy, pools: pools, named: named))
     let request = PlanRequest(
       exchange.request, exchange.rights, pattern: pattern, budget: budget, seed: exchange.seed,
       available: available, hosts: facts, correction: correction)
@@ -159,7 +159,7 @@ struct PlanAnswer: Sendable {
     _ receive: (PlanEvent) async throws(Failure) -> Void
   ) async throws(Failure) {
     let order = plan.order(
-      for: exchange.request, client: exchange.client,
+      for: exchange.request, pools: exchange.rights.pools, client: exchange.client,
       terms: exchange.request.options.terms(over: resources.configuration.deadlines.of(.plan)))
     span.set("pattern", order.plan.pattern)
     span.set("dispatcher", String(number))

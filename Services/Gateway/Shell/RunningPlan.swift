@@ -68,10 +68,11 @@ final class RunningPlan: Sendable {
 
   /// The remaining part of the plan, for a dispatcher.
   /// - Parameters:
+  ///   - pools: host pools of the client's key.
   ///   - client: the client's tag.
   ///   - terms: settings for every inference of the plan.
   func order(
-    for clientRequest: ClientRequest, client: String, terms: InferenceTerms
+    for clientRequest: ClientRequest, pools: HostPools, client: String, terms: InferenceTerms
   ) -> PlanOrder {
     state.withLock { state in
       state.dispatches += 1
@@ -80,7 +81,8 @@ final class RunningPlan: Sendable {
       plan.deadline = max(.milliseconds(1), remaining)
       return PlanOrder(
         plan: plan, conversation: clientRequest.conversation, finished: trace.finished,
-        skipped: trace.skipped, dataPolicy: clientRequest.options.dataPolicy, terms: terms,
+        skipped: trace.skipped, dataPolicy: clientRequest.options.dataPolicy, pools: pools,
+        terms: terms,
         request: request,
         documents: clientRequest.options.documents, client: client,
         sinkPrefix: trace.answer, isWhole: !clientRequest.stream)

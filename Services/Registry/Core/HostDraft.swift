@@ -21,12 +21,15 @@ public struct HostDraft: Equatable, Sendable {
   public var pricePerMillion: Int
   /// Models that the host offers. Empty means the host's own list.
   public var models: [ModelID]
+  public var tags: [String]
+  /// `nil` means that no region is named.
+  public var region: String?
 
   public init(
     url: String, id: HostID? = nil, dialect: HostDialect? = nil, resume: ResumeWay? = nil,
     credential: String? = nil, allowsPlainHTTP: Bool = false, tier: HostTier = .community,
     trust: DataPolicy = .any, slots: Int? = nil, pricePerMillion: Int = 0,
-    models: [ModelID] = []
+    models: [ModelID] = [], tags: [String] = [], region: String? = nil
   ) {
     self.url = url
     self.id = id
@@ -39,6 +42,8 @@ public struct HostDraft: Equatable, Sendable {
     self.slots = slots
     self.pricePerMillion = pricePerMillion
     self.models = models
+    self.tags = tags
+    self.region = region
   }
 }
 
@@ -47,7 +52,7 @@ public struct HostPatch: Equatable, Sendable {
   /// A change of a value that can also be learned from the host.
   public enum Change<Value: Equatable & Sendable>: Equatable, Sendable {
     case unchanged
-    /// The value is learned from the host's answers again. A credential is removed.
+    /// The value is learned from the host's answers again. A credential or region is removed.
     case learned
     case value(Value)
   }
@@ -62,12 +67,15 @@ public struct HostPatch: Equatable, Sendable {
   public var slots: Int?
   public var pricePerMillion: Int?
   public var models: Change<[ModelID]>
+  public var tags: [String]?
+  public var region: Change<String>
 
   public init(
     dialect: Change<HostDialect> = .unchanged, resume: Change<ResumeWay> = .unchanged,
     credential: Change<String> = .unchanged, allowsPlainHTTP: Bool = false,
     tier: HostTier? = nil, trust: DataPolicy? = nil, slots: Int? = nil,
-    pricePerMillion: Int? = nil, models: Change<[ModelID]> = .unchanged
+    pricePerMillion: Int? = nil, models: Change<[ModelID]> = .unchanged, tags: [String]? = nil,
+    region: Change<String> = .unchanged
   ) {
     self.dialect = dialect
     self.resume = resume
@@ -78,5 +86,7 @@ public struct HostPatch: Equatable, Sendable {
     self.slots = slots
     self.pricePerMillion = pricePerMillion
     self.models = models
+    self.tags = tags
+    self.region = region
   }
 }

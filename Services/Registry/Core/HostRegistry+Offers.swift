@@ -111,7 +111,13 @@ extension HostRegistry {
 extension ModelOffer {
   /// Bytes in the published table. 16 are for the context size and the encoding.
   fileprivate var tableBytes: Int { nameBytes + facts.utf8.count }
-  fileprivate var nameBytes: Int { id.name.utf8.count + 16 }
+  fileprivate var nameBytes: Int { id.name.utf8.count + 16 + recordBytes }
+
+  /// Bytes of what a record of the model adds.
+  private var recordBytes: Int {
+    (upstream.map { $0.name.utf8.count + 4 } ?? 0) + (kind.map { $0.rawValue.utf8.count + 2 } ?? 0)
+      + (isHidden ? 2 : 0)
+  }
 }
 
 extension ModelID {

@@ -182,14 +182,11 @@ extension HostRegistry {
     }
     entry.host.probeMilliseconds = Int(clamping: report.roundTrip.wholeMilliseconds)
 
-    let selection = Self.select(
-      report.models, count: limits.modelsPerHost, room: offerRoom(of: entry),
-      factsRoom: factsRoom(of: entry))
-    let before = max(entry.offerBytes, limits.guaranteedOfferBytes)
-    entry.host.models = selection.offers
-    entry.offerBytes = selection.bytes
-    committedOfferBytes += max(entry.offerBytes, limits.guaranteedOfferBytes) - before
-    if selection.leftOut > 0 {
+    let selection = list(report.models, of: &entry)
+    if entry.host.models.isEmpty {
+      entry.host.reason =
+        "no model record allows any of its models here (`tutti models list`)"
+    } else if selection.leftOut > 0 {
       entry.host.reason =
         "\(selection.leftOut) of its models are left out: a host may offer "
         + "\(limits.modelsPerHost), with names of at most "

@@ -43,6 +43,8 @@ public struct HostRegistry: Sendable {
     var configuredOmitsV1: Bool?
     /// Empty means the host's own list.
     var namedModels: [ModelID]
+    /// Whether the host is suspended because an admin drained it.
+    var isDrained: Bool
     let identity: String
     /// Time of the next probe. `nil` while the host is suspended or a probe is under way.
     var probeTime: Instant?
@@ -53,13 +55,17 @@ public struct HostRegistry: Sendable {
     /// Time of the last successful probe.
     var lastAnswered: Instant?
     var backOff: Duration = HostRegistry.firstBackOff
+    /// Models that the host lists, before the records of models are applied.
+    var listed: [ModelOffer] = []
+    var listedBytes = 0
     var offerBytes = 0
     var added: Int
 
     /// Bytes of the table row without models. Texts that the host reports count with their maximum.
     var rowBytes: Int {
       HostRegistry.reservedRowBytes + host.id.name.utf8.count + host.url.utf8.count
-        + (host.credential?.utf8.count ?? 0)
+        + (host.credential?.utf8.count ?? 0) + (host.region?.utf8.count ?? 0)
+        + host.tags.reduce(0) { $0 + $1.utf8.count + HostRegistry.tagHeaderBytes }
     }
   }
 
@@ -74,9 +80,12 @@ public struct HostRegistry: Sendable {
   /// A busy host may miss a probe. If nothing listens there, one failure is enough.
   public static let failuresBeforeUnreachable = 3
   static let suspendedReason = "suspended by an admin"
+  static let drainedReason = "drained by an admin"
   /// Bytes of the longest version and reason, and of the numbers and names of a row.
   static let reservedRowBytes =
     HostTableLimits.hostVersionBytes.value + HostTableLimits.hostReasonBytes.value + 110
+  /// Bytes of a tag's number and length in a row.
+  static let tagHeaderBytes = 3
 
   public let limits: Limits
   private let credentials: CredentialRules
@@ -86,6 +95,9 @@ public struct HostRegistry: Sendable {
   var probesUnderWay = 0
   /// Table bytes assigned to hosts: for each, the larger of its list and the guaranteed room.
   var committedOfferBytes = 0
+  var modelRules = ModelRules()
+  /// Bytes of all hosts' lists.
+  var listedBytes = 0
   private var rowBytes = 0
   private var lastProbe: UInt64 = 0
   private var nextPosition = 0
@@ -108,11 +120,11 @@ public struct HostRegistry: Sendable {
       let suspended = host.state == .suspended
       host.omitsV1 = record.omitsV1 ?? address.probablyOmitsV1
       host.state = suspended ? .suspended : .unknown
-      host.reason = suspended ? Self.suspendedReason : ""
+      host.reason = suspended ? Self.reason(isDrained: record.isDrained) : ""
       let entry = entry(
         HostRecord(
           host, dialect: record.dialect, resume: record.resume, omitsV1: record.omitsV1,
-          models: record.models),
+          models: record.models, isDrained: suspended && record.isDrained),
         identity: address.identity, probeTime: suspended ? nil : now)
       guard rowBytes + entry.rowBytes <= limits.rowBytes else { continue }
       insert(entry)
@@ -127,6 +139,9 @@ public struct HostRegistry: Sendable {
   }
 
   public func host(_ id: HostID) -> Host? { entries[id]?.host }
+
+  /// An admin's settings of a host, as they are stored.
+  public func record(_ id: HostID) -> HostRecord? { entries[id].map { record(of: $0) } }
 
   /// Every host, with the time since its last successful probe.
   public func probeAges(now: Instant) -> [(host: HostID, age: Duration?)] {
@@ -156,6 +171,8 @@ public struct HostRegistry: Sendable {
     try HostAddress.check(id: id.name)
     try Self.check(slots: draft.slots, price: draft.pricePerMillion)
     try check(models: draft.models)
+    let tags = try Self.checked(tags: draft.tags)
+    if let region = draft.region { try Self.check(region: region) }
     if let credential = draft.credential {
       try check(credential, at: address, allowsPlainHTTP: draft.allowsPlainHTTP)
     }
@@ -173,7 +190,8 @@ public struct HostRegistry: Sendable {
       id: id, url: address.url, omitsV1: address.omitsV1 ?? address.probablyOmitsV1,
       dialect: draft.dialect ?? .openai,
       resume: draft.resume ?? .instruct, credential: draft.credential, tier: draft.tier,
-      trust: draft.trust, slots: draft.slots, pricePerMillion: draft.pricePerMillion)
+      trust: draft.trust, slots: draft.slots, pricePerMillion: draft.pricePerMillion, tags: tags,
+      region: draft.region)
     let record = HostRecord(
       host, dialect: draft.dialect, resume: draft.resume, omitsV1: address.omitsV1,
       models: draft.models)
@@ -197,6 +215,8 @@ public struct HostRegistry: Sendable {
       entry.namedModels = models
     }
     try Self.check(slots: patch.slots, price: patch.pricePerMillion ?? 0)
+    let tags = try patch.tags.map(Self.checked)
+    if case .value(let region) = patch.region { try Self.check(region: region) }
     if case .value(let credential) = patch.credential {
       try check(
         credential, at: HostAddress(entry.host.url), allowsPlainHTTP: patch.allowsPlainHTTP)
@@ -222,6 +242,12 @@ public struct HostRegistry: Sendable {
     case .learned: entry.host.credential = nil
     case .value(let credential): entry.host.credential = credential
     }
+    switch patch.region {
+    case .unchanged: break
+    case .learned: entry.host.region = nil
+    case .value(let region): entry.host.region = region
+    }
+    if let tags { entry.host.tags = tags }
     if let tier = patch.tier { entry.host.tier = tier }
     if let trust = patch.trust { entry.host.trust = trust }
     if let price = patch.pricePerMillion { entry.host.pricePerMillion = price }
@@ -246,8 +272,26 @@ public struct HostRegistry: Sendable {
   ) throws(Failure) -> (host: Host, directives: [Directive]) {
     var entry = try entry(id)
     guard entry.host.state != .suspended else { return (entry.host, []) }
+    return suspend(&entry, isDrained: false)
+  }
+
+  /// Suspends a host, with a reason that says so. Running requests finish. Draining twice has no
+  /// effect.
+  public mutating func drain(
+    _ id: HostID
+  ) throws(Failure) -> (host: Host, directives: [Directive]) {
+    var entry = try entry(id)
+    guard !entry.isDrained else { return (entry.host, []) }
+    return suspend(&entry, isDrained: true)
+  }
+
+  private mutating func suspend(
+    _ entry: inout Entry, isDrained: Bool
+  ) -> (host: Host, directives: [Directive]) {
+    let id = entry.host.id
     entry.host.state = .suspended
-    entry.host.reason = Self.suspendedReason
+    entry.host.reason = Self.reason(isDrained: isDrained)
+    entry.isDrained = isDrained
     entry.probeTime = nil
     endProbe(&entry)
     entries[id] = entry
@@ -263,6 +307,7 @@ public struct HostRegistry: Sendable {
     guard entry.host.state == .suspended else { return (entry.host, []) }
     entry.host.state = .unknown
     entry.host.reason = ""
+    entry.isDrained = false
     entry.probeTime = now
     entry.failures = 0
     entry.backOff = Self.firstBackOff
@@ -278,6 +323,7 @@ public struct HostRegistry: Sendable {
     endProbe(&entry)
     committedOfferBytes -= max(entry.offerBytes, limits.guaranteedOfferBytes)
     rowBytes -= entry.rowBytes
+    listedBytes -= entry.listedBytes
     entries[id] = nil
     revision += 1
     return [.forget(id), .publish(table), .settled(id)]
@@ -289,7 +335,8 @@ public struct HostRegistry: Sendable {
     Entry(
       host: record.host, configuredSlots: record.host.slots, configuredDialect: record.dialect,
       configuredResume: record.resume, configuredOmitsV1: record.omitsV1,
-      namedModels: record.models, identity: identity, probeTime: probeTime, added: nextPosition)
+      namedModels: record.models, isDrained: record.isDrained, identity: identity,
+      probeTime: probeTime, added: nextPosition)
   }
 
   private mutating func insert(_ entry: Entry) {
@@ -305,7 +352,8 @@ public struct HostRegistry: Sendable {
     guard more <= 0 || rowBytes + more <= limits.rowBytes else {
       throw Failure(
         .overloaded,
-        "The host table is full: its URLs, ids and credentials have \(limits.rowBytes) bytes. "
+        "The host table is full: its URLs, ids, credentials and tags have \(limits.rowBytes) "
+          + "bytes. "
           + "Remove a host, or use shorter ones.")
     }
   }
@@ -337,7 +385,11 @@ public struct HostRegistry: Sendable {
     host.slots = entry.configuredSlots
     return HostRecord(
       host, dialect: entry.configuredDialect, resume: entry.configuredResume,
-      omitsV1: entry.configuredOmitsV1, models: entry.namedModels)
+      omitsV1: entry.configuredOmitsV1, models: entry.namedModels, isDrained: entry.isDrained)
+  }
+
+  private static func reason(isDrained: Bool) -> String {
+    isDrained ? drainedReason : suspendedReason
   }
 
   /// Whether the registry refuses these models from an admin.
@@ -375,6 +427,24 @@ public struct HostRegistry: Sendable {
         .invalidRequest,
         "credential would be sent to \(address.url) without encryption, readable on the network; "
           + "use https, or allow it with allow_plain_http (`tutti hosts add --allow-plain-http`).")
+    }
+  }
+
+  /// Whether the registry refuses these tags from an admin.
+  public static func isUnfit(tags: [String]) -> Bool { HostTags.checked(tags) == nil }
+
+  private static func checked(tags: [String]) throws(Failure) -> [String] {
+    guard let tags = HostTags.checked(tags) else {
+      throw Failure(
+        .invalidRequest,
+        "tags must have at most \(HostTableLimits.hostTags.value) names of \(HostTags.rule).")
+    }
+    return tags
+  }
+
+  private static func check(region: String) throws(Failure) {
+    guard HostTags.isName(region) else {
+      throw Failure(.invalidRequest, "region must be a name of \(HostTags.rule), or null.")
     }
   }
 

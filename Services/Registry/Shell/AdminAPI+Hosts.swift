@@ -12,35 +12,34 @@ extension AdminAPI {
     route(router, .get, "/admin/v1/hosts") { request in try listHosts(request) }
     route(router, .post, "/admin/v1/hosts") { request in try await addHost(request) }
     route(router, .get, "/admin/v1/hosts/:id") { request in
-      guard let host = shell.host(request.host) else { throw AdminFailure(notFound: request.host) }
-      return json(described(host))
+      guard let entry = shell.entry(request.host) else {
+        throw AdminFailure(notFound: request.host)
+      }
+      return response(entry)
     }
     route(router, .patch, "/admin/v1/hosts/:id") { request in
-      let id = request.host
       let patch = try await HostFields(request.http).patch()
-      return json(
-        described(
-          try await shell.change { hosts, _ throws(Failure) in try hosts.patch(id, patch) }))
+      return try await change(request) { hosts, id, _ throws(Failure) in
+        try hosts.patch(id, patch)
+      }
     }
     route(router, .post, "/admin/v1/hosts/:id/suspend") { request in
-      let id = request.host
-      return json(
-        described(try await shell.change { hosts, _ throws(Failure) in try hosts.suspend(id) }))
+      try await change(request) { hosts, id, _ throws(Failure) in try hosts.suspend(id) }
     }
+    route(router, .post, "/admin/v1/hosts/:id/drain") { request in try await drain(request) }
     route(router, .post, "/admin/v1/hosts/:id/resume") { request in
-      let id = request.host
-      return try await look(request) { hosts, now throws(Failure) in
+      try await change(request, waiting: try wait(request)) { hosts, id, now throws(Failure) in
         try hosts.resume(id, now: now)
       }
     }
     route(router, .post, "/admin/v1/hosts/:id/probe") { request in
-      let id = request.host
-      return try await look(request) { hosts, now throws(Failure) in
+      try await change(request, waiting: try wait(request)) { hosts, id, now throws(Failure) in
         try hosts.probe(id, now: now)
       }
     }
     route(router, .delete, "/admin/v1/hosts/:id") { request in
-      try await shell.remove(request.host)
+      try await shell.remove(
+        request.host, expecting: request.expectedTags, by: request.author)
       return json(Removed(id: request.id))
     }
   }
@@ -49,23 +48,51 @@ extension AdminAPI {
     HostJSON(host, load: shell.load(of: host.id))
   }
 
-  /// Makes a change after which a host is probed.
-  /// Answers with the host when the probe has ended or the client's wait has passed.
-  private func look(
-    _ request: AdminRequest,
+  private func response(
+    _ entry: RegistryShell.HostEntry, _ status: HTTPResponse.Status = .ok
+  ) -> Response {
+    var response = json(described(entry.host), status)
+    response.headers[.eTag] = entry.settings.tag
+    return response
+  }
+
+  /// Makes a change if the host has the expected ETag.
+  ///
+  /// - Parameter wait: maximum wait for the host's next probe before the answer.
+  private func change(
+    _ request: AdminRequest, waiting wait: Duration = .zero,
     _ change:
-      @escaping @Sendable (inout HostRegistry, Instant) throws(Failure) -> (
+      @escaping @Sendable (inout HostRegistry, HostID, Instant) throws(Failure) -> (
         host: ClusterModel.Host, directives: [HostRegistry.Directive]
       )
   ) async throws -> Response {
-    json(described(try await shell.change(waiting: try wait(request), change)))
+    let (id, expected) = (request.host, request.expectedTags)
+    return response(
+      try await shell.change(by: request.author, waiting: wait) { hosts, now throws(Failure) in
+        try hosts.expect(expected, of: id)
+        return try change(&hosts, id, now)
+      })
+  }
+
+  /// Drains a host, and answers when it has no request in flight or the client's wait has passed.
+  private func drain(_ request: AdminRequest) async throws -> Response {
+    let (id, expected) = (request.host, request.expectedTags)
+    let wait = try wait(request)
+    var entry = try await shell.change(by: request.author) { hosts, _ throws(Failure) in
+      try hosts.expect(expected, of: id)
+      return try hosts.drain(id)
+    }
+    await shell.waitUntilIdle(id, within: wait)
+    entry.host = shell.host(id) ?? entry.host
+    return response(entry)
   }
 
   private func listHosts(_ request: AdminRequest) throws -> Response {
     let limit = try request.number("limit", in: Self.pages, or: 100)
     let after = request.text("after")
+    let filter = try request.hostFilter
     let hosts = shell.hostTable.hosts.sorted { $0.id < $1.id }
-      .filter { host in after.map { host.id.name > $0 } ?? true }
+      .filter { host in (after.map { host.id.name > $0 } ?? true) && filter.admits(host) }
     return json(
       Page(data: hosts.prefix(limit).map(described), hasMore: hosts.count > limit))
   }
@@ -74,10 +101,11 @@ extension AdminAPI {
     let draft = try await HostFields(request.http).draft()
     let wait = try wait(request)
     do throws(Failure) {
-      let host = try await shell.change(waiting: wait) { hosts, now throws(Failure) in
+      let entry = try await shell.change(by: request.author, waiting: wait) {
+        hosts, now throws(Failure) in
         try hosts.add(draft, now: now)
       }
-      return json(described(host), .created)
+      return response(entry, .created)
     } catch {
       // Only members that `faulty` checks can be wrong here; the parser has checked the others.
       throw AdminFailure(error, param: error.code == .invalidRequest ? draft.faulty : nil)
@@ -91,6 +119,20 @@ extension AdminAPI {
 
 extension AdminRequest {
   fileprivate var host: HostID { HostID(id) }
+
+  fileprivate var hostFilter: HostFilter {
+    get throws {
+      var filter = HostFilter(tag: text("tag"), model: text("model").map { ModelID($0) })
+      guard let state = text("state") else { return filter }
+      filter.state = HostState(rawValue: state)
+      guard filter.state != nil else {
+        let known = HostState.allCases.map(\.rawValue).joined(separator: ", ")
+        throw AdminFailure(
+          Failure(.invalidRequest, "state must be one of \(known)."), param: "state")
+      }
+      return filter
+    }
+  }
 }
 
 extension HostDraft {

@@ -41,12 +41,17 @@ extension AdminAPI {
     route(router, .post, "/admin/v1/keys/:id/rotate") { request in
       let (id, expected) = (try request.key, request.expectedRevisions)
       let grace = try await KeyFields(request.http).grace()
-      let issued = try await keys.change(by: request.author) { keys, pepper, now throws(Failure) in
+      let random = KeyPepper.random(APIKey.randomByteCount)
+      let plan: KeyIssuer.Plan = { keys, pepper, now throws(Failure) in
         try keys.rotate(
-          id, grace: grace, expected: expected, random: KeyPepper.random(APIKey.randomByteCount),
-          pepper: pepper, at: now)
+          id, grace: grace, expected: expected, random: random, pepper: pepper, at: now)
       }
-      return response(issued, .created)
+      try keys.check(plan)
+      // Before the new key exists, so that no request is paid without them.
+      if let new = APIKey(random: random)?.id {
+        try await accounts.copyBudgets(of: id, to: new, by: request.author)
+      }
+      return response(try await keys.change(by: request.author, plan), .created)
     }
     for (action, state) in [("disable", KeyState.disabled), ("enable", .active)] {
       route(router, .post, RouterPath("/admin/v1/keys/:id/\(action)")) { request in
@@ -115,18 +120,9 @@ extension AdminRequest {
   }
 
   /// Revisions in `If-Match`. `nil` means any.
-  fileprivate var expectedRevisions: Set<Int64>? {
-    let values = http.headers[values: .ifMatch]
-    guard !values.isEmpty else { return nil }
-    let tags = values.flatMap { $0.split(separator: ",") }
-      .map { $0.trimmingCharacters(in: .whitespaces) }
-    if tags.contains("*") { return nil }
+  var expectedRevisions: Set<Int64>? {
     // A tag that no answer has contained matches nothing.
-    return Set(
-      tags.compactMap { tag in
-        tag.count > 2 && tag.hasPrefix("\"") && tag.hasSuffix("\"")
-          ? Int64(tag.dropFirst().dropLast()) : nil
-      })
+    expectedTags.map { tags in Set(tags.compactMap { Int64($0.dropFirst().dropLast()) }) }
   }
 }
 

@@ -9,6 +9,7 @@ import ServiceKit
 struct AdminAPI: Sendable {
   let shell: RegistryShell
   let keys: KeyIssuer
+  let accounts: AccountShell
   let gate: AdminGate
 
   /// Permitted page lengths. 1,000 hosts in one answer are 300 KB without their models.
@@ -74,6 +75,16 @@ struct AdminRequest: Sendable {
   /// A parameter of the query. `nil` means that it is absent.
   func text(_ name: String) -> String? {
     http.uri.queryParameters[name[...]].map(String.init)
+  }
+
+  /// Tags in `If-Match`, with their quotes. `nil` means any.
+  var expectedTags: Set<String>? {
+    let values = http.headers[values: .ifMatch]
+    guard !values.isEmpty else { return nil }
+    let tags = values.flatMap { $0.split(separator: ",") }
+      .map { $0.trimmingCharacters(in: .whitespaces) }
+    if tags.contains("*") { return nil }
+    return Set(tags.filter { $0.count > 2 && $0.hasPrefix("\"") && $0.hasSuffix("\"") })
   }
 
   func number<Number: FixedWidthInteger & Sendable>(

@@ -60,7 +60,7 @@ struct HostJSON: Encodable {
 
   enum CodingKeys: String, CodingKey {
     case object, id, url, dialect, resume, credential, tier, trust, state, reason, models, slots,
-      version, load
+      version, load, tags, region
     case probeMilliseconds = "probe_ms"
     case pricePerMillion = "price_per_million"
   }
@@ -76,6 +76,8 @@ struct HostJSON: Encodable {
     try members.encode(host.credential, forKey: .credential)
     try members.encode(host.tier, forKey: .tier)
     try members.encode(host.trust, forKey: .trust)
+    try members.encode(host.tags, forKey: .tags)
+    try members.encode(host.region, forKey: .region)
     try members.encode(host.state, forKey: .state)
     try members.encode(host.reason, forKey: .reason)
     try members.encode(
@@ -129,9 +131,12 @@ struct Page<Item: Encodable>: Encodable {
 }
 
 struct Removed: Encodable {
-  var object = "host"
+  var object: String
   var id: String
   var deleted = true
 
-  init(id: String) { self.id = id }
+  init(object: String = "host", id: String) {
+    self.object = object
+    self.id = id
+  }
 }

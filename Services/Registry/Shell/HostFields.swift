@@ -1,5 +1,6 @@
 import ClusterModel
 import Hummingbird
+import Limits
 import RegistryCore
 
 /// The body of a POST or PATCH of a host.
@@ -11,7 +12,7 @@ struct HostFields {
   func draft() throws -> HostDraft {
     try fields.allow([
       "url", "id", "dialect", "resume", "credential", "allow_plain_http", "tier", "trust", "slots",
-      "price_per_million", "models",
+      "price_per_million", "models", "tags", "region",
     ])
     guard let url = try fields.text("url") else {
       throw AdminFailure(Failure(.invalidRequest, "url is missing."), param: "url")
@@ -25,13 +26,13 @@ struct HostFields {
       trust: try fields.choice("trust") ?? .any,
       slots: try fields.integer("slots", in: 1...65_536),
       pricePerMillion: try fields.integer("price_per_million", in: Host.prices) ?? 0,
-      models: try models().newValue ?? [])
+      models: try models().newValue ?? [], tags: try tags() ?? [], region: try region().newValue)
   }
 
   func patch() throws -> HostPatch {
     try fields.allow([
       "dialect", "resume", "credential", "allow_plain_http", "tier", "trust", "slots",
-      "price_per_million", "models",
+      "price_per_million", "models", "tags", "region",
     ])
     return HostPatch(
       dialect: try chosen("dialect"), resume: try chosen("resume"), credential: try credential(),
@@ -39,7 +40,7 @@ struct HostFields {
       trust: try fields.choice("trust"),
       slots: try fields.integer("slots", in: 1...65_536),
       pricePerMillion: try fields.integer("price_per_million", in: Host.prices),
-      models: try models())
+      models: try models(), tags: try tags(), region: try region())
   }
 
   /// `null` and an empty list mean the host's own list.
@@ -49,6 +50,27 @@ struct HostFields {
     case .null: return .learned
     case .texts(let names): return names.isEmpty ? .learned : .value(names.map { ModelID($0) })
     default: throw fields.wrong("models", "an array of strings, or null")
+    }
+  }
+
+  /// `null` means no tags.
+  private func tags() throws -> [String]? {
+    guard let names = try fields.texts("tags") else { return nil }
+    guard !HostRegistry.isUnfit(tags: names) else {
+      throw fields.wrong(
+        "tags",
+        "an array of at most \(Limits.hostTags.value) names of \(HostTags.rule), or null")
+    }
+    return names
+  }
+
+  /// `null` removes the region.
+  private func region() throws -> HostPatch.Change<String> {
+    switch fields["region"] {
+    case nil: return .unchanged
+    case .null: return .learned
+    case .text(let name) where HostTags.isName(name): return .value(name)
+    default: throw fields.wrong("region", "a name of \(HostTags.rule), or null")
     }
   }
 

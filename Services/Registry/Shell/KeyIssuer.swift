@@ -85,6 +85,11 @@ final class KeyIssuer: Service {
     try await store.audit(query)
   }
 
+  /// Throws if the change is impossible now.
+  func check(_ plan: Plan) throws(Failure) {
+    _ = try plan(state.withLock(\.keys), pepper, UnixTime.milliseconds())
+  }
+
   /// Makes a change, and returns when it is stored, in force and published.
   ///
   /// - Parameter author: the admin, as the audit log names it.

@@ -13,8 +13,11 @@ private let errors = #"""
               "503": {"$ref": "#/components/responses/Error"}
   """#
 
-/// Errors of a route with parameters or a body.
+/// Errors of a route with parameters.
 private let inputErrors = ##""400": {"$ref": "#/components/responses/Error"}, "## + errors
+
+/// Errors of a route with a body.
+private let bodyErrors = ##""413": {"$ref": "#/components/responses/Error"}, "## + inputErrors
 
 private func answer(_ schema: String, status: Int = 200, tagged: Bool = false) -> String {
   let header =
@@ -76,7 +79,7 @@ let accountPaths = #"""
             "responses": {\#(list(of: "Organisation")), \#(inputErrors)}},
           "post": {"summary": "Create an organisation", \#(body("NewOrganisation")),
             "responses": {\#(answer("Organisation", status: 201, tagged: true)), \#(exists),
-              \#(inputErrors)}}
+              \#(bodyErrors)}}
         },
         "/admin/v1/organisations/{id}": {
           "parameters": [\#(id)],
@@ -85,7 +88,7 @@ let accountPaths = #"""
           "patch": {"summary": "Change an organisation; absent members stay",
             "parameters": [\#(ifMatch)], \#(body("OrganisationChange")),
             "responses": {\#(answer("Organisation", tagged: true)), \#(notFound), \#(changed),
-              \#(inputErrors)}}
+              \#(bodyErrors)}}
         },
         "/admin/v1/teams": {
           "get": {"summary": "List teams by id",
@@ -94,7 +97,7 @@ let accountPaths = #"""
             "responses": {\#(list(of: "Team")), \#(inputErrors)}},
           "post": {"summary": "Create a team", \#(body("NewTeam")),
             "responses": {\#(answer("Team", status: 201, tagged: true)), \#(exists),
-              \#(inputErrors)}}
+              \#(bodyErrors)}}
         },
         "/admin/v1/organisations/{id}/teams/{team}": {
           "parameters": [\#(id), \#(team)],
@@ -103,16 +106,16 @@ let accountPaths = #"""
           "patch": {"summary": "Change a team; absent members stay",
             "parameters": [\#(ifMatch)], \#(body("TeamChange")),
             "responses": {\#(answer("Team", tagged: true)), \#(notFound), \#(changed),
-              \#(inputErrors)}}
+              \#(bodyErrors)}}
         },
         "/admin/v1/key-budgets/{id}": {
           "parameters": [\#(id)],
           "get": {"summary": "Budgets of one key with their spending",
-            "responses": {\#(answer("KeyBudgets", tagged: true)), \#(errors)}},
+            "responses": {\#(answer("KeyBudgets", tagged: true)), \#(notFound), \#(errors)}},
           "put": {"summary": "Replace the budgets of a key",
             "parameters": [\#(ifMatch)], \#(body("KeyBudgetsChange")),
             "responses": {\#(answer("KeyBudgets", tagged: true)), \#(notFound), \#(changed),
-              \#(inputErrors)}}
+              \#(bodyErrors)}}
         },
         "/admin/v1/prices": {
           "get": {"summary": "List prices by model, host and time",
@@ -122,20 +125,20 @@ let accountPaths = #"""
             "responses": {\#(list(of: "Price")), \#(inputErrors)}},
           "post": {"summary": "Add a price; it replaces the present one from its time on",
             \#(body("NewPrice")),
-            "responses": {\#(answer("Price", status: 201)), \#(inputErrors)}}
+            "responses": {\#(answer("Price", status: 201)), \#(bodyErrors)}}
         },
         "/admin/v1/tariff": {
           "get": {"summary": "Treatment of models without a price, and pay of race losers",
             "responses": {\#(answer("Tariff")), \#(errors)}},
           "patch": {"summary": "Change the tariff; absent members stay", \#(body("TariffChange")),
-            "responses": {\#(answer("Tariff")), \#(inputErrors)}}
+            "responses": {\#(answer("Tariff")), \#(bodyErrors)}}
         },
         "/admin/v1/transfers": {
           "post": {
             "summary": "Add or take back credits, record a payout, or correct the ledger; a repetition with the same id moves nothing and answers 200",
             \#(body("NewTransfer")),
             "responses": {\#(answer("Transfer")), \#(answer("Transfer", status: 201)), \#(exists),
-              \#(inputErrors)}}
+              \#(bodyErrors)}}
         },
         "/admin/v1/ledger": {
           "get": {"summary": "List transactions by time",

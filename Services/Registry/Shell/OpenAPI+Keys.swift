@@ -208,7 +208,7 @@ let keyPaths = #"""
             "summary": "Changes by admins, the latest first",
             "parameters": [
               {"name": "kind", "in": "query",
-               "description": "key, organisation, team, setting or price",
+               "description": "key, organisation, team, setting, model or price",
                "schema": {"type": "string"}},
               {"name": "id", "in": "query", "description": "Id of the changed record",
                "schema": {"type": "string"}},
@@ -298,7 +298,9 @@ let keySchemas = #"""
               "author": {"type": "string", "description": "admin-token, or key tutti-ID"},
               "kind": {"type": "string"},
               "id": {"type": "string"},
-              "before": {"type": ["object", "null"], "description": "null: it was absent"},
-              "after": {"type": ["object", "null"], "description": "null: it was removed"}}
+              "before": {"type": ["object", "string", "null"],
+                "description": "The record, a string for some settings. null: it was absent"},
+              "after": {"type": ["object", "string", "null"],
+                "description": "The record, a string for some settings. null: it was removed"}}
           },
   """#

@@ -23,7 +23,8 @@ let adminOpenAPI = #"""
             {"name": "limit", "in": "query",
              "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
             {"name": "after", "in": "query", "description": "Last id of the previous page",
-             "schema": {"type": "string"}}
+             "schema": {"type": "string"}},
+            \#(hostFilters)
           ],
           "responses": {
             "200": {"description": "A page", "content": {"application/json": {"schema": {
@@ -57,6 +58,8 @@ let adminOpenAPI = #"""
               "trust": {"$ref": "#/components/schemas/Trust"},
               "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
               "models": {"$ref": "#/components/schemas/Models"},
+              "tags": {"$ref": "#/components/schemas/Tags"},
+              "region": {"$ref": "#/components/schemas/Region"},
               "price_per_million": {"type": ["integer", "null"], "minimum": 0,
                 "maximum": 1000000000}}}}}},
           "responses": {
@@ -85,6 +88,7 @@ let adminOpenAPI = #"""
         },
         "patch": {
           "summary": "Change the settings of a host",
+          "parameters": [{"$ref": "#/components/parameters/IfMatch"}],
           "requestBody": {"required": true, "content": {"application/json": {"schema": {
             "type": "object", "additionalProperties": false,
             "properties": {
@@ -97,6 +101,8 @@ let adminOpenAPI = #"""
               "trust": {"$ref": "#/components/schemas/Trust"},
               "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
               "models": {"$ref": "#/components/schemas/Models"},
+              "tags": {"$ref": "#/components/schemas/Tags"},
+              "region": {"$ref": "#/components/schemas/Region"},
               "price_per_million": {"type": ["integer", "null"], "minimum": 0,
                 "maximum": 1000000000}}}}}},
           "responses": {
@@ -105,11 +111,14 @@ let adminOpenAPI = #"""
             "401": {"$ref": "#/components/responses/Error"},
             "403": {"$ref": "#/components/responses/Error"},
             "429": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"}
+            "413": {"$ref": "#/components/responses/Error"},
+            "404": {"$ref": "#/components/responses/Error"},
+            "412": {"$ref": "#/components/responses/Error"}
           }
         },
         "delete": {
           "summary": "Remove a host",
+          "parameters": [{"$ref": "#/components/parameters/IfMatch"}],
           "responses": {
             "200": {"description": "Removed", "content": {"application/json": {"schema": {
               "type": "object", "required": ["object", "id", "deleted"],
@@ -118,12 +127,15 @@ let adminOpenAPI = #"""
             "401": {"$ref": "#/components/responses/Error"},
             "403": {"$ref": "#/components/responses/Error"},
             "429": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"}
+            "404": {"$ref": "#/components/responses/Error"},
+            "412": {"$ref": "#/components/responses/Error"}
           }
         }
       },
+  \#(hostDrainPath)
       "/admin/v1/hosts/{id}/suspend": {
-        "parameters": [{"$ref": "#/components/parameters/HostID"}],
+        "parameters": [{"$ref": "#/components/parameters/HostID"},
+          {"$ref": "#/components/parameters/IfMatch"}],
         "post": {
           "summary": "Suspend the host: it gets no more requests",
           "responses": {
@@ -131,13 +143,15 @@ let adminOpenAPI = #"""
             "401": {"$ref": "#/components/responses/Error"},
             "403": {"$ref": "#/components/responses/Error"},
             "429": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"}
+            "404": {"$ref": "#/components/responses/Error"},
+            "412": {"$ref": "#/components/responses/Error"}
           }
         }
       },
       "/admin/v1/hosts/{id}/resume": {
         "parameters": [
-          {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"}],
+          {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"},
+          {"$ref": "#/components/parameters/IfMatch"}],
         "post": {
           "summary": "Put the host back into service; it is probed at once",
           "responses": {
@@ -146,13 +160,15 @@ let adminOpenAPI = #"""
             "401": {"$ref": "#/components/responses/Error"},
             "403": {"$ref": "#/components/responses/Error"},
             "429": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"}
+            "404": {"$ref": "#/components/responses/Error"},
+            "412": {"$ref": "#/components/responses/Error"}
           }
         }
       },
       "/admin/v1/hosts/{id}/probe": {
         "parameters": [
-          {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"}],
+          {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"},
+          {"$ref": "#/components/parameters/IfMatch"}],
         "post": {
           "summary": "Probe the host now instead of at its next scheduled probe",
           "responses": {
@@ -161,11 +177,13 @@ let adminOpenAPI = #"""
             "401": {"$ref": "#/components/responses/Error"},
             "403": {"$ref": "#/components/responses/Error"},
             "429": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"}
+            "404": {"$ref": "#/components/responses/Error"},
+            "412": {"$ref": "#/components/responses/Error"}
           }
         }
       },
   \#(keyPaths)
+  \#(modelPaths)
       "/admin/v1/services": {
         "get": {
           "summary": "The processes on the bus, by name",
@@ -219,14 +237,18 @@ let adminOpenAPI = #"""
       "parameters": {
         "HostID": {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
   \#(keyParameters)
+  \#(modelParameters)
         "WaitMs": {"name": "wait_ms", "in": "query",
           "description": "How long to wait for the host's next probe before answering",
           "schema": {"type": "integer", "minimum": 0, "maximum": 30000, "default": 0}}
       },
       "responses": {
-        "Host": {"description": "The current state of the host", "content": {"application/json": {
-          "schema": {"$ref": "#/components/schemas/Host"}}}},
+        "Host": {"description": "The current state of the host",
+          "headers": {"ETag": {"schema": {"type": "string"},
+            "description": "Changes with the settings and with suspension, not with probes or load"}},
+          "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Host"}}}},
   \#(keyResponses)
+  \#(modelResponses)
         "Error": {"description": "What is wrong and what to do", "content": {"application/json": {
           "schema": {"$ref": "#/components/schemas/Error"}}}}
       },
@@ -244,13 +266,14 @@ let adminOpenAPI = #"""
         "Models": {"type": ["array", "null"], "maxItems": 1000,
           "items": {"type": "string", "minLength": 1, "maxLength": 256},
           "description": "Models, if the host does not list them; null or empty: the host's list"},
+  \#(hostSchemas)
         "Tier": {"type": ["string", "null"], "enum": [\#(values(of: HostTier.self)), null]},
         "Trust": {"type": ["string", "null"], "enum": [\#(values(of: DataPolicy.self)), null]},
         "Host": {
           "type": "object",
           "required": ["object", "id", "url", "dialect", "resume", "credential", "tier", "trust",
             "state", "reason", "models", "slots", "version", "probe_ms", "price_per_million",
-            "load"],
+            "load", "tags", "region"],
           "properties": {
             "object": {"const": "host"},
             "id": {"type": "string"},
@@ -260,6 +283,8 @@ let adminOpenAPI = #"""
             "credential": {"type": ["string", "null"]},
             "tier": {"enum": [\#(values(of: HostTier.self))]},
             "trust": {"enum": [\#(values(of: DataPolicy.self))]},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "region": {"type": ["string", "null"]},
             "state": {"enum": [\#(values(of: HostState.self))]},
             "reason": {"type": "string",
               "description": "Why it is not ready, or which models are left out; otherwise empty"},
@@ -287,6 +312,7 @@ let adminOpenAPI = #"""
                   "description": "Processes whose circuit breaker for the host is open"}}}}
         },
   \#(keySchemas)
+  \#(modelSchemas)
   \#(accountSchemas)
         "Peer": {
           "type": "object",

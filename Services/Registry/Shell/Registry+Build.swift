@@ -30,15 +30,18 @@ func buildRegistry(
   let accountShell = try await makeAccountShell(accounts, context)
   context.metrics.addCollector { accountShell.budgetFamilies }
   let keys = try await makeKeyIssuer(accounts, context) { pages in
-    keyPublisher.publish(pages)
+    // First, so that the first request with a key finds its account.
     accountShell.receiveKeys(pages.flatMap(\.records))
+    keyPublisher.publish(pages)
   }
   let shell = RegistryShell(
-    context: context, store: store, restored: restored,
+    context: context,
+    store: AuditedHosts(store: store, log: accounts, logger: context.logger), restored: restored,
     prober: HostProber(
       client: HTTPClient(configuration: HostProber.clientConfiguration),
       credentials: Credentials(rules: context.common.credentials)),
     keys: keys, keyPublisher: keyPublisher, accounts: accountShell)
+  let models = try await makeModelShell(accounts, shell, accountShell, context)
   try await shell.addConfigured(configuration.hosts)
   shell.answerBus()
 
@@ -46,7 +49,13 @@ func buildRegistry(
   context.health.addRoutes(to: router)
   addMetricsRoute(to: router, context)
   let gate = AdminGate(token: token, keys: context.keys)
-  AdminAPI(shell: shell, keys: keys, gate: gate).addRoutes(to: router)
+  AdminAPI(shell: shell, keys: keys, accounts: accountShell, gate: gate).addRoutes(to: router)
+  ModelAPI(
+    models: models, hosts: { shell.hosts },
+    authorise: { request, isChange throws(Failure) in
+      try gate.author(of: request, isChange: isChange)
+    }
+  ).addRoutes(to: router)
   AccountAPI(
     accounts: accountShell,
     authorise: { request, purpose in try gate.author(of: request, isChange: purpose == .change) },
@@ -57,7 +66,21 @@ func buildRegistry(
   options.maxBodyBytes = 64 * 1024
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   // Services shut down in reverse order. `keys` closes the store that it shares with the accounts.
-  return [keys, accountShell, shell, server]
+  return [keys, models, accountShell, shell, server]
+}
+
+private func makeModelShell(
+  _ store: AccountStore, _ shell: RegistryShell, _ accounts: AccountShell,
+  _ context: ServiceContext
+) async throws -> ModelShell {
+  do throws(Failure) {
+    return try await ModelShell(store: store, logger: context.logger) { models in
+      shell.setModelRules(ModelRules(models.records))
+      accounts.receiveAliases(models.aliases)
+    }
+  } catch {
+    throw ProcessFailure(.unavailable, error.message)
+  }
 }
 
 private func makeAccountShell(

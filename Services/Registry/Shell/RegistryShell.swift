@@ -31,6 +31,8 @@ final class RegistryShell: Service {
   /// A change that an admin requests, and the receiver of its outcome.
   private struct Order: Sendable {
     var change: Change
+    /// The admin, as the audit log names it.
+    var author: String
     /// Whether the admin waits for the host's next probe.
     var waits: Bool
     var outcome: AsyncStream<Result<Changed, Failure>>.Continuation
@@ -45,7 +47,7 @@ final class RegistryShell: Service {
   private static let refresh: Duration = .seconds(2)
 
   private let context: ServiceContext
-  private let store: HostStore
+  private let store: AuditedHosts
   private let prober: HostProber
   private let keys: KeyIssuer
   private let keyPublisher: KeyPublisher
@@ -59,7 +61,7 @@ final class RegistryShell: Service {
   private let instruments = RegistryInstruments()
 
   init(
-    context: ServiceContext, store: HostStore, restored: [HostRecord], prober: HostProber,
+    context: ServiceContext, store: AuditedHosts, restored: [HostRecord], prober: HostProber,
     keys: KeyIssuer, keyPublisher: KeyPublisher, accounts: AccountShell
   ) {
     self.context = context
@@ -118,8 +120,8 @@ final class RegistryShell: Service {
       // Only gateways spend money.
       case .leaseRequest(let request) where isGateway(peer):
         accounts.receive(.lease(request, from: peer))
-      case .settlement(let settlement) where isGateway(peer):
-        accounts.receive(.settlement(settlement, from: peer))
+      case .settlements(let settlements) where isGateway(peer):
+        for settlement in settlements { accounts.receive(.settlement(settlement, from: peer)) }
       default: break
       }
     }
@@ -203,55 +205,88 @@ final class RegistryShell: Service {
 
   var peerTable: PeerTable { state.withLock { $0.leases.table } }
   var hostTable: HostTable { state.withLock { $0.hosts.table } }
+  var hosts: HostRegistry { state.withLock(\.hosts) }
   /// The load as last merged. `nil` means that none has been merged yet.
   func load(of id: HostID) -> HostLoad? {
     context.hosts.load?.table.hosts.first { $0.host == id }
   }
   func host(_ id: HostID) -> Host? { state.withLock { $0.hosts.host(id) } }
+  func entry(_ id: HostID) -> HostEntry? { state.withLock { HostEntry(id, in: $0.hosts) } }
+
+  /// A host and its admin's settings at one moment.
+  struct HostEntry: Sendable {
+    var host: Host
+    let settings: HostSettings
+
+    init?(_ id: HostID, in hosts: HostRegistry) {
+      guard let host = hosts.host(id), let record = hosts.record(id) else { return nil }
+      self.host = host
+      settings = HostSettings(record)
+    }
+  }
 
   typealias Change =
     @Sendable (inout HostRegistry, Instant) throws(Failure) -> (Host?, [HostRegistry.Directive])
 
   /// Makes a change, and returns when it is stored and in force.
   /// A change that cannot be stored has no effect.
-  /// - Parameter wait: maximum wait for the first probe that ends after the change. The host is
-  ///   returned as it is after the wait.
+  /// - Parameters:
+  ///   - author: the admin, as the audit log names it.
+  ///   - wait: maximum wait for the first probe that ends after the change. The host is returned as
+  ///     it is after the wait.
   func change(
-    waiting wait: Duration = .zero,
+    by author: String, waiting wait: Duration = .zero,
     _ change:
       @escaping @Sendable (inout HostRegistry, Instant) throws(Failure) -> (
         host: Host, directives: [HostRegistry.Directive]
       )
-  ) async throws(Failure) -> Host {
-    let changed = try await carriedOut(waits: wait > .zero) { hosts, now throws(Failure) in
+  ) async throws(Failure) -> HostEntry {
+    let changed = try await carriedOut(by: author, waits: wait > .zero) {
+      hosts, now throws(Failure) in
       let (host, directives) = try change(&hosts, now)
       return (host, directives)
     }
-    guard let changedHost = changed.host else {
+    guard var entry = changed.entry else {
       preconditionFailure("a change of a host returned no host")
     }
-    guard let settled = changed.settled else { return changedHost }
+    guard let settled = changed.settled else { return entry }
     await withTaskGroup(of: Void.self) { group in
       group.addTask { for await _ in settled {} }
       group.addTask { try? await Task.sleep(for: wait) }
       await group.next()
       group.cancelAll()
     }
-    return host(changedHost.id) ?? changedHost
+    entry.host = host(entry.host.id) ?? entry.host
+    return entry
+  }
+
+  /// Waits until a drained host has no request in flight, the limit ends, or an admin resumes it.
+  func waitUntilIdle(_ id: HostID, within limit: Duration) async {
+    let wait = DrainWait(since: now, limit: limit)
+    while host(id)?.state == .suspended,
+      !wait.isOver(inFlight: load(of: id)?.inFlight ?? 0, now: now)
+    {
+      do { try await Task.sleep(for: Self.mergeTick) } catch { return }
+    }
   }
 
   /// Removes a host, and returns when the removal is stored and in force.
-  func remove(_ id: HostID) async throws(Failure) {
-    _ = try await carriedOut(waits: false) { hosts, _ throws(Failure) in
-      (nil, try hosts.remove(id))
+  ///
+  /// - Parameter tags: ETags, one of which the host must have. `nil` means any.
+  func remove(
+    _ id: HostID, expecting tags: Set<String>?, by author: String
+  ) async throws(Failure) {
+    _ = try await carriedOut(by: author, waits: false) { hosts, _ throws(Failure) in
+      try hosts.expect(tags, of: id)
+      return (nil, try hosts.remove(id))
     }
   }
 
   private func carriedOut(
-    waits: Bool, _ change: @escaping Change
+    by author: String, waits: Bool, _ change: @escaping Change
   ) async throws(Failure) -> Changed {
     let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Changed, Failure>.self)
-    let order = Order(change: change, waits: waits, outcome: outcome)
+    let order = Order(change: change, author: author, waits: waits, outcome: outcome)
     guard case .enqueued = orders.continuation.yield(order) else {
       throw Failure(.shuttingDown, "The registry is shutting down; nothing was changed.")
     }
@@ -259,13 +294,19 @@ final class RegistryShell: Service {
     throw Failure(.cancelled, "The client left before the change was stored.")
   }
 
+  /// Applies the records of models to the offers of all hosts.
+  func setModelRules(_ rules: ModelRules) {
+    perform(state.withLock { $0.hosts.setModelRules(rules) })
+  }
+
   /// Adds the hosts of the configuration that are not registered yet, at the start.
   func addConfigured(_ urls: [String]) async throws {
     for url in urls {
       do throws(Failure) {
-        var hosts = state.withLock { $0.hosts }
+        let old = state.withLock { $0.hosts }
+        var hosts = old
         let directives = try hosts.add(HostDraft(url: url), now: now).directives
-        try await persist(directives)
+        try await store.apply(directives, to: old, by: Self.configurationAuthor)
         state.withLock { [hosts] in $0.hosts = hosts }
         // No peer listens yet: the tables are published when `run` begins.
         for case .probe(let order) in directives { probes.continuation.yield(order) }
@@ -276,9 +317,12 @@ final class RegistryShell: Service {
     }
   }
 
+  /// Author of hosts that the configuration names.
+  private static let configurationAuthor = "configuration"
+
   private struct Changed: Sendable {
     /// `nil` after a removal.
-    var host: Host?
+    var entry: HostEntry?
     var directives: [HostRegistry.Directive]
     var settled: AsyncStream<Void>?
   }
@@ -292,16 +336,6 @@ final class RegistryShell: Service {
       case .publish(let table): publish(table)
       case .settled(let id): settled(id)
       case .persist, .forget: break  // stored before the change came into force
-      }
-    }
-  }
-
-  private func persist(_ directives: [HostRegistry.Directive]) async throws(Failure) {
-    for directive in directives {
-      switch directive {
-      case .persist(let record): try await store.save(record)
-      case .forget(let id): try await store.remove(id)
-      case .probe, .publish, .settled: break
       }
     }
   }
@@ -360,6 +394,7 @@ final class RegistryShell: Service {
         publish(peerTable)
         publish(hostTable)
         keyPublisher.publish(keys.version)
+        accounts.republishPrices()
       }
     }
   }
@@ -409,10 +444,11 @@ final class RegistryShell: Service {
 
   private func carryOut(_ order: Order) async throws(Failure) -> Changed {
     // On a copy: the change must not be visible before it is stored.
-    var planned = state.withLock { $0.hosts }
+    let old = state.withLock { $0.hosts }
+    var planned = old
     let (_, directives) = try order.change(&planned, now)
     do throws(Failure) {
-      try await persist(directives)
+      try await store.apply(directives, to: old, by: order.author)
     } catch {
       context.logger.error("host not saved", metadata: [LogKey.reason: "\(error.message)"])
       throw Failure(
@@ -426,7 +462,9 @@ final class RegistryShell: Service {
         if order.waits, let host, host.state != .suspended {
           settled = waiter(for: host.id, &state)
         }
-        return Changed(host: host, directives: directives, settled: settled)
+        return Changed(
+          entry: host.flatMap { HostEntry($0.id, in: state.hosts) }, directives: directives,
+          settled: settled)
       }
     }
     let changed = try outcome.get()

@@ -7,28 +7,39 @@ import Limits
 /// A block ends after `access.block`, however many attempts follow. A key that the address used
 /// with success is checked even while the address is blocked: all clients of a proxy have one
 /// address, and one of them must not lock out the others.
-public struct FailedAttempts: Sendable {
+///
+/// `Source` is the client's address, or its network.
+public struct FailedAttempts<Source: Hashable & Sendable>: Sendable {
+  /// Whether the key of a request may be checked.
+  public enum Admission: Hashable, Sendable {
+    /// The source used this key with success before, so that a further success need not be recorded.
+    case known
+    case unknown
+    case refused(Failure)
+  }
+
   /// Wrong keys counted so far.
   public private(set) var failureCount = 0
   /// Attempts refused without a check so far.
   public private(set) var refusedCount = 0
 
-  private var sources: RecentTable<String, Source>
+  private var sources: RecentTable<Source, Failures>
   private var knownPairs: RecentTable<Pair, Void>
 
   private struct Pair: Hashable, Sendable {
-    let source: String
+    let source: Source
     /// `nil` means the admin token.
     let key: KeyID?
   }
 
-  private static let failureLimit = Limits.accessFailures.value
-  private static let window = Duration.milliseconds(Limits.accessFailureWindow.value)
-  private static let block = Duration.milliseconds(Limits.accessBlock.value)
+  private static var failureLimit: Int { Limits.accessFailures.value }
+  private static var window: Duration { .milliseconds(Limits.accessFailureWindow.value) }
+  private static var block: Duration { .milliseconds(Limits.accessBlock.value) }
 
-  private struct Source: Sendable {
-    private var failures = 0
-    /// Start of the time for which `failures` are counted.
+  /// Wrong keys of one source.
+  private struct Failures: Sendable {
+    private var count = 0
+    /// Start of the time for which they are counted.
     private var since: Instant
     /// `nil` means not blocked.
     private var blockedAt: Instant?
@@ -40,7 +51,7 @@ public struct FailedAttempts: Sendable {
       guard let start = blockedAt else { return nil }
       let passed = start.duration(to: now)
       guard passed >= .zero, passed < block else {
-        self = Source(since: now)
+        self = Failures(since: now)
         return nil
       }
       return block - passed
@@ -49,9 +60,9 @@ public struct FailedAttempts: Sendable {
     mutating func recordFailure(at now: Instant) {
       guard wait(at: now) == nil else { return }
       let passed = since.duration(to: now)
-      if passed < .zero || passed >= window { self = Source(since: now) }
-      failures += 1
-      if failures >= failureLimit { blockedAt = now }
+      if passed < .zero || passed >= window { self = Failures(since: now) }
+      count += 1
+      if count >= failureLimit { blockedAt = now }
     }
   }
 
@@ -66,41 +77,38 @@ public struct FailedAttempts: Sendable {
   public var sourceCount: Int { sources.count }
 
   /// Decides whether the key of a request may be checked.
-  ///
-  /// - Parameter source: the client's address, or a name for its network.
-  /// - Returns: the refusal; `nil` means that the key may be checked.
-  public mutating func refusal(
-    _ source: String, _ presented: PresentedKey, at now: Instant
-  ) -> Failure? {
+  public mutating func admit(
+    _ source: Source, _ presented: PresentedKey, at now: Instant
+  ) -> Admission {
     switch presented {
     // A request without a key is no attempt. Its answer explains how to send one.
-    case .absent: nil
-    case .key(let key): refusal(source, known: Pair(source: source, key: key.id), at: now)
-    case .unusable: refusal(source, known: nil, at: now)
+    case .absent: .unknown
+    case .key(let key): admit(source, Pair(source: source, key: key.id), at: now)
+    case .unusable: admit(source, nil, at: now)
     }
   }
 
-  /// Decides whether the admin token of a request may be checked, as `refusal` does for keys.
-  public mutating func refusalOfToken(_ source: String, at now: Instant) -> Failure? {
-    refusal(source, known: Pair(source: source, key: nil), at: now)
+  /// Decides whether the admin token of a request may be checked.
+  public mutating func admitToken(_ source: Source, at now: Instant) -> Admission {
+    admit(source, Pair(source: source, key: nil), at: now)
   }
 
-  /// - Parameter known: the pair that is exempt if it was used with success. `nil` means none.
-  private mutating func refusal(_ source: String, known: Pair?, at now: Instant) -> Failure? {
-    let wait = sources.change(source) { $0.wait(at: now) } ?? nil
-    guard let wait else { return nil }
-    if let known, knownPairs[known] != nil { return nil }
+  /// - Parameter pair: exempt if it was used with success. `nil` means that it cannot have been.
+  private mutating func admit(_ source: Source, _ pair: Pair?, at now: Instant) -> Admission {
+    if let pair, knownPairs.change(pair, isUse: true, { _ in }) != nil { return .known }
+    guard let wait = sources.change(source, { $0.wait(at: now) }) ?? nil else { return .unknown }
     refusedCount = refusedCount.addingCapped(1)
     let seconds = max(1, Int(clamping: wait.inSeconds.rounded(.up)))
-    return Failure(
-      .rateLimited,
-      "\(Self.failureLimit) wrong keys came from this address within a minute, so keys from it are "
-        + "not checked for \(counted(seconds, "second")). Correct the key before the next attempt.",
-      retryAfter: .seconds(seconds))
+    return .refused(
+      Failure(
+        .rateLimited,
+        "\(Self.failureLimit) wrong keys came from this address within a minute, so keys from it are "
+          + "not checked for \(counted(seconds, "second")). Correct the key before the next attempt.",
+        retryAfter: .seconds(seconds)))
   }
 
   /// Records the outcome of a check.
-  public mutating func record(_ decision: AccessDecision, from source: String, at now: Instant) {
+  public mutating func record(_ decision: AccessDecision, from source: Source, at now: Instant) {
     switch decision {
     case .open: break
     case .allowed(let record):
@@ -111,7 +119,7 @@ public struct FailedAttempts: Sendable {
   }
 
   /// Records the outcome of a check of the admin token.
-  public mutating func recordToken(isRight: Bool, from source: String, at now: Instant) {
+  public mutating func recordToken(isRight: Bool, from source: Source, at now: Instant) {
     guard isRight else {
       recordFailure(source, at: now)
       return
@@ -119,8 +127,8 @@ public struct FailedAttempts: Sendable {
     knownPairs.use(Pair(source: source, key: nil), initial: ()) { _ in }
   }
 
-  private mutating func recordFailure(_ source: String, at now: Instant) {
+  private mutating func recordFailure(_ source: Source, at now: Instant) {
     failureCount = failureCount.addingCapped(1)
-    sources.use(source, initial: Source(since: now)) { $0.recordFailure(at: now) }
+    sources.use(source, initial: Failures(since: now)) { $0.recordFailure(at: now) }
   }
 }

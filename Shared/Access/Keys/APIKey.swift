@@ -49,7 +49,15 @@ public struct APIKey: Hashable, Sendable {
   public var revealed: String { String(decoding: text, as: UTF8.self) }
 
   /// The bytes of the whole key.
-  var text: [UInt8] { Self.prefix + id.text + [Self.separator] + secret.base64URL }
+  var text: [UInt8] {
+    var text: [UInt8] = []
+    text.reserveCapacity(Self.characterCount)
+    text += Self.prefix
+    id.append(to: &text)
+    text.append(Self.separator)
+    secret.appendBase64URL(to: &text)
+    return text
+  }
 }
 
 extension APIKey: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

@@ -31,9 +31,12 @@ struct Bytes32: Sendable {
   }
 
   var bytes: [UInt8] {
-    [words.0, words.1, words.2, words.3].flatMap { word in
-      (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * $0)) }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(Self.count)
+    for word in [words.0, words.1, words.2, words.3] {
+      for place in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: word >> (56 - 8 * place))) }
     }
+    return bytes
   }
 }
 
@@ -97,6 +100,7 @@ extension Bytes32 {
   init?(base64URL text: some Collection<UInt8>) {
     guard text.count == Self.base64Count else { return nil }
     var bytes: [UInt8] = []
+    bytes.reserveCapacity(Self.count)
     var pending: UInt32 = 0
     var bits = 0
     for character in text {
@@ -113,11 +117,11 @@ extension Bytes32 {
     self.init(bytes)
   }
 
-  /// 43 base64url characters.
-  var base64URL: [UInt8] {
-    let alphabet = Array(
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-    var text: [UInt8] = []
+  private static let base64Alphabet = Array(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+
+  /// Appends 43 base64url characters.
+  func appendBase64URL(to text: inout [UInt8]) {
     var pending: UInt32 = 0
     var bits = 0
     for byte in bytes {
@@ -125,12 +129,11 @@ extension Bytes32 {
       bits += 8
       while bits >= 6 {
         bits -= 6
-        text.append(alphabet[Int(pending >> UInt32(bits) & 63)])
+        text.append(Self.base64Alphabet[Int(pending >> UInt32(bits) & 63)])
       }
       pending &= (1 << UInt32(bits)) - 1
     }
-    text.append(alphabet[Int(pending << UInt32(6 - bits) & 63)])
-    return text
+    text.append(Self.base64Alphabet[Int(pending << UInt32(6 - bits) & 63)])
   }
 
   private static func base64Value(_ byte: UInt8) -> UInt8? {

@@ -1,8 +1,16 @@
 internal import Crypto
 
 /// Secret of the cluster with which keys are hashed. Without it a table of hashes is useless.
-public struct KeyPepper: Hashable, Sendable {
-  let secret: Bytes32
+public struct KeyPepper: Sendable {
+  /// The secret as the hash function takes it. It is made once and not for each request.
+  fileprivate final class HashKey: Sendable {
+    let key: SymmetricKey
+
+    init(_ secret: Bytes32) { key = SymmetricKey(data: secret.bytes) }
+  }
+
+  private let secret: Bytes32
+  fileprivate let hashKey: HashKey
 
   public static let byteCount = Bytes32.count
 
@@ -10,10 +18,17 @@ public struct KeyPepper: Hashable, Sendable {
   public init?(_ bytes: some Collection<UInt8>) {
     guard let secret = Bytes32(bytes) else { return nil }
     self.secret = secret
+    hashKey = HashKey(secret)
   }
 
   /// The bytes, for the registry's store and for pages of the access table.
   public var revealed: [UInt8] { secret.bytes }
+}
+
+extension KeyPepper: Hashable {
+  public static func == (left: KeyPepper, right: KeyPepper) -> Bool { left.secret == right.secret }
+
+  public func hash(into hasher: inout Hasher) { hasher.combine(secret) }
 }
 
 extension KeyPepper: CustomStringConvertible, CustomReflectable {
@@ -41,7 +56,7 @@ public struct KeyHash: Hashable, Sendable {
 
   public init(of key: APIKey, pepper: KeyPepper) {
     let code = HMAC<SHA256>.authenticationCode(
-      for: key.text, using: SymmetricKey(data: pepper.secret.bytes))
+      for: key.text, using: pepper.hashKey.key)
     self.code = Bytes32(first32: code)
   }
 }

@@ -23,12 +23,18 @@ public struct KeyID: Hashable, Sendable, CustomStringConvertible {
   /// Uses the upper 60 bits of a random number.
   init(random: UInt64) { self.init(bits: random >> 4) }
 
-  public var description: String { String(decoding: text, as: UTF8.self) }
+  public var description: String {
+    var text: [UInt8] = []
+    append(to: &text)
+    return String(decoding: text, as: UTF8.self)
+  }
 
-  var text: [UInt8] {
-    let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
-    return (1...Self.characterCount).map { place in
-      alphabet[Int(bits >> UInt64(5 * (Self.characterCount - place)) & 31)]
+  private static let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
+
+  func append(to text: inout [UInt8]) {
+    for place in 1...Self.characterCount {
+      let value = bits >> UInt64(5 * (Self.characterCount - place)) & 31
+      text.append(Self.alphabet[Int(value)])
     }
   }
 

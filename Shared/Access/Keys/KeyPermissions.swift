@@ -6,7 +6,7 @@ public struct KeyPermissions: Hashable, Sendable {
   public var models: Set<ModelID>
   public var patterns: Set<PatternName>
   public var dataPolicies: Set<DataPolicy>
-  /// Names of host pools. The caller excludes hosts of other pools.
+  /// Names of host pools. The gateway restricts each request to their hosts.
   public var hostPools: Set<String>
 
   public static let all = KeyPermissions()
@@ -31,9 +31,8 @@ public struct KeyPermissions: Hashable, Sendable {
     dataPolicies.isEmpty || dataPolicies.contains(policy)
   }
 
-  public func allows(hostPool: String) -> Bool {
-    hostPools.isEmpty || hostPools.contains(hostPool)
-  }
+  /// Hosts that may serve the key's requests.
+  public var pools: HostPools { HostPools(hostPools) }
 
   /// Bytes of the names, with 8 for each: its header, and so that a page of short names has at most
   /// `bus.elements`.

@@ -77,12 +77,16 @@ public enum Body: Equatable, Sendable {
 
   case leaseRequest(LeaseRequest)
   case leaseAnswer(LeaseAnswer)
-  case settlement(Settlement)
+  case settlements([Settlement])
   /// Asks the registry for its price table.
   case priceTableRequest
   case priceTable(PriceTable)
   case spendingQuery(SpendingQuery)
   case spendingReport(SpendingReport)
+
+  /// Asks the registry for the settings that admins have changed.
+  case settingsTableRequest
+  case settingsTable(RuntimeSettingsTable)
 
   /// A piece of a packed envelope that is larger than one frame.
   public struct Fragment: Equatable, Sendable {

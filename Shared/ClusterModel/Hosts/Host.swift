@@ -56,7 +56,7 @@ public enum HostState: String, Codable, CaseIterable, Sendable {
   case suspended
 }
 
-/// A model that a host lists as available.
+/// A model that a host offers, by the name that clients use.
 public struct ModelOffer: Hashable, Codable, Sendable {
   public var id: ModelID
   /// Maximum prompt plus completion tokens. `nil` means that the host does not report it.
@@ -64,12 +64,41 @@ public struct ModelOffer: Hashable, Codable, Sendable {
   /// Other members of the model's entry in the host's list, for `/v1/models`:
   /// `"owned_by":"vllm",…`, without braces.
   public var facts: String
+  /// The host's name of the model if `id` is an alias. `nil` means that they are the same.
+  public var upstream: ModelID?
+  /// Purpose of the model, by an admin. `nil` means that it follows from its name.
+  public var kind: ModelKind?
+  /// Left out of `/v1/models`. Requests for the model are answered.
+  public var isHidden: Bool
 
-  public init(id: ModelID, contextTokens: Int? = nil, facts: String = "") {
+  public init(
+    id: ModelID, contextTokens: Int? = nil, facts: String = "", upstream: ModelID? = nil,
+    kind: ModelKind? = nil, isHidden: Bool = false
+  ) {
     self.id = id
     self.contextTokens = contextTokens
     self.facts = facts
+    self.upstream = upstream
+    self.kind = kind
+    self.isHidden = isHidden
   }
+
+  /// The name that the host knows.
+  public var hostModel: ModelID { upstream ?? id }
+
+  /// Whether the model answers conversations with text.
+  public var isChat: Bool { kind.map { $0 == .chat } ?? hostModel.looksLikeChat }
+
+  public var isEmbedding: Bool { kind.map { $0 == .embeddings } ?? hostModel.looksLikeEmbedding }
+}
+
+/// Purpose of a model.
+public enum ModelKind: String, Codable, CaseIterable, Sendable {
+  /// Answers conversations with text.
+  case chat
+  case embeddings
+  /// Pictures, sound, ranking or moderation. Only requests that name the model get it.
+  case other
 }
 
 /// One row of the host table.
@@ -98,6 +127,10 @@ public struct Host: Hashable, Codable, Sendable {
   public var probeMilliseconds: Int?
   /// Credits per million tokens. 0 means free.
   public var pricePerMillion: Int
+  /// Names of the host pools that the host belongs to, sorted.
+  public var tags: [String]
+  /// Where the host is, for an operator. `nil` means that no admin named it.
+  public var region: String?
 
   /// Accepted values of `pricePerMillion`. A whole context of a million tokens at the highest price
   /// still fits into the integers that count credits.
@@ -109,7 +142,8 @@ public struct Host: Hashable, Codable, Sendable {
     trust: DataPolicy = .any,
     state: HostState = .unknown,
     reason: String = "", models: [ModelOffer] = [], slots: Int? = nil, version: String? = nil,
-    probeMilliseconds: Int? = nil, pricePerMillion: Int = 0
+    probeMilliseconds: Int? = nil, pricePerMillion: Int = 0, tags: [String] = [],
+    region: String? = nil
   ) {
     self.id = id
     self.url = url
@@ -126,9 +160,16 @@ public struct Host: Hashable, Codable, Sendable {
     self.version = version
     self.probeMilliseconds = probeMilliseconds
     self.pricePerMillion = pricePerMillion
+    self.tags = tags
+    self.region = region
   }
 
   public func offers(_ model: ModelID) -> Bool { models.contains { $0.id == model } }
+
+  /// The host's own name of a model, which differs for an alias.
+  public func hostModel(of model: ModelID) -> ModelID {
+    models.first { $0.id == model }?.hostModel ?? model
+  }
 }
 
 /// A host as an admin configured it. Fields that are `nil` are learned by probing the host.
@@ -142,16 +183,19 @@ public struct HostRecord: Hashable, Sendable {
   /// Models that an admin named, for a host that does not list them. Empty means the host's own
   /// list.
   public var models: [ModelID]
+  /// Whether the host is suspended because an admin drained it.
+  public var isDrained: Bool
 
   public init(
     _ host: Host, dialect: HostDialect? = nil, resume: ResumeWay? = nil, omitsV1: Bool? = nil,
-    models: [ModelID] = []
+    models: [ModelID] = [], isDrained: Bool = false
   ) {
     self.host = host
     self.dialect = dialect
     self.resume = resume
     self.omitsV1 = omitsV1
     self.models = models
+    self.isDrained = isDrained
   }
 }
 
@@ -172,6 +216,24 @@ public struct HostTable: Equatable, Sendable {
 
   /// Models that at least one ready host offers, without duplicates, sorted.
   public var readyModels: [ModelID] {
-    Set(hosts.lazy.filter { $0.state == .ready }.flatMap(\.models).map(\.id)).sorted()
+    Set(readyOffers.map(\.id)).sorted()
+  }
+
+  /// The ready models that an admin has not hidden.
+  public var listedModels: [ModelID] {
+    Set(readyOffers.filter { !$0.isHidden }.map(\.id)).sorted()
+  }
+
+  /// Names that an error may suggest: models of all hosts, except hidden ones.
+  public var suggestedModels: [ModelID] {
+    hosts.flatMap(\.models).filter { !$0.isHidden }.map(\.id)
+  }
+
+  public func hostModel(of model: ModelID, at host: HostID) -> ModelID {
+    hosts.first { $0.id == host }?.hostModel(of: model) ?? model
+  }
+
+  private var readyOffers: some Sequence<ModelOffer> {
+    hosts.lazy.filter { $0.state == .ready }.flatMap(\.models)
   }
 }

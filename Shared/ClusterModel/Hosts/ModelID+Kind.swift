@@ -1,6 +1,7 @@
 // The model list of the OpenAI API reports no capabilities, so a model's kind follows from its
 // name. A wrong guess costs little: a client that names a model gets it whatever its name suggests.
-// Only the choice that Tutti makes (`tutti/fast`, `tutti/auto`, plans) depends on the guess.
+// Only the choice that Tutti makes (`tutti/fast`, `tutti/auto`, plans) depends on the guess, and an
+// admin can correct it (`ModelOffer.kind`).
 
 extension ModelID {
   /// True if the name suggests a chat model: a model that answers a conversation with text.

@@ -71,6 +71,8 @@ public struct TaskOrder: Equatable, Sendable {
   /// True for the task that inherits the client's parameters and streams its deltas to the client.
   public var isSink: Bool
   public var dataPolicy: DataPolicy
+  /// Host pools of the client's key, as in `PlanOrder`.
+  public var pools: HostPools
   /// Hosts in use by other tasks of the plan. `infer()` avoids them if it has a choice.
   public var avoidHosts: [HostID]
   public var terms: InferenceTerms
@@ -90,7 +92,7 @@ public struct TaskOrder: Equatable, Sendable {
 
   public init(
     plan: PlanID, task: PlanTask, conversation: Conversation, inputs: [NamedInput] = [],
-    isSink: Bool, dataPolicy: DataPolicy = .any, avoidHosts: [HostID] = [],
+    isSink: Bool, dataPolicy: DataPolicy = .any, pools: HostPools = .all, avoidHosts: [HostID] = [],
     terms: InferenceTerms = InferenceTerms(), documents: [Document] = [], prefix: String = "",
     host: HostID? = nil, sparesTokens: Bool = false, isPart: Bool = false, client: String = ""
   ) {
@@ -100,6 +102,7 @@ public struct TaskOrder: Equatable, Sendable {
     self.inputs = inputs
     self.isSink = isSink
     self.dataPolicy = dataPolicy
+    self.pools = pools
     self.avoidHosts = avoidHosts
     self.terms = terms
     self.documents = documents
@@ -238,6 +241,8 @@ public struct PlanOrder: Equatable, Sendable {
   /// continues from the same inputs.
   public var skipped: [TaskID: Skipped]
   public var dataPolicy: DataPolicy
+  /// Host pools of the client's key. No task may go to another host.
+  public var pools: HostPools
   /// Applies to the inferences of all tasks.
   public var terms: InferenceTerms
   /// Request that the plan was made from. Expansions need it. `nil` means that the plan has no
@@ -255,7 +260,7 @@ public struct PlanOrder: Equatable, Sendable {
 
   public init(
     plan: Plan, conversation: Conversation, finished: [TaskID: TaskReport] = [:],
-    skipped: [TaskID: Skipped] = [:], dataPolicy: DataPolicy = .any,
+    skipped: [TaskID: Skipped] = [:], dataPolicy: DataPolicy = .any, pools: HostPools = .all,
     terms: InferenceTerms = InferenceTerms(),
     request: PlanRequest? = nil, documents: [Document] = [], client: String = "",
     sinkPrefix: String = "", isWhole: Bool = false
@@ -265,6 +270,7 @@ public struct PlanOrder: Equatable, Sendable {
     self.finished = finished
     self.skipped = skipped
     self.dataPolicy = dataPolicy
+    self.pools = pools
     self.terms = terms
     self.request = request
     self.documents = documents

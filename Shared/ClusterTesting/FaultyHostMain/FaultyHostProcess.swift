@@ -1,3 +1,4 @@
+import ClusterModel
 import ArgumentParser
 import ClusterTesting
 import Foundation
@@ -46,7 +47,7 @@ struct FaultyHostProcess: AsyncParsableCommand {
   @Option(help: "How it treats a trailing assistant message: trailing, flag or none.")
   var prefill = FaultyHostPrefill.trailing.rawValue
 
-  private static let dialects = FaultyHostDialect.allCases.map(\.rawValue).joined(separator: ", ")
+  private static let dialects = HostDialect.allCases.map(\.rawValue).joined(separator: ", ")
 
   @Option(help: "The only API it has, one of \(Self.dialects). Default: all of them.")
   var dialect: String?
@@ -79,7 +80,7 @@ struct FaultyHostProcess: AsyncParsableCommand {
     guard FaultyHostPrefill(rawValue: prefill) != nil else {
       throw ValidationError("--prefill \(prefill) is not one of trailing, flag and none")
     }
-    guard dialect.map({ FaultyHostDialect(rawValue: $0) != nil }) ?? true else {
+    guard dialect.map({ HostDialect(rawValue: $0) != nil }) ?? true else {
       throw ValidationError("--dialect is not one of \(Self.dialects)")
     }
     _ = try parsedFaults()
@@ -110,7 +111,7 @@ struct FaultyHostProcess: AsyncParsableCommand {
         models: model.isEmpty ? ["faulty-model"] : model, answer: try chosenAnswer(),
         tokens: tokenLongest.map { .seeded(seed, longest: $0) }
           ?? tokenCharacters.map { .characters($0) } ?? .words,
-        dialect: dialect.flatMap(FaultyHostDialect.init(rawValue:)),
+        dialect: dialect.flatMap(HostDialect.init(rawValue:)),
         prefill: FaultyHostPrefill(rawValue: prefill) ?? .trailing,
         firstToken: firstTokenMs.distribution, interToken: interTokenMs.distribution, seed: seed,
         faults: try parsedFaults(), port: port))

@@ -9,8 +9,11 @@ enum PlanEntries {
       conversationTokens: 10)
   }
 
+  /// The seeds depend on this order: a new pattern comes last.
+  static let patterns: [PatternName] = [.auto, .ensemble, .debate, .maestro, .decompose]
+
   private static func chosen(_ byte: UInt8) -> PatternName {
-    PatternName.allCases[Int(byte) % PatternName.allCases.count]
+    patterns[Int(byte) % patterns.count]
   }
 
   /// Makes a plan. The first byte chooses the pattern; the rest is the query.

@@ -1,8 +1,10 @@
+import ClusterModel
+
 extension FaultyHost {
   /// Error response to a request in another dialect or without the secret; `nil` means that the
   /// host serves the request.
   func refusal(
-    of request: FaultyHostRequest, _ dialect: FaultyHostDialect
+    of request: FaultyHostRequest, _ dialect: HostDialect
   ) -> (status: Int, body: [UInt8])? {
     let path = request.path
     switch configuration.dialect {

@@ -25,7 +25,7 @@ public struct FaultyHostConfiguration: Sendable {
   public var vector: @Sendable (String) -> [Double]
   public var tokens: FaultyHostTokens
   /// The only dialect that the host serves; `nil` means all, which no real server does.
-  public var dialect: FaultyHostDialect?
+  public var dialect: HostDialect?
   /// Requests without this secret get 401; `nil` means that no secret is required.
   public var secret: String?
   /// How the OpenAI dialect treats a trailing assistant message.
@@ -43,7 +43,7 @@ public struct FaultyHostConfiguration: Sendable {
     models: [String] = ["faulty-model"], contextTokens: Int? = nil,
     answer: Answer = .text("The quick brown fox jumps over the lazy dog."),
     vector: @escaping @Sendable (String) -> [Double] = { _ in [0.25, -0.5, 1] },
-    tokens: FaultyHostTokens = .words, dialect: FaultyHostDialect? = nil, secret: String? = nil,
+    tokens: FaultyHostTokens = .words, dialect: HostDialect? = nil, secret: String? = nil,
     prefill: FaultyHostPrefill = .trailing, family: FaultyHostFamily? = nil,
     firstToken: DelayDistribution = .none, interToken: DelayDistribution = .none, seed: UInt64 = 1,
     faults: FaultyHostFaults = .none,

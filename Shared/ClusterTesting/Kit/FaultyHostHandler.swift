@@ -1,3 +1,4 @@
+import ClusterModel
 import Foundation
 import NIOCore
 import NIOHTTP1
@@ -95,7 +96,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     for (name, value) in head.headers { headers[name.lowercased()] = value }
     let request = FaultyHostRequest(
       method: head.method.rawValue, path: path, headers: headers, body: body)
-    let dialect: FaultyHostDialect =
+    let dialect: HostDialect =
       path.hasPrefix("/api/")
       ? .ollama
       : path == "/v1/messages" || headers["anthropic-version"] != nil ? .anthropic : .openai

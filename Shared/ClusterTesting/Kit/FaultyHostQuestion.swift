@@ -1,3 +1,4 @@
+public import ClusterModel
 import Foundation
 
 /// A request as a faulty host received it.
@@ -7,11 +8,6 @@ public struct FaultyHostRequest: Hashable, Sendable {
   /// Lower-case names; the last value of equal names.
   public var headers: [String: String]
   public var body: [UInt8]
-}
-
-/// The API dialect of a request.
-public enum FaultyHostDialect: String, Codable, CaseIterable, Hashable, Sendable {
-  case openai, anthropic, ollama
 }
 
 /// How an OpenAI-compatible backend treats a trailing assistant message.
@@ -39,7 +35,7 @@ public struct FaultyHostQuestion: Sendable {
   }
 
   public let request: FaultyHostRequest
-  public let dialect: FaultyHostDialect
+  public let dialect: HostDialect
   public let model: String?
   public let messages: [Message]
   public let stream: Bool
@@ -50,7 +46,7 @@ public struct FaultyHostQuestion: Sendable {
   /// An error in the request, with its HTTP status; `nil` means a valid request.
   public let complaint: (status: Int, message: String)?
 
-  init(_ request: FaultyHostRequest, dialect: FaultyHostDialect, prefill: FaultyHostPrefill) {
+  init(_ request: FaultyHostRequest, dialect: HostDialect, prefill: FaultyHostPrefill) {
     let object = try? JSONSerialization.jsonObject(with: Data(request.body))
     let body = object as? [String: Any] ?? [:]
     func integer(_ name: String, in object: [String: Any]?) -> Int? { object?[name] as? Int }
@@ -88,7 +84,7 @@ public struct FaultyHostQuestion: Sendable {
   }
 
   private static func complaint(
-    _ dialect: FaultyHostDialect, _ body: [String: Any], last: String?, hasBothFlags: Bool
+    _ dialect: HostDialect, _ body: [String: Any], last: String?, hasBothFlags: Bool
   ) -> (status: Int, message: String)? {
     switch dialect {
     case .openai:

@@ -1,3 +1,4 @@
+import ClusterModel
 import Foundation
 
 /// Data of an answer that every dialect needs.
@@ -53,7 +54,7 @@ protocol FaultyHostVoice: Sendable {
   static func error(_ message: String, status: Int) -> [UInt8]
 }
 
-extension FaultyHostDialect {
+extension HostDialect {
   func voice(_ lines: FaultyHostLines) -> any FaultyHostVoice {
     switch self {
     case .openai: FaultyHostOpenAI(lines, isChat: true)

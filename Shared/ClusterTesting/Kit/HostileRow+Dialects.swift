@@ -1,3 +1,5 @@
+import ClusterModel
+
 private typealias Chunks = HostileChunks
 
 extension HostileRow {
@@ -19,7 +21,7 @@ extension HostileRow {
     #"{"role":"assistant","content":"\#(text)"}"#
   }
 
-  private static func of(_ dialect: FaultyHostDialect, _ row: HostileRow) -> HostileRow {
+  private static func of(_ dialect: HostDialect, _ row: HostileRow) -> HostileRow {
     var row = row
     row.dialect = dialect
     return row
@@ -156,7 +158,7 @@ extension HostileRow {
   // MARK: - Registry probes
 
   private static func probe(
-    _ name: String, _ harm: String, _ dialect: FaultyHostDialect, _ target: Target,
+    _ name: String, _ harm: String, _ dialect: HostDialect, _ target: Target,
     _ first: @escaping @Sendable () -> [HostileScript.Part]
   ) -> HostileRow {
     var row = of(dialect, body(name, harm, first))

@@ -1,3 +1,5 @@
+public import ClusterModel
+
 /// One way in which a host tries to harm a gateway or a registry.
 ///
 /// A `FaultyHost` plays a row for every answer while its fault `hostile` names the row, and always
@@ -38,7 +40,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
   public let name: String
   /// Description of the harm.
   public let harm: String
-  public var dialect = FaultyHostDialect.openai
+  public var dialect = HostDialect.openai
   public var target = Target.answer
   public var client = Client()
   let first: @Sendable () -> HostileScript
@@ -118,7 +120,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
 struct HostileRowLine: Encodable {
   let name: String
   let harm: String
-  let dialect: FaultyHostDialect
+  let dialect: HostDialect
   let target: HostileRow.Target
   let hosts: Int
   let client: HostileRow.Client

@@ -12,7 +12,6 @@ public final class InferenceClient: Sendable {
   let connections = UpstreamConnections()
   let logger: Logger
   let limits: UpstreamLimits
-  let inferenceLimits: InferenceLimits
   let metrics = InferenceMetrics()
   let credentials: Credentials
   let memory: MemoryBudget
@@ -23,6 +22,9 @@ public final class InferenceClient: Sendable {
   private let load: @Sendable () -> (table: LoadTable, age: Duration)?
   private let clock = ProcessClock()
   private let statistics: Mutex<HostStatistics>
+  /// The limits of the configuration.
+  private let configuredLimits: InferenceLimits
+  private let currentLimits: Mutex<InferenceLimits>
   private let budgets = Mutex((speculation: SpeculationBudget(), retry: RetryBudget()))
 
   /// - Parameters:
@@ -30,7 +32,7 @@ public final class InferenceClient: Sendable {
   ///   - load: The merged load of all processes and its age; `nil` means that only this process's
   ///     own measurements are known.
   ///   - statistics: Host statistics at the start, and how hosts are compared.
-  ///   - inferenceLimits: Limits on the cost of one request.
+  ///   - inferenceLimits: Limits on the cost of one request, before `apply`.
   ///   - memory: The process's budget for answers that clients have not read.
   ///   - heavyWork: The thread that reads and translates large bodies.
   public init(
@@ -50,7 +52,16 @@ public final class InferenceClient: Sendable {
     self.statistics = Mutex(statistics)
     self.logger = logger
     self.limits = limits
-    self.inferenceLimits = inferenceLimits
+    configuredLimits = inferenceLimits
+    currentLimits = Mutex(inferenceLimits)
+  }
+
+  /// Limits of requests that begin now.
+  var inferenceLimits: InferenceLimits { currentLimits.withLock(\.self) }
+
+  /// Applies values that admins set at run time to requests that begin later.
+  public func apply(_ overrides: RuntimeOverrides) {
+    currentLimits.withLock { $0 = configuredLimits.overridden(by: overrides) }
   }
 
   /// Closes the connections. Running requests fail.
@@ -181,6 +192,7 @@ public struct Inference: AsyncSequence, Sendable {
 
   public var host: HostID { opening.host }
   public var model: ModelID { opening.model }
+  public var hostModel: ModelID { opening.hostModel }
   /// HTTP status of the host's answer.
   public var status: Int { opening.status }
   /// Time from the request to the first valid token or the whole body.

@@ -10,6 +10,7 @@ import Synchronization
 struct PreparedKey: Hashable, Sendable {
   let dialect: HostDialect
   let model: ModelID
+  let upstream: ModelID?
   let secret: String?
   let form: RequestForm
   let omitsV1: Bool
@@ -74,7 +75,8 @@ extension InferenceSession {
     _ candidate: Candidate, _ resume: ResumePoint?, _ secret: String?
   ) throws(AttemptFailure) -> UpstreamRequest {
     let key = PreparedKey(
-      dialect: candidate.host.dialect, model: candidate.model, secret: secret,
+      dialect: candidate.host.dialect, model: candidate.model, upstream: candidate.upstream,
+      secret: secret,
       form: candidate.form, omitsV1: candidate.host.omitsV1)
     let isKept = isLarge && resume == nil
     if isKept, let known = state.withLock({ $0.prepared[key] }) { return known }

@@ -50,6 +50,27 @@ public struct HostTokens: Hashable, Sendable {
   }
 }
 
+/// The bill of an answer that has ended, which the registry has not acknowledged.
+public struct UnconfirmedBill: Hashable, Sendable {
+  public let billed: MicroCredits
+  public let promptTokens: Int
+  public let cachedTokens: Int
+  public let completionTokens: Int
+  /// Hosts that contributed to the answer.
+  public let hosts: [HostTokens]
+
+  public init(
+    billed: MicroCredits, promptTokens: Int, cachedTokens: Int, completionTokens: Int,
+    hosts: [HostTokens]
+  ) {
+    self.billed = billed
+    self.promptTokens = promptTokens
+    self.cachedTokens = cachedTokens
+    self.completionTokens = completionTokens
+    self.hosts = hosts
+  }
+}
+
 /// A request and its tokens, as recorded in the journal.
 public struct BillingEntry: Hashable, Sendable {
   public enum State: Hashable, Sendable {
@@ -70,12 +91,14 @@ public struct BillingEntry: Hashable, Sendable {
   public let cachedTokens: Int
   /// Completion tokens that were written to the client's socket.
   public let completionTokens: Int
+  /// The bill of an answer that has ended. `nil` means that it follows from the tokens.
+  public let billed: MicroCredits?
   public let hosts: [HostTokens]
 
   public init(
     request: BilledRequest, incarnation: UInt64, state: State, settlement: UInt64 = 0,
     promptTokens: Int = 0, cachedTokens: Int = 0, completionTokens: Int = 0,
-    hosts: [HostTokens] = []
+    billed: MicroCredits? = nil, hosts: [HostTokens] = []
   ) {
     self.request = request
     self.incarnation = incarnation
@@ -84,6 +107,7 @@ public struct BillingEntry: Hashable, Sendable {
     self.promptTokens = promptTokens
     self.cachedTokens = cachedTokens
     self.completionTokens = completionTokens
+    self.billed = billed
     self.hosts = hosts
   }
 }

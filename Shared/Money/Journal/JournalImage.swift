@@ -8,7 +8,7 @@ enum JournalImage {
   private static let slotBytes = SlotLayout.words * wordBytes
   /// "tuttibil" in ASCII.
   private static let magic: UInt64 = 0x6C69_6269_7474_7574
-  private static let version: UInt64 = 1
+  private static let version: UInt64 = 2
   private static let headerWords = 8
 
   /// Entries of a file, and the number of slots that could not be read.
@@ -110,6 +110,7 @@ enum JournalImage {
         progress.addHost()
         progress.setHost(index, made: host.made, contributed: host.contributed)
       }
+      progress.setBill(entry.billed)
       // An answer that was running has ended with its process.
       progress.finish(settlement: entry.settlement)
       progress.seal(slot: slot)
@@ -185,7 +186,7 @@ enum JournalImage {
         request: request, incarnation: incarnation, state: state,
         settlement: state == .finished ? progress.settlement : 0,
         promptTokens: progress.promptTokens, cachedTokens: progress.cachedTokens,
-        completionTokens: progress.completionTokens, hosts: hosts),
+        completionTokens: progress.completionTokens, billed: progress.billed, hosts: hosts),
       settlement: progress.settlement)
   }
 

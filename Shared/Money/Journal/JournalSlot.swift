@@ -27,15 +27,18 @@ struct SlotProgress: Equatable, Sendable {
 
   /// The state's word has the state in its last 8 bits, and above them the settlement's number.
   private static let stateBits: UInt64 = 8
+  /// The same for the number of hosts and the cached tokens.
+  private static let hostBits: UInt64 = 8
 
   /// Index of each word; the words from `firstHost` on hold one host each.
   private enum Word {
     static let checksum = 0
     static let sequence = 1
     static let state = 2
-    static let hostCount = 3
+    static let cachedTokensAndHosts = 3
     static let promptTokens = 4
-    static let cachedTokens = 5
+    /// The bill and 1; 0 means that there is none.
+    static let billed = 5
     static let completionTokens = 6
     static let request = 7
     static let firstHost = 8
@@ -54,7 +57,8 @@ struct SlotProgress: Equatable, Sendable {
     self.words = words
     guard words[Word.checksum] == Self.checksum(words, slot: slot),
       Self.state(words[Word.state]) != nil,
-      words[Word.hostCount] <= UInt64(Limits.journalHosts.value)
+      words[Word.cachedTokensAndHosts] & (1 << Self.hostBits - 1)
+        <= UInt64(Limits.journalHosts.value)
     else { return nil }
   }
 
@@ -64,10 +68,14 @@ struct SlotProgress: Equatable, Sendable {
   /// Number of the last settlement that used the slot; 0 means none. It stays when the slot is used
   /// again, so that the highest number of all slots is the last one of the process.
   var settlement: UInt64 { words[Word.state] >> Self.stateBits }
-  var hostCount: Int { Int(clamping: words[Word.hostCount]) }
+  var hostCount: Int { Int(words[Word.cachedTokensAndHosts] & (1 << Self.hostBits - 1)) }
   var promptTokens: Int { Int(clamping: words[Word.promptTokens]) }
-  var cachedTokens: Int { Int(clamping: words[Word.cachedTokens]) }
+  var cachedTokens: Int { Int(words[Word.cachedTokensAndHosts] >> Self.hostBits) }
   var completionTokens: Int { Int(clamping: words[Word.completionTokens]) }
+  /// `nil` means that the answer has not ended, or that its bill follows from the tokens.
+  var billed: MicroCredits? {
+    words[Word.billed] == 0 ? nil : MicroCredits(Int64(clamping: words[Word.billed] - 1))
+  }
   /// Checksum of the request that the progress belongs to.
   var request: UInt64 { words[Word.request] }
 
@@ -101,14 +109,19 @@ struct SlotProgress: Equatable, Sendable {
 
   mutating func setPrompt(tokens: Int, cached: Int) {
     words[Word.promptTokens] = UInt64(clamping: tokens)
-    words[Word.cachedTokens] = UInt64(clamping: cached)
+    let cached = min(UInt64(clamping: cached), .max >> Self.hostBits)
+    words[Word.cachedTokensAndHosts] = cached << Self.hostBits | UInt64(hostCount)
+  }
+
+  mutating func setBill(_ amount: MicroCredits?) {
+    words[Word.billed] = amount.map { UInt64(clamping: $0.count) + 1 } ?? 0
   }
 
   mutating func setCompletion(tokens: Int) {
     words[Word.completionTokens] = UInt64(clamping: tokens)
   }
 
-  mutating func addHost() { words[Word.hostCount] &+= 1 }
+  mutating func addHost() { words[Word.cachedTokensAndHosts] &+= 1 }
 
   mutating func setHost(_ index: Int, made: Int, contributed: Int) {
     words[Word.firstHost + index] =

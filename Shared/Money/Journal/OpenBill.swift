@@ -63,13 +63,16 @@ public struct OpenBill: ~Copyable, Sendable {
   }
 
   /// Ends the answer. The entry stays in the journal until it is acknowledged.
-  /// - Parameter settlement: number of the settlement, which grows with every answer of the process.
-  public consuming func finish(settlement: UInt64) -> BillingEntry {
+  /// - Parameters:
+  ///   - settlement: number of the settlement, which grows with every answer of the process.
+  ///   - bill: replaces the tokens recorded so far, in the same write. `nil` means that they stay.
+  public consuming func finish(settlement: UInt64, bill: UnconfirmedBill? = nil) -> BillingEntry {
+    if let bill { set(bill) }
     let incarnation = journal.finish(request.id, progress, settlement: settlement, slot: slot)
     return BillingEntry(
       request: request, incarnation: incarnation, state: .finished, settlement: settlement,
       promptTokens: progress.promptTokens, cachedTokens: progress.cachedTokens,
-      completionTokens: progress.completionTokens,
+      completionTokens: progress.completionTokens, billed: progress.billed,
       hosts: hosts.enumerated().map { index, host in
         let tokens = progress.tokens(ofHost: index)
         return HostTokens(host: host, made: tokens.made, contributed: tokens.contributed)
@@ -79,6 +82,17 @@ public struct OpenBill: ~Copyable, Sendable {
   /// Forgets the request, because it costs nothing: no host was asked.
   public consuming func cancel() {
     journal.cancel(request.id, progress, slot: slot)
+  }
+
+  private mutating func set(_ bill: UnconfirmedBill) {
+    progress.setPrompt(tokens: bill.promptTokens, cached: bill.cachedTokens)
+    progress.setCompletion(tokens: bill.completionTokens)
+    progress.setBill(bill.billed)
+    for index in hosts.indices { progress.setHost(index, made: 0, contributed: 0) }
+    for host in bill.hosts {
+      guard let index = addHost(host.host) else { continue }
+      setHost(index, made: host.made, contributed: host.contributed)
+    }
   }
 
   private mutating func setHost(_ host: BilledHost, made: Int, contributed: Int) {

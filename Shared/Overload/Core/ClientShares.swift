@@ -35,33 +35,34 @@ public struct ClientShares: Sendable {
     var isNothing: Bool { requests == 0 && bytes == 0 && plans == 0 }
   }
 
-  private let total: Int
-  private let remote: ClientShare
-  private let local: ClientShare
+  /// Apply to requests and plans that begin. Those that run above a lower limit continue.
+  public var limits: ClientLimits
   private var uses: [ClientID: Use] = [:]
   /// Requests of all clients that are being answered now.
   public private(set) var requests = 0
 
   /// - Parameter total: maximum number of requests answered at once.
   public init(total: Int, remote: ClientShare = .remote, local: ClientShare = .local) {
-    self.total = total
-    self.remote = remote
-    self.local = local
+    self.init(ClientLimits(total: total, remote: remote, local: local))
   }
+
+  public init(_ limits: ClientLimits) { self.limits = limits }
 
   public var clients: Int { uses.count }
 
-  private func share(of client: ClientID) -> ClientShare { client == .local ? local : remote }
+  private func share(of client: ClientID) -> ClientShare {
+    client == .local ? limits.local : limits.remote
+  }
 
   // MARK: - Requests
 
   /// Throws the error that `enter` would throw now. Called before a body is read, so that a full
   /// gateway does not read it.
   public func check(_ client: ClientID) throws(Failure) {
-    guard requests < total else {
+    guard requests < limits.total else {
       throw Failure(
         .overloaded,
-        "the gateway answers \(total) requests already (limit gateway.max_requests); try again in a "
+        "the gateway answers \(requests) requests already (limit gateway.max_requests); try again in a "
           + "moment", retryAfter: .seconds(1))
     }
     let share = share(of: client)

@@ -7,19 +7,28 @@ import Synchronization
 /// The connection of the request that a handler answers.
 public struct ClientConnection: Sendable {
   public let client: ClientID
-  let end: ConnectionEnd
+  let end: AnswerEnd
 
   /// Closes the connection after the current answer. The client receives the close together with
   /// the last bytes, so that its pool does not keep the connection.
-  public func closeAfterAnswer() { end.isRequested.store(true, ordering: .relaxed) }
+  public func closeAfterAnswer() { end.closesConnection.store(true, ordering: .relaxed) }
+
+  /// Runs `work` once, on the connection's event loop, when the current answer has been written. If
+  /// the connection ends before, `work` is discarded.
+  public func afterAnswer(_ work: @escaping @Sendable () -> Void) {
+    end.work.withLock { $0 = work }
+  }
 
   /// The connection of the current task; `nil` outside requests to a server of `makeHTTPServer`.
   @TaskLocal public static var current: ClientConnection?
 }
 
-/// Whether a connection is to be closed after its current answer.
-final class ConnectionEnd: Sendable {
-  let isRequested = Atomic(false)
+/// Actions after the current answer of a connection.
+final class AnswerEnd: Sendable {
+  let closesConnection = Atomic(false)
+  let work = Mutex<(@Sendable () -> Void)?>(nil)
+
+  func run() { work.withLock { $0.take() }?() }
 }
 
 /// The connections of one server; the shell of `ConnectionTable`.

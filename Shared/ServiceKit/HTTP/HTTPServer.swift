@@ -149,7 +149,7 @@ struct GuardedConnection: ServerChildChannelValue {
   let http: HTTP1Channel.Value
   let client: ClientID
   let clientGone: AsyncStream<Void>
-  let end: ConnectionEnd
+  let end: AnswerEnd
 
   var channel: any Channel { http.channel }
 }
@@ -206,7 +206,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     base.setup(channel: channel, logger: logger).flatMapThrowing { http in
       let (clientGone, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
       let place = registry.open(channel, of: client)
-      let end = ConnectionEnd()
+      let end = AnswerEnd()
       let requestGuard = RequestGuard(
         limits: limits, place: place, traceHeader: traceHeader,
         rejected: { code, trace in
@@ -222,7 +222,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
             .increment()
         },
         clientGone: { signal.finish() }, hasHungUp: { Self.hasHungUp(channel) },
-        closesAfterAnswer: { end.isRequested.load(ordering: .relaxed) })
+        answered: end.run, closesAfterAnswer: { end.closesConnection.load(ordering: .relaxed) })
       try Self.limitBuffers(of: channel)
       let pipeline = channel.pipeline.syncOperations
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)

@@ -95,7 +95,7 @@ public final class Health: Sendable {
 }
 
 /// Adds `GET /metrics` for this process. Once keys exist, it needs one with the scope `metrics`, if
-/// this process checks keys and no setting opens it.
+/// this process knows the keys and no setting opens it.
 ///
 /// - Parameter families: the metrics. `nil` means those of this process.
 public func addMetricsRoute(
@@ -104,7 +104,7 @@ public func addMetricsRoute(
 ) {
   let metrics = context.metrics
   addMetricsRoute(to: router, families ?? { metrics.snapshot() }) { request throws(Failure) in
-    guard context.common.service.checksKeys, !context.common.opensMetrics else { return }
+    guard context.common.service.knowsKeys, !context.common.opensMetrics else { return }
     _ = try context.keys.check(request, for: AccessNeed(.metrics))
   }
 }

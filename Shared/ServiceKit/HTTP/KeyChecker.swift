@@ -13,7 +13,7 @@ import Telemetry
 /// No check needs the registry: known keys work while it is away, and wrong ones cost it nothing.
 public final class KeyChecker: Sendable {
   private let access: AccessDirectory
-  private let attempts = Mutex(FailedAttempts())
+  private let attempts = Mutex(FailedAttempts<ClientID>())
   private let clock = ProcessClock()
   private let refused = Counter(label: "tutti_keys_refused_total")
 
@@ -47,23 +47,32 @@ public final class KeyChecker: Sendable {
       return nil
     }
     let presented = PresentedKey(request)
-    let source = "\(ClientConnection.current?.client ?? .local)"
     let now = clock.now
-    if let failure = attempts.withLock({ $0.refusal(source, presented, at: now) }) {
+    let admission = attempts.withLock { $0.admit(Self.source, presented, at: now) }
+    if case .refused(let failure) = admission {
       refused.increment()
       throw failure
     }
     let decision = table.check(
       presented, for: need, at: UnixTime.milliseconds())
-    attempts.withLock { $0.record(decision, from: source, at: now) }
     switch decision {
     case .open: return nil
-    case .allowed(let record): return record
+    case .allowed(let record):
+      if admission == .unknown { recordOutcome(decision, at: now) }
+      return record
     case .refused(let refusal):
+      recordOutcome(decision, at: now)
       refused.increment()
       throw refusal.failure
     }
   }
+
+  private func recordOutcome(_ decision: AccessDecision, at now: Instant) {
+    attempts.withLock { $0.record(decision, from: Self.source, at: now) }
+  }
+
+  /// The client of the request that is being answered.
+  private static var source: ClientID { ClientConnection.current?.client ?? .local }
 }
 
 extension KeyChecker {
@@ -72,14 +81,14 @@ extension KeyChecker {
   /// - Parameter matches: compares the token.
   /// - Throws: `rate_limited` after many wrong keys or tokens.
   public func checkToken(_ matches: () -> Bool) throws(Failure) -> Bool {
-    let source = "\(ClientConnection.current?.client ?? .local)"
     let now = clock.now
-    if let failure = attempts.withLock({ $0.refusalOfToken(source, at: now) }) {
+    let admission = attempts.withLock { $0.admitToken(Self.source, at: now) }
+    if case .refused(let failure) = admission {
       refused.increment()
       throw failure
     }
     let isRight = matches()
-    attempts.withLock { $0.recordToken(isRight: isRight, from: source, at: now) }
+    attempts.withLock { $0.recordToken(isRight: isRight, from: Self.source, at: now) }
     if !isRight { refused.increment() }
     return isRight
   }

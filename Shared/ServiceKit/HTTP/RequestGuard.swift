@@ -56,6 +56,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private let rejected: (Failure.Code, TraceID?) -> Void
   private let clientGone: () -> Void
   private let hasHungUp: () -> Bool
+  private let answered: () -> Void
   private let closesAfterAnswer: () -> Bool
   private var reading = Reading.nothing { didSet { noteActivity() } }
   /// Requests passed to the application whose answer is not complete.
@@ -74,6 +75,10 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// Answer forms of the pending requests, oldest first; `arriving` is for the current request.
   private var asked: CircularBuffer<AnswerForm> = []
   private var arriving = AnswerForm()
+  /// Bytes of an answer of known length that wait for its end. `nil` means that nothing waits.
+  private var unflushed: Int?
+  /// A whole answer up to this size is sent with one system call.
+  private static let wholeBytes = 64 << 10
 
   /// - Parameters:
   ///   - place: the connection's entry in the registry; `nil` means that it has none.
@@ -81,14 +86,16 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   ///   - rejected: called with code and trace of each refused request.
   ///   - clientGone: called when the client no longer waits for answers.
   ///   - hasHungUp: whether the client has closed its side, even if the close is not read yet.
+  ///   - answered: called when an answer has been written.
   ///   - closesAfterAnswer: whether the connection is to be closed after the current answer.
   init(
     limits: RequestLimits, place: ConnectionPlace? = nil, traceHeader: String? = nil,
     rejected: @escaping (Failure.Code, TraceID?) -> Void,
     clientGone: @escaping () -> Void, hasHungUp: @escaping () -> Bool = { false },
-    closesAfterAnswer: @escaping () -> Bool = { false }
+    answered: @escaping () -> Void = {}, closesAfterAnswer: @escaping () -> Bool = { false }
   ) {
     self.hasHungUp = hasHungUp
+    self.answered = answered
     self.closesAfterAnswer = closesAfterAnswer
     self.limits = limits
     self.place = place
@@ -338,14 +345,22 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case .head(var head):
       guard head.status.code >= 200 else { break }
       answerBegan = true
+      if head.headers.contains(name: "content-length") { unflushed = 0 }
       if let form = asked.first, form.changesAnswers {
         form.apply(to: &head)
         context.write(wrapOutboundOut(.head(head)), promise: promise)
         return
       }
-    case .body: break
+    case .body(let bytes):
+      if let count = unflushed, count < Self.wholeBytes {
+        unflushed = count + bytes.readableBytes
+      } else {
+        unflushed = nil
+      }
     case .end:
       answerBegan = false
+      unflushed = nil
+      answered()
       _ = asked.popFirst()
       pending = max(0, pending - 1)
       guard !closesAfterAnswer() else {
@@ -356,6 +371,10 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       if case .nothing = reading, pending == 0 { arm(limits.idle, context) }
     }
     context.write(data, promise: promise)
+  }
+
+  func flush(context: ChannelHandlerContext) {
+    if unflushed == nil { context.flush() }
   }
 
   func close(

@@ -52,7 +52,9 @@ public struct CommonConfiguration: Sendable {
   /// Valid sections of a cluster's file: `cluster`, one for each service, and the sections that
   /// several services share.
   public static let sections: [String] =
-    ["cluster"] + ServiceName.all.map { section(of: $0) } + ["agents", "inference", "node", "up"]
+    ["cluster"] + ServiceName.all.map { section(of: $0) } + [
+      "access", "agents", "inference", "node", "up",
+    ]
 
   /// The section of a service in the file: `gateway`, `agent_research` …
   public static func section(of service: ServiceName) -> String {

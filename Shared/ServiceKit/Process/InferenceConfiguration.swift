@@ -14,13 +14,9 @@ public struct InferenceConfiguration: Sendable {
   private static let standard = HostScore.standard
 
   public static let settings = [
-    integer(
-      "race_width", 1...8, default: InferenceLimits().raceWidth,
-      help: "Maximum hosts that race for one request until one of them sends the first token."),
-    integer(
-      "max_failures", 1...32, default: InferenceLimits().failures,
-      help: "Attempts that may fail before a request does, in the race and in mid-answer together."
-    ),
+    Setting(.inferenceRace, group: group),
+    Setting(.inferenceRaceWidth, group: group),
+    Setting(.inferenceFailures, group: group),
     Setting(
       "inference.minimum_versions", .list(of: .text, atMost: 64),
       help: "Lowest versions of servers that get requests, such as vLLM=0.6.3, by the name that "
@@ -45,8 +41,9 @@ public struct InferenceConfiguration: Sendable {
 
   public init(_ values: inout SettingValues) {
     limits = InferenceLimits()
-    limits.raceWidth = values.integer("inference.race_width")
-    limits.failures = values.integer("inference.max_failures")
+    limits.race = values.choice(.inferenceRace, as: RaceDefault.self).mode
+    limits.raceWidth = values.integer(.inferenceRaceWidth)
+    limits.failures = values.integer(.inferenceFailures)
     score = .standard
     score.weights.load = values.real("inference.load_weight")
     score.weights.firstToken = values.real("inference.first_token_weight")
@@ -70,12 +67,6 @@ public struct InferenceConfiguration: Sendable {
   ///   - seed: seeds the breakers' jitter.
   public func statistics(own: PeerID, seed: UInt64) -> HostStatistics {
     HostStatistics(own: own, score: score, rules: rules, seed: seed)
-  }
-
-  private static func integer(
-    _ member: String, _ range: ClosedRange<Int>, default value: Int, help: String
-  ) -> Setting {
-    Setting("inference.\(member)", .integer(range), default: "\(value)", help: help, group: group)
   }
 
   private static func real(

@@ -1,4 +1,5 @@
 public import Bus
+public import BusCore
 import ClusterModel
 import Foundation
 public import Logging
@@ -9,8 +10,8 @@ public import Telemetry
 /// The dependencies of a service.
 public struct ServiceContext: Sendable {
   public let common: CommonConfiguration
-  /// `ServiceMain` runs it; set the handlers in `build`. `onPublish` is already set and feeds
-  /// `hosts`; a replacement must call `hosts.apply`.
+  /// `ServiceMain` runs it; set the handlers in `build`. `onPublish` is already set and calls
+  /// `adopt`; a replacement must call it, too.
   public let bus: Bus
   public let logger: Logger
   public let recorder: TelemetryRecorder
@@ -23,13 +24,15 @@ public struct ServiceContext: Sendable {
   public let access: AccessDirectory
   /// Checks requests against `access`.
   public let keys: KeyChecker
+  /// Settings that admins have changed at run time. The registry updates its own with `apply`.
+  public let settings: SettingsDirectory
   /// For all HTTP ports of this process; `nil` means plain HTTP.
   public let tls: TLSIdentity?
 
   public init(
     common: CommonConfiguration, bus: Bus, logger: Logger, recorder: TelemetryRecorder,
     metrics: PrometheusRegistry, health: Health, hosts: HostDirectory, access: AccessDirectory,
-    tls: TLSIdentity? = nil
+    settings: SettingsDirectory = SettingsDirectory(), tls: TLSIdentity? = nil
   ) {
     self.common = common
     self.bus = bus
@@ -40,7 +43,15 @@ public struct ServiceContext: Sendable {
     self.hosts = hosts
     self.access = access
     keys = KeyChecker(access, isStrict: common.requiresKeys)
+    self.settings = settings
     self.tls = tls
+  }
+
+  /// Applies a publication of the registry to this process's copies.
+  /// - Returns: whether the publication belongs to one of them.
+  @discardableResult
+  public func adopt(_ body: Body) -> Bool {
+    hosts.apply(body) || access.apply(body) || settings.apply(body)
   }
 
   /// The options of an HTTP port of this process: its certificate, accepted names and pages.

@@ -64,11 +64,24 @@ struct ServiceProcess: Sendable {
         return table
       }, logger: logger)
     let access = Self.makeAccess(bus, logger)
-    bus.onPublish { if !hosts.apply($0) { access.apply($0) } }
-    context = ServiceContext(
+    let context = ServiceContext(
       common: common, bus: bus, logger: logger, recorder: recorder, metrics: metrics,
       health: Health(service: service), hosts: hosts, access: access,
-      tls: try Self.tls(common, logger))
+      settings: Self.makeSettings(bus, logger), tls: try Self.tls(common, logger))
+    bus.onPublish { context.adopt($0) }
+    self.context = context
+  }
+
+  private static func makeSettings(_ bus: Bus, _ logger: Logger) -> SettingsDirectory {
+    SettingsDirectory(
+      ask: { () throws(Failure) -> RuntimeSettingsTable in
+        let answer = try await bus.call(
+          .settingsTableRequest, to: .service(.registry), deadline: askDeadline)
+        guard case .settingsTable(let table) = answer else {
+          throw Failure(.unhandled, "The registry's answer is not a table of settings.")
+        }
+        return table
+      }, logger: logger)
   }
 
   private static func makeAccess(_ bus: Bus, _ logger: Logger) -> AccessDirectory {
@@ -142,7 +155,9 @@ struct ServiceProcess: Sendable {
     var services: [any Service] = [
       context.bus, TelemetryFlush(recorder: context.recorder, bus: context.bus),
     ]
-    if context.common.service != .registry { services.append(context.hosts) }
+    if context.common.service != .registry {
+      services += [context.hosts, context.settings] as [any Service]
+    }
     if context.common.service.checksKeys { services.append(context.access) }
     if let address = context.common.http { services.append(healthServer(at: address)) }
     services += own
@@ -237,4 +252,6 @@ extension ServiceName {
   /// Whether processes of the service check clients' keys. The registry has the keys itself, and
   /// gives them to no other service.
   public var checksKeys: Bool { self == .gateway || self == .monitor }
+
+  var knowsKeys: Bool { checksKeys || self == .registry }
 }

@@ -13,6 +13,12 @@ struct FormatRules: Sendable {
   /// repetition that is taken for new text may give a valid document with other content.
   var hasGrammar: Bool { json != nil }
 
+  /// Whether the text has strings, in which equal text can be written with other escapes.
+  var hasStrings: Bool { json != nil }
+
+  /// Whether line breaks have a meaning: rows, sentences and announcements end there.
+  var hasLines: Bool { json == nil }
+
   /// Whether the place is within a string, where white space may be written as escapes.
   var isInString: Bool { json?.isInString == true }
 

@@ -80,7 +80,7 @@ extension ResumeAlignment {
 
   /// Whether the text starts with a line that ends in a colon.
   func endsInAnnouncement(_ text: ArraySlice<UInt8>) -> Bool {
-    guard !format.hasGrammar else { return false }
+    guard format.hasLines else { return false }
     let line = text.drop(while: JSONCursor.isWhitespace).prefix(AnnouncementPhrases.longest)
     guard let end = line.firstIndex(of: 0x0A) else { return false }
     return line[..<end].last { !JSONCursor.isWhitespace($0) } == UInt8(ascii: ":")

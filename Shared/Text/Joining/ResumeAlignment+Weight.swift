@@ -148,7 +148,7 @@ extension ResumeAlignment {
   /// Whether the overlap has as many cells as a row of a table: two rows may be equal.
   private func isWholeRow(_ overlap: Overlap) -> Bool {
     let bar = UInt8(ascii: "|")
-    guard !format.hasGrammar, let last = tail.positions.last else { return false }
+    guard format.hasLines, let last = tail.positions.last else { return false }
     let lines = delivered[...last].suffix(Self.rowBytes).split(separator: 0x0A).suffix(2)
     guard lines.count == 2, lines.allSatisfy({ $0.first == bar }) else { return false }
     return tail.bytes[overlap.place...].count { $0 == bar } == lines.first?.count { $0 == bar }
@@ -157,7 +157,7 @@ extension ResumeAlignment {
   /// Whether the overlap starts with the first word of a sentence or a list marker. Neither comes
   /// twice in a row.
   private func beginsSentence(_ overlap: Overlap) -> Bool {
-    guard !format.hasGrammar, overlap.place > 0 else { return false }
+    guard format.hasLines, overlap.place > 0 else { return false }
     let (before, first) = (tail.positions[overlap.place - 1], tail.positions[overlap.place])
     let isLine = delivered[before..<first].contains(0x0A)
     if isLine, tail.bytes.last == UInt8(ascii: ".") { return true }

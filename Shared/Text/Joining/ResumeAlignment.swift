@@ -118,7 +118,7 @@ struct ResumeAlignment: Sendable {
       // The host repeats a long token, byte for byte.
       guard nonSpace.bytes.count >= ResumeFilter.certainBytes else { return .wait }
       return .follow(
-        RepeatedText(of: delivered, from: boundary, hasStrings: format.hasGrammar), start: start)
+        RepeatedText(of: delivered, from: boundary, hasStrings: format.hasStrings), start: start)
     }
     if depth < 2,
       let verdict = withoutWrapping(held, text, continuation, match, isFinal, depth)
@@ -174,7 +174,7 @@ struct ResumeAlignment: Sendable {
       return .unclear("it repeats elements of the text, or the text has them twice: both fit")
     }
     return .follow(
-      RepeatedText(of: delivered, from: from, hasStrings: format.hasGrammar), start: text.startIndex
+      RepeatedText(of: delivered, from: from, hasStrings: format.hasStrings), start: text.startIndex
     )
   }
 
@@ -211,7 +211,7 @@ struct ResumeAlignment: Sendable {
     let inner = read(held, from: end + 1, isFinal: isFinal, depth: depth + 1)
     // The line of the fence contained the line break before the code.
     if case .join(let start, let insert) = inner, start == end + 1, insert.isEmpty,
-      !format.hasGrammar
+      format.hasLines
     {
       return .join(start: start, insert: expectedSpace.isEmpty ? [0x0A] : expectedSpace)
     }

@@ -77,9 +77,9 @@ public struct ResumeFilter: Sendable {
       state = .joined
     } else if mode == .anchored {
       state = .seeking(
-        AnchorSearch(delivered, from: boundary, hasStrings: format.hasGrammar), [])
+        AnchorSearch(delivered, from: boundary, hasStrings: format.hasStrings), [])
     } else if mode == .fromStart {
-      state = .repeating(RepeatedText(of: delivered, hasStrings: format.hasGrammar))
+      state = .repeating(RepeatedText(of: delivered, hasStrings: format.hasStrings))
     } else {
       state = .deciding([])
       alignment = ResumeAlignment(

@@ -127,6 +127,31 @@ struct LeaseSimulationTests {
     }
   }
 
+  @Test("over a slow network, 180 refusals take a few round trips and not 180")
+  func slowRefusals() {
+    for seed in UInt64(1)...5 {
+      // A message takes two seconds on average, so 180 round trips exceed the patience.
+      var faults = LeaseSimulation.Faults()
+      faults.slow = 100
+      var simulation = LeaseSimulation(
+        seed: seed, gateways: 1, paths: [Self.key: [Self.org]],
+        limits: [Self.org: MicroCredits(20 * 137)], faults: faults, patience: .seconds(300))
+      for _ in 0..<200 {
+        simulation.add(
+          key: Self.key, gateway: 0, minimum: 137, worst: 137, actual: 137, at: .zero,
+          duration: .seconds(2))
+      }
+      simulation.run()
+      #expect(simulation.problems.isEmpty, "seed \(seed): \(simulation.problems.prefix(3))")
+      let outcomes = simulation.requests.values.map(\.outcome)
+      #expect(outcomes.count { $0 == .billed(MicroCredits(137)) } == 20, "seed \(seed)")
+      let exhausted = outcomes.count {
+        if case .refused(.exhausted) = $0 { true } else { false }
+      }
+      #expect(exhausted == 180, "seed \(seed)")
+    }
+  }
+
   @Test("requests that cost less than their holds are all admitted if the real sum fits")
   func holdsAreTooHigh() {
     for seed in UInt64(1)...20 {

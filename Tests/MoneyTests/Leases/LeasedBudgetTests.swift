@@ -122,6 +122,53 @@ struct LeasedBudgetTests {
     #expect(answer.first == .refuse(2, .exhausted(org)))
   }
 
+  @Test("one refusal ends all requests that waited for its ask and cost at least as much")
+  func sharedRefusal() {
+    var budget = budget(room: 0)
+    let costs: [(UInt64, Int64)] = [(2, 50), (3, 50), (4, 70), (5, 20)]
+    for (number, least) in costs {
+      _ = budget.admit(
+        number, of: Self.key, cost: cost(least, 90), patience: .seconds(10), now: .zero)
+    }
+    // The ask was sent for the first request, before the others arrived.
+    let first = budget.receive(.refused(lease, ask: 2, .ceiling(org)), now: .zero)
+    #expect(first.contains(.refuse(2, .exhausted(org))))
+    #expect(asks(first).map(\.minimum) == [MicroCredits(50)])
+    let second = budget.receive(.refused(lease, ask: 3, .ceiling(org)), now: .zero)
+    #expect(
+      second.prefix(2) == [.refuse(3, .exhausted(org)), .refuse(4, .exhausted(org))])
+    // A cheaper request may still be paid.
+    #expect(asks(second).map(\.minimum) == [MicroCredits(20)])
+    #expect(budget.waitingCount == 1)
+  }
+
+  @Test("a refused last call ends only requests whose patience has ended")
+  func sharedLastCall() {
+    var budget = budget(room: 0)
+    for (number, patience) in [(UInt64(2), 10), (3, 10), (4, 60)] {
+      _ = budget.admit(
+        number, of: Self.key, cost: cost(5, 60), patience: .seconds(patience), now: .zero)
+    }
+    let end = Instant.zero + .seconds(10)
+    #expect(asks(budget.tick(now: end)).first?.isLastCall == true)
+    let refused = budget.receive(.refused(lease, ask: 3, .ceiling(org)), now: end)
+    #expect(
+      refused.prefix(2) == [.refuse(2, .outOfPatience(org)), .refuse(3, .outOfPatience(org))])
+    #expect(asks(refused).map(\.isLastCall) == [false])
+  }
+
+  @Test("a refused request that has left takes no cheaper one with it")
+  func refusedAfterItLeft() {
+    var budget = LeasedBudget(gateway: Self.gateway)
+    _ = budget.admit(1, of: Self.key, cost: cost(50, 90), patience: .seconds(10), now: .zero)
+    _ = budget.admit(2, of: Self.key, cost: cost(5, 9), patience: .seconds(10), now: .zero)
+    // Without a renewal, the next ask waits.
+    _ = budget.leave(1, now: .zero)
+    let answer = budget.receive(.refused(lease, ask: 1, .ceiling(org)), now: .zero)
+    #expect(!answer.contains(.refuse(2, .exhausted(org))))
+    #expect(budget.waitingCount == 1)
+  }
+
   @Test("a request whose patience ends makes a last call and then gives up")
   func patience() {
     var budget = budget(room: 0)
@@ -132,6 +179,45 @@ struct LeasedBudgetTests {
     let refused = budget.receive(
       .refused(lease, ask: 3, .ceiling(org)), now: .zero + .seconds(10))
     #expect(refused.first == .refuse(2, .outOfPatience(org)))
+  }
+
+  @Test("time in which the process did not run does not use up patience")
+  func stall() {
+    var budget = budget(room: 0)
+    _ = budget.admit(2, of: Self.key, cost: cost(5, 60), patience: .seconds(10), now: .zero)
+    _ = budget.tick(now: .zero + .seconds(1))
+    let late = budget.tick(now: .zero + .seconds(31))
+    #expect(late.allSatisfy { if case .refuse = $0 { false } else { true } })
+    #expect(asks(late).map(\.isLastCall) == [false])
+    // The answer that arrived during the stall still counts.
+    let answer = budget.receive(granted(160, ask: 2), now: .zero + .seconds(31))
+    #expect(answer == [.admit(2, hold: MicroCredits(60))])
+  }
+
+  @Test("after the registry's absence, each confirmation brings the next settlements")
+  func catchUp() {
+    var budget = budget(room: 0)
+    _ = budget.receive(granted(1_000_000, ask: 2), now: .zero)
+    for number in UInt64(2)...700 {
+      _ = budget.admit(
+        number, of: Self.key, cost: cost(1, 10), patience: .seconds(10), now: .zero)
+      // The registry is away, and receives none of them.
+      _ = budget.settle(number, billed: MicroCredits(10), now: .zero)
+    }
+    func settled(_ directives: [LeasedBudget.Directive]) -> [UInt64] {
+      directives.compactMap {
+        if case .send(.settle(let settlement)) = $0 { settlement.number } else { nil }
+      }
+    }
+    let now = Instant.zero + .seconds(10)
+    let first = settled(confirm(&budget, budget.tick(now: now), now: now))
+    #expect(first == Array(1...256))
+    let second = settled(budget.receive(.settled(Self.gateway, through: 256), now: now))
+    #expect(second == Array(257...512))
+    // A confirmation of a part is no reason to send the rest twice.
+    #expect(settled(budget.receive(.settled(Self.gateway, through: 300), now: now)).isEmpty)
+    let third = settled(budget.receive(.settled(Self.gateway, through: 512), now: now))
+    #expect(third == Array(513...699))
   }
 
   @Test("unused leases end")

@@ -7,11 +7,14 @@ public enum EmbeddingTask {
   /// Embedding models read some 512 to 8,192 tokens; hosts reject longer texts.
   static let maximumBytes = 32 << 10
 
-  /// The model: the task's own, otherwise the first known embedding model.
-  /// - Throws: `noEligibleHost` if no ready host offers one.
-  public static func model(for task: PlanTask, among ready: [ModelID]) throws(Failure) -> ModelID {
+  /// The model: the task's own, otherwise the first.
+  /// - Parameter embedders: embedding models of ready hosts.
+  /// - Throws: `noEligibleHost` if there is none.
+  public static func model(
+    for task: PlanTask, among embedders: [ModelID]
+  ) throws(Failure) -> ModelID {
     if let model = task.model { return model }
-    guard let model = ready.first(where: \.looksLikeEmbedding) else {
+    guard let model = embedders.first else {
       throw Failure(.noEligibleHost, "no ready host offers an embedding model")
     }
     return model

@@ -15,6 +15,7 @@ public struct KeyOptions: Sendable {
   public var models: [String] = []
   public var patterns: [String] = []
   public var dataPolicies: [String] = []
+  public var hostPools: [String] = []
   public var requestsPerMinute: Int?
   public var requestsPerDay: Int?
   public var tokensPerMinute: Int?
@@ -31,6 +32,7 @@ public struct KeyOptions: Sendable {
     case models = "model"
     case patterns = "pattern"
     case dataPolicies = "data-policy"
+    case hostPools = "host-pool"
     case requestsPerMinute = "requests-per-minute"
     case tokensPerMinute = "tokens-per-minute"
     case requestsPerDay = "requests-per-day"
@@ -43,6 +45,7 @@ public struct KeyOptions: Sendable {
       case .models: "models"
       case .patterns: "patterns"
       case .dataPolicies: "data_policies"
+      case .hostPools: "host_pools"
       case .requestsPerMinute: "requests_per_minute"
       case .tokensPerMinute: "tokens_per_minute"
       case .requestsPerDay: "requests_per_day"
@@ -128,6 +131,10 @@ public struct KeyOptions: Sendable {
       mistakes.add(
         Self.mistake(in: policy, of: DataPolicy.self, option: "data-policy", "a data policy"))
     }
+    for pool in hostPools where !HostTags.isName(pool) {
+      mistakes.add(
+        "--host-pool: “\(pool.cut(toBytes: 40))” is no tag of a host: a tag has \(HostTags.rule)")
+    }
   }
 
   private func checkRestrictions(_ mistakes: inout Mistakes) {
@@ -167,7 +174,10 @@ public struct KeyOptions: Sendable {
   // MARK: - Members
 
   private var givenNames: [(Restriction, [String])] {
-    [(.models, models), (.patterns, patterns), (.dataPolicies, dataPolicies)]
+    [
+      (.models, models), (.patterns, patterns), (.dataPolicies, dataPolicies),
+      (.hostPools, hostPools),
+    ]
   }
 
   private var givenLimits: [(Restriction, Int?)] {

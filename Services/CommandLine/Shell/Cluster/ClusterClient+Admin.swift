@@ -71,18 +71,9 @@ extension ClusterClient {
       .decoded(as: Page<HostRow>.self, from: hostsURL).data
   }
 
-  /// - Parameter id: `nil` means that the registry makes one from the URL.
-  func addHost(
-    url: String, id: HostID? = nil, trust: DataPolicy? = nil, tier: HostTier? = nil,
-    pricePerMillion: Int? = nil, dialect: HostDialect? = nil, resume: ResumeWay? = nil,
-    credential: CredentialReference? = nil, allowsPlainHTTP: Bool = false, models: [ModelID] = []
-  ) async throws -> HostRow {
-    let answer = try await postHost(
-      HostBody(
-        url: url, id: id?.name, trust: trust?.rawValue, tier: tier?.rawValue,
-        pricePerMillion: pricePerMillion, dialect: dialect?.rawValue, resume: resume?.rawValue,
-        credential: credential?.description, allowsPlainHTTP: allowsPlainHTTP ? true : nil,
-        models: models.isEmpty ? nil : models.map(\.name)), waiting: Self.firstProbe)
+  /// - Parameter body: the members of the host, as JSON.
+  func addHost(_ body: [UInt8]) async throws -> HostRow {
+    let answer = try await postHost(Data(body), waiting: Self.firstProbe)
     guard (200..<300).contains(answer.status) else {
       throw Self.failure(status: answer.status, body: answer.body, url: hostsURL)
     }
@@ -92,7 +83,8 @@ extension ClusterClient {
   /// Adds a host unless it is registered already.
   /// - Throws: `HostRefusal` if the registry will never accept it.
   func ensureHost(url: String, id: HostID? = nil, trust: DataPolicy? = nil) async throws {
-    let answer = try await postHost(HostBody(url: url, id: id?.name, trust: trust?.rawValue))
+    let body = HostBody(url: url, id: id?.name, trust: trust?.rawValue)
+    let answer = try await postHost(try JSONEncoder().encode(body))
     guard (200..<300).contains(answer.status) || answer.status == 409 else {
       let failure = Self.failure(status: answer.status, body: answer.body, url: hostsURL)
       if failure.status == .usage { throw HostRefusal(message: failure.message) }
@@ -115,29 +107,16 @@ extension ClusterClient {
     var url: String
     var id: String?
     var trust: String?
-    var tier: String?
-    var pricePerMillion: Int?
-    var dialect: String?
-    var resume: String?
-    var credential: String?
-    var allowsPlainHTTP: Bool?
-    var models: [String]?
-
-    enum CodingKeys: String, CodingKey {
-      case url, id, trust, tier, dialect, resume, credential, models
-      case allowsPlainHTTP = "allow_plain_http"
-      case pricePerMillion = "price_per_million"
-    }
   }
 
   /// Maximum wait for a first probe, which ends within 2 s.
   private static let firstProbe = Duration.milliseconds(2_500)
 
   /// - Parameter wait: maximum time for the host's first probe, so that the answer has its result.
-  private func postHost(_ body: HostBody, waiting wait: Duration = .zero) async throws -> Answer {
+  private func postHost(_ body: Data, waiting wait: Duration = .zero) async throws -> Answer {
     try await request(
       .POST, hostsURL + "?wait_ms=\(wait.wholeMilliseconds)", token: provenToken(),
-      json: JSONEncoder().encode(body))
+      json: body)
   }
 
   func setHost(_ id: HostID, suspended: Bool) async throws {
@@ -149,7 +128,7 @@ extension ClusterClient {
     _ = try await success(.DELETE, hostURL(id), token: provenToken())
   }
 
-  private func hostURL(_ id: HostID) -> String { hostsURL + "/" + Self.escaped(id.name) }
+  func hostURL(_ id: HostID) -> String { hostsURL + "/" + Self.escaped(id.name) }
 
   /// The text as one part of a path or of a query. A user types it: an unescaped slash would name
   /// another path.

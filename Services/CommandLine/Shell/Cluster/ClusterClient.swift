@@ -48,6 +48,7 @@ struct ClusterClient: Sendable {
   struct Answer: Sendable {
     let status: Int
     let body: Data
+    var etag: String?
 
     func decoded<Value: Decodable>(as type: Value.Type, from url: String) throws -> Value {
       do {
@@ -61,12 +62,15 @@ struct ClusterClient: Sendable {
 
   func request(
     _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil,
-    timeout: TimeAmount = .seconds(20)
+    ifMatch tag: String? = nil, timeout: TimeAmount = .seconds(20)
   ) async throws -> Answer {
-    let response = try await open(method, url, token: token, json: json, timeout: timeout)
+    let response = try await open(
+      method, url, token: token, json: json, ifMatch: tag, timeout: timeout)
     do {
       let body = try await response.body.collect(upTo: Self.longestAnswer)
-      return Answer(status: Int(response.status.code), body: Data(body.readableBytesView))
+      return Answer(
+        status: Int(response.status.code), body: Data(body.readableBytesView),
+        etag: response.headers.first(name: "etag"))
     } catch let error as CancellationError {
       throw error
     } catch {
@@ -77,11 +81,12 @@ struct ClusterClient: Sendable {
   /// Returns the answer when it begins; the caller reads the body.
   func open(
     _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil,
-    timeout: TimeAmount
+    ifMatch tag: String? = nil, timeout: TimeAmount
   ) async throws -> HTTPClientResponse {
     var request = HTTPClientRequest(url: url)
     request.method = method
     if let token { request.headers.add(name: "authorization", value: "Bearer \(token)") }
+    if let tag { request.headers.add(name: "if-match", value: tag) }
     if let json {
       request.headers.add(name: "content-type", value: "application/json")
       request.body = .bytes(ByteBuffer(bytes: json))
@@ -100,9 +105,10 @@ struct ClusterClient: Sendable {
 
   /// Returns the answer of a request that must succeed.
   func success(
-    _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil
+    _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil,
+    ifMatch tag: String? = nil
   ) async throws -> Answer {
-    let answer = try await request(method, url, token: token, json: json)
+    let answer = try await request(method, url, token: token, json: json, ifMatch: tag)
     guard (200..<300).contains(answer.status) else {
       throw Self.failure(status: answer.status, body: answer.body, url: url)
     }

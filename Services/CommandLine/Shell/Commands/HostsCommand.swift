@@ -3,25 +3,21 @@ import ClusterModel
 import CommandLineCore
 import Foundation
 
-/// The raw values of an enumeration for a sentence: "a, b or c".
-private func choices<Choice: CaseIterable & RawRepresentable<String>>(of _: Choice.Type) -> String {
-  let names = Choice.allCases.map(\.rawValue)
-  guard names.count > 1, let last = names.last else { return names.joined() }
-  return "\(names.dropLast().joined(separator: ", ")) or \(last)"
-}
-
 struct HostsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "hosts",
-    abstract: "Add, list, suspend, resume and remove hosts.",
+    abstract: "Add, list, change, drain, suspend, resume and remove hosts.",
     discussion: """
         tutti hosts add http://127.0.0.1:11434 --id ollama
         tutti hosts list
-        tutti hosts suspend ollama
+        tutti hosts set ollama --tag gpu
+        tutti hosts drain ollama --wait 60
         tutti hosts resume ollama
         tutti hosts remove ollama
       """,
-    subcommands: [Add.self, List.self, Suspend.self, Resume.self, Remove.self])
+    subcommands: [
+      Add.self, List.self, Show.self, Set.self, Drain.self, Suspend.self, Resume.self, Remove.self,
+    ])
 
   static func table(_ hosts: [StatusCommand.Report.Host]) -> TextTable {
     var table = TextTable([
@@ -48,7 +44,7 @@ struct HostsCommand: AsyncParsableCommand {
       abstract: "Add a host by its base URL.",
       discussion: """
           tutti hosts add http://127.0.0.1:11434
-          tutti hosts add http://10.0.0.7:8000 --id gpu-1 --trust trusted
+          tutti hosts add http://10.0.0.7:8000 --id gpu-1 --trust trusted --tag gpu
           tutti hosts add https://api.openai.com --credential env:TUTTI_CREDENTIAL_AI --price 600
           tutti hosts add https://example.com/v1beta/openai --model big --model small
 
@@ -68,34 +64,7 @@ struct HostsCommand: AsyncParsableCommand {
     @OptionGroup var cluster: ClusterOptions
     @Option(help: "Id of the host. Default: made from its URL.")
     var id: String?
-    @Option(help: "Requests that the host may get: \(choices(of: DataPolicy.self)) ones.")
-    var trust: String?
-    @Option(help: "community (default), or fallback: asked only if no other host answers in time.")
-    var tier: String?
-    @Option(
-      help: ArgumentHelp(
-        "Price of the host in credits per million tokens, prompts included. Default: 0, free.",
-        valueName: "credits"))
-    var price: Int?
-    @Option(help: "API that the host speaks: auto (default), \(choices(of: HostDialect.self)).")
-    var dialect: String?
-    @Option(help: "Where the host's secret is: env:NAME or file:/path. Default: no secret.")
-    var credential: String?
-    @Flag(
-      name: .customLong("allow-plain-http"),
-      help: "Send the credential to another machine over http:, without encryption.")
-    var allowPlainHTTP = false
-    @Option(
-      help: ArgumentHelp(
-        "How the host resumes an answer: auto (default), continue_final_message (vLLM), "
-          + "trailing_assistant (llama.cpp, Ollama) or instruct (any).", valueName: "way"))
-    var resume: String?
-    @Option(
-      name: .customLong("model"),
-      help: ArgumentHelp(
-        "A model that the host offers. May be repeated. Default: the models that it lists.",
-        valueName: "name"))
-    var models: [String] = []
+    @OptionGroup var properties: HostPropertyOptions
     @Argument(help: "Base URL of the server, with or without /v1.")
     var url: String
 
@@ -103,41 +72,11 @@ struct HostsCommand: AsyncParsableCommand {
       guard URL(string: url)?.host != nil, url.hasPrefix("http") else {
         throw ValidationError("“\(url)” is not a URL such as http://127.0.0.1:11434")
       }
-      if let trust, DataPolicy(rawValue: trust) == nil {
-        throw ValidationError("--trust: “\(trust)” is not \(choices(of: DataPolicy.self))")
-      }
-      if let tier, HostTier(rawValue: tier) == nil {
-        throw ValidationError("--tier: “\(tier)” is not \(choices(of: HostTier.self))")
-      }
-      if let price, !Host.prices.contains(price) {
-        throw ValidationError(
-          "--price: \(price) is not a number of credits from 0 to \(Host.prices.upperBound)")
-      }
-      if let dialect, dialect != "auto", HostDialect(rawValue: dialect) == nil {
-        throw ValidationError(
-          "--dialect: “\(dialect)” is not auto, \(choices(of: HostDialect.self))")
-      }
-      if let resume, resume != "auto", ResumeWay(rawValue: resume) == nil {
-        throw ValidationError(
-          "--resume: “\(resume)” is not auto, \(choices(of: ResumeWay.self))")
-      }
-      if let credential {
-        do throws(Failure) {
-          _ = try CredentialReference(credential)
-        } catch {
-          throw ValidationError("--\(error.message)")
-        }
-      }
     }
 
     func run() async throws {
-      let host = try await cluster.client().addHost(
-        url: url, id: id.map { HostID($0) }, trust: trust.flatMap(DataPolicy.init(rawValue:)),
-        tier: tier.flatMap(HostTier.init(rawValue:)), pricePerMillion: price,
-        dialect: dialect.flatMap(HostDialect.init(rawValue:)),
-        resume: resume.flatMap(ResumeWay.init(rawValue:)),
-        credential: try credential.map { try CredentialReference($0) },
-        allowsPlainHTTP: allowPlainHTTP, models: models.map { ModelID($0) })
+      let body = try properties.options.body(url: url, id: id)
+      let host = try await cluster.client().addHost(body)
       Terminal.line(host.id)
       if host.state != "ready" {
         let reason = host.reason.flatMap { $0.isEmpty ? nil : $0 } ?? "it was not probed yet"
@@ -149,7 +88,8 @@ struct HostsCommand: AsyncParsableCommand {
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "list", abstract: "Show every host, its state and its models.")
+      commandName: "list", abstract: "Show every host, its state and its models.",
+      aliases: ["ls"])
 
     @OptionGroup var cluster: ClusterOptions
     @Flag(help: "Print the registry's answer as it is.")
@@ -193,7 +133,7 @@ struct HostsCommand: AsyncParsableCommand {
 
   struct Remove: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "remove", abstract: "Remove a host.")
+      commandName: "remove", abstract: "Remove a host.", aliases: ["rm"])
     @OptionGroup var cluster: ClusterOptions
     @Argument(help: "Id of a host in `tutti hosts list`.") var id: String
 

@@ -142,7 +142,7 @@ struct HostSchedule {
     }
     var awaited: Option?
     for model in work.models.isEmpty ? [nil] : work.models.map(Optional.some) {
-      guard let option = best(of: model, work.dataPolicy, tokens, onlyFree: awaited != nil) else {
+      guard let option = best(of: model, for: work, tokens, onlyFree: awaited != nil) else {
         continue
       }
       if !option.waits, option.end < awaited?.end ?? .infinity {
@@ -164,12 +164,13 @@ struct HostSchedule {
   ///   - model: `nil` means any chat model.
   ///   - onlyFree: leaves out hosts that are busy.
   private func best(
-    of model: ModelID?, _ policy: DataPolicy, _ tokens: Int, onlyFree: Bool
+    of model: ModelID?, for work: HostWork, _ tokens: Int, onlyFree: Bool
   ) -> Option? {
     let models = model.map { [$0] } ?? []
     var best: Option?
     var free: Option?
-    for index in timelines.indices where timelines[index].host.mayServe(models, policy) {
+    for index in timelines.indices
+    where timelines[index].host.mayServe(models, work.dataPolicy, work.pools) {
       let (slot, end) = timelines[index].end(of: tokens)
       let option = Option(
         timeline: index, slot: slot, end: end,

@@ -6,16 +6,20 @@ public struct HostWork: Equatable, Sendable {
   /// Models that may do the task, the preferred one first. An empty list means any chat model.
   public var models: [ModelID]
   public var dataPolicy: DataPolicy
+  /// Host pools of the client's key.
+  public var pools: HostPools
   /// Key for expected lengths: work is expected to be as long as ended work of the same kind.
   public var kind: String
   /// Expected completion tokens, used until work of this kind has ended.
   public var tokens: Int
 
   public init(
-    models: [ModelID] = [], dataPolicy: DataPolicy = .any, kind: String = "", tokens: Int
+    models: [ModelID] = [], dataPolicy: DataPolicy = .any, pools: HostPools = .all,
+    kind: String = "", tokens: Int
   ) {
     self.models = models
     self.dataPolicy = dataPolicy
+    self.pools = pools
     self.kind = kind
     self.tokens = tokens
   }
@@ -24,7 +28,8 @@ public struct HostWork: Equatable, Sendable {
     let task = start.order.task
     self.init(
       models: task.model.map { [$0] + task.alternatives } ?? [],
-      dataPolicy: start.order.dataPolicy, kind: "\(start.order.plan)/\(start.role.rawValue)",
+      dataPolicy: start.order.dataPolicy, pools: start.order.pools,
+      kind: "\(start.order.plan)/\(start.role.rawValue)",
       tokens: min(task.maxTokens ?? expectedTokens, expectedTokens))
   }
 
@@ -32,11 +37,12 @@ public struct HostWork: Equatable, Sendable {
   struct Wish: Hashable {
     var models: [ModelID]
     var dataPolicy: DataPolicy
+    var pools: HostPools
   }
 
-  var wish: Wish { Wish(models: models, dataPolicy: dataPolicy) }
+  var wish: Wish { Wish(models: models, dataPolicy: dataPolicy, pools: pools) }
 
-  func mayBeDone(at host: SchedulableHost) -> Bool { host.mayServe(models, dataPolicy) }
+  func mayBeDone(at host: SchedulableHost) -> Bool { host.mayServe(models, dataPolicy, pools) }
 }
 
 /// Where a task is done. `infer()` asks another host if this one cannot answer.

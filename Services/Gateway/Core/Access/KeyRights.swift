@@ -11,6 +11,12 @@ public struct KeyRights: Hashable, Sendable {
   /// Whether the key allows only some models.
   public var limitsModels: Bool { key?.permissions.models.isEmpty == false }
 
+  /// The models that the key names. Empty if it allows all.
+  public var namedModels: [ModelID] { key?.permissions.models.sorted() ?? [] }
+
+  /// Host pools of the key. No request of the client can name others.
+  public var pools: HostPools { key?.permissions.pools ?? .all }
+
   /// The models of these that the key allows.
   public func allowed(_ models: [ModelID]) -> [ModelID] {
     guard let key, limitsModels else { return models }

@@ -4,9 +4,11 @@ public import Text
 /// Responses of `GET /v1/models`.
 public enum ModelList {
   /// Lists each model of the ready hosts once, then Tutti's own names, as far as the key allows them.
+  /// Hosts outside the key's pools, and models that an admin has hidden, are left out.
   public static func list(_ table: HostTable, _ rights: KeyRights = KeyRights()) -> JSON {
+    let table = table.limited(to: rights.pools)
     let offers = table.firstReadyOffers
-    let models = rights.allowed(table.readyModels).map { model in
+    let models = rights.allowed(table.listedModels).map { model in
       offers[model].map { entry(model.name, host: $0.host, $0.offer) }
         ?? entry(model.name, owner: "tutti")
     }
@@ -20,13 +22,14 @@ public enum ModelList {
   public static func model(
     _ name: String, _ table: HostTable, _ rights: KeyRights = KeyRights()
   ) throws(Failure) -> JSON {
+    let table = table.limited(to: rights.pools)
     let own = GatewayRouting.ownModels.filter(rights.allows(ownModel:))
     if own.contains(name) { return entry(name, owner: "tutti") }
     guard !rights.allowed([ModelID(name)]).isEmpty,
       let found = table.firstReadyOffers[ModelID(name)]
     else {
       throw GatewayRouting.notFound(
-        name, among: rights.allowed(table.readyModels), param: "model")
+        name, among: rights.allowed(table.listedModels), param: "model")
     }
     return entry(name, host: found.host, found.offer)
   }

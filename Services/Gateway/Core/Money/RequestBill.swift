@@ -39,9 +39,10 @@ public struct RequestBill: Hashable, Sendable {
   /// - Parameters:
   ///   - completion: tokens that were written to the client's socket.
   ///   - host: the host that began the answer. `nil` means that none did.
+  ///   - hostModel: the host's own name of the model. `nil` means the same name.
   public init(
-    of model: ModelID, prompt: Int, completion: Int, by host: HostID?, price: RequestPrice,
-    hold: MicroCredits
+    of model: ModelID, prompt: Int, completion: Int, by host: HostID?,
+    as hostModel: ModelID? = nil, price: RequestPrice, hold: MicroCredits
   ) {
     guard completion > 0 else {
       self.init(model: model, answers: [], price: price, hold: hold)
@@ -51,7 +52,8 @@ public struct RequestBill: Hashable, Sendable {
     let attempts = host.map {
       [
         SettledAttempt(
-          host: $0, model: model, usage: usage, contributed: usage.completion, role: .winner)
+          host: $0, model: hostModel ?? model, usage: usage, contributed: usage.completion,
+          role: .winner)
       ]
     }
     self.init(
@@ -64,8 +66,10 @@ public struct RequestBill: Hashable, Sendable {
   /// - Parameters:
   ///   - written: tokens of the answer that the client received. They are billed if the task that
   ///     writes the answer has not ended.
+  ///   - table: hosts, for their own names of models that are aliases.
   public init(
-    plan trace: PlanTrace, model: ModelID, written: Int, price: RequestPrice, hold: MicroCredits
+    plan trace: PlanTrace, model: ModelID, written: Int, price: RequestPrice, hold: MicroCredits,
+    table: HostTable = .empty
   ) {
     var answers: [SettledAnswer] = []
     for task in trace.tasks.prefix(Limits.billedAnswers.value) {
@@ -78,13 +82,20 @@ public struct RequestBill: Hashable, Sendable {
       let attempts = task.host.map {
         [
           SettledAttempt(
-            host: $0, model: model, usage: usage, contributed: usage.completion, role: .winner)
+            host: $0, model: table.hostModel(of: model, at: $0), usage: usage,
+            contributed: usage.completion, role: .winner)
         ]
       }
       answers.append(
         SettledAnswer(usage: usage, attempts: attempts ?? [], price: price.price(of: model)))
     }
     self.init(model: model, answers: answers, price: price, hold: hold)
+  }
+
+  /// Completion tokens in the first bytes of a body, in proportion.
+  public func completion(inFirst bytes: Int, of count: Int) -> Int {
+    let total = answers.reduce(Int128(0)) { $0 + Int128($1.usage.completion) }
+    return Usage.bounded(Int(clamping: total * Int128(bytes) / Int128(max(1, count))))
   }
 
   /// Roles of attempts, and the part of the answer that each contributed.
@@ -108,7 +119,7 @@ public struct RequestBill: Hashable, Sendable {
       if record.isInAnswer || role == .winner { hasBegun = true }
       let made = max(Int64(Usage.bounded(record.tokens)), contributed)
       return SettledAttempt(
-        host: record.host, model: record.model,
+        host: record.host, model: record.hostModel,
         usage: TokenUsage(prompt: usage.prompt, completion: made), contributed: contributed,
         role: role)
     }

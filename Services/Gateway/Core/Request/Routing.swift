@@ -20,12 +20,15 @@ public enum GatewayRouting {
   /// Names in the list of models in addition to the hosts' models.
   public static let ownModels = [fast] + patterns
 
+  /// - Parameter pools: host pools of the client's key.
   /// - Throws: a failure if the request does not fit its route, or if the model is unknown. The
   ///   latter suggests similar names.
   public static func route(
-    _ request: ClientRequest, table: HostTable
+    _ request: ClientRequest, table: HostTable, rights: KeyRights = KeyRights()
   ) throws(Failure) -> GatewayRoute {
     let name = request.model.name
+    /// Models that the error for an unknown name may suggest.
+    func known() -> [ModelID] { rights.allowed(table.suggestedModels) }
     if patterns.contains(name) {
       guard request.endpoint == .chatCompletions else {
         throw .invalid(
@@ -42,18 +45,16 @@ public enum GatewayRouting {
       }
       for (index, member) in request.options.models.enumerated()
       where !table.hosts.contains(where: { $0.offers(member) }) {
-        throw notFound(
-          member.name, among: table.hosts.flatMap(\.models).map(\.id),
-          param: "tutti.members[\(index)]")
+        throw notFound(member.name, among: known(), param: "tutti.members[\(index)]")
       }
-      let budget = TokenBudget.of(request, table: table)
+      let budget = TokenBudget.of(request, table: table, pools: rights.pools)
       try budget?.check()
       return name == auto ? gate(request, budget) : .plan(name)
     }
     guard request.options.documents.isEmpty else {
       throw .invalid("tutti.documents", "is supported only by \(patterns.joined(separator: ", "))")
     }
-    if name.isEmpty { return .direct(try onlyEmbedder(table)) }
+    if name.isEmpty { return .direct(try onlyEmbedder(table.limited(to: rights.pools), rights)) }
     if name == fast {
       guard request.endpoint != .embeddings else {
         throw .invalid(
@@ -62,14 +63,17 @@ public enum GatewayRouting {
       return .direct(nil)
     }
     guard table.hosts.contains(where: { $0.offers(request.model) }) else {
-      throw notFound(name, among: table.hosts.flatMap(\.models).map(\.id), param: "model")
+      throw notFound(name, among: known(), param: "model")
     }
     return .direct(request.model)
   }
 
   /// The model of an embeddings request that names none.
-  private static func onlyEmbedder(_ table: HostTable) throws(Failure) -> ModelID {
-    let models = Set(table.hosts.flatMap(\.models).map(\.id).filter(\.looksLikeEmbedding))
+  private static func onlyEmbedder(
+    _ table: HostTable, _ rights: KeyRights
+  ) throws(Failure) -> ModelID {
+    let offers = table.hosts.flatMap(\.models).filter { $0.isEmbedding && $0.upstream == nil }
+    let models = Set(rights.allowed(offers.map(\.id)))
     guard models.count == 1, let only = models.first else {
       let names = models.sorted().prefix(3).map {
         "`\($0.name.cut(toBytes: Limits.errorNameBytes.value))`"

@@ -28,19 +28,22 @@ public struct TokenBudget: Hashable, Sendable {
   /// - Parameter affordable: tokens that the request's hold of money pays. `nil` means no limit.
   /// - Returns: the budget. `nil` means no limit.
   public static func of(
-    _ request: ClientRequest, table: HostTable, affordable: Int?
+    _ request: ClientRequest, table: HostTable, pools: HostPools = .all, affordable: Int?
   ) -> TokenBudget? {
-    let own = of(request, table: table)
+    let own = of(request, table: table, pools: pools)
     guard let affordable, affordable < own?.tokens ?? .max else { return own }
     return TokenBudget(tokens: affordable, isAffordable: true)
   }
 
+  /// - Parameter pools: host pools of the client's key.
   /// - Returns: the budget. `nil` means no limit.
-  public static func of(_ request: ClientRequest, table: HostTable) -> TokenBudget? {
+  public static func of(
+    _ request: ClientRequest, table: HostTable, pools: HostPools = .all
+  ) -> TokenBudget? {
     let options = request.options
     let own = options.budgetTokens.map { TokenBudget(tokens: $0) }
     guard let credits = options.budgetCredits,
-      let dearest = table.hosts.filter({ mayBeAsked($0, by: request) }).max(by: isCheaper),
+      let dearest = table.hosts.filter({ mayBeAsked($0, by: request, pools) }).max(by: isCheaper),
       dearest.pricePerMillion > 0
     else { return own }
     let (millionths, overflow) = credits.multipliedReportingOverflow(by: 1_000_000)
@@ -58,7 +61,9 @@ public struct TokenBudget: Hashable, Sendable {
 
   /// Whether the host may be asked for the request. True for unreachable hosts, too: they may
   /// return before the request ends.
-  private static func mayBeAsked(_ host: Host, by request: ClientRequest) -> Bool {
+  private static func mayBeAsked(
+    _ host: Host, by request: ClientRequest, _ pools: HostPools
+  ) -> Bool {
     let named = request.options.models
     let models: HostNeed.Models =
       if !GatewayRouting.ownModels.contains(request.model.name) {
@@ -66,7 +71,8 @@ public struct TokenBudget: Hashable, Sendable {
       } else {
         named.isEmpty ? .anyChat : .oneOf(named)
       }
-    let need = HostNeed(models, dataPolicy: request.options.dataPolicy, horizon: .later)
+    let need = HostNeed(
+      models, dataPolicy: request.options.dataPolicy, pools: pools, horizon: .later)
     return need.refusal(of: host) == nil
   }
 

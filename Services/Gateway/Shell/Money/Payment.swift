@@ -24,6 +24,9 @@ final class Payment: Sendable {
   private let model: ModelID
   private let trace: TraceID
   private let prompt: Int
+  /// Hosts at the admission.
+  private let table: HostTable
+  private let bounds: RequestBounds
   private let state: Mutex<State>
 
   private struct State: ~Copyable {
@@ -31,6 +34,8 @@ final class Payment: Sendable {
     var entry: OpenBill?
     var host: HostID?
     var model: ModelID?
+    /// The host's own name of the model.
+    var hostModel: ModelID?
     var journalHost: BilledHost?
     var written = 0
     var isSettled = false
@@ -41,7 +46,7 @@ final class Payment: Sendable {
   /// - Parameter isPlan: whether a plan answers the request.
   init(
     _ spending: Spending, key: KeyRecord, model: ModelID, trace: TraceID, price: RequestPrice,
-    bounds: RequestBounds, isPlan: Bool
+    bounds: RequestBounds, isPlan: Bool, table: HostTable
   ) async throws(Failure) {
     let cost = isPlan ? bounds.planCost(at: price.highest) : bounds.cost(at: price.highest)
     let hold = try await spending.hold(cost, for: .key("\(key.id)"))
@@ -52,6 +57,8 @@ final class Payment: Sendable {
     self.trace = trace
     request = hold.request
     prompt = bounds.prompt
+    self.table = table
+    self.bounds = bounds
     tokens =
       isPlan
       ? bounds.planTokens(for: hold.amount, at: price.highest)
@@ -80,18 +87,21 @@ final class Payment: Sendable {
   }
 
   deinit {
-    let (host, model, written) = state.withLock { ($0.host, $0.model, $0.written) }
+    let (host, model, hostModel, written) = state.withLock {
+      ($0.host, $0.model, $0.hostModel, $0.written)
+    }
     settle(
       RequestBill(
-        of: model ?? self.model, prompt: prompt, completion: written, by: host, price: price,
-        hold: hold))
+        of: model ?? self.model, prompt: prompt, completion: written, by: host, as: hostModel,
+        price: price, hold: hold))
   }
 
   /// Records the host that began the answer.
-  func began(by host: HostID, _ model: ModelID) {
+  func began(by host: HostID, _ model: ModelID, as hostModel: ModelID) {
     state.withLock { state in
       state.host = host
       state.model = model
+      state.hostModel = hostModel
       state.journalHost = state.entry?.addHost(host)
     }
   }
@@ -108,19 +118,22 @@ final class Payment: Sendable {
 
   /// The bill of an answer that the client receives as a whole.
   func bill(_ summary: InferenceSummary) -> RequestBill {
-    RequestBill(summary, price: price, hold: hold)
+    RequestBill(bounds.credible(summary, tokens: tokens), price: price, hold: hold)
   }
 
   /// The bill of a plan that the client receives as a whole.
   func bill(_ trace: PlanTrace) -> RequestBill {
-    RequestBill(plan: trace, model: model, written: 0, price: price, hold: hold)
+    RequestBill(
+      plan: trace, model: model, written: 0, price: price, hold: hold, table: table)
   }
 
   /// Settles a plan whose answer was streamed. A client that received no text pays nothing.
   func settle(streamed trace: PlanTrace) {
     let written = state.withLock { $0.written }
     guard written > 0 else { return }
-    settle(RequestBill(plan: trace, model: model, written: written, price: price, hold: hold))
+    settle(
+      RequestBill(
+        plan: trace, model: model, written: written, price: price, hold: hold, table: table))
   }
 
   /// Settles the request. Later calls do nothing.
@@ -130,7 +143,7 @@ final class Payment: Sendable {
       state.isSettled = true
       let entry = state.entry.take()
       let (price, trace) = (price, trace)
-      spending.settle(request, billed: bill.billed, entry) { lease in
+      spending.settle(request, billed: bill.billed, entry, bill.unconfirmed) { lease in
         Settlement(
           lease: lease, trace: "\(trace)", model: bill.model, admittedAt: price.admittedAt,
           price: price.price(of: bill.model), answers: bill.answers)

@@ -17,14 +17,18 @@ enum RecoveredBill {
     let id = EntryID(entry.request.id)
     let completion = Usage.bounded(entry.completionTokens)
     var answers: [SettledAnswer] = []
-    // Nothing reached the client: nothing is billed.
-    if completion > 0,
+    let prompt = Usage.bounded(entry.promptTokens)
+    // Of an answer that had not ended, nothing is billed if nothing reached the client.
+    if completion > 0 || entry.billed ?? .zero > .zero,
       let usage = try? TokenUsage(
-        prompt: Int64(Usage.bounded(entry.promptTokens)), completion: Int64(completion))
+        prompt: Int64(prompt), cached: Int64(min(prompt, Usage.bounded(entry.cachedTokens))),
+        completion: Int64(completion))
     {
       answers = [SettledAnswer(usage: usage, attempts: attempts(entry, usage, completion))]
     }
-    let cost = answers.first.flatMap { try? price.cost(of: $0.usage) } ?? .zero
+    // The tasks of a plan may have had lower prices than the journal's, which is the highest.
+    let cost =
+      entry.billed ?? answers.first.flatMap { try? price.cost(of: $0.usage) } ?? .zero
     return Settlement(
       lease: LeaseSettlement(
         lease: lease, key: .key("\(key)"), number: entry.settlement, request: id?.request ?? 0,

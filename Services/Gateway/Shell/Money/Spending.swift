@@ -15,6 +15,8 @@ import Telemetry
 /// Requests without a key, and requests that cost nothing, never get here.
 final class Spending: Service {
   private static let tickPause = Duration.milliseconds(250)
+  /// Settlements of this time share a message, which costs as much as many settlements.
+  private static let batchPause = Duration.milliseconds(10)
   private static let pricesDeadline = Duration.seconds(2)
   private static let pricesPause = Duration.milliseconds(100)
 
@@ -46,11 +48,14 @@ final class Spending: Service {
     var reports: [UInt64: Report] = [:]
     /// The lowest number without a confirmation.
     var nextReport: UInt64 = 1
+    var batch = SettlementBatch()
   }
 
   /// Effects of a change, to be performed without the lock.
   fileprivate struct Effects {
     var messages: [Body] = []
+    /// Whether a batch of settlements has begun.
+    var beginsBatch = false
     var outcomes: [(waiter: CheckedContinuation<Outcome, Never>, outcome: Outcome)] = []
   }
 
@@ -62,6 +67,8 @@ final class Spending: Service {
   private let clock = ProcessClock()
   private let prices = Mutex<PriceTable?>(nil)
   private let state: Mutex<State>
+  private let batches = AsyncStream.makeStream(
+    of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
   /// - Parameters:
   ///   - opened: the journal of this gateway. `nil` means that a crash loses open bills.
@@ -193,9 +200,11 @@ final class Spending: Service {
   /// - Parameters:
   ///   - report: the settlement for its amounts and numbers.
   ///   - bill: the request's entry in the journal, which is finished with the settlement's number.
+  ///   - unconfirmed: the bill for the journal, which the next process settles if the registry does
+  ///     not confirm this one.
   func settle(
     _ request: UInt64, billed: MicroCredits, _ bill: consuming OpenBill?,
-    report: (LeaseSettlement) -> Settlement
+    _ unconfirmed: UnconfirmedBill? = nil, report: (LeaseSettlement) -> Settlement
   ) {
     let now = clock.now
     var bill = bill
@@ -204,7 +213,7 @@ final class Spending: Service {
       let directives = state.budget.settle(request, billed: billed, now: now)
       for case .send(.settle(let lease)) in directives where lease.request == request {
         // Under the lock, so that the journal has the numbers in their order.
-        let entry = bill.take()?.finish(settlement: lease.number)
+        let entry = bill.take()?.finish(settlement: lease.number, bill: unconfirmed)
         state.reports[lease.number] = Report(
           entry: entry?.request.id, settlement: report(lease))
       }
@@ -245,18 +254,31 @@ final class Spending: Service {
     try? await cancelWhenGracefulShutdown {
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await self.askForPrices() }
+        group.addTask { await self.sendBatches() }
         while true {
           try await Task.sleep(for: Self.tickPause)
           self.tick()
         }
       }
     }
-    // All answers have ended. The rest of the leases returns at once.
+    // All answers have ended. The rest of the leases returns at once, after the settlements.
     let now = clock.now
     change { state in
       var effects = Effects()
       state.perform(state.budget.drain(now: now), &effects)
+      state.send(state.batch.take(), &effects)
       return effects
+    }
+  }
+
+  private func sendBatches() async {
+    for await _ in batches.stream {
+      try? await Task.sleep(for: Self.batchPause)
+      change { state in
+        var effects = Effects()
+        state.send(state.batch.take(), &effects)
+        return effects
+      }
     }
   }
 
@@ -273,7 +295,7 @@ final class Spending: Service {
   private func perform(_ directives: [RecoveredBills.Directive], _ effects: inout Effects) {
     for directive in directives {
       switch directive {
-      case .send(let settlement): effects.messages.append(.settlement(settlement))
+      case .send(let settlement): effects.messages.append(.settlements([settlement]))
       case .renew(let renewal): effects.messages.append(.leaseRequest(.renew(renewal)))
       case .forget(let entry): journal?.acknowledge(entry)
       }
@@ -287,6 +309,7 @@ final class Spending: Service {
 
   private func perform(_ effects: Effects) {
     for message in effects.messages { bus.cast(message, to: .service(.registry)) }
+    if effects.beginsBatch { batches.continuation.yield() }
     for (waiter, outcome) in effects.outcomes { waiter.resume(returning: outcome) }
   }
 }
@@ -299,12 +322,20 @@ extension Spending.State {
       switch directive {
       case .send(.settle(let lease)):
         guard let report = reports[lease.number] else { continue }
-        effects.messages.append(.settlement(report.settlement))
-      case .send(let request): effects.messages.append(.leaseRequest(request))
+        if batch.isEmpty { effects.beginsBatch = true }
+        send(batch.add(report.settlement), &effects)
+      case .send(let request):
+        // The registry answers a renewal with the settlements that it has.
+        send(batch.take(), &effects)
+        effects.messages.append(.leaseRequest(request))
       case .admit(let request, let amount): admit(request, amount, &effects)
       case .refuse(let request, let refusal): end(request, .refused(refusal), &effects)
       }
     }
+  }
+
+  fileprivate func send(_ settlements: [Settlement], _ effects: inout Spending.Effects) {
+    if !settlements.isEmpty { effects.messages.append(.settlements(settlements)) }
   }
 
   fileprivate mutating func admit(

@@ -1,7 +1,7 @@
 internal import Access
 internal import ClusterModel
 internal import Limits
-internal import Money
+public import Money
 
 extension AccountBook {
   /// Checks a change, and makes the record to store. The caller stores it and then sends it as
@@ -46,9 +46,10 @@ extension AccountBook {
       var tariff = tariff
       do throws(PriceRowRefusal) {
         try tariff.add(row, now: time)
-        // A table that cannot be published would leave gateways with old prices.
+        // A table that cannot be published would leave gateways with old prices. Each model may have
+        // a price in force later.
         _ = try PriceTable(
-          epoch: 0, revision: 0, unknown: tariff.unknownPrice, book: tariff.book, at: time)
+          epoch: 0, revision: 0, unknown: tariff.unknownPrice, book: tariff.book, at: .max)
       } catch {
         throw .price(error)
       }
@@ -59,14 +60,23 @@ extension AccountBook {
   }
 
   /// Moves credits as an admin orders it.
+  ///
+  /// - Parameter stored: the transaction that the store has with the transfer's id. The book
+  ///   remembers only recent ones.
   /// - Returns: no directives if the same transfer was made before.
   public mutating func transfer(
-    _ transfer: AdminTransfer, at time: AccountTime
+    _ transfer: AdminTransfer, stored: LedgerTransaction? = nil, at time: AccountTime
   ) throws(AccountRefusal) -> [Directive] {
     guard !isStale else { throw .stale }
     try checkName(transfer.id)
     let time = steady(time)
     let transaction = try transaction(transfer, time: time.wall)
+    if let stored {
+      guard stored.kind == transaction.kind, stored.entries == transaction.entries else {
+        throw .repeatedID(transfer.id)
+      }
+      return []
+    }
     do throws(LedgerRefusal) {
       let posting = try ledger.check(transaction, isAbsentFromStore: true)
       guard posting == .posted else { return [] }
@@ -75,7 +85,7 @@ extension AccountBook {
       case .conflict, .forgotten: throw .repeatedID(transfer.id)
       case .overdrawn(let account, let balance, _):
         throw .insufficient(account, balance: balance)
-      case .overflow: throw .invalidAmount
+      case .overflow: throw .balanceTooLarge
       }
     }
     if case .payout(let amount, let host) = transfer.kind {
@@ -107,7 +117,7 @@ extension AccountBook {
     do throws(MoneyError) {
       let (kind, entries) = try transfer.kind.lines()
       return try LedgerTransaction(
-        id: "admin/\(transfer.id)", kind: kind, time: time, entries: entries,
+        id: transfer.transactionID, kind: kind, time: time, entries: entries,
         note: transfer.note)
     } catch {
       throw error == .oversized ? .tooLong : .invalidAmount

@@ -31,6 +31,8 @@ public struct AccountBook: Sendable {
     case record(AccountRecord)
     /// The hosts' own prices for models without a row in the price book.
     case hostPrices([HostID: TokenPrice])
+    /// All aliases of models, with the models that each stands for.
+    case aliases([ModelID: [ModelID]])
     /// `settle` is ignored: gateways send a `Settlement`.
     case lease(LeaseRequest, from: PeerID)
     /// The sender may be a later process that repeats the settlements of a killed one.
@@ -115,7 +117,8 @@ public struct AccountBook: Sendable {
     epoch: UInt64, revision: UInt64, at time: Int64
   ) throws(PriceRowRefusal) -> PriceTable {
     try PriceTable(
-      epoch: epoch, revision: revision, unknown: tariff.unknownPrice, book: tariff.book, at: time)
+      epoch: epoch, revision: revision, unknown: tariff.unknownPrice, book: tariff.book,
+      aliases: tariff.aliases, at: time)
   }
 
   /// Differences between balances and the transactions that they should be the sum of.
@@ -144,6 +147,10 @@ public struct AccountBook: Sendable {
       try applyKey(key, at: time)
     case .record(let record): try install(record, at: time)
     case .hostPrices(let prices): tariff.hostDefaults = prices
+    case .aliases(let aliases):
+      guard aliases != tariff.aliases else { break }
+      tariff.aliases = aliases
+      append(.publishPrices)
     case .lease(let request, let sender): try receive(request, from: sender, at: time)
     case .settlement(let settlement, let sender): try settle(settlement, from: sender, at: time)
     case .gatewayLeft(let gateway):

@@ -31,6 +31,9 @@ public struct AdminTransfer: Hashable, Sendable {
   public let kind: Kind
   public let note: String
 
+  /// Id of the transfer's transaction in the ledger.
+  public var transactionID: String { "admin/\(id)" }
+
   public init(id: String, kind: Kind, note: String = "") {
     self.id = id
     self.kind = kind
@@ -50,6 +53,8 @@ public enum AccountRefusal: Error, Hashable, Sendable {
   case price(PriceRowRefusal)
   /// An amount is zero or negative, or the entries do not sum to zero.
   case invalidAmount
+  /// A balance would exceed the largest amount.
+  case balanceTooLarge
   /// The note is too long, or a correction has too many entries.
   case tooLong
   /// The account has too little.
@@ -77,6 +82,8 @@ extension AccountRefusal: CustomStringConvertible {
       "An account has one budget per \(window.period.rawValue) and window (\(window.kind.rawValue))."
     case .price(let refusal): "\(refusal)."
     case .invalidAmount: "The amount must be above zero, and entries must sum to zero."
+    case .balanceTooLarge:
+      "A balance would exceed \(MicroCredits(.max).credits) credits; nothing was moved."
     case .tooLong:
       "A note has at most \(Limits.transactionNoteBytes.value) bytes, and a correction at most "
         + "\(Limits.transactionEntries.value) entries."

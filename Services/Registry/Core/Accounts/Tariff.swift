@@ -33,6 +33,8 @@ struct Tariff: Sendable {
   var unknownPrice = UnknownPrice.free
   /// Each host's own price for models without a row.
   var hostDefaults: [HostID: TokenPrice] = [:]
+  /// The models that each alias stands for.
+  var aliases: [ModelID: [ModelID]] = [:]
 
   /// Losers earn 15 % of the winner's pay at most, and only for tokens.
   init() throws(MoneyError) {
@@ -87,11 +89,20 @@ struct Tariff: Sendable {
         try BilledAttempt(
           host: attempt.host,
           price: book.hostPrice(
-            of: attempt.model, on: attempt.host, at: time,
+            of: paid(attempt.model, on: attempt.host, at: time), on: attempt.host, at: time,
             hostDefault: hostDefaults[attempt.host]),
           usage: attempt.usage, contributed: attempt.contributed, role: attempt.role))
     }
     return attempts
+  }
+
+  /// The model whose price a host earns. Reports name the host's own model, except those that a
+  /// restarted gateway makes of its journal: they may name an alias.
+  private func paid(_ model: ModelID, on host: HostID, at time: Int64) -> ModelID {
+    guard let targets = aliases[model], !book.hasHostPrice(of: model, on: host, at: time) else {
+      return model
+    }
+    return targets.first { book.hasHostPrice(of: $0, on: host, at: time) } ?? model
   }
 }
 

@@ -119,12 +119,12 @@ struct AccountAPI: Sendable {
       return try await setTeam(account, fields, expected, author, .ok)
     }
     read(router, "/admin/v1/key-budgets/:id") { _, parameters in
-      let key = try parameters.name("id")
+      let key = try parameters.key()
       return keyBudgets(key, accounts.revision(of: .keyBudgets(key)))
     }
     change(router, .put, "/admin/v1/key-budgets/:id") { request, parameters, author in
       let fields: KeyBudgetFields = try await decode(request)
-      let key = try parameters.name("id")
+      let key = try parameters.key()
       let current = accounts.revision(of: .keyBudgets(key))
       let expected = try request.hasIfMatch ? expected(request, current ?? RecordRevision(0)) : .any
       let revision = try await perform(
@@ -161,6 +161,13 @@ struct AccountAPI: Sendable {
     let now = wall()
     let response = json(accounts.read { KeyBudgetsJSON(key, in: $0, at: now) })
     return revision.map { tagged(response, $0) } ?? response
+  }
+
+  /// The id of a key, also with the prefix that lists show. `nil` means that no key can have it:
+  /// budgets of such a key would limit nothing.
+  static func keyID(_ text: String) -> String? {
+    let id = text.hasPrefix("tutti-") ? String(text.dropFirst("tutti-".count)) : text
+    return KeyID(id)?.description
   }
 
   // MARK: - Prices
@@ -395,6 +402,7 @@ extension RecordSubject {
     case .organisation(let id): "organisation \(id)"
     case .team(let team, let organisation): "team \(organisation)/\(team)"
     case .setting(let name): "setting \(name)"
+    case .model(let name): "model \(name)"
     }
   }
 }
@@ -403,6 +411,14 @@ extension Parameters {
   fileprivate func name(_ name: Substring) throws -> String {
     guard let text = get(String(name)) else { throw AccountFailure(missing: String(name)) }
     return text.removingPercentEncoding ?? text
+  }
+
+  fileprivate func key() throws -> String {
+    // The text is not repeated: it may be a whole key.
+    guard let key = AccountAPI.keyID(try name("id")) else {
+      throw AccountFailure(notFound: "key with this id")
+    }
+    return key
   }
 
   fileprivate func account() throws -> AccountPath {

@@ -30,6 +30,21 @@ extension RequestFields {
   }
 }
 
+extension KeyedDecodingContainer {
+  /// Whole numbers. Other numbers are reported with the name of the member.
+  fileprivate func wholeNumbers<Numbers: Decodable>(
+    _ type: Numbers.Type, forKey key: Key
+  ) throws -> Numbers? {
+    do {
+      return try decodeIfPresent(type, forKey: key)
+    } catch {
+      // JSONDecoder reports fractions and numbers of more than 64 bits as invalid JSON.
+      throw DecodingError.dataCorruptedError(
+        forKey: key, in: self, debugDescription: "must have whole numbers of at most 64 bits")
+    }
+  }
+}
+
 private struct AnyMember: CodingKey {
   let stringValue: String
   var intValue: Int? { nil }
@@ -48,7 +63,7 @@ struct BudgetFields: RequestFields {
     let members = try Self.members(decoder)
     let period = try members.decode(BudgetPeriod.self, forKey: .period)
     let kind = try members.decodeIfPresent(BudgetWindow.Kind.self, forKey: .window) ?? .calendar
-    let warnings = try members.decodeIfPresent([Int].self, forKey: .warnings) ?? []
+    let warnings = try members.wholeNumbers([Int].self, forKey: .warnings) ?? []
     let amount = try members.decode(CreditsText.self, forKey: .amount).amount
     do throws(MoneyError) {
       terms = try BudgetTerms(
@@ -130,7 +145,7 @@ struct PriceFields: RequestFields {
     let members = try Self.members(decoder)
     model = ModelID(try members.decode(String.self, forKey: .model))
     host = try members.decodeIfPresent(String.self, forKey: .host).map { HostID($0) }
-    effectiveFrom = try members.decodeIfPresent(Int64.self, forKey: .effectiveFrom)
+    effectiveFrom = try members.wholeNumbers(Int64.self, forKey: .effectiveFrom)
     let input = try members.decode(CreditsText.self, forKey: .input).amount
     // Without a price of their own, cached tokens cost as much as others.
     let cached =

@@ -54,7 +54,7 @@ extension AccountRecord {
     case .setting(SettingName.unknownPrice): self = .unknownPrice(try Self.decode(json))
     case .setting(let name) where name.hasPrefix(SettingName.keyBudgets):
       self = .keyBudgets(try Self.decode(json))
-    case .setting, .key: return nil
+    case .setting, .key, .model: return nil
     }
   }
 

@@ -70,10 +70,14 @@ final class AccountShell: Service {
     var keys: [String: KeyState] = [:]
     /// The hosts' own prices, which the store does not have.
     var hostPrices: [HostID: TokenPrice] = [:]
+    /// The models that each alias stands for; stored by `ModelShell`.
+    var aliases: [ModelID: [ModelID]] = [:]
     var priceTable: PriceTable?
     var priceRevision: UInt64 = 0
     /// Messages that found the inbox full.
     var dropped = 0
+    /// When the book was last read again.
+    var reloaded: Instant?
   }
 
   /// Messages that share one write.
@@ -84,7 +88,7 @@ final class AccountShell: Service {
 
   /// Interval of checks for leases and budgets that have ended.
   private static let tick: Duration = .seconds(1)
-  /// Pause before a store that failed is read again.
+  /// Pause before a store that failed is read again: on a full disk each message would cause it.
   private static let retry: Duration = .seconds(1)
   private static let shuttingDown = Failure(
     .shuttingDown, "The registry is shutting down; nothing was changed.")
@@ -158,6 +162,16 @@ final class AccountShell: Service {
     wakeups.continuation.yield()
   }
 
+  /// Takes all aliases of models after a change of some.
+  func receiveAliases(_ aliases: [ModelID: [ModelID]]) {
+    state.withLock { state in
+      guard state.aliases != aliases else { return }
+      state.aliases = aliases
+      state.inbox.append(.event(.aliases(aliases)))
+    }
+    wakeups.continuation.yield()
+  }
+
   /// Changes a record, and returns when the change is stored and in force.
   func change(
     _ change: AccountChange, expecting expected: ExpectedRevision, by author: ChangeAuthor
@@ -166,6 +180,22 @@ final class AccountShell: Service {
       case .stored(let record, let revision) = try await order(.change(change, expected, author))
     else { preconditionFailure("a change of a record ended as a transfer") }
     return (record, revision)
+  }
+
+  /// Gives a new key the budgets of the key that it replaces, with nothing spent.
+  func copyBudgets(of old: KeyID, to new: KeyID, by author: String) async throws(Failure) {
+    guard let budgets = read({ $0.keyBudgets("\(old)") })?.budgets else { return }
+    let author = ChangeAuthor(name: author, time: now().wall)
+    do throws(OrderError) {
+      _ = try await change(
+        .setKeyBudgets(key: "\(new)", budgets: budgets.map(\.terms)), expecting: .any, by: author)
+    } catch {
+      switch error {
+      case .failed(let failure): throw failure
+      case .refused(let refusal): throw Failure(.overloaded, "\(refusal)")
+      case .conflict: throw Failure(.internalError, "The new key has budgets already.")
+      }
+    }
   }
 
   /// Moves credits, and returns when the transaction is durable.
@@ -258,7 +288,7 @@ final class AccountShell: Service {
         round.directives += state.withLock { $0.book.handle(event, at: now()) }
       case .order(let order):
         switch order.work {
-        case .transfer(let transfer): make(transfer, order, &round)
+        case .transfer(let transfer): await make(transfer, order, &round)
         case .change(let change, let expected, let author):
           // Records and transactions are written in the order of their arrival.
           await finish(round)
@@ -270,9 +300,17 @@ final class AccountShell: Service {
     return !items.isEmpty
   }
 
-  private func make(_ transfer: AdminTransfer, _ order: Order, _ round: inout Round) {
+  private func make(_ transfer: AdminTransfer, _ order: Order, _ round: inout Round) async {
+    let stored: LedgerTransaction?
+    do throws(Failure) {
+      stored = try await store.transaction(transfer.transactionID)
+    } catch {
+      return order.answer(.failure(.failed(error)))
+    }
     let result = state.withLock { state in
-      Result { () throws(AccountRefusal) in try state.book.transfer(transfer, at: now()) }
+      Result { () throws(AccountRefusal) in
+        try state.book.transfer(transfer, stored: stored, at: now())
+      }
     }
     switch result {
     case .success(let directives):
@@ -358,6 +396,7 @@ final class AccountShell: Service {
   private func reload(_ reason: String) async {
     logger.error("accounts are read again", metadata: [LogKey.reason: "\(reason)"])
     state.withLock { _ = $0.book.handle(.writeFailed(reason), at: now()) }
+    await pauseReloads()
     while !Task.isCancelled {
       do throws(Failure) {
         let stored = try await StoredAccounts(store, at: now())
@@ -365,6 +404,7 @@ final class AccountShell: Service {
           state.book = stored.book
           state.revisions = stored.revisions
           _ = state.book.handle(.hostPrices(state.hostPrices), at: now())
+          _ = state.book.handle(.aliases(state.aliases), at: now())
         }
         return try await write(stored.directives)
       } catch {
@@ -372,6 +412,21 @@ final class AccountShell: Service {
         try? await Task.sleep(for: Self.retry)
       }
     }
+  }
+
+  static func reloadPause(after last: Instant?, now: Instant) -> Duration {
+    guard let last else { return .zero }
+    return max(.zero, retry - last.duration(to: now))
+  }
+
+  /// Waits if the book was read again a short time ago.
+  private func pauseReloads() async {
+    let now = now().instant
+    let pause = state.withLock { state -> Duration in
+      defer { state.reloaded = now }
+      return Self.reloadPause(after: state.reloaded, now: now)
+    }
+    if pause > .zero { try? await Task.sleep(for: pause) }
   }
 
   // MARK: - Directives
@@ -405,6 +460,16 @@ final class AccountShell: Service {
   private struct Confirmation: Hashable {
     let gateway: PeerID
     let receiver: PeerID
+  }
+
+  /// Publishes the prices again, for gateways that missed the publication.
+  func republishPrices() {
+    // A full table had no room for all prices that come into force later.
+    if let table = priceTable, table.rows.count < Limits.publishedPrices.value {
+      outlet.publish(table)
+    } else {
+      publishPrices()
+    }
   }
 
   private func publishPrices() {

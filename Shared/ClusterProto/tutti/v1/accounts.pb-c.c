@@ -772,6 +772,51 @@ void   tutti__v1__settlement__free_unpacked
   assert(message->base.descriptor == &tutti__v1__settlement__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__settlements__init
+                     (Tutti__V1__Settlements         *message)
+{
+  static const Tutti__V1__Settlements init_value = TUTTI__V1__SETTLEMENTS__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__settlements__get_packed_size
+                     (const Tutti__V1__Settlements *message)
+{
+  assert(message->base.descriptor == &tutti__v1__settlements__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__settlements__pack
+                     (const Tutti__V1__Settlements *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__settlements__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__settlements__pack_to_buffer
+                     (const Tutti__V1__Settlements *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__settlements__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__Settlements *
+       tutti__v1__settlements__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__Settlements *)
+     protobuf_c_message_unpack (&tutti__v1__settlements__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__settlements__free_unpacked
+                     (Tutti__V1__Settlements *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__settlements__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__price_table_request__init
                      (Tutti__V1__PriceTableRequest         *message)
 {
@@ -2569,6 +2614,44 @@ const ProtobufCMessageDescriptor tutti__v1__settlement__descriptor =
   tutti__v1__settlement__field_indices_by_name,
   1,  tutti__v1__settlement__number_ranges,
   (ProtobufCMessageInit) tutti__v1__settlement__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__settlements__field_descriptors[1] =
+{
+  {
+    "settlements",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Settlements, n_settlements),
+    offsetof(Tutti__V1__Settlements, settlements),
+    &tutti__v1__settlement__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__settlements__field_indices_by_name[] = {
+  0,   /* field[0] = settlements */
+};
+static const ProtobufCIntRange tutti__v1__settlements__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor tutti__v1__settlements__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.Settlements",
+  "Settlements",
+  "Tutti__V1__Settlements",
+  "tutti.v1",
+  sizeof(Tutti__V1__Settlements),
+  1,
+  tutti__v1__settlements__field_descriptors,
+  tutti__v1__settlements__field_indices_by_name,
+  1,  tutti__v1__settlements__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__settlements__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 #define tutti__v1__price_table_request__field_descriptors NULL

@@ -796,7 +796,7 @@ const ProtobufCMessageDescriptor tutti__v1__inference_terms__descriptor =
   (ProtobufCMessageInit) tutti__v1__inference_terms__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[14] =
+static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[15] =
 {
   {
     "plan_id",
@@ -966,6 +966,18 @@ static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[14]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "host_pools",
+    35,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__RunTask, n_host_pools),
+    offsetof(Tutti__V1__RunTask, host_pools),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   6,   /* field[6] = avoid_hosts */
@@ -974,6 +986,7 @@ static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   5,   /* field[5] = data_policy */
   8,   /* field[8] = documents */
   10,   /* field[10] = host */
+  14,   /* field[14] = host_pools */
   3,   /* field[3] = inputs */
   12,   /* field[12] = is_part */
   4,   /* field[4] = is_sink */
@@ -983,10 +996,11 @@ static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   1,   /* field[1] = task */
   7,   /* field[7] = terms */
 };
-static const ProtobufCIntRange tutti__v1__run_task__number_ranges[1 + 1] =
+static const ProtobufCIntRange tutti__v1__run_task__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 35, 14 },
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
 {
@@ -996,10 +1010,10 @@ const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
   "Tutti__V1__RunTask",
   "tutti.v1",
   sizeof(Tutti__V1__RunTask),
-  14,
+  15,
   tutti__v1__run_task__field_descriptors,
   tutti__v1__run_task__field_indices_by_name,
-  1,  tutti__v1__run_task__number_ranges,
+  2,  tutti__v1__run_task__number_ranges,
   (ProtobufCMessageInit) tutti__v1__run_task__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

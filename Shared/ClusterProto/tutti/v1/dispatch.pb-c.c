@@ -527,7 +527,7 @@ const ProtobufCMessageDescriptor tutti__v1__skipped_task__descriptor =
   (ProtobufCMessageInit) tutti__v1__skipped_task__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[11] =
+static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[12] =
 {
   {
     "plan",
@@ -661,6 +661,18 @@ static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[11]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "host_pools",
+    32,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__RunPlan, n_host_pools),
+    offsetof(Tutti__V1__RunPlan, host_pools),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   7,   /* field[7] = client */
@@ -668,6 +680,7 @@ static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   3,   /* field[3] = data_policy */
   6,   /* field[6] = documents */
   2,   /* field[2] = finished */
+  11,   /* field[11] = host_pools */
   10,   /* field[10] = is_whole */
   0,   /* field[0] = plan */
   5,   /* field[5] = request */
@@ -675,10 +688,11 @@ static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   9,   /* field[9] = skipped */
   4,   /* field[4] = terms */
 };
-static const ProtobufCIntRange tutti__v1__run_plan__number_ranges[1 + 1] =
+static const ProtobufCIntRange tutti__v1__run_plan__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 32, 11 },
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
 {
@@ -688,10 +702,10 @@ const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
   "Tutti__V1__RunPlan",
   "tutti.v1",
   sizeof(Tutti__V1__RunPlan),
-  11,
+  12,
   tutti__v1__run_plan__field_descriptors,
   tutti__v1__run_plan__field_indices_by_name,
-  1,  tutti__v1__run_plan__number_ranges,
+  2,  tutti__v1__run_plan__number_ranges,
   (ProtobufCMessageInit) tutti__v1__run_plan__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

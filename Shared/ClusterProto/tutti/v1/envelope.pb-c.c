@@ -442,7 +442,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[40] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[42] =
 {
   {
     "version",
@@ -865,13 +865,13 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[40]
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "settlement",
+    "settlements",
     82,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Tutti__V1__Envelope, body_case),
-    offsetof(Tutti__V1__Envelope, settlement),
-    &tutti__v1__settlement__descriptor,
+    offsetof(Tutti__V1__Envelope, settlements),
+    &tutti__v1__settlements__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -896,6 +896,30 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[40]
     offsetof(Tutti__V1__Envelope, body_case),
     offsetof(Tutti__V1__Envelope, price_table),
     &tutti__v1__price_table__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "settings_table_request",
+    90,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, settings_table_request),
+    &tutti__v1__settings_table_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "settings_table",
+    91,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, settings_table),
+    &tutti__v1__settings_table__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -956,10 +980,12 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   4,   /* field[4] = sender */
   5,   /* field[5] = sender_incarnation */
   8,   /* field[8] = sequence */
-  35,   /* field[35] = settlement */
+  39,   /* field[39] = settings_table */
+  38,   /* field[38] = settings_table_request */
+  35,   /* field[35] = settlements */
   3,   /* field[3] = shape */
-  38,   /* field[38] = spending_query */
-  39,   /* field[39] = spending_report */
+  40,   /* field[40] = spending_query */
+  41,   /* field[41] = spending_report */
   27,   /* field[27] = sub_plan */
   31,   /* field[31] = task_event */
   32,   /* field[32] = telemetry */
@@ -967,7 +993,7 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
 };
-static const ProtobufCIntRange tutti__v1__envelope__number_ranges[8 + 1] =
+static const ProtobufCIntRange tutti__v1__envelope__number_ranges[9 + 1] =
 {
   { 1, 0 },
   { 20, 11 },
@@ -976,8 +1002,9 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[8 + 1] =
   { 60, 30 },
   { 70, 32 },
   { 80, 33 },
-  { 95, 38 },
-  { 0, 40 }
+  { 90, 38 },
+  { 95, 40 },
+  { 0, 42 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -987,10 +1014,10 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  40,
+  42,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
-  8,  tutti__v1__envelope__number_ranges,
+  9,  tutti__v1__envelope__number_ranges,
   (ProtobufCMessageInit) tutti__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -637,6 +637,141 @@ void   tutti__v1__load_table__free_unpacked
   assert(message->base.descriptor == &tutti__v1__load_table__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__settings_table_request__init
+                     (Tutti__V1__SettingsTableRequest         *message)
+{
+  static const Tutti__V1__SettingsTableRequest init_value = TUTTI__V1__SETTINGS_TABLE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__settings_table_request__get_packed_size
+                     (const Tutti__V1__SettingsTableRequest *message)
+{
+  assert(message->base.descriptor == &tutti__v1__settings_table_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__settings_table_request__pack
+                     (const Tutti__V1__SettingsTableRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__settings_table_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__settings_table_request__pack_to_buffer
+                     (const Tutti__V1__SettingsTableRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__settings_table_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SettingsTableRequest *
+       tutti__v1__settings_table_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SettingsTableRequest *)
+     protobuf_c_message_unpack (&tutti__v1__settings_table_request__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__settings_table_request__free_unpacked
+                     (Tutti__V1__SettingsTableRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__settings_table_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__settings_table__init
+                     (Tutti__V1__SettingsTable         *message)
+{
+  static const Tutti__V1__SettingsTable init_value = TUTTI__V1__SETTINGS_TABLE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__settings_table__get_packed_size
+                     (const Tutti__V1__SettingsTable *message)
+{
+  assert(message->base.descriptor == &tutti__v1__settings_table__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__settings_table__pack
+                     (const Tutti__V1__SettingsTable *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__settings_table__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__settings_table__pack_to_buffer
+                     (const Tutti__V1__SettingsTable *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__settings_table__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SettingsTable *
+       tutti__v1__settings_table__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SettingsTable *)
+     protobuf_c_message_unpack (&tutti__v1__settings_table__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__settings_table__free_unpacked
+                     (Tutti__V1__SettingsTable *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__settings_table__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__setting_override__init
+                     (Tutti__V1__SettingOverride         *message)
+{
+  static const Tutti__V1__SettingOverride init_value = TUTTI__V1__SETTING_OVERRIDE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__setting_override__get_packed_size
+                     (const Tutti__V1__SettingOverride *message)
+{
+  assert(message->base.descriptor == &tutti__v1__setting_override__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__setting_override__pack
+                     (const Tutti__V1__SettingOverride *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__setting_override__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__setting_override__pack_to_buffer
+                     (const Tutti__V1__SettingOverride *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__setting_override__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SettingOverride *
+       tutti__v1__setting_override__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SettingOverride *)
+     protobuf_c_message_unpack (&tutti__v1__setting_override__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__setting_override__free_unpacked
+                     (Tutti__V1__SettingOverride *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__setting_override__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor tutti__v1__peer__field_descriptors[7] =
 {
   {
@@ -907,7 +1042,7 @@ const ProtobufCMessageDescriptor tutti__v1__peer_table__descriptor =
   (ProtobufCMessageInit) tutti__v1__peer_table__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[3] =
+static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[6] =
 {
   {
     "id",
@@ -945,16 +1080,56 @@ static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "upstream",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelOffer, upstream),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelOffer, kind),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hidden",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelOffer, hidden),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__model_offer__field_indices_by_name[] = {
   1,   /* field[1] = context_tokens */
   2,   /* field[2] = facts */
+  5,   /* field[5] = hidden */
   0,   /* field[0] = id */
+  4,   /* field[4] = kind */
+  3,   /* field[3] = upstream */
 };
-static const ProtobufCIntRange tutti__v1__model_offer__number_ranges[1 + 1] =
+static const ProtobufCIntRange tutti__v1__model_offer__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 13, 3 },
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
 {
@@ -964,14 +1139,14 @@ const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
   "Tutti__V1__ModelOffer",
   "tutti.v1",
   sizeof(Tutti__V1__ModelOffer),
-  3,
+  6,
   tutti__v1__model_offer__field_descriptors,
   tutti__v1__model_offer__field_indices_by_name,
-  1,  tutti__v1__model_offer__number_ranges,
+  2,  tutti__v1__model_offer__number_ranges,
   (ProtobufCMessageInit) tutti__v1__model_offer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[15] =
+static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[17] =
 {
   {
     "id",
@@ -1153,6 +1328,30 @@ static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[15] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "tags",
+    36,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__Host, n_tags),
+    offsetof(Tutti__V1__Host, tags),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "region",
+    37,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Host, region),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__host__field_indices_by_name[] = {
   13,   /* field[13] = credential */
@@ -1163,18 +1362,21 @@ static const unsigned tutti__v1__host__field_indices_by_name[] = {
   11,   /* field[11] = price_per_million */
   10,   /* field[10] = probe_ms */
   6,   /* field[6] = reason */
+  16,   /* field[16] = region */
   12,   /* field[12] = resume */
   8,   /* field[8] = slots */
   5,   /* field[5] = state */
+  15,   /* field[15] = tags */
   3,   /* field[3] = tier */
   4,   /* field[4] = trust */
   1,   /* field[1] = url */
   9,   /* field[9] = version */
 };
-static const ProtobufCIntRange tutti__v1__host__number_ranges[1 + 1] =
+static const ProtobufCIntRange tutti__v1__host__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 36, 15 },
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor tutti__v1__host__descriptor =
 {
@@ -1184,10 +1386,10 @@ const ProtobufCMessageDescriptor tutti__v1__host__descriptor =
   "Tutti__V1__Host",
   "tutti.v1",
   sizeof(Tutti__V1__Host),
-  15,
+  17,
   tutti__v1__host__field_descriptors,
   tutti__v1__host__field_indices_by_name,
-  1,  tutti__v1__host__number_ranges,
+  2,  tutti__v1__host__number_ranges,
   (ProtobufCMessageInit) tutti__v1__host__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1852,6 +2054,139 @@ const ProtobufCMessageDescriptor tutti__v1__load_table__descriptor =
   (ProtobufCMessageInit) tutti__v1__load_table__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+#define tutti__v1__settings_table_request__field_descriptors NULL
+#define tutti__v1__settings_table_request__field_indices_by_name NULL
+#define tutti__v1__settings_table_request__number_ranges NULL
+const ProtobufCMessageDescriptor tutti__v1__settings_table_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SettingsTableRequest",
+  "SettingsTableRequest",
+  "Tutti__V1__SettingsTableRequest",
+  "tutti.v1",
+  sizeof(Tutti__V1__SettingsTableRequest),
+  0,
+  tutti__v1__settings_table_request__field_descriptors,
+  tutti__v1__settings_table_request__field_indices_by_name,
+  0,  tutti__v1__settings_table_request__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__settings_table_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__settings_table__field_descriptors[3] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SettingsTable, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "revision",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SettingsTable, revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "overrides",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__SettingsTable, n_overrides),
+    offsetof(Tutti__V1__SettingsTable, overrides),
+    &tutti__v1__setting_override__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__settings_table__field_indices_by_name[] = {
+  0,   /* field[0] = epoch */
+  2,   /* field[2] = overrides */
+  1,   /* field[1] = revision */
+};
+static const ProtobufCIntRange tutti__v1__settings_table__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__settings_table__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SettingsTable",
+  "SettingsTable",
+  "Tutti__V1__SettingsTable",
+  "tutti.v1",
+  sizeof(Tutti__V1__SettingsTable),
+  3,
+  tutti__v1__settings_table__field_descriptors,
+  tutti__v1__settings_table__field_indices_by_name,
+  1,  tutti__v1__settings_table__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__settings_table__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__setting_override__field_descriptors[2] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SettingOverride, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "value",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SettingOverride, value),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__setting_override__field_indices_by_name[] = {
+  0,   /* field[0] = id */
+  1,   /* field[1] = value */
+};
+static const ProtobufCIntRange tutti__v1__setting_override__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__setting_override__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SettingOverride",
+  "SettingOverride",
+  "Tutti__V1__SettingOverride",
+  "tutti.v1",
+  sizeof(Tutti__V1__SettingOverride),
+  2,
+  tutti__v1__setting_override__field_descriptors,
+  tutti__v1__setting_override__field_indices_by_name,
+  1,  tutti__v1__setting_override__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__setting_override__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCEnumValue tutti__v1__host_state__enum_values_by_number[5] =
 {
   { "HOST_STATE_UNSPECIFIED", "TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED", 0 },
@@ -1886,18 +2221,20 @@ const ProtobufCEnumDescriptor tutti__v1__host_state__descriptor =
   tutti__v1__host_state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCMethodDescriptor tutti__v1__registry__method_descriptors[4] =
+static const ProtobufCMethodDescriptor tutti__v1__registry__method_descriptors[5] =
 {
   { "Announce", &tutti__v1__hello__descriptor, &tutti__v1__peer_table__descriptor },
   { "Leave", &tutti__v1__goodbye__descriptor, &tutti__v1__peer_table__descriptor },
   { "Hosts", &tutti__v1__host_table_request__descriptor, &tutti__v1__host_table__descriptor },
   { "Access", &tutti__v1__access_page_request__descriptor, &tutti__v1__access_table_page__descriptor },
+  { "Settings", &tutti__v1__settings_table_request__descriptor, &tutti__v1__settings_table__descriptor },
 };
 const unsigned tutti__v1__registry__method_indices_by_name[] = {
   3,        /* Access */
   0,        /* Announce */
   2,        /* Hosts */
-  1         /* Leave */
+  1,        /* Leave */
+  4         /* Settings */
 };
 const ProtobufCServiceDescriptor tutti__v1__registry__descriptor =
 {
@@ -1906,7 +2243,7 @@ const ProtobufCServiceDescriptor tutti__v1__registry__descriptor =
   "Registry",
   "Tutti__V1__Registry",
   "tutti.v1",
-  4,
+  5,
   tutti__v1__registry__method_descriptors,
   tutti__v1__registry__method_indices_by_name
 };
@@ -1941,6 +2278,14 @@ void tutti__v1__registry__access(ProtobufCService *service,
 {
   assert(service->descriptor == &tutti__v1__registry__descriptor);
   service->invoke(service, 3, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void tutti__v1__registry__settings(ProtobufCService *service,
+                                   const Tutti__V1__SettingsTableRequest *input,
+                                   Tutti__V1__SettingsTable_Closure closure,
+                                   void *closure_data)
+{
+  assert(service->descriptor == &tutti__v1__registry__descriptor);
+  service->invoke(service, 4, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void tutti__v1__registry__init (Tutti__V1__Registry_Service *service,
                                 Tutti__V1__Registry_ServiceDestroy destroy)

@@ -131,8 +131,8 @@ final class TaskNode {
   private func offered() -> [OfferedModel] {
     let view = agent.inference.view().hosts(for: client)
     var models: [ModelID: Int] = [:]
-    for entry in view.firstAsked(for: HostNeed(dataPolicy: dataPolicy)) {
-      for offer in entry.host.models where offer.id.looksLikeChat {
+    for entry in view.firstAsked(for: HostNeed(dataPolicy: dataPolicy, pools: order.pools)) {
+      for offer in entry.host.models where offer.isChat && offer.upstream == nil {
         models[offer.id, default: 0] += entry.freeSlots > 0 ? 1 : 0
       }
     }
@@ -208,7 +208,7 @@ final class TaskNode {
       constraints: InferenceConstraints(
         race: order.terms.race,
         deadlines: order.terms.deadlines(total: left.map { min(total, $0) } ?? total),
-        dataPolicy: dataPolicy,
+        dataPolicy: dataPolicy, pools: order.pools,
         avoid: order.avoidHosts, prefer: order.host, client: client, seed: order.task.seed),
       served: { [process, order] answer in
         process.cluster.ledger[order.plan, default: PlanLedger()].answers.append(answer)

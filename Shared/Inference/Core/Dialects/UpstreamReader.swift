@@ -125,7 +125,24 @@ public struct UpstreamReader: Sendable {
 
   /// Parses more bytes. Returns no items after `broken`.
   public mutating func append(_ bytes: some Collection<UInt8>) -> [UpstreamItem] {
-    append(piece: Array(bytes))
+    named(append(piece: Array(bytes)))
+  }
+
+  /// Items as the client gets them: with its own name of the model.
+  private mutating func named(_ items: [UpstreamItem]) -> [UpstreamItem] {
+    guard reading.isAlias, !items.isEmpty else { return items }
+    do throws(AttemptFailure) {
+      for item in items {
+        switch item {
+        case .chunk(let chunk): try allowance.charge(2 * chunk.data.count)
+        case .body(let body, _): try allowance.charge(2 * body.count)
+        case .done, .broken, .end: break
+        }
+      }
+    } catch {
+      return broken(error)
+    }
+    return AliasedAnswer.renamed(items, to: reading.model)
   }
 
   /// Not generic, so that iterating over the bytes makes no call per byte.
@@ -137,7 +154,7 @@ public struct UpstreamReader: Sendable {
       switch mode {
       case .error:
         collected += bytes.prefix(limits.errorBytes - collected.count)
-        return collected.count == limits.errorBytes ? end() : []
+        return collected.count == limits.errorBytes ? wholeEnd() : []
       case .body, .wholeAnswer:
         let limit = bodyLimit
         guard allowance.received <= limit.bytes else {
@@ -256,7 +273,9 @@ public struct UpstreamReader: Sendable {
   }
 
   /// Handles the end of the response.
-  public mutating func end() -> [UpstreamItem] {
+  public mutating func end() -> [UpstreamItem] { named(wholeEnd()) }
+
+  private mutating func wholeEnd() -> [UpstreamItem] {
     guard !isBroken else { return [] }
     do throws(AttemptFailure) {
       switch mode {

@@ -98,13 +98,20 @@ public struct ClusterView: Sendable {
 /// A host that may be asked, with the model and the request form to use.
 public struct Candidate: Hashable, Sendable {
   public var host: Host
+  /// As clients name it.
   public var model: ModelID
+  /// The host's own name if `model` is an alias.
+  public var upstream: ModelID?
   /// Changes of the request that this host needs.
   public var form: RequestForm
 
-  public init(host: Host, model: ModelID, form: RequestForm = []) {
+  public init(host: Host, model: ModelID, upstream: ModelID? = nil, form: RequestForm = []) {
     self.host = host
     self.model = model
+    self.upstream = upstream
     self.form = form
   }
+
+  /// The name that the host knows.
+  var hostModel: ModelID { upstream ?? model }
 }

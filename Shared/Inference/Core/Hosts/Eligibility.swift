@@ -146,8 +146,9 @@ public struct Eligibility: Sendable {
 
   func candidate(_ row: Int) -> Candidate {
     // A row is only included if its host offers the model, or a chat model.
-    Candidate(
-      host: view.table.hosts[row], model: model ?? view.index.chatModel(row) ?? ModelID(""))
+    let model = model ?? view.index.chatModel(row) ?? ModelID("")
+    return Candidate(
+      host: view.table.hosts[row], model: model, upstream: view.index.upstream(of: model, row))
   }
 
   public var refusals: [Refusal] {
@@ -188,22 +189,25 @@ public struct Eligibility: Sendable {
   private var need: HostNeed {
     HostNeed(
       model.map { .oneOf([$0]) } ?? .anyChat, dataPolicy: constraints.dataPolicy,
-      required: constraints.require)
+      pools: constraints.pools, required: constraints.require)
   }
 }
 
 /// Requirements of `HostNeed` besides the index and the breakers: the host reported recently, is
-/// trusted with the data, and is the required one.
+/// trusted with the data, is in one of the key's pools, and is the required one.
 private struct Requirements {
   /// Earliest last response of an eligible host, in seconds on the process's clock.
   private let answeredSince: Double
   private let policy: DataPolicy
+  /// For each number of a tag, whether the key's pools include it. `nil` means any host.
+  private let pools: [Bool]?
   /// `nil` means any row.
   private let row: Int?
 
   init(_ constraints: InferenceConstraints, _ view: ClusterView) {
     answeredSince = view.moment.sinceStart.inSeconds - HostNeed.longestSilence.inSeconds
     policy = constraints.dataPolicy
+    pools = Self.pools(constraints.pools, view.index)
     row = constraints.require.map { view.index.row(of: $0) ?? -1 }
   }
 
@@ -211,5 +215,15 @@ private struct Requirements {
     view.pulses[row].lastAnswered >= answeredSince
       && (policy == .any || view.index.trust[row] >= policy)
       && (self.row == nil || self.row == row)
+      && (pools.map { pools in view.index.tags[row].contains { pools[$0] } } ?? true)
+  }
+
+  private static func pools(_ pools: HostPools, _ index: HostIndex) -> [Bool]? {
+    guard !pools.names.isEmpty else { return nil }
+    var included = Array(repeating: false, count: index.tagNumbers.count)
+    for name in pools.names {
+      if let number = index.tagNumbers[name] { included[number] = true }
+    }
+    return included
   }
 }

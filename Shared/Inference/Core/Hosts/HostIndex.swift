@@ -17,7 +17,13 @@ public final class HostIndex: Sendable {
   /// The first chat model of each host that the table alone does not exclude.
   private let chatOffers: [Offer]
   private let chatModels: [ModelID?]
+  /// The hosts' own names of models that are aliases, by row. Most tables have none.
+  private let upstreams: [ModelID: [Int: ModelID]]
   let trust: [DataPolicy]
+  /// Number of each tag of the table.
+  let tagNumbers: [String: Int]
+  /// Numbers of the tags of each host.
+  let tags: [[Int]]
   let isFallback: [Bool]
   let isPriced: [Bool]
   /// Rows of the community's ready hosts.
@@ -31,14 +37,19 @@ public final class HostIndex: Sendable {
     var offers: [ModelID: [Offer]] = [:]
     var chatOffers: [Offer] = []
     var chatModels: [ModelID?] = []
+    var upstreams: [ModelID: [Int: ModelID]] = [:]
     rows.reserveCapacity(table.hosts.count)
     let need = HostNeed(.any)
     for (row, host) in table.hosts.enumerated() {
       rows[host.id] = row
-      let chat = host.models.first { $0.id.looksLikeChat }
+      // An alias comes with its model, unless the table has no room for both.
+      let chat =
+        host.models.first { $0.isChat && $0.upstream == nil }
+        ?? host.models.first(where: \.isChat)
       chatModels.append(chat?.id)
       guard need.refusal(of: host, rules: rules) == nil else { continue }
       for offer in host.models {
+        if let upstream = offer.upstream { upstreams[offer.id, default: [:]][row] = upstream }
         offers[offer.id, default: []].append(
           Offer(row: row, contextTokens: offer.contextTokens ?? .max))
       }
@@ -50,7 +61,17 @@ public final class HostIndex: Sendable {
     self.offers = offers
     self.chatOffers = chatOffers
     self.chatModels = chatModels
+    self.upstreams = upstreams
     trust = table.hosts.map(\.trust)
+    var tagNumbers: [String: Int] = [:]
+    tags = table.hosts.map { host in
+      host.tags.map { tag in
+        let number = tagNumbers[tag] ?? tagNumbers.count
+        tagNumbers[tag] = number
+        return number
+      }
+    }
+    self.tagNumbers = tagNumbers
     isFallback = table.hosts.map { $0.tier == .fallback }
     isPriced = table.hosts.map { $0.pricePerMillion > 0 }
     readyRows = table.hosts.indices.filter {
@@ -69,6 +90,11 @@ public final class HostIndex: Sendable {
   }
 
   func chatModel(_ row: Int) -> ModelID? { chatModels[row] }
+
+  /// The host's own name of a model that is an alias. `nil` means that it is none.
+  func upstream(of model: ModelID, _ row: Int) -> ModelID? {
+    upstreams.isEmpty ? nil : upstreams[model]?[row]
+  }
 
   /// Whether the index is built from this table: epoch, revision and number of hosts are equal. IDs
   /// are not compared. If the table lists a host twice, the later row counts.

@@ -30,12 +30,16 @@ public struct InferenceOpening: Hashable, Sendable {
   /// Time from the request to the first valid token or the whole body, including failed attempts.
   public var firstToken: Duration
   public var attempt: Int
+  /// As in `AttemptRecord`.
+  public var hostModel: ModelID
 
   public init(
-    host: HostID, model: ModelID, status: Int, firstToken: Duration, attempt: Int
+    host: HostID, model: ModelID, status: Int, firstToken: Duration, attempt: Int,
+    hostModel: ModelID? = nil
   ) {
     self.host = host
     self.model = model
+    self.hostModel = hostModel ?? model
     self.status = status
     self.firstToken = firstToken
     self.attempt = attempt
@@ -96,6 +100,8 @@ public enum AttemptOutcome: Hashable, Sendable {
 public struct AttemptRecord: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
+  /// The host's own name of the model, which differs for an alias. It decides about the host's pay.
+  public var hostModel: ModelID
   public var role: AttemptRole
   public var tier: HostTier
   /// `started` and `ended` are measured from the start of the request.
@@ -113,10 +119,11 @@ public struct AttemptRecord: Hashable, Sendable {
   public init(
     host: HostID, model: ModelID, role: AttemptRole = .first, tier: HostTier = .community,
     started: Duration, ended: Duration, tokens: Int = 0, form: RequestForm = [],
-    outcome: AttemptOutcome, isPanic: Bool = false
+    outcome: AttemptOutcome, isPanic: Bool = false, hostModel: ModelID? = nil
   ) {
     self.host = host
     self.model = model
+    self.hostModel = hostModel ?? model
     self.role = role
     self.tier = tier
     self.started = started

@@ -1,5 +1,10 @@
+public import ClusterModel
+
 /// Bounds on what one request may cost the cluster.
 public struct InferenceLimits: Hashable, Sendable {
+  /// The race of requests that choose none. `nil` means that price decides: `dual` if a race of two
+  /// costs nothing, otherwise `hedged`.
+  public var race: RaceMode?
   /// Maximum legs of a race at once. Two legs remove most of the latency tail; a third adds little
   /// (LLooMA v1.1, table I).
   public var raceWidth = 2
@@ -30,4 +35,13 @@ public struct InferenceLimits: Hashable, Sendable {
   public var signPatience = 4
 
   public init() {}
+
+  /// The limits with the values that admins set at run time.
+  public func overridden(by overrides: RuntimeOverrides) -> InferenceLimits {
+    var limits = self
+    if let race = overrides.choice(.inferenceRace, as: RaceDefault.self) { limits.race = race.mode }
+    if let width = overrides.integer(.inferenceRaceWidth) { limits.raceWidth = width }
+    if let failures = overrides.integer(.inferenceFailures) { limits.failures = failures }
+    return limits
+  }
 }

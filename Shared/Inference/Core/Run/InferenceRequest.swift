@@ -42,10 +42,12 @@ public struct InferenceRequest: Hashable, Sendable {
 
 /// Constraints on how a request may be answered.
 public struct InferenceConstraints: Hashable, Sendable {
-  /// `nil` means that price decides: `dual` if a race of two costs nothing, otherwise `hedged`.
+  /// `nil` means the default of the process: `InferenceLimits.race`.
   public var race: RaceMode?
   public var deadlines: Deadlines
   public var dataPolicy: DataPolicy
+  /// Host pools of the client's key.
+  public var pools: HostPools
   /// Hosts to use only if no other host is available.
   public var avoid: [HostID]
   /// The host to ask first, if it is eligible. Other hosts remain for failover.
@@ -63,12 +65,14 @@ public struct InferenceConstraints: Hashable, Sendable {
 
   public init(
     race: RaceMode? = nil, deadlines: Deadlines = .standard, dataPolicy: DataPolicy = .any,
+    pools: HostPools = .all,
     avoid: [HostID] = [], prefer: HostID? = nil, require: HostID? = nil, affinity: [UInt8]? = nil,
     client: ClientFingerprint? = nil, seed: UInt64
   ) {
     self.race = race
     self.deadlines = deadlines
     self.dataPolicy = dataPolicy
+    self.pools = pools
     self.avoid = avoid
     self.prefer = prefer
     self.require = require

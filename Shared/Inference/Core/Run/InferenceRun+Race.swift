@@ -15,10 +15,11 @@ extension InferenceRun {
   /// the answer.
   var promptTokens: Int { shape.promptTokens + (answer.resumePoint?.spentTokens ?? 0) }
 
-  /// Chooses the race mode. Without a mode in the request, price decides: `dual` if a race of two
-  /// costs nothing, otherwise `hedged`.
+  /// Chooses the race mode. Without a mode in the request or in the limits, price decides: `dual` if
+  /// a race of two costs nothing, otherwise `hedged`.
   func makeRace(_ eligible: Eligibility, first: Candidate, _ view: ClusterView) -> Race {
-    var mode = constraints.race ?? (eligible.isSecondFree(beside: first) ? .dual : .hedged)
+    var mode =
+      constraints.race ?? limits.race ?? (eligible.isSecondFree(beside: first) ? .dual : .hedged)
     // An embedding arrives as one piece of known work, so computing it twice gains nothing. A body
     // shows which host is first only when it is complete.
     if constraints.require != nil || forms.asksForBody

@@ -5,7 +5,8 @@ extension InferenceRun {
   func opening(_ attempt: RunningAttempt, _ now: Instant) -> InferenceOpening {
     InferenceOpening(
       host: attempt.host, model: attempt.candidate.model, status: attempt.status,
-      firstToken: begun.duration(to: now), attempt: attempt.id.number + 1)
+      firstToken: begun.duration(to: now), attempt: attempt.id.number + 1,
+      hostModel: attempt.candidate.hostModel)
   }
 
   /// Records how an attempt ended, for the ledger and for the host statistics.

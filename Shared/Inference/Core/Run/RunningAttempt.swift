@@ -222,7 +222,8 @@ struct RunningAttempt: Sendable {
     AttemptRecord(
       host: host, model: candidate.model, role: role, tier: candidate.host.tier,
       started: begun.duration(to: started), ended: begun.duration(to: now),
-      tokens: producedTokens ?? tokens, form: form, outcome: outcome, isPanic: isPanic)
+      tokens: producedTokens ?? tokens, form: form, outcome: outcome, isPanic: isPanic,
+      hostModel: candidate.hostModel)
   }
 
   /// Observations of the host from an attempt that ends now with this outcome.

@@ -44,38 +44,20 @@ public struct Bill: Hashable, Sendable {
 }
 
 extension Bill {
-  /// Part of a request's hold that was not used, and the account that gets it back.
-  public struct Refund: Hashable, Sendable {
-    public let amount: MicroCredits
-    public let account: AccountID
-
-    public init(_ amount: MicroCredits, to account: AccountID) {
-      self.amount = amount
-      self.account = account
-    }
-  }
-
   /// The transaction that moves the charge from `payer` to hosts and margin.
   ///
   /// - Parameters:
   ///   - payer: the organisation's holds, or `margin` if the request's lease has ended.
   ///   - charged: part of the charge that `payer` pays; `margin` gets less by the rest. `nil` means
   ///     all of it.
-  ///   - refund: also moved from `payer`.
-  /// - Throws: `MoneyError.negative` for a negative refund or part.
+  /// - Throws: `MoneyError.negative` for a negative part.
   public func settlement(
-    id: String, time: Int64, payer: AccountID, charged: MicroCredits? = nil,
-    refund: Refund? = nil, note: String = ""
+    id: String, time: Int64, payer: AccountID, charged: MicroCredits? = nil, note: String = ""
   ) throws(MoneyError) -> LedgerTransaction {
     var entries = EntryList()
     let charged = charged ?? charge
     guard charged >= .zero else { throw .negative }
     try entries.add(charged.negated(), to: payer)
-    if let refund {
-      guard refund.amount >= .zero else { throw .negative }
-      try entries.add(refund.amount.negated(), to: payer)
-      try entries.add(refund.amount, to: refund.account)
-    }
     for (host, amount) in payouts.sorted(by: { $0.key < $1.key }) {
       try entries.add(amount, to: .host(host))
     }

@@ -21,7 +21,11 @@ extension LeasedBudget {
     case .renewed(let renewal, let settledThrough):
       receive(renewal, settledThrough: settledThrough, now: now)
     case .settled(let peer, let through):
-      if peer == gateway { settlements.confirm(through: through) }
+      guard peer == gateway else { break }
+      settlements.confirm(through: through)
+      // After a loss, each confirmation is followed by the next ones: one batch per renewal would be
+      // slower than new settlements, and the registry takes only so many after a gap.
+      repeatSettlements(sentBefore: now.advanced(by: .zero - terms.retry), now: now)
     case .ended(let peer, let through):
       if peer == gateway { restartLeases(through: through, now: now) }
     case .unknown(let lease):
@@ -53,10 +57,13 @@ extension LeasedBudget {
     serve(key, now: now)
   }
 
+  /// Refuses the first request, and all others for which the registry would give the same answer:
+  /// with one ask for each, the last of many would wait for as many round trips.
   private mutating func refuse(
     _ lease: LeaseID, ask number: UInt64, _ refusal: LeaseRefusal, now: Instant
   ) {
-    guard let key = key(of: lease), let ask = lines[key]?.ask, ask.number == number else { return }
+    guard let key = key(of: lease), let line = lines[key], let ask = line.ask, ask.number == number
+    else { return }
     let reason: BudgetRefusal =
       switch refusal {
       case .ceiling(let ceiling):
@@ -66,7 +73,19 @@ extension LeasedBudget {
       }
     lines[key]?.ask = nil
     lines[key]?.notice = nil
-    refuseFirst(key, reason)
+    let refused = lines[key]?.queue.removeAll { request in
+      switch refusal {
+      case .ceiling:
+        line.asked?.shareRefusal(with: request) == true
+          && (!ask.isLastCall || request.patienceEnds <= now)
+      case .key: true
+      case .invalid, .tooManyLeases: request.number == line.queue.first?.number
+      }
+    }
+    for request in refused ?? [] {
+      waitingKeys[request.number] = nil
+      directives.append(.refuse(request.number, reason))
+    }
     serve(key, now: now)
   }
 
@@ -91,12 +110,16 @@ extension LeasedBudget {
     settlements.confirm(through: settledThrough)
     guard let sent = renewals.confirm(renewal.number, validity: terms.validity) else { return }
     // The registry had not received these when it answered.
+    repeatSettlements(sentBefore: sent, now: now)
+    for key in restless.sorted() { serve(key, now: now) }
+  }
+
+  private mutating func repeatSettlements(sentBefore time: Instant, now: Instant) {
     for settlement in settlements.takeSent(
-      before: sent, limit: Limits.repeatedSettlements.value, now: now)
+      before: time, limit: Limits.repeatedSettlements.value, now: now)
     {
       directives.append(.send(.settle(settlement)))
     }
-    for key in restless.sorted() { serve(key, now: now) }
   }
 
   private mutating func restartLeases(through: UInt64, now: Instant) {
@@ -155,13 +178,6 @@ extension LeasedBudget {
     directives.append(.admit(first.number, hold: hold))
   }
 
-  private mutating func refuseFirst(_ key: AccountID, _ reason: BudgetRefusal) {
-    guard let first = lines[key]?.queue.first else { return }
-    lines[key]?.queue.dropFirst()
-    waitingKeys[first.number] = nil
-    directives.append(.refuse(first.number, reason))
-  }
-
   /// Sends an ask for the first waiting request, unless the same ask is under way.
   private mutating func ask(_ key: AccountID, now: Instant) {
     guard var line = lines[key], let first = line.queue.first else { return }
@@ -184,6 +200,8 @@ extension LeasedBudget {
     line.lastAsk += 1
     ask.number = line.lastAsk
     line.ask = ask
+    line.asked = AskedRequests(
+      lastArrival: line.queue.lastArrival, minimum: first.cost.minimum)
     line.askedAt = now
     line.notice = nil
     lines[key] = line

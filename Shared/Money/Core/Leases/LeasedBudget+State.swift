@@ -11,7 +11,22 @@ extension LeasedBudget {
   struct WaitingRequest: Sendable {
     let number: UInt64
     let cost: RequestCost
-    let patienceEnds: Instant
+    var patienceEnds: Instant
+    /// Place in the order of arrival; grows with every request of the key.
+    var arrival: UInt64 = 0
+  }
+
+  /// The waiting requests that the answer to an ask is valid for.
+  struct AskedRequests: Sendable {
+    /// The last one that waited when the ask was sent.
+    let lastArrival: UInt64
+    /// Minimum cost of the first one.
+    let minimum: MicroCredits
+
+    /// Whether the registry would refuse the request, because it refused the first one.
+    func shareRefusal(with request: WaitingRequest) -> Bool {
+      request.arrival <= lastArrival && request.cost.minimum >= minimum
+    }
   }
 
   /// One key's lease and the requests that wait for it.
@@ -25,6 +40,8 @@ extension LeasedBudget {
     var queue = WaitingQueue()
     /// The ask without an answer.
     var ask: LeaseAsk?
+    /// The requests of the last ask.
+    var asked: AskedRequests?
     var askedAt: Instant?
     var lastAsk: UInt64 = 0
     /// Money to ask for beyond the waiting requests.
@@ -73,6 +90,8 @@ extension LeasedBudget {
     private var requests: [WaitingRequest] = []
     private var start = 0
     private(set) var worst: MicroCredits = .zero
+    /// Number of requests that ever arrived.
+    private(set) var lastArrival: UInt64 = 0
 
     var isEmpty: Bool { start == requests.count }
     var count: Int { requests.count - start }
@@ -80,7 +99,9 @@ extension LeasedBudget {
     var all: ArraySlice<WaitingRequest> { requests[start...] }
 
     mutating func append(_ request: WaitingRequest) {
+      lastArrival += 1
       requests.append(request)
+      requests[requests.count - 1].arrival = lastArrival
       worst = worst.addingCapped(request.cost.worst)
     }
 
@@ -100,6 +121,23 @@ extension LeasedBudget {
       }
       worst = worst.subtractingCapped(requests[index].cost.worst)
       requests.remove(at: index)
+    }
+
+    /// Removes the requests for which `isRemoved` is true.
+    /// - Returns: them, in order of arrival.
+    mutating func removeAll(where isRemoved: (WaitingRequest) -> Bool) -> [WaitingRequest] {
+      let removed = all.filter(isRemoved)
+      guard !removed.isEmpty else { return [] }
+      requests = all.filter { !isRemoved($0) }
+      start = 0
+      for request in removed { worst = worst.subtractingCapped(request.cost.worst) }
+      return removed
+    }
+
+    mutating func extendPatience(by duration: Duration) {
+      for index in start..<requests.count {
+        requests[index].patienceEnds = requests[index].patienceEnds.advanced(by: duration)
+      }
     }
   }
 }
@@ -174,8 +212,10 @@ struct SettlementOutbox: Sendable {
     }
   }
 
-  /// The oldest settlements that were sent before a time, to be sent again.
+  /// The oldest settlements that were sent before a time, to be sent again. None if the first one
+  /// was sent since.
   mutating func takeSent(before time: Instant, limit: Int, now: Instant) -> [LeaseSettlement] {
+    guard start < entries.count, entries[start].sent <= time else { return [] }
     var found: [LeaseSettlement] = []
     for index in entries[start...].indices.prefix(limit) where entries[index].sent <= time {
       entries[index].sent = now

@@ -35,6 +35,7 @@ public struct LeasedBudget: Sendable {
   var lastLease: UInt64 = 0
   var settlements = SettlementOutbox()
   var renewals = RenewalClock()
+  private var lastTick: Instant?
   var directives: [Directive] = []
 
   /// - Parameter gateway: this process. A restarted gateway is another peer with its own leases.
@@ -127,6 +128,10 @@ public struct LeasedBudget: Sendable {
   // MARK: - Time
 
   public mutating func tick(now: Instant) -> [Directive] {
+    // Time in which this process did not run, and received no answers, is no waiting time.
+    let stall = (lastTick?.duration(to: now) ?? .zero) - terms.retry
+    lastTick = now
+    for key in restless where stall > .zero { lines[key]?.queue.extendPatience(by: stall) }
     for key in restless.sorted() {
       endPatience(key, now: now)
       serve(key, now: now)

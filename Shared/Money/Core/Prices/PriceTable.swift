@@ -28,10 +28,13 @@ public struct PriceTable: Equatable, Sendable {
 
   /// Selects the rows to publish: those in force at `time`, and future ones as far as there is room,
   /// the nearest first.
+  ///
+  /// - Parameter aliases: names that stand for other models, and whose prices follow from theirs.
   public init(
-    epoch: UInt64, revision: UInt64, unknown: UnknownPrice, book: PriceBook, at time: Int64
+    epoch: UInt64, revision: UInt64, unknown: UnknownPrice, book: PriceBook,
+    aliases: [ModelID: [ModelID]] = [:], at time: Int64
   ) throws(PriceRowRefusal) {
-    let rows = book.allRows.filter { $0.host == nil }
+    let rows = book.clientRows(aliases: aliases, unknown: unknown)
     let future = rows.filter { $0.effectiveFrom > time }
       .sorted { ($0.effectiveFrom, $0.model) < ($1.effectiveFrom, $1.model) }
     // Rows of one model are sorted by time: the last one that has begun is in force.

@@ -55,20 +55,6 @@ public struct TokenPrice: Hashable, Codable, Sendable {
     return MicroCredits(count)
   }
 
-  /// Most completion tokens that a prompt's answer may have for `funds`. `nil` means that `funds`
-  /// do not pay for the prompt.
-  ///
-  /// - Parameter prompt: tokens known before the answer; its completion tokens count, too.
-  public func affordableCompletion(after prompt: TokenUsage, for funds: MicroCredits) -> Int64? {
-    // The cost is rounded down, so it is within `funds` as long as the exact cost is below the
-    // next whole micro-credit.
-    let bound = (Int128(funds.count) + 1) * Self.tokensPerPrice - 1
-    let left = bound - exactCost(of: prompt)
-    guard left >= 0 else { return nil }
-    guard output > .zero else { return .max }
-    return Int64(clamping: left / Int128(output.count))
-  }
-
   /// Cost times a million. Below 2^128: three products of at most 2^63 tokens and 10^15.
   private func exactCost(of usage: TokenUsage) -> Int128 {
     Int128(usage.prompt - usage.cached) * Int128(input.count)

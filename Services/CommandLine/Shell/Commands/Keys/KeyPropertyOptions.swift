@@ -41,6 +41,12 @@ struct KeyPropertyOptions: ParsableArguments {
     completion: .list(DataPolicy.allCases.map(\.rawValue)))
   var dataPolicies: [String] = []
 
+  @Option(
+    name: .customLong("host-pool"),
+    help: ArgumentHelp(
+      "A tag of hosts that may serve the key's requests. May be repeated.", valueName: "tag"))
+  var hostPools: [String] = []
+
   @Option(help: ArgumentHelp("Maximum requests in a minute.", valueName: "n"))
   var requestsPerMinute: Int?
 
@@ -70,6 +76,7 @@ struct KeyPropertyOptions: ParsableArguments {
     options.models = models
     options.patterns = patterns
     options.dataPolicies = dataPolicies
+    options.hostPools = hostPools
     options.requestsPerMinute = requestsPerMinute
     options.tokensPerMinute = tokensPerMinute
     options.requestsPerDay = requestsPerDay

@@ -32,6 +32,7 @@ typedef struct Tutti__V1__BilledTokens Tutti__V1__BilledTokens;
 typedef struct Tutti__V1__SettledAttempt Tutti__V1__SettledAttempt;
 typedef struct Tutti__V1__SettledAnswer Tutti__V1__SettledAnswer;
 typedef struct Tutti__V1__Settlement Tutti__V1__Settlement;
+typedef struct Tutti__V1__Settlements Tutti__V1__Settlements;
 typedef struct Tutti__V1__PriceTableRequest Tutti__V1__PriceTableRequest;
 typedef struct Tutti__V1__ClientPrice Tutti__V1__ClientPrice;
 typedef struct Tutti__V1__PriceTable Tutti__V1__PriceTable;
@@ -412,6 +413,20 @@ struct  Tutti__V1__Settlement
 #define TUTTI__V1__SETTLEMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__settlement__descriptor) \
     , NULL, {0,NULL}, {0,NULL}, 0, NULL, 0,NULL }
+
+
+/*
+ * The settlements of a few milliseconds, in the order of their numbers.
+ */
+struct  Tutti__V1__Settlements
+{
+  ProtobufCMessage base;
+  size_t n_settlements;
+  Tutti__V1__Settlement **settlements;
+};
+#define TUTTI__V1__SETTLEMENTS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__settlements__descriptor) \
+    , 0,NULL }
 
 
 struct  Tutti__V1__PriceTableRequest
@@ -893,6 +908,25 @@ Tutti__V1__Settlement *
 void   tutti__v1__settlement__free_unpacked
                      (Tutti__V1__Settlement *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__Settlements methods */
+void   tutti__v1__settlements__init
+                     (Tutti__V1__Settlements         *message);
+size_t tutti__v1__settlements__get_packed_size
+                     (const Tutti__V1__Settlements   *message);
+size_t tutti__v1__settlements__pack
+                     (const Tutti__V1__Settlements   *message,
+                      uint8_t             *out);
+size_t tutti__v1__settlements__pack_to_buffer
+                     (const Tutti__V1__Settlements   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__Settlements *
+       tutti__v1__settlements__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__settlements__free_unpacked
+                     (Tutti__V1__Settlements *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__PriceTableRequest methods */
 void   tutti__v1__price_table_request__init
                      (Tutti__V1__PriceTableRequest         *message);
@@ -1098,6 +1132,9 @@ typedef void (*Tutti__V1__SettledAnswer_Closure)
 typedef void (*Tutti__V1__Settlement_Closure)
                  (const Tutti__V1__Settlement *message,
                   void *closure_data);
+typedef void (*Tutti__V1__Settlements_Closure)
+                 (const Tutti__V1__Settlements *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__PriceTableRequest_Closure)
                  (const Tutti__V1__PriceTableRequest *message,
                   void *closure_data);
@@ -1145,6 +1182,7 @@ extern const ProtobufCMessageDescriptor tutti__v1__billed_tokens__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__settled_attempt__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__settled_answer__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__settlement__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__settlements__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__price_table_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__client_price__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__price_table__descriptor;

@@ -170,10 +170,15 @@ struct  Tutti__V1__RunTask
    * tag of the client, as in RunPlan; empty: unknown
    */
   ProtobufCBinaryData client;
+  /*
+   * as in RunPlan
+   */
+  size_t n_host_pools;
+  ProtobufCBinaryData *host_pools;
 };
 #define TUTTI__V1__RUN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_task__descriptor) \
-    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0, 0, {0,NULL} }
+    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0, 0, {0,NULL}, 0,NULL }
 
 
 /*

@@ -105,10 +105,15 @@ struct  Tutti__V1__RunPlan
    * the client gets the answer in one piece, at its end
    */
   protobuf_c_boolean is_whole;
+  /*
+   * tags, one of which each host must have; empty: all hosts
+   */
+  size_t n_host_pools;
+  ProtobufCBinaryData *host_pools;
 };
 #define TUTTI__V1__RUN_PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_plan__descriptor) \
-    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0,NULL, 0 }
+    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0,NULL, 0, 0,NULL }
 
 
 struct  Tutti__V1__TaskStarted

@@ -170,9 +170,11 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_TELEMETRY = 70,
   TUTTI__V1__ENVELOPE__BODY_LEASE_REQUEST = 80,
   TUTTI__V1__ENVELOPE__BODY_LEASE_ANSWER = 81,
-  TUTTI__V1__ENVELOPE__BODY_SETTLEMENT = 82,
+  TUTTI__V1__ENVELOPE__BODY_SETTLEMENTS = 82,
   TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST = 83,
   TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE = 84,
+  TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE_REQUEST = 90,
+  TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE = 91,
   TUTTI__V1__ENVELOPE__BODY_SPENDING_QUERY = 95,
   TUTTI__V1__ENVELOPE__BODY_SPENDING_REPORT = 96
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TUTTI__V1__ENVELOPE__BODY__CASE)
@@ -239,9 +241,11 @@ struct  Tutti__V1__Envelope
     Tutti__V1__TelemetryBatch *telemetry;
     Tutti__V1__LeaseRequest *lease_request;
     Tutti__V1__LeaseAnswer *lease_answer;
-    Tutti__V1__Settlement *settlement;
+    Tutti__V1__Settlements *settlements;
     Tutti__V1__PriceTableRequest *price_table_request;
     Tutti__V1__PriceTable *price_table;
+    Tutti__V1__SettingsTableRequest *settings_table_request;
+    Tutti__V1__SettingsTable *settings_table;
     Tutti__V1__SpendingQuery *spending_query;
     Tutti__V1__SpendingReport *spending_report;
   };

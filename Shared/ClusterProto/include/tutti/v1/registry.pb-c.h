@@ -30,6 +30,9 @@ typedef struct Tutti__V1__LoadReport Tutti__V1__LoadReport;
 typedef struct Tutti__V1__HostLoad Tutti__V1__HostLoad;
 typedef struct Tutti__V1__MergedReport Tutti__V1__MergedReport;
 typedef struct Tutti__V1__LoadTable Tutti__V1__LoadTable;
+typedef struct Tutti__V1__SettingsTableRequest Tutti__V1__SettingsTableRequest;
+typedef struct Tutti__V1__SettingsTable Tutti__V1__SettingsTable;
+typedef struct Tutti__V1__SettingOverride Tutti__V1__SettingOverride;
 
 
 /* --- enums --- */
@@ -137,10 +140,22 @@ struct  Tutti__V1__ModelOffer
    * other members of its entry in the host's list, without braces
    */
   ProtobufCBinaryData facts;
+  /*
+   * the host's name of the model if id is an alias; empty: id
+   */
+  ProtobufCBinaryData upstream;
+  /*
+   * "chat" | "embeddings" | "other", by an admin; empty: by its name
+   */
+  ProtobufCBinaryData kind;
+  /*
+   * left out of lists for clients
+   */
+  protobuf_c_boolean hidden;
 };
 #define TUTTI__V1__MODEL_OFFER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__model_offer__descriptor) \
-    , {0,NULL}, 0, {0,NULL} }
+    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0 }
 
 
 struct  Tutti__V1__Host
@@ -198,10 +213,19 @@ struct  Tutti__V1__Host
    * its paths follow the base URL without /v1
    */
   protobuf_c_boolean omits_v1;
+  /*
+   * host pools that it belongs to
+   */
+  size_t n_tags;
+  ProtobufCBinaryData *tags;
+  /*
+   * empty: none named
+   */
+  ProtobufCBinaryData region;
 };
 #define TUTTI__V1__HOST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0 }
+    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, {0,NULL} }
 
 
 struct  Tutti__V1__HostTableRequest
@@ -378,6 +402,54 @@ struct  Tutti__V1__LoadTable
 #define TUTTI__V1__LOAD_TABLE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__load_table__descriptor) \
     , 0, 0, 0,NULL, 0,NULL }
+
+
+struct  Tutti__V1__SettingsTableRequest
+{
+  ProtobufCMessage base;
+};
+#define TUTTI__V1__SETTINGS_TABLE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__settings_table_request__descriptor) \
+     }
+
+
+/*
+ * Values of settings that an admin has set at run time. Each table is complete.
+ */
+struct  Tutti__V1__SettingsTable
+{
+  ProtobufCMessage base;
+  /*
+   * the registry's incarnation
+   */
+  uint64_t epoch;
+  /*
+   * grows with every change
+   */
+  uint64_t revision;
+  size_t n_overrides;
+  Tutti__V1__SettingOverride **overrides;
+};
+#define TUTTI__V1__SETTINGS_TABLE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__settings_table__descriptor) \
+    , 0, 0, 0,NULL }
+
+
+struct  Tutti__V1__SettingOverride
+{
+  ProtobufCMessage base;
+  /*
+   * "inference.race"; a receiver ignores settings that it does not know
+   */
+  ProtobufCBinaryData id;
+  /*
+   * as a user would write it
+   */
+  ProtobufCBinaryData value;
+};
+#define TUTTI__V1__SETTING_OVERRIDE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__setting_override__descriptor) \
+    , {0,NULL}, {0,NULL} }
 
 
 /* Tutti__V1__Peer methods */
@@ -646,6 +718,63 @@ Tutti__V1__LoadTable *
 void   tutti__v1__load_table__free_unpacked
                      (Tutti__V1__LoadTable *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__SettingsTableRequest methods */
+void   tutti__v1__settings_table_request__init
+                     (Tutti__V1__SettingsTableRequest         *message);
+size_t tutti__v1__settings_table_request__get_packed_size
+                     (const Tutti__V1__SettingsTableRequest   *message);
+size_t tutti__v1__settings_table_request__pack
+                     (const Tutti__V1__SettingsTableRequest   *message,
+                      uint8_t             *out);
+size_t tutti__v1__settings_table_request__pack_to_buffer
+                     (const Tutti__V1__SettingsTableRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SettingsTableRequest *
+       tutti__v1__settings_table_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__settings_table_request__free_unpacked
+                     (Tutti__V1__SettingsTableRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__SettingsTable methods */
+void   tutti__v1__settings_table__init
+                     (Tutti__V1__SettingsTable         *message);
+size_t tutti__v1__settings_table__get_packed_size
+                     (const Tutti__V1__SettingsTable   *message);
+size_t tutti__v1__settings_table__pack
+                     (const Tutti__V1__SettingsTable   *message,
+                      uint8_t             *out);
+size_t tutti__v1__settings_table__pack_to_buffer
+                     (const Tutti__V1__SettingsTable   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SettingsTable *
+       tutti__v1__settings_table__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__settings_table__free_unpacked
+                     (Tutti__V1__SettingsTable *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__SettingOverride methods */
+void   tutti__v1__setting_override__init
+                     (Tutti__V1__SettingOverride         *message);
+size_t tutti__v1__setting_override__get_packed_size
+                     (const Tutti__V1__SettingOverride   *message);
+size_t tutti__v1__setting_override__pack
+                     (const Tutti__V1__SettingOverride   *message,
+                      uint8_t             *out);
+size_t tutti__v1__setting_override__pack_to_buffer
+                     (const Tutti__V1__SettingOverride   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SettingOverride *
+       tutti__v1__setting_override__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__setting_override__free_unpacked
+                     (Tutti__V1__SettingOverride *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tutti__V1__Peer_Closure)
@@ -690,6 +819,15 @@ typedef void (*Tutti__V1__MergedReport_Closure)
 typedef void (*Tutti__V1__LoadTable_Closure)
                  (const Tutti__V1__LoadTable *message,
                   void *closure_data);
+typedef void (*Tutti__V1__SettingsTableRequest_Closure)
+                 (const Tutti__V1__SettingsTableRequest *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__SettingsTable_Closure)
+                 (const Tutti__V1__SettingsTable *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__SettingOverride_Closure)
+                 (const Tutti__V1__SettingOverride *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -713,6 +851,10 @@ struct Tutti__V1__Registry_Service
                  const Tutti__V1__AccessPageRequest *input,
                  Tutti__V1__AccessTablePage_Closure closure,
                  void *closure_data);
+  void (*settings)(Tutti__V1__Registry_Service *service,
+                   const Tutti__V1__SettingsTableRequest *input,
+                   Tutti__V1__SettingsTable_Closure closure,
+                   void *closure_data);
 };
 typedef void (*Tutti__V1__Registry_ServiceDestroy)(Tutti__V1__Registry_Service *);
 void tutti__v1__registry__init (Tutti__V1__Registry_Service *service,
@@ -724,7 +866,8 @@ void tutti__v1__registry__init (Tutti__V1__Registry_Service *service,
       function_prefix__ ## announce,\
       function_prefix__ ## leave,\
       function_prefix__ ## hosts,\
-      function_prefix__ ## access  }
+      function_prefix__ ## access,\
+      function_prefix__ ## settings  }
 void tutti__v1__registry__announce(ProtobufCService *service,
                                    const Tutti__V1__Hello *input,
                                    Tutti__V1__PeerTable_Closure closure,
@@ -741,6 +884,10 @@ void tutti__v1__registry__access(ProtobufCService *service,
                                  const Tutti__V1__AccessPageRequest *input,
                                  Tutti__V1__AccessTablePage_Closure closure,
                                  void *closure_data);
+void tutti__v1__registry__settings(ProtobufCService *service,
+                                   const Tutti__V1__SettingsTableRequest *input,
+                                   Tutti__V1__SettingsTable_Closure closure,
+                                   void *closure_data);
 
 /* --- descriptors --- */
 
@@ -759,6 +906,9 @@ extern const ProtobufCMessageDescriptor tutti__v1__load_report__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host_load__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__merged_report__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__load_table__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__settings_table_request__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__settings_table__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__setting_override__descriptor;
 extern const ProtobufCServiceDescriptor tutti__v1__registry__descriptor;
 
 PROTOBUF_C__END_DECLS

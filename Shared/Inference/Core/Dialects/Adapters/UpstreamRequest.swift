@@ -76,7 +76,10 @@ public struct UpstreamRequest: Hashable, Sendable {
 struct UpstreamOrder {
   let request: InferenceRequest
   let host: Host
+  /// The host's own name of the model.
   let model: ModelID
+  /// The client's name if it is an alias. Answers get it.
+  let alias: ModelID?
   /// `nil` means that the answer starts from the beginning.
   let resume: ResumePoint?
   let secret: String?
@@ -87,7 +90,8 @@ struct UpstreamOrder {
   ) {
     self.request = request
     host = candidate.host
-    model = candidate.model
+    model = candidate.hostModel
+    alias = candidate.upstream == nil ? nil : candidate.model
     // Without a prefix the host starts over, with the full token limit.
     self.resume = resume.flatMap {
       guard !$0.prefix.isEmpty else { return nil }
@@ -125,7 +129,8 @@ struct UpstreamOrder {
       dialect: dialect, endpoint: request.endpoint,
       streams: streams ?? (request.endpoint != .embeddings),
       wantsUsage: !request.stream || wantsUsage, id: "chatcmpl-\(request.trace.trace)",
-      model: model, prefix: resumed == nil ? [] : resume?.prefix ?? [], encodesBase64: base64,
+      model: alias ?? model, isAlias: alias != nil,
+      prefix: resumed == nil ? [] : resume?.prefix ?? [], encodesBase64: base64,
       choices: choices, vectors: vectors)
   }
 
@@ -151,6 +156,8 @@ public struct UpstreamReading: Hashable, Sendable {
   /// ID for chunks that Tutti writes because the host's dialect has none.
   public var id: String
   public var model: ModelID
+  /// Whether the host has another name for the model. Its answers are then renamed.
+  public var isAlias: Bool
   /// Seconds since 1970, set by the caller, which has a clock.
   public var created: Int
   /// Text that a host may repeat before it continues, if it answers in one body.
@@ -164,7 +171,8 @@ public struct UpstreamReading: Hashable, Sendable {
 
   public init(
     dialect: HostDialect = .openai, endpoint: InferenceEndpoint, streams: Bool,
-    wantsUsage: Bool = true, id: String = "", model: ModelID = "", created: Int = 0,
+    wantsUsage: Bool = true, id: String = "", model: ModelID = "", isAlias: Bool = false,
+    created: Int = 0,
     prefix: [UInt8] = [], encodesBase64: Bool = false, choices: Int = Limits.answerChoices.value,
     vectors: Int? = nil
   ) {
@@ -174,6 +182,7 @@ public struct UpstreamReading: Hashable, Sendable {
     self.wantsUsage = wantsUsage
     self.id = id
     self.model = model
+    self.isAlias = isAlias
     self.created = created
     self.prefix = prefix
     self.encodesBase64 = encodesBase64

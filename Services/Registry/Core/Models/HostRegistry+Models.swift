@@ -1,0 +1,98 @@
+public import ClusterModel
+import Limits
+
+/// One host of a model, for admins.
+public struct OfferStanding: Hashable, Sendable {
+  public let host: HostID
+  /// Whether the host table has the offer: the records of models allow it.
+  public let isApproved: Bool
+  public let state: HostState
+}
+
+/// Applies the records of models to what hosts list.
+extension HostRegistry {
+  /// Replaces the rules. Offers that they forbid end at once.
+  public mutating func setModelRules(_ rules: ModelRules) -> [Directive] {
+    guard rules != modelRules else { return [] }
+    modelRules = rules
+    var isChanged = false
+    for entry in entries.values.sorted(by: { $0.added < $1.added }) {
+      var entry = entry
+      let before = entry.host.models
+      _ = offerListed(&entry)
+      entries[entry.host.id] = entry
+      isChanged = isChanged || entry.host.models != before
+    }
+    guard isChanged else { return [] }
+    revision += 1
+    return [.publish(table)]
+  }
+
+  /// Keeps the models that a host lists, and offers those that the rules allow and that fit.
+  ///
+  /// - Returns: the selection from the host's list. Models that do not fit count as left out.
+  mutating func list(_ models: [ModelOffer], of entry: inout Entry) -> OfferSelection {
+    let room = modelRules.isEmpty ? offerRoom(of: entry) : listedRoom(of: entry)
+    var selection = Self.select(
+      models, count: limits.modelsPerHost, room: room, factsRoom: factsRoom(of: entry))
+    listedBytes += selection.bytes - entry.listedBytes
+    entry.listed = selection.offers
+    entry.listedBytes = selection.bytes
+    selection.leftOut += offerListed(&entry)
+    return selection
+  }
+
+  /// Offers those of the host's listed models that the rules allow and that fit.
+  ///
+  /// - Returns: number of offers that do not fit.
+  mutating func offerListed(_ entry: inout Entry) -> Int {
+    var selection = Self.select(
+      modelRules.offers(of: entry.host, listed: entry.listed), count: limits.modelsPerHost,
+      room: offerRoom(of: entry), factsRoom: factsRoom(of: entry))
+    // Aliases get their room first, but a host's own models stand first in its row.
+    let aliases = selection.offers.filter { $0.upstream != nil }
+    if !aliases.isEmpty {
+      selection.offers = selection.offers.filter { $0.upstream == nil } + aliases
+    }
+    let before = max(entry.offerBytes, limits.guaranteedOfferBytes)
+    entry.host.models = selection.offers
+    entry.offerBytes = selection.bytes
+    committedOfferBytes += max(entry.offerBytes, limits.guaranteedOfferBytes) - before
+    return selection.leftOut
+  }
+
+  /// Bytes that a host's list may have while rules select from it.
+  private func listedRoom(of entry: Entry) -> Int {
+    let others = listedBytes - entry.listedBytes
+    return max(
+      offerRoom(of: entry),
+      min(limits.hostOfferBytes, HostTableLimits.listedModelBytes.value - others))
+  }
+
+  // MARK: - For admins
+
+  /// Names of the models that hosts list, and of their aliases.
+  public var listedModels: Set<ModelID> {
+    var models = Set(entries.values.lazy.flatMap(\.listed).map(\.id))
+    models.formUnion(entries.values.lazy.flatMap(\.host.models).map(\.id))
+    return models
+  }
+
+  /// The hosts of each model, by id. A host of an alias lists one of the models that it stands for.
+  public func standings(of models: [ModelID]) -> [ModelID: [OfferStanding]] {
+    let wanted = Set(models)
+    let aliases = wanted.filter { !modelRules.standsFor($0).isEmpty }
+    var standings: [ModelID: [OfferStanding]] = [:]
+    for entry in entries.values.sorted(by: { $0.host.id < $1.host.id }) {
+      let listed = Set(entry.listed.map(\.id))
+      let offered = Set(entry.host.models.map(\.id))
+      let aliased = aliases.filter { modelRules.standsFor($0).contains(where: listed.contains) }
+      for model in wanted.intersection(listed).union(aliased) {
+        standings[model, default: []].append(
+          OfferStanding(
+            host: entry.host.id, isApproved: offered.contains(model), state: entry.host.state))
+      }
+    }
+    return standings
+  }
+}

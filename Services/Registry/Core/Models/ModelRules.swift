@@ -1,0 +1,108 @@
+import ClusterModel
+import HostModel
+
+/// Whether hosts may serve models that no admin has approved.
+public enum ModelApproval: String, CaseIterable, Sendable {
+  /// They may.
+  case open
+  /// A model of a host counts only if a record of the model lists the host.
+  case required
+}
+
+/// The records of models as rules for what hosts offer.
+///
+/// The registry applies them before it publishes the host table, so that no other process needs
+/// rules of its own.
+public struct ModelRules: Equatable, Sendable {
+  private struct Rule: Equatable {
+    let record: ModelRecord
+    let hosts: Set<HostID>
+    let versions: EligibilityRules
+  }
+
+  private let approval: ModelApproval
+  private let rules: [ModelID: Rule]
+  /// Aliases of each model of a host, with the position of the model among all that the alias
+  /// stands for.
+  private let aliases: [ModelID: [(alias: ModelID, rank: Int)]]
+
+  public init(_ records: [ModelRecord] = [], approval: ModelApproval = .open) {
+    self.approval = approval
+    var rules: [ModelID: Rule] = [:]
+    var aliases: [ModelID: [(alias: ModelID, rank: Int)]] = [:]
+    for record in records {
+      rules[record.id] = Rule(
+        record: record, hosts: Set(record.hosts),
+        // Every line was checked when the record was made.
+        versions: (try? EligibilityRules(minimumVersions: record.minimumVersions))
+          ?? EligibilityRules())
+      for (rank, model) in record.standsFor.enumerated() {
+        aliases[model, default: []].append((record.id, rank))
+      }
+    }
+    self.rules = rules
+    self.aliases = aliases
+  }
+
+  /// Equal rules have equal aliases, which are made from them.
+  public static func == (left: Self, right: Self) -> Bool {
+    left.approval == right.approval && left.rules == right.rules
+  }
+
+  /// Hosts offer what they list.
+  var isEmpty: Bool { rules.isEmpty && approval == .open }
+
+  /// The offers of a host.
+  ///
+  /// - Parameters:
+  ///   - host: its id, tags and version are used.
+  ///   - listed: the models that it lists.
+  /// - Returns: first the aliases, by name, then the host's models in their order.
+  func offers(of host: Host, listed: [ModelOffer]) -> [ModelOffer] {
+    guard !isEmpty else { return listed }
+    let names = aliases.isEmpty ? [] : Set(listed.map(\.id))
+    var offers: [ModelOffer] = []
+    var best: [ModelID: (rank: Int, offer: ModelOffer)] = [:]
+    for listed in listed where isApproved(listed.id, on: host) {
+      let offer = overridden(listed)
+      offers.append(offer)
+      for (alias, rank) in aliases[listed.id] ?? [] {
+        // A host's own model of that name comes first.
+        guard !names.contains(alias), isApproved(alias, on: host, isAlias: true),
+          best[alias].map({ rank < $0.rank }) ?? true
+        else { continue }
+        best[alias] = (
+          rank,
+          overridden(
+            ModelOffer(
+              id: alias, contextTokens: offer.contextTokens, upstream: listed.id, kind: offer.kind))
+        )
+      }
+    }
+    return best.values.map(\.offer).sorted { $0.id < $1.id } + offers
+  }
+
+  /// Whether a host may serve a model that it lists.
+  ///
+  /// - Parameter isAlias: the host lists a model that this one stands for. The approval of that
+  ///   model is enough for an alias that names no hosts.
+  func isApproved(_ model: ModelID, on host: Host, isAlias: Bool = false) -> Bool {
+    guard let rule = rules[model] else { return approval == .open }
+    guard rule.versions.allow(host) else { return false }
+    guard rule.record.limitsHosts else { return approval == .open || isAlias }
+    return rule.hosts.contains(host.id)
+      || rule.record.hostPools.contains { host.tags.contains($0) }
+  }
+
+  /// Models for which a name is an alias.
+  func standsFor(_ model: ModelID) -> [ModelID] { rules[model]?.record.standsFor ?? [] }
+
+  private func overridden(_ offer: ModelOffer) -> ModelOffer {
+    guard let record = rules[offer.id]?.record else { return offer }
+    var offer = offer
+    offer.isHidden = record.isHidden
+    offer.kind = record.kind ?? offer.kind
+    offer.contextTokens = record.contextTokens ?? offer.contextTokens
+    return offer
+  }
+}

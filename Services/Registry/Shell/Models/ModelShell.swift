@@ -1,0 +1,149 @@
+import ClusterModel
+import Foundation
+import Limits
+import Logging
+import RegistryCore
+import ServiceLifecycle
+import Store
+import Synchronization
+import Telemetry
+
+/// Changes the records of models, one change at a time.
+///
+/// A change is stored with its author before it comes into force.
+final class ModelShell: Service {
+  typealias Plan = @Sendable (ModelRegistry) throws(Failure) -> ModelRegistry.Change
+
+  private struct Order: Sendable {
+    let author: String
+    let plan: Plan
+    let outcome: AsyncStream<Result<Void, Failure>>.Continuation
+  }
+
+  private let store: AccountStore
+  private let logger: Logger
+  private let state: Mutex<ModelRegistry>
+  private let apply: @Sendable (ModelRegistry) -> Void
+  /// Bounded by the number of admin connections: each connection waits until its order is done.
+  private let orders = AsyncStream.makeStream(of: Order.self)
+
+  /// Reads the stored records and applies them.
+  ///
+  /// - Parameter apply: puts all records into force.
+  init(
+    store: AccountStore, logger: Logger, apply: @escaping @Sendable (ModelRegistry) -> Void
+  ) async throws(Failure) {
+    var entries: [ModelRegistry.Entry] = []
+    for row in try await store.models() { entries.append(try StoredModel.entry(of: row)) }
+    let models = ModelRegistry(restored: entries)
+    self.store = store
+    self.logger = logger
+    self.apply = apply
+    state = Mutex(models)
+    apply(models)
+  }
+
+  var models: ModelRegistry { state.withLock(\.self) }
+
+  /// Makes a change, and returns when it is stored and in force.
+  ///
+  /// - Parameter author: the admin, as the audit log names it.
+  func change(by author: String, _ plan: @escaping Plan) async throws(Failure) {
+    let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Void, Failure>.self)
+    let order = Order(author: author, plan: plan, outcome: outcome)
+    guard case .enqueued = orders.continuation.yield(order) else {
+      throw Failure(.shuttingDown, "The registry is shutting down; nothing was changed.")
+    }
+    for await result in outcomes { return try result.get() }
+    throw Failure(.cancelled, "The client left before the change was stored.")
+  }
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { [self] in
+      for await order in orders.stream {
+        do throws(Failure) {
+          order.outcome.yield(.success(try await carryOut(order)))
+        } catch {
+          order.outcome.yield(.failure(error))
+        }
+        order.outcome.finish()
+      }
+    }
+  }
+
+  private func carryOut(_ order: Order) async throws(Failure) {
+    let change = try order.plan(models)
+    guard !change.isEmpty else { return }
+    let revision = try await save(change, by: order.author)
+    let models = state.withLock { models in
+      models.apply(change, revision: revision)
+      return models
+    }
+    apply(models)
+    logger.notice(
+      "model changed", metadata: ["model": "\(change.id)", "author": "\(order.author)"])
+  }
+
+  /// - Returns: the new revision of the record.
+  private func save(
+    _ change: ModelRegistry.Change, by author: String
+  ) async throws(Failure) -> Int64 {
+    let name = change.id.name
+    let expected = change.revision.map { ExpectedRevision.revision(RecordRevision($0)) } ?? .absent
+    let outcome: ChangeOutcome
+    do throws(Failure) {
+      let stored: RecordChange =
+        if let record = change.record {
+          .saveModel(name, json: try StoredModel.text(of: record), expected)
+        } else {
+          .remove(.model(name), expected)
+        }
+      outcome = try await store.apply(
+        [stored], by: ChangeAuthor(name: author, time: UnixTime.milliseconds()))
+    } catch {
+      logger.error("model not saved", metadata: [LogKey.reason: "\(error.message)"])
+      throw Failure(
+        error.code, "The change could not be stored, so nothing was changed. \(error.message)")
+    }
+    switch outcome {
+    case .applied(let revisions): return revisions.last?.number ?? ModelRegistry.absent
+    case .conflict:
+      throw Failure(
+        .storeFailed,
+        "Another process has changed accounts.sqlite, so nothing was changed. Restart the registry."
+      )
+    }
+  }
+}
+
+/// A model's record as the store has it.
+private enum StoredModel {
+  static func text(of record: ModelRecord) throws(Failure) -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    do {
+      return String(decoding: try encoder.encode(record), as: UTF8.self)
+    } catch {
+      throw Failure(.internalError, "A record could not be written as JSON: \(error)")
+    }
+  }
+
+  static func entry(of row: StoredRecord) throws(Failure) -> ModelRegistry.Entry {
+    let record: ModelRecord
+    do {
+      record = try JSONDecoder().decode(ModelRecord.self, from: Data(row.json.utf8))
+    } catch {
+      throw damaged(row)
+    }
+    guard row.subject == .model(record.id.name) else { throw damaged(row) }
+    return ModelRegistry.Entry(record: record, revision: row.revision.number)
+  }
+
+  private static func damaged(_ row: StoredRecord) -> Failure {
+    // A guessed record could let a host serve a model that it must not serve.
+    Failure(
+      .storeDamaged,
+      "A record of a model cannot be read: \(row.json.cut(toBytes: 200)); restore the file from a "
+        + "copy.")
+  }
+}

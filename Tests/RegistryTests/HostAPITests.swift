@@ -1,0 +1,170 @@
+import ClusterModel
+import Foundation
+import HTTPTypes
+import Store
+import Testing
+
+@testable import RegistryService
+
+@Suite("Hosts in the admin API")
+struct HostAPITests {
+  private static let gpu = #"{"url": "http://127.0.0.1:9", "id": "a", "tags": ["gpu", "eu"]}"#
+
+  private static func member(_ name: String, of text: String) throws -> Any? {
+    let object = try JSONSerialization.jsonObject(with: Data(text.utf8))
+    return try #require(object as? [String: Any])[name]
+  }
+
+  private static func ids(_ answer: TestRegistry.Answer) throws -> [String] {
+    let hosts = try #require(try member("data", of: answer.text) as? [[String: Any]])
+    return hosts.compactMap { $0["id"] as? String }
+  }
+
+  @Test("tags and region are set, shown and removed")
+  func tags() async throws {
+    try await TestRegistry.run { registry in
+      let added = try await registry.send(.post, "/hosts", Self.gpu)
+      #expect(added.status == 201 && added.text.contains(#""tags":["eu","gpu"]"#))
+      #expect(added.text.contains(#""region":null"#))
+      let changed = try await registry.send(.patch, "/hosts/a", #"{"region": "fra-1"}"#)
+      #expect(changed.text.contains(#""region":"fra-1""#) && changed.text.contains(#""gpu""#))
+      let cleared = try await registry.send(
+        .patch, "/hosts/a", #"{"region": null, "tags": null}"#)
+      #expect(cleared.text.contains(#""region":null"#) && cleared.text.contains(#""tags":[]"#))
+      for (body, param) in [
+        (#"{"tags": ["GPU"]}"#, "tags"), (#"{"tags": "gpu"}"#, "tags"),
+        (#"{"region": 1}"#, "region"),
+        (#"{"region": ""}"#, "region"), (#"{"pool": "gpu"}"#, "pool"),
+      ] {
+        let refused = try await registry.send(.patch, "/hosts/a", body)
+        #expect(refused.status == 400 && refused.text.contains(#""param":"\#(param)""#), "\(body)")
+      }
+    }
+  }
+
+  @Test("a change with another ETag than the host's is refused and changes nothing")
+  func preconditions() async throws {
+    try await TestRegistry.run { registry in
+      let first = try #require(try await registry.send(.post, "/hosts", Self.gpu).tag)
+      #expect(try await registry.send(.get, "/hosts/a").tag == first)
+      let second = try #require(
+        try await registry.send(.patch, "/hosts/a", #"{"region": "x"}"#, ifMatch: first).tag)
+      #expect(second != first)
+      for (method, path) in [
+        (.patch, "/hosts/a"), (.delete, "/hosts/a"), (.post, "/hosts/a/suspend"),
+        (.post, "/hosts/a/drain"), (.post, "/hosts/a/resume"),
+      ] as [(HTTPRequest.Method, String)] {
+        let refused = try await registry.send(
+          method, path, #"{"region": "y"}"#, ifMatch: "\(first), \"other\"")
+        #expect(refused.status == 412 && refused.text.contains(#""code":"conflict""#), "\(path)")
+      }
+      let host = try await registry.send(.get, "/hosts/a")
+      #expect(host.tag == second && host.text.contains(#""region":"x""#))
+      #expect(try await registry.send(.delete, "/hosts/none", ifMatch: first).status == 404)
+      let any = try await registry.send(.patch, "/hosts/a", #"{"region": "z"}"#, ifMatch: "*")
+      #expect(any.status == 200 && any.tag != nil)
+      #expect(
+        try await registry.send(.delete, "/hosts/a", ifMatch: any.tag).status == 200)
+      #expect(try await registry.send(.get, "/hosts/a").status == 404)
+    }
+  }
+
+  @Test("an ETag stays valid after a restart")
+  func restart() async throws {
+    let scratch = try TestRegistry.Scratch()
+    let tag = try await TestRegistry.run(in: scratch) { registry in
+      try await registry.send(.post, "/hosts", Self.gpu).tag
+    }
+    try await TestRegistry.run(in: scratch) { registry in
+      let host = try await registry.send(.get, "/hosts/a")
+      #expect(host.tag == tag && host.text.contains(#""tags":["eu","gpu"]"#))
+    }
+  }
+
+  @Test("the audit log has each change of a host with author, before and after")
+  func audit() async throws {
+    try await TestRegistry.run { registry in
+      _ = try await registry.send(.post, "/hosts", Self.gpu)
+      _ = try await registry.send(.patch, "/hosts/a", #"{"price_per_million": 5}"#)
+      // The same value again is no change.
+      _ = try await registry.send(.patch, "/hosts/a", #"{"price_per_million": 5}"#)
+      _ = try await registry.send(.post, "/hosts/a/suspend")
+      _ = try await registry.send(.post, "/hosts/a/drain")
+      _ = try await registry.send(.post, "/hosts/a/resume")
+      _ = try await registry.send(.delete, "/hosts/a")
+      let records = try await registry.accounts.audit(AuditQuery(kind: "host", id: "a"))
+        .reversed()
+      #expect(records.allSatisfy { $0.author.name == "admin-token" })
+      #expect(records.map { $0.before == nil } == [true, false, false, false, false, false])
+      #expect(records.map { $0.after == nil } == [false, false, false, false, false, true])
+      #expect(Array(records.dropLast().map(\.after)) == Array(records.dropFirst().map(\.before)))
+      let afters = records.map { $0.after ?? "" }
+      #expect(afters[0].contains(#""price_per_million":0"#))
+      #expect(afters[1].contains(#""price_per_million":5"#))
+      #expect(afters[2].contains(#""suspended":true,"drained":false"#))
+      #expect(afters[3].contains(#""suspended":true,"drained":true"#))
+      #expect(afters[4].contains(#""suspended":false,"drained":false"#))
+      let answer = try await registry.send(.get, "/audit?kind=host&limit=1")
+      #expect(answer.status == 200 && answer.text.contains(#""after":null"#))
+    }
+  }
+
+  @Test("hosts that the configuration adds at the start are in the audit log")
+  func configured() async throws {
+    try await TestRegistry.run { registry in
+      try await registry.shell.addConfigured(["http://127.0.0.1:9"])
+      try await registry.shell.addConfigured(["http://127.0.0.1:9"])
+      let records = try await registry.accounts.audit(AuditQuery(kind: "host"))
+      #expect(records.map(\.author.name) == ["configuration"])
+    }
+  }
+
+  @Test("a drained host answers when its last request has ended")
+  func drain() async throws {
+    try await TestRegistry.run { registry in
+      _ = try await registry.send(.post, "/hosts", Self.gpu)
+      let drained = try await registry.send(.post, "/hosts/a/drain?wait_ms=30000")
+      #expect(drained.status == 200 && drained.text.contains(#""reason":"drained by an admin""#))
+      #expect(drained.text.contains(#""state":"suspended""#))
+      #expect(registry.shell.load(of: "a")?.inFlight ?? 0 == 0)
+      // A second drain changes nothing, and its ETag is the same.
+      let again = try await registry.send(.post, "/hosts/a/drain")
+      #expect(again.tag == drained.tag)
+      #expect(try await registry.send(.post, "/hosts/none/drain").status == 404)
+      #expect(try await registry.send(.post, "/hosts/a/drain?wait_ms=x").status == 400)
+      let resumed = try await registry.send(.post, "/hosts/a/resume")
+      #expect(!resumed.text.contains("drained by an admin"))
+    }
+  }
+
+  @Test("the list of hosts is filtered")
+  func filters() async throws {
+    try await TestRegistry.run { registry in
+      _ = try await registry.send(.post, "/hosts", Self.gpu)
+      _ = try await registry.send(.post, "/hosts", #"{"url": "http://127.0.0.1:11", "id": "b"}"#)
+      _ = try await registry.send(.post, "/hosts/b/suspend")
+      #expect(try Self.ids(try await registry.send(.get, "/hosts")) == ["a", "b"])
+      #expect(try Self.ids(try await registry.send(.get, "/hosts?tag=gpu")) == ["a"])
+      #expect(try Self.ids(try await registry.send(.get, "/hosts?state=suspended")) == ["b"])
+      #expect(try Self.ids(try await registry.send(.get, "/hosts?model=m")) == [])
+      let wrong = try await registry.send(.get, "/hosts?state=away")
+      #expect(wrong.status == 400 && wrong.text.contains(#""param":"state""#))
+    }
+  }
+
+  @Test("a change that cannot be stored is taken back in the audit log")
+  func failedChange() async throws {
+    let scratch = try TestRegistry.Scratch()
+    try await TestRegistry.run(in: scratch) { registry in
+      _ = try await registry.send(.post, "/hosts", Self.gpu)
+      try await TestRegistry.refuseChanges(of: scratch.path + "/registry.sqlite")
+      let refused = try await registry.send(.patch, "/hosts/a", #"{"region": "x"}"#)
+      #expect(refused.status >= 500)
+      #expect(try await registry.send(.get, "/hosts/a").text.contains(#""region":null"#))
+      let records = try await registry.accounts.audit(AuditQuery(kind: "host", id: "a"))
+      #expect(records.count == 3)
+      #expect(records.first?.before == records.dropFirst().first?.after)
+      #expect(records.first?.after == records.last?.after)
+    }
+  }
+}

@@ -1,0 +1,163 @@
+import Access
+import AsyncHTTPClient
+import Bus
+import BusCore
+import ClusterModel
+import Foundation
+import GRDB
+import HTTPTypes
+import Hummingbird
+import Inference
+import Logging
+import NIOCore
+import NIOEmbedded
+import RegistryCore
+import Store
+import Synchronization
+import Telemetry
+import Testing
+
+@testable import RegistryService
+@testable import ServiceKit
+
+/// A registry with its routes in this process, and stores in a scratch folder. Nothing listens, and
+/// its hosts do not exist.
+final class TestRegistry: Sendable {
+  let shell: RegistryShell
+  let accounts: AccountStore
+  private let context: ServiceContext
+  private let keys: KeyIssuer
+  private let responder: RouterResponder<BasicRequestContext>
+  private let token: String
+  private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+  struct Answer: Sendable {
+    let status: Int
+    let tag: String?
+    let text: String
+  }
+
+  /// Starts a registry over the files of a folder, and stops it after the body.
+  static func run<Value: Sendable>(
+    in scratch: Scratch? = nil, _ body: @escaping @Sendable (TestRegistry) async throws -> Value
+  ) async throws -> Value {
+    let scratch = try scratch ?? Scratch()
+    defer { withExtendedLifetime(scratch) {} }
+    let registry = try await TestRegistry(folder: scratch.path)
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await registry.shell.run() }
+      let result: Result<Value, any Error>
+      do { result = .success(try await body(registry)) } catch { result = .failure(error) }
+      group.cancelAll()
+      while await group.nextResult() != nil {}
+      await registry.accounts.close()
+      return try result.get()
+    }
+  }
+
+  /// A new folder for the files of a registry, which is removed at the end.
+  final class Scratch: Sendable {
+    let path = NSTemporaryDirectory() + "/tutti-registry-\(UUID().uuidString)"
+
+    init() throws {
+      try FileManager.default.createDirectory(
+        atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+  }
+
+  private init(folder: String) async throws {
+    let logger = Self.logger
+    let settings = ServiceSettings<RegistryConfiguration>(
+      arguments: ["--data-dir", folder], environment: ["HOME": "/nowhere"], hostName: "box",
+      readFile: { (_) throws(ProcessFailure) -> String in "" })
+    try #require(settings.mistakes.isEmpty, "\(settings.mistakes)")
+    let configuration = BusConfiguration(
+      service: .registry, name: "registry", addresses: .loopback(LoopbackNetwork(seed: 1)))
+    context = ServiceContext(
+      common: settings.common,
+      bus: Bus(
+        configuration: configuration, transport: try configuration.makeTransport(),
+        logger: logger),
+      logger: logger, recorder: TelemetryRecorder(service: "registry", instance: "registry"),
+      metrics: PrometheusRegistry(), health: Health(),
+      hosts: HostDirectory(
+        ask: { () throws(Failure) -> HostTable in throw Failure(.noPeer, "no registry") },
+        logger: logger),
+      access: AccessDirectory(
+        ask: { _ throws(Failure) in throw Failure(.noPeer, "no registry") }, logger: logger))
+    accounts = try AccountStore(path: folder + "/accounts.sqlite")
+    let hosts = try HostStore(path: folder + "/registry.sqlite")
+    let publisher = KeyPublisher(bus: context.bus, access: context.access)
+    keys = try await KeyIssuer(
+      store: accounts, dataDirectory: folder, epoch: 1, logger: logger,
+      publish: { publisher.publish($0) })
+    let accountShell = try await AccountShell(
+      store: accounts, epoch: 1, outlet: AccountShell.Outlet(send: { _, _ in }, publish: { _ in }),
+      logger: logger, now: { AccountTime(wall: 1_790_000_000_000, instant: .zero) })
+    shell = RegistryShell(
+      context: context, store: AuditedHosts(store: hosts, log: accounts, logger: logger),
+      restored: try await hosts.hosts(),
+      prober: HostProber(
+        client: HTTPClient(configuration: HostProber.clientConfiguration),
+        credentials: Credentials(rules: settings.common.credentials)),
+      keys: keys, keyPublisher: publisher, accounts: accountShell)
+    let adminToken = try AdminToken(
+      configured: "a-token-of-a-test", dataDirectory: folder)
+    token = "a-token-of-a-test"
+    let router = makeRouter()
+    AdminAPI(
+      shell: shell, keys: keys, gate: AdminGate(token: adminToken, keys: context.keys)
+    ).addRoutes(to: router)
+    responder = router.buildResponder()
+  }
+
+  /// Sends a request of an admin.
+  ///
+  /// - Parameter tag: value of `If-Match`. `nil` means that the header is absent.
+  func send(
+    _ method: HTTPRequest.Method, _ path: String, _ body: String = "", ifMatch tag: String? = nil
+  ) async throws -> Answer {
+    var head = HTTPRequest(
+      method: method, scheme: "http", authority: "localhost", path: "/admin/v1" + path)
+    head.headerFields[.authorization] = "Bearer \(token)"
+    if let tag { head.headerFields[.ifMatch] = tag }
+    let response = try await responder.respond(
+      to: Request(head: head, body: RequestBody(buffer: ByteBuffer(string: body))),
+      context: BasicRequestContext(
+        source: ApplicationRequestContextSource(channel: EmbeddedChannel(), logger: Self.logger)))
+    let text = CollectedText()
+    try await response.body.write(Writer(text: text))
+    return Answer(
+      status: response.status.code, tag: response.headers[.eTag],
+      text: text.value.withLock { $0 })
+  }
+
+  /// Makes a file of hosts refuse every change, as a full disk would.
+  static func refuseChanges(of path: String) async throws {
+    let file = try DatabaseQueue(path: path)
+    try await file.write { database in
+      try database.execute(
+        sql: """
+          CREATE TRIGGER full_disk BEFORE UPDATE ON hosts
+          BEGIN SELECT RAISE(ABORT, 'no space'); END;
+          """)
+    }
+    try file.close()
+  }
+
+  private final class CollectedText: Sendable {
+    let value = Mutex("")
+  }
+
+  private struct Writer: ResponseBodyWriter {
+    let text: CollectedText
+
+    mutating func write(_ buffer: ByteBuffer) async throws {
+      text.value.withLock { $0 += String(buffer: buffer) }
+    }
+
+    consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
+  }
+}

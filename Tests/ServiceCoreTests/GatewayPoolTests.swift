@@ -1,0 +1,76 @@
+import Access
+import ClusterModel
+import GatewayCore
+import Testing
+import Text
+
+@Suite("A key with host pools at the gateway")
+struct GatewayPoolTests {
+  private static let table = HostTable(
+    epoch: 1, revision: 1,
+    hosts: [
+      host("gpu", ["llama-3.1-8b", "all-minilm"], price: 1_000, tags: ["gpu"]),
+      host("plain", ["llama-3.1-8b", "qwen2.5-7b", "nomic-embed-text"], price: 50_000),
+    ])
+
+  private static func host(
+    _ id: HostID, _ models: [ModelID], price: Int, tags: [String] = []
+  ) -> Host {
+    Host(
+      id: id, url: "http://\(id)", state: .ready, models: models.map { ModelOffer(id: $0) },
+      pricePerMillion: price, tags: tags)
+  }
+
+  private func rights(_ pools: Set<String>) throws -> KeyRights {
+    KeyRights(
+      KeyRecord(
+        id: try #require(KeyID("abcdefghij23")), name: "test",
+        account: try #require(AccountPath("acme")),
+        hash: KeyHash(
+          of: try #require(APIKey(random: Array(repeating: 1, count: APIKey.randomByteCount))),
+          pepper: try #require(KeyPepper(0..<32))),
+        scopes: [.chat, .embeddings, .plans], permissions: KeyPermissions(hostPools: pools)))
+  }
+
+  private func list(_ rights: KeyRights) -> String {
+    text(ModelList.list(Self.table, rights).encoded)
+  }
+
+  @Test("the list of models has only those of the pools' hosts")
+  func models() throws {
+    let own = list(try rights(["gpu"]))
+    #expect(own.contains("llama-3.1-8b") && own.contains("tutti/ensemble"))
+    #expect(!own.contains("qwen2.5-7b") && !own.contains(#""owned_by":"plain""#))
+    let all = list(try rights([]))
+    #expect(all.contains("qwen2.5-7b") && all == list(KeyRights()))
+    let refusal = #expect(throws: Failure.self) {
+      try ModelList.model("qwen2.5-7b", Self.table, try rights(["gpu"]))
+    }
+    #expect(refusal?.code == .modelNotFound)
+    #expect(refusal?.message.contains("qwen2.5-7b`;") == true)
+  }
+
+  @Test("an embeddings request without a model gets the only one of the pools' hosts")
+  func embedder() throws {
+    let request = try parse(#"{"input":"x"}"#, .embeddings)
+    #expect(throws: Failure.self) { try GatewayRouting.route(request, table: Self.table) }
+    #expect(
+      try GatewayRouting.route(request, table: Self.table, pools: try rights(["gpu"]).pools)
+        == .direct("all-minilm"))
+  }
+
+  @Test("credits are converted at the dearest host of the pools")
+  func budget() throws {
+    let request = try parse(
+      #"{"model":"tutti/ensemble",\#(hello),"tutti":{"budget":{"credits":2}}}"#)
+    #expect(TokenBudget.of(request, table: Self.table)?.bought?.host == "plain")
+    let own = TokenBudget.of(request, table: Self.table, pools: try rights(["gpu"]).pools)
+    #expect(own?.bought?.host == "gpu" && own?.tokens == 2_000)
+  }
+
+  @Test("a client cannot name host pools")
+  func option() {
+    let refusal = refused(#"{"model":"m",\#(hello),"tutti":{"host_pools":["gpu"]}}"#)
+    #expect(refusal?.code == .invalidRequest)
+  }
+}

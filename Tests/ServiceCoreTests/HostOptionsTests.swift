@@ -1,0 +1,93 @@
+import ClusterModel
+import Foundation
+import Testing
+
+@testable import CommandLineCore
+
+@Suite("Options of `tutti hosts`")
+struct HostOptionsTests {
+  /// The message of the failure of `body`; `nil` if it does not fail.
+  private func mistake(_ body: () throws -> Void) -> String? {
+    do {
+      try body()
+      return nil
+    } catch {
+      return (error as? ProcessFailure).map { $0.status == .usage ? $0.message : "\($0.status)" }
+    }
+  }
+
+  private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
+  @Test("a host is added with what was given, and the registry chooses the rest")
+  func added() throws {
+    var options = HostOptions()
+    #expect(try text(options.body(url: "http://h", id: nil)) == #"{"url":"http://h"}"#)
+    options.trust = "local"
+    options.tags = ["gpu", "eu"]
+    options.region = "fra-1"
+    options.pricePerMillion = 5
+    options.slots = 2
+    options.models = ["org/m"]
+    options.credential = "env:TUTTI_CREDENTIAL_A"
+    options.allowsPlainHTTP = true
+    #expect(
+      try text(options.body(url: "http://h", id: "a"))
+        == #"{"url":"http://h","id":"a","trust":"local","credential":"env:TUTTI_CREDENTIAL_A","#
+        + #""region":"fra-1","price_per_million":5,"slots":2,"models":["org/m"],"#
+        + #""tags":["gpu","eu"],"allow_plain_http":true}"#)
+  }
+
+  @Test("a change holds only what was given, and removes what is cleared")
+  func changed() throws {
+    var options = HostOptions()
+    options.dialect = "auto"
+    options.cleared = ["tag", "region"]
+    #expect(try text(options.changes()) == #"{"dialect":"auto","tags":null,"region":null}"#)
+    var none = HostOptions()
+    none.allowsPlainHTTP = true
+    #expect(mistake { _ = try none.changes() }?.contains("no property") == true)
+  }
+
+  @Test("all mistakes are named at once, each with its option")
+  func mistakes() throws {
+    var options = HostOptions()
+    options.trust = "locl"
+    options.tier = "own"
+    options.dialect = "grpc"
+    options.resume = "never"
+    options.pricePerMillion = -1
+    options.slots = 0
+    options.credential = "secret"
+    options.models = [""]
+    options.tags = ["GPU"]
+    options.region = "a b"
+    options.cleared = ["tag", "price"]
+    let lines = try #require(mistake { _ = try options.changes() }).split(separator: "\n")
+    let names = [
+      "--trust", "--tier", "--dialect", "--resume", "--price", "--slots", "--credential",
+      "--model", "--tag", "--region", "--clear: “price”", "--clear tag contradicts --tag",
+    ]
+    #expect(lines.count == names.count)
+    #expect(zip(lines, names).allSatisfy { $0.hasPrefix($1) }, "\(lines)")
+    #expect(lines.first?.contains("local") == true)
+  }
+
+  @Test("a host is shown with all its properties, whatever a newer registry says")
+  func details() throws {
+    let json = #"""
+      {"object":"host","id":"a","url":"http://a","state":"resting","reason":"drained by an admin",
+       "tags":["eu","gpu"],"region":null,"slots":null,"price_per_million":5,"version":"x\u0007",
+       "models":[{"id":"m","context_tokens":9}],"load":{"in_flight":3,"error_rate":0}}
+      """#
+    let host = try JSONDecoder().decode(HostDetails.self, from: Data(json.utf8))
+    #expect(host.inFlight == 3)
+    let lines = host.lines.joined(separator: "\n")
+    for part in ["resting (drained by an admin)", "eu, gpu", "not reported", "m"] {
+      #expect(lines.contains(part), "\(part)")
+    }
+    #expect(!lines.contains("\u{7}"))
+    let old = try JSONDecoder().decode(
+      HostDetails.self, from: Data(#"{"id":"a","url":"u","state":"ready"}"#.utf8))
+    #expect(old.inFlight == 0 && old.lines.count > 5)
+  }
+}
