@@ -27,6 +27,7 @@ public enum Limits {
     Section("Ledger and billing journal", ledger),
     Section("Leases of money", leases),
     Section("Accounts", accountLimits),
+    Section("Usage of keys", usage),
   ]
 
   static let work = [workPerByte, freeWork]

@@ -180,6 +180,18 @@ public struct MetricCatalogue: Sendable {
       "tutti_registry_probe_seconds", .histogram, "Round trip of an answered probe.",
       buckets: requestSeconds),
 
+    MetricDescription(
+      "tutti_registry_budget_spent_ratio", .gauge,
+      "Spent part of a budget in its present period. Only the budgets with the largest part are "
+        + "listed."),
+    MetricDescription(
+      "tutti_registry_budgets_above_warning", .gauge,
+      "Budgets whose spending has reached this of their warning thresholds, which is a part of the "
+        + "amount."),
+    MetricDescription(
+      "tutti_registry_budget_warnings_total", .counter,
+      "Warning thresholds of budgets that spending crossed."),
+
     // Planner, dispatcher, agents.
     MetricDescription("tutti_planner_plans_total", .counter, "Plans made, by pattern."),
     MetricDescription(

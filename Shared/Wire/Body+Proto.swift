@@ -96,6 +96,12 @@ extension Arena {
     case .settingsTable(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE
       unsafe message.pointee.settings_table = settingsTable(value)
+    case .spendingQuery(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SPENDING_QUERY
+      unsafe message.pointee.spending_query = spendingQuery(value)
+    case .spendingReport(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SPENDING_REPORT
+      unsafe message.pointee.spending_report = spendingReport(value)
     }
   }
 
@@ -267,6 +273,16 @@ extension Body {
       self = .settingsTable(
         try unsafe required(message.settings_table, "Envelope.settings_table") {
           value throws(WireError) in try unsafe RuntimeSettingsTable(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_SPENDING_QUERY:
+      self = .spendingQuery(
+        try unsafe required(message.spending_query, "Envelope.spending_query") {
+          value throws(WireError) in try unsafe SpendingQuery(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_SPENDING_REPORT:
+      self = .spendingReport(
+        try unsafe required(message.spending_report, "Envelope.spending_report") {
+          value throws(WireError) in try unsafe SpendingReport(wire: value)
         })
     default: throw .unknownValue(field: "Envelope.body")
     }

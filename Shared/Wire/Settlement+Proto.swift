@@ -53,7 +53,7 @@ extension Arena {
     return unsafe message
   }
 
-  private func billedTokens(_ usage: TokenUsage) -> UnsafeMutablePointer<Tutti__V1__BilledTokens> {
+  func billedTokens(_ usage: TokenUsage) -> UnsafeMutablePointer<Tutti__V1__BilledTokens> {
     let message = unsafe make(tutti__v1__billed_tokens__init)
     unsafe message.pointee.prompt = usage.prompt
     unsafe message.pointee.cached = usage.cached
@@ -186,7 +186,7 @@ private func tokenPrice(
   }
 }
 
-private func tokenUsage(
+func tokenUsage(
   _ message: UnsafeMutablePointer<Tutti__V1__BilledTokens>?, _ field: StaticString
 ) throws(WireError) -> TokenUsage {
   try unsafe required(message, field) { value throws(WireError) in

@@ -280,4 +280,23 @@ struct RateWindowsTests {
     }
     #expect(admitted.count > 20)
   }
+
+  @Test("the remainders are this gateway's share of each limit that the key has")
+  func remainders() {
+    var windows = RateWindows(gateways: 2)
+    let limits = KeyLimits(requestsPerMinute: 10, tokensPerDay: 101, concurrentRequests: 4)
+    let unused = windows.remainders(for: key, limits: limits, at: .zero)
+    #expect(unused.map(\.limit) == [.concurrentRequests, .requestsPerMinute, .tokensPerDay])
+    #expect(unused.map(\.value) == [4, 10, 101])
+    #expect(unused.map(\.share) == [2, 5, 51])
+    #expect(unused.map(\.remaining) == [2, 5, 51])
+    #expect(unused.map(\.secondsToReset) == [nil, 0, 0])
+    _ = windows.admit(key, limits: limits, tokens: 30, at: seconds(1))
+    let used = windows.remainders(for: key, limits: limits, at: seconds(2))
+    #expect(used.map(\.remaining) == [1, 4, 21])
+    #expect(used[1].secondsToReset.map { $0 > 0 && $0 <= 65 } == true)
+    // A question counts nothing.
+    #expect(windows.remainders(for: key, limits: limits, at: seconds(2)) == used)
+    #expect(windows.remainders(for: key, limits: .unlimited, at: seconds(2)).isEmpty)
+  }
 }

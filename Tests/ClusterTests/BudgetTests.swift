@@ -39,6 +39,19 @@ extension ProcessTests {
       let held: String
     }
 
+    private struct Usage: Decodable {
+      struct Total: Decodable { let cost: String }
+
+      struct Budget: Decodable {
+        let owner: String
+        let remaining: String
+      }
+
+      let complete: Bool
+      let budgets: [Budget]
+      let total: Total
+    }
+
     private let cluster: RunningCluster
 
     init() throws { cluster = try RunningCluster.current() }
@@ -59,6 +72,9 @@ extension ProcessTests {
 
     @Test("of 200 requests at once, exactly those that the budget pays are answered")
     func exact() async throws {
+      let usage = cluster.gateway + "/v1/usage"
+      let open = try await cluster.send(.GET, usage, nil)
+      #expect(open.status == 401 && open.text.contains("no keys"), "\(open.text)")
       let (_, secret) = try await cluster.createKey(#"{"name":"ci","account":"acme"}"#)
       // Twenty answers of ten tokens at 2 micro-credits each.
       let made = try await cluster.admin(
@@ -90,6 +106,12 @@ extension ProcessTests {
       let balances = try await cluster.admin(.GET, "/ledger/balances").json(List<Balance>.self)
         .data.filter { $0.account.hasPrefix("host/") || $0.account == "margin" }
       #expect(balances.map(\.balance) == ["0.0002", "0.0002"], "\(balances)")
+      let own = try await cluster.send(.GET, usage, secret).json(Usage.self)
+      #expect(own.complete && own.total.cost == "0.0004")
+      #expect(own.budgets.map(\.owner) == ["organisation"])
+      #expect(own.budgets.map(\.remaining) == ["0"])
+      #expect(try await cluster.send(.GET, usage + "?days=32", secret).status == 400)
+      #expect(try await cluster.send(.GET, usage, nil).status == 401)
     }
   }
 }

@@ -82,6 +82,14 @@ extension ProcessTests {
       let first = try await cluster.chat(limited)
       #expect(first.status == 200)
       #expect(first.headers.first(name: "x-ratelimit-limit-requests") == "1", "\(first.headers)")
+      for _ in 0..<2 {
+        // The question itself counts against no limit.
+        let usage = try await cluster.send(.GET, cluster.gateway + "/v1/usage?days=1", limited)
+        #expect(usage.status == 200)
+        #expect(usage.text.contains(#""total":{"requests":1,"#), "\(usage.text)")
+        #expect(usage.text.contains(#""requests_per_day":{"limit":1,"share":1,"remaining":0,"#))
+        #expect(usage.text.contains(#""model":"\#(FaultyHosts.model)""#))
+      }
       let second = try await cluster.chat(limited)
       #expect(second.status == 429)
       #expect(second.headers.first(name: "retry-after").flatMap { Int($0) } ?? 0 > 0)

@@ -18,12 +18,14 @@ final class MoneyCluster: Sendable {
     var isAway = false
     var settlements: [UInt64: Settlement] = [:]
     var postings: [LeasePosting] = []
+    var queries = 0
   }
 
   static let key = AccountID("key/abcdefghijkl")
   private static let ceiling = CeilingID("key/abcdefghijkl/day-calendar")
 
   let spending: Spending
+  let reports: SpendingReports
   private let registry: Bus
   private let gateway: Bus
   private let state: Mutex<Registry>
@@ -45,6 +47,7 @@ final class MoneyCluster: Sendable {
     gateway = try bus(.gateway, "gateway-1")
     spending = Spending(
       gateway, journal: journal, patience: patience, logger: Logger(label: "test"))
+    reports = SpendingReports(gateway, logger: Logger(label: "test"))
     var issuer = LeaseIssuer(now: .zero)
     _ = issuer.setCeiling(
       Ceiling(id: Self.ceiling, remaining: MicroCredits(budget), resetsAt: 1), now: .zero)
@@ -76,10 +79,25 @@ final class MoneyCluster: Sendable {
     }
   }
 
+  /// Number of reports that the registry sent or refused.
+  var queries: Int { state.withLock(\.queries) }
+
   /// From now on the registry receives nothing.
   func leave() { state.withLock { $0.isAway = true } }
 
+  private func report(_ query: SpendingQuery) throws(Failure) -> Body {
+    let isAway = state.withLock { state in
+      state.queries += 1
+      return state.isAway
+    }
+    guard !isAway else { throw Failure(.overloaded, "away") }
+    return .spendingReport(
+      SpendingReport(
+        key: query.key, budgets: [], balance: nil, rows: [], firstDay: Int64(query.days)))
+  }
+
   private func answer(_ body: Body) throws(Failure) -> Body {
+    if case .spendingQuery(let query) = body { return try report(query) }
     let now = now
     let (outcome, table) = state.withLock { state in
       let outcome = Result { () throws(Failure) -> [PeerLeases.Directive] in

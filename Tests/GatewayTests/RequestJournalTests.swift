@@ -1,6 +1,7 @@
 import Access
 import ClusterModel
 import GatewayCore
+import Money
 import Telemetry
 import Testing
 
@@ -54,6 +55,44 @@ struct RequestJournalTests {
     let (requests, spans) = drain()
     #expect(requests.map(\.key) == ["abcdefghij23"])
     #expect(spans.first?.attributes.contains(Attribute("key", "abcdefghij23")) == true)
+  }
+
+  /// A key with a limit that no test reaches.
+  private func rights() throws -> KeyRights {
+    KeyRights(
+      KeyRecord(
+        id: try #require(KeyID("abcdefghij23")), name: "k",
+        account: try #require(AccountPath("acme")),
+        hash: try #require(KeyHash([UInt8](repeating: 1, count: 32))), scopes: [.chat],
+        limits: KeyLimits(tokensPerDay: 1_000)))
+  }
+
+  @Test("a request that cost nothing is counted here, by the model that answered")
+  func free() throws {
+    let rights = try rights()
+    let key = try #require(rights.key)
+    let gate = KeyGate { 1 }
+    func end(_ usage: Usage, by model: ModelID?, isPaid: Bool) throws {
+      let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+      journal.record(try request())
+      journal.record(try gate.admit(rights, tokens: 100))
+      if isPaid { journal.recordPayment() }
+      journal.recordAnswer(by: "a", model: model, usage: usage)
+      journal.end(status: 200)
+    }
+    let usage = Usage(promptTokens: 3, completionTokens: 5)
+    try end(usage, by: "large", isPaid: false)
+    try end(usage, by: nil, isPaid: false)
+    try end(usage, by: "large", isPaid: true)
+    try end(.zero, by: "large", isPaid: false)
+    let days = UsageAnswer.range(2, at: UnixTime.milliseconds())
+    let rows = gate.freeUse(of: key.id, days: days).rows
+    #expect(rows.map(\.model).sorted() == ["large", "m"])
+    #expect(rows.map(\.requests) == [1, 1])
+    #expect(rows.map(\.tokens) == [8, 8])
+    #expect(rows.map(\.cost) == [.zero, .zero])
+    // All four count against the limit of tokens.
+    #expect(gate.remainders(for: key).map(\.remaining) == [1_000 - 24])
   }
 
   @Test("only the first end of a request counts")

@@ -316,4 +316,26 @@ struct AccountShellTests {
     #expect(LedgerExport.field("a\"b,c") == "\"a\"\"b,c\"")
     #expect(LedgerExport.field("=1+2") == "\"'=1+2\"")
   }
+
+  @Test("the registry reports a key's spending, and its budgets as metrics")
+  func spending() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let shell = try await shell(store, Outbox())
+    #expect(shell.budgetFamilies.isEmpty)
+    try await setUp(shell)
+    shell.receive(ask(1, 100))
+    shell.receive(try settlement(1, billed: 10))
+    _ = await shell.processInbox()
+    let report = shell.spending(SpendingQuery(key: .key("k1"), days: 1))
+    #expect(report.rows.map(\.model) == ["m"])
+    #expect(report.rows.map(\.cost) == [MicroCredits(10)])
+    #expect(report.budgets.map(\.spent) == [MicroCredits(10)])
+    let families = shell.budgetFamilies
+    #expect(families.map(\.name) == ["tutti_registry_budget_spent_ratio"])
+    let sample = try #require(families.first?.samples.first)
+    #expect(sample.labels == [Attribute("budget", "org/acme/day-calendar")])
+    #expect(sample.value == 0.01)
+    await store.close()
+  }
 }

@@ -138,4 +138,29 @@ struct FullestTableTests {
     }
     #expect(refuses(.gateway, long) && refuses(.other(long), "1") && !refuses(.gateway, "1"))
   }
+
+  @Test("the spending of a key that used the longest names on every day")
+  func spending() throws {
+    let name = String(repeating: "m", count: 252)
+    let rows = (0..<Int64(Limits.usageDays.value)).flatMap { day in
+      (0...Limits.usageModels.value).map { number in
+        DailyUsage.Row(
+          day: day, model: "\(name)\(number)", requests: .max, usage: .zero,
+          cost: MicroCredits(.max))
+      }
+    }
+    let budget = SpendingReport.Budget(
+      owner: .organisation, id: name, window: BudgetWindow(.calendar, .quarter),
+      amount: MicroCredits(.max), spent: MicroCredits(.max), resetsAt: .max)
+    let report = SpendingReport(
+      key: AccountID(name),
+      budgets: Array(repeating: budget, count: 3 * Limits.accountBudgets.value), balance: nil,
+      rows: rows, firstDay: .max)
+    let size = try bytes(.spendingReport(report))
+    #expect(size <= Self.room, "\(size)")
+    let envelope = Envelope(
+      messageID: 1, shape: .reply, sender: PeerID(name: "registry", incarnation: 1),
+      sequence: 0, body: .spendingReport(report))
+    #expect(try Envelope(decoding: envelope.encoded()) == envelope)
+  }
 }

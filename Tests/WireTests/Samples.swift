@@ -421,5 +421,32 @@ enum Samples {
       "settings_table_empty",
       .settingsTable(RuntimeSettingsTable(epoch: 9, revision: 0, overrides: .none))
     ),
+    ("spending_query", .spendingQuery(SpendingQuery(key: AccountID("key/é"), days: 31))),
+    (
+      "spending_report",
+      .spendingReport(
+        SpendingReport(
+          key: AccountID("key/é"),
+          budgets: [
+            SpendingReport.Budget(
+              owner: .team, id: "acme/lab", window: BudgetWindow(.rolling, .quarter),
+              amount: MicroCredits(9), spent: MicroCredits(11), resetsAt: 1_900_000_000_000),
+            SpendingReport.Budget(
+              owner: .key, id: "", window: BudgetWindow(.calendar, .hour), amount: .zero,
+              spent: .zero, resetsAt: nil),
+          ],
+          balance: SpendingReport.Balance(
+            organisation: "acme", available: MicroCredits(-4), held: MicroCredits(3)),
+          rows: [
+            DailyUsage.Row(
+              day: 20_000, model: "m1", requests: 2,
+              usage: try! TokenUsage(prompt: 8, cached: 3, completion: 9), cost: MicroCredits(7))
+          ], firstDay: -1))
+    ),
+    (
+      "spending_report_empty",
+      .spendingReport(
+        SpendingReport(key: AccountID(""), budgets: [], balance: nil, rows: [], firstDay: 0))
+    ),
   ]
 }

@@ -216,6 +216,16 @@ BODIES = {
   overrides { id: "gateway.max_requests" value: "1024" }
   overrides { id: "inference.race" value: "hedged" } }''',
     "settings_table_empty": "settings_table { epoch: 9 }",
+    "spending_query": 'spending_query { key: "key/é" days: 31 }',
+    "spending_report": '''spending_report { key: "key/é"
+        budgets { owner: "team" id: "acme/lab" period: "quarter" window: "rolling" amount: 9
+          spent: 11 has_reset: true resets_at_ms: 1900000000000 }
+        budgets { owner: "key" period: "hour" window: "calendar" }
+        balance { organisation: "acme" available: -4 held: 3 }
+        rows { day: 20000 model: "m1" requests: 2 usage { prompt: 8 cached: 3 completion: 9 }
+          cost: 7 }
+        first_day: -1 }''',
+    "spending_report_empty": "spending_report {}",
     "telemetry": f'''telemetry {{ service: "gateway" instance: "gateway-1"
         logs {{ time_unix_us: 1700000000000000 level: "info" service: "gateway" message: {TEXT}
           trace_id: {TRACE} attributes {{ key: "k" value: "v" }} }}

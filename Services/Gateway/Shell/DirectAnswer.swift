@@ -195,7 +195,8 @@ struct DirectAnswer: Sendable {
   // MARK: - Reporting
 
   private func record(_ summary: InferenceSummary) {
-    exchange.journal.recordAnswer(by: summary.host.name, usage: summary.usage)
+    exchange.journal.recordAnswer(
+      by: summary.host.name, model: summary.model, usage: summary.usage)
     exchange.journal.recordAttempts(summary.attempts.map(\.facts))
   }
 

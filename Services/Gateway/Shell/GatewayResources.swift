@@ -21,6 +21,7 @@ final class GatewayResources: Sendable {
   let estimates = EstimateLedger()
   let keys: KeyGate
   let spending: Spending
+  let reports: SpendingReports
 
   /// - Parameter journal: `nil` means that open bills are lost if the process is killed.
   init(
@@ -38,6 +39,7 @@ final class GatewayResources: Sendable {
       context.access, context.settings, answers: answers, configured: configuration.revokedStreams,
       logger: context.logger)
     spending = Spending(context.bus, journal: journal, logger: context.logger)
+    reports = SpendingReports(context.bus, logger: context.logger)
     let keys = KeyGate { context.bus.peers.peers.count { $0.service == .gateway } }
     self.keys = keys
     context.metrics.addCollector { keys.families }

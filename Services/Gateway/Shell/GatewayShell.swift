@@ -19,7 +19,7 @@ import Text
 /// The I/O around GatewayCore: receives requests, lets a host or a plan answer them, and refuses
 /// requests that fail before an answer begins.
 final class GatewayShell: Service {
-  private let resources: GatewayResources
+  let resources: GatewayResources
   private let admission: Admission
 
   init(_ resources: GatewayResources) {
@@ -67,6 +67,7 @@ final class GatewayShell: Service {
     router.get("/v1/models") { request, _ in
       self.list(request) { rights, table throws(Failure) in ModelList.list(table, rights) }
     }
+    addUsage(to: router)
     // A model id may contain slashes: `tutti/fast`, `org/model`.
     router.get("/v1/models/**") { request, _ in
       let path = request.uri.path.removingPercentEncoding ?? request.uri.path
@@ -234,6 +235,7 @@ final class GatewayShell: Service {
         ? RequestBounds(plan: exchange.request)
         : RequestBounds(exchange.request, models: models, table: table),
       isPlan: isPlan, table: table)
+    exchange.journal.recordPayment()
   }
 
   /// The model of a request that names none, if its key allows only some models. `nil` means any
@@ -291,7 +293,7 @@ final class GatewayShell: Service {
     return response
   }
 
-  private func refusal(_ failure: Failure, _ trace: TraceContext) -> Response {
+  func refusal(_ failure: Failure, _ trace: TraceContext) -> Response {
     resources.context.logger.debug(
       "refused a request",
       metadata: [

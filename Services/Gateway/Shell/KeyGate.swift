@@ -2,6 +2,8 @@ import Access
 import Clocks
 import ClusterModel
 import GatewayCore
+import Limits
+import Money
 import Synchronization
 import Telemetry
 
@@ -10,10 +12,16 @@ final class KeyGate: Sendable {
   private let gateways: @Sendable () -> Int
   private let rates = Mutex(RateWindows())
   private let traffic = Mutex(KeyTraffic())
+  /// Requests that cost nothing. The registry knows all others.
+  private let free: Mutex<DailyUsage>
+  private let start = UnixTime.milliseconds()
   private let clock = ProcessClock()
 
   /// - Parameter gateways: number of live gateways, which share each key's limits.
-  init(gateways: @escaping @Sendable () -> Int) { self.gateways = gateways }
+  init(gateways: @escaping @Sendable () -> Int) {
+    self.gateways = gateways
+    free = Mutex(DailyUsage(maximumRows: Limits.usageFreeRows.value))
+  }
 
   /// Counts a request against its key's limits.
   /// - Parameter tokens: estimated tokens of prompt and answer.
@@ -40,12 +48,39 @@ final class KeyGate: Sendable {
     return rates.withLock { $0.headers(for: key.id, limits: key.limits, at: now).fields }
   }
 
+  /// The limits of a key, and the part of each that is left here.
+  func remainders(for key: KeyRecord) -> [RateRemainder] {
+    guard key.limits != .unlimited else { return [] }
+    let now = clock.now
+    let live = gateways()
+    return rates.withLock { rates in
+      rates.gateways = live
+      return rates.remainders(for: key.id, limits: key.limits, at: now)
+    }
+  }
+
+  /// Requests of a key that cost nothing, as far as this gateway answered them.
+  func freeUse(of key: KeyID, days: ClosedRange<Int64>) -> UsageAnswer.FreeUse {
+    free.withLock { free in
+      UsageAnswer.FreeUse(rows: free.rows(of: .key("\(key)"), days: days), since: start)
+    }
+  }
+
   /// The metrics of keys.
   var families: [MetricFamily] { traffic.withLock { $0 }.families }
 
-  fileprivate func count(_ key: KeyID, _ usage: Usage) {
+  fileprivate func count(_ key: KeyID, _ usage: Usage, freeModel: String?) {
     let now = clock.now
     traffic.withLock { $0.record(key, usage, at: now) }
+    guard let freeModel, usage.totalTokens > 0,
+      let tokens = try? TokenUsage(
+        prompt: Int64(max(usage.promptTokens, 0)), completion: Int64(max(usage.completionTokens, 0))
+      )
+    else { return }
+    let time = UnixTime.milliseconds()
+    free.withLock {
+      $0.record(.key("\(key)"), model: freeModel, tokens, cost: .zero, at: time)
+    }
   }
 
   fileprivate func finish(_ reservation: RateReservation, tokens: Int) {
@@ -71,9 +106,10 @@ final class KeyUse: Sendable {
   deinit { finish(tokens: 0) }
 
   /// Counts the tokens that the request took, in place of the estimate. Called once at most.
-  func finish(_ usage: Usage) {
+  /// - Parameter freeModel: model of a request that cost nothing. `nil` means that it was billed.
+  func finish(_ usage: Usage, freeModel: String?) {
     finish(tokens: usage.totalTokens)
-    gate.count(key.id, usage)
+    gate.count(key.id, usage, freeModel: freeModel)
   }
 
   private func finish(tokens: Int) {

@@ -19,6 +19,9 @@ final class RequestJournal: Sendable {
     var isPlan = false
     var stream = false
     var host = ""
+    /// Model of the host that answered. `nil` means that a plan answers, or no host did.
+    var answeringModel: ModelID?
+    var isPaid = false
     var usage = Usage.zero
     var credits: Int?
     var firstProgress: Duration?
@@ -84,6 +87,9 @@ final class RequestJournal: Sendable {
   /// Records the use of the request's key, which ends with the request.
   func record(_ use: KeyUse?) { state.withLock { $0.use = use } }
 
+  /// Records that the request is billed.
+  func recordPayment() { state.withLock { $0.isPaid = true } }
+
   /// Records that a plan with this pattern answers the request.
   func recordPattern(_ pattern: String) {
     state.withLock {
@@ -118,10 +124,15 @@ final class RequestJournal: Sendable {
     }
   }
 
-  /// - Parameter credits: cost of the answer. `nil` means that no host has a price.
-  func recordAnswer(by host: String, usage: Usage, credits: Int? = nil) {
+  /// - Parameters:
+  ///   - model: the host's. `nil` means that a plan answers.
+  ///   - credits: cost of the answer. `nil` means that no host has a price.
+  func recordAnswer(
+    by host: String, model: ModelID? = nil, usage: Usage, credits: Int? = nil
+  ) {
     state.withLock {
       $0.host = host
+      $0.answeringModel = model
       $0.usage = usage
       $0.credits = credits
     }
@@ -142,7 +153,8 @@ final class RequestJournal: Sendable {
       return state
     }
     guard let state else { return }
-    state.use?.finish(state.usage)
+    state.use?.finish(
+      state.usage, freeModel: state.isPaid ? nil : state.answeringModel?.name ?? state.model)
     // A direct answer's cost is its host's usage, which is part of the request span.
     if state.isPlan { emitAccounting(state) }
     emitRecord(state, ending)

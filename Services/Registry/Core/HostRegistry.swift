@@ -259,6 +259,11 @@ public struct HostRegistry: Sendable {
     try checkRow(entry.rowBytes - shownRow)
     rowBytes += entry.rowBytes - shownRow
     entries[id] = entry
+    if entry.host.tags != shown.tags {
+      // Records of models may name a tag.
+      _ = offerListed(&entry)
+      entries[id] = entry
+    }
     let after = record(of: entry)
     guard after != before else { return (shown, []) }
     guard entry.host != shown else { return (shown, [.persist(after)]) }

@@ -28,6 +28,7 @@ func buildRegistry(
   }
   let keyPublisher = KeyPublisher(bus: context.bus, access: context.access)
   let accountShell = try await makeAccountShell(accounts, context)
+  context.metrics.addCollector { accountShell.budgetFamilies }
   let keys = try await makeKeyIssuer(accounts, context) { pages in
     // First, so that the first request with a key finds its account.
     accountShell.receiveKeys(pages.flatMap(\.records))

@@ -106,10 +106,17 @@ final class RegistryShell: Service {
         return .priceTable(table)
       case .settingsTableRequest:
         return .settingsTable(settings.table)
+      case .spendingQuery(let query):
+        guard isGateway(request.sender) else {
+          throw Failure(
+            .permissionDenied, "Spending is sent only to gateways, after their hello.")
+        }
+        return .spendingReport(accounts.spending(query))
       default:
         throw Failure(
           .unhandled,
-          "The registry answers hello, goodbye, and requests for hosts, keys, prices and settings.")
+          "The registry answers hello, goodbye, and requests for hosts, keys, prices, settings and "
+            + "spending.")
       }
     }
     context.bus.onCast { [self] body, peer in

@@ -103,4 +103,27 @@ struct RateUsage: Sendable {
       tokens: RateLimitHeaders.Row.scarcer(
         row(.tokensPerMinute, tokensInMinute), row(.tokensPerDay, tokensInDay)))
   }
+
+  // MARK: - Remainders
+
+  mutating func remainders(_ share: RateShare, at now: Instant) -> [RateRemainder] {
+    advance(to: now)
+    return RateLimit.allCases.compactMap { limit in
+      guard let value = share.limits[limit], let part = share[limit] else { return nil }
+      let count: SlidingCount
+      switch limit {
+      case .concurrentRequests:
+        return RateRemainder(
+          limit: limit, value: value, share: part, remaining: max(part - inFlight.count, 0),
+          secondsToReset: nil)
+      case .requestsPerMinute: count = requestsInMinute
+      case .requestsPerDay: count = requestsInDay
+      case .tokensPerMinute: count = tokensInMinute
+      case .tokensPerDay: count = tokensInDay
+      }
+      return RateRemainder(
+        limit: limit, value: value, share: part, remaining: max(part - count.sum, 0),
+        secondsToReset: Int(count.secondsUntil(atMost: 0, at: now)))
+    }
+  }
 }

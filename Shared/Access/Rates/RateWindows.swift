@@ -62,6 +62,33 @@ public struct RateWindows: Sendable {
   }
 }
 
+extension RateWindows {
+  /// The key's limits in the order of `RateLimit`, each with the part of this gateway's share that
+  /// is left.
+  public mutating func remainders(
+    for key: KeyID, limits: KeyLimits, at now: Instant
+  ) -> [RateRemainder] {
+    let share = RateShare(limits, of: gateways)
+    var unused = RateUsage()
+    return usages.change(key) { $0.remainders(share, at: now) }
+      ?? unused.remainders(share, at: now)
+  }
+}
+
+/// One limit of a key, and the part that is left in this gateway.
+public struct RateRemainder: Hashable, Sendable {
+  public let limit: RateLimit
+  /// Value for the whole cluster.
+  public let value: Int
+  /// This gateway's part of the value.
+  public let share: Int
+  /// The part of the share that is left.
+  public let remaining: Int
+  /// Seconds until nothing is counted, if no request follows. `nil` means that running requests are
+  /// counted, until they end.
+  public let secondsToReset: Int?
+}
+
 /// One gateway's part of a key's limits.
 struct RateShare {
   let limits: KeyLimits

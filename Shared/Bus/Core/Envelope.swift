@@ -81,6 +81,8 @@ public enum Body: Equatable, Sendable {
   /// Asks the registry for its price table.
   case priceTableRequest
   case priceTable(PriceTable)
+  case spendingQuery(SpendingQuery)
+  case spendingReport(SpendingReport)
 
   /// Asks the registry for the settings that admins have changed.
   case settingsTableRequest

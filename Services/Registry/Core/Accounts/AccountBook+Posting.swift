@@ -1,4 +1,5 @@
 internal import Access
+internal import ClusterModel
 internal import Money
 
 extension AccountBook {
@@ -14,11 +15,11 @@ extension AccountBook {
     // The key's account has the organisation that pays its leases: see `LeaseFunds`.
     let account = register.keys[posting.key]?.account ?? funds.account(of: posting.lease)
     if case .hold = posting.change, account == nil { throw .unknownKey(posting.key) }
-    let note = PostingNote(posting, account: account)
+    let note = PostingNote(posting, account: account, details)
     let transaction: LedgerTransaction
     do throws(MoneyError) {
       transaction = try Self.transaction(
-        posting, payer: account?.organisation, bill, note: note.text(details), time: time.wall)
+        posting, payer: account?.organisation, bill, note: note.text, time: time.wall)
     } catch {
       throw .money(error)
     }
@@ -47,7 +48,7 @@ extension AccountBook {
     if let emptied, register.move(emptied) { try applyKey(emptied, at: time) }
   }
 
-  /// Counts a posting, new or replayed, for its lease and its budgets.
+  /// Counts a posting, new or replayed, for its lease, its budgets and its key's usage.
   /// - Returns: the key whose leases have no money after it, and thresholds of budgets.
   mutating func record(
     _ note: PostingNote, at time: Int64
@@ -62,6 +63,10 @@ extension AccountBook {
       case .release(let amount, _), .end(let amount), .expire(let amount):
         return (try funds.remove(amount, from: note.lease), [])
       case .settle(let settled):
+        if let details = note.details {
+          usage.record(
+            note.key, model: details.model.name, details.usage, cost: settled.charged, at: time)
+        }
         let owners = note.account.map { register.owners(key: note.key, account: $0) } ?? []
         let crossed = budgets.spend(
           settled.charged, of: owners, position: position, at: time)

@@ -60,6 +60,8 @@ public struct AccountBook: Sendable {
   var register = AccountRegister()
   var budgets = BudgetTable()
   var funds = LeaseFunds()
+  /// Settled requests of each key.
+  var usage = DailyUsage()
   /// Transactions in the ledger, including those of directives not yet performed.
   var position: Int64 = 0
   private(set) var isStale = false

@@ -34,6 +34,26 @@ public struct CrossedThreshold: Hashable, Sendable {
   public let spent: MicroCredits
 }
 
+/// A budget with its spending in the present period.
+struct BudgetUse: Sendable {
+  let ceiling: CeilingID
+  let terms: BudgetTerms
+  let spent: MicroCredits
+  private let budget: SpendingBudget
+  private let time: Int64
+
+  init(_ ceiling: CeilingID, _ budget: SpendingBudget, at time: Int64) {
+    self.ceiling = ceiling
+    self.budget = budget
+    self.time = time
+    terms = budget.terms
+    spent = budget.spent(at: time)
+  }
+
+  /// When spending expires next. `nil` means that no spending will expire.
+  var resetsAt: Int64? { budget.resets(at: time) }
+}
+
 /// All budgets with their spending.
 ///
 /// Reservations are not counted here: `LeaseIssuer` subtracts what gateways hold in leases.
@@ -50,6 +70,11 @@ struct BudgetTable: Sendable {
 
   var allCeilings: [CeilingID] { entries.keys.sorted() }
 
+  /// All budgets with their spending, in no order.
+  func uses(at time: Int64) -> [BudgetUse] {
+    entries.map { BudgetUse($0.key, $0.value.budget, at: time) }
+  }
+
   func ceilings(of owner: BudgetOwner) -> [CeilingID] { ceilings[owner] ?? [] }
 
   /// Credits that can still be spent. Negative if an admin lowered the amount.
@@ -59,6 +84,10 @@ struct BudgetTable: Sendable {
     // Neither is negative, so the difference fits.
     let remaining = MicroCredits(budget.terms.amount.count - spent.count)
     return Ceiling(id: id, remaining: remaining, resetsAt: budget.resets(at: time))
+  }
+
+  func use(of id: CeilingID, at time: Int64) -> BudgetUse? {
+    entries[id].map { BudgetUse(id, $0.budget, at: time) }
   }
 
   func spent(_ id: CeilingID, at time: Int64) -> MicroCredits? {

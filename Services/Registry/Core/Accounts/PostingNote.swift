@@ -5,9 +5,9 @@ internal import Text
 
 /// Note of a ledger transaction for a lease or a settlement, as one line of JSON.
 ///
-/// It has all facts from which a restarted registry rebuilds the posting and the spending of
-/// budgets. The amounts that moved are in the entries. Numbers of 64 bits are strings, because many
-/// readers of JSON round them.
+/// It has all facts from which a restarted registry rebuilds the posting, the spending of budgets
+/// and the usage of keys. The amounts that moved are in the entries. Numbers of 64 bits are strings,
+/// because many readers of JSON round them.
 struct PostingNote: Hashable, Sendable {
   enum Change: Hashable {
     case hold(MicroCredits, ask: UInt64)
@@ -23,7 +23,7 @@ struct PostingNote: Hashable, Sendable {
     var toMargin: MicroCredits
   }
 
-  /// Facts about a settlement for people. They are not read back.
+  /// Facts about a settlement for people, and for the usage of its key.
   struct Details: Hashable {
     var trace: String
     var model: ModelID
@@ -38,11 +38,14 @@ struct PostingNote: Hashable, Sendable {
   /// Account of the key at the time. `nil` means that the registry did not know the key.
   var account: AccountPath?
   var change: Change
+  /// Only of a settlement. `nil` means that they are unknown.
+  var details: Details?
 
-  init(_ posting: LeasePosting, account: AccountPath?) {
+  init(_ posting: LeasePosting, account: AccountPath?, _ details: Details? = nil) {
     lease = posting.lease
     key = posting.key
     self.account = account
+    self.details = details
     change =
       switch posting.change {
       case .hold(let amount, let ask): .hold(amount, ask: ask)
@@ -69,7 +72,7 @@ struct PostingNote: Hashable, Sendable {
 
   // MARK: - JSON
 
-  func text(_ details: Details? = nil) -> String {
+  var text: String {
     var members: [(String, JSON)] = [
       ("gateway", .string(lease.gateway.name)),
       ("incarnation", .string(String(lease.gateway.incarnation, radix: 16))),
@@ -129,6 +132,7 @@ struct PostingNote: Hashable, Sendable {
             lease: lease, key: self.key, number: number, request: request, hold: hold,
             billed: billed),
           charged: charged, toMargin: toMargin))
+      details = Details(reader)
     } else {
       return nil
     }
@@ -136,6 +140,19 @@ struct PostingNote: Hashable, Sendable {
 }
 
 extension PostingNote.Details {
+  fileprivate init?(_ reader: NoteReader) {
+    guard let model = reader.text("model"), let prompt = reader.count("prompt_tokens"),
+      let completion = reader.count("completion_tokens"),
+      let usage = try? TokenUsage(
+        prompt: prompt, cached: reader.count("cached_tokens") ?? 0, completion: completion)
+    else { return nil }
+    self.model = ModelID(model)
+    self.usage = usage
+    trace = reader.text("trace") ?? ""
+    admittedAt = reader.count("admitted_at_ms") ?? 0
+    problem = reader.text("problem")
+  }
+
   fileprivate var members: [(String, JSON)] {
     var members: [(String, JSON)] = [
       ("trace", .string(trace.cut(toBytes: 64))),
@@ -164,6 +181,11 @@ private struct NoteReader {
 
   func text(_ name: String) -> String? {
     document.value(name, in: document.root).flatMap { document.string($0) }
+  }
+
+  /// A number that is no string.
+  func count(_ name: String) -> Int64? {
+    document.value(name, in: document.root).flatMap { document.integer($0) }.map { Int64($0) }
   }
 
   func number(_ name: String) -> UInt64? { text(name).flatMap { UInt64($0) } }

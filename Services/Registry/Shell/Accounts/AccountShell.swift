@@ -2,6 +2,7 @@ import Access
 import ClusterModel
 import Limits
 import Logging
+import Metrics
 import Money
 import RegistryCore
 import ServiceLifecycle
@@ -97,6 +98,7 @@ final class AccountShell: Service {
   private let outlet: Outlet
   private let logger: Logger
   private let now: @Sendable () -> AccountTime
+  private let warnings = Counter(label: "tutti_registry_budget_warnings_total")
   private let state: Mutex<State>
   private let wakeups = AsyncStream.makeStream(
     of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -208,6 +210,18 @@ final class AccountShell: Service {
   /// Reads the book. Its last transactions may not be written yet.
   func read<Value: Sendable>(_ query: (AccountBook) -> Value) -> Value {
     state.withLock { query($0.book) }
+  }
+
+  /// Budgets, balance and spending of a key.
+  func spending(_ query: SpendingQuery) -> SpendingReport {
+    let time = now().wall
+    return read { $0.spending(query, at: time) }
+  }
+
+  /// The metrics of budgets.
+  var budgetFamilies: [MetricFamily] {
+    let time = now().wall
+    return read { $0.budgetSummary(at: time) }.families
   }
 
   func revision(of subject: RecordSubject) -> RecordRevision? {
@@ -433,6 +447,7 @@ final class AccountShell: Service {
     for (answer, peer) in messages.reversed() { outlet.send(answer, peer) }
     if directives.contains(.publishPrices) { publishPrices() }
     for case .warn(let crossed) in directives {
+      warnings.increment()
       logger.warning(
         "budget threshold crossed",
         metadata: [

@@ -952,6 +952,231 @@ void   tutti__v1__price_table__free_unpacked
   assert(message->base.descriptor == &tutti__v1__price_table__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__spending_query__init
+                     (Tutti__V1__SpendingQuery         *message)
+{
+  static const Tutti__V1__SpendingQuery init_value = TUTTI__V1__SPENDING_QUERY__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__spending_query__get_packed_size
+                     (const Tutti__V1__SpendingQuery *message)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_query__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__spending_query__pack
+                     (const Tutti__V1__SpendingQuery *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_query__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__spending_query__pack_to_buffer
+                     (const Tutti__V1__SpendingQuery *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_query__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SpendingQuery *
+       tutti__v1__spending_query__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SpendingQuery *)
+     protobuf_c_message_unpack (&tutti__v1__spending_query__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__spending_query__free_unpacked
+                     (Tutti__V1__SpendingQuery *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__spending_query__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__spending_budget__init
+                     (Tutti__V1__SpendingBudget         *message)
+{
+  static const Tutti__V1__SpendingBudget init_value = TUTTI__V1__SPENDING_BUDGET__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__spending_budget__get_packed_size
+                     (const Tutti__V1__SpendingBudget *message)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_budget__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__spending_budget__pack
+                     (const Tutti__V1__SpendingBudget *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_budget__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__spending_budget__pack_to_buffer
+                     (const Tutti__V1__SpendingBudget *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_budget__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SpendingBudget *
+       tutti__v1__spending_budget__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SpendingBudget *)
+     protobuf_c_message_unpack (&tutti__v1__spending_budget__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__spending_budget__free_unpacked
+                     (Tutti__V1__SpendingBudget *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__spending_budget__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__spending_balance__init
+                     (Tutti__V1__SpendingBalance         *message)
+{
+  static const Tutti__V1__SpendingBalance init_value = TUTTI__V1__SPENDING_BALANCE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__spending_balance__get_packed_size
+                     (const Tutti__V1__SpendingBalance *message)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_balance__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__spending_balance__pack
+                     (const Tutti__V1__SpendingBalance *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_balance__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__spending_balance__pack_to_buffer
+                     (const Tutti__V1__SpendingBalance *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_balance__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SpendingBalance *
+       tutti__v1__spending_balance__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SpendingBalance *)
+     protobuf_c_message_unpack (&tutti__v1__spending_balance__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__spending_balance__free_unpacked
+                     (Tutti__V1__SpendingBalance *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__spending_balance__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__spending_row__init
+                     (Tutti__V1__SpendingRow         *message)
+{
+  static const Tutti__V1__SpendingRow init_value = TUTTI__V1__SPENDING_ROW__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__spending_row__get_packed_size
+                     (const Tutti__V1__SpendingRow *message)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_row__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__spending_row__pack
+                     (const Tutti__V1__SpendingRow *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_row__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__spending_row__pack_to_buffer
+                     (const Tutti__V1__SpendingRow *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_row__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SpendingRow *
+       tutti__v1__spending_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SpendingRow *)
+     protobuf_c_message_unpack (&tutti__v1__spending_row__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__spending_row__free_unpacked
+                     (Tutti__V1__SpendingRow *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__spending_row__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__spending_report__init
+                     (Tutti__V1__SpendingReport         *message)
+{
+  static const Tutti__V1__SpendingReport init_value = TUTTI__V1__SPENDING_REPORT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__spending_report__get_packed_size
+                     (const Tutti__V1__SpendingReport *message)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_report__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__spending_report__pack
+                     (const Tutti__V1__SpendingReport *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_report__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__spending_report__pack_to_buffer
+                     (const Tutti__V1__SpendingReport *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__spending_report__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SpendingReport *
+       tutti__v1__spending_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SpendingReport *)
+     protobuf_c_message_unpack (&tutti__v1__spending_report__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__spending_report__free_unpacked
+                     (Tutti__V1__SpendingReport *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__spending_report__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor tutti__v1__lease_name__field_descriptors[3] =
 {
   {
@@ -2586,5 +2811,429 @@ const ProtobufCMessageDescriptor tutti__v1__price_table__descriptor =
   tutti__v1__price_table__field_indices_by_name,
   1,  tutti__v1__price_table__number_ranges,
   (ProtobufCMessageInit) tutti__v1__price_table__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__spending_query__field_descriptors[2] =
+{
+  {
+    "key",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingQuery, key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "days",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingQuery, days),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__spending_query__field_indices_by_name[] = {
+  1,   /* field[1] = days */
+  0,   /* field[0] = key */
+};
+static const ProtobufCIntRange tutti__v1__spending_query__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__spending_query__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SpendingQuery",
+  "SpendingQuery",
+  "Tutti__V1__SpendingQuery",
+  "tutti.v1",
+  sizeof(Tutti__V1__SpendingQuery),
+  2,
+  tutti__v1__spending_query__field_descriptors,
+  tutti__v1__spending_query__field_indices_by_name,
+  1,  tutti__v1__spending_query__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__spending_query__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__spending_budget__field_descriptors[8] =
+{
+  {
+    "owner",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBudget, owner),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBudget, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "period",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBudget, period),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "window",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBudget, window),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "amount",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBudget, amount),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "spent",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBudget, spent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_reset",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBudget, has_reset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "resets_at_ms",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBudget, resets_at_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__spending_budget__field_indices_by_name[] = {
+  4,   /* field[4] = amount */
+  6,   /* field[6] = has_reset */
+  1,   /* field[1] = id */
+  0,   /* field[0] = owner */
+  2,   /* field[2] = period */
+  7,   /* field[7] = resets_at_ms */
+  5,   /* field[5] = spent */
+  3,   /* field[3] = window */
+};
+static const ProtobufCIntRange tutti__v1__spending_budget__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor tutti__v1__spending_budget__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SpendingBudget",
+  "SpendingBudget",
+  "Tutti__V1__SpendingBudget",
+  "tutti.v1",
+  sizeof(Tutti__V1__SpendingBudget),
+  8,
+  tutti__v1__spending_budget__field_descriptors,
+  tutti__v1__spending_budget__field_indices_by_name,
+  1,  tutti__v1__spending_budget__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__spending_budget__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__spending_balance__field_descriptors[3] =
+{
+  {
+    "organisation",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBalance, organisation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "available",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBalance, available),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "held",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingBalance, held),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__spending_balance__field_indices_by_name[] = {
+  1,   /* field[1] = available */
+  2,   /* field[2] = held */
+  0,   /* field[0] = organisation */
+};
+static const ProtobufCIntRange tutti__v1__spending_balance__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__spending_balance__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SpendingBalance",
+  "SpendingBalance",
+  "Tutti__V1__SpendingBalance",
+  "tutti.v1",
+  sizeof(Tutti__V1__SpendingBalance),
+  3,
+  tutti__v1__spending_balance__field_descriptors,
+  tutti__v1__spending_balance__field_indices_by_name,
+  1,  tutti__v1__spending_balance__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__spending_balance__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__spending_row__field_descriptors[5] =
+{
+  {
+    "day",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingRow, day),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "model",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingRow, model),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "requests",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingRow, requests),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "usage",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingRow, usage),
+    &tutti__v1__billed_tokens__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cost",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingRow, cost),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__spending_row__field_indices_by_name[] = {
+  4,   /* field[4] = cost */
+  0,   /* field[0] = day */
+  1,   /* field[1] = model */
+  2,   /* field[2] = requests */
+  3,   /* field[3] = usage */
+};
+static const ProtobufCIntRange tutti__v1__spending_row__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor tutti__v1__spending_row__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SpendingRow",
+  "SpendingRow",
+  "Tutti__V1__SpendingRow",
+  "tutti.v1",
+  sizeof(Tutti__V1__SpendingRow),
+  5,
+  tutti__v1__spending_row__field_descriptors,
+  tutti__v1__spending_row__field_indices_by_name,
+  1,  tutti__v1__spending_row__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__spending_row__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__spending_report__field_descriptors[5] =
+{
+  {
+    "key",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingReport, key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "budgets",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__SpendingReport, n_budgets),
+    offsetof(Tutti__V1__SpendingReport, budgets),
+    &tutti__v1__spending_budget__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "balance",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingReport, balance),
+    &tutti__v1__spending_balance__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rows",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__SpendingReport, n_rows),
+    offsetof(Tutti__V1__SpendingReport, rows),
+    &tutti__v1__spending_row__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first_day",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SpendingReport, first_day),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__spending_report__field_indices_by_name[] = {
+  2,   /* field[2] = balance */
+  1,   /* field[1] = budgets */
+  4,   /* field[4] = first_day */
+  0,   /* field[0] = key */
+  3,   /* field[3] = rows */
+};
+static const ProtobufCIntRange tutti__v1__spending_report__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor tutti__v1__spending_report__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SpendingReport",
+  "SpendingReport",
+  "Tutti__V1__SpendingReport",
+  "tutti.v1",
+  sizeof(Tutti__V1__SpendingReport),
+  5,
+  tutti__v1__spending_report__field_descriptors,
+  tutti__v1__spending_report__field_indices_by_name,
+  1,  tutti__v1__spending_report__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__spending_report__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

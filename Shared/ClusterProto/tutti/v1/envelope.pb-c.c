@@ -442,7 +442,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[40] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[42] =
 {
   {
     "version",
@@ -924,6 +924,30 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[40]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "spending_query",
+    95,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, spending_query),
+    &tutti__v1__spending_query__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "spending_report",
+    96,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, spending_report),
+    &tutti__v1__spending_report__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   22,   /* field[22] = access_page_request */
@@ -960,6 +984,8 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   38,   /* field[38] = settings_table_request */
   35,   /* field[35] = settlements */
   3,   /* field[3] = shape */
+  40,   /* field[40] = spending_query */
+  41,   /* field[41] = spending_report */
   27,   /* field[27] = sub_plan */
   31,   /* field[31] = task_event */
   32,   /* field[32] = telemetry */
@@ -967,7 +993,7 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
 };
-static const ProtobufCIntRange tutti__v1__envelope__number_ranges[8 + 1] =
+static const ProtobufCIntRange tutti__v1__envelope__number_ranges[9 + 1] =
 {
   { 1, 0 },
   { 20, 11 },
@@ -977,7 +1003,8 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[8 + 1] =
   { 70, 32 },
   { 80, 33 },
   { 90, 38 },
-  { 0, 40 }
+  { 95, 40 },
+  { 0, 42 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -987,10 +1014,10 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  40,
+  42,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
-  8,  tutti__v1__envelope__number_ranges,
+  9,  tutti__v1__envelope__number_ranges,
   (ProtobufCMessageInit) tutti__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

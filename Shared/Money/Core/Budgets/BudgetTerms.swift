@@ -31,7 +31,7 @@ public struct BudgetTerms: Hashable, Codable, Sendable {
   }
 
   /// Whether spending has reached a threshold.
-  func isReached(_ threshold: Int, by spent: MicroCredits) -> Bool {
+  public func isReached(_ threshold: Int, by spent: MicroCredits) -> Bool {
     spent > .zero
       && Int128(spent.count) * 1_000 >= Int128(amount.count) * Int128(threshold)
   }

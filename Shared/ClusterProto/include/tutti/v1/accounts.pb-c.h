@@ -36,6 +36,11 @@ typedef struct Tutti__V1__Settlements Tutti__V1__Settlements;
 typedef struct Tutti__V1__PriceTableRequest Tutti__V1__PriceTableRequest;
 typedef struct Tutti__V1__ClientPrice Tutti__V1__ClientPrice;
 typedef struct Tutti__V1__PriceTable Tutti__V1__PriceTable;
+typedef struct Tutti__V1__SpendingQuery Tutti__V1__SpendingQuery;
+typedef struct Tutti__V1__SpendingBudget Tutti__V1__SpendingBudget;
+typedef struct Tutti__V1__SpendingBalance Tutti__V1__SpendingBalance;
+typedef struct Tutti__V1__SpendingRow Tutti__V1__SpendingRow;
+typedef struct Tutti__V1__SpendingReport Tutti__V1__SpendingReport;
 
 
 /* --- enums --- */
@@ -474,6 +479,112 @@ struct  Tutti__V1__PriceTable
     , 0, 0, {0,NULL}, 0,NULL }
 
 
+/*
+ * Asks for the budgets and the spending of one key.
+ */
+struct  Tutti__V1__SpendingQuery
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData key;
+  /*
+   * of UTC, today included
+   */
+  uint32_t days;
+};
+#define TUTTI__V1__SPENDING_QUERY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__spending_query__descriptor) \
+    , {0,NULL}, 0 }
+
+
+struct  Tutti__V1__SpendingBudget
+{
+  ProtobufCMessage base;
+  /*
+   * "organisation" | "team" | "key"
+   */
+  ProtobufCBinaryData owner;
+  /*
+   * of the owner
+   */
+  ProtobufCBinaryData id;
+  /*
+   * "hour" | "day" | "week" | "month" | "quarter" | "year"
+   */
+  ProtobufCBinaryData period;
+  /*
+   * "calendar" | "rolling"
+   */
+  ProtobufCBinaryData window;
+  int64_t amount;
+  int64_t spent;
+  protobuf_c_boolean has_reset;
+  /*
+   * since 1970
+   */
+  int64_t resets_at_ms;
+};
+#define TUTTI__V1__SPENDING_BUDGET__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__spending_budget__descriptor) \
+    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, 0, 0 }
+
+
+/*
+ * Of an organisation that pays before use.
+ */
+struct  Tutti__V1__SpendingBalance
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData organisation;
+  int64_t available;
+  int64_t held;
+};
+#define TUTTI__V1__SPENDING_BALANCE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__spending_balance__descriptor) \
+    , {0,NULL}, 0, 0 }
+
+
+/*
+ * Sums of one day and model.
+ */
+struct  Tutti__V1__SpendingRow
+{
+  ProtobufCMessage base;
+  /*
+   * since 1970, UTC
+   */
+  int64_t day;
+  ProtobufCBinaryData model;
+  int64_t requests;
+  Tutti__V1__BilledTokens *usage;
+  int64_t cost;
+};
+#define TUTTI__V1__SPENDING_ROW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__spending_row__descriptor) \
+    , 0, {0,NULL}, 0, NULL, 0 }
+
+
+struct  Tutti__V1__SpendingReport
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData key;
+  size_t n_budgets;
+  Tutti__V1__SpendingBudget **budgets;
+  /*
+   * absent: the organisation does not pay before use
+   */
+  Tutti__V1__SpendingBalance *balance;
+  size_t n_rows;
+  Tutti__V1__SpendingRow **rows;
+  /*
+   * from here on all days are counted whole
+   */
+  int64_t first_day;
+};
+#define TUTTI__V1__SPENDING_REPORT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__spending_report__descriptor) \
+    , {0,NULL}, 0,NULL, NULL, 0,NULL, 0 }
+
+
 /* Tutti__V1__LeaseName methods */
 void   tutti__v1__lease_name__init
                      (Tutti__V1__LeaseName         *message);
@@ -873,6 +984,101 @@ Tutti__V1__PriceTable *
 void   tutti__v1__price_table__free_unpacked
                      (Tutti__V1__PriceTable *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__SpendingQuery methods */
+void   tutti__v1__spending_query__init
+                     (Tutti__V1__SpendingQuery         *message);
+size_t tutti__v1__spending_query__get_packed_size
+                     (const Tutti__V1__SpendingQuery   *message);
+size_t tutti__v1__spending_query__pack
+                     (const Tutti__V1__SpendingQuery   *message,
+                      uint8_t             *out);
+size_t tutti__v1__spending_query__pack_to_buffer
+                     (const Tutti__V1__SpendingQuery   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SpendingQuery *
+       tutti__v1__spending_query__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__spending_query__free_unpacked
+                     (Tutti__V1__SpendingQuery *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__SpendingBudget methods */
+void   tutti__v1__spending_budget__init
+                     (Tutti__V1__SpendingBudget         *message);
+size_t tutti__v1__spending_budget__get_packed_size
+                     (const Tutti__V1__SpendingBudget   *message);
+size_t tutti__v1__spending_budget__pack
+                     (const Tutti__V1__SpendingBudget   *message,
+                      uint8_t             *out);
+size_t tutti__v1__spending_budget__pack_to_buffer
+                     (const Tutti__V1__SpendingBudget   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SpendingBudget *
+       tutti__v1__spending_budget__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__spending_budget__free_unpacked
+                     (Tutti__V1__SpendingBudget *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__SpendingBalance methods */
+void   tutti__v1__spending_balance__init
+                     (Tutti__V1__SpendingBalance         *message);
+size_t tutti__v1__spending_balance__get_packed_size
+                     (const Tutti__V1__SpendingBalance   *message);
+size_t tutti__v1__spending_balance__pack
+                     (const Tutti__V1__SpendingBalance   *message,
+                      uint8_t             *out);
+size_t tutti__v1__spending_balance__pack_to_buffer
+                     (const Tutti__V1__SpendingBalance   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SpendingBalance *
+       tutti__v1__spending_balance__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__spending_balance__free_unpacked
+                     (Tutti__V1__SpendingBalance *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__SpendingRow methods */
+void   tutti__v1__spending_row__init
+                     (Tutti__V1__SpendingRow         *message);
+size_t tutti__v1__spending_row__get_packed_size
+                     (const Tutti__V1__SpendingRow   *message);
+size_t tutti__v1__spending_row__pack
+                     (const Tutti__V1__SpendingRow   *message,
+                      uint8_t             *out);
+size_t tutti__v1__spending_row__pack_to_buffer
+                     (const Tutti__V1__SpendingRow   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SpendingRow *
+       tutti__v1__spending_row__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__spending_row__free_unpacked
+                     (Tutti__V1__SpendingRow *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__SpendingReport methods */
+void   tutti__v1__spending_report__init
+                     (Tutti__V1__SpendingReport         *message);
+size_t tutti__v1__spending_report__get_packed_size
+                     (const Tutti__V1__SpendingReport   *message);
+size_t tutti__v1__spending_report__pack
+                     (const Tutti__V1__SpendingReport   *message,
+                      uint8_t             *out);
+size_t tutti__v1__spending_report__pack_to_buffer
+                     (const Tutti__V1__SpendingReport   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SpendingReport *
+       tutti__v1__spending_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__spending_report__free_unpacked
+                     (Tutti__V1__SpendingReport *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tutti__V1__LeaseName_Closure)
@@ -938,6 +1144,21 @@ typedef void (*Tutti__V1__ClientPrice_Closure)
 typedef void (*Tutti__V1__PriceTable_Closure)
                  (const Tutti__V1__PriceTable *message,
                   void *closure_data);
+typedef void (*Tutti__V1__SpendingQuery_Closure)
+                 (const Tutti__V1__SpendingQuery *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__SpendingBudget_Closure)
+                 (const Tutti__V1__SpendingBudget *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__SpendingBalance_Closure)
+                 (const Tutti__V1__SpendingBalance *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__SpendingRow_Closure)
+                 (const Tutti__V1__SpendingRow *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__SpendingReport_Closure)
+                 (const Tutti__V1__SpendingReport *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -965,6 +1186,11 @@ extern const ProtobufCMessageDescriptor tutti__v1__settlements__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__price_table_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__client_price__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__price_table__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__spending_query__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__spending_budget__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__spending_balance__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__spending_row__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__spending_report__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -174,7 +174,9 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE_REQUEST = 83,
   TUTTI__V1__ENVELOPE__BODY_PRICE_TABLE = 84,
   TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE_REQUEST = 90,
-  TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE = 91
+  TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE = 91,
+  TUTTI__V1__ENVELOPE__BODY_SPENDING_QUERY = 95,
+  TUTTI__V1__ENVELOPE__BODY_SPENDING_REPORT = 96
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TUTTI__V1__ENVELOPE__BODY__CASE)
 } Tutti__V1__Envelope__BodyCase;
 
@@ -244,6 +246,8 @@ struct  Tutti__V1__Envelope
     Tutti__V1__PriceTable *price_table;
     Tutti__V1__SettingsTableRequest *settings_table_request;
     Tutti__V1__SettingsTable *settings_table;
+    Tutti__V1__SpendingQuery *spending_query;
+    Tutti__V1__SpendingReport *spending_report;
   };
 };
 #define TUTTI__V1__ENVELOPE__INIT \

@@ -1,0 +1,60 @@
+internal import Limits
+public import Money
+
+/// How much of all budgets is spent, with a limited number of names.
+public struct BudgetSummary: Hashable, Sendable {
+  public struct Share: Hashable, Sendable {
+    public let ceiling: CeilingID
+    /// Spent part of the amount. Above 1 if an admin lowered the amount.
+    public let ratio: Double
+  }
+
+  public struct Threshold: Hashable, Sendable {
+    /// Thousandths of a budget's amount. `nil` means all further thresholds.
+    public let perMille: Int?
+    /// Budgets that warn at this threshold and have reached it.
+    public let reached: Int
+  }
+
+  /// Label of the thresholds that are counted together.
+  public static let otherLabel = "other"
+
+  /// The budgets with the largest spent part, that one first.
+  public let largest: [Share]
+  /// Every threshold that a budget has, the lowest first.
+  public let thresholds: [Threshold]
+
+  /// - Parameter capacity: maximum number of budgets, and of thresholds. `nil` means
+  ///   `usage.budget_series`.
+  init(_ budgets: [BudgetUse], capacity: Int? = nil) {
+    let capacity = max(capacity ?? Limits.budgetSeries.value, 1)
+    largest = Array(
+      budgets.map { Share(ceiling: $0.ceiling, ratio: $0.terms.ratio(of: $0.spent)) }
+        .sorted { ($1.ratio, $0.ceiling) < ($0.ratio, $1.ceiling) }
+        .prefix(capacity))
+    var reached: [Int: Int] = [:]
+    for budget in budgets {
+      for threshold in budget.terms.warnings {
+        let isReached = budget.terms.isReached(threshold, by: budget.spent)
+        reached[threshold, default: 0] += isReached ? 1 : 0
+      }
+    }
+    let sorted = reached.sorted { $0.key < $1.key }
+    var thresholds = sorted.prefix(capacity).map {
+      Threshold(perMille: $0.key, reached: $0.value)
+    }
+    if sorted.count > capacity {
+      thresholds.append(
+        Threshold(
+          perMille: nil, reached: sorted.dropFirst(capacity).reduce(0) { $0 + $1.value }))
+    }
+    self.thresholds = thresholds
+  }
+}
+
+extension BudgetTerms {
+  /// A budget without an amount is spent.
+  fileprivate func ratio(of spent: MicroCredits) -> Double {
+    amount > .zero ? Double(spent.count) / Double(amount.count) : 1
+  }
+}

@@ -1,0 +1,82 @@
+/// Asks the registry for the spending of one key.
+public struct SpendingQuery: Hashable, Sendable {
+  /// Account of the key, `key/ID`.
+  public var key: AccountID
+  /// Days of UTC that the rows cover, today included.
+  public var days: Int
+
+  public init(key: AccountID, days: Int) {
+    self.key = key
+    self.days = days
+  }
+}
+
+/// Budgets, balance and spending of one key, from the registry's ledger.
+public struct SpendingReport: Hashable, Sendable {
+  /// A budget that the key's spending counts against.
+  public struct Budget: Hashable, Sendable {
+    public enum Owner: String, CaseIterable, Sendable {
+      case organisation, team, key
+    }
+
+    public var owner: Owner
+    /// Id of the organisation, the team or the key.
+    public var id: String
+    public var window: BudgetWindow
+    public var amount: MicroCredits
+    /// Spent in the present period by all keys of the owner.
+    public var spent: MicroCredits
+    /// Milliseconds since 1970. `nil` means that no spending will expire.
+    public var resetsAt: Int64?
+
+    public init(
+      owner: Owner, id: String, window: BudgetWindow, amount: MicroCredits, spent: MicroCredits,
+      resetsAt: Int64?
+    ) {
+      self.owner = owner
+      self.id = id
+      self.window = window
+      self.amount = amount
+      self.spent = spent
+      self.resetsAt = resetsAt
+    }
+
+    /// Not spent yet, at least 0. Running requests may hold a part of it.
+    public var remaining: MicroCredits { amount.subtractingCapped(spent).orZero }
+  }
+
+  /// Balance of a prepaid organisation.
+  public struct Balance: Hashable, Sendable {
+    public var organisation: String
+    /// Neither spent nor held by gateways.
+    public var available: MicroCredits
+    /// In leases of gateways, for running and coming requests.
+    public var held: MicroCredits
+
+    public init(organisation: String, available: MicroCredits, held: MicroCredits) {
+      self.organisation = organisation
+      self.available = available
+      self.held = held
+    }
+  }
+
+  public var key: AccountID
+  /// From the organisation to the key.
+  public var budgets: [Budget]
+  /// `nil` means that the organisation does not pay before use.
+  public var balance: Balance?
+  /// The newest day first.
+  public var rows: [DailyUsage.Row]
+  /// First day that the rows cover whole.
+  public var firstDay: Int64
+
+  public init(
+    key: AccountID, budgets: [Budget], balance: Balance?, rows: [DailyUsage.Row], firstDay: Int64
+  ) {
+    self.key = key
+    self.budgets = budgets
+    self.balance = balance
+    self.rows = rows
+    self.firstDay = firstDay
+  }
+}
