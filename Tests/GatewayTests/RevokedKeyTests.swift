@@ -5,6 +5,7 @@ import ClusterModel
 import ClusterTesting
 import GatewayCore
 import Hummingbird
+import Inference
 import Logging
 import Money
 import OverloadCore
@@ -52,6 +53,15 @@ private struct TestKeys {
   }
 }
 
+/// Messages of the failures with which answers were ended.
+private final class Endings: Sendable {
+  private let messages = Mutex<[String]>([])
+
+  var all: [String] { messages.withLock(\.self) }
+
+  func add(_ message: String) { messages.withLock { $0.append(message) } }
+}
+
 /// Waits without a time until the condition is true.
 private func wait(until isTrue: @Sendable () -> Bool) async throws {
   let patience = ContinuousClock.now + .seconds(20)
@@ -90,7 +100,9 @@ struct RevokedKeyTests {
       let received = FakeClient.Received()
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await resources.keyWatch.run() }
-        group.addTask { _ = try await cluster.ask(rights: KeyRights(keys.record), receiving: received) }
+        group.addTask {
+          _ = try await cluster.ask(rights: KeyRights(keys.record), receiving: received)
+        }
         try await wait { received.text.contains("Hello ") }
         try keys.publish(.revoked, revision: 3, to: resources)
         try await wait { received.hasEnd }
@@ -220,7 +232,9 @@ struct RevokedKeyTests {
       try keys.publish(.active, revision: 2, to: resources)
       let received = FakeClient.Received()
       try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask { _ = try await cluster.ask(rights: KeyRights(keys.record), receiving: received) }
+        group.addTask {
+          _ = try await cluster.ask(rights: KeyRights(keys.record), receiving: received)
+        }
         try await wait { received.text.contains("Hello") }
         try keys.publish(.revoked, revision: 3, to: resources)
         resources.keyWatch.endRefused(at: 0)
@@ -236,26 +250,26 @@ struct RevokedKeyTests {
     let resources = try Self.resources(
       TelemetryRecorder(service: "gateway", instance: "gateway-1"), hosts: [])
     let keys = try TestKeys(expiresAt: 100)
-    let ended = Mutex<[String]>([])
+    let ended = Endings()
     func register() -> InFlightAnswers.Registration {
       resources.answers.register(rights: KeyRights(keys.record).id) { failure in
-        ended.withLock { $0.append(failure.message) }
+        ended.add(failure.message)
       }
     }
     let other = resources.answers.register(key: KeyID("mnopqrstuvwx")) { _ in }
-    let keyless = resources.answers.register { _ in ended.withLock { $0.append("keyless") } }
+    let keyless = resources.answers.register { _ in ended.add("keyless") }
     other.unregister()
 
     try keys.publish(.active, revision: 2, to: resources)
     let first = register()
     resources.keyWatch.endRefused(at: 200)
-    #expect(ended.withLock(\.isEmpty), "the default is to finish")
+    #expect(ended.all.isEmpty, "the default is to finish")
     TestKeys.publish(.end, to: resources)
     resources.keyWatch.endRefused(at: 99)
-    #expect(ended.withLock(\.isEmpty))
+    #expect(ended.all.isEmpty)
     resources.keyWatch.endRefused(at: 100)
     resources.keyWatch.endRefused(at: 100)
-    #expect(ended.withLock(\.count) == 1 && ended.withLock(\.last)?.contains("expired") == true)
+    #expect(ended.all.count == 1 && ended.all.last?.contains("expired") == true)
     #expect(first.explained(.clientLeft).code == .invalidAPIKey)
     #expect(first.explained(InFlightAnswers.ended) == InFlightAnswers.ended)
 
@@ -263,7 +277,7 @@ struct RevokedKeyTests {
       let registration = register()
       try keys.publish(state, revision: UInt64(number) + 3, to: resources)
       resources.keyWatch.endRefused(at: 0)
-      #expect(ended.withLock(\.count) == number + 2)
+      #expect(ended.all.count == number + 2)
       #expect(resources.answers.keys.isEmpty)
       withExtendedLifetime(registration) {}
     }
