@@ -64,7 +64,7 @@ struct GatewayPoolTests {
     let request = try parse(
       #"{"model":"tutti/ensemble",\#(hello),"tutti":{"budget":{"credits":2}}}"#)
     #expect(TokenBudget.of(request, table: Self.table)?.bought?.host == "plain")
-    let own = TokenBudget.of(request, table: Self.table, rights: try rights(["gpu"]))
+    let own = TokenBudget.of(request, table: Self.table, pools: try rights(["gpu"]).pools)
     #expect(own?.bought?.host == "gpu" && own?.tokens == 2_000)
   }
 
