@@ -305,7 +305,7 @@ let package = Package(
       ]),
     pure(
       "CommandLineCore", path: "Services/CommandLine/Core",
-      ["Access", "ClusterModel", "Money", "Text"]),
+      ["Access", "ClusterModel", "Money", "Text", yams]),
     shell(
       "EmbeddedModel", path: "Services/CommandLine/EmbeddedModel", [],
       exclude: ["requirements.txt"], resources: [.embedInCode("embedded_host.py")]),

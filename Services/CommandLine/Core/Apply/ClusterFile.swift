@@ -1,0 +1,68 @@
+public import ClusterModel
+
+/// A record as a cluster file describes it, in normal form.
+public struct FileRecord: Hashable, Sendable {
+  /// `nil` means that the record is found by its name, or that its kind has no ids.
+  public let id: String?
+  /// Only members that the file has or that have a meaning if absent.
+  public let members: [String: RecordValue]
+  /// For messages.
+  let line: Int
+}
+
+/// The records that a cluster shall have, by section. Records of an absent section stay as they
+/// are.
+public struct ClusterFile: Equatable, Sendable {
+  /// Path of the file, for messages.
+  let path: String
+  let sections: [String: [FileRecord]]
+
+  /// Maximum bytes: some more than all keys and prices that a registry can have need.
+  public static let maximumBytes = 8 << 20
+
+  init(path: String, sections: [String: [FileRecord]]) {
+    self.path = path
+    self.sections = sections
+  }
+
+  /// Parses a file.
+  ///
+  /// - Throws: all mistakes at once, one per line.
+  public init(text: String, path: String) throws(ProcessFailure) {
+    var reader = ClusterFileReader()
+    reader.read(text)
+    guard reader.mistakes.isEmpty else {
+      throw ProcessFailure(.usage, reader.mistakes.message(of: path, "nothing was changed"))
+    }
+    self.init(path: path, sections: reader.sections)
+  }
+
+  /// Sections of the file whose records must be read for a comparison.
+  public func contains(_ kind: RecordKind) -> Bool { sections[kind.section] != nil }
+}
+
+/// Mistakes in a file, by line.
+struct FileMistakes {
+  private(set) var lines: [(line: Int, text: String)] = []
+  private var omitted = 0
+
+  /// Mistakes in one message. More would scroll the first ones away.
+  private static let maximum = 40
+
+  var isEmpty: Bool { lines.isEmpty }
+
+  mutating func add(_ line: Int, _ text: String) {
+    guard lines.count < Self.maximum else {
+      omitted += 1
+      return
+    }
+    lines.append((line, text))
+  }
+
+  func message(of path: String, _ consequence: String) -> String {
+    var texts = lines.sorted { $0.line < $1.line }.map { "\(path):\($0.line): \($0.text)" }
+    if omitted > 0 { texts.append("and \(omitted) more mistakes") }
+    texts.append(consequence)
+    return texts.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,43 @@
+public import ClusterModel
+
+/// The changes that make a cluster equal to a file.
+public struct ClusterPlan: Equatable, Sendable {
+  /// In the order in which they are made.
+  public let changes: [RecordChange]
+  /// Differences that are left, and why.
+  public let notes: [String]
+
+  /// Compares the cluster with the file.
+  ///
+  /// - Parameters:
+  ///   - prune: whether records that the file's sections do not have are removed.
+  ///   - now: milliseconds since 1970; decides which prices are in force.
+  /// - Throws: mistakes that show only in the comparison, with their lines.
+  public init(
+    from state: ClusterState, to file: ClusterFile, prune: Bool, now: Int64
+  ) throws(ProcessFailure) {
+    var comparison = RecordComparison(prune: prune)
+    for kind in RecordKind.all {
+      guard let wanted = file.sections[kind.section] else { continue }
+      if state.lacks(kind) {
+        comparison.notes.append(
+          "this registry has no \(kind.section): the section \(kind.section) is skipped")
+      } else if kind.identity == .prices {
+        comparison.comparePrices(state[kind], wanted, now: now)
+      } else {
+        comparison.compare(state[kind], wanted, of: kind)
+      }
+    }
+    guard comparison.mistakes.isEmpty else {
+      throw ProcessFailure(
+        .usage, comparison.mistakes.message(of: file.path, "nothing was changed"))
+    }
+    changes = comparison.changes
+    notes = comparison.notes
+  }
+
+  public var isEmpty: Bool { changes.isEmpty }
+
+  /// Names of keys that are made.
+  public var newKeys: [String] { changes.filter(\.makesKey).map(\.label) }
+}

@@ -1,0 +1,80 @@
+public import ClusterModel
+
+/// A record as the registry has it, in normal form.
+public struct ClusterRecord: Hashable, Sendable {
+  /// Empty if its kind has no ids.
+  public let id: String
+  public var members: [String: RecordValue]
+}
+
+/// The records that a cluster file can set, as the registry has them.
+public struct ClusterState: Equatable, Sendable {
+  private var records: [String: [ClusterRecord]] = [:]
+  /// Sections that the registry does not know.
+  private var unknownSections: Set<String> = []
+
+  public init() {}
+
+  subscript(_ kind: RecordKind) -> [ClusterRecord] { records[kind.section] ?? [] }
+
+  /// Notes that the registry has no records of this kind because it is older than this command.
+  public mutating func setUnknown(_ kind: RecordKind) { unknownSections.insert(kind.section) }
+
+  /// Whether the registry has no records of this kind.
+  public func lacks(_ kind: RecordKind) -> Bool { unknownSections.contains(kind.section) }
+
+  /// Adds elements of the registry's list. Records that have ended are left out.
+  public mutating func add(
+    _ elements: [RecordValue], of kind: RecordKind
+  ) throws(ProcessFailure) {
+    for element in elements {
+      guard case .object(let values) = element, let record = Self.record(values, of: kind) else {
+        throw ProcessFailure(
+          .failed, "the registry's answer has no list of \(kind.section); is the address right?")
+      }
+      if Self.counts(record, values, of: kind) { records[kind.section, default: []].append(record) }
+    }
+  }
+
+  /// Ids of the keys, whose budgets the registry does not list.
+  public var keyIDs: [String] { self[.keys].map(\.id) }
+
+  /// Adds the budgets of a key.
+  ///
+  /// - Parameter answer: of `GET /admin/v1/key-budgets/ID`.
+  public mutating func setKeyBudgets(_ answer: RecordValue, of id: String) {
+    guard let index = self[.keys].firstIndex(where: { $0.id == id }),
+      let shape = RecordKind.keys.member("budgets")?.shape
+    else { return }
+    records[RecordKind.keys.section]?[index].members["budgets"] = shape.normal(
+      answer["budgets"] ?? .null)
+  }
+
+  /// Reads a record from an answer. `nil` means that it has no id.
+  static func record(_ values: [String: RecordValue], of kind: RecordKind) -> ClusterRecord? {
+    let id: String
+    switch kind.identity {
+    case .single, .prices: id = ""
+    case .nameOrID, .map, .member:
+      guard let text = values["id"]?.text else { return nil }
+      id = text
+    }
+    var members = kind.members.filter { $0.request != .consent }.normal(values)
+    if kind.identity == .map { members["value"] = values["value"] ?? .null }
+    return ClusterRecord(id: id, members: members)
+  }
+
+  private static func counts(
+    _ record: ClusterRecord, _ values: [String: RecordValue], of kind: RecordKind
+  ) -> Bool {
+    switch kind.identity {
+    // A replaced key ends by itself.
+    case .nameOrID:
+      values["state"] != .text("revoked") && values["grace_until_ms"] ?? .null == .null
+    case .map: values["source"] == .text("runtime")
+    // A model that hosts offer is listed without a record of its own.
+    case .member: kind.creation == .post || record.members != kind.members.normal([:])
+    case .single, .prices: true
+    }
+  }
+}

@@ -1,0 +1,44 @@
+public import ClusterModel
+
+/// Names of files for the secrets of new keys.
+public enum KeyFileName {
+  /// Longest part of a key's name in the name of its file.
+  private static let maximumBytes = 128
+
+  /// File names by names of keys.
+  ///
+  /// - Throws: if two keys would share a file.
+  public static func names(for keys: [String]) throws(ProcessFailure) -> [String: String] {
+    var names: [String: String] = [:]
+    var owners: [String: String] = [:]
+    for key in keys {
+      let file = name(for: key)
+      if let owner = owners.updateValue(key, forKey: file) {
+        throw ProcessFailure(
+          .usage,
+          "the secrets of the keys \(owner) and \(key) would both be in \(file); choose "
+            + "names that differ more. Nothing was changed")
+      }
+      names[key] = file
+    }
+    return names
+  }
+
+  /// `NAME.key`. A name may have slashes and other characters that mean something to a shell, so
+  /// `_` takes their place.
+  static func name(for key: String) -> String {
+    var bytes = key.utf8.prefix(maximumBytes).map { byte -> UInt8 in
+      switch byte {
+      case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"),
+        UInt8(ascii: "_"):
+        byte
+      default: UInt8(ascii: "_")
+      }
+    }
+    if bytes.first == UInt8(ascii: ".") || bytes.first == UInt8(ascii: "-") {
+      bytes[0] = UInt8(ascii: "_")
+    }
+    return String(decoding: bytes, as: UTF8.self) + ".key"
+  }
+}

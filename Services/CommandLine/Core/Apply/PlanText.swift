@@ -1,0 +1,83 @@
+/// The changes of a plan as lines for people, and what became of them.
+public enum PlanText {
+  /// Created records with `+`, changed ones with `~` and each member's old and new value, removed
+  /// ones with `-`.
+  public static func lines(of plan: ClusterPlan) -> [String] {
+    plan.changes.flatMap { lines(of: $0) } + (plan.isEmpty ? [] : [summary(of: plan.changes)])
+  }
+
+  static func lines(of change: RecordChange) -> [String] {
+    switch change.action {
+    case .create(let members):
+      return ["+ \(change.title)"]
+        + change.kind.members.compactMap { member -> String? in
+          guard let value = members[member.name], value != member.absentValue,
+            !isRepeated(member, change)
+          else { return nil }
+          return "    \(member.name): \(value.shown)"
+        }
+    case .update(let changes), .supersede(let changes, by: _):
+      return ["~ \(change.title)"]
+        + changes.flatMap { differences($0.name, $0.old, $0.new) }.map { "    " + $0 }
+    case .remove:
+      if case .delete(let verb) = change.kind.removal { return ["- \(change.title) (\(verb))"] }
+      return ["- \(change.title) (back to its default)"]
+    }
+  }
+
+  /// Whether the title has the member already.
+  private static func isRepeated(_ member: RecordMember, _ change: RecordChange) -> Bool {
+    switch change.kind.identity {
+    case .nameOrID: member.name == "name"
+    case .prices: ["model", "host", "effective_from_ms"].contains(member.name)
+    case .member, .single, .map: false
+    }
+  }
+
+  /// Members of objects are compared one by one.
+  private static func differences(
+    _ name: String, _ old: RecordValue, _ new: RecordValue
+  ) -> [String] {
+    if case .object(let left) = old, case .object(let right) = new {
+      return Set(left.keys).union(right.keys).sorted().flatMap { member in
+        let (old, new) = (left[member] ?? .null, right[member] ?? .null)
+        return old == new ? [] : differences("\(name).\(member)", old, new)
+      }
+    }
+    return ["\(name): \(old.shown) → \(new.shown)"]
+  }
+
+  /// `2 to create, 1 to change, 0 to remove`, or afterwards `2 created, 1 changed, 0 removed`.
+  public static func summary(of changes: [RecordChange], isDone: Bool = false) -> String {
+    var (created, changed, removed) = (0, 0, 0)
+    for change in changes {
+      switch change.action {
+      case .create: created += 1
+      case .update, .supersede: changed += 1
+      case .remove: removed += 1
+      }
+    }
+    return isDone
+      ? "\(created) created, \(changed) changed, \(removed) removed"
+      : "\(created) to create, \(changed) to change, \(removed) to remove"
+  }
+
+  /// Names the changes that were applied and those that were not, after a failure.
+  ///
+  /// - Parameter count: changes that were applied completely.
+  public static func failure(
+    of plan: ClusterPlan, afterApplying count: Int, because reason: String
+  ) -> String {
+    func list(_ changes: ArraySlice<RecordChange>) -> String {
+      changes.isEmpty ? "nothing" : changes.map(\.title).joined(separator: ", ")
+    }
+    let failed = plan.changes.dropFirst(count).first
+    return [
+      "\(failed?.title ?? "the plan"): \(reason)",
+      "applied: \(list(plan.changes.prefix(count)))",
+      "failed: \(failed?.title ?? "nothing")",
+      "not applied: \(list(plan.changes.dropFirst(count + 1)))",
+      "when the cause is removed, run the command again: it makes only the changes that are left",
+    ].joined(separator: "\n")
+  }
+}

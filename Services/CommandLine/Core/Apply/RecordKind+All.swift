@@ -1,0 +1,144 @@
+import Access
+import ClusterModel
+import Limits
+import Money
+
+/// The table of kinds. A kind that is added here is exported, compared and applied.
+extension RecordKind {
+  /// In the order in which new records are made: a record comes after those that it names.
+  public static let all = [
+    organisations, teams, hosts, models, prices, tariff, settings, keys,
+  ]
+
+  public static let organisations = RecordKind(
+    "organisations", noun: "organisation", path: "/admin/v1/organisations",
+    idForm: .organisation,
+    members: [
+      RecordMember("name", .text, absent: .keeps),
+      RecordMember("prepaid", .flag, absent: .means(.boolean(false))),
+      RecordMember("budgets", budgets, absent: .means(.list([]))),
+    ],
+    removal: .never(because: "the ledger keeps organisations"))
+
+  public static let teams = RecordKind(
+    "teams", noun: "team", path: "/admin/v1/teams", idForm: .team,
+    members: [
+      RecordMember("name", .text, absent: .keeps),
+      RecordMember("budgets", budgets, absent: .means(.list([]))),
+    ],
+    removal: .never(because: "the registry keeps teams"))
+
+  public static let hosts = RecordKind(
+    "hosts", noun: "host", path: "/admin/v1/hosts",
+    members: [
+      RecordMember("url", .url, absent: .mistake, isFixed: true),
+      RecordMember("credential", .text),
+      RecordMember("allow_plain_http", .flag, absent: .keeps, by: .consent),
+      RecordMember("tier", choice(of: HostTier.self), absent: .means(.text("community"))),
+      RecordMember("trust", choice(of: DataPolicy.self), absent: .means(.text("any"))),
+      RecordMember("price_per_million", .integer(Host.prices), absent: .means(.integer(0))),
+      RecordMember("tags", .set(.text), absent: .means(.list([]))),
+      RecordMember("region", .text),
+      RecordMember(
+        "dialect", choice(of: HostDialect.self), absent: .keeps, isExported: false),
+      RecordMember("resume", choice(of: ResumeWay.self), absent: .keeps, isExported: false),
+      RecordMember("slots", .integer(1...65_536), absent: .keeps, isExported: false),
+      RecordMember("models", .set(.text), absent: .keeps, isExported: false),
+    ],
+    removal: .delete(verb: "removed"), uniqueMember: "url")
+
+  public static let models = RecordKind(
+    "models", noun: "model", path: "/admin/v1/models",
+    members: [
+      RecordMember("stands_for", .set(.text), absent: .means(.list([]))),
+      RecordMember("hosts", .set(.text), absent: .means(.list([]))),
+      RecordMember("host_pools", .set(.text), absent: .means(.list([]))),
+      RecordMember("hidden", .flag, absent: .means(.boolean(false))),
+      RecordMember("kind", .choice(["chat", "embeddings", "other"])),
+      RecordMember("context_tokens", .integer(1...Int(Int32.max))),
+      RecordMember("minimum_versions", .set(.text), absent: .means(.list([]))),
+    ],
+    creation: .patch, removal: .delete(verb: "removed"), isRecent: true)
+
+  public static let prices = RecordKind(
+    "prices", noun: "price", path: "/admin/v1/prices", identity: .prices,
+    members: [
+      RecordMember("model", .text, absent: .mistake),
+      RecordMember("host", .text),
+      RecordMember("input", .amount, absent: .mistake),
+      RecordMember("cached_input", .amount),
+      RecordMember("output", .amount, absent: .mistake),
+      RecordMember("effective_from_ms", .time),
+    ],
+    paging: .offset, removal: .never(because: "prices are only added"))
+
+  public static let tariff = RecordKind(
+    "tariff", noun: "tariff", path: "/admin/v1/tariff", identity: .single,
+    members: [
+      RecordMember("unknown_price", choice(of: UnknownPrice.self), absent: .keeps),
+      RecordMember(
+        "payout_rule",
+        .object([
+          RecordMember("reservation_fee", .amount, absent: .mistake),
+          RecordMember("progress_fee_per_million", .amount, absent: .mistake),
+          RecordMember("per_mille_of_winner", .integer(PayoutRule.shares), absent: .mistake),
+        ]), absent: .keeps),
+    ],
+    paging: .none, removal: .never(because: "there is always one"))
+
+  public static let settings = RecordKind(
+    "settings", noun: "setting", path: "/admin/v1/settings", identity: .map,
+    members: [RecordMember("value", .any, absent: .mistake)],
+    paging: .none, creation: .patch, removal: .null, isRecent: true)
+
+  public static let keys = RecordKind(
+    "keys", noun: "key", path: "/admin/v1/keys", identity: .nameOrID,
+    members: [
+      RecordMember("name", .text, absent: .mistake),
+      RecordMember("account", .account, absent: .means(.text("default"))),
+      RecordMember(
+        "scopes", .set(choice(of: AccessScope.self)),
+        absent: .means(.list([.text("chat"), .text("embeddings"), .text("plans")]))),
+      RecordMember(
+        "permissions",
+        .object([
+          RecordMember("models", .set(.text), absent: .means(.list([]))),
+          RecordMember(
+            "patterns", .set(choice(of: PatternName.self)), absent: .means(.list([]))),
+          RecordMember(
+            "data_policies", .set(choice(of: DataPolicy.self)), absent: .means(.list([]))),
+          RecordMember("host_pools", .set(.text), absent: .means(.list([]))),
+        ]), absent: .means(.object([:]))),
+      RecordMember(
+        "limits",
+        .object(
+          [
+            "requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day",
+            "concurrent_requests",
+          ].map { RecordMember($0, .integer(1...Limits.accessRateLimit.value)) }),
+        absent: .means(.object([:]))),
+      RecordMember("expires_at_ms", .time),
+      RecordMember(
+        "state", .choice(["active", "disabled"]), absent: .means(.text("active")), by: .state),
+      RecordMember("budgets", budgets, absent: .means(.list([])), by: .keyBudgets),
+    ],
+    removal: .delete(verb: "revoked"))
+
+  /// Path of a key's budgets.
+  public static func keyBudgetsPath(_ id: String) -> String {
+    "/admin/v1/key-budgets/" + PathText.escaped(id)
+  }
+
+  private static let budgets = RecordShape.set(
+    .object([
+      RecordMember("amount", .amount, absent: .mistake),
+      RecordMember("period", choice(of: BudgetPeriod.self), absent: .mistake),
+      RecordMember(
+        "window", choice(of: BudgetWindow.Kind.self), absent: .means(.text("calendar"))),
+      RecordMember("warnings", .set(.integer(1...1_000)), absent: .means(.list([]))),
+    ]))
+
+  private static func choice<Choice: CaseIterable & RawRepresentable<String>>(
+    of _: Choice.Type
+  ) -> RecordShape { .choice(Choice.allCases.map(\.rawValue)) }
+}

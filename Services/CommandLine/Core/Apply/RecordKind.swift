@@ -1,0 +1,119 @@
+/// Records of one kind in the admin API, as far as a cluster file can set them.
+public struct RecordKind: Hashable, Sendable {
+  /// How a record is found again.
+  public enum Identity: Hashable, Sendable {
+    /// By a member that the file chooses.
+    case member(String)
+    /// By `name`. Where several keys have one name, also by `id`, which the registry chose.
+    case nameOrID
+    /// There is exactly one.
+    case single
+    /// The section is a map from ids to values.
+    case map
+    /// By model, host and time. Rows are only added.
+    case prices
+  }
+
+  /// Permitted ids in a file.
+  enum IDForm: Hashable, Sendable {
+    case text, organisation, team
+  }
+
+  public enum Paging: Hashable, Sendable {
+    /// `after` is the id of the last record.
+    case after
+    /// `offset` counts records.
+    case offset
+    /// One answer has all.
+    case none
+  }
+
+  public enum Creation: Hashable, Sendable {
+    case post
+    /// A change of an absent record creates it. It has meant default values before.
+    case patch
+  }
+
+  public enum Removal: Hashable, Sendable {
+    /// `DELETE`. The verb names its effect on the record.
+    case delete(verb: String)
+    /// A change of the map to `null`.
+    case null
+    /// Never; the reason ends a sentence that begins with the record's name.
+    case never(because: String)
+  }
+
+  /// Section of the file, and the kind's name for `--only`.
+  public let section: String
+  let noun: String
+  public let path: String
+  let identity: Identity
+  let idForm: IDForm
+  let members: [RecordMember]
+  public let paging: Paging
+  let creation: Creation
+  let removal: Removal
+  /// A member whose value two records cannot share.
+  let uniqueMember: String?
+  /// Whether older registries have no such records.
+  public let isRecent: Bool
+
+  init(
+    _ section: String, noun: String, path: String, identity: Identity = .member("id"),
+    idForm: IDForm = .text, members: [RecordMember], paging: Paging = .after,
+    creation: Creation = .post,
+    removal: Removal, uniqueMember: String? = nil, isRecent: Bool = false
+  ) {
+    self.section = section
+    self.noun = noun
+    self.path = path
+    self.identity = identity
+    self.idForm = idForm
+    self.members = members
+    self.paging = paging
+    self.creation = creation
+    self.removal = removal
+    self.uniqueMember = uniqueMember
+    self.isRecent = isRecent
+  }
+
+  func member(_ name: String) -> RecordMember? { members.first { $0.name == name } }
+
+  /// The records in an answer to `GET` of `path`. `nil` means that it has none.
+  public func elements(of answer: RecordValue) -> [RecordValue]? {
+    if identity == .single { return answer["object"] == nil ? nil : [answer] }
+    return answer["data"]?.elements
+  }
+
+  /// Path of one record.
+  public func path(of id: String) -> String {
+    switch identity {
+    case .single, .map, .prices: return path
+    case .member, .nameOrID: break
+    }
+    // The API's path of a team has both parts of its id.
+    if self == .teams, let slash = id.firstIndex(of: "/") {
+      return RecordKind.organisations.path(of: String(id[..<slash])) + "/teams/"
+        + PathText.escaped(String(id[id.index(after: slash)...]))
+    }
+    return path + "/" + PathText.escaped(id)
+  }
+}
+
+/// Text as one part of a path or a query.
+public enum PathText {
+  public static func escaped(_ text: String) -> String {
+    let digits = Array("0123456789ABCDEF".utf8)
+    var bytes: [UInt8] = []
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+        UInt8(ascii: "_"), UInt8(ascii: "~"):
+        bytes.append(byte)
+      default: bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}

@@ -1,0 +1,135 @@
+import Money
+
+/// Permitted values of a member, and their normal form.
+public indirect enum RecordShape: Hashable, Sendable {
+  case text
+  /// An organisation, or a team within it.
+  case account
+  /// Base URL of a host.
+  case url
+  case choice([String])
+  case flag
+  case integer(ClosedRange<Int>)
+  /// Credits in decimal digits.
+  case amount
+  /// Milliseconds since 1970. In a file also a date.
+  case time
+  /// A list whose order has no meaning.
+  case set(RecordShape)
+  case object([RecordMember])
+  /// Any value: only the registry knows which ones are permitted.
+  case any
+
+  /// The normal form of a value, so that equal records compare as equal. A value of another kind
+  /// stays as it is.
+  func normal(_ value: RecordValue) -> RecordValue {
+    switch (self, value) {
+    // The registry lists the models of a host as objects.
+    case (.text, .object(let members)): members["id"] ?? value
+    case (.url, .text(let text)): .text(HostURL.normal(text))
+    case (.amount, .text(let text)):
+      (try? MicroCredits(credits: text)).map { .text($0.credits) } ?? value
+    case (.amount, .integer(let number)): .text("\(number)")
+    case (.set, .null): .list([])
+    case (.set(let shape), .list(let elements)):
+      .list(Set(elements.map(shape.normal)).sorted(by: RecordValue.precedes))
+    case (.object(let members), .object(let values)): .object(members.normal(values))
+    case (.object(let members), .null): .object(members.normal([:]))
+    default: value
+    }
+  }
+
+  /// Whether two values in normal form mean the same.
+  func isEqual(_ left: RecordValue, _ right: RecordValue) -> Bool {
+    // The registry may read `"64"` as a number.
+    self == .any ? left.shown == right.shown : left == right
+  }
+}
+
+/// A member of a record that a cluster file may set.
+public struct RecordMember: Hashable, Sendable {
+  /// Meaning of a member that the file does not have.
+  public enum Absence: Hashable, Sendable {
+    case mistake
+    case means(RecordValue)
+    /// The registry's value stays, whatever it is.
+    case keeps
+  }
+
+  /// The request that changes a member.
+  public enum Request: Hashable, Sendable {
+    /// The request that creates or changes the record.
+    case record
+    /// `POST …/enable` and `…/disable`.
+    case state
+    /// `PUT /admin/v1/key-budgets/ID`.
+    case keyBudgets
+    /// The requests that create or change the record. The registry does not return the member, so
+    /// it is not compared.
+    case consent
+  }
+
+  public let name: String
+  let shape: RecordShape
+  let absence: Absence
+  let request: Request
+  /// Whether only a new record can have another value.
+  let isFixed: Bool
+  /// Whether an export contains it. The registry does not report whether a host's value was set or
+  /// is the host's own.
+  let isExported: Bool
+
+  init(
+    _ name: String, _ shape: RecordShape, absent: Absence = .means(.null),
+    by request: Request = .record, isFixed: Bool = false, isExported: Bool = true
+  ) {
+    self.name = name
+    self.shape = shape
+    absence = absent
+    self.request = request
+    self.isFixed = isFixed
+    self.isExported = isExported
+  }
+
+  /// The value that an absent member means. `nil` means that it has no such value.
+  var absentValue: RecordValue? {
+    if case .means(let value) = absence { shape.normal(value) } else { nil }
+  }
+}
+
+extension [RecordMember] {
+  /// Normal forms of all members that the values have or that have a meaning if absent. Other
+  /// members are left out.
+  func normal(_ values: [String: RecordValue]) -> [String: RecordValue] {
+    var members: [String: RecordValue] = [:]
+    for member in self {
+      if let value = values[member.name], value != .null {
+        members[member.name] = member.shape.normal(value)
+      } else if let value = member.absentValue {
+        members[member.name] = value
+      }
+    }
+    return members
+  }
+}
+
+/// A base URL of a host in the form that the registry stores.
+enum HostURL {
+  /// Lower case up to the path, without a trailing slash, `/v1` and the scheme's own port.
+  static func normal(_ url: String) -> String {
+    let parts = url.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
+    guard parts.count >= 3, parts[1].isEmpty else { return url }
+    let scheme = parts[0].lowercased()
+    var authority = parts[2].lowercased()
+    let ownPort = scheme == "https:" ? ":443" : ":80"
+    if authority.hasSuffix(ownPort) { authority.removeLast(ownPort.utf8.count) }
+    var path = parts.count > 3 ? "/" + String(parts[3]) : ""
+    for suffix in ["/", "/chat/completions", "/models", "/", "/v1", "/"] {
+      while path.hasSuffix(suffix) {
+        path.removeLast(suffix.utf8.count)
+        if suffix != "/" { break }
+      }
+    }
+    return "\(scheme)//\(authority)\(path)"
+  }
+}

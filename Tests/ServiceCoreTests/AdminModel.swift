@@ -1,0 +1,213 @@
+@testable import CommandLineCore
+
+/// A model of the registry's admin API: what calls do to records, without any knowledge of files
+/// and comparisons.
+struct AdminModel: Equatable {
+  /// Members of each record as the registry returns them, by path of the list and id.
+  private(set) var lists: [String: [String: [String: RecordValue]]] = [:]
+  private(set) var prices: [[String: RecordValue]] = []
+  private(set) var tariff: [String: RecordValue]
+  private(set) var settings: [String: RecordValue] = [:]
+  private(set) var keyBudgets: [String: RecordValue] = [:]
+  private var keyCount = 0
+  /// Milliseconds since 1970.
+  var now: Int64 = 1_800_000_000_000
+
+  private static let root = "/admin/v1/"
+
+  init() {
+    tariff = [
+      "unknown_price": .text("free"),
+      "payout_rule": .object([
+        "reservation_fee": .text("0"), "progress_fee_per_million": .text("0.1"),
+        "per_mille_of_winner": .integer(150),
+      ]),
+    ]
+  }
+
+  // MARK: - Changes
+
+  /// Performs a call.
+  ///
+  /// - Returns: the id of a new record. `nil` means that the call is refused.
+  mutating func perform(_ call: AdminCall) -> String? {
+    guard call.path.hasPrefix(Self.root) else { return nil }
+    let parts = call.path.dropFirst(Self.root.count).split(separator: "/").map {
+      Self.unescaped(String($0))
+    }
+    let body: [String: RecordValue] =
+      if case .object(let members)? = call.body { members } else { [:] }
+    switch (call.method, parts.count) {
+    case (.post, 1) where parts[0] == "prices": return addPrice(body) ? "" : nil
+    case (.patch, 1) where parts[0] == "tariff":
+      tariff.merge(body) { _, new in new }
+      return ""
+    case (.patch, 1) where parts[0] == "settings":
+      for (name, value) in body { settings[name] = value == .null ? nil : value }
+      return ""
+    case (.put, 2) where parts[0] == "key-budgets":
+      keyBudgets[parts[1]] = Self.budgets(body["budgets"])
+      return ""
+    case (.post, 1): return create(parts[0], body)
+    case (.patch, 4) where parts[2] == "teams":
+      return change("teams", parts[1] + "/" + parts[3], body)
+    case (.patch, 2) where parts[0] == "models" && lists["models"]?[parts[1]] == nil:
+      lists["models", default: [:]][parts[1]] = Self.modelDefaults
+      return change("models", parts[1], body)
+    case (.patch, 2): return change(parts[0], parts[1], body)
+    case (.post, 3) where parts[0] == "keys":
+      return change(
+        "keys", parts[1], ["state": .text(parts[2] == "disable" ? "disabled" : "active")])
+    case (.delete, 2) where parts[0] == "keys":
+      return change("keys", parts[1], ["state": .text("revoked")])
+    case (.delete, 2): return lists[parts[0]]?.removeValue(forKey: parts[1]) == nil ? nil : ""
+    default: return nil
+    }
+  }
+
+  private static let defaults: [String: [String: RecordValue]] = [
+    "organisations": ["prepaid": .boolean(false), "budgets": .list([])],
+    "teams": ["budgets": .list([])],
+    "hosts": [
+      "dialect": .text("openai"), "resume": .text("instruct"), "credential": .null,
+      "tier": .text("community"), "trust": .text("any"), "price_per_million": .integer(0),
+      "models": .list([.object(["id": .text("learned")])]), "slots": .null,
+      "state": .text("ready"), "tags": .list([]), "region": .null,
+    ],
+    "keys": [
+      "account": .text("default"), "state": .text("active"), "expires_at_ms": .null,
+      "scopes": .list([.text("embeddings"), .text("chat"), .text("plans")]),
+      "permissions": .object([:]), "limits": .object([:]), "grace_until_ms": .null,
+    ],
+  ]
+
+  private static let modelDefaults: [String: RecordValue] = [
+    "stands_for": .list([]), "hosts": .list([]), "host_pools": .list([]),
+    "hidden": .boolean(false), "kind": .null, "context_tokens": .null,
+    "minimum_versions": .list([]),
+  ]
+
+  private mutating func create(_ list: String, _ body: [String: RecordValue]) -> String? {
+    guard let defaults = Self.defaults[list] else { return nil }
+    var id = body["id"]?.text ?? ""
+    if list == "keys" {
+      keyCount += 1
+      id = "id\(keyCount)"
+    }
+    guard !id.isEmpty, lists[list]?[id] == nil else { return nil }
+    if list == "hosts", lists["hosts"]?.values.contains(where: { $0["url"] == body["url"] }) == true
+    {
+      return nil
+    }
+    lists[list, default: [:]][id] = defaults.merging(["id": .text(id), "name": .text(id)]) {
+      _, new in new
+    }
+    return change(list, id, body)
+  }
+
+  private mutating func change(
+    _ list: String, _ id: String, _ body: [String: RecordValue]
+  ) -> String? {
+    guard var record = lists[list]?[id], record["state"] != .text("revoked") else { return nil }
+    if list == "teams" {
+      let organisation = String(id.prefix { $0 != "/" })
+      guard lists["organisations"]?[organisation] != nil else { return nil }
+    }
+    for (name, value) in body where name != "allow_plain_http" {
+      switch (name, record[name], value) {
+      case ("permissions", .object(let old)?, .object(let new)),
+        ("limits", .object(let old)?, .object(let new)):
+        record[name] = .object(old.merging(new) { _, new in new })
+      case ("budgets", _, _): record[name] = Self.budgets(value)
+      case ("models", _, .list(let ids)) where list == "hosts":
+        record[name] = .list(ids.map { .object(["id": $0]) })
+      default: record[name] = value
+      }
+    }
+    lists[list]?[id] = record
+    return id
+  }
+
+  private mutating func addPrice(_ body: [String: RecordValue]) -> Bool {
+    var row = body.filter { $0.value != .null }
+    let start = row["effective_from_ms"]?.integer.map { Int64($0) } ?? now + 1_000
+    guard start >= now else { return false }
+    row["effective_from_ms"] = .integer(Int(start))
+    row["cached_input"] = row["cached_input"] ?? row["input"]
+    func isSame(_ other: [String: RecordValue]) -> Bool {
+      ["model", "host", "effective_from_ms"].allSatisfy { row[$0] == other[$0] }
+    }
+    if let same = prices.first(where: isSame) { return same == row }
+    prices.append(row)
+    return true
+  }
+
+  /// As the registry returns them: with what was spent.
+  private static func budgets(_ value: RecordValue?) -> RecordValue {
+    .list(
+      (value?.elements ?? []).map { budget in
+        guard case .object(var members) = budget else { return budget }
+        members["spent"] = .text("1.5")
+        members["window"] = members["window"] ?? .text("calendar")
+        return .object(members)
+      })
+  }
+
+  private static func unescaped(_ text: String) -> String {
+    var bytes: [UInt8] = []
+    var rest = Array(text.utf8)[...]
+    while let byte = rest.popFirst() {
+      if byte == UInt8(ascii: "%"),
+        let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+      {
+        bytes.append(code)
+        rest = rest.dropFirst(2)
+      } else {
+        bytes.append(byte)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  // MARK: - Answers
+
+  /// All records, read as `tutti apply` reads them.
+  func state() throws -> ClusterState {
+    var state = ClusterState()
+    for kind in RecordKind.all {
+      let elements: [RecordValue]
+      switch kind.section {
+      case "prices": elements = prices.map { .object($0) }
+      case "tariff": elements = [.object(tariff)]
+      case "settings":
+        elements = settings.sorted { $0.key < $1.key }.map {
+          .object(["id": .text($0.key), "value": $0.value, "source": .text("runtime")])
+        }
+      default:
+        elements = (lists[kind.section] ?? [:]).sorted { $0.key < $1.key }.map {
+          .object($0.value.merging(["id": .text($0.key)]) { _, new in new })
+        }
+      }
+      try state.add(elements, of: kind)
+    }
+    for id in state.keyIDs {
+      state.setKeyBudgets(.object(["budgets": keyBudgets[id] ?? .list([])]), of: id)
+    }
+    return state
+  }
+
+  /// Makes all changes of a plan.
+  ///
+  /// - Returns: the first call that is refused. `nil` means that all were made.
+  mutating func apply(_ plan: ClusterPlan) -> AdminCall? {
+    for change in plan.changes {
+      var id = change.id
+      for call in change.firstCalls {
+        guard let made = perform(call) else { return call }
+        if change.makesKey { id = made }
+      }
+      for call in change.followingCalls(id: id) where perform(call) == nil { return call }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,122 @@
+import ClusterModel
+import Testing
+
+@testable import CommandLineCore
+
+@Suite("Cluster files")
+struct ClusterFileTests {
+  /// Lines of the failure of a file; empty if it has no mistake.
+  private func mistakes(_ text: String) -> [String] {
+    do throws(ProcessFailure) {
+      _ = try ClusterFile(text: text, path: "c.yaml")
+      return []
+    } catch {
+      return error.message.split(separator: "\n").map(String.init)
+    }
+  }
+
+  @Test("all mistakes are reported at once with their lines")
+  func all() {
+    let lines = mistakes(
+      """
+      organisations:
+        - id: acme
+          prepayed: true
+          budgets:
+            - {amount: -1, period: month}
+            - {amount: 5, period: fortnight}
+        - id: Acme Inc
+        - id: acme
+      hosts:
+        - id: gpu
+          trust: locl
+      organizations: []
+      keys:
+        - name: ci
+          limits: {tokens_per_day: 0}
+          expires_at_ms: tomorrow
+      tariff:
+        payout_rule: {reservation_fee: 0}
+      """)
+    #expect(
+      lines.first
+        == "c.yaml:3: organisations: “prepayed” is not a known member; did you mean prepaid?")
+    for part in [
+      "“-1” is not an amount", "“fortnight” is not permitted", "“Acme Inc” is not an id",
+      "url is missing", "“locl” is not permitted; did you mean local?",
+      "“organizations” is not a known section; did you mean organisations?",
+      "c.yaml:15: keys: limits: tokens_per_day: “0” is not a whole number from 1",
+      "“tomorrow” is not a date", "progress_fee_per_million is missing",
+      "per_mille_of_winner is missing",
+    ] { #expect(lines.contains { $0.contains(part) }, "\(part)\n\(lines)") }
+    #expect(lines.last == "nothing was changed")
+  }
+
+  @Test("a repeated record is refused with both lines")
+  func repeated() {
+    #expect(
+      mistakes("hosts:\n  - {id: a, url: 'http://a'}\n  - {id: a, url: 'http://b'}\n").first
+        == "c.yaml:3: host a is here for the second time; the first is in line 2")
+    #expect(mistakes("keys:\n  - name: ci\n  - name: ci\n").count == 2)
+    #expect(mistakes("keys:\n  - name: ci\n  - {name: ci, id: abcdefgh2345}\n") == [])
+  }
+
+  @Test("values are read by what is wanted, with and without quotes")
+  func values() throws {
+    let file = try ClusterFile(
+      text: """
+        prices:
+          - {model: "yes", input: 0.150, output: "2"}
+        keys:
+          - name: 1234
+            expires_at_ms: 2027-01-31
+        """, path: "")
+    let price = try #require(file.sections["prices"]?.first?.members)
+    #expect(price["model"] == .text("yes") && price["input"] == .text("0.15"))
+    let key = try #require(file.sections["keys"]?.first?.members)
+    #expect(key["name"] == .text("1234"))
+    #expect(key["expires_at_ms"] == .integer(1_801_353_600_000))
+  }
+
+  @Test(
+    "text that is no cluster file is refused",
+    arguments: [
+      "", "~", "- a", "a", "hosts: 1", "hosts: [1]", "tariff: []", "settings: [a]", "hosts: [",
+      "keys: [{name: [a]}]", "keys: [{}]", "hosts: []\nhosts: []", "a: *b", "settings: {[a]: 1}",
+      "settings: {inference.race: }", "\u{0}",
+    ])
+  func nonsense(text: String) { #expect(!mistakes(text).isEmpty) }
+
+  @Test("deep, wide and very large files end with a mistake")
+  func bounds() {
+    let deep = String(repeating: "[", count: 900) + String(repeating: "]", count: 900)
+    #expect(!mistakes("settings: {a: \(deep)}").isEmpty)
+    #expect(mistakes(String(repeating: "#", count: ClusterFile.maximumBytes + 1)).count == 2)
+    // Each line repeats the line before ten times.
+    var bomb = "settings:\n  a0: &a0 [x]\n"
+    for level in 1...9 {
+      let before = Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", ")
+      bomb += "  a\(level): &a\(level) [\(before)]\n"
+    }
+    #expect(mistakes(bomb).contains { $0.contains("too many values") })
+    let many = "hosts:\n" + String(repeating: "  - x: 1\n", count: 5_000)
+    #expect(mistakes(many).count < 60)
+  }
+
+  @Test("a whole key is refused as a name and not repeated")
+  func secret() throws {
+    let key = "tutti-abcdefgh2345-" + String(repeating: "s", count: 42) + "A"
+    let line = try #require(mistakes("keys: [{name: \(key)}]").first)
+    #expect(HiddenSecrets.hide(in: line).contains("whole key"))
+    #expect(!HiddenSecrets.hide(in: line).contains("sss"))
+  }
+
+  @Test("an export writes names that are special in YAML as text")
+  func scalars() {
+    #expect(ClusterExport.scalar("acme/web") == "acme/web")
+    for (text, written) in [
+      ("true", #""true""#), ("1", #""1""#), ("", #""""#), ("a: b", #""a: b""#),
+      ("q\"\\", #""q\"\\""#), ("\u{85}", #""\u0085""#), ("No", #""No""#),
+    ] { #expect(ClusterExport.scalar(text) == written) }
+  }
+}
