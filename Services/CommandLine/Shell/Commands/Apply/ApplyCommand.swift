@@ -1,0 +1,158 @@
+import ArgumentParser
+import ClusterModel
+import CommandLineCore
+import Files
+import Foundation
+
+struct ApplyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "apply",
+    abstract: "Make the cluster's records equal to a file.",
+    discussion: """
+        tutti apply -f cluster.yaml --dry-run
+        tutti apply -f cluster.yaml
+        tutti apply -f cluster.yaml --yes --keys-dir /run/secrets/tutti    # in a script
+        tutti apply -f cluster.yaml --prune
+
+      `tutti export` writes such a file. Sections: organisations, teams, hosts, models, prices, \
+      tariff, settings, keys. Records of a section that the file does not have stay as they are. \
+      A member that a record does not have means its default value.
+
+      The differences are shown first: + created, ~ changed (old → new), - removed. Nothing is \
+      removed without --prune, which removes hosts, models and settings, and revokes keys, of the \
+      sections in the file. A changed price is a new price from now on. The command stops at the \
+      first failure and prints what was applied; a second run makes the rest.
+      """)
+
+  @OptionGroup var cluster: ClusterOptions
+  @Option(
+    name: [.customShort("f"), .long],
+    help: ArgumentHelp("The file; - reads standard input.", valueName: "file"))
+  var file: String
+  @Flag(help: "Show the differences and change nothing.") var dryRun = false
+  @Flag(name: [.customShort("y"), .long], help: "Do not ask for confirmation.") var yes = false
+  @Flag(help: "Remove records that the file's sections do not have.") var prune = false
+  @Option(
+    help: ArgumentHelp(
+      "Directory for the secrets of new keys: NAME.key each, with mode 0600.",
+      valueName: "directory"))
+  var keysDir: String?
+
+  func run() async throws {
+    let wanted = try ClusterFile(text: try Self.text(file), path: file)
+    let connection = try await AdminConnection(try cluster.client())
+    let state = try await connection.state(of: RecordKind.all.filter(wanted.contains))
+    let plan = try ClusterPlan(
+      from: state, to: wanted, prune: prune, now: WallClock.milliseconds)
+    for line in PlanText.lines(of: plan) { Terminal.line(line) }
+    for note in plan.notes { Terminal.progress(note) }
+    if plan.isEmpty {
+      Terminal.line("no changes")
+      return
+    }
+    if dryRun { return }
+    let keyFiles = try NewKeyFiles(plan.newKeys, in: keysDir)
+    if !yes { try Terminal.confirm("Make these changes?") }
+    try keyFiles.prepare()
+    for (index, change) in plan.changes.enumerated() {
+      do {
+        try await apply(change, connection, keyFiles)
+      } catch let failure as ProcessFailure {
+        throw ProcessFailure(
+          failure.status,
+          PlanText.failure(of: plan, afterApplying: index, because: failure.message))
+      }
+    }
+    Terminal.line("applied: " + PlanText.summary(of: plan.changes, isDone: true))
+  }
+
+  private func apply(
+    _ change: RecordChange, _ connection: AdminConnection, _ keyFiles: NewKeyFiles
+  ) async throws {
+    do {
+      if let secret = try await connection.apply(change) {
+        try keyFiles.save(secret, of: change.label)
+      }
+    } catch let incomplete as AdminConnection.IncompleteKey {
+      try keyFiles.save(incomplete.secret, of: change.label)
+      throw ProcessFailure(
+        incomplete.failure.status, "the key was made, but " + incomplete.failure.message)
+    }
+  }
+
+  private static func text(_ path: String) throws -> String {
+    let limit = ClusterFile.maximumBytes
+    let file = path == "-" ? FileHandle.standardInput : FileHandle(forReadingAtPath: path)
+    guard let file else { throw ProcessFailure(.usage, "\(path) does not exist or cannot be read") }
+    var bytes = Data()
+    // A pipe returns a part at a time.
+    while bytes.count <= limit,
+      let part = try? file.read(upToCount: limit + 1 - bytes.count), !part.isEmpty
+    {
+      bytes += part
+    }
+    guard bytes.count <= limit, let text = String(data: bytes, encoding: .utf8) else {
+      throw ProcessFailure(.usage, "\(path) is not a text file of at most \(limit >> 20) MiB")
+    }
+    return text
+  }
+}
+
+/// Files for the secrets of new keys.
+private struct NewKeyFiles {
+  private let directory: String?
+  /// Paths by name of the key.
+  private let paths: [String: String]
+
+  /// - Throws: if secrets would be lost, or would replace others.
+  init(_ names: [String], in directory: String?) throws(ProcessFailure) {
+    self.directory = directory
+    guard !names.isEmpty else {
+      paths = [:]
+      return
+    }
+    guard let directory else {
+      throw ProcessFailure(
+        .usage,
+        "the file has new keys (\(names.joined(separator: ", "))), whose secrets the registry "
+          + "returns only once; name a directory for them with --keys-dir. Nothing was changed")
+    }
+    var paths: [String: String] = [:]
+    for (name, file) in try KeyFileName.names(for: names) {
+      let path = "\(directory)/\(file)"
+      guard !FileManager.default.fileExists(atPath: path) else {
+        throw ProcessFailure(
+          .usage,
+          "\(path) exists, perhaps with the secret of another key; move it away. Nothing "
+            + "was changed")
+      }
+      paths[name] = path
+    }
+    self.paths = paths
+  }
+
+  func prepare() throws(ProcessFailure) {
+    guard let directory, !paths.isEmpty else { return }
+    do throws(FileRefused) {
+      try PrivateDirectory.prepare(directory)
+    } catch {
+      throw ProcessFailure(.usage, "--keys-dir: \(error.message) Nothing was changed.")
+    }
+  }
+
+  func save(_ secret: String, of name: String) throws(ProcessFailure) {
+    guard let path = paths[name] else { return }
+    do throws(FileRefused) {
+      // A file that appeared meanwhile is not replaced: it may have another secret.
+      guard try PrivateFile.create(path, Array((secret + "\n").utf8)) else {
+        throw FileRefused("\(path) exists.")
+      }
+    } catch {
+      throw ProcessFailure(
+        .failed,
+        "the key was made, but its secret is not saved: \(error.message) Revoke the key "
+          + "and run the command again")
+    }
+    Terminal.progress("key \(name): the secret is in \(path)")
+  }
+}
