@@ -1,0 +1,66 @@
+/// A ledger transaction as the registry's admin API shows it.
+public struct TransactionRow: Decodable, Hashable, Sendable {
+  public struct Entry: Decodable, Hashable, Sendable {
+    public let account: String
+    public let amount: String
+
+    enum CodingKeys: CodingKey { case account, amount }
+  }
+
+  public let position: Int64
+  public let id: String
+  public let kind: String
+  /// Milliseconds since 1970.
+  public let time: Int64
+  public let entries: [Entry]
+  public let note: String
+
+  enum CodingKeys: String, CodingKey {
+    case position, id, kind, entries, note
+    case time = "time_ms"
+  }
+
+  public static func table(_ rows: [TransactionRow]) -> TextTable {
+    var table = TextTable([
+      ("at", .right), ("time", .left), ("kind", .left), ("id", .left), ("entries", .left),
+      ("note", .left),
+    ])
+    for row in rows {
+      table.append([
+        "\(row.position)", KeyTime.text(row.time), row.kind, row.id,
+        row.entries.map { "\($0.account) \($0.amount)" }.joined(separator: ", "), row.note,
+      ])
+    }
+    return table
+  }
+}
+
+/// A balance as the registry's admin API shows it.
+public struct BalanceRow: Decodable, Hashable, Sendable {
+  public let account: String
+  public let balance: String
+
+  enum CodingKeys: CodingKey { case account, balance }
+
+  public static func table(_ rows: [BalanceRow]) -> TextTable {
+    var table = TextTable([("account", .left), ("balance", .right)])
+    for row in rows { table.append([row.account, row.balance]) }
+    return table
+  }
+}
+
+/// Result of `GET /admin/v1/ledger/verify`.
+public struct LedgerProof: Decodable, Hashable, Sendable {
+  public let transactions: Int
+  /// One sentence each.
+  public let differences: [String]
+  public let isCorrect: Bool
+
+  enum CodingKeys: String, CodingKey {
+    case transactions, differences
+    case isCorrect = "correct"
+  }
+
+  /// Whether the ledger is right: both the registry's word and the list of differences count.
+  public var holds: Bool { isCorrect && differences.isEmpty }
+}

@@ -1,0 +1,125 @@
+import ClusterModel
+import Foundation
+import Testing
+
+@testable import CommandLineCore
+
+/// The message of the failure of `body`; `nil` if it does not fail.
+private func mistake(_ body: () throws -> Void) -> String? {
+  do {
+    try body()
+    return nil
+  } catch {
+    return (error as? ProcessFailure)?.message ?? "\(error)"
+  }
+}
+
+@Suite("Options of commands on money")
+struct MoneyOptionsTests {
+  private func text(_ value: RecordValue) -> String {
+    String(decoding: value.encoded, as: UTF8.self)
+  }
+
+  private func budgets(_ json: String) throws -> [BudgetRow] {
+    try JSONDecoder().decode([BudgetRow].self, from: Data(json.utf8))
+  }
+
+  @Test("a budget replaces the one of its period and window, and others stay")
+  func budget() throws {
+    let present = try budgets(
+      #"[{"amount":"5","period":"month","window":"calendar","warnings":[800],"spent":"1"},"#
+        + #"{"amount":"1","period":"day","window":"rolling","warnings":[],"spent":"0"}]"#)
+    var options = BudgetOptions()
+    options.period = "month"
+    let day = #"{"amount":"1","period":"day","warnings":[],"window":"rolling"}"#
+    #expect(
+      text(try options.setting("10.50", in: present))
+        == #"[\#(day),{"amount":"10.5","period":"month","warnings":[800],"window":"calendar"}]"#)
+    options.warnings = ["99.5%", "5%"]
+    #expect(text(try options.setting("1", in: [])).contains("[995,50]"))
+    options.warnings = nil
+    #expect(text(try options.clearing(present)) == "[\(day)]")
+    #expect(text(try BudgetOptions().clearing(present)) == "[]")
+    #expect(mistake { _ = try BudgetOptions().clearing([]) }?.contains("no such budget") == true)
+  }
+
+  @Test("all mistakes of a budget are reported at once")
+  func budgetMistakes() throws {
+    var options = BudgetOptions()
+    options.window = "rollin"
+    options.warnings = ["80", "0%", "101%", "1.25%"]
+    let lines = try #require(mistake { _ = try options.setting("-1", in: []) })
+      .split(separator: "\n")
+    #expect(lines.count == 7, "\(lines)")
+    #expect(lines.contains { $0.contains("--period is missing") })
+    #expect(lines.contains { $0.contains("did you mean rolling") })
+  }
+
+  @Test("an owner of budgets is an account or a key, and a whole key is not repeated")
+  func owner() throws {
+    #expect(try BudgetOwnerName("acme").path == "/admin/v1/organisations/acme")
+    #expect(try BudgetOwnerName("acme/web").path == "/admin/v1/organisations/acme/teams/web")
+    #expect(try BudgetOwnerName("tutti-abcdefgh2345").path == "/admin/v1/key-budgets/abcdefgh2345")
+    #expect(try BudgetOwnerName("abcdefghijkl").path == nil)
+    let key = "tutti-abcdefgh2345-" + String(repeating: "s", count: 42) + "A"
+    #expect(mistake { _ = try BudgetOwnerName(key) }?.contains("sss") == false)
+    for text in ["", "Acme", "a/b/c", "a/"] {
+      #expect(mistake { _ = try BudgetOwnerName(text) } != nil, "\(text)")
+    }
+  }
+
+  @Test("a price has exact amounts, and all mistakes are reported at once")
+  func price() throws {
+    var options = PriceOptions(model: "org/m", input: "0.150", output: "2")
+    options.from = "2027-01-31"
+    #expect(
+      text(try options.body())
+        == #"{"effective_from_ms":1801353600000,"input":"0.15","model":"org/m","output":"2"}"#)
+    options = PriceOptions(model: "m", input: "1e3", output: "-1")
+    options.cachedInput = "0.0000001"
+    options.from = "now"
+    #expect(
+      mistake { _ = try options.body() }?.split(separator: "\n").count == 4)
+  }
+
+  @Test("a changed payout rule keeps its other members")
+  func tariff() throws {
+    let json =
+      #"{"reservation_fee":"0","progress_fee_per_million":"0.1","per_mille_of_winner":150}"#
+    let rule = try JSONDecoder().decode(TariffRow.Rule.self, from: Data(json.utf8))
+    var options = TariffOptions()
+    options.perMilleOfWinner = 120
+    #expect(
+      text(try options.body(present: rule))
+        == #"{"payout_rule":{"per_mille_of_winner":120,"progress_fee_per_million":"0.1","#
+        + #""reservation_fee":"0"}}"#)
+    options.perMilleOfWinner = 99
+    #expect(mistake { _ = try options.body(present: rule) }?.contains("100") == true)
+    #expect(mistake { _ = try TariffOptions().body(present: rule) } != nil)
+  }
+
+  @Test("a transfer names the other side and its id")
+  func transfer() throws {
+    #expect(
+      text(try TransferOptions(.payout, "gpu-1", amount: "1.50", id: "x", note: nil).body())
+        == #"{"amount":"1.5","host":"gpu-1","id":"x","kind":"payout"}"#)
+    #expect(
+      text(try TransferOptions(.debit, "acme", amount: "1", id: "x", note: "n").body())
+        == #"{"amount":"1","id":"x","kind":"debit","note":"n","organisation":"acme"}"#)
+    for (party, amount, id) in [("acme", "0", "x"), ("Acme", "1", "x"), ("acme", "1", "a b")] {
+      #expect(
+        mistake {
+          _ = try TransferOptions(.credit, party, amount: amount, id: id, note: nil).body()
+        } != nil)
+    }
+  }
+
+  @Test("names of keys become names of files that no shell mistakes, one for each key")
+  func keyFiles() throws {
+    #expect(KeyFileName.name(for: "ci") == "ci.key")
+    #expect(KeyFileName.name(for: "../etc/passwd") == "_._etc_passwd.key")
+    #expect(KeyFileName.name(for: "-rf é") == "_rf___.key")
+    #expect(
+      mistake { _ = try KeyFileName.names(for: ["a b", "a/b"]) }?.contains("a_b.key") == true)
+  }
+}
