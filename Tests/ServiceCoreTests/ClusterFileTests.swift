@@ -59,6 +59,8 @@ struct ClusterFileTests {
         == "c.yaml:3: host a is here for the second time; the first is in line 2")
     #expect(mistakes("keys:\n  - name: ci\n  - name: ci\n").count == 2)
     #expect(mistakes("keys:\n  - name: ci\n  - {name: ci, id: abcdefgh2345}\n") == [])
+    let budgets = "{amount: 1, period: day}, {amount: 2, period: day, window: calendar}"
+    #expect(mistakes("organisations: [{id: a, budgets: [\(budgets)]}]").count == 2)
   }
 
   @Test("values are read by what is wanted, with and without quotes")

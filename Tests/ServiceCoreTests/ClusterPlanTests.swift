@@ -231,6 +231,14 @@ struct ClusterPlanTests {
     #expect(try names(Self.key.replacing(#"["chat"]"#, with: #"["plans"]"#)) == [])
   }
 
+  @Test("a team needs an organisation of the cluster or of the file")
+  func owners() throws {
+    #expect(message([], "teams: [{id: acme/web}]").contains("there is no organisation acme"))
+    #expect(try plan([], "teams: [{id: acme/web}]\norganisations: [{id: acme}]").changes.count == 2)
+    let acme = #"{"id":"acme","name":"A","prepaid":false}"#
+    #expect(try plan([(.organisations, acme)], "teams: [{id: acme/web}]").notes == [])
+  }
+
   @Test("after a failure, the message has what was applied and what not")
   func failure() throws {
     let plan = try plan([], "organisations: [{id: a}, {id: b}, {id: c}]")

@@ -37,8 +37,11 @@ public struct ClusterFile: Equatable, Sendable {
     self.init(path: path, sections: reader.sections)
   }
 
-  /// Sections of the file whose records must be read for a comparison.
-  public func contains(_ kind: RecordKind) -> Bool { sections[kind.section] != nil }
+  /// Whether a comparison needs the cluster's records of a kind.
+  public func needs(_ kind: RecordKind) -> Bool {
+    // Teams belong to organisations.
+    sections[kind.section] != nil || kind == .organisations && sections["teams"] != nil
+  }
 }
 
 /// Mistakes in a file, by line.

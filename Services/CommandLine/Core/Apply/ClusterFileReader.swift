@@ -122,7 +122,19 @@ struct ClusterFileReader {
         mistakes.add(node.line, "\(kind.section): \(mistake)")
       }
     }
+    checkBudgets(members["budgets"]?.elements ?? [], in: kind, line: node.line)
     return FileRecord(id: id, members: members, line: node.line)
+  }
+
+  /// An account has one budget per period and window.
+  private mutating func checkBudgets(_ budgets: [RecordValue], in kind: RecordKind, line: Int) {
+    var windows: Set<[RecordValue?]> = []
+    for budget in budgets where !windows.insert([budget["period"], budget["window"]]).inserted {
+      mistakes.add(
+        line,
+        "\(kind.section): budgets: two have the period \(budget["period"]?.text ?? "") and "
+          + "the same window")
+    }
   }
 
   // MARK: - Values

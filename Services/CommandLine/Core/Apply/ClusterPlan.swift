@@ -28,6 +28,10 @@ public struct ClusterPlan: Equatable, Sendable {
         comparison.compare(state[kind], wanted, of: kind)
       }
     }
+    comparison.checkOwners(
+      of: file.sections["teams"] ?? [],
+      among: state[.organisations].map(\.id)
+        + (file.sections["organisations"] ?? []).compactMap(\.id))
     guard comparison.mistakes.isEmpty else {
       throw ProcessFailure(
         .usage, comparison.mistakes.message(of: file.path, "nothing was changed"))

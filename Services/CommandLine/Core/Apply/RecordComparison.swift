@@ -1,3 +1,5 @@
+import Access
+
 /// Collects the changes of all kinds.
 struct RecordComparison {
   let prune: Bool
@@ -31,6 +33,17 @@ struct RecordComparison {
     made += created
     for record in present where !kept.contains(record.id) {
       remove(record, of: kind, madeWay: created)
+    }
+  }
+
+  /// Refuses teams of organisations that will not exist.
+  mutating func checkOwners(of teams: [FileRecord], among organisations: [String]) {
+    let known = Set(organisations)
+    for team in teams {
+      let owner = AccountPath(team.id ?? "")?.organisation ?? ""
+      if !known.contains(owner) {
+        mistakes.add(team.line, "teams: there is no organisation \(owner); add it to the file")
+      }
     }
   }
 

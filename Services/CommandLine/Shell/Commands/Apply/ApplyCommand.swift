@@ -41,7 +41,7 @@ struct ApplyCommand: AsyncParsableCommand {
   func run() async throws {
     let wanted = try ClusterFile(text: try Self.text(file), path: file)
     let connection = try await AdminConnection(try cluster.client())
-    let state = try await connection.state(of: RecordKind.all.filter(wanted.contains))
+    let state = try await connection.state(of: RecordKind.all.filter(wanted.needs))
     let plan = try ClusterPlan(
       from: state, to: wanted, prune: prune, now: WallClock.milliseconds)
     for line in PlanText.lines(of: plan) { Terminal.line(line) }
