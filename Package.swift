@@ -164,7 +164,7 @@ let package = Package(
       "Wire", path: "Shared/Wire",
       ["Access", "BusCore", "ClusterModel", "ClusterProto", "CProtobufC", "Money"]),
     pure("OverloadCore", path: "Shared/Overload/Core", ["ClusterModel"]),
-    pure("Money", path: "Shared/Money/Core", ["ClusterModel"]),
+    pure("Money", path: "Shared/Money/Core", ["ClusterModel", crypto]),
     pure("Access", path: "Shared/Access", ["ClusterModel", crypto]),
     pure("InferenceCore", path: "Shared/Inference/Core", ["ClusterModel", "HostModel", "Text"]),
     // Uses Foundation only for logarithms.
@@ -187,7 +187,8 @@ let package = Package(
     shell(
       "Telemetry", path: "Shared/Telemetry", ["ClusterModel", coreMetrics, metrics, logging]),
     shell(
-      "Store", path: "Shared/Store", ["ClusterModel", "CMongoC", "Files", "Money", grdb, logging]),
+      "Store", path: "Shared/Store",
+      ["ClusterModel", "CMongoC", "Files", "Money", crypto, grdb, logging]),
     // Separate from Store: an agent searches documents and does not need MongoDB.
     shell("Search", path: "Shared/Search", ["ClusterModel", grdb]),
     shell(

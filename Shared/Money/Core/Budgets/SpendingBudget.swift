@@ -4,13 +4,13 @@
 /// seen. Times are milliseconds since 1970.
 public struct SpendingBudget: Hashable, Sendable {
   /// Spending that expires at the same time.
-  private struct Bucket: Hashable {
+  struct Bucket: Hashable, Codable {
     let expiry: Int64
     var amount: MicroCredits
   }
 
   /// A threshold that was reported.
-  private struct Warning: Hashable {
+  struct Warning: Hashable, Codable {
     let threshold: Int
     /// It is not reported again before this time.
     let quietUntil: Int64
@@ -20,10 +20,10 @@ public struct SpendingBudget: Hashable, Sendable {
   /// Credits of holds in flight. They have no period until they are spent.
   public private(set) var reserved = MicroCredits.zero
   /// By expiry. One for a calendar period, at most 61 for a rolling one.
-  private var buckets: [Bucket] = []
-  private var warned: [Warning] = []
+  var buckets: [Bucket] = []
+  var warned: [Warning] = []
   /// Latest time seen, within `UTCDate.times`.
-  private var clock = UTCDate.times.lowerBound
+  var clock = UTCDate.times.lowerBound
 
   public init(_ terms: BudgetTerms) { self.terms = terms }
 

@@ -99,7 +99,7 @@ extension LeaseIssuer {
       leases[id]?.answered = ask
     case .release: break
     case .settle(let settlement, _, _):
-      guard gateways[id.gateway]?.settled.insert(settlement.number) == true else { return }
+      guard gateways[id.gateway]?.settled.insertAccepted(settlement.number) == true else { return }
     case .end: gateways[id.gateway]?.see(id.number)
     case .expire:
       gateways[id.gateway]?.see(id.number)

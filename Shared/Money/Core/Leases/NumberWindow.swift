@@ -9,12 +9,38 @@ struct NumberWindow: Hashable, Sendable {
   /// Seen numbers after a gap.
   private var beyond: Set<UInt64> = []
 
+  init() {}
+
+  /// - Parameter beyond: seen numbers after a gap, in any order.
+  /// - Returns: `nil` if no sequence of numbers leads to this window.
+  init?(through: UInt64, beyond: [UInt64]) {
+    self.through = through
+    for number in beyond {
+      // The first number after `through` would have closed the gap.
+      guard canInsert(number), number - through > 1 else { return nil }
+      self.beyond.insert(number)
+    }
+  }
+
+  /// Seen numbers after a gap, ascending.
+  var numbersBeyond: [UInt64] { beyond.sorted() }
+
   /// - Returns: `false` if the number was seen before, or is too far after a gap.
   mutating func insert(_ number: UInt64) -> Bool {
     guard canInsert(number) else { return false }
     beyond.insert(number)
     while beyond.remove(through &+ 1) != nil { through += 1 }
     return true
+  }
+
+  /// Records a number that an earlier window accepted, which may have known more numbers.
+  ///
+  /// - Returns: `false` if the number was seen before.
+  mutating func insertAccepted(_ number: UInt64) -> Bool {
+    let reach = UInt64(Limits.leaseWindow.value)
+    // That window accepted it only because its gap began later.
+    if number > reach { skip(through: number - reach) }
+    return insert(number)
   }
 
   /// Counts all numbers up to this one as seen.

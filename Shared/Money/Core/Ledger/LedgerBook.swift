@@ -7,10 +7,10 @@
 public struct LedgerBook: Sendable {
   /// Accounts that are not zero. Their number is bounded by organisations and hosts, which admins
   /// create.
-  public private(set) var balances: [AccountID: MicroCredits] = [:]
+  public internal(set) var balances: [AccountID: MicroCredits] = [:]
   /// Organisations whose balance and holds never go below zero. Others pay later.
   public private(set) var prepaidOrganisations: Set<String> = []
-  private var memory: TransactionMemory
+  var memory: TransactionMemory
 
   public init() { memory = TransactionMemory() }
 

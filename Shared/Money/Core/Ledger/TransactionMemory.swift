@@ -6,16 +6,18 @@ internal import Limits
 /// latest time in it becomes the horizon: ids of transactions up to that time are uncertain. If a
 /// dropped id is used again for a later transaction, only the store's unique key finds the
 /// conflict.
-struct TransactionMemory: Sendable {
+struct TransactionMemory: Hashable, Sendable {
   enum Recollection: Hashable {
     case new, repeated, conflict
     /// The id may be one that was dropped.
     case unsure
   }
 
-  /// Fingerprint of each transaction by id.
-  private var newer: [String: Int] = [:]
-  private var older: [String: Int] = [:]
+  /// Ids with the digest of the transaction's content.
+  private typealias Generation = [TransactionDigest.ID: UInt64]
+
+  private var newer: Generation = [:]
+  private var older: Generation = [:]
   private var latestOfNewer = Int64.min
   private var latestOfOlder = Int64.min
   /// Latest time of a dropped transaction. `nil` means that none was dropped.
@@ -27,8 +29,9 @@ struct TransactionMemory: Sendable {
   }
 
   func recall(_ transaction: LedgerTransaction) -> Recollection {
-    if let fingerprint = newer[transaction.id] ?? older[transaction.id] {
-      return fingerprint == transaction.fingerprint ? .repeated : .conflict
+    let digest = TransactionDigest(transaction)
+    if let content = newer[digest.id] ?? older[digest.id] {
+      return content == digest.content ? .repeated : .conflict
     }
     if let horizon, transaction.time <= horizon { return .unsure }
     return .new
@@ -36,13 +39,15 @@ struct TransactionMemory: Sendable {
 
   mutating func remember(_ transaction: LedgerTransaction) {
     if newer.count >= generationSize { dropOlder() }
-    newer[transaction.id] = transaction.fingerprint
+    let digest = TransactionDigest(transaction)
+    newer[digest.id] = digest.content
     latestOfNewer = max(latestOfNewer, transaction.time)
   }
 
   mutating func forget(_ transaction: LedgerTransaction) {
-    newer[transaction.id] = nil
-    older[transaction.id] = nil
+    let id = TransactionDigest(transaction).id
+    newer[id] = nil
+    older[id] = nil
   }
 
   private mutating func dropOlder() {
@@ -52,16 +57,61 @@ struct TransactionMemory: Sendable {
     newer = [:]
     latestOfNewer = .min
   }
-}
 
-extension LedgerTransaction {
-  /// Hash of kind and entries: a repeat may have another time and note, but not another effect.
-  ///
-  /// It is compared within one process only.
-  fileprivate var fingerprint: Int {
-    var hasher = Hasher()
-    hasher.combine(kind)
-    hasher.combine(entries)
-    return hasher.finalize()
+  // MARK: - Bytes
+
+  private static let headerWords = 7
+  private static let wordsPerID = 3
+
+  /// The memory as bytes, for a checkpoint. Equal memories have equal bytes.
+  var bytes: [UInt8] {
+    let header: [UInt64] = [
+      UInt64(generationSize), UInt64(newer.count), UInt64(older.count),
+      UInt64(bitPattern: latestOfNewer), UInt64(bitPattern: latestOfOlder),
+      horizon == nil ? 0 : 1, UInt64(bitPattern: horizon ?? 0),
+    ]
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(
+      8 * (header.count + Self.wordsPerID * (newer.count + older.count)))
+    for word in header { bytes.append(word: word) }
+    for generation in [newer, older] {
+      for (id, content) in generation.sorted(by: { $0.key < $1.key }) {
+        bytes.append(word: id.high)
+        bytes.append(word: id.low)
+        bytes.append(word: content)
+      }
+    }
+    return bytes
+  }
+
+  /// - Parameter limit: as for `init(limit:)`. A memory with another limit forgets other ids.
+  /// - Returns: `nil` if the bytes are no memory with this limit.
+  init?(bytes: [UInt8], limit: Int = Limits.rememberedTransactions.value) {
+    self.init(limit: limit)
+    let header = (0..<Self.headerWords).compactMap { bytes.word(at: 8 * $0) }
+    guard header.count == Self.headerWords, header[0] == UInt64(generationSize),
+      header[1] <= header[0], header[2] <= header[0],
+      let newerCount = Int(exactly: header[1]), let olderCount = Int(exactly: header[2]),
+      bytes.count == 8 * (Self.headerWords + Self.wordsPerID * (newerCount + olderCount))
+    else { return nil }
+    latestOfNewer = Int64(bitPattern: header[3])
+    latestOfOlder = Int64(bitPattern: header[4])
+    horizon = header[5] == 0 ? nil : Int64(bitPattern: header[6])
+    newer = Self.generation(bytes, from: 0, count: newerCount)
+    older = Self.generation(bytes, from: newerCount, count: olderCount)
+    // An id twice would leave fewer.
+    guard newer.count == newerCount, older.count == olderCount else { return nil }
+  }
+
+  private static func generation(_ bytes: [UInt8], from start: Int, count: Int) -> Generation {
+    var generation = Generation(minimumCapacity: count)
+    for index in start..<start + count {
+      let offset = 8 * (headerWords + wordsPerID * index)
+      guard let high = bytes.word(at: offset), let low = bytes.word(at: offset + 8),
+        let content = bytes.word(at: offset + 16)
+      else { break }
+      generation[TransactionDigest.ID(high: high, low: low)] = content
+    }
+    return generation
   }
 }

@@ -1,0 +1,122 @@
+public import ClusterModel
+internal import Limits
+
+/// Leases and gateways at one place in the ledger, for a checkpoint.
+public struct LeaseSnapshot: Hashable, Codable, Sendable {
+  public struct Lease: Hashable, Codable, Sendable {
+    public let number: UInt64
+    public let key: AccountID
+    /// Totals since the lease began.
+    public let granted: MicroCredits
+    public let returned: MicroCredits
+    public let settled: MicroCredits
+    /// Asks up to this number were granted or withdrawn.
+    let answered: UInt64
+    /// The ask of the last grant, which may be repeated. `nil` means that there is none.
+    let granting: UInt64?
+
+    /// Held by running requests, or unused.
+    public var outstanding: MicroCredits {
+      granted.subtractingCapped(returned).subtractingCapped(settled)
+    }
+
+    fileprivate var isValid: Bool {
+      let amounts = [granted, returned, settled]
+      // In 128 bits: a damaged checkpoint may have any numbers.
+      let rest = Int128(granted.count) - Int128(returned.count) - Int128(settled.count)
+      return amounts.allSatisfy { $0 >= .zero } && rest >= 0 && granting ?? 0 <= answered
+    }
+  }
+
+  public struct Gateway: Hashable, Codable, Sendable {
+    let name: String
+    let incarnation: UInt64
+    /// Highest lease number seen.
+    let highest: UInt64
+    /// Leases up to this number were ended by the registry.
+    let endedThrough: UInt64
+    /// All settlements up to this number were recorded.
+    public let settledThrough: UInt64
+    /// Later settlements that were recorded, ascending.
+    public let settledBeyond: [UInt64]
+    public let leases: [Lease]
+
+    public var id: PeerID { PeerID(name: name, incarnation: incarnation) }
+  }
+
+  public let gateways: [Gateway]
+
+  /// All leases with their ids.
+  public var leases: [(id: LeaseID, lease: Lease)] {
+    gateways.flatMap { gateway in
+      gateway.leases.map { (LeaseID(gateway: gateway.id, number: $0.number), $0) }
+    }
+  }
+}
+
+extension LeaseIssuer {
+  /// Leases and gateways. Asks that wait are not part of it: gateways repeat them.
+  ///
+  /// A gateway without leases is left out if `lease.gateways` others were seen later.
+  public var snapshot: LeaseSnapshot {
+    let known = gateways.sorted { left, right in
+      let (first, second) = (left.value.leases.isEmpty, right.value.leases.isEmpty)
+      if first != second { return second }
+      return (left.value.lastSeen, left.key) > (right.value.lastSeen, right.key)
+    }.prefix(Limits.leasingGateways.value)
+    return LeaseSnapshot(
+      gateways: known.sorted { $0.key < $1.key }.map { id, gateway in
+        LeaseSnapshot.Gateway(
+          name: id.name, incarnation: id.incarnation, highest: gateway.highest,
+          endedThrough: gateway.endedThrough, settledThrough: gateway.settled.through,
+          settledBeyond: gateway.settled.numbersBeyond,
+          leases: gateway.leases.sorted().compactMap { number in
+            leases[LeaseID(gateway: id, number: number)].map { lease in
+              LeaseSnapshot.Lease(
+                number: number, key: lease.key, granted: lease.granted,
+                returned: lease.returned, settled: lease.settled, answered: lease.answered,
+                granting: lease.grant?.ask)
+            }
+          })
+      })
+  }
+
+  /// Restores leases and gateways into an issuer that has none. Later postings are then restored
+  /// one by one, as after an empty ledger.
+  public mutating func restore(
+    _ snapshot: LeaseSnapshot, now: Instant
+  ) throws(CheckpointFault) {
+    guard snapshot.gateways.count <= Limits.leasingGateways.value,
+      snapshot.gateways.reduce(0, { $0 + $1.leases.count }) <= Limits.openLeases.value
+    else { throw CheckpointFault("it has too many gateways or leases") }
+    for stored in snapshot.gateways {
+      let id = stored.id
+      guard gateways[id] == nil,
+        let settled = NumberWindow(through: stored.settledThrough, beyond: stored.settledBeyond)
+      else { throw CheckpointFault("its record of gateway \(id) is impossible") }
+      var gateway = Gateway(validUntil: terms.kept(from: now), lastSeen: now)
+      gateway.see(stored.highest)
+      gateway.endThrough(stored.endedThrough)
+      gateway.settled = settled
+      gateways[id] = gateway
+      for lease in stored.leases { try restore(lease, of: stored) }
+    }
+    changed = []
+  }
+
+  private mutating func restore(
+    _ stored: LeaseSnapshot.Lease, of gateway: LeaseSnapshot.Gateway
+  ) throws(CheckpointFault) {
+    let id = LeaseID(gateway: gateway.id, number: stored.number)
+    guard stored.isValid, leases[id] == nil, stored.number <= gateway.highest
+    else { throw CheckpointFault("its lease \(id) is impossible") }
+    addLease(id, key: stored.key)
+    leases[id]?.granted = stored.granted
+    leases[id]?.returned = stored.returned
+    leases[id]?.settled = stored.settled
+    leases[id]?.answered = stored.answered
+    if let ask = stored.granting {
+      leases[id]?.grant = LeaseGrant(lease: id, ask: ask, total: stored.granted)
+    }
+  }
+}

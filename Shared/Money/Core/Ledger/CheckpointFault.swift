@@ -1,0 +1,6 @@
+/// Why a checkpoint is not used: it is damaged, or no ledger leads to it.
+public struct CheckpointFault: Error, Hashable, Sendable, CustomStringConvertible {
+  public let description: String
+
+  public init(_ description: String) { self.description = description }
+}

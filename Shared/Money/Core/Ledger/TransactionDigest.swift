@@ -1,0 +1,63 @@
+internal import Crypto
+
+/// Digest of a transaction: of its id, and of the content that a repetition must have too.
+///
+/// It is the same in every process, so that checkpoints may have it. Ids contain names that admins
+/// choose, so a collision must be infeasible.
+struct TransactionDigest: Hashable, Sendable {
+  /// First 128 bits of the id's SHA-256.
+  struct ID: Hashable, Comparable, Sendable {
+    let high: UInt64
+    let low: UInt64
+
+    static func < (left: Self, right: Self) -> Bool {
+      (left.high, left.low) < (right.high, right.low)
+    }
+  }
+
+  let id: ID
+  /// First 64 bits of the SHA-256 of kind and entries. A repetition may have another time and note,
+  /// but not another effect.
+  let content: UInt64
+
+  init(_ transaction: LedgerTransaction) {
+    let (high, low) = Self.hash(Array(transaction.id.utf8))
+    id = ID(high: high, low: low)
+    var bytes = Array(transaction.kind.rawValue.utf8)
+    for entry in transaction.entries {
+      let name = entry.account.name.utf8
+      // The length separates the name from its neighbours.
+      bytes.append(word: UInt64(name.count))
+      bytes += name
+      bytes.append(word: UInt64(bitPattern: entry.amount.count))
+    }
+    content = Self.hash(bytes).0
+  }
+
+  private static func hash(_ bytes: [UInt8]) -> (UInt64, UInt64) {
+    var words: (UInt64, UInt64) = (0, 0)
+    for (index, byte) in SHA256.hash(data: bytes).prefix(16).enumerated() {
+      if index < 8 {
+        words.0 = words.0 << 8 | UInt64(byte)
+      } else {
+        words.1 = words.1 << 8 | UInt64(byte)
+      }
+    }
+    return words
+  }
+}
+
+extension [UInt8] {
+  /// Appends eight bytes, the lowest first.
+  mutating func append(word: UInt64) {
+    for shift in stride(from: UInt64(0), to: 64, by: 8) {
+      append(UInt8(truncatingIfNeeded: word >> shift))
+    }
+  }
+
+  /// - Returns: `nil` if eight bytes from there are not all within the array.
+  func word(at offset: Int) -> UInt64? {
+    guard offset >= 0, count >= 8, offset <= count - 8 else { return nil }
+    return self[offset..<offset + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+  }
+}
