@@ -36,11 +36,17 @@ struct SimulatedStore {
   }
 
   func book(at time: AccountTime) throws -> (AccountBook, [AccountBook.Directive]) {
+    var replay = try replay(at: time)
+    for transaction in log { try replay.add(transaction) }
+    return try replay.finish(keys: keys)
+  }
+
+  /// A replay with all records and no transactions.
+  func replay(at time: AccountTime) throws -> AccountReplay {
     var replay = try AccountReplay(at: time)
     for (_, record) in records.sorted(by: { $0.key < $1.key }) { replay.add(record) }
     for price in prices { replay.add(price) }
-    for transaction in log { try replay.add(transaction) }
-    return try replay.finish(keys: keys)
+    return replay
   }
 }
 
@@ -51,6 +57,8 @@ struct AccountSimulation {
     var changesBudgets = false
     var wallJumps = false
     var faults = true
+    /// Whether a restarted registry begins with the last checkpoint of its predecessor.
+    var restartsFromCheckpoints = false
   }
 
   private struct Request {
@@ -95,6 +103,8 @@ struct AccountSimulation {
   private var revision: UInt64 = 0
   private var transfers = 0
   private(set) var reloads = 0
+  private var checkpoint: AccountCheckpoint?
+  private(set) var restoredCheckpoints = 0
   private(set) var warnings: [CrossedThreshold] = []
 
   init(seed: UInt64, options: Options) throws {
@@ -138,6 +148,7 @@ struct AccountSimulation {
   }
 
   private mutating func step() throws {
+    if options.restartsFromCheckpoints, number(1...40) == 1 { checkpoint = book.checkpoint }
     switch number(0...99) {
     case 0..<56: try deliver()
     case 56..<68: try startRequest()
@@ -209,7 +220,16 @@ struct AccountSimulation {
 
   private mutating func restart() throws {
     let directives: [AccountBook.Directive]
-    (book, directives) = try store.book(at: time)
+    if let checkpoint, options.restartsFromCheckpoints {
+      var replay = try store.replay(at: time)
+      let place = Int(checkpoint.position)
+      try replay.restore(checkpoint, last: store.log[place - 1])
+      for transaction in store.log.dropFirst(place) { try replay.add(transaction) }
+      (book, directives) = try replay.finish(keys: store.keys)
+      restoredCheckpoints += 1
+    } else {
+      (book, directives) = try store.book(at: time)
+    }
     try perform(directives)
   }
 

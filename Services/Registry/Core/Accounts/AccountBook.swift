@@ -112,6 +112,13 @@ public struct AccountBook: Sendable {
 
   public var transactionCount: Int64 { position }
 
+  /// Everything that a replay of the ledger computes, with its place in the ledger. All
+  /// transactions so far must be durable. `nil` means that the ledger is empty, or that the book no
+  /// longer agrees with it.
+  public var checkpoint: AccountCheckpoint? {
+    isStale || position == 0 ? nil : AccountCheckpoint(self)
+  }
+
   /// - Throws: `full` if more prices are in force than a table may have.
   public func priceTable(
     epoch: UInt64, revision: UInt64, at time: Int64

@@ -36,6 +36,19 @@ public struct AccountReplay: Sendable {
     }
   }
 
+  /// Begins after a checkpoint instead of at the beginning of the ledger. It is called after all
+  /// records were added and before the first transaction. After an error this replay is useless.
+  ///
+  /// - Parameter last: the ledger's transaction at the place of the checkpoint.
+  public mutating func restore(
+    _ checkpoint: AccountCheckpoint, last: LedgerTransaction
+  ) throws(CheckpointFault) {
+    try checkpoint.restore(&book, last: last, now: time.instant)
+  }
+
+  /// The state after the transactions so far. `nil` means that there were none.
+  public var checkpoint: AccountCheckpoint? { book.checkpoint }
+
   /// Adds a transaction, in the order of the ledger.
   public mutating func add(_ transaction: LedgerTransaction) throws(ReplayFault) {
     do throws(LedgerRefusal) {

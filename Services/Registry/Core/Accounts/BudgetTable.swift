@@ -58,15 +58,15 @@ struct BudgetUse: Sendable {
 ///
 /// Reservations are not counted here: `LeaseIssuer` subtracts what gateways hold in leases.
 struct BudgetTable: Sendable {
-  private struct Entry {
+  struct Entry {
     var budget: SpendingBudget
     let afterPosition: Int64
   }
 
-  private var entries: [CeilingID: Entry] = [:]
+  var entries: [CeilingID: Entry] = [:]
   private var ceilings: [BudgetOwner: [CeilingID]] = [:]
   /// When spending of a budget expires next.
-  private var expiries: [CeilingID: Int64] = [:]
+  var expiries: [CeilingID: Int64] = [:]
 
   var allCeilings: [CeilingID] { entries.keys.sorted() }
 

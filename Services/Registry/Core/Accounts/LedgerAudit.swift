@@ -18,6 +18,8 @@ public struct LedgerAudit: Sendable {
     /// An organisation's holds are not the sum of its leases.
     case holds(AccountID, balance: MicroCredits)
     case balance(LedgerDifference)
+    /// A checkpoint is not what a replay of the ledger computes. The sentence has no subject.
+    case checkpoint(position: Int64, String)
 
     public var description: String {
       switch self {
@@ -28,6 +30,8 @@ public struct LedgerAudit: Sendable {
       case .holds(let account, let balance):
         "account \(account) has \(balance.credits), its leases have another sum"
       case .balance(let difference): "\(difference)"
+      case .checkpoint(let position, let sentence):
+        "the checkpoint at transaction \(position) \(sentence)"
       }
     }
   }
@@ -85,6 +89,11 @@ public struct LedgerAudit: Sendable {
     where holds[account] ?? 0 != sums[account] ?? 0 {
       report(.holds(account, balance: MicroCredits(Int64(clamping: sums[account] ?? 0))))
     }
+  }
+
+  /// Reports a checkpoint that is damaged.
+  public mutating func reportCheckpoint(at position: Int64, _ sentence: String) {
+    report(.checkpoint(position: position, sentence))
   }
 
   private mutating func check(_ note: PostingNote, _ transaction: LedgerTransaction) {

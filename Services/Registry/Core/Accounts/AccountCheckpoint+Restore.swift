@@ -1,0 +1,163 @@
+internal import Access
+internal import ClusterModel
+internal import Money
+
+extension AccountCheckpoint {
+  /// Puts the checkpoint into a book that has all records and no transactions.
+  ///
+  /// - Parameter last: the ledger's transaction at `position`. A checkpoint of another ledger does
+  ///   not know it.
+  func restore(
+    _ book: inout AccountBook, last: LedgerTransaction, now: Instant
+  ) throws(CheckpointFault) {
+    guard position > 0, book.position == 0 else {
+      throw CheckpointFault("it covers no transactions")
+    }
+    let amounts = balances.map { ($0.account, $0.amount) }
+    try book.ledger.restore(
+      balances: Dictionary(amounts) { first, _ in first }, rememberedIDs: rememberedIDs)
+    guard book.ledger.remembers(last) else {
+      throw CheckpointFault("the ledger has another transaction at its place")
+    }
+    try book.issuer.restore(leases, now: now)
+    try restore(&book.funds)
+    try checkHolds(book)
+    try book.budgets.restore(budgets, position: position)
+    book.position = position
+  }
+
+  private func restore(_ funds: inout LeaseFunds) throws(CheckpointFault) {
+    let accounts = Dictionary(payers.map { ($0.lease, $0.account) }) { first, _ in first }
+    for (id, lease) in leases.leases where lease.outstanding > .zero {
+      guard let account = accounts["\(id)"] else {
+        throw CheckpointFault("its lease \(id) has money of no account")
+      }
+      do throws(MoneyError) {
+        try funds.add(lease.outstanding, to: id, key: lease.key, account: account)
+      } catch {
+        throw CheckpointFault("its lease \(id) has an impossible amount")
+      }
+    }
+  }
+
+  /// An organisation's holds are the sum of its leases.
+  private func checkHolds(_ book: AccountBook) throws(CheckpointFault) {
+    var sums: [AccountID: Int128] = [:]
+    for (id, lease) in leases.leases {
+      guard let payer = book.funds.account(of: id) else { continue }
+      sums[.holds(of: payer.organisation), default: 0] += Int128(lease.outstanding.count)
+    }
+    let held = balances.map(\.account).filter { if case .holds = $0.kind { true } else { false } }
+    for account in Set(held).union(sums.keys).sorted()
+    where sums[account] ?? 0 != Int128(book.ledger.balance(of: account).count) {
+      throw CheckpointFault("its \(account) is not the sum of its leases")
+    }
+  }
+}
+
+extension BudgetTable {
+  /// Restores the spending of budgets that still exist.
+  ///
+  /// - Parameter position: place of the checkpoint. A budget from before it must be part of it.
+  mutating func restore(
+    _ stored: [AccountCheckpoint.Budget], position: Int64
+  ) throws(CheckpointFault) {
+    let byID = Dictionary(stored.map { ($0.id, $0) }) { first, _ in first }
+    for (id, entry) in entries.sorted(by: { $0.key < $1.key }) {
+      guard let found = byID[id], found.afterPosition == entry.afterPosition else {
+        guard entry.afterPosition >= position else {
+          throw CheckpointFault("it lacks the budget \(id)")
+        }
+        continue
+      }
+      let budget = try SpendingBudget(entry.budget.terms, restoring: found.spending)
+      entries[id]?.budget = budget
+      // In time order: only what the ledger has moves a budget's clock.
+      expiries[id] = budget.resets(at: UTCDate.times.lowerBound)
+    }
+  }
+}
+
+// MARK: - Proof
+
+extension AccountCheckpoint {
+  /// Differences from a replay of the transactions up to the same place, as sentences.
+  ///
+  /// A running registry knows more about gateways than the ledger: numbers of asks and of leases
+  /// without money, and gateways that it forgot. Warnings of a budget change with its amount. They
+  /// are not compared.
+  public func differences(from replayed: AccountCheckpoint) -> [String] {
+    guard position == replayed.position else {
+      return ["covers \(position) transactions instead of \(replayed.position)"]
+    }
+    return balanceDifferences(replayed) + leaseDifferences(replayed) + gatewayDifferences(replayed)
+      + budgetDifferences(replayed)
+      + (rememberedIDs == replayed.rememberedIDs ? [] : ["remembers other transactions"])
+  }
+
+  private func balanceDifferences(_ replayed: AccountCheckpoint) -> [String] {
+    Self.differences(
+      balances.map { ($0.account, $0.amount) }, replayed.balances.map { ($0.account, $0.amount) }
+    ) { "has another balance of \($0)" }
+  }
+
+  private func leaseDifferences(_ replayed: AccountCheckpoint) -> [String] {
+    Self.differences(facts, replayed.facts) { "has another lease \($0)" }
+  }
+
+  /// Facts about leases with money, as far as the ledger has them.
+  private var facts: [(LeaseID, LeaseFacts)] {
+    let accounts = Dictionary(payers.map { ($0.lease, $0.account) }) { first, _ in first }
+    return leases.leases.compactMap { id, lease in
+      guard lease.outstanding > .zero else { return nil }
+      return (
+        id,
+        LeaseFacts(
+          key: lease.key, account: accounts["\(id)"], granted: lease.granted,
+          returned: lease.returned, settled: lease.settled)
+      )
+    }
+  }
+
+  private struct LeaseFacts: Hashable {
+    let key: AccountID
+    let account: AccountPath?
+    let granted: MicroCredits
+    let returned: MicroCredits
+    let settled: MicroCredits
+  }
+
+  /// A settlement that counts as recorded and is not in the ledger would be lost.
+  private func gatewayDifferences(_ replayed: AccountCheckpoint) -> [String] {
+    let ledger = Dictionary(replayed.leases.gateways.map { ($0.id, $0) }) { first, _ in first }
+    return leases.gateways.compactMap { gateway in
+      let through = ledger[gateway.id]?.settledThrough ?? 0
+      let beyond = Set(ledger[gateway.id]?.settledBeyond ?? [])
+      let isCovered =
+        gateway.settledThrough <= through
+        && gateway.settledBeyond.allSatisfy { $0 <= through || beyond.contains($0) }
+      return isCovered ? nil : "counts settlements of \(gateway.id) that the ledger does not have"
+    }
+  }
+
+  private func budgetDifferences(_ replayed: AccountCheckpoint) -> [String] {
+    let stored = Dictionary(budgets.map { ($0.id, $0) }) { first, _ in first }
+    return replayed.budgets.compactMap { budget in
+      guard let found = stored[budget.id], found.afterPosition == budget.afterPosition else {
+        // A budget that an admin made later.
+        return budget.afterPosition >= position ? nil : "lacks the budget \(budget.id)"
+      }
+      return found.spending.hasSameAmounts(as: budget.spending)
+        ? nil : "has other spending of the budget \(budget.id)"
+    }
+  }
+
+  private static func differences<Key: Hashable & Comparable, Value: Equatable>(
+    _ stored: [(Key, Value)], _ replayed: [(Key, Value)], _ sentence: (Key) -> String
+  ) -> [String] {
+    let left = Dictionary(stored) { first, _ in first }
+    let right = Dictionary(replayed) { first, _ in first }
+    return Set(left.keys).union(right.keys).sorted()
+      .filter { left[$0] != right[$0] }.map(sentence)
+  }
+}
