@@ -2,6 +2,7 @@
 extension Limits {
   static let ledger = [
     journalSlots, journalHosts, journalReadBytes, journalCopies, ledgerPage, recordBytes,
+    checkpointInterval, checkpointBytes,
   ]
 
   public static let journalSlots = Limit(
@@ -24,4 +25,12 @@ extension Limits {
   public static let recordBytes = Limit(
     "store.record_bytes", 256 << 10, .bytes,
     "One key, account, price or setting: 1,000 model names of table.model_name_bytes.")
+  public static let checkpointInterval = Limit(
+    "ledger.checkpoint_transactions", 50_000, .count,
+    "Transactions between checkpoints of the ledger. A start replays at most about this many, in a "
+      + "second. A checkpoint has some 6 MiB, so this adds a sixth to what a transaction writes.")
+  public static let checkpointBytes = Limit(
+    "ledger.checkpoint_bytes", 64 << 20, .bytes,
+    "A checkpoint with money.remembered_transactions, lease.open and budgets of all accounts. A "
+      + "larger one is not written, and not read.")
 }

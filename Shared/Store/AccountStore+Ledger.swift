@@ -47,8 +47,10 @@ extension AccountStore {
     }
   }
 
-  /// All transactions, page by page.
-  public func replay() -> LedgerReplay { LedgerReplay(store: self) }
+  /// All transactions after a position, page by page.
+  public func replay(after position: Int64 = 0) -> LedgerReplay {
+    LedgerReplay(store: self, start: position)
+  }
 
   public func transactions(_ query: LedgerQuery) async throws(Failure) -> LedgerPage {
     let limit = Self.capped(query.limit)
@@ -271,14 +273,18 @@ extension AccountStore {
 /// The transactions of a ledger in the order in which they were appended, in pages.
 public struct LedgerReplay: AsyncSequence, Sendable {
   fileprivate let store: AccountStore
+  fileprivate let start: Int64
 
-  public func makeAsyncIterator() -> Iterator { Iterator(store: store) }
+  public func makeAsyncIterator() -> Iterator { Iterator(store: store, start: start) }
 
   public struct Iterator: AsyncIteratorProtocol {
     fileprivate let store: AccountStore
-    private var position: Int64 = 0
+    private var position: Int64
 
-    fileprivate init(store: AccountStore) { self.store = store }
+    fileprivate init(store: AccountStore, start: Int64) {
+      self.store = store
+      position = start
+    }
 
     public mutating func next() async throws(Failure) -> [LedgerRow]? {
       let page = try await store.transactions(after: position)

@@ -65,6 +65,14 @@ extension AccountStore {
             STRICT, WITHOUT ROWID;
           """)
     }
+    migrator.registerMigration("3: checkpoints of the ledger") { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE checkpoints (
+            position INTEGER PRIMARY KEY, json TEXT NOT NULL, ids BLOB NOT NULL,
+            checksum BLOB NOT NULL) STRICT;
+          """)
+    }
     return migrator
   }
 }
