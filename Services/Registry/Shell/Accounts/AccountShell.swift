@@ -78,6 +78,10 @@ final class AccountShell: Service {
     var dropped = 0
     /// When the book was last read again.
     var reloaded: Instant?
+    /// Place in the ledger of the last checkpoint that was due, written or not.
+    var duePosition: Int64
+    /// Place in the ledger of the last checkpoint that was written.
+    var savedPosition: Int64
   }
 
   /// Messages that share one write.
@@ -99,24 +103,34 @@ final class AccountShell: Service {
   private let logger: Logger
   private let now: @Sendable () -> AccountTime
   private let warnings = Counter(label: "tutti_registry_budget_warnings_total")
+  private let checkpointInterval: Int64
   private let state: Mutex<State>
+  /// Books for checkpoints. An earlier one that was not written yet is left out.
+  private let books = AsyncStream.makeStream(
+    of: AccountBook.self, bufferingPolicy: .bufferingNewest(1))
   private let wakeups = AsyncStream.makeStream(
     of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
+  ///   - checkpointInterval: transactions between checkpoints of the ledger.
   ///   - now: the time of an event.
   init(
     store: AccountStore, epoch: UInt64, outlet: Outlet, logger: Logger,
+    checkpointInterval: Int = Limits.checkpointInterval.value,
     now: @escaping @Sendable () -> AccountTime
   ) async throws(Failure) {
     self.store = store
     self.epoch = epoch
     self.outlet = outlet
     self.logger = logger
+    self.checkpointInterval = Int64(checkpointInterval)
     self.now = now
-    let stored = try await StoredAccounts(store, at: now())
-    state = Mutex(State(book: stored.book, revisions: stored.revisions))
+    let stored = try await StoredAccounts(store, at: now(), logger: logger)
+    state = Mutex(
+      State(
+        book: stored.book, revisions: stored.revisions,
+        duePosition: stored.checkpointPosition, savedPosition: stored.checkpointPosition))
     try await write(stored.directives)
     // Gateways admit no request with a key before they know the prices, even if there are none.
     if priceTable == nil { publishPrices() }
@@ -247,6 +261,7 @@ final class AccountShell: Service {
   func run() async throws {
     await cancelWhenGracefulShutdown { [self] in await processMessages() }
     wakeups.continuation.finish()
+    await saveLastCheckpoint()
     let abandoned = state.withLock { state in
       defer { state.inbox = [] }
       return state.inbox
@@ -261,6 +276,10 @@ final class AccountShell: Service {
           try? await Task.sleep(for: Self.tick)
           self.receive(.tick)
         }
+      }
+      group.addTask {
+        // Next to the messages: a large checkpoint takes some 100 ms.
+        for await book in self.books.stream { await self.saveCheckpoint(of: book) }
       }
       for await _ in wakeups.stream {
         while await processInbox() {}
@@ -297,6 +316,7 @@ final class AccountShell: Service {
       }
     }
     await finish(round)
+    offerCheckpoint()
     return !items.isEmpty
   }
 
@@ -399,7 +419,7 @@ final class AccountShell: Service {
     await pauseReloads()
     while !Task.isCancelled {
       do throws(Failure) {
-        let stored = try await StoredAccounts(store, at: now())
+        let stored = try await StoredAccounts(store, at: now(), logger: logger)
         state.withLock { state in
           state.book = stored.book
           state.revisions = stored.revisions
@@ -427,6 +447,40 @@ final class AccountShell: Service {
       return Self.reloadPause(after: state.reloaded, now: now)
     }
     if pause > .zero { try? await Task.sleep(for: pause) }
+  }
+
+  // MARK: - Checkpoints
+
+  /// Hands the book over for a checkpoint if one is due. All its transactions are durable.
+  private func offerCheckpoint() {
+    let due = state.withLock { state -> AccountBook? in
+      let position = state.book.transactionCount
+      guard position - state.duePosition >= checkpointInterval else { return nil }
+      // Also if it fails: the next one is due after another interval.
+      state.duePosition = position
+      return state.book
+    }
+    if let due { books.continuation.yield(due) }
+  }
+
+  /// Writes a checkpoint at the end, so that the next process replays nothing.
+  func saveLastCheckpoint() async {
+    let (book, saved) = state.withLock { ($0.book, $0.savedPosition) }
+    if book.transactionCount > saved { await saveCheckpoint(of: book) }
+  }
+
+  private func saveCheckpoint(of book: AccountBook) async {
+    guard let checkpoint = book.checkpoint else { return }
+    do throws(Failure) {
+      try await store.save(try LedgerCheckpoint(checkpoint))
+      state.withLock { $0.savedPosition = checkpoint.position }
+      logger.debug(
+        "checkpoint of the ledger written", metadata: ["position": "\(checkpoint.position)"])
+    } catch {
+      // The next start takes longer, and nothing is lost.
+      logger.warning(
+        "checkpoint of the ledger not written", metadata: [LogKey.reason: "\(error.message)"])
+    }
   }
 
   // MARK: - Directives

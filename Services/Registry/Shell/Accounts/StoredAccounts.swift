@@ -1,9 +1,11 @@
 import Access
 import ClusterModel
 import Foundation
+import Logging
 import Money
 import RegistryCore
 import Store
+import Telemetry
 
 /// The book of accounts as the store has it, with the revision of each record.
 struct StoredAccounts: Sendable {
@@ -11,35 +13,64 @@ struct StoredAccounts: Sendable {
   /// Directives that follow from the present time.
   let directives: [AccountBook.Directive]
   let revisions: [RecordSubject: RecordRevision]
+  /// Place of the checkpoint with which the replay began. 0 means that there was none.
+  let checkpointPosition: Int64
 
-  /// Reads all records and replays the ledger.
-  init(_ store: AccountStore, at time: AccountTime) async throws(Failure) {
-    var revisions: [RecordSubject: RecordRevision] = [:]
+  /// Reads all records, and replays the ledger after its latest valid checkpoint.
+  init(_ store: AccountStore, at time: AccountTime, logger: Logger) async throws(Failure) {
     do {
-      var replay = try AccountReplay(at: time)
-      for stored in try await store.accounts() + store.settings() {
-        guard let record = try AccountRecord(stored) else { continue }
-        replay.add(record)
-        revisions[stored.subject] = stored.revision
-      }
-      var last: Int64 = 0
-      while true {
-        let page = try await store.prices(after: last)
-        guard let end = page.last else { break }
-        for stored in page { replay.add(try AccountRecord(stored)) }
-        last = end.position
-      }
-      for try await page in store.replay() {
+      let records = try await StoredRecords(store, at: time)
+      var (replay, position) = await Self.start(records, store, logger)
+      checkpointPosition = position
+      for try await page in store.replay(after: position) {
         for row in page { try replay.add(row.transaction) }
       }
       (book, directives) = try replay.finish(keys: try await Self.keys(of: store))
+      revisions = records.revisions
     } catch let failure as Failure {
       throw failure
     } catch {
       throw Failure(
         .storeDamaged, "The accounts cannot be restored: \(error); restore the file from a copy.")
     }
-    self.revisions = revisions
+  }
+
+  /// A replay that has the latest valid checkpoint, and its place. Others are removed: the ledger
+  /// has all that they had.
+  private static func start(
+    _ records: StoredRecords, _ store: AccountStore, _ logger: Logger
+  ) async -> (AccountReplay, Int64) {
+    var before: Int64?
+    do throws(Failure) {
+      while let stored = try await store.checkpoint(before: before) {
+        before = stored.position
+        do throws(CheckpointFault) {
+          let checkpoint = try AccountCheckpoint(stored)
+          var replay = records.replay
+          try replay.restore(checkpoint, last: try await last(of: checkpoint, store))
+          return (replay, checkpoint.position)
+        } catch {
+          logger.warning(
+            "checkpoint of the ledger ignored",
+            metadata: ["position": "\(stored.position)", LogKey.reason: "\(error)"])
+          try await store.removeCheckpoint(at: stored.position)
+        }
+      }
+    } catch {
+      logger.warning(
+        "checkpoints of the ledger cannot be read", metadata: [LogKey.reason: "\(error.message)"])
+    }
+    return (records.replay, 0)
+  }
+
+  /// The ledger's transaction at the place of a checkpoint.
+  private static func last(
+    of checkpoint: AccountCheckpoint, _ store: AccountStore
+  ) async throws(CheckpointFault) -> LedgerTransaction {
+    let before = checkpoint.position - 1
+    guard before >= 0, let row = try? await store.transactions(after: before, limit: 1).first
+    else { throw CheckpointFault("the ledger has no transaction at its place") }
+    return row.transaction
   }
 
   private static func keys(
@@ -59,6 +90,28 @@ struct StoredAccounts: Sendable {
   }
 }
 
+/// All records of accounts, in a replay without transactions.
+struct StoredRecords: Sendable {
+  private(set) var replay: AccountReplay
+  private(set) var revisions: [RecordSubject: RecordRevision] = [:]
+
+  init(_ store: AccountStore, at time: AccountTime) async throws {
+    replay = try AccountReplay(at: time)
+    for stored in try await store.accounts() + store.settings() {
+      guard let record = try AccountRecord(stored) else { continue }
+      replay.add(record)
+      revisions[stored.subject] = stored.revision
+    }
+    var last: Int64 = 0
+    while true {
+      let page = try await store.prices(after: last)
+      guard let end = page.last else { return }
+      for stored in page { replay.add(try AccountRecord(stored)) }
+      last = end.position
+    }
+  }
+}
+
 /// The members of a stored key that accounts need.
 private struct StoredKeyAccount: Decodable {
   let account: AccountPath
@@ -66,14 +119,20 @@ private struct StoredKeyAccount: Decodable {
 }
 
 extension AccountStore {
-  /// Proves the whole ledger, page by page.
+  /// Proves the whole ledger, page by page, and all its checkpoints.
   ///
   /// - Parameter time: balances of this time are compared; see `LedgerAudit`.
   func audit(until time: Int64) async throws(Failure) -> LedgerAudit {
     var audit = LedgerAudit(comparedUntil: time)
+    // Before the records: a budget that is made meanwhile is known to be younger.
+    var proof = try await CheckpointProof(self, at: time, &audit)
     for try await page in replay() {
-      for row in page { audit.add(row.transaction) }
+      for row in page {
+        audit.add(row.transaction)
+        proof.add(row, &audit)
+      }
     }
+    proof.finish(&audit)
     var balances: [AccountID: MicroCredits] = [:]
     var last: AccountID?
     while true {
@@ -84,5 +143,59 @@ extension AccountStore {
     }
     audit.compare(balances)
     return audit
+  }
+}
+
+/// Compares checkpoints with a replay of the ledger from its first transaction.
+private struct CheckpointProof {
+  /// The earliest one last.
+  private var checkpoints: [AccountCheckpoint] = []
+  private var replay: AccountReplay?
+
+  init(
+    _ store: AccountStore, at time: Int64, _ audit: inout LedgerAudit
+  ) async throws(Failure) {
+    var before: Int64?
+    while let stored = try await store.checkpoint(before: before) {
+      before = stored.position
+      do throws(CheckpointFault) {
+        checkpoints.append(try AccountCheckpoint(stored))
+      } catch {
+        audit.reportCheckpoint(at: stored.position, "is not used: \(error)")
+      }
+    }
+    guard !checkpoints.isEmpty else { return }
+    do {
+      replay = try await StoredRecords(store, at: AccountTime(wall: time, instant: .zero)).replay
+    } catch let failure as Failure {
+      throw failure
+    } catch {
+      throw Failure(.storeDamaged, "The records of accounts cannot be restored: \(error).")
+    }
+  }
+
+  mutating func add(_ row: LedgerRow, _ audit: inout LedgerAudit) {
+    guard let next = checkpoints.last, replay != nil else { return }
+    do throws(ReplayFault) {
+      try replay?.add(row.transaction)
+    } catch {
+      audit.reportCheckpoint(at: next.position, "cannot be compared: \(error)")
+      checkpoints = []
+      return
+    }
+    guard row.position >= next.position, let replayed = replay?.checkpoint else { return }
+    for difference in next.differences(from: replayed) {
+      audit.reportCheckpoint(at: next.position, difference)
+    }
+    checkpoints.removeLast()
+  }
+
+  /// Reports checkpoints after the last transaction.
+  mutating func finish(_ audit: inout LedgerAudit) {
+    for checkpoint in checkpoints {
+      audit.reportCheckpoint(
+        at: checkpoint.position, "covers transactions that the ledger does not have")
+    }
+    checkpoints = []
   }
 }
