@@ -10,8 +10,9 @@ extension AccountCheckpoint {
   func restore(
     _ book: inout AccountBook, last: LedgerTransaction, now: Instant
   ) throws(CheckpointFault) {
-    guard position > 0, book.position == 0 else {
-      throw CheckpointFault("it covers no transactions")
+    // Later transactions are counted from it, without an overflow.
+    guard position > 0, position < Int64.max / 2, book.position == 0 else {
+      throw CheckpointFault("its place is impossible")
     }
     let amounts = balances.map { ($0.account, $0.amount) }
     try book.ledger.restore(
