@@ -1,3 +1,4 @@
+import ClusterModel
 import ClusterTesting
 import Foundation
 import NIOHTTP1

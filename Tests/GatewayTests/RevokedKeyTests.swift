@@ -202,7 +202,8 @@ struct RevokedKeyTests {
       spending, key: key, model: "faulty-model", trace: TraceID(high: 1, low: 2),
       price: RequestPrice(of: ["faulty-model"], in: prices, at: 1),
       bounds: RequestBounds(
-        request, models: ["faulty-model"], table: resources.context.hosts.table), isPlan: false)
+        request, models: ["faulty-model"], table: resources.context.hosts.table), isPlan: false,
+      table: resources.context.hosts.table)
     return exchange
   }
 
@@ -252,7 +253,7 @@ struct RevokedKeyTests {
     let keys = try TestKeys(expiresAt: 100)
     let ended = Endings()
     func register() -> InFlightAnswers.Registration {
-      resources.answers.register(rights: KeyRights(keys.record).id) { failure in
+      resources.answers.register(key: keys.record.id) { failure in
         ended.add(failure.message)
       }
     }

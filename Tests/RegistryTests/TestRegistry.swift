@@ -86,7 +86,9 @@ final class TestRegistry: Sendable {
         ask: { () throws(Failure) -> HostTable in throw Failure(.noPeer, "no registry") },
         logger: logger),
       access: AccessDirectory(
-        ask: { _ throws(Failure) in throw Failure(.noPeer, "no registry") }, logger: logger))
+        ask: { _ throws(Failure) in throw Failure(.noPeer, "no registry") }, logger: logger),
+      settings: SettingsDirectory(
+        ask: { () throws(Failure) in throw Failure(.noPeer, "no registry") }, logger: logger))
     accounts = try AccountStore(path: folder + "/accounts.sqlite")
     let hosts = try HostStore(path: folder + "/registry.sqlite")
     let publisher = KeyPublisher(bus: context.bus, access: context.access)
@@ -96,19 +98,21 @@ final class TestRegistry: Sendable {
     let accountShell = try await AccountShell(
       store: accounts, epoch: 1, outlet: AccountShell.Outlet(send: { _, _ in }, publish: { _ in }),
       logger: logger, now: { AccountTime(wall: 1_790_000_000_000, instant: .zero) })
+    let keeper = try await SettingsKeeper(
+      store: accounts, epoch: 1, logger: logger, publish: { _ in })
     shell = RegistryShell(
       context: context, store: AuditedHosts(store: hosts, log: accounts, logger: logger),
       restored: try await hosts.hosts(),
       prober: HostProber(
         client: HTTPClient(configuration: HostProber.clientConfiguration),
         credentials: Credentials(rules: settings.common.credentials)),
-      keys: keys, keyPublisher: publisher, accounts: accountShell)
+      keys: keys, keyPublisher: publisher, accounts: accountShell, settings: keeper)
     let adminToken = try AdminToken(
       configured: "a-token-of-a-test", dataDirectory: folder)
     token = "a-token-of-a-test"
     let router = makeRouter()
     AdminAPI(
-      shell: shell, keys: keys, gate: AdminGate(token: adminToken, keys: context.keys)
+      shell: shell, keys: keys, accounts: accountShell, gate: AdminGate(token: adminToken, keys: context.keys)
     ).addRoutes(to: router)
     responder = router.buildResponder()
   }
