@@ -300,7 +300,7 @@ struct BillingJournalFileTests {
     _ = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 2)
     let journal = try scratch.contents(of: scratch.path)
     var newer = journal
-    newer[8] = 2
+    newer[8] += 1
     let files: [[UInt8]] = [
       [], [0], Array(journal.dropLast()), journal + [0], Array(journal.prefix(4_096)), newer,
       [UInt8](repeating: 0, count: journal.count), [UInt8](repeating: 0xFF, count: 10_000),

@@ -64,9 +64,8 @@ private final class Endings: Sendable {
 
 /// Waits without a time until the condition is true.
 private func wait(until isTrue: @Sendable () -> Bool) async throws {
-  let patience = ContinuousClock.now + .seconds(20)
   while !isTrue() {
-    try #require(.now < patience, "the condition did not become true")
+    try Task.checkCancellation()
     await Task.yield()
   }
 }
@@ -146,13 +145,13 @@ struct RevokedKeyTests {
     try await MoneyCluster(budget: 100).run { money in
       try await self.endDirectStream(of: host, money.spending)
       try await money.wait { money.settlements.count == 1 }
-      #expect(money.settlements.first?.lease.billed == MicroCredits(3))
+      #expect(money.settlements.first?.lease.billed == MicroCredits(2))
     }
     await host.waitForCancels(1)
     try await host.stop()
   }
 
-  /// Asks the host, and revokes the key when three tokens have arrived.
+  /// Asks the host, and revokes the key when two tokens have arrived; the third is held back.
   private func endDirectStream(of host: FaultyHost, _ spending: Spending) async throws {
     let keys = try TestKeys()
     let recorder = TelemetryRecorder(service: "gateway", instance: "gateway-1")
@@ -165,7 +164,7 @@ struct RevokedKeyTests {
     let received = FakeClient.Received()
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await response.body.write(FakeClient(received: received)) }
-      try await wait { received.text.contains("brown") }
+      try await wait { received.text.contains("quick") }
       try keys.publish(.revoked, revision: 3, to: resources)
       resources.keyWatch.endRefused(at: 0)
       try await group.waitForAll()
@@ -247,7 +246,7 @@ struct RevokedKeyTests {
   }
 
   @Test("only answers of keys that are not valid end: revoked, disabled, expired and removed ones")
-  func keys() throws {
+  func keys() async throws {
     let resources = try Self.resources(
       TelemetryRecorder(service: "gateway", instance: "gateway-1"), hosts: [])
     let keys = try TestKeys(expiresAt: 100)
@@ -283,6 +282,7 @@ struct RevokedKeyTests {
       withExtendedLifetime(registration) {}
     }
     withExtendedLifetime((first, keyless)) {}
+    try await resources.inference.shutdown()
   }
 
   @Test("a request that ended is not ended again, and its key is forgotten")

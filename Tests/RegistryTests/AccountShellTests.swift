@@ -307,6 +307,9 @@ struct AccountShellTests {
     let scratch = try Scratch()
     var store = try await storeWithCheckpoint(scratch)
     var shell = try await shell(store, Outbox())
+    // Keys come from their own records, not from the ledger.
+    let account = try #require(AccountPath("acme"))
+    shell.receive(.key("k1", account: account, isActive: true))
     shell.receive(ask(2, 200, granted: 100))
     _ = await shell.processInbox()
     let before = shell.read { $0 }

@@ -113,7 +113,7 @@ struct GatewayConfiguration: ServiceConfiguration {
   /// Deadlines of direct answers and plans; a plan passes its deadlines on to its tasks.
   var deadlines: RouteDeadlines
   var inference: InferenceConfiguration
-  /// What happens to running answers of a key that is no longer valid.
+  /// Treatment of running answers of a key that is no longer valid.
   var revokedStreams: RevokedStreams
   var defaultModel: ModelID
   var forwardedHeaders: ForwardedHeaders

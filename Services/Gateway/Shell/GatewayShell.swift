@@ -219,7 +219,7 @@ final class GatewayShell: Service {
         hosts.chatModels(
           policy: options.dataPolicy, pools: exchange.rights.pools,
           named: options.models + exchange.rights.namedModels))
-      // Without a price the request must not go on: a host may be ready a moment later.
+      // A request without a price is refused: a host may be ready a moment later.
       guard !models.isEmpty else { throw exchange.noHost(in: view) }
     }
     let price = try RequestPrice(

@@ -37,7 +37,7 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
   /// The value of a process whose configuration has no other.
   public var standard: RuntimeValue { facts.standard }
 
-  /// What the setting does, in words of `--help`.
+  /// Effect of the setting, in words of `--help`.
   public var help: String { facts.help }
 
   private struct Facts {
@@ -179,7 +179,7 @@ public enum RaceDefault: String, CaseIterable, Sendable {
   }
 }
 
-/// What happens to running answers of a key that is no longer valid.
+/// Treatment of running answers of a key that is no longer valid.
 public enum RevokedStreams: String, CaseIterable, Sendable {
   case finish, end
 }

@@ -35,7 +35,7 @@ public struct ClientShares: Sendable {
     var isNothing: Bool { requests == 0 && bytes == 0 && plans == 0 }
   }
 
-  /// Apply to requests and plans that begin. Those that run above a lower limit continue.
+  /// Apply to requests and plans that begin. Running ones continue above a lower limit.
   public var limits: ClientLimits
   private var uses: [ClientID: Use] = [:]
   /// Requests of all clients that are being answered now.

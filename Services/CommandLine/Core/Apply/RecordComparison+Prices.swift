@@ -94,10 +94,10 @@ struct PriceRows {
 
   private(set) var inForce: [PriceListing.Subject: PriceListing] = [:]
   private var all: [Place: PriceListing] = [:]
-  private let now: Int64
+  private let time: Int64
 
   init(_ rows: [PriceListing], at now: Int64) {
-    self.now = now
+    time = now
     for row in rows {
       all[Place(subject: row.subject, start: row.start)] = row
       if row.start <= now, inForce[row.subject].map({ $0.start <= row.start }) ?? true {
@@ -112,7 +112,7 @@ struct PriceRows {
 
   /// Sorted by model, host and time.
   var inForceAndLater: [PriceListing] {
-    all.values.filter { $0.start > now || inForce[$0.subject] == $0 }.sorted {
+    all.values.filter { $0.start > time || inForce[$0.subject] == $0 }.sorted {
       ($0.subject.label, $0.start) < ($1.subject.label, $1.start)
     }
   }

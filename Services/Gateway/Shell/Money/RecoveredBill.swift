@@ -18,7 +18,7 @@ enum RecoveredBill {
     let completion = Usage.bounded(entry.completionTokens)
     var answers: [SettledAnswer] = []
     let prompt = Usage.bounded(entry.promptTokens)
-    // Of an answer that had not ended, nothing is billed if nothing reached the client.
+    // An answer that had not ended costs nothing if nothing reached the client.
     if completion > 0 || entry.billed ?? .zero > .zero,
       let usage = try? TokenUsage(
         prompt: Int64(prompt), cached: Int64(min(prompt, Usage.bounded(entry.cachedTokens))),
