@@ -18,13 +18,9 @@ extension AccountStore {
     }
     let table = RecordTable(subject)
     let present = try table.row(in: database)
-    let isExpected =
-      switch expected {
-      case .any: true
-      case .absent: present == nil
-      case .revision(let revision): present?.revision == revision
-      }
-    guard isExpected else { return .conflict(current: present?.revision) }
+    guard expected.holds(for: present?.revision) else {
+      return .conflict(current: present?.revision)
+    }
     let revision = try nextRevision(database)
     if let json = change.json {
       try table.save(json, mac: change.mac, revision, in: database)
@@ -90,7 +86,7 @@ extension AccountStore {
 
 extension RecordChange {
   /// The record that is changed. `nil` means a new row of the price book.
-  fileprivate var target: (subject: RecordSubject, expected: ExpectedRevision)? {
+  var target: (subject: RecordSubject, expected: ExpectedRevision)? {
     switch self {
     case .saveKey(let id, mac: _, json: _, let expected): (.key(id), expected)
     case .saveOrganisation(let name, json: _, let expected): (.organisation(name), expected)
@@ -104,7 +100,7 @@ extension RecordChange {
   }
 
   /// The new record. `nil` means that it is removed.
-  fileprivate var json: String? {
+  var json: String? {
     switch self {
     case .saveKey(_, mac: _, let json, _), .saveOrganisation(_, let json, _),
       .saveTeam(_, organisation: _, let json, _), .saveSetting(_, let json, _),
@@ -115,13 +111,24 @@ extension RecordChange {
     }
   }
 
-  fileprivate var mac: [UInt8]? {
+  var mac: [UInt8]? {
     if case .saveKey(_, let mac, json: _, _) = self { mac } else { nil }
   }
 }
 
+extension ExpectedRevision {
+  /// - Parameter present: `nil` means that the record is absent.
+  func holds(for present: RecordRevision?) -> Bool {
+    switch self {
+    case .any: true
+    case .absent: present == nil
+    case .revision(let revision): present == revision
+    }
+  }
+}
+
 /// The table of a record, with the columns and values of its name.
-private struct RecordTable {
+struct RecordTable {
   let kind: String
   /// Each part of the name, as given.
   let names: [String]

@@ -12,14 +12,19 @@ extension AccountStore {
   public func recordChange(
     ofHost id: String, before: String?, after: String?, by author: ChangeAuthor
   ) async throws(Failure) {
-    for json in [before, after].compactMap(\.self)
-    where json.utf8.count > Limits.recordBytes.value {
-      throw Failure(.invalidRequest, "The record has \(Overdrawn(Limits.recordBytes)).")
-    }
+    try Self.checkHost(before: before, after: after)
     try await write { database in
       try Self.record(
         kind: "host", id: id.storable, before: before?.storable, after: after?.storable,
         by: author, in: database)
+    }
+  }
+
+  /// Refuses records that are too large.
+  static func checkHost(before: String?, after: String?) throws(Failure) {
+    for json in [before, after].compactMap(\.self)
+    where json.utf8.count > Limits.recordBytes.value {
+      throw Failure(.invalidRequest, "The record has \(Overdrawn(Limits.recordBytes)).")
     }
   }
 }

@@ -47,11 +47,6 @@ extension AccountStore {
     }
   }
 
-  /// All transactions after a position, page by page.
-  public func replay(after position: Int64 = 0) -> LedgerReplay {
-    LedgerReplay(store: self, start: position)
-  }
-
   public func transactions(_ query: LedgerQuery) async throws(Failure) -> LedgerPage {
     let limit = Self.capped(query.limit)
     let isUp = query.order == .oldestFirst
@@ -179,7 +174,7 @@ extension AccountStore {
   }
 
   /// A sentence if the transaction cannot be stored. A NUL in an id would change the stored id.
-  private static func refusal(of transaction: LedgerTransaction) -> String? {
+  static func refusal(of transaction: LedgerTransaction) -> String? {
     let names = [transaction.id] + transaction.entries.map(\.account.name)
     if let name = names.first(where: { !isName($0) }) {
       return "The name \(name.cut(toBytes: 100)) of a transaction or an account is empty, has a "
@@ -267,30 +262,5 @@ extension AccountStore {
     Failure(
       .storeDamaged,
       "The ledger has no transaction at position \(position); restore the file from a copy.")
-  }
-}
-
-/// The transactions of a ledger in the order in which they were appended, in pages.
-public struct LedgerReplay: AsyncSequence, Sendable {
-  fileprivate let store: AccountStore
-  fileprivate let start: Int64
-
-  public func makeAsyncIterator() -> Iterator { Iterator(store: store, start: start) }
-
-  public struct Iterator: AsyncIteratorProtocol {
-    fileprivate let store: AccountStore
-    private var position: Int64
-
-    fileprivate init(store: AccountStore, start: Int64) {
-      self.store = store
-      position = start
-    }
-
-    public mutating func next() async throws(Failure) -> [LedgerRow]? {
-      let page = try await store.transactions(after: position)
-      guard let last = page.last else { return nil }
-      position = last.position
-      return page
-    }
   }
 }

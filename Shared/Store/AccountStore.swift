@@ -1,11 +1,8 @@
 public import ClusterModel
 internal import GRDB
 
-/// Persists the registry's ledger, keys, accounts, prices, settings and audit log.
-///
-/// Every change is durable on return. A failed change leaves nothing: each is one transaction of
-/// SQLite.
-public final class AccountStore: Sendable {
+/// Accounts in SQLite. A failed change leaves nothing: each is one transaction.
+public final class AccountStore: AccountStoring {
   private let path: String
   private let pool: DatabasePool
 
@@ -39,6 +36,9 @@ public final class AccountStore: Sendable {
       return pool
     }
   }
+
+  /// Has no effect: processes on one machine share the file, and each change is one transaction.
+  public func checkWriter() {}
 
   /// Closes the file. No other method may be called afterwards.
   public func close() async {

@@ -160,6 +160,8 @@ extension Failure.Code {
   public static let storeTooNew = Failure.Code(rawValue: "store_too_new")
   /// The database address is invalid.
   public static let storeMisconfigured = Failure.Code(rawValue: "store_misconfigured")
+  /// Another process writes to the same database, so this one may not write any more.
+  public static let storeTaken = Failure.Code(rawValue: "store_taken")
   /// The database refused an operation.
   public static let storeFailed = Failure.Code(rawValue: "store_failed")
 }

@@ -7,12 +7,12 @@ import Telemetry
 /// The stored hosts. Each change is recorded in the audit log with its author.
 struct AuditedHosts: Sendable {
   let store: HostStore
-  let log: AccountStore
+  let log: any AccountStoring
   let logger: Logger
 
   /// Stores the changes among the directives. They are durable on return.
   ///
-  /// The two stores are separate files, so the log is written first: no change is without its
+  /// The two stores are separate, so the log is written first: no change is without its
   /// record. If the change then fails, a second record takes the first one back.
   ///
   /// - Parameter old: the hosts before the change.

@@ -35,13 +35,15 @@ final class KeyIssuer: Service {
     var revision: UInt64 = 1
   }
 
-  private let store: AccountStore
+  private let store: any AccountStoring
   private let pepper: KeyPepper
   /// The registry's incarnation.
   private let epoch: UInt64
   private let publish: @Sendable ([AccessTablePage]) -> Void
   private let logger: Logger
   private let state: Mutex<State>
+  /// Whether the store may have other keys, because a write failed.
+  private let isStale = Mutex(false)
   /// Bounded by the number of admin connections: each connection waits until its order is done.
   private let orders = AsyncStream.makeStream(of: Order.self)
 
@@ -51,7 +53,7 @@ final class KeyIssuer: Service {
   ///   - epoch: the registry's incarnation.
   ///   - publish: sends all keys to the processes that check them.
   init(
-    store: AccountStore, dataDirectory: String, epoch: UInt64, logger: Logger,
+    store: any AccountStoring, dataDirectory: String, epoch: UInt64, logger: Logger,
     publish: @escaping @Sendable ([AccessTablePage]) -> Void
   ) async throws {
     let entries = try await Self.restored(from: store)
@@ -122,18 +124,13 @@ final class KeyIssuer: Service {
   // MARK: - Changes
 
   private func carryOut(_ order: Order) async throws(Failure) -> Issued {
+    if isStale.withLock(\.self) { try await restore() }
     let now = UnixTime.milliseconds()
     let keys = state.withLock(\.keys)
     let change = try order.plan(keys, pepper, now)
     if !change.saved.isEmpty {
       let revisions = try await save(change, of: keys, ChangeAuthor(name: order.author, time: now))
-      let pages = state.withLock { state in
-        state.keys.apply(change, revisions: revisions)
-        state.revision += 1
-        state.pages = Self.pages(of: state.keys, pepper, epoch: epoch, revision: state.revision)
-        return state.pages
-      }
-      publish(pages)
+      update { keys in keys.apply(change, revisions: revisions) }
       logger.notice(
         "key changed",
         metadata: ["key": "tutti-\(change.subject)", "author": "\(order.author)"])
@@ -142,6 +139,17 @@ final class KeyIssuer: Service {
       preconditionFailure("the subject of a change is not a key")
     }
     return Issued(entry: entry, key: change.key)
+  }
+
+  /// Changes the keys in memory, and publishes them.
+  private func update(_ change: (inout KeyRegistry) -> Void) {
+    let pages = state.withLock { state in
+      change(&state.keys)
+      state.revision += 1
+      state.pages = Self.pages(of: state.keys, pepper, epoch: epoch, revision: state.revision)
+      return state.pages
+    }
+    publish(pages)
   }
 
   /// - Returns: the new revision of each saved record.
@@ -163,16 +171,14 @@ final class KeyIssuer: Service {
       outcome = try await store.apply(saves + [removal].compactMap(\.self), by: author)
     } catch {
       logger.error("key not saved", metadata: [LogKey.reason: "\(error.message)"])
-      throw Failure(
-        error.code, "The change could not be stored, so nothing was changed. \(error.message)")
+      // The change may have been stored.
+      isStale.withLock { $0 = true }
+      throw .notStored(error)
     }
     switch outcome {
     case .applied(let revisions): return revisions.prefix(saves.count).map(\.number)
     case .conflict:
-      throw Failure(
-        .storeFailed,
-        "Another process has changed accounts.sqlite, so nothing was changed. Restart the registry."
-      )
+      throw .storeChanged
     }
   }
 
@@ -186,18 +192,25 @@ final class KeyIssuer: Service {
 
   // MARK: - Restoring
 
+  private func restore() async throws(Failure) {
+    let keys = KeyRegistry(restored: try await Self.restored(from: store))
+    isStale.withLock { $0 = false }
+    update { $0 = keys }
+  }
+
   private static func restored(
-    from store: AccountStore
+    from store: any AccountStoring
   ) async throws(Failure) -> [KeyRegistry.Entry] {
     var entries: [KeyRegistry.Entry] = []
     while true {
-      let rows = try await store.keys(after: entries.last?.record.id.description)
+      let rows = try await store.keys(
+        after: entries.last?.record.id.description, limit: Limits.ledgerPage.value)
       for row in rows { entries.append(try StoredKeyJSON.entry(of: row)) }
       guard entries.count <= Limits.accessKeys.value else {
         throw Failure(
           .storeDamaged,
-          "accounts.sqlite holds more than \(Limits.accessKeys.value) keys, which a registry never "
-            + "stores. Restore it from a backup.")
+          "The store of accounts holds more than \(Limits.accessKeys.value) keys, which a registry "
+            + "never stores. Restore it from a backup.")
       }
       if rows.count < Limits.ledgerPage.value { return entries }
     }

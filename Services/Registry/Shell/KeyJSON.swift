@@ -88,7 +88,7 @@ enum StoredKeyJSON {
   private static func damaged(_ id: String) -> Failure {
     Failure(
       .storeDamaged,
-      "The record of key tutti-\(id.cut(toBytes: 64)) in accounts.sqlite cannot be read. Restore "
-        + "the file from a backup, or start the version that wrote it.")
+      "The stored record of key tutti-\(id.cut(toBytes: 64)) cannot be read. Restore the accounts "
+        + "from a backup, or start the version that wrote it.")
   }
 }

@@ -18,7 +18,7 @@ func buildRegistry(
     configured: configuration.adminToken, dataDirectory: context.common.dataDirectory)
   let store: HostStore
   let restored: [HostRecord]
-  let accounts: AccountStore
+  let accounts: any AccountStoring
   do throws(Failure) {
     store = try HostStore(path: context.common.dataDirectory + "/registry.sqlite")
     restored = try await store.hosts()
@@ -73,7 +73,7 @@ func buildRegistry(
 }
 
 private func makeModelShell(
-  _ store: AccountStore, _ shell: RegistryShell, _ accounts: AccountShell,
+  _ store: any AccountStoring, _ shell: RegistryShell, _ accounts: AccountShell,
   _ context: ServiceContext
 ) async throws -> ModelShell {
   do throws(Failure) {
@@ -87,7 +87,7 @@ private func makeModelShell(
 }
 
 private func makeSettings(
-  _ store: AccountStore, _ context: ServiceContext
+  _ store: any AccountStoring, _ context: ServiceContext
 ) async throws -> SettingsKeeper {
   let bus = context.bus
   do throws(Failure) {
@@ -103,7 +103,7 @@ private func makeSettings(
 }
 
 private func makeAccountShell(
-  _ store: AccountStore, _ context: ServiceContext
+  _ store: any AccountStoring, _ context: ServiceContext
 ) async throws -> AccountShell {
   let clock = ProcessClock()
   let bus = context.bus
@@ -125,7 +125,7 @@ private func makeAccountShell(
 }
 
 private func makeKeyIssuer(
-  _ store: AccountStore, _ context: ServiceContext,
+  _ store: any AccountStoring, _ context: ServiceContext,
   publish: @escaping @Sendable ([AccessTablePage]) -> Void
 ) async throws -> KeyIssuer {
   do {

@@ -458,8 +458,7 @@ final class RegistryShell: Service {
       try await store.apply(directives, to: old, by: order.author)
     } catch {
       context.logger.error("host not saved", metadata: [LogKey.reason: "\(error.message)"])
-      throw Failure(
-        error.code, "The change could not be stored, so nothing was changed. \(error.message)")
+      throw .notStored(error)
     }
     let outcome = state.withLock { state -> Result<Changed, Failure> in
       Result { () throws(Failure) in

@@ -92,6 +92,8 @@ struct ErrorLine {
     .outboxFull: overloaded,
     .slowReader: overloaded,
     .shuttingDown: overloaded,
+    Failure.Code(rawValue: "store_unreachable"):
+      ErrorLine(503, "server_error", "store_unreachable", retryAfterSeconds: 1),
     .deadlineExceeded: ErrorLine(504, "server_error", "deadline_exceeded"),
     Failure.Code(rawValue: "hop_loop"): ErrorLine(508, "invalid_request_error", "hop_loop"),
 

@@ -78,6 +78,8 @@ final class AccountShell: Service {
     var dropped = 0
     /// When the book was last read again.
     var reloaded: Instant?
+    /// Why this process may not write any more.
+    var lost: Failure?
     /// Place in the ledger of the last checkpoint that was due, written or not.
     var duePosition: Int64
     /// Place in the ledger of the last checkpoint that was written.
@@ -97,13 +99,14 @@ final class AccountShell: Service {
   private static let shuttingDown = Failure(
     .shuttingDown, "The registry is shutting down; nothing was changed.")
 
-  let store: AccountStore
+  let store: any AccountStoring
   private let epoch: UInt64
   private let outlet: Outlet
   private let logger: Logger
   private let now: @Sendable () -> AccountTime
   private let warnings = Counter(label: "tutti_registry_budget_warnings_total")
   private let checkpointInterval: Int64
+  private let writerCheckInterval: Duration
   private let state: Mutex<State>
   /// Books for checkpoints. An earlier one that was not written yet is left out.
   private let books = AsyncStream.makeStream(
@@ -114,17 +117,19 @@ final class AccountShell: Service {
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
   ///   - checkpointInterval: transactions between checkpoints of the ledger.
+  ///   - writerCheckInterval: pause between checks for another writer of the store.
   ///   - now: the time of an event.
   init(
-    store: AccountStore, epoch: UInt64, outlet: Outlet, logger: Logger,
+    store: any AccountStoring, epoch: UInt64, outlet: Outlet, logger: Logger,
     checkpointInterval: Int = Limits.checkpointInterval.value,
-    now: @escaping @Sendable () -> AccountTime
+    writerCheckInterval: Duration = .seconds(5), now: @escaping @Sendable () -> AccountTime
   ) async throws(Failure) {
     self.store = store
     self.epoch = epoch
     self.outlet = outlet
     self.logger = logger
     self.checkpointInterval = Int64(checkpointInterval)
+    self.writerCheckInterval = writerCheckInterval
     self.now = now
     let stored = try await StoredAccounts(store, at: now(), logger: logger)
     state = Mutex(
@@ -267,6 +272,7 @@ final class AccountShell: Service {
       return state.inbox
     }
     for case .order(let order) in abandoned { order.answer(.failure(.failed(Self.shuttingDown))) }
+    if let lost = state.withLock(\.lost) { throw ProcessFailure(.unavailable, lost.message) }
   }
 
   private func processMessages() async {
@@ -277,14 +283,32 @@ final class AccountShell: Service {
           self.receive(.tick)
         }
       }
+      group.addTask { await self.watchWriter() }
       group.addTask {
         // Next to the messages: a large checkpoint takes some 100 ms.
         for await book in self.books.stream { await self.saveCheckpoint(of: book) }
       }
       for await _ in wakeups.stream {
         while await processInbox() {}
+        if state.withLock({ $0.lost != nil }) { break }
       }
       group.cancelAll()
+    }
+  }
+
+  /// Ends the loop if another process takes over the store, also while nothing is written.
+  private func watchWriter() async {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: writerCheckInterval)
+      do throws(Failure) {
+        try await store.checkWriter()
+      } catch {
+        // Another error does not mean that there is another writer.
+        guard error.code == .storeTaken else { continue }
+        stopWriting(error)
+        wakeups.continuation.yield()
+        return
+      }
     }
   }
 
@@ -370,7 +394,7 @@ final class AccountShell: Service {
     } catch {
       order.answer(.failure(.failed(error)))
       // The change may have reached the disk.
-      await reload(error.message)
+      await reload(error)
       return Round()
     }
   }
@@ -380,7 +404,7 @@ final class AccountShell: Service {
       try await write(round.directives)
     } catch {
       for (order, _) in round.orders { order.answer(.failure(.failed(error))) }
-      return await reload(error.message)
+      return await reload(error)
     }
     for (order, done) in round.orders { order.answer(.success(done)) }
   }
@@ -413,9 +437,12 @@ final class AccountShell: Service {
   }
 
   /// Makes the book again from the store, and tries until it succeeds or the process ends.
-  private func reload(_ reason: String) async {
-    logger.error("accounts are read again", metadata: [LogKey.reason: "\(reason)"])
-    state.withLock { _ = $0.book.handle(.writeFailed(reason), at: now()) }
+  ///
+  /// If another process has taken over the store, the book stays stale and this process ends.
+  private func reload(_ failure: Failure) async {
+    state.withLock { _ = $0.book.handle(.writeFailed(failure.message), at: now()) }
+    guard failure.code != .storeTaken else { return stopWriting(failure) }
+    logger.error("accounts are read again", metadata: [LogKey.reason: "\(failure.message)"])
     await pauseReloads()
     while !Task.isCancelled {
       do throws(Failure) {
@@ -428,7 +455,10 @@ final class AccountShell: Service {
         }
         return try await write(stored.directives)
       } catch {
+        if error.code == .storeTaken { return stopWriting(error) }
         logger.error("accounts cannot be restored", metadata: [LogKey.reason: "\(error.message)"])
+        // Admins get the error at once. Messages of gateways wait.
+        for order in takeOrders() { order.answer(.failure(.failed(error))) }
         try? await Task.sleep(for: Self.retry)
       }
     }
@@ -447,6 +477,24 @@ final class AccountShell: Service {
       return Self.reloadPause(after: state.reloaded, now: now)
     }
     if pause > .zero { try? await Task.sleep(for: pause) }
+  }
+
+  private func stopWriting(_ failure: Failure) {
+    logger.critical("store taken over", metadata: [LogKey.reason: "\(failure.message)"])
+    state.withLock { $0.lost = failure }
+  }
+
+  /// Removes all orders from the inbox.
+  private func takeOrders() -> [Order] {
+    state.withLock { state in
+      var orders: [Order] = []
+      state.inbox.removeAll { item in
+        guard case .order(let order) = item else { return false }
+        orders.append(order)
+        return true
+      }
+      return orders
+    }
   }
 
   // MARK: - Checkpoints

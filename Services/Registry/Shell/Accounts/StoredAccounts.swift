@@ -1,6 +1,7 @@
 import Access
 import ClusterModel
 import Foundation
+import Limits
 import Logging
 import Money
 import RegistryCore
@@ -17,7 +18,7 @@ struct StoredAccounts: Sendable {
   let checkpointPosition: Int64
 
   /// Reads all records, and replays the ledger after its latest valid checkpoint.
-  init(_ store: AccountStore, at time: AccountTime, logger: Logger) async throws(Failure) {
+  init(_ store: any AccountStoring, at time: AccountTime, logger: Logger) async throws(Failure) {
     do {
       let records = try await StoredRecords(store, at: time)
       var (replay, position) = await Self.start(records, store, logger)
@@ -38,7 +39,7 @@ struct StoredAccounts: Sendable {
   /// A replay that has the latest valid checkpoint, and its place. Others are removed: the ledger
   /// has all that they had.
   private static func start(
-    _ records: StoredRecords, _ store: AccountStore, _ logger: Logger
+    _ records: StoredRecords, _ store: any AccountStoring, _ logger: Logger
   ) async -> (AccountReplay, Int64) {
     var before: Int64?
     do throws(Failure) {
@@ -65,7 +66,7 @@ struct StoredAccounts: Sendable {
 
   /// The ledger's transaction at the place of a checkpoint.
   private static func last(
-    of checkpoint: AccountCheckpoint, _ store: AccountStore
+    of checkpoint: AccountCheckpoint, _ store: any AccountStoring
   ) async throws(CheckpointFault) -> LedgerTransaction {
     let before = checkpoint.position - 1
     guard before >= 0, let row = try? await store.transactions(after: before, limit: 1).first
@@ -74,12 +75,12 @@ struct StoredAccounts: Sendable {
   }
 
   private static func keys(
-    of store: AccountStore
+    of store: any AccountStoring
   ) async throws -> [String: (account: AccountPath, isActive: Bool)] {
     var keys: [String: (account: AccountPath, isActive: Bool)] = [:]
     var last: String?
     while true {
-      let page = try await store.keys(after: last)
+      let page = try await store.keys(after: last, limit: Limits.ledgerPage.value)
       guard let end = page.last else { return keys }
       for key in page {
         let record = try JSONDecoder().decode(StoredKeyAccount.self, from: Data(key.json.utf8))
@@ -95,7 +96,7 @@ struct StoredRecords: Sendable {
   private(set) var replay: AccountReplay
   private(set) var revisions: [RecordSubject: RecordRevision] = [:]
 
-  init(_ store: AccountStore, at time: AccountTime) async throws {
+  init(_ store: any AccountStoring, at time: AccountTime) async throws {
     replay = try AccountReplay(at: time)
     for stored in try await store.accounts() + store.settings() {
       guard let record = try AccountRecord(stored) else { continue }
@@ -104,7 +105,7 @@ struct StoredRecords: Sendable {
     }
     var last: Int64 = 0
     while true {
-      let page = try await store.prices(after: last)
+      let page = try await store.prices(after: last, limit: Limits.ledgerPage.value)
       guard let end = page.last else { return }
       for stored in page { replay.add(try AccountRecord(stored)) }
       last = end.position
@@ -118,7 +119,7 @@ private struct StoredKeyAccount: Decodable {
   let state: KeyState
 }
 
-extension AccountStore {
+extension AccountStoring {
   /// Proves the whole ledger, page by page, and all its checkpoints.
   ///
   /// - Parameter time: balances of this time are compared; see `LedgerAudit`.
@@ -136,7 +137,8 @@ extension AccountStore {
     var balances: [AccountID: MicroCredits] = [:]
     var last: AccountID?
     while true {
-      let page = try await self.balances(at: time, after: last)
+      let page = try await self.balances(
+        at: time, after: last, limit: Limits.ledgerPage.value)
       guard let end = page.last else { break }
       for row in page { balances[row.account] = row.balance }
       last = end.account
@@ -153,7 +155,7 @@ private struct CheckpointProof {
   private var replay: AccountReplay?
 
   init(
-    _ store: AccountStore, at time: Int64, _ audit: inout LedgerAudit
+    _ store: any AccountStoring, at time: Int64, _ audit: inout LedgerAudit
   ) async throws(Failure) {
     var before: Int64?
     while let stored = try await store.checkpoint(before: before) {

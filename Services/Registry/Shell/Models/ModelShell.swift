@@ -20,9 +20,11 @@ final class ModelShell: Service {
     let outcome: AsyncStream<Result<Void, Failure>>.Continuation
   }
 
-  private let store: AccountStore
+  private let store: any AccountStoring
   private let logger: Logger
   private let state: Mutex<ModelRegistry>
+  /// Whether the store may have other records, because a write failed.
+  private let isStale = Mutex(false)
   private let apply: @Sendable (ModelRegistry) -> Void
   /// Bounded by the number of admin connections: each connection waits until its order is done.
   private let orders = AsyncStream.makeStream(of: Order.self)
@@ -31,11 +33,9 @@ final class ModelShell: Service {
   ///
   /// - Parameter apply: puts all records into force.
   init(
-    store: AccountStore, logger: Logger, apply: @escaping @Sendable (ModelRegistry) -> Void
+    store: any AccountStoring, logger: Logger, apply: @escaping @Sendable (ModelRegistry) -> Void
   ) async throws(Failure) {
-    var entries: [ModelRegistry.Entry] = []
-    for row in try await store.models() { entries.append(try StoredModel.entry(of: row)) }
-    let models = ModelRegistry(restored: entries)
+    let models = try await Self.restored(from: store)
     self.store = store
     self.logger = logger
     self.apply = apply
@@ -71,7 +71,21 @@ final class ModelShell: Service {
     }
   }
 
+  private static func restored(
+    from store: any AccountStoring
+  ) async throws(Failure) -> ModelRegistry {
+    var entries: [ModelRegistry.Entry] = []
+    for row in try await store.models() { entries.append(try StoredModel.entry(of: row)) }
+    return ModelRegistry(restored: entries)
+  }
+
   private func carryOut(_ order: Order) async throws(Failure) {
+    if isStale.withLock(\.self) {
+      let models = try await Self.restored(from: store)
+      state.withLock { $0 = models }
+      isStale.withLock { $0 = false }
+      apply(models)
+    }
     let change = try order.plan(models)
     guard !change.isEmpty else { return }
     let revision = try await save(change, by: order.author)
@@ -102,16 +116,14 @@ final class ModelShell: Service {
         [stored], by: ChangeAuthor(name: author, time: UnixTime.milliseconds()))
     } catch {
       logger.error("model not saved", metadata: [LogKey.reason: "\(error.message)"])
-      throw Failure(
-        error.code, "The change could not be stored, so nothing was changed. \(error.message)")
+      // The change may have been stored.
+      isStale.withLock { $0 = true }
+      throw .notStored(error)
     }
     switch outcome {
     case .applied(let revisions): return revisions.last?.number ?? ModelRegistry.absent
     case .conflict:
-      throw Failure(
-        .storeFailed,
-        "Another process has changed accounts.sqlite, so nothing was changed. Restart the registry."
-      )
+      throw .storeChanged
     }
   }
 }

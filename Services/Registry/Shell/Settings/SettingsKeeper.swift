@@ -32,12 +32,14 @@ final class SettingsKeeper: Service {
   /// Name of the record in the store and in the audit log.
   static let recordName = "runtime"
 
-  private let store: AccountStore
+  private let store: any AccountStoring
   /// The registry's incarnation.
   private let epoch: UInt64
   private let publish: @Sendable (RuntimeSettingsTable) -> Void
   private let logger: Logger
   private let state: Mutex<Version>
+  /// Whether the store may have another record, because a write failed.
+  private let isStale = Mutex(false)
   /// Bounded by the number of admin connections: each connection waits until its order is done.
   private let orders = AsyncStream.makeStream(of: Order.self)
 
@@ -47,7 +49,7 @@ final class SettingsKeeper: Service {
   ///   - epoch: the registry's incarnation.
   ///   - publish: sends all overrides to all processes.
   init(
-    store: AccountStore, epoch: UInt64, logger: Logger,
+    store: any AccountStoring, epoch: UInt64, logger: Logger,
     publish: @escaping @Sendable (RuntimeSettingsTable) -> Void
   ) async throws(Failure) {
     self.store = store
@@ -98,6 +100,12 @@ final class SettingsKeeper: Service {
   }
 
   private func carryOut(_ order: Order) async throws(Failure) -> Version {
+    if isStale.withLock(\.self) {
+      let stored = try await Self.restored(from: store)
+      state.withLock { $0 = stored }
+      isStale.withLock { $0 = false }
+      publish(table)
+    }
     let old = version
     if let expected = order.expected, !expected.contains(old.revision) {
       throw Failure(
@@ -128,15 +136,16 @@ final class SettingsKeeper: Service {
       }
     } catch {
       logger.error("settings not saved", metadata: [LogKey.reason: "\(error.message)"])
-      throw Failure(
-        error.code, "The change could not be stored, so nothing was changed. \(error.message)")
+      // The change may have been stored.
+      isStale.withLock { $0 = true }
+      throw .notStored(error)
     }
-    throw Failure(
-      .storeFailed,
-      "Another process has changed accounts.sqlite, so nothing was changed. Restart the registry.")
+    throw .storeChanged
   }
 
-  private static func restored(from store: AccountStore) async throws(Failure) -> Version {
+  private static func restored(
+    from store: any AccountStoring
+  ) async throws(Failure) -> Version {
     let records = try await store.settings()
     guard let record = records.first(where: { $0.subject == .setting(recordName) }) else {
       return Version(overrides: .none, revision: 0)
@@ -144,8 +153,8 @@ final class SettingsKeeper: Service {
     guard let overrides = RuntimeOverrides(json: record.json) else {
       throw Failure(
         .storeDamaged,
-        "The record of the settings in accounts.sqlite is not a JSON object of texts and numbers. "
-          + "Restore the file from a backup.")
+        "The stored record of the settings is not a JSON object of texts and numbers. Restore the "
+          + "accounts from a backup.")
     }
     return Version(overrides: overrides, revision: record.revision.number)
   }

@@ -1,0 +1,137 @@
+public import ClusterModel
+public import Money
+
+/// Keeps the registry's ledger, keys, accounts, models, prices, settings and audit log.
+///
+/// Every change is durable on return. A failed change leaves nothing. After `storeUnreachable` the
+/// store may have a beginning or all of the change: the caller reads it again before it relies on
+/// either.
+public protocol AccountStoring: Sendable {
+  // The ledger.
+
+  /// Appends the transactions in one commit. Each is judged alone: a conflict does not affect the
+  /// others.
+  /// - Returns: One result per transaction, in the same order.
+  func append(_ transactions: [LedgerTransaction]) async throws(Failure) -> [LedgerAppend]
+
+  /// Transactions in the order in which they were appended.
+  /// - Parameters:
+  ///   - position: the last position of the previous page, 0 at first.
+  ///   - limit: capped to `ledger.page`.
+  /// - Returns: An empty list after the last transaction.
+  /// - Throws: `storeDamaged` if a transaction is missing or damaged. The message names it.
+  func transactions(after position: Int64, limit: Int) async throws(Failure) -> [LedgerRow]
+
+  func transactions(_ query: LedgerQuery) async throws(Failure) -> LedgerPage
+
+  /// The transaction with an id. `nil` means that the ledger has none.
+  func transaction(_ id: String) async throws(Failure) -> LedgerTransaction?
+
+  /// Sum of the account's entries.
+  /// - Parameter time: includes entries of this time, in milliseconds since 1970. `nil` means all
+  ///   entries.
+  func balance(of account: AccountID, at time: Int64?) async throws(Failure) -> MicroCredits
+
+  /// Balances of all accounts with entries, by name.
+  /// - Parameters:
+  ///   - time: as for `balance(of:at:)`.
+  ///   - account: the last account of the previous page. `nil` means the first page.
+  ///   - limit: capped to `ledger.page`.
+  func balances(
+    at time: Int64?, after account: AccountID?, limit: Int
+  ) async throws(Failure) -> [AccountBalance]
+
+  // Records.
+
+  /// Makes all changes and records each in the audit log, or changes nothing.
+  /// - Throws: `invalidRequest` if a name or a record exceeds a limit.
+  func apply(
+    _ changes: [RecordChange], by author: ChangeAuthor
+  ) async throws(Failure) -> ChangeOutcome
+
+  /// Adds the change of a host to the audit log. Hosts themselves are in a store of their own.
+  ///
+  /// - Parameters:
+  ///   - before: JSON before the change. `nil` means that the host was absent.
+  ///   - after: JSON after the change. `nil` means that the host was removed.
+  /// - Throws: `invalidRequest` if a record exceeds its limit.
+  func recordChange(
+    ofHost id: String, before: String?, after: String?, by author: ChangeAuthor
+  ) async throws(Failure)
+
+  /// Keys by id.
+  /// - Parameters:
+  ///   - id: the last key of the previous page. `nil` means the first page.
+  ///   - limit: capped to `ledger.page`.
+  func keys(after id: String?, limit: Int) async throws(Failure) -> [StoredKey]
+
+  /// Organisations and teams, each organisation before its teams.
+  func accounts() async throws(Failure) -> [StoredRecord]
+
+  /// Models' settings by name. There are at most `models.records`.
+  func models() async throws(Failure) -> [StoredRecord]
+
+  func settings() async throws(Failure) -> [StoredRecord]
+
+  /// Rows of the price book in the order in which they were appended.
+  /// - Parameters:
+  ///   - position: the last position of the previous page, 0 at first.
+  ///   - limit: capped to `ledger.page`.
+  func prices(after position: Int64, limit: Int) async throws(Failure) -> [StoredPrice]
+
+  func audit(_ query: AuditQuery) async throws(Failure) -> [AuditRecord]
+
+  // Checkpoints. The ledger alone proves them, so they may be removed at any time.
+
+  /// Saves a checkpoint, and removes all but the latest two.
+  /// - Throws: `invalidRequest` if it is too large for the store.
+  func save(_ checkpoint: LedgerCheckpoint) async throws(Failure)
+
+  /// The latest checkpoint.
+  /// - Parameter position: only checkpoints before this place. `nil` means all.
+  /// - Returns: `nil` if there is none.
+  func checkpoint(before position: Int64?) async throws(Failure) -> ReadCheckpoint?
+
+  func removeCheckpoint(at position: Int64) async throws(Failure)
+
+  // The process.
+
+  /// Checks that no other process has taken over the store.
+  /// - Throws: `storeTaken` if this process may not write any more.
+  func checkWriter() async throws(Failure)
+
+  /// No other method may be called afterwards.
+  func close() async
+}
+
+extension AccountStoring {
+  /// All transactions after a position, page by page.
+  public func replay(after position: Int64 = 0) -> LedgerReplay {
+    LedgerReplay(store: self, start: position)
+  }
+}
+
+/// The transactions of a ledger in the order in which they were appended, in pages.
+public struct LedgerReplay: AsyncSequence, Sendable {
+  fileprivate let store: any AccountStoring
+  fileprivate let start: Int64
+
+  public func makeAsyncIterator() -> Iterator { Iterator(store: store, start: start) }
+
+  public struct Iterator: AsyncIteratorProtocol {
+    fileprivate let store: any AccountStoring
+    private var position: Int64
+
+    fileprivate init(store: any AccountStoring, start: Int64) {
+      self.store = store
+      position = start
+    }
+
+    public mutating func next() async throws(Failure) -> [LedgerRow]? {
+      let page = try await store.transactions(after: position, limit: .max)
+      guard let last = page.last else { return nil }
+      position = last.position
+      return page
+    }
+  }
+}

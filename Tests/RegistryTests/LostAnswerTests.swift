@@ -1,0 +1,99 @@
+import Access
+import ClusterModel
+import Logging
+import RegistryCore
+import ServiceLifecycle
+import Store
+import Testing
+
+@testable import RegistryService
+
+@Suite("Changes of which the store's answer was lost")
+struct LostAnswerTests {
+  private let scratch: TestRegistry.Scratch
+  private let store: FailingStore
+  private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+  init() throws {
+    scratch = try TestRegistry.Scratch()
+    store = FailingStore(try AccountStore(path: scratch.path + "/accounts.sqlite"))
+  }
+
+  /// Runs a service during the body.
+  private func run(
+    _ service: any Service, _ body: () async throws -> Void
+  ) async throws {
+    let running = Task { try await service.run() }
+    let result: Result<Void, any Error>
+    do { result = .success(try await body()) } catch { result = .failure(error) }
+    running.cancel()
+    _ = try? await running.value
+    try result.get()
+  }
+
+  /// Makes a change whose answer is lost.
+  private func lose(_ change: () async throws -> Void) async {
+    store.loseAnswers()
+    let error = await #expect(throws: Failure.self) { try await change() }
+    #expect(error?.code == .storeUnreachable)
+    #expect(error?.message.contains("It is unknown whether") == true)
+    store.setFault(nil)
+  }
+
+  @Test("a lost change of the settings is in force before the next one")
+  func settings() async throws {
+    let keeper = try await SettingsKeeper(
+      store: store, epoch: 1, logger: logger, publish: { _ in })
+    try await run(keeper) {
+      await lose {
+        _ = try await keeper.change([.gatewayRequests: .integer(7)], expected: nil, by: "ann")
+      }
+      let version = try await keeper.change(
+        [.dispatcherPlans: .integer(8)], expected: nil, by: "ann")
+      #expect(version.overrides[.gatewayRequests] == .integer(7))
+      #expect(version.overrides[.dispatcherPlans] == .integer(8))
+    }
+    await store.close()
+  }
+
+  @Test("a lost change of a model is in force before the next one")
+  func models() async throws {
+    let shell = try await ModelShell(store: store, logger: logger) { _ in }
+    let model = ModelID("m")
+    let hides = ModelPatch(isHidden: true)
+    let pins = ModelPatch(hosts: [HostID("gpu")])
+    try await run(shell) {
+      await lose {
+        try await shell.change(by: "ann") { models throws(Failure) in
+          try models.patch(model, hides)
+        }
+      }
+      try await shell.change(by: "ann") { models throws(Failure) in
+        try models.patch(model, pins)
+      }
+      #expect(shell.models[model]?.record.isHidden == true)
+      #expect(shell.models[model]?.record.hosts == [HostID("gpu")])
+    }
+    await store.close()
+  }
+
+  @Test("a lost new key is in force before the next one")
+  func keys() async throws {
+    let issuer = try await KeyIssuer(
+      store: store, dataDirectory: scratch.path, epoch: 1, logger: logger, publish: { _ in })
+    let create: @Sendable (String) async throws -> Void = { name in
+      _ = try await issuer.change(by: "ann") { keys, pepper, now throws(Failure) in
+        try keys.create(
+          KeyPatch(name: name), random: KeyPepper.random(APIKey.randomByteCount), pepper: pepper,
+          at: now)
+      }
+    }
+    // The issuer closes the store.
+    try await run(issuer) {
+      await lose { try await create("lost") }
+      try await create("next")
+      let names = issuer.page(after: nil, limit: 9).entries.map(\.record.name)
+      #expect(names.sorted() == ["lost", "next"])
+    }
+  }
+}
