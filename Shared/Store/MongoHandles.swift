@@ -2,7 +2,7 @@ internal import CMongoC
 internal import ClusterModel
 
 // Each handle of libmongoc has one owner. A handle leaves its owner's file only as an argument of a
-// call, and is used only on `MongoLogStore`'s queue.
+// call, and is used only on a `MongoQueue`.
 
 /// Calls `mongoc_init` once per process. `mongoc_cleanup` is never called: `mongoc_init` may not
 /// follow it, and the operating system releases everything when the process ends.
@@ -20,11 +20,14 @@ private let initialised: Void = {
   let database: String
   /// Hosts as written in the address, without credentials, for messages.
   let hosts: String
+  /// What an operator can do if the server is away, besides starting it.
+  let remedy: String
 
   /// - Parameters:
   ///   - text: `mongodb://…` or `mongodb+srv://…`; the database defaults to `tutti`.
   ///   - patience: timeout of server selection and of connecting, unless the address sets them.
-  init(_ text: String, patience: Duration) throws(Failure) {
+  ///   - remedy: ends the message of a server that is away.
+  init(_ text: String, patience: Duration, remedy: String) throws(Failure) {
     _ = initialised
     var error = bson_error_t()
     guard let handle = unsafe mongoc_uri_new_with_error(text, &error) else {
@@ -36,6 +39,7 @@ private let initialised: Void = {
     unsafe self.handle = handle
     database = unsafe mongoc_uri_get_database(handle).map { unsafe String(cString: $0) } ?? "tutti"
     hosts = Self.withoutCredentials(text)
+    self.remedy = remedy
     let milliseconds = Int32(clamping: patience.wholeMilliseconds)
     if unsafe !mongoc_uri_has_option(handle, CMONGO_SERVER_SELECTION_TIMEOUT) {
       unsafe mongoc_uri_set_option_as_int32(handle, CMONGO_SERVER_SELECTION_TIMEOUT, milliseconds)
@@ -50,6 +54,23 @@ private let initialised: Void = {
   }
 
   deinit { unsafe mongoc_uri_destroy(handle) }
+
+  /// Demands that writes are on the disks of a majority of the replica set before they succeed, and
+  /// that reads return nothing that a failover can undo.
+  func requireMajority() {
+    let write = unsafe mongoc_write_concern_new()
+    defer { unsafe mongoc_write_concern_destroy(write) }
+    unsafe mongoc_write_concern_set_wmajority(write, 10_000)
+    unsafe mongoc_write_concern_set_journal(write, true)
+    unsafe mongoc_uri_set_write_concern(handle, write)
+    let read = unsafe mongoc_read_concern_new()
+    defer { unsafe mongoc_read_concern_destroy(read) }
+    unsafe mongoc_read_concern_set_level(read, "majority")
+    unsafe mongoc_uri_set_read_concern(handle, read)
+    let primary = unsafe mongoc_read_prefs_new(MONGOC_READ_PRIMARY)
+    defer { unsafe mongoc_read_prefs_destroy(primary) }
+    unsafe mongoc_uri_set_read_prefs_t(handle, primary)
+  }
 
   private static func withoutCredentials(_ text: String) -> String {
     let rest = text.firstRange(of: "://").map { text[$0.upperBound...] } ?? text[...]
@@ -75,7 +96,7 @@ private let initialised: Void = {
     self.address = address
     unsafe mongoc_client_pool_set_error_api(handle, 2)
     unsafe mongoc_client_pool_set_appname(handle, "tutti")
-    // MongoLogStore's queue is serial, so one connection suffices.
+    // A queue is serial, so one connection suffices.
     unsafe mongoc_client_pool_max_size(handle, 1)
   }
 
@@ -154,6 +175,20 @@ private let initialised: Void = {
     guard done else { throw mongoFailure(&error, doing: "insert into \(name)", to: address) }
   }
 
+  /// The server's code for an `_id` that exists.
+  private static let duplicateKey: UInt32 = 11_000
+
+  /// Inserts a document.
+  /// - Returns: `false` if a document has its `_id`. Nothing was changed.
+  func insertNew(_ document: BSONDocument) throws(Failure) -> Bool {
+    var error = bson_error_t()
+    if unsafe mongoc_collection_insert_one(handle, document.handle, nil, nil, &error) {
+      return true
+    }
+    if error.code == Self.duplicateKey { return false }
+    throw mongoFailure(&error, doing: "insert into \(name)", to: address)
+  }
+
   func delete(_ filter: BSONDocument) throws(Failure) {
     var error = bson_error_t()
     guard unsafe mongoc_collection_delete_many(handle, filter.handle, nil, nil, &error) else {
@@ -212,6 +247,10 @@ private let initialised: Void = {
   }
 }
 
+/// The server's codes of a failover, of a shutdown and of a majority that does not respond. A write
+/// that ends with one of them may have been made.
+private let failoverCodes: Set<UInt32> = [64, 91, 189, 10_107, 11_600, 11_602, 13_435, 13_436]
+
 private func mongoFailure(
   _ error: inout bson_error_t, doing what: String, to address: MongoAddress
 ) -> Failure {
@@ -219,8 +258,14 @@ private func mongoFailure(
   if unsafe cmongo_is_unreachable(&error) {
     return Failure(
       .storeUnreachable,
-      "MongoDB at \(address.hosts) cannot be reached (\(message)); start it, or unset "
-        + "TUTTI_MONGODB_URI to keep the logs in SQLite.")
+      "MongoDB at \(address.hosts) cannot be reached (\(message)); start it, or "
+        + "\(address.remedy).")
+  }
+  if failoverCodes.contains(error.code) {
+    return Failure(
+      .storeUnreachable,
+      "MongoDB at \(address.hosts) has no primary or no majority (\(message)); check its replica "
+        + "set.")
   }
   return Failure(.storeFailed, "MongoDB at \(address.hosts) refused (\(what)): \(message)")
 }

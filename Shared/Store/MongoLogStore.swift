@@ -1,20 +1,12 @@
 public import ClusterModel
-internal import Dispatch
 internal import Limits
 internal import Synchronization
 
-/// Stores logs in MongoDB, for clusters of more than one machine. libmongoc blocks, so all calls
-/// run on a dedicated queue: a slow server delays the store, but no cooperative thread of Swift.
+/// Stores logs in MongoDB, for clusters of more than one machine.
 public final class MongoLogStore: LogStore {
-  private let pool: MongoPool
+  private let queue: MongoQueue
   private let retention: Retention
-  private let queue = DispatchQueue(label: "tutti.store.mongodb")
-  private let waiting = Mutex(0)
   private let damaged = Mutex(0)
-
-  /// Maximum queued operations: writes, retention and a few queries of an operator. If the server
-  /// is slow, more would only time out.
-  private static let maximumWaiting = 64
 
   /// Parses the address; `prepare()` is the first to contact the server.
   /// - Parameters:
@@ -23,7 +15,9 @@ public final class MongoLogStore: LogStore {
   public init(
     uri: String, retention: Retention = .standard, patience: Duration = .seconds(2)
   ) throws(Failure) {
-    pool = try MongoPool(try MongoAddress(uri, patience: patience))
+    queue = try MongoQueue(
+      try MongoAddress(
+        uri, patience: patience, remedy: "unset TUTTI_MONGODB_URI to keep the logs in SQLite"))
     self.retention = retention
   }
 
@@ -179,29 +173,7 @@ public final class MongoLogStore: LogStore {
   private func perform<Value: Sendable>(
     _ work: @escaping @Sendable (MongoClient) throws(Failure) -> Value
   ) async throws(Failure) -> Value {
-    let admitted = waiting.withLock { count in
-      guard count < Self.maximumWaiting else { return false }
-      count += 1
-      return true
-    }
-    guard admitted else {
-      throw Failure(
-        .overloaded, "\(Self.maximumWaiting) operations wait for MongoDB; try again later.",
-        retryAfter: .seconds(2))
-    }
-    let outcome: Result<Value, Failure> = await withCheckedContinuation { continuation in
-      queue.async { [self] in
-        let outcome: Result<Value, Failure>
-        do throws(Failure) {
-          outcome = .success(try pool.withClient(work))
-        } catch {
-          outcome = .failure(error)
-        }
-        waiting.withLock { $0 -= 1 }
-        continuation.resume(returning: outcome)
-      }
-    }
-    return try outcome.get()
+    try await queue.perform(work)
   }
 }
 
