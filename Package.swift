@@ -353,7 +353,7 @@ let package = Package(
       "StoreTests",
       [
         "Files", "Money", "Search", "Store", "AgentCore", "ClusterModel", "ClusterTesting", "Text",
-        grdb, logging,
+        grdb, logging, nioCore, nioPosix,
       ]),
     tests(
       "AgentTests",

@@ -72,32 +72,11 @@ extension ProcessTests {
       try await again.stop()
     }
 
-    /// MongoDB's wire protocol over SQLite files; ends when its standard input ends.
-    private static let mongoServer = """
-      import os, sys, threading
-      from nx_27017.nx_27017 import main
-      def lifeline():
-          sys.stdin.buffer.read()
-          os._exit(0)
-      threading.Thread(target=lifeline, daemon=True).start()
-      main()
-      """
-
     @Test("requests are logged in MongoDB when its address is set")
     func mongoDB() async throws {
       let directory = try TemporaryDirectory()
-      let server = try RunningProcess(
-        Programs.python,
-        [
-          "-c", Self.mongoServer, "--host", "127.0.0.1", "--port", "0", "--data-dir",
-          directory.path + "/mongo", "--log-file", directory.path + "/log", "--pid-file",
-          directory.path + "/pid",
-        ], in: directory, hasLifeline: true)
+      let (server, uri) = try await startMongoServer(in: directory)
       defer { server.cutLifeline() }
-      let port = try await eventually("the MongoDB server listens") { () -> Substring? in
-        server.errors.firstMatch(of: /Listening on 127\.0\.0\.1:([0-9]+)\n/)?.1
-      }
-      let uri = "mongodb://127.0.0.1:\(port)/tutti"
       let cluster = try await RunningCluster.start(
         .faulty(FaultyHosts.two()), environment: ["TUTTI_MONGODB_URI": uri])
       let answer = try await cluster.tutti("ask", "--trace", "-m", "tutti/fast", "Hello")

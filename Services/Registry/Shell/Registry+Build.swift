@@ -22,9 +22,10 @@ func buildRegistry(
   do throws(Failure) {
     store = try HostStore(path: context.common.dataDirectory + "/registry.sqlite")
     restored = try await store.hosts()
-    accounts = try AccountStore(path: context.common.dataDirectory + "/accounts.sqlite")
+    accounts = try await openAccounts(configuration, context)
   } catch {
-    throw ProcessFailure(.unavailable, error.message)
+    throw ProcessFailure(
+      error.code == .storeMisconfigured ? .usage : .unavailable, error.message)
   }
   let keyPublisher = KeyPublisher(bus: context.bus, access: context.access)
   let accountShell = try await makeAccountShell(accounts, context)
@@ -100,6 +101,15 @@ private func makeSettings(
   } catch {
     throw ProcessFailure(.unavailable, error.message)
   }
+}
+
+private func openAccounts(
+  _ configuration: RegistryConfiguration, _ context: ServiceContext
+) async throws(Failure) -> any AccountStoring {
+  if let uri = configuration.mongoDB {
+    return try await MongoAccountStore(uri: uri, owner: "\(context.bus.peer.id)")
+  }
+  return try AccountStore(path: context.common.dataDirectory + "/accounts.sqlite")
 }
 
 private func makeAccountShell(

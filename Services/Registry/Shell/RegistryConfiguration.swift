@@ -18,6 +18,11 @@ struct RegistryConfiguration: ServiceConfiguration {
       help: "Bearer token of the admin API. Default: the token in DATA_DIR/admin-token, "
         + "which is created if it is absent.",
       variable: "TUTTI_ADMIN_TOKEN", secret: true),
+    Setting(
+      "registry.mongodb_uri", .text,
+      help: "mongodb://HOST:PORT/DATABASE of keys, accounts and ledger; without it, "
+        + "DATA_DIR/accounts.sqlite.",
+      secret: true),
   ]
 
   /// Address of the admin API.
@@ -26,6 +31,8 @@ struct RegistryConfiguration: ServiceConfiguration {
   var hosts: [String]
   /// `nil` means the token in the data directory.
   var adminToken: String?
+  /// `nil` means SQLite in the data directory.
+  var mongoDB: String?
 
   init(_ values: inout SettingValues) {
     admin = values.address("registry.port")
@@ -35,6 +42,11 @@ struct RegistryConfiguration: ServiceConfiguration {
     if let adminToken, adminToken.utf8.count < AdminToken.minimumBytes {
       values.reject(
         "registry.admin_token", "is shorter than \(AdminToken.minimumBytes) bytes")
+    }
+    mongoDB = values.optionalText("registry.mongodb_uri")
+    if let mongoDB, !mongoDB.hasPrefix("mongodb://"), !mongoDB.hasPrefix("mongodb+srv://") {
+      values.reject(
+        "registry.mongodb_uri", "does not begin with mongodb:// or mongodb+srv://")
     }
   }
 }
