@@ -28,9 +28,9 @@ extension Limits {
   public static let checkpointInterval = Limit(
     "ledger.checkpoint_transactions", 50_000, .count,
     "Transactions between checkpoints of the ledger. A start replays at most about this many, in a "
-      + "second. A checkpoint has some 6 MiB, so this adds a sixth to what a transaction writes.")
+      + "second. Without usage, a checkpoint has some 6 MiB: a sixth of what they write.")
   public static let checkpointBytes = Limit(
     "ledger.checkpoint_bytes", 64 << 20, .bytes,
-    "A checkpoint with money.remembered_transactions, lease.open and budgets of all accounts. A "
-      + "larger one is not written, and not read.")
+    "A checkpoint with money.remembered_transactions, lease.open, usage.rows and budgets of all "
+      + "accounts. A larger one is not written, and not read.")
 }

@@ -104,6 +104,40 @@ struct AccountUsageTests {
     #expect(book.spending(SpendingQuery(key: key, days: 3), at: time(2).wall).rows == before.rows)
   }
 
+  @Test("a start from a checkpoint keeps the usage before it")
+  func checkpoint() throws {
+    var store = try store()
+    store.records["k/k1"] = nil
+    var (book, _) = try store.book(at: time())
+    try spend(1, 30, model: "large", at: time(), &book, &store)
+    try spend(2, 40, model: "large", at: time(1), &book, &store)
+    let checkpoint = try #require(book.checkpoint)
+    try spend(3, 50, model: "small", at: time(2), &book, &store)
+    let query = SpendingQuery(key: key, days: 31)
+    let before = book.spending(query, at: time(2).wall)
+    #expect(before.rows.count == 3)
+    var replay = try store.replay(at: time(2))
+    let place = Int(checkpoint.position)
+    try replay.restore(checkpoint, last: store.log[place - 1])
+    for transaction in store.log.dropFirst(place) { try replay.add(transaction) }
+    let (after, _) = try replay.finish(keys: store.keys)
+    #expect(after.spending(query, at: time(2).wall) == before)
+  }
+
+  @Test("a long name of a model is the same before and after a restart")
+  func longName() throws {
+    var store = try store()
+    store.records["k/k1"] = nil
+    var (book, _) = try store.book(at: time())
+    let model = ModelID(String(repeating: "m", count: 1_000))
+    try spend(1, 30, model: model, at: time(), &book, &store)
+    let query = SpendingQuery(key: key, days: 1)
+    let before = book.spending(query, at: wall)
+    #expect(before.rows.count == 1)
+    (book, _) = try store.book(at: time())
+    #expect(book.spending(query, at: wall) == before)
+  }
+
   @Test("a report has the budgets from organisation to key, with what is left and the reset")
   func budgets() throws {
     var store = try store()

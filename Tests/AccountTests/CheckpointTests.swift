@@ -153,6 +153,31 @@ struct CheckpointTests {
     }
   }
 
+  @Test("a checkpoint without usage of keys, or with an impossible one, is refused")
+  func usage() throws {
+    let (store, time, checkpoint) = try history()
+    var json = try members(checkpoint)
+    var usage = try #require(json["usage"] as? [String: Any])
+    let lines = try #require(usage["lines"] as? [Any])
+    usage["lines"] = lines + lines
+    json["usage"] = usage
+    var replay = try store.replay(at: time)
+    #expect(throws: CheckpointFault("its usage of keys is impossible")) {
+      try replay.restore(decode(json, checkpoint), last: try #require(store.log.last))
+    }
+    json["usage"] = nil
+    #expect(throws: DecodingError.self) { try decode(json, checkpoint) }
+  }
+
+  @Test("a checkpoint with other usage than its ledger is found")
+  func otherUsage() throws {
+    let (_, _, checkpoint) = try history()
+    var json = try members(checkpoint)
+    json["usage"] = ["firstDay": 0, "lines": [Any]()]
+    #expect(
+      try decode(json, checkpoint).differences(from: checkpoint) == ["has other usage of keys"])
+  }
+
   @Test("a checkpoint of another version is refused")
   func otherFormat() throws {
     let (_, _, checkpoint) = try history()

@@ -119,4 +119,17 @@ struct DailyUsageTests {
     }
     #expect(DailyUsage(restoring: snapshot, maximumRows: 1) == nil)
   }
+
+  @Test("a snapshot with an impossible day or cost makes no table")
+  func impossibleSnapshots() throws {
+    var usage = DailyUsage()
+    usage.record(key, model: "m", try tokens(1, 1), cost: MicroCredits(5), at: Self.day)
+    let text = String(decoding: try JSONEncoder().encode(usage.snapshot), as: UTF8.self)
+    for (member, impossible) in [("\"d\":1", "\"d\":-1"), ("\"c\":5", "\"c\":-5")] {
+      #expect(text.contains(member))
+      let json = Data(text.replacing(member, with: impossible).utf8)
+      let snapshot = try JSONDecoder().decode(DailyUsage.Snapshot.self, from: json)
+      #expect(DailyUsage(restoring: snapshot) == nil, "\(impossible)")
+    }
+  }
 }

@@ -65,7 +65,7 @@ extension AccountBook {
       case .settle(let settled):
         if let details = note.details {
           usage.record(
-            note.key, model: details.model.name, details.usage, cost: settled.charged, at: time)
+            note.key, model: details.modelName, details.usage, cost: settled.charged, at: time)
         }
         let owners = note.account.map { register.owners(key: note.key, account: $0) } ?? []
         let crossed = budgets.spend(

@@ -24,6 +24,10 @@ extension AccountCheckpoint {
     try restore(&book.funds)
     try checkHolds(book)
     try book.budgets.restore(budgets, position: position)
+    guard let usage = DailyUsage(restoring: usage) else {
+      throw CheckpointFault("its usage of keys is impossible")
+    }
+    book.usage = usage
     book.position = position
   }
 
@@ -92,7 +96,7 @@ extension AccountCheckpoint {
       return ["covers \(position) transactions instead of \(replayed.position)"]
     }
     return balanceDifferences(replayed) + leaseDifferences(replayed) + gatewayDifferences(replayed)
-      + budgetDifferences(replayed)
+      + budgetDifferences(replayed) + (usage == replayed.usage ? [] : ["has other usage of keys"])
       + (rememberedIDs == replayed.rememberedIDs ? [] : ["remembers other transactions"])
   }
 

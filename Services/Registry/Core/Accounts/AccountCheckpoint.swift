@@ -4,8 +4,8 @@ internal import Money
 
 /// Everything that a replay of the ledger computes, at one place in the ledger.
 ///
-/// Its size is bounded by the numbers of accounts, leases and remembered transactions. Records of
-/// accounts are not part of it.
+/// Its size is bounded by the numbers of accounts, leases, rows of usage and remembered transactions.
+/// Records of accounts are not part of it.
 public struct AccountCheckpoint: Hashable, Sendable {
   struct Balance: Hashable, Codable {
     let account: AccountID
@@ -33,6 +33,7 @@ public struct AccountCheckpoint: Hashable, Sendable {
   let payers: [Payer]
   /// By ceiling.
   let budgets: [Budget]
+  let usage: DailyUsage.Snapshot
   /// Ids of recent transactions. They are not part of the JSON.
   public private(set) var rememberedIDs: [UInt8]
 
@@ -48,6 +49,7 @@ public struct AccountCheckpoint: Hashable, Sendable {
     budgets = book.budgets.entries.sorted { $0.key < $1.key }.map { id, entry in
       Budget(id: id, afterPosition: entry.afterPosition, spending: entry.budget.spending)
     }
+    usage = book.usage.snapshot
     rememberedIDs = book.ledger.rememberedIDs
   }
 }
@@ -59,7 +61,7 @@ extension AccountCheckpoint: Codable {
   private static let format = 1
 
   private enum CodingKeys: String, CodingKey {
-    case format, position, balances, leases, payers, budgets
+    case format, position, balances, leases, payers, budgets, usage
   }
 
   /// Decodes a checkpoint without `rememberedIDs`: see `adding(rememberedIDs:)`.
@@ -73,6 +75,7 @@ extension AccountCheckpoint: Codable {
     leases = try members.decode(LeaseSnapshot.self, forKey: .leases)
     payers = try members.decode([Payer].self, forKey: .payers)
     budgets = try members.decode([Budget].self, forKey: .budgets)
+    usage = try members.decode(DailyUsage.Snapshot.self, forKey: .usage)
     rememberedIDs = []
   }
 
@@ -84,6 +87,7 @@ extension AccountCheckpoint: Codable {
     try members.encode(leases, forKey: .leases)
     try members.encode(payers, forKey: .payers)
     try members.encode(budgets, forKey: .budgets)
+    try members.encode(usage, forKey: .usage)
   }
 
   public func adding(rememberedIDs: [UInt8]) -> AccountCheckpoint {

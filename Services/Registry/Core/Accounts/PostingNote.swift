@@ -31,6 +31,9 @@ struct PostingNote: Hashable, Sendable {
     var usage: TokenUsage
     /// Why the gateway's report could not be billed.
     var problem: String?
+
+    /// Name of the model as far as the ledger has it.
+    var modelName: String { model.name.cut(toBytes: 256) }
   }
 
   var lease: LeaseID
@@ -156,7 +159,7 @@ extension PostingNote.Details {
   fileprivate var members: [(String, JSON)] {
     var members: [(String, JSON)] = [
       ("trace", .string(trace.cut(toBytes: 64))),
-      ("model", .string(model.name.cut(toBytes: 256))),
+      ("model", .string(modelName)),
       ("admitted_at_ms", .integer(Int(clamping: admittedAt))),
       ("prompt_tokens", .integer(Int(clamping: usage.prompt))),
       ("cached_tokens", .integer(Int(clamping: usage.cached))),

@@ -209,8 +209,10 @@ extension DailyUsage {
   public init?(restoring snapshot: Snapshot, maximumRows: Int? = nil) {
     self.init(firstDay: snapshot.firstDay, maximumRows: maximumRows)
     guard snapshot.lines.count <= self.maximumRows else { return nil }
+    let possibleDays = Self.day(of: .min)...Self.day(of: .max)
     for line in snapshot.lines {
-      guard line.requests > 0, line.usage != .zero,
+      guard line.requests > 0, line.usage != .zero, line.cost >= .zero,
+        possibleDays.contains(line.day),
         days[line.day]?[line.key]?[line.model] == nil,
         days[line.day]?[line.key]?.count ?? 0 <= Limits.usageModels.value
       else { return nil }
