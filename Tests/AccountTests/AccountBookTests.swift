@@ -393,6 +393,49 @@ struct AccountBookTests {
     #expect(world.handle(.lease(settle, from: Self.gateway)).isEmpty)
   }
 
+  @Test("a settlement of a gateway that the issuer forgot is confirmed again, and billed once")
+  func forgottenGateway() throws {
+    var world = try world()
+    world.handle(ask(1, 50))
+    let report = try settlement(hold: 50, billed: 40, tokens: 40, at: world.wall)
+    world.handle(.settlement(report, from: Self.gateway))
+    let closing = LeaseReturn(
+      lease: lease, returned: MicroCredits(10), withdrawn: 1, closes: true)
+    world.handle(.lease(.giveBack(closing), from: Self.gateway))
+    world.instant = world.instant.advanced(by: .seconds(1))
+    for number in 0..<Limits.leasingGateways.value {
+      let other = PeerID(name: "other-\(number)", incarnation: 1)
+      let renewal = LeaseRenewal(gateway: other, number: 1, oldest: 1, confirmed: 0)
+      world.handle(.lease(.renew(renewal), from: other))
+    }
+    let later = PeerID(name: "gateway-1", incarnation: 2)
+    for sender in [Self.gateway, later] {
+      #expect(
+        world.handle(.settlement(report, from: sender))
+          == [.send(.settled(Self.gateway, through: 1), to: sender)])
+    }
+    // A hold, a settlement and a return.
+    #expect(world.store.log.count == 3)
+  }
+
+  @Test("a settlement of an ended process is looked up in the store if the book forgot it")
+  func lookUp() throws {
+    var world = try world()
+    let report = try settlement(hold: 50, billed: 40, tokens: 40, at: world.wall)
+    let later = PeerID(name: "gateway-1", incarnation: 2)
+    #expect(world.book.idToLookUp(for: .settlement(report, from: Self.gateway)) == nil)
+    #expect(
+      world.book.idToLookUp(for: .settlement(report, from: later))
+        == report.lease.transactionID)
+    #expect(
+      world.handle(.repeatedSettlement(report.lease, from: later))
+        == [.send(.settled(Self.gateway, through: 1), to: later)])
+    #expect(world.store.log.isEmpty)
+    let other = try settlement(2, hold: 0, billed: 10, tokens: 10, at: world.wall)
+    world.handle(.settlement(other, from: later))
+    #expect(world.book.idToLookUp(for: .settlement(other, from: later)) == nil)
+  }
+
   @Test("a repeated transfer moves nothing; another one with its id is refused")
   func transfers() throws {
     var world = try world(isPrepaid: true)

@@ -136,6 +136,29 @@ struct AccountShellTests {
     await store.close()
   }
 
+  @Test("a repeated settlement that only the store knows is confirmed without another start")
+  func forgottenSettlement() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let outbox = Outbox()
+    let shell = try await shell(store, outbox)
+    try await setUp(shell)
+    guard case .settlement(let report, _) = try settlement(1, billed: 10) else { return }
+    // In the store and not in the book, like a transaction that the book no longer remembers.
+    let transaction = try LedgerTransaction(
+      id: report.lease.transactionID, kind: .correction, time: wall,
+      entries: [
+        LedgerEntry(account: .issued, amount: MicroCredits(-1)),
+        LedgerEntry(account: .margin, amount: MicroCredits(1)),
+      ])
+    #expect(try await store.append([transaction]) == [.appended(position: 1)])
+    shell.receive(.settlement(report, from: PeerID(name: "gateway-1", incarnation: 2)))
+    #expect(await shell.processInbox())
+    #expect(outbox.takeAnswers() == [.settled(Self.gateway, through: 1)])
+    #expect(try await store.balance(of: .margin) == MicroCredits(1))
+    await store.close()
+  }
+
   @Test("prices are published again for gateways that missed them")
   func missedPrices() async throws {
     let scratch = try Scratch()

@@ -37,6 +37,8 @@ public struct AccountBook: Sendable {
     case lease(LeaseRequest, from: PeerID)
     /// The sender may be a later process that repeats the settlements of a killed one.
     case settlement(Settlement, from: PeerID)
+    /// A settlement whose transaction the store has: see `idToLookUp(for:)`.
+    case repeatedSettlement(LeaseSettlement, from: PeerID)
     case gatewayLeft(PeerID)
     /// To be sent about once per second.
     case tick
@@ -133,6 +135,18 @@ public struct AccountBook: Sendable {
     ledger.verify(against: log)
   }
 
+  /// Id of a transaction that the store may have, although this book does not remember it.
+  ///
+  /// A later process may repeat settlements of a process that ended long ago. If the store has the
+  /// transaction, the caller sends `repeatedSettlement` instead of the event.
+  public func idToLookUp(for event: Event) -> String? {
+    guard case .settlement(let settlement, let sender) = event,
+      sender != settlement.lease.lease.gateway
+    else { return nil }
+    let id = settlement.lease.transactionID
+    return ledger.remembers(id: id) ? nil : id
+  }
+
   // MARK: - Events
 
   public mutating func handle(_ event: Event, at time: AccountTime) -> [Directive] {
@@ -160,6 +174,8 @@ public struct AccountBook: Sendable {
       append(.publishPrices)
     case .lease(let request, let sender): try receive(request, from: sender, at: time)
     case .settlement(let settlement, let sender): try settle(settlement, from: sender, at: time)
+    case .repeatedSettlement(let settlement, let sender):
+      confirmRepeated(settlement, from: sender, at: time)
     case .gatewayLeft(let gateway):
       try perform(issuer.gatewayLeft(gateway, now: time.instant), at: time)
     case .tick:
@@ -202,6 +218,9 @@ public struct AccountBook: Sendable {
   ) throws(BookFault) {
     let gateway = settlement.lease.lease.gateway
     guard gateway.name.isLedgerName, settlement.lease.key.name.isLedgerName else { return }
+    if ledger.remembers(id: settlement.lease.transactionID) {
+      return confirmRepeated(settlement.lease, from: sender, at: time)
+    }
     let billing: Tariff.Billing
     do throws(MoneyError) {
       billing = try tariff.billing(of: settlement)
@@ -228,8 +247,21 @@ public struct AccountBook: Sendable {
       case .send(let answer, to: let peer): append(.send(answer, to: peer))
       }
     }
+    confirm(lease, to: sender)
+  }
+
+  /// Confirms a settlement that the ledger has. The issuer may have forgotten its gateway.
+  private mutating func confirmRepeated(
+    _ settlement: LeaseSettlement, from sender: PeerID, at time: AccountTime
+  ) {
+    issuer.recordSettled(settlement, now: time.instant)
+    confirm(settlement, to: sender)
+  }
+
+  private mutating func confirm(_ settlement: LeaseSettlement, to sender: PeerID) {
+    let gateway = settlement.lease.gateway
     let through = issuer.settledThrough(by: gateway)
-    guard lease.number <= through else { return }
+    guard settlement.number <= through else { return }
     append(.send(.settled(gateway, through: through), to: sender))
   }
 

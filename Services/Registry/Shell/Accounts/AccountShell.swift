@@ -328,7 +328,7 @@ final class AccountShell: Service {
     for item in items {
       switch item {
       case .event(let event):
-        round.directives += state.withLock { $0.book.handle(event, at: now()) }
+        round.directives += await handle(event)
       case .order(let order):
         switch order.work {
         case .transfer(let transfer): await make(transfer, order, &round)
@@ -342,6 +342,25 @@ final class AccountShell: Service {
     await finish(round)
     offerCheckpoint()
     return !items.isEmpty
+  }
+
+  private func handle(_ event: AccountBook.Event) async -> [AccountBook.Directive] {
+    var event = event
+    if case .settlement(let settlement, let sender) = event,
+      let id = state.withLock({ $0.book.idToLookUp(for: event) })
+    {
+      do throws(Failure) {
+        if try await store.transaction(id) != nil {
+          event = .repeatedSettlement(settlement.lease, from: sender)
+        }
+      } catch {
+        // The gateway repeats it.
+        logger.warning(
+          "settlement not looked up", metadata: [LogKey.reason: "\(error.message)"])
+        return []
+      }
+    }
+    return state.withLock { [event] in $0.book.handle(event, at: now()) }
   }
 
   private func make(_ transfer: AdminTransfer, _ order: Order, _ round: inout Round) async {

@@ -241,6 +241,13 @@ public struct LeaseIssuer: Sendable {
     send(.renewed(renewal, settledThrough: gateways[id]?.settled.through ?? 0), to: id)
   }
 
+  /// Counts a settlement that the ledger has, although this issuer may have forgotten its gateway.
+  public mutating func recordSettled(_ settlement: LeaseSettlement, now: Instant) {
+    let id = settlement.lease.gateway
+    guard knowGateway(id, now: now) else { return }
+    _ = gateways[id]?.settled.insertAccepted(settlement.number)
+  }
+
   // MARK: - Steps
 
   /// Makes sure that the gateway is in the table.

@@ -30,9 +30,14 @@ public struct LeasePosting: Hashable, Sendable, CustomStringConvertible {
     switch change {
     case .hold(_, let ask): "lease/\(lease)/hold/\(ask)"
     case .release(_, let total): "lease/\(lease)/release/\(total.count)"
-    case .settle(let settlement, _, _): "settle/\(lease.gateway)/\(settlement.number)"
+    case .settle(let settlement, _, _): settlement.transactionID
     case .end: "lease/\(lease)/end"
     case .expire: "lease/\(lease)/expire"
     }
   }
+}
+
+extension LeaseSettlement {
+  /// Id of the ledger transaction that bills the request, however often it is repeated.
+  public var transactionID: String { "settle/\(lease.gateway)/\(number)" }
 }

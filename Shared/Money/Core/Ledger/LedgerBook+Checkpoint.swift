@@ -8,6 +8,9 @@ extension LedgerBook {
     memory.recall(transaction) == .repeated
   }
 
+  /// Whether a transaction with this id was posted recently, whatever its content.
+  public func remembers(id: String) -> Bool { memory.contains(id: id) }
+
   /// Replaces all balances and remembered ids. Prepaid organisations stay.
   public mutating func restore(
     balances new: [AccountID: MicroCredits], rememberedIDs: [UInt8]

@@ -10,6 +10,15 @@ struct TransactionDigest: Hashable, Sendable {
     let high: UInt64
     let low: UInt64
 
+    init(high: UInt64, low: UInt64) {
+      self.high = high
+      self.low = low
+    }
+
+    init(_ id: String) {
+      (high, low) = TransactionDigest.hash(Array(id.utf8))
+    }
+
     static func < (left: Self, right: Self) -> Bool {
       (left.high, left.low) < (right.high, right.low)
     }
@@ -21,8 +30,7 @@ struct TransactionDigest: Hashable, Sendable {
   let content: UInt64
 
   init(_ transaction: LedgerTransaction) {
-    let (high, low) = Self.hash(Array(transaction.id.utf8))
-    id = ID(high: high, low: low)
+    id = ID(transaction.id)
     var bytes = Array(transaction.kind.rawValue.utf8)
     for entry in transaction.entries {
       let name = entry.account.name.utf8
@@ -34,7 +42,7 @@ struct TransactionDigest: Hashable, Sendable {
     content = Self.hash(bytes).0
   }
 
-  private static func hash(_ bytes: [UInt8]) -> (UInt64, UInt64) {
+  fileprivate static func hash(_ bytes: [UInt8]) -> (UInt64, UInt64) {
     var words: (UInt64, UInt64) = (0, 0)
     for (index, byte) in SHA256.hash(data: bytes).prefix(16).enumerated() {
       if index < 8 {

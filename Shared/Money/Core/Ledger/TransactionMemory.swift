@@ -37,6 +37,11 @@ struct TransactionMemory: Hashable, Sendable {
     return .new
   }
 
+  func contains(id: String) -> Bool {
+    let id = TransactionDigest.ID(id)
+    return newer[id] != nil || older[id] != nil
+  }
+
   mutating func remember(_ transaction: LedgerTransaction) {
     if newer.count >= generationSize { dropOlder() }
     let digest = TransactionDigest(transaction)
