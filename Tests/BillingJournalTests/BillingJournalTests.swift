@@ -129,6 +129,24 @@ struct BillingJournalTests {
     #expect(entries.first { $0.request.id == own.request.id }?.settlement == 1)
   }
 
+  @Test("a number of an answer without an entry is not given to a running answer")
+  func numberWithoutEntry() throws {
+    let scratch = try JournalScratch()
+    let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 2).journal
+    let running = try journal.begin(.example("running"))
+    _ = try journal.begin(.example("ended")).finish(settlement: 1)
+    #expect(throws: BillingRefusal.full) { _ = try journal.begin(.example("without")) }
+    for number in 2...300 as ClosedRange<UInt64> { journal.recordNumber(number) }
+    var bytes = try scratch.contents(of: scratch.path)
+    let next = try scratch.reopen(bytes, slots: 2)
+    #expect(next.entries.first { $0.request.id == running.request.id }?.settlement == 301)
+    // A damaged number is ignored.
+    bytes[6 * 8 + 7] ^= 0x40
+    let damaged = try scratch.reopen(bytes, slots: 2)
+    #expect(damaged.notice == nil)
+    #expect(damaged.entries.first { $0.request.id == running.request.id }?.settlement == 2)
+  }
+
   @Test("a full journal refuses a request until a settlement is acknowledged")
   func full() throws {
     let scratch = try JournalScratch()

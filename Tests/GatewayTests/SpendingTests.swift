@@ -215,6 +215,30 @@ struct SpendingTests {
     #expect(settlement.answers.first?.attempts.map(\.host) == ["h"])
   }
 
+  @Test("after a crash, a running answer gets no number of an answer without an entry")
+  func numberWithoutEntry() async throws {
+    let directory = FileManager.default.temporaryDirectory
+      .appending(path: "tutti-bills-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(
+      at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let path = directory.appending(path: "gateway-1.bills").path
+    let copy = directory.appending(path: "copy.bills").path
+    let opened = try BillingJournal.open(path: path, incarnation: 1, slots: 4)
+    try await MoneyCluster(budget: 200, journal: opened).run { cluster in
+      let payment = try await Self.payment(cluster.spending)
+      let hold = try await cluster.spending.hold(Self.cost(10), for: .key("abcdefghijkl"))
+      Self.settle(hold, 10, in: cluster.spending)
+      // The file as a killed process leaves it.
+      try FileManager.default.copyItem(atPath: path, toPath: copy)
+      payment.settle(
+        RequestBill(
+          of: "m", prompt: 30, completion: 9, by: "h", price: payment.price, hold: payment.hold))
+    }
+    let next = try BillingJournal.open(path: copy, incarnation: 2, slots: 4)
+    #expect(next.entries.map(\.settlement) == [2])
+  }
+
   @Test("the journal of a killed gateway is settled once")
   func killed() async throws {
     let directory = FileManager.default.temporaryDirectory

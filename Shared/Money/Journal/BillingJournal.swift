@@ -78,6 +78,14 @@ public final class BillingJournal: Sendable {
     return OpenBill(journal: self, request: request, slot: free.slot, progress: progress)
   }
 
+  /// Records a settlement's number of an answer that has no entry, for example because the journal
+  /// was full. If this process dies, its running answers get later numbers.
+  ///
+  /// - Parameter settlement: larger than all numbers so far.
+  public func recordNumber(_ settlement: UInt64) {
+    mapping.store([JournalImage.word(number: settlement)], at: JournalImage.lastNumberWord)
+  }
+
   /// Forgets an entry, because the registry has its settlement.
   /// - Returns: `false` if no entry with this id waits for an acknowledgement, for example because
   ///   the acknowledgement arrives for the second time.

@@ -10,6 +10,9 @@ enum JournalImage {
   private static let magic: UInt64 = 0x6C69_6269_7474_7574
   private static let version: UInt64 = 2
   private static let headerWords = 8
+  /// The header's word with the last number without an entry. It changes, so it is not part of the
+  /// header's checksum and has its own.
+  static let lastNumberWord = 6
 
   /// Entries of a file, and the number of slots that could not be read.
   struct Contents {
@@ -34,6 +37,17 @@ enum JournalImage {
   /// Index of a slot's first word in the file.
   static func firstWord(ofSlot slot: Int) -> Int {
     headerBytes / wordBytes + slot * SlotLayout.words
+  }
+
+  /// A settlement's number and a checksum of 8 bits in one word, so that it is written at once.
+  static func word(number: UInt64) -> UInt64 {
+    number << 8 | WordChecksum.of([number], seed: UInt64(lastNumberWord)) & 0xFF
+  }
+
+  /// The number in a word. 0 means that there is none, or that the word is damaged.
+  private static func number(in word: UInt64) -> UInt64 {
+    let number = word >> 8
+    return Self.word(number: number) == word ? number : 0
   }
 
   // MARK: - Writing
@@ -131,7 +145,7 @@ enum JournalImage {
     else { return nil }
     var contents = Contents(slots: slots)
     var ids: Set<String> = []
-    var numbers: [UInt64: UInt64] = [:]
+    var numbers = [header[4]: number(in: header[lastNumberWord])]
     for slot in 0..<slots {
       switch reading(slot, of: bytes) {
       case .free(let settlement):

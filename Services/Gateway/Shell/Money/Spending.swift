@@ -214,6 +214,7 @@ final class Spending: Service {
       for case .send(.settle(let lease)) in directives where lease.request == request {
         // Under the lock, so that the journal has the numbers in their order.
         let entry = bill.take()?.finish(settlement: lease.number, bill: unconfirmed)
+        if entry == nil { journal?.recordNumber(lease.number) }
         state.reports[lease.number] = Report(
           entry: entry?.request.id, settlement: report(lease))
       }
