@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Money
 import Testing
 
@@ -206,5 +207,31 @@ struct LeaseIssuerTests {
     _ = issuer.receive(
       .giveBack(LeaseReturn(lease: leaseOne, returned: MicroCredits(.max))), now: .zero)
     #expect(issuer.left(below: Self.org) == MicroCredits(100))
+  }
+
+  @Test("an issuer from a long ledger knows the last gateways, and all that have money")
+  func manyGateways() {
+    let limit = Limits.leasingGateways.value
+    let gateways = (0..<3 * limit).map { PeerID(name: "gateway-\($0)", incarnation: 1) }
+    var issuer = LeaseIssuer(now: .zero)
+    for (index, gateway) in gateways.enumerated() {
+      let lease = LeaseID(gateway: gateway, number: 1)
+      let settlement = LeaseSettlement(
+        lease: lease, key: Self.key, number: 1, request: 1, hold: .zero, billed: .zero)
+      var changes: [LeasePosting.Change] = [
+        .hold(MicroCredits(5), ask: 1),
+        .settle(settlement, charged: .zero, toMargin: .zero),
+      ]
+      // The first one is silent from then on, with money.
+      if index > 0 { changes.append(.end(MicroCredits(5))) }
+      for change in changes {
+        issuer.restore(LeasePosting(lease: lease, key: Self.key, change), now: .zero)
+      }
+    }
+    issuer.finishRestoring()
+    #expect(issuer.totalLeased == MicroCredits(5))
+    let known = gateways.filter { issuer.settledThrough(by: $0) == 1 }
+    #expect(known == [gateways[0]] + gateways.suffix(limit - 1))
+    #expect(issuer.snapshot.gateways.map(\.id) == known)
   }
 }

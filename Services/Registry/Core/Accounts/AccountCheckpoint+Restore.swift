@@ -1,5 +1,6 @@
 internal import Access
 internal import ClusterModel
+internal import Limits
 internal import Money
 
 extension AccountCheckpoint {
@@ -135,7 +136,10 @@ extension AccountCheckpoint {
   /// A settlement that counts as recorded and is not in the ledger would be lost.
   private func gatewayDifferences(_ replayed: AccountCheckpoint) -> [String] {
     let ledger = Dictionary(replayed.leases.gateways.map { ($0.id, $0) }) { first, _ in first }
+    // A full replay forgot gateways, perhaps not those that the running registry forgot.
+    let isFull = ledger.count >= Limits.leasingGateways.value
     return leases.gateways.compactMap { gateway in
+      guard !isFull || ledger[gateway.id] != nil else { return nil }
       let through = ledger[gateway.id]?.settledThrough ?? 0
       let beyond = Set(ledger[gateway.id]?.settledBeyond ?? [])
       let isCovered =

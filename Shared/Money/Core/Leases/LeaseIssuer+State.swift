@@ -1,4 +1,5 @@
 public import ClusterModel
+internal import Limits
 
 extension LeaseIssuer {
   /// A key and its leases.
@@ -54,7 +55,8 @@ extension LeaseIssuer {
   /// A gateway process.
   struct Gateway: Sendable {
     var validUntil: Instant
-    var lastSeen: Instant
+    /// Place in the order of all gateways' last messages.
+    var lastSeen: UInt64 = 0
     /// Highest lease number seen.
     private(set) var highest: UInt64 = 0
     /// Leases up to this number were ended by the registry.
@@ -63,10 +65,7 @@ extension LeaseIssuer {
     /// Numbers of open leases.
     var leases: Set<UInt64> = []
 
-    init(validUntil: Instant, lastSeen: Instant) {
-      self.validUntil = validUntil
-      self.lastSeen = lastSeen
-    }
+    init(validUntil: Instant) { self.validUntil = validUntil }
 
     mutating func see(_ number: UInt64) { highest = max(highest, number) }
 
@@ -91,8 +90,11 @@ extension LeaseIssuer {
   public mutating func restore(_ posting: LeasePosting, now: Instant) {
     let id = posting.lease
     if gateways[id.gateway] == nil {
-      gateways[id.gateway] = Gateway(validUntil: terms.kept(from: now), lastSeen: now)
+      // Only now and then, because it looks at all gateways.
+      if gateways.count >= 2 * Limits.leasingGateways.value { forgetGateways() }
+      gateways[id.gateway] = Gateway(validUntil: terms.kept(from: now))
     }
+    see(id.gateway)
     switch posting.change {
     case .hold(_, let ask):
       if leases[id] == nil { addLease(id, key: posting.key) }
@@ -116,7 +118,33 @@ extension LeaseIssuer {
   /// one of them receives `unknown` and opens another.
   public mutating func finishRestoring() {
     for (id, lease) in leases where lease.outstanding == .zero { remove(id) }
+    forgetGateways()
     changed = []
+  }
+
+  /// Forgets gateways without money that others were seen after, down to `lease.gateways`.
+  private mutating func forgetGateways() {
+    let excess = gateways.count - Limits.leasingGateways.value
+    guard excess > 0 else { return }
+    let idle = gateways.filter { !hasMoney($0.key) }
+      .sorted { $0.value.lastSeen < $1.value.lastSeen }
+    for (gateway, state) in idle.prefix(excess) {
+      for number in state.leases { remove(LeaseID(gateway: gateway, number: number)) }
+      gateways[gateway] = nil
+    }
+  }
+
+  /// Whether a lease of the gateway has money.
+  func hasMoney(_ id: PeerID) -> Bool {
+    gateways[id]?.leases.contains { number in
+      leases[LeaseID(gateway: id, number: number)].map { $0.outstanding > .zero } ?? false
+    } ?? false
+  }
+
+  /// Records that a message of the gateway arrived after all others.
+  mutating func see(_ id: PeerID) {
+    gateways[id]?.lastSeen = nextOrder
+    nextOrder += 1
   }
 
   mutating func apply(_ posting: LeasePosting, spends: Bool) {

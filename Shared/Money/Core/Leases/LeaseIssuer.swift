@@ -23,6 +23,7 @@ public struct LeaseIssuer: Sendable {
   var gateways: [PeerID: Gateway] = [:]
   /// Asks that wait for money. Each is also in the queue of one ceiling.
   var waiters: [LeaseID: Waiter] = [:]
+  /// Of waiting asks and of gateways' messages.
   var nextOrder: UInt64 = 0
   /// Ceilings with a queue, or with more leased than left.
   var scarce: Set<CeilingID> = []
@@ -256,14 +257,14 @@ public struct LeaseIssuer: Sendable {
     if gateways[id] == nil {
       if gateways.count >= Limits.leasingGateways.value {
         let idle = gateways.filter { $0.value.leases.isEmpty }
-        guard
-          let oldest = idle.min(by: { ($0.value.lastSeen, $0.key) < ($1.value.lastSeen, $1.key) })
-        else { return false }
+        guard let oldest = idle.min(by: { $0.value.lastSeen < $1.value.lastSeen }) else {
+          return false
+        }
         gateways[oldest.key] = nil
       }
-      gateways[id] = Gateway(validUntil: terms.kept(from: now), lastSeen: now)
+      gateways[id] = Gateway(validUntil: terms.kept(from: now))
     }
-    gateways[id]?.lastSeen = now
+    see(id)
     return true
   }
 

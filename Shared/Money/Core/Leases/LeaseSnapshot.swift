@@ -44,6 +44,7 @@ public struct LeaseSnapshot: Hashable, Codable, Sendable {
     public var id: PeerID { PeerID(name: name, incarnation: incarnation) }
   }
 
+  /// In the order of their last messages.
   public let gateways: [Gateway]
 
   /// All leases with their ids.
@@ -57,15 +58,15 @@ public struct LeaseSnapshot: Hashable, Codable, Sendable {
 extension LeaseIssuer {
   /// Leases and gateways. Asks that wait are not part of it: gateways repeat them.
   ///
-  /// A gateway without leases is left out if `lease.gateways` others were seen later.
+  /// A gateway without money is left out if `lease.gateways` others were seen later.
   public var snapshot: LeaseSnapshot {
-    let known = gateways.sorted { left, right in
-      let (first, second) = (left.value.leases.isEmpty, right.value.leases.isEmpty)
-      if first != second { return second }
-      return (left.value.lastSeen, left.key) > (right.value.lastSeen, right.key)
-    }.prefix(Limits.leasingGateways.value)
+    let paying = gateways.filter { hasMoney($0.key) }
+    let room = max(0, Limits.leasingGateways.value - paying.count)
+    let idle = gateways.filter { paying[$0.key] == nil }
+      .sorted { $0.value.lastSeen > $1.value.lastSeen }
+    let known = Array(paying) + idle.prefix(room)
     return LeaseSnapshot(
-      gateways: known.sorted { $0.key < $1.key }.map { id, gateway in
+      gateways: known.sorted { $0.value.lastSeen < $1.value.lastSeen }.map { id, gateway in
         LeaseSnapshot.Gateway(
           name: id.name, incarnation: id.incarnation, highest: gateway.highest,
           endedThrough: gateway.endedThrough, settledThrough: gateway.settled.through,
@@ -94,11 +95,12 @@ extension LeaseIssuer {
       guard gateways[id] == nil,
         let settled = NumberWindow(through: stored.settledThrough, beyond: stored.settledBeyond)
       else { throw CheckpointFault("its record of gateway \(id) is impossible") }
-      var gateway = Gateway(validUntil: terms.kept(from: now), lastSeen: now)
+      var gateway = Gateway(validUntil: terms.kept(from: now))
       gateway.see(stored.highest)
       gateway.endThrough(stored.endedThrough)
       gateway.settled = settled
       gateways[id] = gateway
+      see(id)
       for lease in stored.leases { try restore(lease, of: stored) }
     }
     changed = []
