@@ -2,7 +2,7 @@
 extension Limits {
   static let ledger = [
     journalSlots, journalHosts, journalReadBytes, journalCopies, ledgerPage, recordBytes,
-    checkpointInterval, checkpointBytes,
+    ledgerClockStep, ledgerClockPatience, checkpointInterval, checkpointBytes,
   ]
 
   public static let journalSlots = Limit(
@@ -25,6 +25,14 @@ extension Limits {
   public static let recordBytes = Limit(
     "store.record_bytes", 256 << 10, .bytes,
     "One key, account, price or setting: 1,000 model names of table.model_name_bytes.")
+  public static let ledgerClockStep = Limit(
+    "ledger.clock_step", 86_400_000, .milliseconds,
+    "If the clock is set back by less, times in the ledger stand still until it has caught up. A "
+      + "larger step corrects an earlier jump ahead.")
+  public static let ledgerClockPatience = Limit(
+    "ledger.clock_patience", 600_000, .milliseconds,
+    "Time after which the ledger follows a large step back. A wrong clock at a start is usually "
+      + "corrected within minutes.")
   public static let checkpointInterval = Limit(
     "ledger.checkpoint_transactions", 50_000, .count,
     "Transactions between checkpoints of the ledger. A start replays at most about this many, in a "

@@ -120,6 +120,39 @@ struct SpendingBudgetTests {
     #expect(budget.resets(at: 0) == 4 * Self.day)
   }
 
+  @Test("after a correction of the clock, all spending counts once and until the period's end")
+  func setBack() throws {
+    for kind in BudgetWindow.Kind.allCases {
+      var budget = try Self.budget(100, kind, .day)
+      _ = try budget.spend(MicroCredits(60), at: 4_000 * Self.day)
+      budget.setBack(to: 3 * Self.day)
+      #expect(budget.remaining(at: 3 * Self.day) == MicroCredits(40))
+      _ = try budget.spend(MicroCredits(30), at: 3 * Self.day + 1)
+      #expect(budget.remaining(at: 3 * Self.day + 1) == MicroCredits(10))
+      let reset = try #require(budget.resets(at: 3 * Self.day + 1))
+      #expect(reset <= 5 * Self.day)
+      #expect(budget.remaining(at: 5 * Self.day) == MicroCredits(100))
+      // A later time corrects nothing.
+      let before = budget
+      budget.setBack(to: 9 * Self.day)
+      budget.setBack(to: .max)
+      #expect(budget == before)
+      budget.setBack(to: .min)
+      #expect(budget.spent(at: .min) == MicroCredits(90))
+    }
+  }
+
+  @Test("a warning is repeated in the next period after a correction of the clock")
+  func warningsAfterSetBack() throws {
+    var budget = SpendingBudget(
+      try BudgetTerms(
+        amount: MicroCredits(100), window: BudgetWindow(.calendar, .day), warnings: [500]))
+    #expect(try budget.spend(MicroCredits(60), at: 4_000 * Self.day) == [500])
+    budget.setBack(to: 3 * Self.day)
+    #expect(try budget.spend(MicroCredits(10), at: 3 * Self.day) == [])
+    #expect(try budget.spend(MicroCredits(60), at: 4 * Self.day) == [500])
+  }
+
   @Test("jumps to any time neither trap nor lift the amount", arguments: BudgetWindow.Kind.allCases)
   func jumps(kind: BudgetWindow.Kind) throws {
     for period in BudgetPeriod.allCases {

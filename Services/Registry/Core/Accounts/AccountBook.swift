@@ -67,8 +67,11 @@ public struct AccountBook: Sendable {
   /// Transactions in the ledger, including those of directives not yet performed.
   var position: Int64 = 0
   private(set) var isStale = false
-  /// Latest wall time of an event. If the clock is set back, no period of a budget begins again.
-  private var clock = Int64.min
+  /// Latest wall time of an event. If the clock is set back, no period of a budget begins again:
+  /// see `correctClock(_:)`.
+  var clock = Int64.min
+  /// Since when the clock has been far behind. `nil` means that it is not.
+  var behindSince: Instant?
   private var directives: [Directive] = []
 
   /// A book without transactions.
@@ -152,6 +155,7 @@ public struct AccountBook: Sendable {
   public mutating func handle(_ event: Event, at time: AccountTime) -> [Directive] {
     guard !isStale else { return [] }
     do throws(BookFault) {
+      if event == .tick { try correctClock(time) }
       try take(event, at: steady(time))
     } catch {
       discard("\(error)")

@@ -29,6 +29,7 @@ extension AccountCheckpoint {
       throw CheckpointFault("its usage of keys is impossible")
     }
     book.usage = usage
+    book.clock = last.time
     book.position = position
   }
 

@@ -57,6 +57,7 @@ public struct AccountReplay: Sendable {
       throw .ledger(error)
     }
     book.position += 1
+    book.replayTime(of: transaction)
     switch transaction.kind {
     // Notes of admins are never read as postings.
     case .credit, .payout, .correction: return

@@ -141,6 +141,14 @@ struct BudgetTable: Sendable {
     return crossed
   }
 
+  /// Follows a clock that was set back: see `SpendingBudget.setBack(to:)`.
+  mutating func setBack(to time: Int64) {
+    for id in entries.keys {
+      entries[id]?.budget.setBack(to: time)
+      if expiries[id] != nil { expiries[id] = entries[id]?.budget.resets(at: time) }
+    }
+  }
+
   /// Budgets of which spending has expired. Each is returned once.
   mutating func takeExpired(at time: Int64) -> [CeilingID] {
     let due = expiries.filter { $0.value <= time }.keys.sorted()

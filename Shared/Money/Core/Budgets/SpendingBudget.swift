@@ -1,7 +1,7 @@
 /// A budget with its spending: the amount per period, spent and reserved credits.
 ///
-/// Time never runs backwards in a budget: an event with an earlier time counts at the latest time
-/// seen. Times are milliseconds since 1970.
+/// Time runs backwards in a budget only with `setBack(to:)`: any other event with an earlier time
+/// counts at the latest time seen. Times are milliseconds since 1970.
 public struct SpendingBudget: Hashable, Sendable {
   /// Spending that expires at the same time.
   struct Bucket: Hashable, Codable {
@@ -106,6 +106,23 @@ public struct SpendingBudget: Hashable, Sendable {
     terms = new
     warned.removeAll {
       !new.warnings.contains($0.threshold) || !new.isReached($0.threshold, by: spent)
+    }
+  }
+
+  /// Follows a clock that was set back after it had jumped ahead.
+  ///
+  /// Spending that counts now counts as spent at `time`: no credits return at once, and the budget
+  /// does not wait until the wrong time comes.
+  public mutating func setBack(to time: Int64) {
+    let time = UTCDate.clamped(time)
+    guard time < clock else { return }
+    let spent = spent(at: clock)
+    clock = time
+    let expiry = terms.window.expiry(ofSpendingAt: time)
+    buckets = spent > .zero ? [Bucket(expiry: expiry, amount: spent)] : []
+    let quiet = terms.window.quietPeriodEnd(from: time)
+    warned = warned.map {
+      Warning(threshold: $0.threshold, quietUntil: min($0.quietUntil, quiet))
     }
   }
 

@@ -1,0 +1,65 @@
+internal import ClusterModel
+internal import Limits
+internal import Money
+
+// A clock that was set back.
+//
+// Times in the ledger do not run backwards: after a small step back they stand still, so that no
+// period of a budget begins twice. A clock that stays far behind corrects an earlier jump ahead.
+// The ledger records the correction, so that a replay follows it at the same place.
+
+/// A transaction without entries. Times of later ones may be before those of earlier ones.
+enum ClockCorrection {
+  // Ids of admins and of leases begin otherwise.
+  private static let prefix = "clock/"
+
+  static func transaction(
+    after position: Int64, time: Int64
+  ) throws(MoneyError) -> LedgerTransaction {
+    try LedgerTransaction(
+      id: prefix + "\(position)", kind: .correction, time: time, entries: [],
+      note: "The clock was set back.")
+  }
+
+  static func isOne(_ transaction: LedgerTransaction) -> Bool {
+    transaction.id.hasPrefix(prefix) && transaction.entries.isEmpty
+  }
+}
+
+extension AccountBook {
+  /// Follows a clock that has been far behind the ledger for `ledger.clock_patience`.
+  mutating func correctClock(_ time: AccountTime) throws(BookFault) {
+    guard time.wall < clock.subtractingCapped(Int64(Limits.ledgerClockStep.value)) else {
+      behindSince = nil
+      return
+    }
+    let since = behindSince ?? time.instant
+    behindSince = since
+    let patience = Duration.milliseconds(Limits.ledgerClockPatience.value)
+    guard since.advanced(by: patience) <= time.instant else { return }
+    behindSince = nil
+    let transaction: LedgerTransaction
+    do throws(MoneyError) {
+      transaction = try ClockCorrection.transaction(after: position, time: time.wall)
+    } catch {
+      throw .money(error)
+    }
+    try post(transaction)
+    setClockBack(to: time.wall)
+    for id in budgets.allCeilings { try refresh(id, at: time) }
+  }
+
+  /// Counts a transaction of the ledger for the time.
+  mutating func replayTime(of transaction: LedgerTransaction) {
+    if ClockCorrection.isOne(transaction) {
+      setClockBack(to: transaction.time)
+    } else {
+      clock = max(clock, transaction.time)
+    }
+  }
+
+  private mutating func setClockBack(to time: Int64) {
+    clock = time
+    budgets.setBack(to: time)
+  }
+}
