@@ -1,3 +1,4 @@
+import BusCore
 import ClusterModel
 import Foundation
 import HTTPTypes
@@ -6,6 +7,7 @@ import Logging
 import NIOCore
 import NIOEmbedded
 import RegistryCore
+import ServiceKit
 import Store
 import Synchronization
 import Testing
@@ -44,14 +46,18 @@ private final class ModelCluster: Sendable {
 
   /// Starts a registry over the same file, and stops it after the body.
   func run<Value: Sendable>(
+    with settings: SettingsDirectory = SettingsDirectory(),
     _ body: @escaping @Sendable (Client) async throws -> Value
   ) async throws -> Value {
     let store = try AccountStore(path: directory + "/accounts.sqlite")
     let models = try await ModelShell(
       store: store, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    ) { [self] models in
-      hosts.withLock { hosts in _ = hosts.setModelRules(ModelRules(models.records)) }
+    ) { [self] models, approval in
+      hosts.withLock { hosts in
+        _ = hosts.setModelRules(ModelRules(models.records, approval: approval))
+      }
     }
+    settings.onChange { models.setApproval($0.choice(.modelApproval) ?? .open) }
     let router = Router()
     ModelAPI(
       models: models, hosts: { [self] in hosts.withLock(\.self) },
@@ -232,6 +238,35 @@ struct ModelAPITests {
       #expect(try answer.decoded(ListedModel.self).offers.map(\.host) == ["a", "b"])
       #expect(cluster.models(of: "a").last == ModelOffer(id: "best", upstream: "small"))
       #expect(cluster.models(of: "b").last == ModelOffer(id: "best", upstream: "org/large"))
+    }
+  }
+
+  @Test("with models.approval a host serves only models whose record names it, at once")
+  func approval() async throws {
+    let cluster = try ModelCluster()
+    let settings = SettingsDirectory()
+    @Sendable func publish(_ approval: ModelApproval?, revision: UInt64) {
+      var overrides = RuntimeOverrides()
+      overrides.set(.modelApproval, to: approval.map { .choice($0.rawValue) })
+      settings.apply(
+        .settingsTable(
+          RuntimeSettingsTable(epoch: 1, revision: revision, overrides: overrides)))
+    }
+    try await cluster.run(with: settings) { client in
+      #expect(cluster.models(of: HostID("a")).map(\.id) == ["org/large", "small"])
+      publish(.required, revision: 1)
+      #expect(cluster.models(of: HostID("a")).isEmpty)
+      let changed = try await client.send(.patch, "/org%2Flarge", #"{"hosts": ["a"]}"#)
+      #expect(changed.status == 200)
+      #expect(cluster.models(of: HostID("a")).map(\.id) == ["org/large"])
+      #expect(cluster.models(of: HostID("b")).isEmpty)
+      publish(nil, revision: 2)
+      #expect(cluster.models(of: HostID("a")).map(\.id) == ["org/large", "small"])
+    }
+    // A restarted registry has the setting before it applies its records.
+    publish(.required, revision: 3)
+    try await cluster.run(with: settings) { _ in
+      #expect(cluster.models(of: HostID("a")).map(\.id) == ["org/large"])
     }
   }
 

@@ -43,7 +43,8 @@ func buildRegistry(
       client: HTTPClient(configuration: HostProber.clientConfiguration),
       credentials: Credentials(rules: context.common.credentials)),
     keys: keys, keyPublisher: keyPublisher, accounts: accountShell, settings: settings)
-  let models = try await makeModelShell(accounts, shell, accountShell, context)
+  let models = try await makeModelShell(
+    accounts, shell, accountShell, context, approval: configuration.modelApproval)
   try await shell.addConfigured(configuration.hosts)
   shell.answerBus()
 
@@ -75,16 +76,23 @@ func buildRegistry(
 
 private func makeModelShell(
   _ store: any AccountStoring, _ shell: RegistryShell, _ accounts: AccountShell,
-  _ context: ServiceContext
+  _ context: ServiceContext, approval: ModelApproval
 ) async throws -> ModelShell {
+  let models: ModelShell
   do throws(Failure) {
-    return try await ModelShell(store: store, logger: context.logger) { models in
-      shell.setModelRules(ModelRules(models.records))
+    // The stored settings are in force already: a model without approval is never published.
+    models = try await ModelShell(
+      store: store, logger: context.logger,
+      approval: context.settings.overrides.choice(.modelApproval) ?? approval
+    ) { models, approval in
+      shell.setModelRules(ModelRules(models.records, approval: approval))
       accounts.receiveAliases(models.aliases)
     }
   } catch {
     throw ProcessFailure(.unavailable, error.message)
   }
+  context.settings.onChange { models.setApproval($0.choice(.modelApproval) ?? approval) }
+  return models
 }
 
 private func makeSettings(

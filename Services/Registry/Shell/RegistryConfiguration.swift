@@ -23,6 +23,7 @@ struct RegistryConfiguration: ServiceConfiguration {
       help: "mongodb://HOST:PORT/DATABASE of keys, accounts and ledger; without it, "
         + "DATA_DIR/accounts.sqlite.",
       secret: true),
+    Setting(.modelApproval),
   ]
 
   /// Address of the admin API.
@@ -33,12 +34,15 @@ struct RegistryConfiguration: ServiceConfiguration {
   var adminToken: String?
   /// `nil` means SQLite in the data directory.
   var mongoDB: String?
+  /// Without a value that an admin has set.
+  var modelApproval: ModelApproval
 
   init(_ values: inout SettingValues) {
     admin = values.address("registry.port")
     values.checkListening("registry.port", admin, asksForKeys: true)
     hosts = values.list("registry.hosts")
     adminToken = values.optionalText("registry.admin_token")
+    modelApproval = values.choice(.modelApproval)
     if let adminToken, adminToken.utf8.count < AdminToken.minimumBytes {
       values.reject(
         "registry.admin_token", "is shorter than \(AdminToken.minimumBytes) bytes")

@@ -17,6 +17,7 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
   case inferenceRaceWidth = "inference.race_width"
   case inferenceFailures = "inference.max_failures"
   case revokedStreams = "access.revoked_streams"
+  case modelApproval = "models.approval"
 
   /// The values that a setting may have.
   public enum Range: Hashable, Sendable {
@@ -114,6 +115,11 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
         "Running answers of a key that is revoked or disabled, or expires. finish: they are "
           + "completed; end: they end with the error invalid_api_key, and the client pays for what "
           + "it has received.")
+    case .modelApproval:
+      Facts(
+        ModelApproval.allCases.map(\.rawValue), ModelApproval.open.rawValue,
+        "Models that hosts may serve. open: all that they list; required: only those whose record "
+          + "approves the host.")
     }
   }
 }
@@ -182,4 +188,12 @@ public enum RaceDefault: String, CaseIterable, Sendable {
 /// Treatment of running answers of a key that is no longer valid.
 public enum RevokedStreams: String, CaseIterable, Sendable {
   case finish, end
+}
+
+/// Whether hosts may serve models that no admin has approved.
+public enum ModelApproval: String, CaseIterable, Sendable {
+  /// They may.
+  case open
+  /// A model of a host counts only if a record of the model lists the host.
+  case required
 }

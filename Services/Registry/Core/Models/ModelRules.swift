@@ -1,13 +1,5 @@
-import ClusterModel
+public import ClusterModel
 import HostModel
-
-/// Whether hosts may serve models that no admin has approved.
-public enum ModelApproval: String, CaseIterable, Sendable {
-  /// They may.
-  case open
-  /// A model of a host counts only if a record of the model lists the host.
-  case required
-}
 
 /// The records of models as rules for what hosts offer.
 ///

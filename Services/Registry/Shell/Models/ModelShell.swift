@@ -8,7 +8,8 @@ import Store
 import Synchronization
 import Telemetry
 
-/// Changes the records of models, one change at a time.
+/// Changes the records of models, one change at a time, and applies them with the setting
+/// `models.approval`.
 ///
 /// A change is stored with its author before it comes into force.
 final class ModelShell: Service {
@@ -20,30 +21,46 @@ final class ModelShell: Service {
     let outcome: AsyncStream<Result<Void, Failure>>.Continuation
   }
 
+  private struct State {
+    var models: ModelRegistry
+    var approval: ModelApproval
+  }
+
   private let store: any AccountStoring
   private let logger: Logger
-  private let state: Mutex<ModelRegistry>
+  /// `apply` is called under the lock, so that the last state stays in force.
+  private let state: Mutex<State>
   /// Whether the store may have other records, because a write failed.
   private let isStale = Mutex(false)
-  private let apply: @Sendable (ModelRegistry) -> Void
+  private let apply: @Sendable (ModelRegistry, ModelApproval) -> Void
   /// Bounded by the number of admin connections: each connection waits until its order is done.
   private let orders = AsyncStream.makeStream(of: Order.self)
 
   /// Reads the stored records and applies them.
   ///
-  /// - Parameter apply: puts all records into force.
+  /// - Parameter apply: puts all records into force. It must be quick and must not use this object.
   init(
-    store: any AccountStoring, logger: Logger, apply: @escaping @Sendable (ModelRegistry) -> Void
+    store: any AccountStoring, logger: Logger, approval: ModelApproval = .open,
+    apply: @escaping @Sendable (ModelRegistry, ModelApproval) -> Void
   ) async throws(Failure) {
     let models = try await Self.restored(from: store)
     self.store = store
     self.logger = logger
     self.apply = apply
-    state = Mutex(models)
-    apply(models)
+    state = Mutex(State(models: models, approval: approval))
+    apply(models, approval)
   }
 
-  var models: ModelRegistry { state.withLock(\.self) }
+  var models: ModelRegistry { state.withLock(\.models) }
+
+  /// Takes the value of `models.approval`. It is in force on return.
+  func setApproval(_ approval: ModelApproval) {
+    state.withLock { state in
+      guard state.approval != approval else { return }
+      state.approval = approval
+      apply(state.models, approval)
+    }
+  }
 
   /// Makes a change, and returns when it is stored and in force.
   ///
@@ -82,18 +99,19 @@ final class ModelShell: Service {
   private func carryOut(_ order: Order) async throws(Failure) {
     if isStale.withLock(\.self) {
       let models = try await Self.restored(from: store)
-      state.withLock { $0 = models }
+      state.withLock { state in
+        state.models = models
+        apply(models, state.approval)
+      }
       isStale.withLock { $0 = false }
-      apply(models)
     }
     let change = try order.plan(models)
     guard !change.isEmpty else { return }
     let revision = try await save(change, by: order.author)
-    let models = state.withLock { models in
-      models.apply(change, revision: revision)
-      return models
+    state.withLock { state in
+      state.models.apply(change, revision: revision)
+      apply(state.models, state.approval)
     }
-    apply(models)
     logger.notice(
       "model changed", metadata: ["model": "\(change.id)", "author": "\(order.author)"])
   }
