@@ -393,6 +393,26 @@ struct AccountBookTests {
     #expect(world.handle(.lease(settle, from: Self.gateway)).isEmpty)
   }
 
+  @Test("a removed key is forgotten, and the money of its leases returns")
+  func removedKey() throws {
+    var world = try world(isPrepaid: true)
+    world.write(
+      try world.book.transfer(
+        AdminTransfer(id: "1", kind: .credit(MicroCredits(100), organisation: "acme")),
+        at: world.time))
+    world.handle(ask(1, 60))
+    let query = SpendingQuery(key: key, days: 1)
+    #expect(world.book.spending(query, at: world.wall).budgets.count == 1)
+    #expect(
+      world.handle(.keyRemoved("k1")).contains(.send(.recalled(lease), to: Self.gateway)))
+    #expect(world.book.spending(query, at: world.wall).budgets.isEmpty)
+    #expect(refusals(world.handle(ask(2, 10, granted: 60))) == [.key])
+    world.handle(
+      .lease(.giveBack(LeaseReturn(lease: lease, returned: MicroCredits(60))), from: Self.gateway))
+    #expect(world.book.balance(of: .organisation("acme")) == MicroCredits(100))
+    #expect(world.book.totalLeased == .zero)
+  }
+
   @Test("budgets follow a clock that was corrected for good, also after a restart")
   func correctedClock() throws {
     let day: Int64 = 86_400_000

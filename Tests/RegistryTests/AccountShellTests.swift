@@ -136,6 +136,29 @@ struct AccountShellTests {
     await store.close()
   }
 
+  @Test("a key that is no longer among all keys is forgotten")
+  func removedKey() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let shell = try await shell(store, Outbox())
+    try await setUp(shell)
+    let account = try #require(AccountPath("acme"))
+    let hash = try #require(KeyHash([UInt8](repeating: 1, count: 32)))
+    let keys = try ["abcdefghijkl", "bbcdefghijkl"].map { id in
+      KeyRecord(
+        id: try #require(KeyID(id)), name: "k", account: account, hash: hash, scopes: [.chat])
+    }
+    for present in [keys, [keys[0]], keys] {
+      shell.receiveKeys(present)
+      #expect(await shell.processInbox())
+      for key in keys {
+        let report = shell.spending(SpendingQuery(key: .key("\(key.id)"), days: 1))
+        #expect(report.budgets.isEmpty != present.contains(key))
+      }
+    }
+    await store.close()
+  }
+
   @Test("a repeated settlement that only the store knows is confirmed without another start")
   func forgottenSettlement() async throws {
     let scratch = try Scratch()

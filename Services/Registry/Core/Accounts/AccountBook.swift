@@ -27,6 +27,8 @@ public struct AccountBook: Sendable {
   public enum Event: Hashable, Sendable {
     /// A key was made, changed or revoked. It is stored elsewhere.
     case key(String, account: AccountPath, isActive: Bool)
+    /// A key was removed. Money of its leases returns to the account that paid it.
+    case keyRemoved(String)
     /// A record that `record(for:at:)` returned, and that is stored.
     case record(AccountRecord)
     /// The hosts' own prices for models without a row in the price book.
@@ -170,6 +172,9 @@ public struct AccountBook: Sendable {
       register.setKey(
         key, account: account, isActive: isActive, paying: funds.account(ofKey: key))
       try applyKey(key, at: time)
+    case .keyRemoved(let id):
+      try perform(issuer.revokeKey(.key(id), now: time.instant), at: time)
+      register.removeKey(.key(id))
     case .record(let record): try install(record, at: time)
     case .hostPrices(let prices): tariff.hostDefaults = prices
     case .aliases(let aliases):

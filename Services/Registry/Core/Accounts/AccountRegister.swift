@@ -74,6 +74,8 @@ struct AccountRegister: Sendable {
     }
   }
 
+  mutating func removeKey(_ key: AccountID) { keys[key] = nil }
+
   /// Completes the move of a key whose leases have no money. Returns whether it moved.
   mutating func move(_ key: AccountID) -> Bool {
     guard let next = keys[key]?.next else { return false }

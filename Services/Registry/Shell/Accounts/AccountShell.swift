@@ -156,7 +156,8 @@ final class AccountShell: Service {
     if isTaken { wakeups.continuation.yield() }
   }
 
-  /// Takes all keys after a change of some. Keys with the same account and state are ignored.
+  /// Takes all keys after a change of some. Keys with the same account and state are ignored, and
+  /// keys that are no longer among them are forgotten.
   func receiveKeys(_ records: [KeyRecord]) {
     state.withLock { state in
       for record in records {
@@ -166,6 +167,11 @@ final class AccountShell: Service {
         state.inbox.append(
           .event(
             .key(record.id.description, account: key.account, isActive: key.isActive)))
+      }
+      let present = Set(records.map(\.id.description))
+      for id in state.keys.keys.sorted() where !present.contains(id) {
+        state.keys[id] = nil
+        state.inbox.append(.event(.keyRemoved(id)))
       }
     }
     wakeups.continuation.yield()

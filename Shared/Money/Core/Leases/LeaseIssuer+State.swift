@@ -178,6 +178,12 @@ extension LeaseIssuer {
     guard let lease = leases.removeValue(forKey: id) else { return }
     gateways[id.gateway]?.leases.remove(id.number)
     keys[lease.key]?.leases.remove(id)
+    forgetKeyIfUnused(lease.key)
+  }
+
+  /// A key that is not known gets no money either.
+  mutating func forgetKeyIfUnused(_ key: AccountID) {
+    if let entry = keys[key], !entry.isActive, entry.leases.isEmpty { keys[key] = nil }
   }
 
   /// Moves the ceilings of a lease's key from one outstanding amount to another.

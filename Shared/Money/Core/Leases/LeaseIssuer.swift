@@ -95,13 +95,15 @@ public struct LeaseIssuer: Sendable {
     return finish(now: now)
   }
 
-  /// Ends a key: it gets no more money, and gateways return what it has.
+  /// Ends a key: it gets no more money, and gateways return what it has. It is forgotten with its
+  /// last lease.
   public mutating func revokeKey(_ key: AccountID, now: Instant) -> [Directive] {
     keys[key, default: Key()].isActive = false
     for id in keys[key, default: Key()].leases.sorted() {
       send(.recalled(id), to: id.gateway)
       if waiters[id] != nil { judge(id, now: now) }
     }
+    forgetKeyIfUnused(key)
     return finish(now: now)
   }
 
