@@ -560,7 +560,7 @@ struct AccountBookTests {
     let world = try world()
     let month = try BudgetTerms(amount: .zero, window: BudgetWindow(.calendar, .month))
     let refused: [(AccountChange, AccountRefusal)] = [
-      (.setOrganisation(id: "A", name: "A", isPrepaid: false, budgets: []), .invalidName("A")),
+      (.setOrganisation(id: "A", name: "A", isPrepaid: false, budgets: []), .invalidAccountID("A")),
       (.setOrganisation(id: "a", name: "\n", isPrepaid: false, budgets: []), .invalidName("\n")),
       (
         .setOrganisation(id: "a", name: "a", isPrepaid: false, budgets: [month, month]),
@@ -570,7 +570,11 @@ struct AccountBookTests {
         .setTeam(try account("nowhere/team"), name: "t", budgets: []),
         .unknownOrganisation("nowhere")
       ),
-      (.setTeam(try account("acme"), name: "t", budgets: []), .invalidName("acme")),
+      (.setTeam(try account("acme"), name: "t", budgets: []), .invalidAccountID("acme")),
+      (
+        .setOrganisation(id: "..", name: "A", isPrepaid: false, budgets: []),
+        .invalidAccountID("..")
+      ),
       (
         .addPrice(
           PriceRow(model: Self.model, effectiveFrom: world.wall - 1, price: .free)),
@@ -580,6 +584,12 @@ struct AccountBookTests {
     for (change, refusal) in refused {
       #expect(throws: refusal) { try world.book.record(for: change, at: world.wall) }
     }
+  }
+
+  @Test("a refusal names the characters of an account's id only for such an id")
+  func refusedNames() {
+    #expect("\(AccountRefusal.invalidAccountID("A"))".contains("a–z"))
+    #expect(!"\(AccountRefusal.invalidName("\n"))".contains("a–z"))
   }
 
   @Test("a price is refused if a table could not hold it when it comes into force")

@@ -8,8 +8,8 @@ public struct AccountPath: Hashable, Sendable, CustomStringConvertible {
 
   public static let maximumNameBytes = 64
 
-  /// - Returns: `nil` if a name is empty, longer than 64 bytes, or has characters other than a–z,
-  ///   0–9, `-`, `_` and `.`.
+  /// - Returns: `nil` if a name is empty, longer than 64 bytes, has characters other than a–z, 0–9,
+  ///   `-`, `_` and `.`, or is a step in a path of a URL (`.`, `..`).
   public init?(organisation: String, team: String? = nil) {
     guard Self.isName(organisation), team.map(Self.isName) ?? true else { return nil }
     self.organisation = organisation
@@ -29,7 +29,7 @@ public struct AccountPath: Hashable, Sendable, CustomStringConvertible {
   public var description: String { team.map { "\(organisation)/\($0)" } ?? organisation }
 
   private static func isName(_ text: String) -> Bool {
-    (1...maximumNameBytes).contains(text.utf8.count)
+    (1...maximumNameBytes).contains(text.utf8.count) && text != "." && text != ".."
       && text.utf8.allSatisfy { byte in
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),

@@ -12,7 +12,7 @@ extension AccountBook {
     guard !isStale else { throw .stale }
     switch change {
     case .setOrganisation(let id, let name, let isPrepaid, let terms):
-      guard AccountPath(organisation: id) != nil else { throw .invalidName(id) }
+      guard AccountPath(organisation: id) != nil else { throw .invalidAccountID(id) }
       try checkName(name)
       let old = register.organisations[id]
       try register.checkRoom(for: old == nil)
@@ -22,7 +22,7 @@ extension AccountBook {
           budgets: try register.budgets(
             terms, replacing: old?.budgets ?? [], position: position)))
     case .setTeam(let account, let name, let terms):
-      guard account.team != nil else { throw .invalidName("\(account)") }
+      guard account.team != nil else { throw .invalidAccountID("\(account)") }
       guard register.organisations[account.organisation] != nil else {
         throw .unknownOrganisation(account.organisation)
       }

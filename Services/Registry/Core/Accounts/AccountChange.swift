@@ -43,8 +43,10 @@ public struct AdminTransfer: Hashable, Sendable {
 
 /// Why a change or a transfer is refused. Nothing was changed.
 public enum AccountRefusal: Error, Hashable, Sendable {
-  /// A name is empty, too long, or has control characters.
+  /// A name or an id is empty, too long, or has control characters.
   case invalidName(String)
+  /// The id of an organisation or a team has other characters than `AccountPath` allows.
+  case invalidAccountID(String)
   case unknownOrganisation(String)
   case tooManyAccounts
   case tooManyBudgets
@@ -71,8 +73,11 @@ extension AccountRefusal: CustomStringConvertible {
   public var description: String {
     switch self {
     case .invalidName(let name):
-      "The name \(name.cut(toBytes: 64)) is empty, too long, or has other characters than a–z, "
-        + "0–9, -, _ and ."
+      "The name \(name.cut(toBytes: 64)) is empty, longer than 256 bytes, or has control "
+        + "characters."
+    case .invalidAccountID(let id):
+      "The id \(id.cut(toBytes: 64)) must have 1 to \(AccountPath.maximumNameBytes) characters of "
+        + "a–z, 0–9, -, _ and ., and must not be . or .."
     case .unknownOrganisation(let id): "There is no organisation \(id); create it first."
     case .tooManyAccounts:
       "There are \(Limits.accounts.value) organisations and teams, and no more are possible."
