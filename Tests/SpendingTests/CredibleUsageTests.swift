@@ -1,5 +1,6 @@
 import ClusterModel
 import InferenceCore
+import Money
 import Testing
 
 @testable import GatewayCore
@@ -25,6 +26,54 @@ struct CredibleUsageTests {
       try Sample.request("", endpoint: .embeddings), models: ["m"],
       table: Sample.hosts(context: 512))
     #expect(vectors.credible(claimed, tokens: nil).usage.completionTokens == 0)
+  }
+
+  /// A plan of two tasks that ended with these counts; the first one may write 50 tokens.
+  private static func trace(_ usage: Usage) -> PlanTrace {
+    var trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/ensemble",
+        tasks: [
+          PlanTask(id: "a", role: .research, maxTokens: 50), PlanTask(id: "b", role: .reasoning),
+        ], sink: "b", seed: 1, deadline: .seconds(9)))
+    for task in ["a", "b"] as [TaskID] {
+      trace.record(
+        .ended(
+          TaskEnded(
+            task: task, role: .research, agent: "x", status: .done,
+            report: TaskReport(
+              host: "h", model: "m", usage: usage, firstTokenMilliseconds: 1,
+              totalMilliseconds: 2, finishReason: "stop", output: "o"))))
+    }
+    return trace
+  }
+
+  @Test("a host is not paid for more tokens than a task of a plan can have")
+  func falseCountsOfPlans() throws {
+    let bounds = RequestBounds(plan: try Sample.request(""))
+    let claimed = Self.trace(
+      Usage(promptTokens: Usage.mostTokens, completionTokens: Usage.mostTokens))
+    let usages = claimed.tasks.map { bounds.credible($0, of: claimed.plan, tokens: 400) }
+    #expect(usages.map(\.completionTokens) == [100, 400])
+    #expect(usages.map(\.promptTokens) == [3_200, 3_200])
+    let most = bounds.prompt + bounds.answer
+    let unlimited = bounds.credible(claimed.tasks[1], of: claimed.plan, tokens: nil)
+    #expect(unlimited.completionTokens == most && unlimited.promptTokens == 8 * most)
+    let price = try Sample.requestPrice(["m": Sample.price(1_000_000, 1_000_000)])
+    let bill = RequestBill(
+      plan: claimed, model: "tutti/ensemble", written: 0, price: price, hold: MicroCredits(.max)
+    ) { bounds.credible($0, of: claimed.plan, tokens: 400) }
+    #expect(bill.answers.map(\.usage.completion) == [100, 400])
+    #expect(bill.answers.flatMap(\.attempts).map(\.usage.completion) == [100, 400])
+  }
+
+  @Test("counts within the limits of a plan's tasks stay")
+  func possibleCountsOfPlans() throws {
+    let bounds = RequestBounds(plan: try Sample.request(""))
+    let counted = Self.trace(Usage(promptTokens: 90, completionTokens: 60))
+    for line in counted.tasks {
+      #expect(bounds.credible(line, of: counted.plan, tokens: 400) == line.usage)
+    }
   }
 
   @Test("counts within the request's limits stay")

@@ -67,13 +67,14 @@ public struct RequestBill: Hashable, Sendable {
   ///   - written: tokens of the answer that the client received. They are billed if the task that
   ///     writes the answer has not ended.
   ///   - table: hosts, for their own names of models that are aliases.
+  ///   - credible: the tokens of a task that are billed and paid.
   public init(
     plan trace: PlanTrace, model: ModelID, written: Int, price: RequestPrice, hold: MicroCredits,
-    table: HostTable = .empty
+    table: HostTable = .empty, credible: (PlanTrace.TaskLine) -> Usage = \.usage
   ) {
     var answers: [SettledAnswer] = []
     for task in trace.tasks.prefix(Limits.billedAnswers.value) {
-      var usage = TokenUsage(task.usage)
+      var usage = TokenUsage(credible(task))
       if usage == .zero, task.id == trace.plan.sink {
         usage = TokenUsage(Usage(promptTokens: 0, completionTokens: written))
       }

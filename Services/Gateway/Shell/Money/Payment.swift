@@ -123,17 +123,20 @@ final class Payment: Sendable {
 
   /// The bill of a plan that the client receives as a whole.
   func bill(_ trace: PlanTrace) -> RequestBill {
+    bill(trace, written: 0)
+  }
+
+  private func bill(_ trace: PlanTrace, written: Int) -> RequestBill {
     RequestBill(
-      plan: trace, model: model, written: 0, price: price, hold: hold, table: table)
+      plan: trace, model: model, written: written, price: price, hold: hold, table: table
+    ) { bounds.credible($0, of: trace.plan, tokens: tokens) }
   }
 
   /// Settles a plan whose answer was streamed. A client that received no text pays nothing.
   func settle(streamed trace: PlanTrace) {
     let written = state.withLock { $0.written }
     guard written > 0 else { return }
-    settle(
-      RequestBill(
-        plan: trace, model: model, written: written, price: price, hold: hold, table: table))
+    settle(bill(trace, written: written))
   }
 
   /// Settles the request. Later calls do nothing.
