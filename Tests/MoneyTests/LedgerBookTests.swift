@@ -101,19 +101,6 @@ struct LedgerBookTests {
       ])
   }
 
-  @Test("a transaction that could not be written is withdrawn, and may be posted again")
-  func withdrawal() throws {
-    var book = try Self.prepaidBook(balance: 100)
-    let before = book.balances
-    let hold = try Self.hold("h", 60)
-    #expect(try book.post(hold) == .posted)
-    try book.withdraw(hold)
-    try book.withdraw(hold)
-    #expect(book.balances == before)
-    #expect(try book.check(hold) == .posted)
-    #expect(try book.post(hold) == .posted)
-  }
-
   @Test("a log with one id twice cannot be replayed")
   func replayedTwice() throws {
     let log = [try Self.credit("c", 1), try Self.credit("c", 1)]

@@ -56,7 +56,7 @@ struct BudgetUse: Sendable {
 
 /// All budgets with their spending.
 ///
-/// Reservations are not counted here: `LeaseIssuer` subtracts what gateways hold in leases.
+/// Money in leases of gateways is not counted here: `LeaseIssuer` subtracts it.
 struct BudgetTable: Sendable {
   struct Entry {
     var budget: SpendingBudget

@@ -1,7 +1,7 @@
 internal import Limits
 
 extension SpendingBudget {
-  /// Spending of a budget, for a checkpoint of the ledger. Reservations are not part of it.
+  /// Spending of a budget, for a checkpoint of the ledger.
   public struct Spending: Hashable, Codable, Sendable {
     let terms: BudgetTerms
     let buckets: [Bucket]

@@ -1,4 +1,4 @@
-/// A budget with its spending: the amount per period, spent and reserved credits.
+/// A budget with its spending: the amount per period, and spent credits.
 ///
 /// Time runs backwards in a budget only with `setBack(to:)`: any other event with an earlier time
 /// counts at the latest time seen. Times are milliseconds since 1970.
@@ -17,8 +17,6 @@ public struct SpendingBudget: Hashable, Sendable {
   }
 
   public private(set) var terms: BudgetTerms
-  /// Credits of holds in flight. They have no period until they are spent.
-  public private(set) var reserved = MicroCredits.zero
   /// By expiry. One for a calendar period, at most 61 for a rolling one.
   var buckets: [Bucket] = []
   var warned: [Warning] = []
@@ -36,12 +34,6 @@ public struct SpendingBudget: Hashable, Sendable {
     return MicroCredits(buckets.reduce(0) { $0 + ($1.expiry > now ? $1.amount.count : 0) })
   }
 
-  /// Credits that can still be reserved or spent at `time`, at least 0.
-  public func remaining(at time: Int64) -> MicroCredits {
-    let used = Int128(spent(at: time).count) + Int128(reserved.count)
-    return MicroCredits(Int64(clamping: max(0, Int128(terms.amount.count) - used)))
-  }
-
   /// The next time at which spending expires.
   ///
   /// For a calendar budget it is the end of the period. For a rolling budget it is the first time
@@ -51,7 +43,7 @@ public struct SpendingBudget: Hashable, Sendable {
     let now = present(time)
     if terms.window.kind == .calendar { return terms.window.expiry(ofSpendingAt: now) }
     let live = buckets.filter { $0.expiry > now }
-    var remaining = Int128(terms.amount.count) - Int128(reserved.count)
+    var remaining = Int128(terms.amount.count)
     for bucket in live { remaining -= Int128(bucket.amount.count) }
     for bucket in live {
       remaining += Int128(bucket.amount.count)
@@ -62,21 +54,9 @@ public struct SpendingBudget: Hashable, Sendable {
 
   // MARK: - Changes
 
-  /// Reserves credits for a hold. The caller has compared them with `remaining(at:)`.
-  public mutating func reserve(_ amount: MicroCredits) throws(MoneyError) {
-    guard amount >= .zero else { throw .negative }
-    reserved = try reserved.adding(amount)
-  }
-
-  /// Returns reserved credits, at most as many as are reserved.
-  public mutating func release(_ amount: MicroCredits) throws(MoneyError) {
-    guard amount >= .zero else { throw .negative }
-    reserved = MicroCredits(max(0, reserved.count - amount.count))
-  }
-
   /// Records credits spent at a time, and returns the thresholds in thousandths that they crossed.
   ///
-  /// Each threshold is returned once per period. Spending from a hold also needs `release(_:)`.
+  /// Each threshold is returned once per period.
   public mutating func spend(_ amount: MicroCredits, at time: Int64) throws(MoneyError) -> [Int] {
     guard amount >= .zero else { throw .negative }
     // Before any change: a sum that does not fit leaves the budget as it is.

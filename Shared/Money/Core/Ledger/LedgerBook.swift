@@ -2,8 +2,8 @@
 ///
 /// The book decides whether a transaction may be written, and the store keeps the transactions.
 /// Post a transaction, write it durably, then acknowledge it. Several may be posted before one
-/// write. Withdraw a transaction if the write fails or the store has its id already. After a start,
-/// replay every stored transaction.
+/// write. If the write fails, or the store has one of the ids already, make a new book. After a
+/// start, replay every stored transaction.
 public struct LedgerBook: Sendable {
   /// Accounts that are not zero. Their number is bounded by organisations and hosts, which admins
   /// create.
@@ -62,16 +62,6 @@ public struct LedgerBook: Sendable {
     return .posted
   }
 
-  /// Removes a posted transaction that was not written. An unknown one changes nothing.
-  ///
-  /// Also withdraw every transaction that was posted after it and is not written: it may depend on
-  /// the credits of this one.
-  public mutating func withdraw(_ transaction: LedgerTransaction) throws(LedgerRefusal) {
-    guard memory.recall(transaction) == .repeated else { return }
-    install(try newBalances(after: transaction, isReversed: true))
-    memory.forget(transaction)
-  }
-
   /// Adds a transaction of the store's log, which was checked when it was written.
   ///
   /// Only ids in memory are compared: the store keeps its ids unique.
@@ -97,16 +87,15 @@ public struct LedgerBook: Sendable {
     }
   }
 
-  /// Balances of the transaction's accounts after it, or after it was taken back.
+  /// Balances of the transaction's accounts after it.
   private func newBalances(
-    after transaction: LedgerTransaction, isReversed: Bool = false
+    after transaction: LedgerTransaction
   ) throws(LedgerRefusal) -> [AccountID: MicroCredits] {
     var changed: [AccountID: MicroCredits] = [:]
     for entry in transaction.entries {
       let before = changed[entry.account] ?? balance(of: entry.account)
       do throws(MoneyError) {
-        changed[entry.account] =
-          try isReversed ? before.subtracting(entry.amount) : before.adding(entry.amount)
+        changed[entry.account] = try before.adding(entry.amount)
       } catch {
         throw .overflow(entry.account)
       }

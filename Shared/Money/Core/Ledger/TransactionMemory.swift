@@ -49,12 +49,6 @@ struct TransactionMemory: Hashable, Sendable {
     latestOfNewer = max(latestOfNewer, transaction.time)
   }
 
-  mutating func forget(_ transaction: LedgerTransaction) {
-    let id = TransactionDigest(transaction).id
-    newer[id] = nil
-    older[id] = nil
-  }
-
   private mutating func dropOlder() {
     if !older.isEmpty { horizon = max(horizon ?? .min, latestOfOlder) }
     older = newer
