@@ -1,4 +1,5 @@
 public import ClusterModel
+import Text
 
 /// A host's base URL in normal form, and the id derived from it.
 public struct HostAddress: Hashable, Sendable {
@@ -73,15 +74,7 @@ public struct HostAddress: Hashable, Sendable {
     defaultID = HostID(([bare + suffix] + parts.map(Self.idSafe)).joined(separator: "-"))
     let machine = name == "localhost" ? "127.0.0.1" : name
     identity = "\(scheme)://\(machine)\(suffix)\(path)"
-    isReadableOnTheWay = scheme == "http" && !Self.isLoopback(bare)
-  }
-
-  /// Whether the name means this machine. Accepts only spellings that cannot mean another machine:
-  /// `127.evil.example` is a domain name.
-  private static func isLoopback(_ name: String) -> Bool {
-    if name == "localhost" || name == "::1" { return true }
-    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    isReadableOnTheWay = scheme == "http" && !bare.isLoopbackName
   }
 
   /// Splits `host`, `host:port`, `[v6]` or `[v6]:port`.

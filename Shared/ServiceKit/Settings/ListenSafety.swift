@@ -1,4 +1,5 @@
 import ClusterModel
+import Text
 
 /// Rules for the addresses a port may listen on.
 enum ListenSafety {
@@ -45,9 +46,5 @@ extension SettingValues {
 
 extension HostAndPort {
   /// Whether only this machine can reach the address.
-  public var isLoopback: Bool {
-    if ["localhost", "::1"].contains(host) { return true }
-    let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
-  }
+  public var isLoopback: Bool { host.isLoopbackName }
 }

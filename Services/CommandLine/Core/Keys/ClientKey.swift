@@ -1,4 +1,5 @@
 public import ClusterModel
+import Text
 
 /// Key that a command sends to the gateway and the monitor.
 public struct ClientKey: Hashable, Sendable {
@@ -113,13 +114,7 @@ public enum KeyDestination: Hashable, Sendable {
     guard !authority.utf8.contains(UInt8(ascii: "@")) else { return false }
     if authority.hasPrefix("[") { return authority.hasPrefix("[::1]") }
     let host = authority.prefix { $0 != ":" }
-    return host == "localhost" || isLoopbackAddress(host)
-  }
-
-  /// Whether the text is an IPv4 address that begins with 127. A name such as `127.example` is not.
-  private static func isLoopbackAddress(_ host: Substring) -> Bool {
-    let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    return host.isLoopbackName
   }
 
   /// Why a key is not sent to this address, and the remedy.
