@@ -4,8 +4,8 @@ internal import Money
 
 /// Everything that a replay of the ledger computes, at one place in the ledger.
 ///
-/// Its size is bounded by the numbers of accounts, leases, rows of usage and remembered transactions.
-/// Records of accounts are not part of it.
+/// Its size is bounded by the numbers of accounts, leases, rows of usage and remembered
+/// transactions. Records of accounts are not part of it.
 public struct AccountCheckpoint: Hashable, Sendable {
   struct Balance: Hashable, Codable {
     let account: AccountID
