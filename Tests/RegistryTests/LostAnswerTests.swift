@@ -58,7 +58,7 @@ struct LostAnswerTests {
 
   @Test("a lost change of a model is in force before the next one")
   func models() async throws {
-    let shell = try await ModelShell(store: store, logger: logger) { _ in }
+    let shell = try await ModelShell(store: store, logger: logger) { _, _ in }
     let model = ModelID("m")
     let hides = ModelPatch(isHidden: true)
     let pins = ModelPatch(hosts: [HostID("gpu")])
