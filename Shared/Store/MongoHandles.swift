@@ -20,7 +20,7 @@ private let initialised: Void = {
   let database: String
   /// Hosts as written in the address, without credentials, for messages.
   let hosts: String
-  /// What an operator can do if the server is away, apart from starting it.
+  /// Advice to an operator if the server is away.
   let remedy: String
 
   /// - Parameters:

@@ -53,7 +53,8 @@ private final class Connection {
       limits: limits, traceHeader: "x-tutti-trace",
       rejected: { [self] code, _ in rejections.append(code) },
       clientGone: { [self] in clientGone += 1 }, hasHungUp: { [self] in hasHungUp },
-      answered: { [self] in answers += 1 }, closesAfterAnswer: { [self] in closesAfterAnswer })
+      workAfterAnswer: { [self] in { [self] in answers += 1 } },
+      closesAfterAnswer: { [self] in closesAfterAnswer })
     let pipeline = channel.pipeline.syncOperations
     try pipeline.addHandler(socket)
     try pipeline.addHandler(FirstByteTap(requestGuard))
@@ -176,6 +177,14 @@ struct RequestGuardTests {
     connection.receive("no request\r\n\r\n")
     #expect(connection.answer.contains("HTTP/1.1 400 "))
     #expect(connection.answers == 1)
+
+    let gone = try Connection()
+    gone.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    gone.channel.write(HTTPServerResponsePart.head(head), promise: nil)
+    gone.channel.write(HTTPServerResponsePart.end(nil), promise: nil)
+    #expect(gone.answers == 0, "the end is written, but not sent")
+    gone.channel.close(promise: nil)
+    #expect(gone.answers == 0)
   }
 
   @Test("an idle connection is closed after its time, counted from the last answer")

@@ -39,14 +39,15 @@ enum JournalImage {
     headerBytes / wordBytes + slot * SlotLayout.words
   }
 
-  /// A settlement's number and a checksum of 8 bits in one word, so that it is written at once.
+  /// A settlement's number, which has 40 bits, and a checksum of 24 bits in one word, so that it is
+  /// written at once.
   static func word(number: UInt64) -> UInt64 {
-    number << 8 | WordChecksum.of([number], seed: UInt64(lastNumberWord)) & 0xFF
+    number << 24 | WordChecksum.of([number], seed: UInt64(lastNumberWord)) & 0xFF_FFFF
   }
 
   /// The number in a word. 0 means that there is none, or that the word is damaged.
   private static func number(in word: UInt64) -> UInt64 {
-    let number = word >> 8
+    let number = word >> 24
     return Self.word(number: number) == word ? number : 0
   }
 

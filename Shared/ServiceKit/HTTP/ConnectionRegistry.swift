@@ -13,8 +13,8 @@ public struct ClientConnection: Sendable {
   /// the last bytes, so that its pool does not keep the connection.
   public func closeAfterAnswer() { end.closesConnection.store(true, ordering: .relaxed) }
 
-  /// Runs `work` once, on the connection's event loop, when the current answer has been written. If
-  /// the connection ends before, `work` is discarded.
+  /// Runs `work` once, on the connection's event loop, when the operating system has the last byte
+  /// of the current answer. If the connection ends before, `work` is discarded.
   public func afterAnswer(_ work: @escaping @Sendable () -> Void) {
     end.work.withLock { $0 = work }
   }
@@ -28,7 +28,7 @@ final class AnswerEnd: Sendable {
   let closesConnection = Atomic(false)
   let work = Mutex<(@Sendable () -> Void)?>(nil)
 
-  func run() { work.withLock { $0.take() }?() }
+  func takeWork() -> (@Sendable () -> Void)? { work.withLock { $0.take() } }
 }
 
 /// The connections of one server; the shell of `ConnectionTable`.

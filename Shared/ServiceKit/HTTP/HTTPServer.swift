@@ -222,7 +222,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
             .increment()
         },
         clientGone: { signal.finish() }, hasHungUp: { Self.hasHungUp(channel) },
-        answered: end.run, closesAfterAnswer: { end.closesConnection.load(ordering: .relaxed) })
+        workAfterAnswer: end.takeWork,
+        closesAfterAnswer: { end.closesConnection.load(ordering: .relaxed) })
       try Self.limitBuffers(of: channel)
       let pipeline = channel.pipeline.syncOperations
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)

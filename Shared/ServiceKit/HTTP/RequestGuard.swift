@@ -56,7 +56,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private let rejected: (Failure.Code, TraceID?) -> Void
   private let clientGone: () -> Void
   private let hasHungUp: () -> Bool
-  private let answered: () -> Void
+  private let workAfterAnswer: () -> (() -> Void)?
   private let closesAfterAnswer: () -> Bool
   private var reading = Reading.nothing { didSet { noteActivity() } }
   /// Requests passed to the application whose answer is not complete.
@@ -86,16 +86,17 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   ///   - rejected: called with code and trace of each refused request.
   ///   - clientGone: called when the client no longer waits for answers.
   ///   - hasHungUp: whether the client has closed its side, even if the close is not read yet.
-  ///   - answered: called when an answer has been written.
+  ///   - workAfterAnswer: returns what is to be done when the current answer has been sent.
   ///   - closesAfterAnswer: whether the connection is to be closed after the current answer.
   init(
     limits: RequestLimits, place: ConnectionPlace? = nil, traceHeader: String? = nil,
     rejected: @escaping (Failure.Code, TraceID?) -> Void,
     clientGone: @escaping () -> Void, hasHungUp: @escaping () -> Bool = { false },
-    answered: @escaping () -> Void = {}, closesAfterAnswer: @escaping () -> Bool = { false }
+    workAfterAnswer: @escaping () -> (() -> Void)? = { nil },
+    closesAfterAnswer: @escaping () -> Bool = { false }
   ) {
     self.hasHungUp = hasHungUp
-    self.answered = answered
+    self.workAfterAnswer = workAfterAnswer
     self.closesAfterAnswer = closesAfterAnswer
     self.limits = limits
     self.place = place
@@ -341,6 +342,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       promise?.fail(ChannelError.ioOnClosedChannel)
       return
     }
+    var promise = promise
     switch unwrapOutboundIn(data) {
     case .head(var head):
       guard head.status.code >= 200 else { break }
@@ -360,7 +362,11 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case .end:
       answerBegan = false
       unflushed = nil
-      answered()
+      if let work = workAfterAnswer() {
+        let sent = promise ?? context.eventLoop.makePromise(of: Void.self)
+        sent.futureResult.assumeIsolated().whenSuccess(work)
+        promise = sent
+      }
       _ = asked.popFirst()
       pending = max(0, pending - 1)
       guard !closesAfterAnswer() else {

@@ -5,7 +5,7 @@ internal import Money
 // A clock that was set back.
 //
 // Times in the ledger do not run backwards: after a small step back they stand still, so that no
-// period of a budget begins twice. A clock that stays far behind corrects an earlier jump ahead.
+// period of a budget begins twice. A clock that stays far back corrects an earlier jump ahead.
 // The ledger records the correction, so that a replay follows it at the same place.
 
 /// A transaction without entries. Times of later ones may be before those of earlier ones.
@@ -27,7 +27,7 @@ enum ClockCorrection {
 }
 
 extension AccountBook {
-  /// Follows a clock that has been far behind the ledger for `ledger.clock_patience`.
+  /// Follows a clock that has been far before the ledger for `ledger.clock_patience`.
   mutating func correctClock(_ time: AccountTime) throws(BookFault) {
     guard time.wall < clock.subtractingCapped(Int64(Limits.ledgerClockStep.value)) else {
       behindSince = nil

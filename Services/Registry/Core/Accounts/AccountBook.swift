@@ -72,7 +72,7 @@ public struct AccountBook: Sendable {
   /// Latest wall time of an event. If the clock is set back, no period of a budget begins again:
   /// see `correctClock(_:)`.
   var clock = Int64.min
-  /// Since when the clock has been far behind. `nil` means that it is not.
+  /// Since when the clock has been far back. `nil` means that it is not.
   var behindSince: Instant?
   private var directives: [Directive] = []
 

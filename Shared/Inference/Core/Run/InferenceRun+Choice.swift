@@ -42,8 +42,8 @@ extension InferenceRun {
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
     let asked = ledger.hosts.union(legs.map(\.host))
-    // The client did not choose `dual`, so the second leg must be free of charge.
-    let isUnpaid = constraints.race == nil && race.mode == .dual
+    // Neither the request nor a setting chose `dual`, so the second leg must be free of charge.
+    let isUnpaid = constraints.race == nil && limits.race == nil && race.mode == .dual
     // A host that silently truncates the prompt must not win the race because of that.
     guard
       let next = choose(
