@@ -5,7 +5,7 @@ import Testing
 
 extension ProcessTests {
   @Suite(
-    "Host pools of a cluster", .serialized,
+    "Host pools of a cluster", .serialized, .timeLimit(.minutes(5)),
     .cluster { try await RunningCluster.start(.faulty(FaultyHosts.two())) })
   struct HostPoolTests {
     private struct List<Item: Decodable>: Decodable { let data: [Item] }
@@ -89,7 +89,7 @@ extension ProcessTests {
       let id = try await tagHost()
       let secret = try await pooledKey()
       let gate = tagged.hold(.afterToken(2))
-      async let answer = cluster.chat(secret)
+      async let answer = cluster.chat(secret, more: #","stream":true"#)
       await gate.reached()
       let early = try await cluster.tutti("hosts", "drain", id, "--wait", "2")
       #expect(early.status == 75 && early.errors.contains("1 request"), "\(early)")
