@@ -112,7 +112,8 @@ final class TestRegistry: Sendable {
     token = "a-token-of-a-test"
     let router = makeRouter()
     AdminAPI(
-      shell: shell, keys: keys, accounts: accountShell, gate: AdminGate(token: adminToken, keys: context.keys)
+      shell: shell, keys: keys, accounts: accountShell,
+      gate: AdminGate(token: adminToken, keys: context.keys)
     ).addRoutes(to: router)
     responder = router.buildResponder()
   }
