@@ -77,8 +77,9 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var arriving = AnswerForm()
   /// Bytes of an answer of known length that wait for its end. `nil` means that nothing waits.
   private var unflushed: Int?
-  /// A whole answer up to this size is sent with one system call.
-  private static let wholeBytes = 64 << 10
+  /// A whole answer below this size is sent with one system call. More must not wait: above 64 KiB
+  /// the channel takes no more parts until some are sent.
+  private static let wholeBytes = 32 << 10
 
   /// - Parameters:
   ///   - place: the connection's entry in the registry; `nil` means that it has none.
@@ -354,7 +355,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         return
       }
     case .body(let bytes):
-      if let count = unflushed, count < Self.wholeBytes {
+      if let count = unflushed, count + bytes.readableBytes < Self.wholeBytes {
         unflushed = count + bytes.readableBytes
       } else {
         unflushed = nil
