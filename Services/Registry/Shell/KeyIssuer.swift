@@ -26,7 +26,6 @@ final class KeyIssuer: Service {
   private struct Order: Sendable {
     let author: String
     let plan: Plan
-    let outcome: AsyncStream<Result<Issued, Failure>>.Continuation
   }
 
   private struct State {
@@ -44,8 +43,7 @@ final class KeyIssuer: Service {
   private let state: Mutex<State>
   /// Whether the store may have other keys, because a write failed.
   private let isStale = Mutex(false)
-  /// Bounded by the number of admin connections: each connection waits until its order is done.
-  private let orders = AsyncStream.makeStream(of: Order.self)
+  private let orders = ChangeQueue<Order, Issued>()
 
   /// Reads the stored keys, and makes the pepper at the first start.
   ///
@@ -98,25 +96,12 @@ final class KeyIssuer: Service {
   func change(
     by author: String, _ plan: @escaping Plan
   ) async throws(Failure) -> Issued {
-    let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Issued, Failure>.self)
-    let order = Order(author: author, plan: plan, outcome: outcome)
-    guard case .enqueued = orders.continuation.yield(order) else {
-      throw Failure(.shuttingDown, "The registry is shutting down; nothing was changed.")
-    }
-    for await result in outcomes { return try result.get() }
-    throw Failure(.cancelled, "The client left before the change was stored.")
+    try await orders.submit(Order(author: author, plan: plan))
   }
 
   func run() async throws {
     await cancelWhenGracefulShutdown { [self] in
-      for await order in orders.stream {
-        do throws(Failure) {
-          order.outcome.yield(.success(try await carryOut(order)))
-        } catch {
-          order.outcome.yield(.failure(error))
-        }
-        order.outcome.finish()
-      }
+      await orders.run { order throws(Failure) in try await carryOut(order) }
     }
     await store.close()
   }

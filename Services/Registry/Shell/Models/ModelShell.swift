@@ -18,7 +18,6 @@ final class ModelShell: Service {
   private struct Order: Sendable {
     let author: String
     let plan: Plan
-    let outcome: AsyncStream<Result<Void, Failure>>.Continuation
   }
 
   private struct State {
@@ -33,8 +32,7 @@ final class ModelShell: Service {
   /// Whether the store may have other records, because a write failed.
   private let isStale = Mutex(false)
   private let apply: @Sendable (ModelRegistry, ModelApproval) -> Void
-  /// Bounded by the number of admin connections: each connection waits until its order is done.
-  private let orders = AsyncStream.makeStream(of: Order.self)
+  private let orders = ChangeQueue<Order, Void>()
 
   /// Reads the stored records and applies them.
   ///
@@ -66,25 +64,12 @@ final class ModelShell: Service {
   ///
   /// - Parameter author: the admin, as the audit log names it.
   func change(by author: String, _ plan: @escaping Plan) async throws(Failure) {
-    let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Void, Failure>.self)
-    let order = Order(author: author, plan: plan, outcome: outcome)
-    guard case .enqueued = orders.continuation.yield(order) else {
-      throw Failure(.shuttingDown, "The registry is shutting down; nothing was changed.")
-    }
-    for await result in outcomes { return try result.get() }
-    throw Failure(.cancelled, "The client left before the change was stored.")
+    try await orders.submit(Order(author: author, plan: plan))
   }
 
   func run() async throws {
     await cancelWhenGracefulShutdown { [self] in
-      for await order in orders.stream {
-        do throws(Failure) {
-          order.outcome.yield(.success(try await carryOut(order)))
-        } catch {
-          order.outcome.yield(.failure(error))
-        }
-        order.outcome.finish()
-      }
+      await orders.run { order throws(Failure) in try await carryOut(order) }
     }
   }
 

@@ -26,7 +26,6 @@ final class SettingsKeeper: Service {
     /// Revisions that the admin accepts. `nil` means any.
     let expected: Set<Int64>?
     let author: String
-    let outcome: AsyncStream<Result<Version, Failure>>.Continuation
   }
 
   /// Name of the record in the store and in the audit log.
@@ -40,8 +39,7 @@ final class SettingsKeeper: Service {
   private let state: Mutex<Version>
   /// Whether the store may have another record, because a write failed.
   private let isStale = Mutex(false)
-  /// Bounded by the number of admin connections: each connection waits until its order is done.
-  private let orders = AsyncStream.makeStream(of: Order.self)
+  private let orders = ChangeQueue<Order, Version>()
 
   /// Reads the stored overrides.
   ///
@@ -77,25 +75,12 @@ final class SettingsKeeper: Service {
   func change(
     _ patch: SettingsPatch, expected: Set<Int64>?, by author: String
   ) async throws(Failure) -> Version {
-    let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Version, Failure>.self)
-    let order = Order(patch: patch, expected: expected, author: author, outcome: outcome)
-    guard case .enqueued = orders.continuation.yield(order) else {
-      throw Failure(.shuttingDown, "The registry is shutting down; nothing was changed.")
-    }
-    for await result in outcomes { return try result.get() }
-    throw Failure(.cancelled, "The client left before the change was stored.")
+    try await orders.submit(Order(patch: patch, expected: expected, author: author))
   }
 
   func run() async throws {
     await cancelWhenGracefulShutdown { [self] in
-      for await order in orders.stream {
-        do throws(Failure) {
-          order.outcome.yield(.success(try await carryOut(order)))
-        } catch {
-          order.outcome.yield(.failure(error))
-        }
-        order.outcome.finish()
-      }
+      await orders.run { order throws(Failure) in try await carryOut(order) }
     }
   }
 
