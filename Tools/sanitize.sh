@@ -23,7 +23,7 @@ export SWIFT_BACKTRACE=enable=no
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:-2}
 # Tests that start executables run without a sanitizer: the executables are not instrumented, and
 # the tests' timeouts are too short for instrumented ones.
-export TUTTI_ONLY_TESTS=${TUTTI_ONLY_TESTS:-ModelTests,PlanningTests,WireTests,BusTests,InferenceCoreTests,InferenceTests,StoreTests,AgentTests,ServiceKitTests,ServiceCoreTests,GatewayTests,MonitorTests,DispatcherTests,RegistryTests,AccessTests,MoneyTests,BillingJournalTests,FuzzReplayTests}
+export TUTTI_ONLY_TESTS=${TUTTI_ONLY_TESTS:-ModelTests,PlanningTests,WireTests,BusTests,InferenceCoreTests,InferenceTests,StoreTests,AgentTests,ServiceKitTests,ServiceCoreTests,GatewayTests,MonitorTests,DispatcherTests,RegistryTests,AccessTests,MoneyTests,AccountTests,SpendingTests,BillingJournalTests,FuzzReplayTests}
 options=(--sanitize "$kind" --scratch-path "$scratch")
 "$root/Tools/build.sh" "$swift" build --build-tests "${options[@]}" || exit 1
 preload=

@@ -7,7 +7,7 @@
 set -uo pipefail
 swift=$1
 shift
-cores='^(House|Model|Planning|Wire|InferenceCore|ServiceCore|FuzzReplay|Simulation)Tests\.'
+cores='^(House|Model|Planning|Wire|InferenceCore|ServiceCore|FuzzReplay|Simulation|Access|Money|Account|Spending|BillingJournal)Tests\.'
 processes='^ClusterTests\.'
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT

@@ -32,7 +32,8 @@ final class TestCluster: Sendable {
     var configuration = BusConfiguration(
       service: .registry, name: "registry-1",
       addresses: Self.addresses(kind, directory, network, registryPort, registryPort))
-    configuration.strangerWait = Self.strangerWait
+    configuration.strangerWait = Self.longPause
+    configuration.limits.lostAfter = Self.longPause
     registry = Bus(
       configuration: configuration, transport: try configuration.makeTransport(),
       logger: Logger(label: "test"))
@@ -76,15 +77,16 @@ final class TestCluster: Sendable {
     var configuration = BusConfiguration(
       service: service, name: name,
       addresses: Self.addresses(kind, directory, network, port, registryPort), limits: limits)
-    configuration.strangerWait = Self.strangerWait
+    configuration.limits.lostAfter = Self.longPause
+    configuration.strangerWait = Self.longPause
     return Bus(
       configuration: configuration, transport: try configuration.makeTransport(),
       logger: Logger(label: "test"))
   }
 
-  /// Longer than any pause of a busy machine: a test's stranger that connects and is paused before
-  /// it sends its bytes would be counted as a timeout.
-  private static let strangerWait = Duration.seconds(600)
+  /// Longer than any pause of a busy machine: a peer that is paused while it answers would be
+  /// taken for dead, and a stranger that is paused before it sends its bytes for a timeout.
+  private static let longPause = Duration.seconds(600)
 
   /// The cluster key for `tcp://`.
   static let clusterKey = [UInt8](repeating: 42, count: 32)

@@ -64,11 +64,12 @@ struct FaultTests {
         }
         try await group.waitForAll()
       }
+      // A busy machine may make the agent look dead before it dies; the loss that counts is the
+      // one after which it stays away.
       for await peer in lost {
         #expect(peer == agent.peer.id)
-        break
+        if !gateway.live(.agent(.code)).contains(where: { $0.id == agent.peer.id }) { break }
       }
-      #expect(!gateway.live(.agent(.code)).contains { $0.id == agent.peer.id })
       let failure = await #expect(throws: Failure.self) {
         try await gateway.call(
           .hostTableRequest, to: .peer(agent.peer.id), deadline: .seconds(3_600))
