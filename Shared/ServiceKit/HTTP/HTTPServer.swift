@@ -227,7 +227,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
       try Self.limitBuffers(of: channel)
       let pipeline = channel.pipeline.syncOperations
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-      try pipeline.addHandler(requestGuard, position: .after(decoder))
+      try pipeline.addHandlers(
+        [AnswerFlush(), requestGuard] as [any ChannelHandler], position: .after(decoder))
       try pipeline.addHandler(FirstByteTap(requestGuard), position: .first)
       try addTLS(to: pipeline)
       return GuardedConnection(

@@ -32,7 +32,7 @@ struct RequestLimits: Sendable {
 /// Refuses requests that arrive too slowly, are too large or cannot be parsed. It answers these
 /// itself; the application does not see them.
 ///
-/// Its place is directly after the HTTP decoder. It uses only the event loop's timers, so that
+/// Its place is directly after `AnswerFlush`, which follows the HTTP decoder. It uses only the event loop's timers, so that
 /// tests control time.
 final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
@@ -75,11 +75,6 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// Answer forms of the pending requests, oldest first; `arriving` is for the current request.
   private var asked: CircularBuffer<AnswerForm> = []
   private var arriving = AnswerForm()
-  /// Bytes of an answer of known length that wait for its end. `nil` means that nothing waits.
-  private var unflushed: Int?
-  /// A whole answer below this size is sent with one system call. More must not wait: above 64 KiB
-  /// the channel takes no more parts until some are sent.
-  private static let wholeBytes = 32 << 10
 
   /// - Parameters:
   ///   - place: the connection's entry in the registry; `nil` means that it has none.
@@ -348,21 +343,14 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case .head(var head):
       guard head.status.code >= 200 else { break }
       answerBegan = true
-      if head.headers.contains(name: "content-length") { unflushed = 0 }
       if let form = asked.first, form.changesAnswers {
         form.apply(to: &head)
         context.write(wrapOutboundOut(.head(head)), promise: promise)
         return
       }
-    case .body(let bytes):
-      if let count = unflushed, count + bytes.readableBytes < Self.wholeBytes {
-        unflushed = count + bytes.readableBytes
-      } else {
-        unflushed = nil
-      }
+    case .body: break
     case .end:
       answerBegan = false
-      unflushed = nil
       if let work = workAfterAnswer() {
         let sent = promise ?? context.eventLoop.makePromise(of: Void.self)
         sent.futureResult.assumeIsolated().whenSuccess(work)
@@ -378,10 +366,6 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       if case .nothing = reading, pending == 0 { arm(limits.idle, context) }
     }
     context.write(data, promise: promise)
-  }
-
-  func flush(context: ChannelHandlerContext) {
-    if unflushed == nil { context.flush() }
   }
 
   func close(

@@ -1,0 +1,71 @@
+import NIOCore
+import NIOHTTP1
+
+/// Decides when the written parts of an answer are sent.
+///
+/// A short answer of known length is sent as a whole, with one system call. Streams and long answers
+/// are sent part by part. No other handler withholds a flush.
+///
+/// Its place is between the HTTP decoder and `RequestGuard`. A flush that is withheld is performed
+/// when the answer ends or exceeds `wholeBytes`, when the channel takes no more parts, or before the
+/// channel closes. Waiting parts thus never wait for parts that cannot be written.
+final class AnswerFlush: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias InboundOut = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  /// Maximum bytes of an answer that wait for its end: half of what a channel takes by default.
+  static let wholeBytes = 32 << 10
+
+  /// Bytes of an answer's body that wait for its end. `nil` means that parts are sent at once.
+  private var waiting: Int?
+  /// Whether a flush was withheld.
+  private var isDue = false
+
+  func write(
+    context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
+  ) {
+    switch unwrapOutboundIn(data) {
+    case .head(let head) where head.status.code >= 200:
+      waiting = head.headers.contains(name: "content-length") ? 0 : nil
+    case .head: break
+    case .body(let bytes):
+      let count = waiting.map { $0 + bytes.readableBytes } ?? Self.wholeBytes
+      waiting = count < Self.wholeBytes ? count : nil
+    case .end: waiting = nil
+    }
+    // After the last part that waits, its writer asks for a flush.
+    context.write(data, promise: promise)
+  }
+
+  func flush(context: ChannelHandlerContext) {
+    guard waiting == nil else {
+      isDue = true
+      return
+    }
+    isDue = false
+    context.flush()
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    // The writer waits until the channel is writable again, so the end of the answer may not come.
+    if !context.channel.isWritable { release(context) }
+    context.fireChannelWritabilityChanged()
+  }
+
+  func close(
+    context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?
+  ) {
+    if mode != .input { release(context) }
+    context.close(mode: mode, promise: promise)
+  }
+
+  /// Sends the rest of the answer part by part, and performs a flush that was withheld.
+  private func release(_ context: ChannelHandlerContext) {
+    waiting = nil
+    guard isDue else { return }
+    isDue = false
+    context.flush()
+  }
+}
