@@ -8,6 +8,9 @@ public enum RateLimit: String, CaseIterable, Sendable {
   case tokensPerMinute = "tokens_per_minute"
   case tokensPerDay = "tokens_per_day"
 
+  /// `allCases`, made once.
+  static let all = Array(allCases)
+
   /// The limit with its value, such as "10 requests per minute".
   func text(_ value: Int) -> String {
     switch self {

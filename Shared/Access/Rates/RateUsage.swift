@@ -20,10 +20,12 @@ struct RateUsage: Sendable {
     _ reservation: RateReservation, _ share: RateShare, at now: Instant
   ) -> RateRefusal? {
     advance(to: now)
-    let refusals = RateLimit.allCases.compactMap { refusal(reservation, $0, share, at: now) }
-    // A request that can never be admitted is refused with that reason, before any wait.
-    let longest = refusals.max { left, right in
-      (left.secondsToWait ?? .max) < (right.secondsToWait ?? .max)
+    var longest: RateRefusal?
+    for limit in RateLimit.all {
+      guard let refusal = refusal(reservation, limit, share, at: now) else { continue }
+      // A request that can never be admitted is refused with that reason, before any wait.
+      if let longest, longest.secondsToWait ?? .max >= refusal.secondsToWait ?? .max { continue }
+      longest = refusal
     }
     if let longest { return longest }
     if share[.requestsPerMinute] != nil { _ = requestsInMinute.add(1, at: now) }
@@ -59,10 +61,11 @@ struct RateUsage: Sendable {
   }
 
   private mutating func advance(to now: Instant) {
-    requestsInMinute.advance(to: now)
-    requestsInDay.advance(to: now)
-    tokensInMinute.advance(to: now)
-    tokensInDay.advance(to: now)
+    let seconds = now.sinceStart.components.seconds
+    requestsInMinute.advance(toSecond: seconds)
+    requestsInDay.advance(toSecond: seconds)
+    tokensInMinute.advance(toSecond: seconds)
+    tokensInDay.advance(toSecond: seconds)
   }
 
   // MARK: - Refusals
@@ -77,10 +80,13 @@ struct RateUsage: Sendable {
     case .requestsPerMinute: wait = requestsInMinute.secondsUntil(atMost: part - 1, at: now)
     case .requestsPerDay: wait = requestsInDay.secondsUntil(atMost: part - 1, at: now)
     case .tokensPerMinute, .tokensPerDay:
-      let count = limit == .tokensPerMinute ? tokensInMinute : tokensInDay
+      let most = max(part - reservation.tokens, 0)
       wait =
         reservation.tokens > value
-        ? nil : count.secondsUntil(atMost: max(part - reservation.tokens, 0), at: now)
+        ? nil
+        : limit == .tokensPerMinute
+          ? tokensInMinute.secondsUntil(atMost: most, at: now)
+          : tokensInDay.secondsUntil(atMost: most, at: now)
     }
     guard wait != 0 else { return nil }
     return RateRefusal(
@@ -108,7 +114,7 @@ struct RateUsage: Sendable {
 
   mutating func remainders(_ share: RateShare, at now: Instant) -> [RateRemainder] {
     advance(to: now)
-    return RateLimit.allCases.compactMap { limit in
+    return RateLimit.all.compactMap { limit in
       guard let value = share.limits[limit], let part = share[limit] else { return nil }
       let count: SlidingCount
       switch limit {

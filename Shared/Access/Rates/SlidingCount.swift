@@ -35,8 +35,11 @@ struct SlidingCount: Hashable, Sendable {
   init(_ window: Window) { self.window = window }
 
   /// Removes slots that have left the window.
-  mutating func advance(to now: Instant) {
-    let slot = slotNumber(now)
+  mutating func advance(to now: Instant) { advance(toSecond: now.sinceStart.components.seconds) }
+
+  /// - Parameter second: whole seconds of the clock.
+  mutating func advance(toSecond second: Int64) {
+    let slot = second / window.slotSeconds
     let steps = slot.subtractingCapped(current)
     current = slot
     guard steps > 0, !amounts.isEmpty else { return }
@@ -87,11 +90,6 @@ struct SlidingCount: Hashable, Sendable {
 
   private func secondsUntilSlotLeaves(age: Int, at now: Instant) -> Int64 {
     let slots = Int64(amounts.count - age)
-    let passed = now.sinceStart.components.seconds - slotNumber(now) * window.slotSeconds
-    return slots * window.slotSeconds - passed
-  }
-
-  private func slotNumber(_ now: Instant) -> Int64 {
-    now.sinceStart.components.seconds / window.slotSeconds
+    return slots * window.slotSeconds - now.sinceStart.components.seconds % window.slotSeconds
   }
 }
