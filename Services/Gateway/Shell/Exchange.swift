@@ -30,7 +30,7 @@ struct Exchange: Sendable {
   var payment: Payment?
 
   /// Id of the client's key. `nil` means that the request needs none.
-  var key: KeyID? { rights.key?.id }
+  var key: KeyID? { rights.keyID }
 
   var trace: TraceContext { journal.trace }
 

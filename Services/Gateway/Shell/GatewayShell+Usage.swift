@@ -37,7 +37,7 @@ extension GatewayShell {
       resources.keys.freeUse(of: key.id, days: days), days: days)
     var response = Response(json: answer.encoded, trace)
     response.headers[.cacheControl] = "no-store"
-    response.headers.add(resources.keys.fields(for: KeyRights(key)))
+    response.headers.set(resources.keys.headers(for: KeyRights(key)))
     return response
   }
 }

@@ -84,7 +84,7 @@ final class GatewayShell: Service {
   ) -> Response {
     let trace = TraceContext.fresh()
     do throws(Failure) {
-      let rights = KeyRights(try resources.context.keys.check(request, for: AccessNeed()))
+      let rights = KeyRights(try resources.context.keys.grant(request, for: AccessNeed()))
       return Response(json: try answer(rights, resources.context.hosts.table).encoded, trace)
     } catch {
       return refusal(error, trace)
@@ -105,12 +105,12 @@ final class GatewayShell: Service {
     do {
       let ingress = journal.phase(.ingress)
       // The key is checked first: a client without one costs neither memory nor a slot.
-      rights = KeyRights(try resources.context.keys.check(request, for: AccessNeed(scope)))
-      journal.record(key: rights.key?.id)
+      rights = KeyRights(try resources.context.keys.grant(request, for: AccessNeed(scope)))
+      journal.record(key: rights.keyID)
       let reservation = try admission.admit()
       let hops = try hops(of: request)
       let client = ClientTag.tag(
-        key: rights.key?.id, authorization: request.headers[.authorization],
+        key: rights.keyID, authorization: request.headers[.authorization],
         address: reservation.address)
       let upload = BodyUpload(request: request, reservation: reservation)
       let body = try await upload.decode(
@@ -131,11 +131,11 @@ final class GatewayShell: Service {
         seed: parsed.options.seed ?? .random(in: .min ... .max),
         rights: rights, client: client, ingress: ingress)
       var response = try await respond(exchange, try route(exchange))
-      response.headers.add(resources.keys.fields(for: rights))
+      response.headers.set(resources.keys.headers(for: rights))
       return response
     } catch let failure as Failure {
       var response = refusal(resources.answers.explained(failure), journal)
-      response.headers.add(resources.keys.fields(for: rights))
+      response.headers.set(resources.keys.headers(for: rights))
       return response
     } catch {
       // The connection broke during the upload, or this is a bug. The server makes the response.

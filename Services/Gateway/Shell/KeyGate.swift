@@ -9,7 +9,7 @@ import Telemetry
 
 /// Counts the requests of keys in this gateway.
 final class KeyGate: Sendable {
-  private let gateways: @Sendable () -> Int
+  private let gateways: LiveGateways
   private let rates = Mutex(RateWindows())
   private let traffic = Mutex(KeyTraffic())
   /// Requests that cost nothing. The registry knows all others.
@@ -19,7 +19,7 @@ final class KeyGate: Sendable {
 
   /// - Parameter gateways: number of live gateways, which share each key's limits.
   init(gateways: @escaping @Sendable () -> Int) {
-    self.gateways = gateways
+    self.gateways = LiveGateways(gateways)
     free = Mutex(DailyUsage(maximumRows: Limits.usageFreeRows.value))
   }
 
@@ -27,13 +27,14 @@ final class KeyGate: Sendable {
   /// - Parameter tokens: estimated tokens of prompt and answer.
   /// - Returns: `nil` if the cluster requires no key.
   func admit(_ rights: KeyRights, tokens: Int) throws(Failure) -> KeyUse? {
-    guard let key = rights.key else { return nil }
-    guard key.limits != .unlimited else { return KeyUse(self, key, nil) }
+    guard let key = rights.grant else { return nil }
+    let limits = key.limits
+    guard limits != .unlimited else { return KeyUse(self, key, nil) }
     let now = clock.now
-    let live = gateways()
+    let live = gateways.count(at: now)
     let decision = rates.withLock { rates in
       rates.gateways = live
-      return rates.admit(key.id, limits: key.limits, tokens: tokens, at: now)
+      return rates.admit(key.id, limits: limits, tokens: tokens, at: now)
     }
     switch decision {
     case .admitted(let reservation): return KeyUse(self, key, reservation)
@@ -41,18 +42,20 @@ final class KeyGate: Sendable {
     }
   }
 
-  /// The `x-ratelimit-*` headers of a request's key, for answers and refusals.
-  func fields(for rights: KeyRights) -> [RateLimitHeaders.Field] {
-    guard let key = rights.key, key.limits != .unlimited else { return [] }
+  /// The `x-ratelimit-*` headers of a request's key, for answers and refusals. `nil` means none.
+  func headers(for rights: KeyRights) -> RateLimitHeaders? {
+    guard let key = rights.grant else { return nil }
+    let limits = key.limits
+    guard limits != .unlimited else { return nil }
     let now = clock.now
-    return rates.withLock { $0.headers(for: key.id, limits: key.limits, at: now).fields }
+    return rates.withLock { $0.headers(for: key.id, limits: limits, at: now) }
   }
 
   /// The limits of a key, and the part of each that is left here.
   func remainders(for key: KeyRecord) -> [RateRemainder] {
     guard key.limits != .unlimited else { return [] }
     let now = clock.now
-    let live = gateways()
+    let live = gateways.count(at: now)
     return rates.withLock { rates in
       rates.gateways = live
       return rates.remainders(for: key.id, limits: key.limits, at: now)
@@ -89,14 +92,34 @@ final class KeyGate: Sendable {
   }
 }
 
+/// Number of live gateways, at most a second old: to count them takes the bus's lock.
+private final class LiveGateways: Sendable {
+  private static let lifetime = Duration.seconds(1)
+
+  private let gateways: @Sendable () -> Int
+  private let last = Mutex<(count: Int, time: Instant)?>(nil)
+
+  init(_ gateways: @escaping @Sendable () -> Int) { self.gateways = gateways }
+
+  func count(at now: Instant) -> Int {
+    let known = last.withLock { last in
+      last.flatMap { now < $0.time.advanced(by: Self.lifetime) ? $0.count : nil }
+    }
+    if let known { return known }
+    let count = gateways()
+    last.withLock { $0 = (count, now) }
+    return count
+  }
+}
+
 /// One request that counts against its key's limits, until it ends.
 final class KeyUse: Sendable {
-  let key: KeyRecord
+  let key: KeyGrant
   private let gate: KeyGate
   /// `nil` means that the key has no limits.
   private let reservation: RateReservation?
 
-  fileprivate init(_ gate: KeyGate, _ key: KeyRecord, _ reservation: RateReservation?) {
+  fileprivate init(_ gate: KeyGate, _ key: KeyGrant, _ reservation: RateReservation?) {
     self.gate = gate
     self.key = key
     self.reservation = reservation

@@ -11,6 +11,12 @@ extension HTTPField.Name {
   static let cost = HTTPField.Name("x-tutti-cost")!
   /// Maximum tokens of the answer, if the rest of a budget pays only a part of the longest one.
   static let affordableTokens = HTTPField.Name("x-tutti-affordable-tokens")!
+  static let limitRequests = HTTPField.Name("x-ratelimit-limit-requests")!
+  static let remainingRequests = HTTPField.Name("x-ratelimit-remaining-requests")!
+  static let resetRequests = HTTPField.Name("x-ratelimit-reset-requests")!
+  static let limitTokens = HTTPField.Name("x-ratelimit-limit-tokens")!
+  static let remainingTokens = HTTPField.Name("x-ratelimit-remaining-tokens")!
+  static let resetTokens = HTTPField.Name("x-ratelimit-reset-tokens")!
 }
 
 extension Response {
@@ -44,12 +50,20 @@ extension Response {
 }
 
 extension HTTPFields {
-  /// Adds the `x-ratelimit-*` headers of a key.
-  mutating func add(_ fields: [RateLimitHeaders.Field]) {
-    for field in fields {
-      guard let name = HTTPField.Name(field.name) else { continue }
-      self[name] = field.value
-    }
+  /// Replaces the `x-ratelimit-*` headers by those of a key. `nil` changes nothing.
+  mutating func set(_ limits: RateLimitHeaders?) {
+    set(limits?.requests, .limitRequests, .remainingRequests, .resetRequests)
+    set(limits?.tokens, .limitTokens, .remainingTokens, .resetTokens)
+  }
+
+  private mutating func set(
+    _ row: RateLimitHeaders.Row?, _ limit: HTTPField.Name, _ remaining: HTTPField.Name,
+    _ reset: HTTPField.Name
+  ) {
+    guard let row else { return }
+    self[limit] = String(row.limit)
+    self[remaining] = String(row.remaining)
+    self[reset] = row.resetText
   }
 
   /// Adds headers of a host's response.

@@ -8,6 +8,9 @@ public struct RateLimitHeaders: Hashable, Sendable {
     /// Seconds until nothing is counted, if no request follows.
     public let secondsToReset: Int
 
+    /// Time until nothing is counted, for example `6m0s`.
+    public var resetText: String { RateLimitHeaders.durationText(secondsToReset) }
+
     /// The row that is used up first; the minute's if both have the same left.
     static func scarcer(_ minute: Row?, _ day: Row?) -> Row? {
       guard let minute, let day else { return minute ?? day }
@@ -31,7 +34,7 @@ public struct RateLimitHeaders: Hashable, Sendable {
       return [
         Field(name: "x-ratelimit-limit-\(kind)", value: String(row.limit)),
         Field(name: "x-ratelimit-remaining-\(kind)", value: String(row.remaining)),
-        Field(name: "x-ratelimit-reset-\(kind)", value: Self.durationText(row.secondsToReset)),
+        Field(name: "x-ratelimit-reset-\(kind)", value: row.resetText),
       ]
     }
   }

@@ -6,7 +6,7 @@ public struct AccessTable: Hashable, Sendable {
   /// No key was ever created: requests need none. Stays false after the last key is deleted.
   public let isOpen: Bool
   private let pepper: KeyPepper
-  private let records: [KeyID: KeyRecord]
+  private let grants: [KeyID: KeyGrant]
 
   /// Records beyond the limit and those with an id that occurred before are left out.
   ///
@@ -16,22 +16,25 @@ public struct AccessTable: Hashable, Sendable {
   ) {
     self.version = version
     self.pepper = pepper
-    self.records = Dictionary(
-      records.prefix(Limits.accessKeys.value).map { ($0.id, $0) },
+    grants = Dictionary(
+      records.prefix(Limits.accessKeys.value).map { ($0.id, KeyGrant($0)) },
       uniquingKeysWith: { first, _ in first })
-    self.isOpen = isOpen && self.records.isEmpty
+    self.isOpen = isOpen && grants.isEmpty
   }
 
-  public var count: Int { records.count }
+  public var count: Int { grants.count }
 
-  public subscript(_ id: KeyID) -> KeyRecord? { records[id] }
+  public subscript(_ id: KeyID) -> KeyRecord? { grants[id]?.record }
+
+  /// The record that `check` allows, to be shared by the key's requests.
+  public func grant(of id: KeyID) -> KeyGrant? { grants[id] }
 
   /// Why a key that was valid when its request was admitted is not valid now; `nil` means that it
   /// still is. Scopes and permissions are not checked.
   public func refusal(of id: KeyID, at now: WallMilliseconds) -> AccessRefusal? {
     guard !isOpen else { return nil }
-    guard let record = records[id] else { return AccessRefusal(.unknown, key: id) }
-    return record.refusal(at: now).map { AccessRefusal($0, key: id) }
+    guard let grant = grants[id] else { return AccessRefusal(.unknown, key: id) }
+    return grant.record.refusal(at: now).map { AccessRefusal($0, key: id) }
   }
 
   /// Decides whether a request with this key may do what it needs.
@@ -48,7 +51,7 @@ public struct AccessTable: Hashable, Sendable {
     case .unusable(let problem): return .refused(AccessRefusal(.unusable(problem)))
     case .key(let value): key = value
     }
-    let record = records[key.id]
+    let record = grants[key.id]?.record
     let isEqual = KeyHash(of: key, pepper: pepper) == (record?.hash ?? .placeholder)
     guard let record, isEqual else {
       return .refused(AccessRefusal(.unknown, key: key.id))
@@ -61,6 +64,11 @@ public struct AccessTable: Hashable, Sendable {
 }
 
 extension KeyRecord {
+  /// Whether a request with this key, whose secret was checked before, may do what it needs.
+  public func permits(_ need: AccessNeed, at now: WallMilliseconds) -> Bool {
+    refusal(at: now) == nil && reason(against: need) == nil
+  }
+
   /// The reason why the key is not valid; `nil` means that it is.
   func refusal(at now: WallMilliseconds) -> AccessRefusal.Reason? {
     switch state {

@@ -8,6 +8,7 @@ import Synchronization
 public struct ClientConnection: Sendable {
   public let client: ClientID
   let end: AnswerEnd
+  let verifiedKey = VerifiedKey()
 
   /// Closes the connection after the current answer. The client receives the close together with
   /// the last bytes, so that its pool does not keep the connection.

@@ -123,6 +123,8 @@ extension Failure.Code {
 
 extension HTTPField.Name {
   static let retryAfterMilliseconds = HTTPField.Name("retry-after-ms")!
+  static let xAPIKey = HTTPField.Name("x-api-key")!
+  static let apiKey = HTTPField.Name("api-key")!
 }
 
 /// The HTTP status of a code.

@@ -37,6 +37,15 @@ public final class KeyChecker: Sendable {
   public func check(
     _ request: Request, for need: AccessNeed
   ) throws(Failure) -> KeyRecord? {
+    try grant(request, for: need)?.record
+  }
+
+  /// Does the same as `check`.
+  ///
+  /// - Returns: the key's record as a reference. `nil` means that the cluster requires no key.
+  public func grant(
+    _ request: Request, for need: AccessNeed
+  ) throws(Failure) -> KeyGrant? {
     guard let table = access.table else {
       throw Failure(
         .overloaded, "This process has just started and does not know the keys yet; try again.",
@@ -46,8 +55,16 @@ public final class KeyChecker: Sendable {
       if isStrict { throw AccessRefusal.missing.failure }
       return nil
     }
-    let presented = PresentedKey(request)
     let now = clock.now
+    let verified = ClientConnection.current?.verifiedKey
+    let header = verified == nil ? nil : request.onlyAuthorization
+    if let verified, let header,
+      let grant = verified.grant(presentedAs: header, in: table.version, at: now),
+      grant.record.permits(need, at: UnixTime.milliseconds())
+    {
+      return grant
+    }
+    let presented = PresentedKey(request)
     let admission = attempts.withLock { $0.admit(Self.source, presented, at: now) }
     if case .refused(let failure) = admission {
       refused.increment()
@@ -59,7 +76,11 @@ public final class KeyChecker: Sendable {
     case .open: return nil
     case .allowed(let record):
       if admission == .unknown { recordOutcome(decision, at: now) }
-      return record
+      let grant = table.grant(of: record.id) ?? KeyGrant(record)
+      if let verified, let header {
+        verified.remember(grant, presentedAs: header, in: table.version, at: now)
+      }
+      return grant
     case .refused(let refusal):
       recordOutcome(decision, at: now)
       refused.increment()
@@ -98,9 +119,7 @@ extension PresentedKey {
   public init(_ request: Request) {
     self.init(
       authorization: request.headers[values: .authorization],
-      apiKeys: ["x-api-key", "api-key"].flatMap { name in
-        HTTPField.Name(name).map { request.headers[values: $0] } ?? []
-      },
+      apiKeys: request.headers[values: .xAPIKey] + request.headers[values: .apiKey],
       query: request.uri.query ?? "")
   }
 }

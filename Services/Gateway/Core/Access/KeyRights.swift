@@ -4,18 +4,27 @@ public import ClusterModel
 /// Rights of a request's key. Without keys in the cluster, a request has all rights.
 public struct KeyRights: Hashable, Sendable {
   /// `nil` means that the cluster requires no key.
-  public let key: KeyRecord?
+  public let grant: KeyGrant?
 
-  public init(_ key: KeyRecord? = nil) { self.key = key }
+  public init(_ grant: KeyGrant?) { self.grant = grant }
+
+  public init(_ key: KeyRecord? = nil) { grant = key.map { KeyGrant($0) } }
+
+  /// `nil` means that the cluster requires no key.
+  public var key: KeyRecord? { grant?.record }
+
+  public var keyID: KeyID? { grant?.id }
 
   /// Whether the key allows only some models.
-  public var limitsModels: Bool { key?.permissions.models.isEmpty == false }
+  public var limitsModels: Bool { grant?.record.permissions.models.isEmpty == false }
 
   /// The models that the key names. Empty if it allows all.
-  public var namedModels: [ModelID] { key?.permissions.models.sorted() ?? [] }
+  public var namedModels: [ModelID] {
+    limitsModels ? grant?.record.permissions.models.sorted() ?? [] : []
+  }
 
   /// Host pools of the key. No request of the client can name others.
-  public var pools: HostPools { key?.permissions.pools ?? .all }
+  public var pools: HostPools { grant?.pools ?? .all }
 
   /// The models of these that the key allows.
   public func allowed(_ models: [ModelID]) -> [ModelID] {
@@ -35,8 +44,8 @@ public struct KeyRights: Hashable, Sendable {
   /// Checks what the request's route needs.
   /// - Throws: `permission_denied`.
   public func check(_ request: ClientRequest, _ route: GatewayRoute) throws(Failure) {
-    guard let key else { return }
-    if let refusal = key.refusal(of: Self.need(request, route)) { throw refusal.failure }
+    guard let grant else { return }
+    if let refusal = grant.record.refusal(of: Self.need(request, route)) { throw refusal.failure }
   }
 
   static func need(_ request: ClientRequest, _ route: GatewayRoute) -> AccessNeed {

@@ -17,15 +17,30 @@ public enum ClientTag {
   public static func tag(
     key: KeyID? = nil, authorization: String?, address: String?
   ) -> String {
-    let words =
-      key.map { "tutti-\($0)" } ?? address
-      ?? authorization?.split(separator: " ").last.map(String.init) ?? ""
-    let key = Array(words.utf8)
-    guard !key.isEmpty else { return "" }
-    // FNV-1a: the hash must distinguish keys, not resist an attacker.
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for byte in key { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-    let digits = String(hash, radix: 16)
-    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    var hash = Hash()
+    if let key {
+      hash.add("tutti-".utf8)
+      hash.add(key.description.utf8)
+    } else {
+      let words = address ?? authorization?.split(separator: " ").last.map(String.init) ?? ""
+      guard !words.isEmpty else { return "" }
+      hash.add(words.utf8)
+    }
+    return hash.digits
+  }
+
+  /// FNV-1a: the hash must distinguish keys, not resist an attacker.
+  private struct Hash {
+    private var value: UInt64 = 0xCBF2_9CE4_8422_2325
+
+    mutating func add(_ bytes: String.UTF8View) {
+      for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    }
+
+    /// 16 hexadecimal digits.
+    var digits: String {
+      let digits = String(value, radix: 16)
+      return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
   }
 }

@@ -1,0 +1,75 @@
+import Access
+import ClusterModel
+import HTTPTypes
+import Hummingbird
+import Synchronization
+
+/// The key that the last requests of a connection presented, if it was valid.
+///
+/// The next request of the connection usually presents the same header. Comparing it costs less than
+/// to parse and to hash it again. The comparison takes the same time whichever bytes differ: a
+/// proxy may send requests of several clients on one connection.
+final class VerifiedKey: Sendable {
+  private struct Entry {
+    /// Value of the `Authorization` header.
+    let header: [UInt8]
+    /// The keys that the header was checked against. A change of any key ends the entry.
+    let version: AccessTableVersion
+    let grant: KeyGrant
+    let checkedAt: Instant
+  }
+
+  /// After this time a key is checked in full again, which counts as a use of it by its address.
+  static let lifetime = Duration.seconds(10)
+
+  private let entry = Mutex<Entry?>(nil)
+
+  /// Remembers a key after a full check.
+  /// - Parameter header: the only header of the request that contains a key.
+  func remember(
+    _ grant: KeyGrant, presentedAs header: String, in version: AccessTableVersion, at now: Instant
+  ) {
+    let new = Entry(header: Array(header.utf8), version: version, grant: grant, checkedAt: now)
+    entry.withLock { $0 = new }
+  }
+
+  /// The key of a request, if the same header was valid a short time ago. Its expiry and its
+  /// permissions are not checked.
+  func grant(
+    presentedAs header: String, in version: AccessTableVersion, at now: Instant
+  ) -> KeyGrant? {
+    entry.withLock { entry in
+      guard let entry, entry.version == version,
+        now < entry.checkedAt.advanced(by: Self.lifetime), now >= entry.checkedAt,
+        Self.isEqual(header, entry.header)
+      else { return nil }
+      return entry.grant
+    }
+  }
+
+  private static func isEqual(_ header: String, _ known: [UInt8]) -> Bool {
+    guard header.utf8.count == known.count else { return false }
+    var difference: UInt8 = 0
+    for (left, right) in zip(header.utf8, known) { difference |= left ^ right }
+    return difference == 0
+  }
+}
+
+extension Request {
+  /// Value of the `Authorization` header, if no other part of the request can contain a key. `nil`
+  /// means that the request must be read in full.
+  var onlyAuthorization: String? {
+    guard uri.query == nil else { return nil }
+    var found: String?
+    for field in headers {
+      switch field.name {
+      case .authorization:
+        guard found == nil else { return nil }
+        found = field.value
+      case .xAPIKey, .apiKey: return nil
+      default: break
+      }
+    }
+    return found
+  }
+}
