@@ -51,6 +51,41 @@ struct LeasedBudgetTests {
     #expect(directives.isEmpty)
   }
 
+  @Test("a request is admitted at once, or nothing changes")
+  func atOnce() {
+    var budget = budget(room: 50)
+    let other = AccountID("key/two")
+    #expect(budget.admitAtOnce(2, of: other, cost: cost(1, 5), now: .zero) == nil)
+    #expect(budget.admitAtOnce(2, of: Self.key, cost: cost(1, 51), now: .zero) == nil)
+    #expect(budget.leaseCount == 1 && budget.runningCount == 1 && budget.waitingCount == 0)
+    #expect(budget.admitAtOnce(2, of: Self.key, cost: cost(1, 50), now: .zero) == lease)
+    #expect(budget.lease(of: 2) == lease)
+    #expect(budget.admitAtOnce(3, of: Self.key, cost: cost(1, 1), now: .zero) == nil)
+    // A request that waits is served first.
+    _ = budget.admit(4, of: Self.key, cost: cost(1, 60), patience: .seconds(10), now: .zero)
+    _ = budget.settle(2, billed: .zero, now: .zero)
+    #expect(budget.admitAtOnce(5, of: Self.key, cost: cost(1, 1), now: .zero) == nil)
+    // The registry has confirmed no renewal for longer than a lease is valid.
+    #expect(budget.admitAtOnce(6, of: Self.key, cost: cost(1, 1), now: .zero + .seconds(61)) == nil)
+  }
+
+  @Test("a bill is the settlement and the directives that follow from it")
+  func bill() throws {
+    var budget = budget(room: 50)
+    let (quiet, none) = try #require(budget.bill(1, billed: MicroCredits(30), now: .zero))
+    #expect(quiet.number == 1 && quiet.hold == MicroCredits(100) && none.isEmpty)
+    #expect(budget.bill(1, billed: MicroCredits(30), now: .zero) == nil)
+    // 120 are left. A waiting request is admitted by the end of another one.
+    #expect(budget.admitAtOnce(2, of: Self.key, cost: cost(1, 100), now: .zero) == lease)
+    _ = budget.admit(3, of: Self.key, cost: cost(1, 90), patience: .seconds(10), now: .zero)
+    let (_, others) = try #require(budget.bill(2, billed: MicroCredits(30), now: .zero))
+    #expect(others.contains(.admit(3, hold: MicroCredits(90))))
+    // Recalled money returns with the bill.
+    _ = budget.receive(.recalled(lease), now: .zero)
+    let (_, returns) = try #require(budget.bill(3, billed: .zero, now: .zero))
+    #expect(returns.contains { if case .send(.giveBack) = $0 { true } else { false } })
+  }
+
   @Test("money is not spent before the registry confirmed a renewal")
   func unconfirmed() {
     var budget = LeasedBudget(gateway: Self.gateway)

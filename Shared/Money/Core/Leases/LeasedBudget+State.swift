@@ -69,6 +69,27 @@ extension LeasedBudget {
 
     var isClosing: Bool { unconfirmed?.closes == true }
 
+    /// Holds an amount for a new request.
+    /// - Returns: the lease. `nil` means that the request must wait.
+    mutating func admit(_ amount: MicroCredits, now: Instant) -> LeaseID? {
+      guard queue.isEmpty, room >= amount else { return nil }
+      lastUse = now
+      held = held.addingCapped(amount)
+      return lease
+    }
+
+    /// Counts a settlement, and releases its hold.
+    /// - Returns: whether nothing else is to be done: no request waits, and no money is to return.
+    mutating func settle(_ hold: Hold, _ settlement: LeaseSettlement, now: Instant) -> Bool {
+      if lease == hold.lease {
+        held = held.subtractingCapped(hold.amount)
+        settled = settled.addingCapped(min(settlement.billed, hold.amount))
+        lastSettlement = settlement.number
+      }
+      lastUse = now
+      return queue.isEmpty && ask == nil && !isFrugal(now)
+    }
+
     func isFrugal(_ now: Instant) -> Bool { frugalUntil.map { now < $0 } ?? false }
 
     func isRestless(now: Instant) -> Bool {

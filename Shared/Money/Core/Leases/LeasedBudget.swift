@@ -48,6 +48,9 @@ public struct LeasedBudget: Sendable {
   public var waitingCount: Int { waitingKeys.count }
   /// Keys with a lease.
   public var leaseCount: Int { lines.count }
+  /// Whether a key has waiting requests, returns to confirm, or a recall: other gateways may wait
+  /// for its money.
+  public var isRestless: Bool { !restless.isEmpty }
   /// Settlements that the registry has not confirmed, for the shell's journal.
   public var unconfirmedSettlements: Int { settlements.count }
 
@@ -71,26 +74,34 @@ public struct LeasedBudget: Sendable {
       leaseKeys[lease] = key
       lines[key] = KeyLease(lease: lease, now: now)
     }
-    guard var line = lines.removeValue(forKey: key) else { return (.refused(.queueIsFull), []) }
-    line.lastUse = now
-    if line.queue.isEmpty, canSpend(now) || cost.worst == .zero, line.room >= cost.worst {
-      line.held = line.held.addingCapped(cost.worst)
-      running[request] = Hold(key: key, lease: line.lease, amount: cost.worst)
-      lines[key] = line
+    if admitAtOnce(request, of: key, cost: cost, now: now) != nil {
       return (.admitted(hold: cost.worst), [])
     }
-    guard line.queue.count < Limits.waitingForMoney.value else {
-      lines[key] = line
+    lines[key]?.lastUse = now
+    guard lines[key]?.queue.count ?? 0 < Limits.waitingForMoney.value else {
       return (.refused(.queueIsFull), [])
     }
-    line.queue.append(
+    lines[key]?.queue.append(
       WaitingRequest(number: request, cost: cost, patienceEnds: now.advanced(by: patience)))
-    lines[key] = line
     waitingKeys[request] = key
     restless.insert(key)
     serve(key, now: now)
     renewIfDue(now: now)
     return (.waiting, takeDirectives())
+  }
+
+  /// Admits a request at once, if its key's lease has room for it and no request waits.
+  ///
+  /// - Parameter request: a number that this process uses once.
+  /// - Returns: the lease. `nil` means that nothing changed: call `admit`.
+  public mutating func admitAtOnce(
+    _ request: UInt64, of key: AccountID, cost: RequestCost, now: Instant
+  ) -> LeaseID? {
+    guard let place = lines.index(forKey: key), canSpend(now) || cost.worst == .zero,
+      let lease = lines.values[place].admit(cost.worst, now: now)
+    else { return nil }
+    running[request] = Hold(key: key, lease: lease, amount: cost.worst)
+    return lease
   }
 
   /// Bills a request that has ended. The unused part of its hold stays in the lease.
@@ -99,22 +110,25 @@ public struct LeasedBudget: Sendable {
   public mutating func settle(_ request: UInt64, billed: MicroCredits, now: Instant)
     -> [Directive]
   {
-    guard let hold = running.removeValue(forKey: request) else { return [] }
+    guard let (settlement, others) = bill(request, billed: billed, now: now) else { return [] }
+    return [.send(.settle(settlement))] + others
+  }
+
+  /// Does the same as `settle`, and returns the settlement apart from the other directives, which
+  /// are usually none.
+  ///
+  /// - Returns: `nil` if the request does not run.
+  public mutating func bill(
+    _ request: UInt64, billed: MicroCredits, now: Instant
+  ) -> (settlement: LeaseSettlement, others: [Directive])? {
+    guard let hold = running.removeValue(forKey: request) else { return nil }
     let settlement = settlements.append(
       lease: hold.lease, key: hold.key, request: request, hold: hold.amount,
       billed: billed.orZero, now: now)
-    directives.append(.send(.settle(settlement)))
-    if var line = lines.removeValue(forKey: hold.key) {
-      if line.lease == hold.lease {
-        line.held = line.held.subtractingCapped(hold.amount)
-        line.settled = line.settled.addingCapped(min(billed.orZero, hold.amount))
-        line.lastSettlement = settlement.number
-      }
-      line.lastUse = now
-      lines[hold.key] = line
-      serve(hold.key, now: now)
-    }
-    return takeDirectives()
+    guard let place = lines.index(forKey: hold.key) else { return (settlement, []) }
+    let isQuiet = lines.values[place].settle(hold, settlement, now: now)
+    if !isQuiet { serve(hold.key, now: now) }
+    return (settlement, takeDirectives())
   }
 
   /// Removes a waiting request whose client has left.
@@ -165,6 +179,7 @@ public struct LeasedBudget: Sendable {
   }
 
   mutating func takeDirectives() -> [Directive] {
+    guard !directives.isEmpty else { return [] }
     defer { directives = [] }
     return directives
   }
