@@ -98,6 +98,17 @@ public final class BillingJournal: Sendable {
     }
   }
 
+  /// Forgets entries, because the registry has their settlements. Ids without an entry that waits
+  /// for it are ignored.
+  public func acknowledge(_ requests: [String]) {
+    table.withLock { table in
+      for request in requests {
+        guard let pending = table.removePending(request) else { continue }
+        table.release(freed(pending.slot, pending.progress))
+      }
+    }
+  }
+
   // MARK: - For OpenBill
 
   func publish(_ progress: inout SlotProgress, slot: Int) {

@@ -36,7 +36,11 @@ internal import Synchronization
   deinit { unsafe munmap(base, count * MemoryLayout<UInt64>.size) }
 
   func store(_ words: [UInt64], at first: Int) {
-    for (offset, word) in words.enumerated() { store(word, at: first + offset) }
+    var index = first
+    for word in words {
+      store(word, at: index)
+      index += 1
+    }
   }
 
   /// Writes a slot's progress over its older copy.

@@ -17,12 +17,15 @@ struct WordChecksum {
   }
 }
 
-/// Writes numbers and texts into a fixed number of words.
+/// Writes numbers and texts into a fixed number of words, of which the first is the checksum.
 struct WordWriter {
-  private(set) var words: [UInt64] = []
+  private var words: [UInt64] = [0]
   private let limit: Int
 
-  init(limit: Int) { self.limit = limit }
+  init(limit: Int) {
+    self.limit = limit
+    words.reserveCapacity(limit)
+  }
 
   mutating func append(_ word: UInt64) { words.append(word) }
 
@@ -46,10 +49,11 @@ struct WordWriter {
   }
 
   /// The checksum and the words, padded with zeros. `nil` means that they exceed the limit.
-  func sealed(seed: UInt64) -> [UInt64]? {
-    guard words.count < limit else { return nil }
-    let padded = words + [UInt64](repeating: 0, count: limit - 1 - words.count)
-    return [WordChecksum.of(padded, seed: seed)] + padded
+  mutating func sealed(seed: UInt64) -> [UInt64]? {
+    guard words.count <= limit else { return nil }
+    for _ in words.count..<limit { words.append(0) }
+    words[0] = WordChecksum.of(words[1...], seed: seed)
+    return words
   }
 }
 
