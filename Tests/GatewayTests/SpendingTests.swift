@@ -40,10 +40,8 @@ struct SpendingTests {
         #"{"model":"m","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}"#.utf8),
       endpoint: .chatCompletions)
     let id = try #require(KeyID("abcdefghijkl"))
-    let hash = try #require(KeyHash([UInt8](repeating: 1, count: 32)))
-    let account = try #require(AccountPath("acme"))
     return try await Payment(
-      spending, key: KeyRecord(id: id, name: "k", account: account, hash: hash, scopes: [.chat]),
+      spending, key: id,
       model: "m", trace: TraceID(high: 1, low: 2), price: RequestPrice(of: ["m"], in: table, at: 1),
       bounds: RequestBounds(
         request, models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])), isPlan: false,

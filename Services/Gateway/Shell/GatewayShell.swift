@@ -206,7 +206,7 @@ final class GatewayShell: Service {
   private func pay(
     for exchange: inout Exchange, _ model: inout ModelID?, isPlan: Bool = false
   ) async throws(Failure) {
-    guard let key = exchange.rights.key else { return }
+    guard let key = exchange.rights.keyID else { return }
     let table = resources.context.hosts.table.limited(to: exchange.rights.pools)
     let models: [ModelID]
     if let model {

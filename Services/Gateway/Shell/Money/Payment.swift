@@ -45,11 +45,11 @@ final class Payment: Sendable {
   ///
   /// - Parameter isPlan: whether a plan answers the request.
   init(
-    _ spending: Spending, key: KeyRecord, model: ModelID, trace: TraceID, price: RequestPrice,
+    _ spending: Spending, key: KeyID, model: ModelID, trace: TraceID, price: RequestPrice,
     bounds: RequestBounds, isPlan: Bool, table: HostTable
   ) async throws(Failure) {
     let cost = isPlan ? bounds.planCost(at: price.highest) : bounds.cost(at: price.highest)
-    let hold = try await spending.hold(cost, for: .key("\(key.id)"))
+    let hold = try await spending.hold(cost, for: .key(key.description))
     self.spending = spending
     self.hold = hold.amount
     self.price = price
@@ -69,8 +69,8 @@ final class Payment: Sendable {
     do throws(BillingRefusal) {
       entry = try spending.journal?.begin(
         BilledRequest(
-          id: "\(RecoveredBill.EntryID(request: hold.request, trace: trace))",
-          keyID: "\(key.id)", leaseID: "\(hold.lease)", model: model,
+          id: RecoveredBill.EntryID(request: hold.request, trace: trace).description,
+          keyID: key.description, leaseID: hold.leaseText, model: model,
           admittedAt: price.admittedAt, inputPrice: price.highest.input,
           cachedInputPrice: price.highest.cachedInput, outputPrice: price.highest.output,
           hold: hold.amount))

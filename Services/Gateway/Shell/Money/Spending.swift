@@ -15,8 +15,11 @@ import Telemetry
 /// Requests without a key, and requests that cost nothing, never get here.
 final class Spending: Service {
   private static let tickPause = Duration.milliseconds(250)
-  /// Settlements of this time share a message, which costs as much as many settlements.
-  private static let batchPause = Duration.milliseconds(10)
+  /// Settlements of this time share a message and a durable write, which cost as much as a hundred
+  /// settlements. A request for money sends them at once.
+  private static let batchPause = Duration.milliseconds(100)
+  /// The same, while another gateway may wait for money of a key.
+  private static let scarcePause = Duration.milliseconds(10)
   private static let pricesDeadline = Duration.seconds(2)
   private static let pricesPause = Duration.milliseconds(100)
 
@@ -30,13 +33,20 @@ final class Spending: Service {
   struct Hold: Sendable {
     let request: UInt64
     let lease: LeaseID
+    /// Description of the lease.
+    let leaseText: String
     let amount: MicroCredits
   }
 
-  /// A settlement without a confirmation, and the id of its entry in the journal.
-  fileprivate struct Report {
-    let entry: String?
-    let settlement: Settlement
+  /// The description of the lease that was used last.
+  fileprivate struct LeaseText {
+    private var lease: LeaseID?
+    private var text = ""
+
+    mutating func text(of lease: LeaseID) -> String {
+      if lease != self.lease { (self.lease, text) = (lease, lease.description) }
+      return text
+    }
   }
 
   fileprivate struct State {
@@ -44,10 +54,8 @@ final class Spending: Service {
     var recovered: RecoveredBills
     var lastRequest: UInt64 = 0
     var waiting: [UInt64: CheckedContinuation<Outcome, Never>] = [:]
-    /// By the numbers of the settlements.
-    var reports: [UInt64: Report] = [:]
-    /// The lowest number without a confirmation.
-    var nextReport: UInt64 = 1
+    var leaseText = LeaseText()
+    var reports = UnconfirmedReports<String>()
     var batch = SettlementBatch()
   }
 
@@ -56,6 +64,8 @@ final class Spending: Service {
     var messages: [Body] = []
     /// Whether a batch of settlements has begun.
     var beginsBatch = false
+    /// Whether the batch is to be sent after the short pause.
+    var isScarce = false
     var outcomes: [(waiter: CheckedContinuation<Outcome, Never>, outcome: Outcome)] = []
   }
 
@@ -68,6 +78,8 @@ final class Spending: Service {
   private let prices = Mutex<PriceTable?>(nil)
   private let state: Mutex<State>
   private let batches = AsyncStream.makeStream(
+    of: Void.self, bufferingPolicy: .bufferingNewest(1))
+  private let scarceBatches = AsyncStream.makeStream(
     of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
   /// - Parameters:
@@ -146,10 +158,16 @@ final class Spending: Service {
   ///
   /// - Throws: `cancelled` if the client leaves meanwhile, otherwise why the request is not paid.
   func hold(_ cost: RequestCost, for key: AccountID) async throws(Failure) -> Hold {
-    let request = state.withLock { state in
+    let now = clock.now
+    let (request, hold) = state.withLock { state -> (UInt64, Hold?) in
       state.lastRequest += 1
-      return state.lastRequest
+      let request = state.lastRequest
+      guard let lease = state.budget.admitAtOnce(request, of: key, cost: cost, now: now) else {
+        return (request, nil)
+      }
+      return (request, state.hold(cost.worst, of: request, from: lease))
     }
+    if let hold { return hold }
     let outcome = await withTaskCancellationHandler {
       await withCheckedContinuation { waiter in
         self.enter(request, cost, key, waiter)
@@ -210,15 +228,16 @@ final class Spending: Service {
     var bill = bill
     let effects = state.withLock { state -> Effects in
       var effects = Effects()
-      let directives = state.budget.settle(request, billed: billed, now: now)
-      for case .send(.settle(let lease)) in directives where lease.request == request {
-        // Under the lock, so that the journal has the numbers in their order.
-        let entry = bill.take()?.finish(settlement: lease.number, bill: unconfirmed)
-        if entry == nil { journal?.recordNumber(lease.number) }
-        state.reports[lease.number] = Report(
-          entry: entry?.request.id, settlement: report(lease))
+      guard let (lease, others) = state.budget.bill(request, billed: billed, now: now) else {
+        return effects
       }
-      state.perform(directives, &effects)
+      // Under the lock, so that the journal has the numbers in their order.
+      let entry = bill.take()?.finish(settlement: lease.number, bill: unconfirmed)
+      if entry == nil { journal?.recordNumber(lease.number) }
+      let settlement = report(lease)
+      state.reports.append(settlement, entry: entry?.request.id)
+      state.queue(settlement, &effects)
+      if !others.isEmpty { state.perform(others, &effects) }
       return effects
     }
     perform(effects)
@@ -238,24 +257,25 @@ final class Spending: Service {
       }
       perform(state.recovered.receive(answer), &effects)
       state.perform(state.budget.receive(answer, now: now), &effects)
+      // Other gateways wait for the money that the settlements free.
+      if case .recalled = answer { state.send(state.batch.take(), &effects) }
       return effects
     }
   }
 
   private func confirm(_ through: UInt64, _ state: inout State) {
-    while state.nextReport <= through,
-      let report = state.reports.removeValue(forKey: state.nextReport)
-    {
-      if let entry = report.entry { journal?.acknowledge(entry) }
-      state.nextReport += 1
-    }
+    let entries = state.reports.confirm(through: through)
+    if !entries.isEmpty { journal?.acknowledge(entries) }
   }
 
   func run() async throws {
     try? await cancelWhenGracefulShutdown {
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await self.askForPrices() }
-        group.addTask { await self.sendBatches() }
+        group.addTask { await self.sendBatches(self.batches.stream, after: Self.batchPause) }
+        group.addTask {
+          await self.sendBatches(self.scarceBatches.stream, after: Self.scarcePause)
+        }
         while true {
           try await Task.sleep(for: Self.tickPause)
           self.tick()
@@ -272,9 +292,9 @@ final class Spending: Service {
     }
   }
 
-  private func sendBatches() async {
-    for await _ in batches.stream {
-      try? await Task.sleep(for: Self.batchPause)
+  private func sendBatches(_ begun: AsyncStream<Void>, after pause: Duration) async {
+    for await _ in begun {
+      try? await Task.sleep(for: pause)
       change { state in
         var effects = Effects()
         state.send(state.batch.take(), &effects)
@@ -311,6 +331,7 @@ final class Spending: Service {
   private func perform(_ effects: Effects) {
     for message in effects.messages { bus.cast(message, to: .service(.registry)) }
     if effects.beginsBatch { batches.continuation.yield() }
+    if effects.isScarce { scarceBatches.continuation.yield() }
     for (waiter, outcome) in effects.outcomes { waiter.resume(returning: outcome) }
   }
 }
@@ -322,9 +343,7 @@ extension Spending.State {
     for directive in directives {
       switch directive {
       case .send(.settle(let lease)):
-        guard let report = reports[lease.number] else { continue }
-        if batch.isEmpty { effects.beginsBatch = true }
-        send(batch.add(report.settlement), &effects)
+        if let settlement = reports[lease.number] { queue(settlement, &effects) }
       case .send(let request):
         // The registry answers a renewal with the settlements that it has.
         send(batch.take(), &effects)
@@ -335,6 +354,15 @@ extension Spending.State {
     }
   }
 
+  /// Adds a settlement to the next message.
+  fileprivate mutating func queue(
+    _ settlement: Settlement, _ effects: inout Spending.Effects
+  ) {
+    if batch.isEmpty { effects.beginsBatch = true }
+    if budget.isRestless { effects.isScarce = true }
+    send(batch.add(settlement), &effects)
+  }
+
   fileprivate func send(_ settlements: [Settlement], _ effects: inout Spending.Effects) {
     if !settlements.isEmpty { effects.messages.append(.settlements(settlements)) }
   }
@@ -343,8 +371,14 @@ extension Spending.State {
     _ request: UInt64, _ amount: MicroCredits, _ effects: inout Spending.Effects
   ) {
     guard let lease = budget.lease(of: request) else { return }
-    end(
-      request, .admitted(Spending.Hold(request: request, lease: lease, amount: amount)), &effects)
+    end(request, .admitted(hold(amount, of: request, from: lease)), &effects)
+  }
+
+  fileprivate mutating func hold(
+    _ amount: MicroCredits, of request: UInt64, from lease: LeaseID
+  ) -> Spending.Hold {
+    Spending.Hold(
+      request: request, lease: lease, leaseText: leaseText.text(of: lease), amount: amount)
   }
 
   fileprivate mutating func end(
