@@ -404,7 +404,7 @@ let package = Package(
       ]),
     tests("MoneyTests", ["Money", "ClusterModel"]),
     tests("AccountTests", ["Access", "ClusterModel", "Money", "RegistryCore"]),
-    tests("SpendingTests", ["GatewayCore", "ClusterModel", "InferenceCore", "Money"]),
+    tests("SpendingTests", ["GatewayCore", "ClusterModel", "InferenceCore", "Money", "Text"]),
     tests("BillingJournalTests", ["BillingJournal", "ClusterModel", "Files", "Money"]),
     tests("AccessTests", ["Access", "ClusterModel", crypto]),
     tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),

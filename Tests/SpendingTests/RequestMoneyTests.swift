@@ -2,6 +2,7 @@ import ClusterModel
 import Limits
 import Money
 import Testing
+import Text
 
 @testable import GatewayCore
 
@@ -139,6 +140,30 @@ struct RequestBoundsTests {
       try String(decoding: open.body(within: nil, affordable: 7), as: UTF8.self)
         .contains(#""max_tokens":7"#))
     #expect(try open.body(within: nil) == open.body)
+  }
+
+  @Test("a limit is inserted as an edit of the body would insert it, and all stated limits count")
+  func statedLimits() throws {
+    for members in ["", #""max_tokens":null,"#, #""n_predict":null,"max_tokens":null,"#] {
+      let request = try Sample.request(members)
+      let edited = try JSONObjectScanner(request.body)
+        .edited(replacing: [(name: "max_tokens", json: Array("7".utf8))])
+      #expect(try request.body(within: nil, affordable: 7) == edited)
+    }
+    for (members, isChanged) in [
+      (#""max_tokens":7,"#, false), (#""max_tokens":0,"n_predict":7,"#, false),
+      (#""max_tokens":7,"n_predict":8,"#, true), (#""max_tokens":7,"n_predict":-1,"#, true),
+      (#""max_completion_tokens":8,"#, true), (#""n_predict":"x","#, true),
+      (#""max_tokens":null,"n_predict":3,"#, false),
+    ] {
+      let request = try Sample.request(members)
+      let body = try request.body(within: nil, affordable: 7)
+      #expect((body != request.body) == isChanged, "\(members)")
+      let scanner = try JSONObjectScanner(body)
+      let limits = ["max_tokens", "max_completion_tokens", "n_predict"]
+        .compactMap { scanner[$0].flatMap(scanner.document.integer) }
+      #expect(!limits.isEmpty && limits.allSatisfy { (0...7).contains($0) }, "\(members)")
+    }
   }
 
   @Test("a plan's tokens all cost the dearest kind, and its hold pays them")

@@ -28,12 +28,20 @@ public struct RequestBounds: Hashable, Sendable {
     }
     answers = request.answers
     least = answers
-    let models = Set(models)
-    let offers = table.hosts.lazy.flatMap(\.models).filter { models.contains($0.id) }
-    let context = offers.compactMap(\.contextTokens).max() ?? .max
     answer =
       request.maxTokens.map(Usage.bounded)
-      ?? max(1, min(context.subtractingCapped(prompt), Limits.unstatedAnswerTokens.value))
+      ?? max(
+        1,
+        min(
+          Self.longestContext(of: models, table).subtractingCapped(prompt),
+          Limits.unstatedAnswerTokens.value))
+  }
+
+  /// Tokens of the longest context that a host has for one of the models.
+  private static func longestContext(of models: [ModelID], _ table: HostTable) -> Int {
+    let models = Set(models)
+    let offers = table.hosts.lazy.flatMap(\.models).filter { models.contains($0.id) }
+    return offers.compactMap(\.contextTokens).max() ?? .max
   }
 
   /// Bounds of a plan, whose tasks read the conversation and documents several times.

@@ -7,7 +7,13 @@ public struct RequestPrice: Hashable, Sendable {
   public let admittedAt: Int64
   /// At least the price of every model, for each kind of token. Holds are made from it.
   public let highest: TokenPrice
-  private let prices: [ModelID: TokenPrice]
+  private let prices: Prices
+
+  /// Most requests name one model, whose price needs no dictionary.
+  private enum Prices: Hashable {
+    case one(ModelID, TokenPrice)
+    case several([ModelID: TokenPrice])
+  }
 
   /// - Parameter models: models that may answer. Models without a price are left out if the table
   ///   refuses them.
@@ -15,21 +21,34 @@ public struct RequestPrice: Hashable, Sendable {
   public init(
     of models: [ModelID], in table: PriceTable, at time: Int64
   ) throws(Failure) {
+    admittedAt = time
+    if models.count == 1, let model = models.first {
+      guard let price = table.price(of: model, at: time) else { throw .unpriced(models) }
+      prices = .one(model, price)
+      highest = price
+      return
+    }
     var prices: [ModelID: TokenPrice] = [:]
     for model in models { prices[model] = table.price(of: model, at: time) }
     guard let first = prices.values.first else { throw .unpriced(models) }
-    self.prices = prices
-    admittedAt = time
+    self.prices = .several(prices)
     highest = prices.values.reduce(first) { $0.dearest(of: $1) }
   }
 
   /// The request costs nothing, whatever it takes.
   public var isFree: Bool { highest == .free }
 
-  public func has(_ model: ModelID) -> Bool { prices[model] != nil }
+  public func has(_ model: ModelID) -> Bool { known(model) != nil }
 
   /// Price of an answer. A model that the hold did not expect costs the highest price.
-  public func price(of model: ModelID) -> TokenPrice { prices[model] ?? highest }
+  public func price(of model: ModelID) -> TokenPrice { known(model) ?? highest }
+
+  private func known(_ model: ModelID) -> TokenPrice? {
+    switch prices {
+    case .one(let only, let price): only == model ? price : nil
+    case .several(let prices): prices[model]
+    }
+  }
 }
 
 extension TokenPrice {

@@ -31,6 +31,8 @@ public struct ClientRequest: Sendable {
   public let includeUsage: Bool
   public let choices: Int
   public let maxTokens: Int?
+  /// The body's own limits on the tokens of an answer.
+  let statedLimits: StatedLimits
   /// Total number of answers: `n`, or `best_of`, for each prompt.
   let answers: Int
   /// Estimated prompt tokens if a budget applies, otherwise 0: four bytes a token, JSON included,
@@ -75,6 +77,7 @@ public struct ClientRequest: Sendable {
     choices = reader.integer("n", in: 1...128) ?? 1
     let limit = reader.limit("max_tokens", isPlan: isPlan)
     maxTokens = reader.limit("max_completion_tokens", isPlan: isPlan) ?? limit
+    statedLimits = reader.statedLimits()
     answers = reader.answers(choices)
     logprobsOption = reader.logprobsOption()
     includeUsage = reader.includeUsage()
@@ -197,6 +200,17 @@ private struct RequestReader {
       return nil
     }
     return number < 1 ? nil : number
+  }
+
+  func statedLimits() -> StatedLimits {
+    var limits = StatedLimits(insertion: document.root.range.lowerBound + 1)
+    for name in StatedLimits.names {
+      guard let value = scanner[name] else { continue }
+      limits.insertion = nil
+      let limit = document.integer(value).flatMap { $0 >= 0 ? $0 : nil }
+      limits.highest = max(limits.highest, limit ?? .max)
+    }
+    return limits
   }
 
   func require(_ name: String, _ kinds: [JSONKind]) throws(Failure) {

@@ -137,11 +137,15 @@ extension ClientRequest {
 
   /// - Parameter most: maximum tokens of one answer.
   private func limited(to most: Int) -> [UInt8] {
+    if let place = statedLimits.insertion {
+      return body[..<place] + Array("\"max_tokens\":\(most),".utf8) + body[place...]
+    }
+    guard statedLimits.highest > most else { return body }
     // The body was validated on arrival.
     guard let scanner = try? JSONObjectScanner(body) else { return body }
-    // `n_predict` is llama.cpp's own name for the limit.
-    let names = ["max_tokens", "max_completion_tokens", "n_predict"]
-    let given = names.filter { name in scanner[name].map { $0.kind != .null } ?? false }
+    let given = StatedLimits.names.filter { name in
+      scanner[name].map { $0.kind != .null } ?? false
+    }
     let tooLarge = given.filter { name in
       guard let limit = scanner[name].flatMap(scanner.document.integer) else { return true }
       return !(0...most).contains(limit)
@@ -150,4 +154,15 @@ extension ClientRequest {
     guard !changed.isEmpty else { return body }
     return scanner.edited(replacing: changed.map { (name: $0, json: JSON.integer(most).encoded) })
   }
+}
+
+/// The limits on the tokens of an answer that a request's body states.
+struct StatedLimits: Sendable {
+  /// `n_predict` is llama.cpp's own name for the limit.
+  static let names = ["max_tokens", "max_completion_tokens", "n_predict"]
+
+  /// Where the body's first member begins, if no member states a limit. `nil` means that one does.
+  var insertion: Int?
+  /// The highest limit. A value that is no limit counts as the largest number.
+  var highest = 0
 }
