@@ -65,26 +65,18 @@ final class InFlightAnswers: Sendable {
     var isOver = false
     var last = 0
     private(set) var answers: [Int: Answer] = [:]
-    /// Numbers of the answers by key.
-    private(set) var keys: [KeyID: Set<Int>] = [:]
 
-    mutating func add(_ answer: Answer) {
-      answers[last] = answer
-      if let key = answer.key { keys[key, default: []].insert(last) }
-    }
+    mutating func add(_ answer: Answer) { answers[last] = answer }
 
-    mutating func remove(_ number: Int) {
-      guard let key = answers.removeValue(forKey: number)?.key else { return }
-      keys[key]?.remove(number)
-      if keys[key]?.isEmpty == true { keys[key] = nil }
-    }
+    mutating func remove(_ number: Int) { answers[number] = nil }
 
     mutating func take(_ key: KeyID) -> [Answer] {
-      (keys.removeValue(forKey: key) ?? []).compactMap { answers.removeValue(forKey: $0) }
+      let numbers = answers.filter { $0.value.key == key }.keys
+      return numbers.compactMap { answers.removeValue(forKey: $0) }
     }
 
     mutating func takeAll() -> [Answer] {
-      defer { (answers, keys) = ([:], [:]) }
+      defer { answers = [:] }
       return Array(answers.values)
     }
   }
@@ -105,8 +97,10 @@ final class InFlightAnswers: Sendable {
     return Registration(number, self, answer.ending)
   }
 
-  /// Keys that have answers in progress.
-  var keys: [KeyID] { state.withLock { Array($0.keys.keys) } }
+  /// Keys that have answers in progress. Looks at all answers, because revocations are rare.
+  var keys: [KeyID] {
+    state.withLock { state in Array(Set(state.answers.values.compactMap(\.key))) }
+  }
 
   /// Ends the answers of a key.
   /// - Returns: how many there were.

@@ -8,8 +8,8 @@ import Telemetry
 
 /// Ends the running answers of keys that are no longer valid, if the setting demands it.
 ///
-/// A request costs one entry in the list of answers by key. The list is read after a change of the
-/// keys or of the setting, and every second for keys that expire.
+/// Answers in progress are looked at after a change of the keys or of the setting, and every second
+/// for keys that expire.
 final class KeyWatch: Service {
   /// Maximum time for which an answer continues after its key has expired.
   private static let interval = Duration.seconds(1)
