@@ -126,7 +126,7 @@ final class RegistryShell: Service {
       case .leaseRequest(let request) where isGateway(peer):
         accounts.receive(.lease(request, from: peer))
       case .settlements(let settlements) where isGateway(peer):
-        for settlement in settlements { accounts.receive(.settlement(settlement, from: peer)) }
+        accounts.receive(settlements, from: peer)
       default: break
       }
     }

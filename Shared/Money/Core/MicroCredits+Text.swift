@@ -66,10 +66,15 @@ extension MicroCredits {
   public var credits: String {
     let (whole, rest) = count.magnitude.quotientAndRemainder(dividingBy: Self.perCredit.magnitude)
     let sign = count < 0 ? "-" : ""
-    guard rest > 0 else { return "\(sign)\(whole)" }
-    // A leading 1 keeps the zeros after the point.
-    var decimals = String(rest + Self.perCredit.magnitude).dropFirst()
-    while decimals.last == "0" { decimals.removeLast() }
-    return "\(sign)\(whole).\(decimals)"
+    guard rest > 0 else { return sign + String(whole) }
+    var digits: [UInt8] = []
+    digits.reserveCapacity(6)
+    var (left, unit) = (rest, Self.perCredit.magnitude / 10)
+    while left > 0 {
+      digits.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: left / unit))
+      left %= unit
+      unit /= 10
+    }
+    return sign + String(whole) + "." + String(decoding: digits, as: UTF8.self)
   }
 }

@@ -6,11 +6,12 @@ extension AccountBook {
   /// Records a posting of the issuer as one ledger transaction.
   ///
   /// - Parameters:
+  ///   - id: of the transaction. `nil` means that it is made from the posting.
   ///   - bill: of a settlement.
   ///   - details: of a settlement, for its note.
   mutating func post(
-    _ posting: LeasePosting, _ bill: Bill? = nil, _ details: PostingNote.Details? = nil,
-    at time: AccountTime
+    _ posting: LeasePosting, id: String? = nil, _ bill: Bill? = nil,
+    _ details: PostingNote.Details? = nil, at time: AccountTime
   ) throws(BookFault) {
     // The key's account has the organisation that pays its leases: see `LeaseFunds`.
     let account = register.keys[posting.key]?.account ?? funds.account(of: posting.lease)
@@ -19,7 +20,8 @@ extension AccountBook {
     let transaction: LedgerTransaction
     do throws(MoneyError) {
       transaction = try Self.transaction(
-        posting, payer: account?.organisation, bill, note: note.text, time: time.wall)
+        posting, id: id ?? posting.description, payer: account?.organisation, bill,
+        note: note.text, time: time.wall)
     } catch {
       throw .money(error)
     }
@@ -78,24 +80,24 @@ extension AccountBook {
   }
 
   private static func transaction(
-    _ posting: LeasePosting, payer: String?, _ bill: Bill?, note: String, time: Int64
+    _ posting: LeasePosting, id: String, payer: String?, _ bill: Bill?, note: String, time: Int64
   ) throws(MoneyError) -> LedgerTransaction {
-    let organisation = AccountID.organisation(payer ?? "")
     let holds = AccountID.holds(of: payer ?? "")
+    var organisation: AccountID { AccountID.organisation(payer ?? "") }
     switch posting.change {
     case .hold(let amount, _):
       return try LedgerTransaction(
-        id: "\(posting)", kind: .hold, time: time,
+        id: id, kind: .hold, time: time,
         entries: LedgerEntry.pair(amount, from: organisation, to: holds), note: note)
     case .release(let amount, _), .end(let amount), .expire(let amount):
       return try LedgerTransaction(
-        id: "\(posting)", kind: .release, time: time,
+        id: id, kind: .release, time: time,
         entries: LedgerEntry.pair(amount, from: holds, to: organisation), note: note)
     case .settle(_, let charged, _):
       guard let bill else { throw .invalidOutcome }
       // Without a charge there is no payer: margin pays the hosts.
       return try bill.settlement(
-        id: "\(posting)", time: time, payer: charged > .zero ? holds : .margin, charged: charged,
+        id: id, time: time, payer: charged > .zero ? holds : .margin, charged: charged,
         note: note)
     }
   }

@@ -227,7 +227,8 @@ public struct AccountBook: Sendable {
   ) throws(BookFault) {
     let gateway = settlement.lease.lease.gateway
     guard gateway.name.isLedgerName, settlement.lease.key.name.isLedgerName else { return }
-    if ledger.remembers(id: settlement.lease.transactionID) {
+    let id = settlement.lease.transactionID
+    if ledger.remembers(id: id) {
       return confirmRepeated(settlement.lease, from: sender, at: time)
     }
     let billing: Tariff.Billing
@@ -247,7 +248,7 @@ public struct AccountBook: Sendable {
       switch directive {
       case .post(let posting):
         if case .settle = posting.change {
-          try post(posting, billing.bill, details, at: time)
+          try post(posting, id: id, billing.bill, details, at: time)
         } else {
           try post(posting, at: time)
         }
@@ -364,14 +365,18 @@ public struct AccountBook: Sendable {
   // MARK: - Directives
 
   mutating func append(_ directive: Directive) {
-    if case .append(let new) = directive, case .append(let last) = directives.last {
-      directives[directives.count - 1] = .append(last + new)
+    if case .append(let new) = directive, case .append(var all) = directives.last {
+      // Removed first, so that the list is not copied.
+      directives.removeLast()
+      all += new
+      directives.append(.append(all))
     } else {
       directives.append(directive)
     }
   }
 
   mutating func takeDirectives() -> [Directive] {
+    guard !directives.isEmpty else { return [] }
     defer { directives = [] }
     return directives
   }

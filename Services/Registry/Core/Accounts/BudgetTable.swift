@@ -61,6 +61,22 @@ struct BudgetTable: Sendable {
   struct Entry {
     var budget: SpendingBudget
     let afterPosition: Int64
+
+    /// - Parameter expiry: when spending of the budget expires next.
+    mutating func spend(
+      _ charged: MicroCredits, of id: CeilingID, at time: Int64, expiry: inout Int64?
+    ) -> [CrossedThreshold] {
+      // A sum above 64 bits is more than any amount: the budget stays exhausted.
+      let thresholds = (try? budget.spend(charged, at: time)) ?? []
+      // An expiry that is due stays due until the next tick.
+      expiry = min(expiry ?? .max, budget.resets(at: time) ?? .max)
+      guard !thresholds.isEmpty else { return [] }
+      let spent = budget.spent(at: time)
+      return thresholds.map {
+        CrossedThreshold(
+          ceiling: id, threshold: $0, amount: budget.terms.amount, spent: spent)
+      }
+    }
   }
 
   var entries: [CeilingID: Entry] = [:]
@@ -124,19 +140,14 @@ struct BudgetTable: Sendable {
   ) -> [CrossedThreshold] {
     guard charged > .zero else { return [] }
     var crossed: [CrossedThreshold] = []
-    for id in owners.flatMap({ ceilings[$0] ?? [] }) {
-      guard var entry = entries[id], position > entry.afterPosition else { continue }
-      // A sum above 64 bits is more than any amount: the budget stays exhausted.
-      let thresholds = (try? entry.budget.spend(charged, at: time)) ?? []
-      crossed += thresholds.map {
-        CrossedThreshold(
-          ceiling: id, threshold: $0, amount: entry.budget.terms.amount,
-          spent: entry.budget.spent(at: time))
+    for owner in owners {
+      for id in ceilings[owner] ?? [] {
+        guard let place = entries.index(forKey: id),
+          position > entries.values[place].afterPosition
+        else { continue }
+        // In place: a copy of the entry would copy the budget's buckets.
+        crossed += entries.values[place].spend(charged, of: id, at: time, expiry: &expiries[id])
       }
-      // An expiry that is due stays due until the next tick.
-      let next = entry.budget.resets(at: time) ?? .max
-      expiries[id] = min(expiries[id] ?? .max, next)
-      entries[id] = entry
     }
     return crossed
   }

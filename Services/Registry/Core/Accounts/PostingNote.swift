@@ -76,34 +76,31 @@ struct PostingNote: Hashable, Sendable {
   // MARK: - JSON
 
   var text: String {
-    var members: [(String, JSON)] = [
-      ("gateway", .string(lease.gateway.name)),
-      ("incarnation", .string(String(lease.gateway.incarnation, radix: 16))),
-      ("lease", .string("\(lease.number)")), ("key", .string(key.name)),
-    ]
-    if let account { members.append(("account", .string("\(account)"))) }
-    func append(_ name: String, _ amount: MicroCredits) {
-      members.append((name, .string(amount.credits)))
-    }
+    var members = MemberWriter()
+    members.add("gateway", lease.gateway.name)
+    members.add("incarnation", String(lease.gateway.incarnation, radix: 16))
+    members.add("lease", lease.number)
+    members.add("key", key.name)
+    if let account { members.add("account", account.description) }
     switch change {
     case .hold(let amount, let ask):
-      append("hold", amount)
-      members.append(("ask", .string("\(ask)")))
+      members.add("hold", amount)
+      members.add("ask", ask)
     case .release(let amount, let total):
-      append("release", amount)
-      append("total", total)
-    case .end(let amount): append("end", amount)
-    case .expire(let amount): append("expire", amount)
+      members.add("release", amount)
+      members.add("total", total)
+    case .end(let amount): members.add("end", amount)
+    case .expire(let amount): members.add("expire", amount)
     case .settle(let settled):
-      members.append(("number", .string("\(settled.settlement.number)")))
-      members.append(("request", .string("\(settled.settlement.request)")))
-      append("held", settled.settlement.hold)
-      append("billed", settled.settlement.billed)
-      append("charged", settled.charged)
-      append("to_margin", settled.toMargin)
+      members.add("number", settled.settlement.number)
+      members.add("request", settled.settlement.request)
+      members.add("held", settled.settlement.hold)
+      members.add("billed", settled.settlement.billed)
+      members.add("charged", settled.charged)
+      members.add("to_margin", settled.toMargin)
     }
-    if let details { members += details.members }
-    return String(decoding: JSON.object(members).encoded, as: UTF8.self)
+    details?.add(to: &members)
+    return members.text
   }
 
   /// `nil` means that the transaction is no posting of a lease, or that its note is damaged.
@@ -156,18 +153,63 @@ extension PostingNote.Details {
     problem = reader.text("problem")
   }
 
-  fileprivate var members: [(String, JSON)] {
-    var members: [(String, JSON)] = [
-      ("trace", .string(trace.cut(toBytes: 64))),
-      ("model", .string(modelName)),
-      ("admitted_at_ms", .integer(Int(clamping: admittedAt))),
-      ("prompt_tokens", .integer(Int(clamping: usage.prompt))),
-      ("cached_tokens", .integer(Int(clamping: usage.cached))),
-      ("completion_tokens", .integer(Int(clamping: usage.completion))),
-    ]
-    if let problem { members.append(("problem", .string(problem))) }
-    return members
+  fileprivate func add(to members: inout MemberWriter) {
+    members.add("trace", trace.cut(toBytes: 64))
+    members.add("model", modelName)
+    members.add("admitted_at_ms", integer: admittedAt)
+    members.add("prompt_tokens", integer: usage.prompt)
+    members.add("cached_tokens", integer: usage.cached)
+    members.add("completion_tokens", integer: usage.completion)
+    if let problem { members.add("problem", problem) }
   }
+}
+
+/// Writes the members of a note. There is one note for each request, so no other value is made.
+private struct MemberWriter {
+  private var bytes: [UInt8]
+
+  init() {
+    bytes = [UInt8(ascii: "{")]
+    bytes.reserveCapacity(512)
+  }
+
+  var text: String { String(decoding: bytes + [UInt8(ascii: "}")], as: UTF8.self) }
+
+  mutating func add(_ name: String, _ value: String) {
+    begin(name)
+    JSON.appendString(value, to: &bytes)
+  }
+
+  /// Adds a number as a string.
+  mutating func add(_ name: String, _ number: UInt64) {
+    begin(name)
+    bytes.append(UInt8(ascii: "\""))
+    append(number)
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  mutating func add(_ name: String, _ amount: MicroCredits) {
+    begin(name)
+    bytes.append(UInt8(ascii: "\""))
+    bytes += amount.credits.utf8
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  mutating func add(_ name: String, integer number: Int64) {
+    begin(name)
+    if number < 0 { bytes.append(UInt8(ascii: "-")) }
+    append(number.magnitude)
+  }
+
+  private mutating func begin(_ name: String) {
+    if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
+    bytes.append(UInt8(ascii: "\""))
+    bytes += name.utf8
+    bytes.append(UInt8(ascii: "\""))
+    bytes.append(UInt8(ascii: ":"))
+  }
+
+  private mutating func append(_ number: UInt64) { bytes += String(number).utf8 }
 }
 
 /// Reads members of a note.

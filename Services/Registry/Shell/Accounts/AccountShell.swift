@@ -145,13 +145,20 @@ final class AccountShell: Service {
 
   /// Takes a message, and returns at once. Answers go to the outlet.
   func receive(_ event: AccountBook.Event) {
+    receive(CollectionOfOne(event))
+  }
+
+  /// Takes the settlements of one message.
+  func receive(_ settlements: [Settlement], from sender: PeerID) {
+    receive(settlements.lazy.map { .settlement($0, from: sender) })
+  }
+
+  private func receive(_ events: some Collection<AccountBook.Event>) {
     let isTaken = state.withLock { state in
-      guard state.inbox.count < Limits.accountInbox.value else {
-        state.dropped += 1
-        return false
-      }
-      state.inbox.append(.event(event))
-      return true
+      let room = max(0, Limits.accountInbox.value - state.inbox.count)
+      for event in events.prefix(room) { state.inbox.append(.event(event)) }
+      state.dropped += max(0, events.count - room)
+      return room > 0
     }
     if isTaken { wakeups.continuation.yield() }
   }

@@ -41,7 +41,7 @@ public struct SpendingBudget: Hashable, Sendable {
   /// spending has expired. `nil` means that no spending will expire.
   public func resets(at time: Int64, needed: MicroCredits = .zero) -> Int64? {
     let now = present(time)
-    if terms.window.kind == .calendar { return terms.window.expiry(ofSpendingAt: now) }
+    if terms.window.kind == .calendar { return expiry(ofSpendingAt: now) }
     let live = buckets.filter { $0.expiry > now }
     var remaining = Int128(terms.amount.count)
     for bucket in live { remaining -= Int128(bucket.amount.count) }
@@ -63,7 +63,7 @@ public struct SpendingBudget: Hashable, Sendable {
     let total = try spent(at: time).adding(amount)
     advance(to: time)
     guard amount > .zero else { return [] }
-    let expiry = terms.window.expiry(ofSpendingAt: clock)
+    let expiry = expiry(ofSpendingAt: clock)
     if let last = buckets.last, last.expiry == expiry {
       buckets[buckets.count - 1].amount = MicroCredits(last.amount.count + amount.count)
     } else {
@@ -106,6 +106,15 @@ public struct SpendingBudget: Hashable, Sendable {
     }
   }
 
+  /// When spending at a time expires, not before the latest time seen.
+  private func expiry(ofSpendingAt time: Int64) -> Int64 {
+    // Live spending of a calendar budget is of the present period.
+    if terms.window.kind == .calendar, let last = buckets.last, last.expiry > time {
+      return last.expiry
+    }
+    return terms.window.expiry(ofSpendingAt: time)
+  }
+
   private func present(_ time: Int64) -> Int64 { max(UTCDate.clamped(time), clock) }
 
   /// Takes the same steps for a minute and for a hundred years.
@@ -122,6 +131,7 @@ public struct SpendingBudget: Hashable, Sendable {
     let crossed = terms.warnings.filter { threshold in
       terms.isReached(threshold, by: spent) && !warned.contains { $0.threshold == threshold }
     }
+    guard !crossed.isEmpty else { return [] }
     let quietUntil = terms.window.quietPeriodEnd(from: clock)
     warned += crossed.map { Warning(threshold: $0, quietUntil: quietUntil) }
     return crossed

@@ -41,8 +41,10 @@ public struct LedgerBook: Sendable {
   public func check(
     _ transaction: LedgerTransaction, isAbsentFromStore: Bool = false
   ) throws(LedgerRefusal) -> LedgerPosting {
-    let isNew = try isNew(transaction, isAbsentFromStore: isAbsentFromStore)
-    guard isNew else { return .repeated }
+    let digest = TransactionDigest(transaction)
+    guard try isNew(transaction, digest, isAbsentFromStore: isAbsentFromStore) else {
+      return .repeated
+    }
     try guardPrepaid(try newBalances(after: transaction))
     return .posted
   }
@@ -53,12 +55,14 @@ public struct LedgerBook: Sendable {
   public mutating func post(
     _ transaction: LedgerTransaction, isAbsentFromStore: Bool = false
   ) throws(LedgerRefusal) -> LedgerPosting {
-    let isNew = try isNew(transaction, isAbsentFromStore: isAbsentFromStore)
-    guard isNew else { return .repeated }
+    let digest = TransactionDigest(transaction)
+    guard try isNew(transaction, digest, isAbsentFromStore: isAbsentFromStore) else {
+      return .repeated
+    }
     let changed = try newBalances(after: transaction)
     try guardPrepaid(changed)
     install(changed)
-    memory.remember(transaction)
+    memory.remember(transaction, digest)
     return .posted
   }
 
@@ -66,18 +70,19 @@ public struct LedgerBook: Sendable {
   ///
   /// Only ids in memory are compared: the store keeps its ids unique.
   public mutating func replay(_ transaction: LedgerTransaction) throws(LedgerRefusal) {
-    switch memory.recall(transaction) {
+    let digest = TransactionDigest(transaction)
+    switch memory.recall(transaction, digest) {
     case .repeated, .conflict: throw .conflict(id: transaction.id)
     case .new, .unsure: break
     }
     install(try newBalances(after: transaction))
-    memory.remember(transaction)
+    memory.remember(transaction, digest)
   }
 
   private func isNew(
-    _ transaction: LedgerTransaction, isAbsentFromStore: Bool
+    _ transaction: LedgerTransaction, _ digest: TransactionDigest, isAbsentFromStore: Bool
   ) throws(LedgerRefusal) -> Bool {
-    switch memory.recall(transaction) {
+    switch memory.recall(transaction, digest) {
     case .new: return true
     case .repeated: return false
     case .conflict: throw .conflict(id: transaction.id)
@@ -87,34 +92,56 @@ public struct LedgerBook: Sendable {
     }
   }
 
-  /// Balances of the transaction's accounts after it.
+  /// An account of a transaction with its balance before and after it.
+  private struct Change {
+    let account: AccountID
+    let before: MicroCredits
+    var after: MicroCredits
+  }
+
+  /// The accounts of a transaction, each once. Most transactions have three entries at most.
   private func newBalances(
     after transaction: LedgerTransaction
-  ) throws(LedgerRefusal) -> [AccountID: MicroCredits] {
-    var changed: [AccountID: MicroCredits] = [:]
+  ) throws(LedgerRefusal) -> [Change] {
+    var changes: [Change] = []
+    changes.reserveCapacity(transaction.entries.count)
+    var places: [AccountID: Int] = [:]
+    let isLong = transaction.entries.count > 8
     for entry in transaction.entries {
-      let before = changed[entry.account] ?? balance(of: entry.account)
+      let place =
+        isLong
+        ? places[entry.account] : changes.firstIndex { $0.account == entry.account }
+      let before = place.map { changes[$0].after } ?? balance(of: entry.account)
+      let after: MicroCredits
       do throws(MoneyError) {
-        changed[entry.account] = try before.adding(entry.amount)
+        after = try before.adding(entry.amount)
       } catch {
         throw .overflow(entry.account)
       }
-    }
-    return changed
-  }
-
-  private func guardPrepaid(_ changed: [AccountID: MicroCredits]) throws(LedgerRefusal) {
-    // Sorted, so that one transaction is always refused for the same account.
-    for (account, new) in changed.sorted(by: { $0.key < $1.key }) where isPrepaid(account) {
-      let old = balance(of: account)
-      guard new >= .zero || new >= old else {
-        throw .overdrawn(account, balance: old, after: new)
+      if let place {
+        changes[place].after = after
+      } else {
+        if isLong { places[entry.account] = changes.count }
+        changes.append(Change(account: entry.account, before: before, after: after))
       }
     }
+    return changes
   }
 
-  private mutating func install(_ changed: [AccountID: MicroCredits]) {
-    for (account, balance) in changed { balances[account] = balance == .zero ? nil : balance }
+  private func guardPrepaid(_ changes: [Change]) throws(LedgerRefusal) {
+    guard !prepaidOrganisations.isEmpty else { return }
+    let overdrawn = changes.filter {
+      $0.after < .zero && $0.after < $0.before && isPrepaid($0.account)
+    }
+    // The first by name, so that one transaction is always refused for the same account.
+    guard let first = overdrawn.min(by: { $0.account < $1.account }) else { return }
+    throw .overdrawn(first.account, balance: first.before, after: first.after)
+  }
+
+  private mutating func install(_ changes: [Change]) {
+    for change in changes {
+      balances[change.account] = change.after == .zero ? nil : change.after
+    }
   }
 
   private func isPrepaid(_ account: AccountID) -> Bool {

@@ -31,7 +31,9 @@ struct TransactionDigest: Hashable, Sendable {
 
   init(_ transaction: LedgerTransaction) {
     id = ID(transaction.id)
-    var bytes = Array(transaction.kind.rawValue.utf8)
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(256)
+    bytes += transaction.kind.rawValue.utf8
     for entry in transaction.entries {
       let name = entry.account.name.utf8
       // The length separates the name from its neighbours.
@@ -44,12 +46,14 @@ struct TransactionDigest: Hashable, Sendable {
 
   fileprivate static func hash(_ bytes: [UInt8]) -> (UInt64, UInt64) {
     var words: (UInt64, UInt64) = (0, 0)
-    for (index, byte) in SHA256.hash(data: bytes).prefix(16).enumerated() {
+    var index = 0
+    for byte in SHA256.hash(data: bytes) {
       if index < 8 {
         words.0 = words.0 << 8 | UInt64(byte)
-      } else {
+      } else if index < 16 {
         words.1 = words.1 << 8 | UInt64(byte)
       }
+      index += 1
     }
     return words
   }

@@ -29,7 +29,11 @@ struct TransactionMemory: Hashable, Sendable {
   }
 
   func recall(_ transaction: LedgerTransaction) -> Recollection {
-    let digest = TransactionDigest(transaction)
+    recall(transaction, TransactionDigest(transaction))
+  }
+
+  /// - Parameter digest: of the transaction.
+  func recall(_ transaction: LedgerTransaction, _ digest: TransactionDigest) -> Recollection {
     if let content = newer[digest.id] ?? older[digest.id] {
       return content == digest.content ? .repeated : .conflict
     }
@@ -43,8 +47,12 @@ struct TransactionMemory: Hashable, Sendable {
   }
 
   mutating func remember(_ transaction: LedgerTransaction) {
+    remember(transaction, TransactionDigest(transaction))
+  }
+
+  /// - Parameter digest: of the transaction.
+  mutating func remember(_ transaction: LedgerTransaction, _ digest: TransactionDigest) {
     if newer.count >= generationSize { dropOlder() }
-    let digest = TransactionDigest(transaction)
     newer[digest.id] = digest.content
     latestOfNewer = max(latestOfNewer, transaction.time)
   }

@@ -68,6 +68,7 @@ public struct DailyUsage: Sendable {
   ) {
     let day = Self.day(of: time)
     guard usage != .zero, day >= firstDay else { return }
+    guard !add(usage, cost: cost, to: model, of: key, on: day) else { return }
     if days[day] == nil {
       days[day] = [:]
       if days.count > Limits.usageDays.value { dropOldestDay() }
@@ -88,6 +89,19 @@ public struct DailyUsage: Sendable {
       rowCount += 1
     }
     days[day, default: [:]][key, default: [:]][model, default: Sums()].add(usage, cost: cost)
+  }
+
+  /// Adds to a row in its place.
+  /// - Returns: `false` if there is no such row.
+  private mutating func add(
+    _ usage: TokenUsage, cost: MicroCredits, to model: String, of key: AccountID, on day: Int64
+  ) -> Bool {
+    guard let keys = days.index(forKey: day),
+      let models = days.values[keys].index(forKey: key),
+      let row = days.values[keys].values[models].index(forKey: model)
+    else { return false }
+    days.values[keys].values[models].values[row].add(usage, cost: cost)
+    return true
   }
 
   /// Rows of a key, the newest day first, and models with the most tokens first.
