@@ -21,6 +21,7 @@ let asyncHTTPClient: Target.Dependency = .product(
   name: "AsyncHTTPClient", package: "async-http-client")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore: Target.Dependency = .product(
@@ -188,7 +189,7 @@ let package = Package(
       "Telemetry", path: "Shared/Telemetry", ["ClusterModel", coreMetrics, metrics, logging]),
     shell(
       "Store", path: "Shared/Store",
-      ["ClusterModel", "CMongoC", "Files", "Money", crypto, grdb, logging]),
+      ["ClusterModel", "CMongoC", "Files", "Money", crypto, grdb, grdbSQLite, logging]),
     // Separate from Store: an agent searches documents and does not need MongoDB.
     shell("Search", path: "Shared/Search", ["ClusterModel", grdb]),
     shell(

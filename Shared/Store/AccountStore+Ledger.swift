@@ -12,7 +12,8 @@ extension AccountStore {
     _ transactions: [LedgerTransaction]
   ) async throws(Failure) -> [LedgerAppend] {
     try await write { database in
-      try transactions.map { try Self.append($0, to: database) }
+      let inserts = try LedgerInserts(database)
+      return try transactions.map { try Self.append($0, with: inserts, to: database) }
     }
   }
 
@@ -142,52 +143,36 @@ extension AccountStore {
   // MARK: - Writing
 
   private static func append(
-    _ transaction: LedgerTransaction, to database: Database
+    _ transaction: LedgerTransaction, with inserts: LedgerInserts, to database: Database
   ) throws -> LedgerAppend {
     if let refusal = refusal(of: transaction) { return .refused(refusal) }
+    if let position = try inserts.insert(transaction) { return .appended(position: position) }
     let present = try Row.fetchOne(
       database.cachedStatement(sql: "SELECT * FROM ledger_transactions WHERE id = ?"),
       arguments: [transaction.id])
-    if let present {
-      let row = try row(present, entries: entries(database, of: [position(present)]))
-      let isSame =
-        row.transaction.kind == transaction.kind && row.transaction.entries == transaction.entries
-      return isSame
-        ? .alreadyPresent(position: row.position) : .conflict(position: row.position)
+    guard let present else {
+      throw Failure(.storeFailed, "SQLite refused transaction \(transaction.id).")
     }
-    try database.cachedStatement(
-      sql: "INSERT INTO ledger_transactions (id, kind, time, entries, note) VALUES (?, ?, ?, ?, ?)"
-    ).execute(arguments: [
-      transaction.id, transaction.kind.rawValue, transaction.time, transaction.entries.count,
-      transaction.note.storable,
-    ])
-    let position = database.lastInsertedRowID
-    for (line, entry) in transaction.entries.enumerated() {
-      try database.cachedStatement(
-        sql: "INSERT INTO ledger_entries (position, line, time, account, amount) "
-          + "VALUES (?, ?, ?, ?, ?)"
-      ).execute(arguments: [
-        position, line, transaction.time, entry.account.name, entry.amount.count,
-      ])
-    }
-    return .appended(position: position)
+    let row = try row(present, entries: entries(database, of: [position(present)]))
+    let isSame =
+      row.transaction.kind == transaction.kind && row.transaction.entries == transaction.entries
+    return isSame
+      ? .alreadyPresent(position: row.position) : .conflict(position: row.position)
   }
 
   /// A sentence if the transaction cannot be stored. A NUL in an id would change the stored id.
   static func refusal(of transaction: LedgerTransaction) -> String? {
-    let names = [transaction.id] + transaction.entries.map(\.account.name)
-    if let name = names.first(where: { !isName($0) }) {
+    let badEntry = transaction.entries.first { !isName($0.account.name) }
+    if let name = isName(transaction.id) ? badEntry?.account.name : transaction.id {
       return "The name \(name.cut(toBytes: 100)) of a transaction or an account is empty, has a "
         + "control character, or has more than \(Limits.transactionIDBytes.value) bytes."
     }
-    let counts = [
-      (transaction.entries.count, Limits.transactionEntries),
-      (transaction.note.utf8.count, Limits.transactionNoteBytes),
-    ]
-    for (count, limit) in counts where count > limit.value {
-      return "Transaction \(transaction.id) has \(Overdrawn(limit))."
-    }
-    return nil
+    let tooMuch =
+      transaction.entries.count > Limits.transactionEntries.value
+      ? Limits.transactionEntries
+      : transaction.note.utf8.count > Limits.transactionNoteBytes.value
+        ? Limits.transactionNoteBytes : nil
+    return tooMuch.map { "Transaction \(transaction.id) has \(Overdrawn($0))." }
   }
 
   static func isName(_ name: String) -> Bool {
