@@ -2,8 +2,8 @@
 """Compares the fast path with the bare backend, in one run on one machine.
 
 An nginx that returns a fixed completion is the instant backend. wrk sends requests to
-it directly, then through `tutti up --host`, with 1 and with 32 connections. The gateway's processor
-time is read from /proc.
+it directly, then through `tutti up --host`, with 1 and with 32 connections. Processor time is read
+from /proc: the gateway's, and with keys also that of all processes of the cluster.
 Needs wrk and nginx (Debian packages wrk and nginx-light).
 
     python3 Benchmarks/fast_path.py BIN_DIR [SECONDS]
@@ -12,7 +12,8 @@ Needs wrk and nginx (Debian packages wrk and nginx-light).
 
 The second form runs two builds at the same time, measures them in turn and prints the ratio of
 their medians, so that other load on the machine affects both equally. The third form compares one
-build with keys, budget, price and ledger to the same build without keys.
+build with keys, budget, price and ledger to the same build without keys, process by process. Work
+that follows the answers, such as settlements, is awaited and counted.
 """
 import json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time, urllib.request
 
@@ -121,7 +122,8 @@ class Cluster:
             if os.path.exists(f"{self.directory}/data/cluster.json"): break
             if self.process.poll() is not None: sys.exit(open(f"{self.directory}/up.log").read())
             time.sleep(0.5)
-        self.gateway = next(int(p) for p in os.listdir("/proc") if p.isdigit() and is_gateway(p, self.process.pid))
+        self.processes = dict(children(self.process.pid))
+        self.gateway = next(p for p, name in self.processes.items() if name == "gateway")
 
     def require_keys(self):
         """Makes a key with limits, a budget and a price, and sends it from now on."""
@@ -148,6 +150,17 @@ class Cluster:
         result = wrk(self.url, connections, self.script)
         return result, (cpu_seconds(self.gateway) - before) / max(1, result["count"]) * 1e6
 
+    def ask_and_settle(self, connections):
+        """Returns wrk's results and the processor time of each process per request in microseconds."""
+        before = {pid: cpu_seconds(pid) for pid in self.processes}
+        result = wrk(self.url, connections, self.script)
+        time.sleep(1)
+        costs = {}
+        for pid, name in self.processes.items():
+            used = (cpu_seconds(pid) - before[pid]) / max(1, result["count"]) * 1e6
+            costs[name] = costs.get(name, 0) + used
+        return result, costs
+
     def stop(self):
         self.process.terminate(); self.process.wait(60)
 
@@ -168,24 +181,38 @@ def measure(cluster, bare, script):
 def compare(clusters):
     print(f"\nFast path, instant backend, non-streaming, {ROUNDS} rounds of {SECONDS} s in turn")
     for connections in (1, 32):
-        costs = [[], []]
+        rounds = [[], []]
         for _ in range(ROUNDS):
-            for cluster, cost in zip(clusters, costs):
-                result, cpu = cluster.ask(connections)
+            for cluster, costs in zip(clusters, rounds):
+                result, cost = cluster.ask_and_settle(connections)
                 if result["errors"]: sys.exit(f"{cluster.binaries}: {result['errors']} requests failed")
-                cost.append(cpu)
-        first, second = map(statistics.median, costs)
-        pairs = sorted(a / b for a, b in zip(*costs))
-        print(f"{connections:>3} connections: {first:.0f} and {second:.0f} CPU us a request; "
-              f"ratio {first / second:.3f} (pairs {pairs[0]:.2f} to {pairs[-1]:.2f})")
+                costs.append(cost)
+        report(f"{connections:>3} connections, gateway", rounds, lambda cost: cost["gateway"])
+        if KEYS:
+            report(f"{connections:>3} connections, all processes", rounds, lambda cost: sum(cost.values()))
+            for name in ("gateway", "registry", "monitor"):
+                on, off = (statistics.median(cost[name] for cost in costs) for costs in rounds)
+                print(f"      {name}: {on:.0f} and {off:.0f} CPU us a request")
 
 
-def is_gateway(pid, parent):
-    try:
-        stat = open(f"/proc/{pid}/stat").read()
-        return "tutti-gateway" in stat and int(stat.rsplit(")", 1)[1].split()[1]) == parent
-    except OSError:
-        return False
+def report(title, rounds, value):
+    first, second = ([value(cost) for cost in costs] for costs in rounds)
+    pairs = sorted(a / b for a, b in zip(first, second))
+    print(f"{title}: {statistics.median(first):.0f} and {statistics.median(second):.0f} CPU us a request; "
+          f"ratio {statistics.median(first) / statistics.median(second):.3f} "
+          f"(pairs {pairs[0]:.2f} to {pairs[-1]:.2f})")
+
+
+def children(parent):
+    """Process ids and short names of a cluster's processes."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = open(f"/proc/{pid}/stat").read()
+            if int(stat.rsplit(")", 1)[1].split()[1]) == parent:
+                path = open(f"/proc/{pid}/cmdline").read().split("\0")[0]
+                yield int(pid), os.path.basename(path).removeprefix("tutti-")
+        except OSError:
+            continue
 
 
 def row(name, connections, r, cpu):
