@@ -5,21 +5,16 @@ import Limits
 public import Logging
 public import ServiceLifecycle
 import Synchronization
-import Telemetry
 
 /// This process's copy of the keys. It is kept if the registry dies, so that known keys still work.
 public final class AccessDirectory: Service {
   private let feed = Mutex(AccessTableFeed())
   private let changed = Mutex<[@Sendable () -> Void]>([])
   private let ask: @Sendable (_ page: Int) async throws(Failure) -> AccessTablePage
-  private let pause: @Sendable (Duration) async throws -> Void
-  private let logger: Logger
-  private let questions: AsyncStream<Void>
-  private let question: AsyncStream<Void>.Continuation
+  private let requests: TableRequests
 
-  /// Pause after the first unanswered request; it doubles up to `longestPause`.
+  /// Shorter than for other tables: without keys, a gateway admits no request.
   static let firstPause = Duration.milliseconds(100)
-  static let longestPause = Duration.seconds(5)
 
   /// - Parameters:
   ///   - ask: requests one page of the current table from the registry.
@@ -30,10 +25,8 @@ public final class AccessDirectory: Service {
     logger: Logger
   ) {
     self.ask = ask
-    self.pause = pause
-    self.logger = logger
-    // One request serves all waiting triggers.
-    (questions, question) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    requests = TableRequests(
+      of: "keys", firstPause: Self.firstPause, pause: pause, logger: logger)
   }
 
   /// The newest whole table. `nil` means that none has arrived, so that no request can be admitted.
@@ -61,7 +54,7 @@ public final class AccessDirectory: Service {
       receive(page)
       return true
     case .accessTableVersion(let version):
-      if table?.version != version { question.yield() }
+      if table?.version != version { requests.trigger() }
       return true
     default: return false
     }
@@ -69,25 +62,7 @@ public final class AccessDirectory: Service {
 
   /// Requests the table at the start, and whenever a part of it was missed.
   public func run() async throws {
-    question.yield()
-    try? await cancelWhenGracefulShutdown {
-      for await _ in self.questions { try await self.askUntilComplete() }
-    }
-  }
-
-  private func askUntilComplete() async throws {
-    var wait = Self.firstPause
-    while true {
-      do {
-        try await askForPages()
-        return
-      } catch {
-        logger.debug(
-          "the registry did not return its keys", metadata: [LogKey.error: "\(error)"])
-      }
-      try await pause(wait)
-      wait = min(wait * 2, Self.longestPause)
-    }
+    await requests.run { () throws(Failure) in try await self.askForPages() }
   }
 
   /// Requests all pages of one version. If the table changes meanwhile, the change is published, and

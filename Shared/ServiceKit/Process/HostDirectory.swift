@@ -15,12 +15,8 @@ public final class HostDirectory: Service {
   private let ask: @Sendable () async throws(Failure) -> HostTable
   private let pause: @Sendable (Duration) async throws -> Void
   private let logger: Logger
-  private let questions: AsyncStream<Void>
-  private let question: AsyncStream<Void>.Continuation
+  private let requests: TableRequests
 
-  /// Pause after the first unanswered request; it doubles up to `longestPause`.
-  static let firstPause = Duration.milliseconds(250)
-  static let longestPause = Duration.seconds(5)
   /// Pause between checks for the first table, which arrives within milliseconds of the start.
   static let tablePause = Duration.milliseconds(20)
 
@@ -35,8 +31,7 @@ public final class HostDirectory: Service {
     self.ask = ask
     self.pause = pause
     self.logger = logger
-    // One request serves all waiting triggers.
-    (questions, question) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    requests = TableRequests(of: "hosts", pause: pause, logger: logger)
   }
 
   /// Sets the listener for changes of hosts or load, replacing an earlier one. It must be quick,
@@ -88,7 +83,7 @@ public final class HostDirectory: Service {
     guard case .hostTable(let table) = body else { return false }
     switch feed.withLock({ $0.published(table) }) {
     case .none: break
-    case .ask: question.yield()
+    case .ask: requests.trigger()
     }
     notifyChange()
     return true
@@ -96,32 +91,16 @@ public final class HostDirectory: Service {
 
   /// Requests the table at the start, and whenever publications show that one was missed.
   public func run() async throws {
-    question.yield()
-    try? await cancelWhenGracefulShutdown {
-      for await _ in self.questions { try await self.askUntilAnswered() }
-    }
-  }
-
-  private func askUntilAnswered() async throws {
-    var wait = Self.firstPause
-    while true {
-      do {
-        let table = try await ask()
-        feed.withLock { $0.answered(table) }
-        notifyChange()
-        logger.debug(
-          "got the host table",
-          metadata: [
-            LogKey.epoch: "\(table.epoch)", LogKey.revision: "\(table.revision)",
-            LogKey.count: "\(table.hosts.count)",
-          ])
-        return
-      } catch {
-        logger.debug(
-          "the registry did not return its host table", metadata: [LogKey.error: "\(error)"])
-      }
-      try await pause(wait)
-      wait = min(wait * 2, Self.longestPause)
+    await requests.run { () throws(Failure) in
+      let table = try await self.ask()
+      self.feed.withLock { $0.answered(table) }
+      self.notifyChange()
+      self.logger.debug(
+        "got the host table",
+        metadata: [
+          LogKey.epoch: "\(table.epoch)", LogKey.revision: "\(table.revision)",
+          LogKey.count: "\(table.hosts.count)",
+        ])
     }
   }
 }

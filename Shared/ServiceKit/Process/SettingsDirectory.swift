@@ -3,7 +3,6 @@ public import ClusterModel
 public import Logging
 public import ServiceLifecycle
 import Synchronization
-import Telemetry
 
 /// This process's copy of the settings that admins have changed. It is kept if the registry dies.
 public final class SettingsDirectory: Service {
@@ -19,14 +18,7 @@ public final class SettingsDirectory: Service {
 
   private let state = Mutex(State())
   private let ask: @Sendable () async throws(Failure) -> RuntimeSettingsTable
-  private let pause: @Sendable (Duration) async throws -> Void
-  private let logger: Logger
-  private let questions: AsyncStream<Void>
-  private let question: AsyncStream<Void>.Continuation
-
-  /// Pause after the first unanswered request; it doubles up to `longestPause`.
-  static let firstPause = Duration.milliseconds(250)
-  static let longestPause = Duration.seconds(5)
+  private let requests: TableRequests
 
   /// - Parameters:
   ///   - ask: requests the table from the registry.
@@ -37,10 +29,7 @@ public final class SettingsDirectory: Service {
     logger: Logger
   ) {
     self.ask = ask
-    self.pause = pause
-    self.logger = logger
-    // One request serves all waiting triggers.
-    (questions, question) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    requests = TableRequests(of: "settings", pause: pause, logger: logger)
   }
 
   /// A directory without a registry: only `apply` changes its overrides.
@@ -72,36 +61,21 @@ public final class SettingsDirectory: Service {
       if outcome == .replaced { state.notify() }
       return outcome
     }
-    if outcome == .ask { question.yield() }
+    if outcome == .ask { requests.trigger() }
     return true
   }
 
   /// Requests the table at the start, and if publications come from an earlier registry.
   public func run() async throws {
-    question.yield()
-    try? await cancelWhenGracefulShutdown {
-      for await _ in self.questions { try await self.askUntilAnswered() }
-    }
-  }
-
-  private func askUntilAnswered() async throws {
-    var wait = Self.firstPause
-    while true {
+    await requests.run { () throws(Failure) in
       do throws(Failure) {
-        let table = try await ask()
-        state.withLock { state in
+        let table = try await self.ask()
+        self.state.withLock { state in
           if state.feed.answered(table) == .replaced { state.notify() }
         }
-        return
       } catch  where error.code == .unhandled {
         // The registry has no settings that change at run time.
-        return
-      } catch {
-        logger.debug(
-          "the registry did not return its settings", metadata: [LogKey.error: "\(error)"])
       }
-      try await pause(wait)
-      wait = min(wait * 2, Self.longestPause)
     }
   }
 }

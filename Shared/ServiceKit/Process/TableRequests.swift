@@ -1,0 +1,64 @@
+import ClusterModel
+import Logging
+import ServiceLifecycle
+import Telemetry
+
+/// Requests a table from the registry until it answers, after pauses that double.
+final class TableRequests: Sendable {
+  /// Pause after the first unanswered request of most tables.
+  static let firstPause = Duration.milliseconds(250)
+  static let longestPause = Duration.seconds(5)
+
+  private let table: String
+  private let firstPause: Duration
+  private let pause: @Sendable (Duration) async throws -> Void
+  private let logger: Logger
+  /// One request serves all waiting triggers.
+  private let triggers = AsyncStream.makeStream(
+    of: Void.self, bufferingPolicy: .bufferingNewest(1))
+
+  /// - Parameters:
+  ///   - table: name of the table in the log.
+  ///   - firstPause: pause after the first unanswered request; it doubles up to `longestPause`.
+  ///   - pause: waits, and throws if cancelled.
+  init(
+    of table: String, firstPause: Duration = firstPause,
+    pause: @escaping @Sendable (Duration) async throws -> Void, logger: Logger
+  ) {
+    self.table = table
+    self.firstPause = firstPause
+    self.pause = pause
+    self.logger = logger
+  }
+
+  /// Requests the table once more.
+  func trigger() { triggers.continuation.yield() }
+
+  /// Requests the table at the start, and after each trigger, until the process shuts down.
+  ///
+  /// - Parameter fetch: requests the table and applies the answer. If it throws, it is called again
+  ///   after a pause.
+  func run(_ fetch: @escaping @Sendable () async throws(Failure) -> Void) async {
+    trigger()
+    try? await cancelWhenGracefulShutdown {
+      for await _ in self.triggers.stream { try await self.repeatUntilAnswered(fetch) }
+    }
+  }
+
+  private func repeatUntilAnswered(
+    _ fetch: () async throws(Failure) -> Void
+  ) async throws {
+    var wait = firstPause
+    while true {
+      do throws(Failure) {
+        return try await fetch()
+      } catch {
+        logger.debug(
+          "the registry did not return a table",
+          metadata: ["table": "\(table)", LogKey.error: "\(error)"])
+      }
+      try await pause(wait)
+      wait = min(wait * 2, Self.longestPause)
+    }
+  }
+}
