@@ -1,34 +1,109 @@
 import ClusterModel
+import Synchronization
 
 /// Changes that admins order, carried out one at a time.
 ///
 /// Bounded by the number of admin connections: each connection waits until its order is done.
-struct ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
-  private typealias Entry = (
-    order: Order, outcome: AsyncStream<Result<Outcome, Failure>>.Continuation
-  )
+///
+/// After a write whose outcome is unknown, the store may have other records than this process. They
+/// are read again before the order is answered, otherwise as soon as the store responds, so that an
+/// admin who reads a record sees what is stored.
+final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
+  private enum Entry: Sendable {
+    case order(Order, AsyncStream<Result<Outcome, Failure>>.Continuation)
+    /// The records may be stale.
+    case check
+  }
+
+  private struct State {
+    /// Whether the store may have other records.
+    var isStale = false
+    var hasCheck = false
+  }
 
   private let entries = AsyncStream.makeStream(of: Entry.self)
+  private let state = Mutex(State())
+  private let pause: @Sendable () async throws -> Void
+
+  /// - Parameter pause: waits between two attempts to read the records again, and throws if
+  ///   cancelled.
+  init(
+    pause: @escaping @Sendable () async throws -> Void = { try await Task.sleep(for: .seconds(1)) }
+  ) {
+    self.pause = pause
+  }
 
   /// Returns when the order has been carried out.
   func submit(_ order: Order) async throws(Failure) -> Outcome {
     let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Outcome, Failure>.self)
-    guard case .enqueued = entries.continuation.yield((order, outcome)) else {
+    guard case .enqueued = entries.continuation.yield(.order(order, outcome)) else {
       throw Failure(.shuttingDown, "The registry is shutting down; nothing was changed.")
     }
     for await result in outcomes { return try result.get() }
     throw Failure(.cancelled, "The client left before the change was stored.")
   }
 
+  /// Records that the store may have other records. Called while an order is carried out.
+  func markStale() { state.withLock { $0.isStale = true } }
+
   /// Carries out orders until the task is cancelled.
-  func run(_ carryOut: (Order) async throws(Failure) -> Outcome) async {
-    for await (order, outcome) in entries.stream {
-      do throws(Failure) {
-        outcome.yield(.success(try await carryOut(order)))
-      } catch {
-        outcome.yield(.failure(error))
+  ///
+  /// - Parameter restore: reads the stored records and puts them into force. `nil` means that the
+  ///   outcome of a write is always known.
+  func run(
+    restore: (@Sendable () async throws(Failure) -> Void)? = nil,
+    _ carryOut: (Order) async throws(Failure) -> Outcome
+  ) async {
+    await withDiscardingTaskGroup { group in
+      if restore != nil { group.addTask { await self.checkWhileStale() } }
+      for await entry in entries.stream {
+        switch entry {
+        case .order(let order, let outcome):
+          outcome.yield(await result(of: order, restore, carryOut))
+          outcome.finish()
+        case .check:
+          state.withLock { $0.hasCheck = false }
+          // If it fails, the next check follows.
+          try? await restoreIfStale(restore)
+        }
       }
-      outcome.finish()
+      group.cancelAll()
+    }
+  }
+
+  private func result(
+    of order: Order, _ restore: (@Sendable () async throws(Failure) -> Void)?,
+    _ carryOut: (Order) async throws(Failure) -> Outcome
+  ) async -> Result<Outcome, Failure> {
+    do throws(Failure) {
+      try await restoreIfStale(restore)
+    } catch {
+      return .failure(error)
+    }
+    do throws(Failure) {
+      return .success(try await carryOut(order))
+    } catch {
+      try? await restoreIfStale(restore)
+      return .failure(error)
+    }
+  }
+
+  private func restoreIfStale(
+    _ restore: (@Sendable () async throws(Failure) -> Void)?
+  ) async throws(Failure) {
+    guard let restore, state.withLock(\.isStale) else { return }
+    try await restore()
+    state.withLock { $0.isStale = false }
+  }
+
+  private func checkWhileStale() async {
+    while (try? await pause()) != nil {
+      let isDue = state.withLock { state in
+        guard state.isStale, !state.hasCheck else { return false }
+        state.hasCheck = true
+        return true
+      }
+      if isDue { entries.continuation.yield(.check) }
     }
   }
 }

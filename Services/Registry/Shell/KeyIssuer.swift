@@ -41,8 +41,6 @@ final class KeyIssuer: Service {
   private let publish: @Sendable ([AccessTablePage]) -> Void
   private let logger: Logger
   private let state: Mutex<State>
-  /// Whether the store may have other keys, because a write failed.
-  private let isStale = Mutex(false)
   private let orders = ChangeQueue<Order, Issued>()
 
   /// Reads the stored keys, and makes the pepper at the first start.
@@ -101,7 +99,9 @@ final class KeyIssuer: Service {
 
   func run() async throws {
     await cancelWhenGracefulShutdown { [self] in
-      await orders.run { order throws(Failure) in try await carryOut(order) }
+      await orders.run(restore: { [self] () throws(Failure) in try await restore() }) {
+        order throws(Failure) in try await carryOut(order)
+      }
     }
     await store.close()
   }
@@ -109,7 +109,6 @@ final class KeyIssuer: Service {
   // MARK: - Changes
 
   private func carryOut(_ order: Order) async throws(Failure) -> Issued {
-    if isStale.withLock(\.self) { try await restore() }
     let now = UnixTime.milliseconds()
     let keys = state.withLock(\.keys)
     let change = try order.plan(keys, pepper, now)
@@ -157,7 +156,7 @@ final class KeyIssuer: Service {
     } catch {
       logger.error("key not saved", metadata: [LogKey.reason: "\(error.message)"])
       // The change may have been stored.
-      isStale.withLock { $0 = true }
+      orders.markStale()
       throw .notStored(error)
     }
     switch outcome {
@@ -179,7 +178,6 @@ final class KeyIssuer: Service {
 
   private func restore() async throws(Failure) {
     let keys = KeyRegistry(restored: try await Self.restored(from: store))
-    isStale.withLock { $0 = false }
     update { $0 = keys }
   }
 

@@ -28,14 +28,13 @@ final class RegistryShell: Service {
     var lastWaiter: UInt64 = 0
   }
 
-  /// A change that an admin requests, and the receiver of its outcome.
+  /// A change that an admin requests.
   private struct Order: Sendable {
     var change: Change
     /// The admin, as the audit log names it.
     var author: String
     /// Whether the admin waits for the host's next probe.
     var waits: Bool
-    var outcome: AsyncStream<Result<Changed, Failure>>.Continuation
   }
 
   /// Interval of checks for due leases and probes. Ten checks per second cost little.
@@ -57,8 +56,9 @@ final class RegistryShell: Service {
   private let state: Mutex<State>
   /// Bounded by `HostRegistry.Limits.probesAtOnce`.
   private let probes = AsyncStream.makeStream(of: ProbeOrder.self)
-  /// Bounded by the number of admin connections: each connection waits until its order is done.
-  private let orders = AsyncStream.makeStream(of: Order.self)
+  /// Orders do not overlap, so a change that was possible before it was stored is still possible
+  /// afterwards.
+  private let orders = ChangeQueue<Order, Changed>()
   private let instruments = RegistryInstruments()
 
   init(
@@ -247,11 +247,12 @@ final class RegistryShell: Service {
         host: Host, directives: [HostRegistry.Directive]
       )
   ) async throws(Failure) -> HostEntry {
-    let changed = try await carriedOut(by: author, waits: wait > .zero) {
-      hosts, now throws(Failure) in
-      let (host, directives) = try change(&hosts, now)
-      return (host, directives)
-    }
+    let changed = try await orders.submit(
+      Order(
+        change: { hosts, now throws(Failure) in
+          let (host, directives) = try change(&hosts, now)
+          return (host, directives)
+        }, author: author, waits: wait > .zero))
     guard var entry = changed.entry else {
       preconditionFailure("a change of a host returned no host")
     }
@@ -282,22 +283,12 @@ final class RegistryShell: Service {
   func remove(
     _ id: HostID, expecting tags: Set<String>?, by author: String
   ) async throws(Failure) {
-    _ = try await carriedOut(by: author, waits: false) { hosts, _ throws(Failure) in
-      try hosts.expect(tags, of: id)
-      return (nil, try hosts.remove(id))
-    }
-  }
-
-  private func carriedOut(
-    by author: String, waits: Bool, _ change: @escaping Change
-  ) async throws(Failure) -> Changed {
-    let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Changed, Failure>.self)
-    let order = Order(change: change, author: author, waits: waits, outcome: outcome)
-    guard case .enqueued = orders.continuation.yield(order) else {
-      throw Failure(.shuttingDown, "The registry is shutting down; nothing was changed.")
-    }
-    for await result in outcomes { return try result.get() }
-    throw Failure(.cancelled, "The client left before the change was stored.")
+    _ = try await orders.submit(
+      Order(
+        change: { hosts, _ throws(Failure) in
+          try hosts.expect(tags, of: id)
+          return (nil, try hosts.remove(id))
+        }, author: author, waits: false))
   }
 
   /// Applies the records of models to the offers of all hosts.
@@ -372,7 +363,9 @@ final class RegistryShell: Service {
       await withDiscardingTaskGroup { group in
         group.addTask { await self.tickAndRefresh() }
         group.addTask { await self.mergeLoads() }
-        group.addTask { await self.carryOutOrders() }
+        group.addTask {
+          await self.orders.run { order throws(Failure) in try await self.carryOut(order) }
+        }
         // `HostRegistry` allows at most `probesAtOnce` concurrent probes.
         for await order in probes.stream {
           group.addTask { await self.carryOut(order) }
@@ -432,20 +425,6 @@ final class RegistryShell: Service {
           LogKey.host: "\(host.id)", "state": "\(host.state.rawValue)",
           LogKey.reason: "\(host.reason)",
         ])
-    }
-  }
-
-  /// Carries out one order at a time.
-  /// Orders do not overlap, so a change that was possible before it was stored is still possible
-  /// afterwards.
-  private func carryOutOrders() async {
-    for await order in orders.stream {
-      do throws(Failure) {
-        order.outcome.yield(.success(try await carryOut(order)))
-      } catch {
-        order.outcome.yield(.failure(error))
-      }
-      order.outcome.finish()
     }
   }
 

@@ -29,8 +29,6 @@ final class ModelShell: Service {
   private let logger: Logger
   /// `apply` is called under the lock, so that the last state stays in force.
   private let state: Mutex<State>
-  /// Whether the store may have other records, because a write failed.
-  private let isStale = Mutex(false)
   private let apply: @Sendable (ModelRegistry, ModelApproval) -> Void
   private let orders = ChangeQueue<Order, Void>()
 
@@ -69,7 +67,9 @@ final class ModelShell: Service {
 
   func run() async throws {
     await cancelWhenGracefulShutdown { [self] in
-      await orders.run { order throws(Failure) in try await carryOut(order) }
+      await orders.run(restore: { [self] () throws(Failure) in try await restore() }) {
+        order throws(Failure) in try await carryOut(order)
+      }
     }
   }
 
@@ -81,15 +81,15 @@ final class ModelShell: Service {
     return ModelRegistry(restored: entries)
   }
 
-  private func carryOut(_ order: Order) async throws(Failure) {
-    if isStale.withLock(\.self) {
-      let models = try await Self.restored(from: store)
-      state.withLock { state in
-        state.models = models
-        apply(models, state.approval)
-      }
-      isStale.withLock { $0 = false }
+  private func restore() async throws(Failure) {
+    let models = try await Self.restored(from: store)
+    state.withLock { state in
+      state.models = models
+      apply(models, state.approval)
     }
+  }
+
+  private func carryOut(_ order: Order) async throws(Failure) {
     let change = try order.plan(models)
     guard !change.isEmpty else { return }
     let revision = try await save(change, by: order.author)
@@ -120,7 +120,7 @@ final class ModelShell: Service {
     } catch {
       logger.error("model not saved", metadata: [LogKey.reason: "\(error.message)"])
       // The change may have been stored.
-      isStale.withLock { $0 = true }
+      orders.markStale()
       throw .notStored(error)
     }
     switch outcome {

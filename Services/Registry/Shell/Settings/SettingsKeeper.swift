@@ -37,8 +37,6 @@ final class SettingsKeeper: Service {
   private let publish: @Sendable (RuntimeSettingsTable) -> Void
   private let logger: Logger
   private let state: Mutex<Version>
-  /// Whether the store may have another record, because a write failed.
-  private let isStale = Mutex(false)
   private let orders = ChangeQueue<Order, Version>()
 
   /// Reads the stored overrides.
@@ -80,17 +78,19 @@ final class SettingsKeeper: Service {
 
   func run() async throws {
     await cancelWhenGracefulShutdown { [self] in
-      await orders.run { order throws(Failure) in try await carryOut(order) }
+      await orders.run(restore: { [self] () throws(Failure) in try await restore() }) {
+        order throws(Failure) in try await carryOut(order)
+      }
     }
   }
 
+  private func restore() async throws(Failure) {
+    let stored = try await Self.restored(from: store)
+    state.withLock { $0 = stored }
+    publish(table)
+  }
+
   private func carryOut(_ order: Order) async throws(Failure) -> Version {
-    if isStale.withLock(\.self) {
-      let stored = try await Self.restored(from: store)
-      state.withLock { $0 = stored }
-      isStale.withLock { $0 = false }
-      publish(table)
-    }
     let old = version
     if let expected = order.expected, !expected.contains(old.revision) {
       throw Failure(
@@ -122,7 +122,7 @@ final class SettingsKeeper: Service {
     } catch {
       logger.error("settings not saved", metadata: [LogKey.reason: "\(error.message)"])
       // The change may have been stored.
-      isStale.withLock { $0 = true }
+      orders.markStale()
       throw .notStored(error)
     }
     throw .storeChanged
