@@ -29,7 +29,7 @@ public enum ModelList {
       let found = table.firstReadyOffers[ModelID(name)]
     else {
       throw GatewayRouting.notFound(
-        name, among: rights.allowed(table.listedModels), param: "model")
+        name, among: rights.allowed(table.listedModels), rights, param: "model")
     }
     return entry(name, host: found.host, found.offer)
   }

@@ -20,15 +20,17 @@ public enum GatewayRouting {
   /// Names in the list of models in addition to the hosts' models.
   public static let ownModels = [fast] + patterns
 
-  /// - Parameter pools: host pools of the client's key.
+  /// - Parameter rights: of the client's key. Errors suggest only models that the key may see.
   /// - Throws: a failure if the request does not fit its route, or if the model is unknown. The
   ///   latter suggests similar names.
   public static func route(
     _ request: ClientRequest, table: HostTable, rights: KeyRights = KeyRights()
   ) throws(Failure) -> GatewayRoute {
     let name = request.model.name
-    /// Models that the error for an unknown name may suggest.
-    func known() -> [ModelID] { rights.allowed(table.suggestedModels) }
+    func unknown(_ model: String, _ param: String) -> Failure {
+      let table = table.limited(to: rights.pools)
+      return notFound(model, among: rights.allowed(table.suggestedModels), rights, param: param)
+    }
     if patterns.contains(name) {
       guard request.endpoint == .chatCompletions else {
         throw .invalid(
@@ -45,7 +47,7 @@ public enum GatewayRouting {
       }
       for (index, member) in request.options.models.enumerated()
       where !table.hosts.contains(where: { $0.offers(member) }) {
-        throw notFound(member.name, among: known(), param: "tutti.members[\(index)]")
+        throw unknown(member.name, "tutti.members[\(index)]")
       }
       let budget = TokenBudget.of(request, table: table, pools: rights.pools)
       try budget?.check()
@@ -63,16 +65,18 @@ public enum GatewayRouting {
       return .direct(nil)
     }
     guard table.hosts.contains(where: { $0.offers(request.model) }) else {
-      throw notFound(name, among: known(), param: "model")
+      throw unknown(name, "model")
     }
     return .direct(request.model)
   }
 
-  /// The model of an embeddings request that names none.
+  /// The model of an embeddings request that names none. Hidden models must be named.
   private static func onlyEmbedder(
     _ table: HostTable, _ rights: KeyRights
   ) throws(Failure) -> ModelID {
-    let offers = table.hosts.flatMap(\.models).filter { $0.isEmbedding && $0.upstream == nil }
+    let offers = table.hosts.flatMap(\.models).filter {
+      $0.isEmbedding && $0.upstream == nil && !$0.isHidden
+    }
     let models = Set(rights.allowed(offers.map(\.id)))
     guard models.count == 1, let only = models.first else {
       let names = models.sorted().prefix(3).map {
@@ -98,9 +102,12 @@ public enum GatewayRouting {
   }
 
   /// The error for an unknown model name: suggests similar names or the list of models.
+  ///
+  /// - Parameter models: those that the client may see.
   static func notFound(
-    _ name: String, among models: [ModelID], param: String
+    _ name: String, among models: [ModelID], _ rights: KeyRights, param: String
   ) -> Failure {
+    let own = ownModels.filter(rights.allows(ownModel:))
     let shown = name.cut(toBytes: Limits.errorNameBytes.value)
     if ownModels.contains(name) {
       return .inRequest(
@@ -109,12 +116,12 @@ public enum GatewayRouting {
         param: param)
     }
     if name.hasPrefix(ModelID.ownPrefix) {
-      let there = ownModels.map { "`\($0)`" }.joined(separator: ", ")
+      let there = own.isEmpty ? "none" : own.map { "`\($0)`" }.joined(separator: ", ")
       return .inRequest(
         .modelNotFound, "`\(shown)` is not available in this version; available: \(there)",
         param: param)
     }
-    let near = NearNames.near(name, among: Set(models.map(\.name)).union(ownModels))
+    let near = NearNames.near(name, among: Set(models.map(\.name)).union(own))
     let hint =
       near.isEmpty
       ? "GET /v1/models lists the available models"
