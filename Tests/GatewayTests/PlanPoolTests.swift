@@ -8,7 +8,9 @@ import Testing
 
 @Suite("Plans of keys with host pools")
 struct PlanPoolTests {
-  private func rights(_ pools: Set<String>) throws -> KeyRights {
+  private func rights(
+    _ pools: Set<String>, models: Set<ModelID> = []
+  ) throws -> KeyRights {
     KeyRights(
       KeyRecord(
         id: try #require(KeyID("abcdefghij23")), name: "test",
@@ -16,7 +18,7 @@ struct PlanPoolTests {
         hash: KeyHash(
           of: try #require(APIKey(random: Array(repeating: 1, count: APIKey.randomByteCount))),
           pepper: try #require(KeyPepper(0..<32))),
-        scopes: [.plans], permissions: KeyPermissions(hostPools: pools)))
+        scopes: [.plans], permissions: KeyPermissions(models: models, hostPools: pools)))
   }
 
   @Test("each dispatcher gets the pools of the client's key with the plan")
@@ -47,7 +49,23 @@ struct PlanPoolTests {
         try await cluster.ask(rights: rights)
       }
       #expect(failure?.code == .noEligibleHost)
-      #expect(failure?.message.contains("a is in none of the key's host pools (us)") == true)
+      #expect(failure?.message.contains("in none of the key's host pools (us)") == true)
+      #expect(cluster.planRequests == 0 && cluster.orders.isEmpty)
+    }
+  }
+
+  @Test("if no host serves a model that the key allows, the error says so")
+  func otherModels() async throws {
+    let cluster = try PlanCluster(scripts: [])
+    let rights = try rights(["gpu"], models: ["qwen"])
+    try await cluster.run { cluster in
+      let failure = await #expect(throws: Failure.self) {
+        try await cluster.ask(rights: rights)
+      }
+      #expect(failure?.code == .permissionDenied)
+      #expect(
+        failure?.message.contains(
+          "No host in the key's host pools (gpu) serves a chat model that the key allows") == true)
       #expect(cluster.planRequests == 0 && cluster.orders.isEmpty)
     }
   }

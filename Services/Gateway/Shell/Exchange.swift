@@ -39,7 +39,17 @@ struct Exchange: Sendable {
     let constraints = InferenceConstraints(
       dataPolicy: request.options.dataPolicy, pools: rights.pools, seed: seed)
     let eligibility = Eligibility(model: nil, constraints: constraints, table: view.table)
+    guard eligibility.isEmpty else { return noAllowedModel }
     return Failure(.noEligibleHost, eligibility.explanation(model: nil))
+  }
+
+  /// Hosts can answer, but none with a model that the key allows.
+  var noAllowedModel: Failure {
+    Failure(
+      .permissionDenied,
+      "No host \(rights.pools.condition)serves a chat model that the key allows now; "
+        + "GET /v1/models lists its models.",
+      param: "model")
   }
 
   /// A JSON response that stays charged to its request until the client has read it.

@@ -247,13 +247,7 @@ final class GatewayShell: Service {
     let chat = hosts.chatModels(
       policy: exchange.request.options.dataPolicy, pools: exchange.rights.pools,
       named: exchange.rights.namedModels)
-    guard let model = exchange.rights.allowed(chat).first else {
-      throw Failure(
-        .permissionDenied,
-        "No host \(exchange.rights.pools.condition)serves a chat model that the key allows now; "
-          + "GET /v1/models lists its models.",
-        param: "model")
-    }
+    guard let model = exchange.rights.allowed(chat).first else { throw exchange.noAllowedModel }
     return model
   }
 

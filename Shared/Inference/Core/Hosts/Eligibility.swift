@@ -151,10 +151,11 @@ public struct Eligibility: Sendable {
       host: view.table.hosts[row], model: model, upstream: view.index.upstream(of: model, row))
   }
 
+  /// Why each other host of the key's pools is not eligible.
   public var refusals: [Refusal] {
     let eligible = Set(rows)
     return view.table.hosts.enumerated().compactMap { row, host in
-      guard !eligible.contains(row) else { return nil }
+      guard !eligible.contains(row), constraints.pools.admits(tags: host.tags) else { return nil }
       let refusal = refusal(of: row)
       return Refusal(
         host: host.id, reason: refusal?.description ?? "does not answer now",
@@ -162,21 +163,30 @@ public struct Eligibility: Sendable {
     }
   }
 
-  /// A sentence that explains why no host can answer.
+  /// A sentence that explains why no host can answer. It names no host outside the key's pools.
   public func explanation(model: ModelID?) -> String {
     let what = model.map { "model \($0)" } ?? "any chat model"
-    let refusals = refusals
-    guard !refusals.isEmpty else {
+    guard !view.table.hosts.isEmpty else {
       return "no host can answer for \(what): no host is registered; add one with "
         + "`tutti hosts add URL`"
     }
+    let refusals = refusals
+    let others = view.table.hosts.count - rows.count - refusals.count
     // Operators read some lines, not a thousand. Reasons that an operator can remove come first.
     let near = refusals.filter { !$0.isOfModels }
     let shown = (near + refusals.filter(\.isOfModels)).prefix(20).map {
       "\($0.host) \($0.reason)"
     }
-    let more = refusals.count > 20 ? "; and \(refusals.count - 20) more" : ""
-    return "no host can answer for \(what) now: \(shown.joined(separator: "; "))\(more)"
+    let more = refusals.count > 20 ? ["and \(refusals.count - 20) more"] : []
+    let outside =
+      others > 0
+      ? [
+        "\(counted(others, "host")) \(others == 1 ? "is" : "are") in none of the key's host pools "
+          + "(\(constraints.pools.summary))"
+      ] : []
+    let reasons = shown + more + outside
+    return "no host can answer for \(what) now"
+      + (reasons.isEmpty ? "" : ": " + reasons.joined(separator: "; "))
   }
 
   /// Why the host is not eligible. `nil` means that only the selection by `Breakers` excludes it.
