@@ -90,4 +90,27 @@ struct HostOptionsTests {
       HostDetails.self, from: Data(#"{"id":"a","url":"u","state":"ready"}"#.utf8))
     #expect(old.inFlight == 0 && old.lines.count > 5)
   }
+
+  @Test("the table of hosts has their tags if there are any, and is no wider otherwise")
+  func table() throws {
+    func host(_ more: String) throws -> HostDetails {
+      try JSONDecoder().decode(
+        HostDetails.self,
+        from: Data(#"{"id":"a","url":"http://a","state":"ready"\#(more)}"#.utf8))
+    }
+    let plain = try host(
+      #","dialect":"openai","tags":[],"models":[{"id":"m"},{"id":"n"}],"load":{"in_flight":2,"#
+        + #""first_token_p95_ms":310,"open_breakers":1}"#)
+    #expect(
+      HostDetails.table([plain, try host(#","reason":"new""#)]).lines == [
+        "host  url       dialect  state  breaker    in flight  first-token p95 ms  models  reason",
+        "a     http://a  openai   ready  open at 1          2                 310  m, n",
+        "a     http://a           ready  closed             -                   -          new",
+      ])
+    let tagged = try host(#","tags":["eu","gpu"]"#)
+    let lines = HostDetails.table([plain, tagged]).lines
+    #expect(lines[0].contains("  first-token p95 ms  tags     models  reason"))
+    #expect(lines[1].hasSuffix("310  -        m, n"))
+    #expect(lines[2].hasSuffix("-  eu, gpu"))
+  }
 }

@@ -13,10 +13,19 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     }
   }
 
-  public struct Load: Decodable, Hashable, Sendable {
+  /// Traffic of a host, as the processes reported it.
+  public struct Load: Codable, Hashable, Sendable {
     public let inFlight: Int
+    /// `nil` means that no first token was measured.
+    public let firstTokenP95: Int?
+    /// Number of processes whose breaker is open.
+    public let openBreakers: Int?
 
-    enum CodingKeys: String, CodingKey { case inFlight = "in_flight" }
+    enum CodingKeys: String, CodingKey {
+      case inFlight = "in_flight"
+      case firstTokenP95 = "first_token_p95_ms"
+      case openBreakers = "open_breakers"
+    }
   }
 
   public let id: String
@@ -48,12 +57,44 @@ public struct HostDetails: Decodable, Hashable, Sendable {
   /// Requests at the host, of all processes.
   public var inFlight: Int { load?.inFlight ?? 0 }
 
+  /// Table of hosts for people. It has a column of tags if a host has some.
+  public static func table(_ hosts: [HostDetails]) -> TextTable {
+    let hasTags = hosts.contains { $0.tags?.isEmpty == false }
+    var columns: [(title: String, alignment: TextTable.Alignment)] = [
+      ("host", .left), ("url", .left), ("dialect", .left), ("state", .left),
+      ("breaker", .left), ("in flight", .right), ("first-token p95 ms", .right),
+    ]
+    if hasTags { columns.append(("tags", .left)) }
+    columns += [("models", .left), ("reason", .left)]
+    var table = TextTable(columns)
+    for host in hosts {
+      var cells = [host.id, host.url, host.dialect ?? "", host.state] + host.traffic
+      if hasTags { cells.append(host.tags.flatMap(Self.list) ?? "-") }
+      cells.append(host.models.flatMap { Self.list($0.map(\.id)) } ?? "")
+      cells.append(host.reason ?? "")
+      table.append(cells)
+    }
+    return table
+  }
+
+  /// Cells of breaker, requests in flight and first tokens.
+  private var traffic: [String] {
+    let open = load?.openBreakers ?? 0
+    // Each process has its own breaker.
+    let breaker = open == 0 ? "closed" : "open at \(open)"
+    return [
+      breaker, load.map { "\($0.inFlight)" } ?? "-", load?.firstTokenP95.map { "\($0)" } ?? "-",
+    ]
+  }
+
+  /// `nil` means that there are no names.
+  private static func list(_ names: [String]) -> String? {
+    names.isEmpty ? nil : names.joined(separator: ", ")
+  }
+
   /// All facts about the host for people, one in each line.
   public var lines: [String] {
-    func named(_ names: [String]?) -> String {
-      guard let names, !names.isEmpty else { return "none" }
-      return names.joined(separator: ", ")
-    }
+    func named(_ names: [String]?) -> String { names.flatMap(Self.list) ?? "none" }
     var table = TextTable([("host", .left), (TextTable.printable(id), .left)])
     table.append(["url", url])
     let reason = reason.flatMap { $0.isEmpty ? nil : " (\($0))" } ?? ""

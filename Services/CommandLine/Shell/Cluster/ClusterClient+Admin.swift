@@ -66,18 +66,18 @@ extension ClusterClient {
     try await success(.GET, hostsURL + "?limit=1000", token: provenToken()).body
   }
 
-  func hosts() async throws -> [HostRow] {
+  func hosts() async throws -> [HostDetails] {
     try Answer(status: 200, body: await hostsJSON())
-      .decoded(as: Page<HostRow>.self, from: hostsURL).data
+      .decoded(as: Page<HostDetails>.self, from: hostsURL).data
   }
 
   /// - Parameter body: the members of the host, as JSON.
-  func addHost(_ body: [UInt8]) async throws -> HostRow {
+  func addHost(_ body: [UInt8]) async throws -> HostDetails {
     let answer = try await postHost(Data(body), waiting: Self.firstProbe)
     guard (200..<300).contains(answer.status) else {
       throw Self.failure(status: answer.status, body: answer.body, url: hostsURL)
     }
-    return try answer.decoded(as: HostRow.self, from: hostsURL)
+    return try answer.decoded(as: HostDetails.self, from: hostsURL)
   }
 
   /// Adds a host unless it is registered already.

@@ -19,25 +19,6 @@ struct HostsCommand: AsyncParsableCommand {
       Add.self, List.self, Show.self, Set.self, Drain.self, Suspend.self, Resume.self, Remove.self,
     ])
 
-  static func table(_ hosts: [StatusCommand.Report.Host]) -> TextTable {
-    var table = TextTable([
-      ("host", .left), ("url", .left), ("dialect", .left), ("state", .left),
-      ("breaker", .left), ("in flight", .right), ("first-token p95 ms", .right),
-      ("models", .left), ("reason", .left),
-    ])
-    for host in hosts {
-      let open = host.load.map(\.openBreakers) ?? 0
-      table.append([
-        host.id, host.url, host.dialect, host.state,
-        // Each process has its own breaker.
-        open == 0 ? "closed" : "open at \(open)", host.load.map { "\($0.inFlight)" } ?? "-",
-        host.load?.firstTokenP95.map { "\($0)" } ?? "-", host.models.joined(separator: ", "),
-        host.reason,
-      ])
-    }
-    return table
-  }
-
   struct Add: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "add",
@@ -101,8 +82,8 @@ struct HostsCommand: AsyncParsableCommand {
         Terminal.json(try await client.hostsJSON())
         return
       }
-      let hosts = try await client.hosts().map(StatusCommand.Report.Host.init)
-      for line in HostsCommand.table(hosts).lines { Terminal.line(line) }
+      let hosts = try await client.hosts()
+      for line in HostDetails.table(hosts).lines { Terminal.line(line) }
       if hosts.isEmpty {
         Terminal.progress("no host is known; add one with `tutti hosts add URL`")
       }

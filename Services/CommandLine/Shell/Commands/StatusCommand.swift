@@ -24,16 +24,18 @@ struct StatusCommand: AsyncParsableCommand {
   struct Report: Encodable {
     struct Service: Encodable { let name: String, service: String }
     struct Host: Encodable {
-      let id: String, url: String, dialect: String, state: String, reason: String, models: [String]
-      let load: HostRow.Load?
+      let id: String, url: String, dialect: String, state: String, reason: String, models: [String],
+        tags: [String]
+      let load: HostDetails.Load?
 
-      init(_ host: HostRow) {
+      init(_ host: HostDetails) {
         id = host.id
         url = host.url
         dialect = host.dialect ?? ""
         state = host.state
         reason = host.reason ?? ""
         models = host.models?.map(\.id) ?? []
+        tags = host.tags ?? []
         load = host.load
       }
     }
@@ -51,27 +53,28 @@ struct StatusCommand: AsyncParsableCommand {
 
   func run() async throws {
     let client = try await cluster.client()
-    let report = try await report(client)
+    let (report, hosts) = try await report(client)
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       Terminal.json(try encoder.encode(report))
     } else {
-      show(report)
+      show(report, hosts)
     }
     if !report.ready { Foundation.exit(ExitStatus.unavailable.rawValue) }
   }
 
-  private func report(_ client: ClusterClient) async throws -> Report {
+  private func report(_ client: ClusterClient) async throws -> (Report, [HostDetails]) {
     let ready = try await client.request(.GET, client.address.gateway + "/ready").status == 200
     let models = try await models(client)
     let services = try await client.services()
     let hosts = try await client.hosts()
-    return Report(
+    let report = Report(
       gateway: client.address.gateway, registry: client.address.registry,
       monitor: client.address.monitor, ready: ready, models: models,
       services: services.map { .init(name: $0.name, service: $0.service) },
       hosts: hosts.map(Report.Host.init), crashes: crashes(client))
+    return (report, hosts)
   }
 
   private func models(_ client: ClusterClient) async throws -> [String]? {
@@ -112,14 +115,14 @@ struct StatusCommand: AsyncParsableCommand {
     for line in table.lines { Terminal.line(line) }
   }
 
-  private func show(_ report: Report) {
+  private func show(_ report: Report, _ hosts: [HostDetails]) {
     Terminal.line("gateway  \(report.gateway)/v1  \(report.ready ? "ready" : "not ready")")
     var services = TextTable([("service", .left), ("peer", .left)])
     for service in report.services { services.append([service.service, service.name]) }
     Terminal.line("")
     for line in services.lines { Terminal.line(line) }
     Terminal.line("")
-    for line in HostsCommand.table(report.hosts).lines { Terminal.line(line) }
+    for line in HostDetails.table(hosts).lines { Terminal.line(line) }
     Terminal.line("")
     Terminal.line("models")
     for model in report.models ?? ["not known: the gateway requires a key"] {
