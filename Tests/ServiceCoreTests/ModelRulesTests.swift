@@ -194,6 +194,26 @@ struct ModelTableTests {
     #expect(host.reason.contains("tutti models"))
   }
 
+  @Test("the reason follows a change of the records without a probe")
+  mutating func reason() throws {
+    try add("a", [ModelOffer(id: "m")])
+    #expect(hosts.host("a")?.reason == "")
+    #expect(hosts.setModelRules(ModelRules(approval: .required)) == [.publish(hosts.table)])
+    #expect(hosts.host("a")?.reason.hasPrefix("no model record allows") == true)
+    #expect(hosts.setModelRules(ModelRules()) == [.publish(hosts.table)])
+    #expect(hosts.host("a")?.reason == "")
+  }
+
+  @Test("a host whose only model does not fit is not blamed on records")
+  mutating func tooLong() throws {
+    let long = ModelID(String(repeating: "x", count: Limits.modelNameBytes.value + 1))
+    try add("a", [ModelOffer(id: long)])
+    #expect(hosts.host("a")?.reason.hasPrefix("1 of its models are left out") == true)
+    _ = hosts.setModelRules(ModelRules(approval: .required))
+    try add("b", [ModelOffer(id: long), ModelOffer(id: "m")])
+    #expect(hosts.host("b")?.reason.hasPrefix("no model record allows") == true)
+  }
+
   @Test("admins see each host that lists a model, approved or not, also by an alias")
   mutating func standings() throws {
     try add("b", [ModelOffer(id: "m")])

@@ -168,7 +168,6 @@ extension HostRegistry {
     entry.backOff = Self.firstBackOff
     entry.probeTime = now.advanced(by: Self.jittered(Self.readyInterval, by: 0.1, &rng))
     entry.host.state = .ready
-    entry.host.reason = ""
     entry.host.dialect = entry.configuredDialect ?? report.dialect
     entry.host.resume = entry.configuredResume ?? report.resume
     entry.host.omitsV1 = entry.configuredOmitsV1 ?? report.omitsV1
@@ -182,19 +181,7 @@ extension HostRegistry {
     }
     entry.host.probeMilliseconds = Int(clamping: report.roundTrip.wholeMilliseconds)
 
-    let selection = list(report.models, of: &entry)
-    if entry.host.models.isEmpty {
-      entry.host.reason =
-        "no model record allows any of its models here (`tutti models list`)"
-    } else if selection.leftOut > 0 {
-      entry.host.reason =
-        "\(selection.leftOut) of its models are left out: a host may offer "
-        + "\(limits.modelsPerHost), with names of at most "
-        + "\(HostTableLimits.modelNameBytes.value) bytes and \(limits.hostOfferBytes >> 10) KiB in all"
-    } else if selection.gatewayNames > 0 {
-      entry.host.reason =
-        "it is a gateway itself: its own names (\(ModelID.ownPrefix)…) are left out"
-    }
+    list(report.models, of: &entry)
   }
 
   private func failed(

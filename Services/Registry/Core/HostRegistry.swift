@@ -58,6 +58,9 @@ public struct HostRegistry: Sendable {
     /// Models that the host lists, before the records of models are applied.
     var listed: [ModelOffer] = []
     var listedBytes = 0
+    /// Models of the host's list that `listed` does not have: some do not fit, and some are a
+    /// gateway's own names.
+    var omitted = (leftOut: 0, gatewayNames: 0)
     var offerBytes = 0
     var added: Int
 
@@ -261,7 +264,7 @@ public struct HostRegistry: Sendable {
     entries[id] = entry
     if entry.host.tags != shown.tags {
       // Records of models may name a tag.
-      _ = offerListed(&entry)
+      offerListed(&entry)
       entries[id] = entry
     }
     let after = record(of: entry)

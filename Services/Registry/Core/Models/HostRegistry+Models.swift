@@ -18,10 +18,10 @@ extension HostRegistry {
     var isChanged = false
     for entry in entries.values.sorted(by: { $0.added < $1.added }) {
       var entry = entry
-      let before = entry.host.models
-      _ = offerListed(&entry)
+      let before = entry.host
+      offerListed(&entry)
       entries[entry.host.id] = entry
-      isChanged = isChanged || entry.host.models != before
+      isChanged = isChanged || entry.host != before
     }
     guard isChanged else { return [] }
     revision += 1
@@ -29,23 +29,20 @@ extension HostRegistry {
   }
 
   /// Keeps the models that a host lists, and offers those that the rules allow and that fit.
-  ///
-  /// - Returns: the selection from the host's list. Models that do not fit count as left out.
-  mutating func list(_ models: [ModelOffer], of entry: inout Entry) -> OfferSelection {
+  mutating func list(_ models: [ModelOffer], of entry: inout Entry) {
     let room = modelRules.isEmpty ? offerRoom(of: entry) : listedRoom(of: entry)
-    var selection = Self.select(
+    let selection = Self.select(
       models, count: limits.modelsPerHost, room: room, factsRoom: factsRoom(of: entry))
     listedBytes += selection.bytes - entry.listedBytes
     entry.listed = selection.offers
     entry.listedBytes = selection.bytes
-    selection.leftOut += offerListed(&entry)
-    return selection
+    entry.omitted = (selection.leftOut, selection.gatewayNames)
+    offerListed(&entry)
   }
 
-  /// Offers those of the host's listed models that the rules allow and that fit.
-  ///
-  /// - Returns: number of offers that do not fit.
-  mutating func offerListed(_ entry: inout Entry) -> Int {
+  /// Offers those of the host's listed models that the rules allow and that fit, and explains if a
+  /// ready host offers less than it lists.
+  mutating func offerListed(_ entry: inout Entry) {
     var selection = Self.select(
       modelRules.offers(of: entry.host, listed: entry.listed), count: limits.modelsPerHost,
       room: offerRoom(of: entry), factsRoom: factsRoom(of: entry))
@@ -58,7 +55,28 @@ extension HostRegistry {
     entry.host.models = selection.offers
     entry.offerBytes = selection.bytes
     committedOfferBytes += max(entry.offerBytes, limits.guaranteedOfferBytes) - before
-    return selection.leftOut
+    if entry.host.state == .ready {
+      entry.host.reason = reason(of: entry, leftOut: selection.leftOut)
+    }
+  }
+
+  /// Why a ready host offers less than it lists. Empty if no model is left out.
+  ///
+  /// - Parameter offersLeftOut: offers that the rules allow and that do not fit.
+  private func reason(of entry: Entry, leftOut offersLeftOut: Int) -> String {
+    if entry.host.models.isEmpty, !entry.listed.isEmpty, offersLeftOut == 0 {
+      return "no model record allows any of its models here (`tutti models list`)"
+    }
+    let leftOut = entry.omitted.leftOut + offersLeftOut
+    if leftOut > 0 {
+      return "\(leftOut) of its models are left out: a host may offer \(limits.modelsPerHost), "
+        + "with names of at most \(HostTableLimits.modelNameBytes.value) bytes and "
+        + "\(limits.hostOfferBytes >> 10) KiB in all"
+    }
+    if entry.omitted.gatewayNames > 0 {
+      return "it is a gateway itself: its own names (\(ModelID.ownPrefix)…) are left out"
+    }
+    return ""
   }
 
   /// Bytes that a host's list may have while rules select from it.
