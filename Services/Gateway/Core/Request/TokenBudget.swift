@@ -11,8 +11,8 @@ public struct TokenBudget: Hashable, Sendable {
   public var tokens: Int
   /// How credits were converted. `nil` means that the client set the budget in tokens.
   public var bought: Purchase?
-  /// The rest of the key's own budget sets the limit.
-  var isAffordable = false
+  /// Whether the rest of the key's own budget sets the limit.
+  var isFromKeyBudget = false
 
   /// A conversion of credits to tokens.
   public struct Purchase: Hashable, Sendable {
@@ -32,7 +32,7 @@ public struct TokenBudget: Hashable, Sendable {
   ) -> TokenBudget? {
     let own = of(request, table: table, pools: pools)
     guard let affordable, affordable < own?.tokens ?? .max else { return own }
-    return TokenBudget(tokens: affordable, isAffordable: true)
+    return TokenBudget(tokens: affordable, isFromKeyBudget: true)
   }
 
   /// - Parameter pools: host pools of the client's key.
@@ -83,7 +83,7 @@ public struct TokenBudget: Hashable, Sendable {
   public func explained(_ failure: Failure) -> Failure {
     guard failure.param == Self.tokensOption else { return failure }
     var failure = failure
-    if isAffordable {
+    if isFromKeyBudget {
       failure.code = .budgetExhausted
       failure.param = nil
       failure.message = "The key's budget pays \(counted(tokens, "token")): \(failure.message)"
