@@ -3,8 +3,8 @@
 ///
 /// Line ends and tabs stay. The text may arrive in pieces.
 public struct TerminalText: Sendable {
-  /// Whether the text so far ends with a CR. Only the next character shows if it belongs to a line
-  /// end.
+  /// Whether the text so far ends with a CR. Whether the CR belongs to a line end depends on the
+  /// next character.
   private var heldReturn = false
 
   public init() {}
@@ -26,7 +26,7 @@ public struct TerminalText: Sendable {
     return String(shown)
   }
 
-  /// Returns the text that was held back, at the end of the text.
+  /// Ends the text, and returns the part that was held back.
   public mutating func end() -> String {
     defer { heldReturn = false }
     return heldReturn ? "\u{240D}" : ""

@@ -1,6 +1,6 @@
 /// Writes the state of a cluster as a file for `tutti apply`.
 public enum ClusterExport {
-  /// The text of a file. Members that mean the same if they are absent are left out.
+  /// The text of a file. Members with their default value are left out.
   ///
   /// - Parameters:
   ///   - sections: names of the kinds to write. Empty means all.
@@ -68,7 +68,7 @@ public enum ClusterExport {
     }
   }
 
-  /// Prices in force, without their times, and later ones.
+  /// Prices in force, without the time of their start, and prices that start later.
   private static func prices(
     _ records: [ClusterRecord], now: Int64
   ) -> [[String: RecordValue]] {
@@ -123,7 +123,7 @@ public enum ClusterExport {
     "true", "false", "yes", "no", "on", "off", "y", "n", "null",
   ]
 
-  /// Text without quotes if no reader of YAML can take it for anything else.
+  /// The text without quotes, if every reader of YAML takes it for this text.
   static func scalar(_ text: String) -> String {
     let bytes = Array(text.utf8)
     func isLetter(_ byte: UInt8) -> Bool {
@@ -144,7 +144,8 @@ public enum ClusterExport {
     for scalar in text.unicodeScalars {
       switch scalar.value {
       case 0x22, 0x5C: quoted += "\\\(scalar)"
-      // Characters that YAML does not print, its own line breaks, and those that disguise a name.
+      // Characters that YAML must escape, its own line breaks, and characters that can disguise a
+      // name.
       case 0..<0x20, 0x7F...0x9F, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F, 0xFEFF, 0xFFFE,
         0xFFFF:
         let digits = String(scalar.value, radix: 16)

@@ -4,7 +4,7 @@ public import ClusterModel
 public struct FileRecord: Hashable, Sendable {
   /// `nil` means that the record is found by its name, or that its kind has no ids.
   public let id: String?
-  /// Only members that the file has or that have a meaning if absent.
+  /// Members that the file has, and members whose absence means a value.
   public let members: [String: RecordValue]
   /// For messages.
   let line: Int
@@ -17,7 +17,7 @@ public struct ClusterFile: Equatable, Sendable {
   let path: String
   let sections: [String: [FileRecord]]
 
-  /// Maximum bytes: some more than all keys and prices that a registry can have need.
+  /// Maximum bytes: slightly more than all keys and prices of a full registry need.
   public static let maximumBytes = 8 << 20
 
   init(path: String, sections: [String: [FileRecord]]) {
@@ -49,7 +49,7 @@ struct FileMistakes {
   private(set) var lines: [(line: Int, text: String)] = []
   private var omitted = 0
 
-  /// Mistakes in one message. More would scroll the first ones away.
+  /// Maximum mistakes in one message. More would scroll the first ones out of view.
   private static let maximum = 40
 
   var isEmpty: Bool { lines.isEmpty }

@@ -180,7 +180,7 @@ struct ClusterFileReader {
   ) -> RecordValue? {
     room -= 1
     guard room > 0, depth < Self.maximumDepth else {
-      // Once is enough.
+      // The mistake is reported once.
       if room == 0 || depth >= Self.maximumDepth {
         mistakes.add(
           node.line, "\(path): the file has too many values, or they are nested too deep")
@@ -225,7 +225,8 @@ struct ClusterFileReader {
     case mistake(String)
   }
 
-  /// The text decides: `12.50` without quotes is an amount, and `yes` is a name where one is wanted.
+  /// Reads the text by its shape, not by YAML's types: `12.50` without quotes is an amount, and
+  /// `yes` is a name if a name is wanted.
   private static func scalar(_ text: String, _ shape: RecordShape) -> Scalar {
     switch shape {
     case .flag:

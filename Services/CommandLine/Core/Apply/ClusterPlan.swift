@@ -4,7 +4,7 @@ public import ClusterModel
 public struct ClusterPlan: Equatable, Sendable {
   /// In the order in which they are made.
   public let changes: [RecordChange]
-  /// Differences that are left, and why.
+  /// Differences that the changes leave, each with its reason.
   public let notes: [String]
 
   /// Compares the cluster with the file.

@@ -68,11 +68,11 @@ public struct ClusterState: Equatable, Sendable {
     _ record: ClusterRecord, _ values: [String: RecordValue], of kind: RecordKind
   ) -> Bool {
     switch kind.identity {
-    // A replaced key ends by itself.
+    // A replaced key ends with its grace period.
     case .nameOrID:
       values["state"] != .text("revoked") && values["grace_until_ms"] ?? .null == .null
     case .map: values["source"] == .text("runtime")
-    // A model that hosts offer is listed without a record of its own.
+    // The registry lists each model that hosts offer, even if it has no record.
     case .member: kind.creation == .post || record.members != kind.members.normal([:])
     case .single, .prices: true
     }

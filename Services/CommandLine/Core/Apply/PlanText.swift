@@ -1,4 +1,4 @@
-/// The changes of a plan as lines for people, and what became of them.
+/// Describes the changes of a plan and their outcome in lines for people.
 public enum PlanText {
   /// Created records with `+`, changed ones with `~` and each member's old and new value, removed
   /// ones with `-`.
@@ -25,7 +25,7 @@ public enum PlanText {
     }
   }
 
-  /// Whether the title has the member already.
+  /// Whether the title already shows the member.
   private static func isRepeated(_ member: RecordMember, _ change: RecordChange) -> Bool {
     switch change.kind.identity {
     case .nameOrID: member.name == "name"

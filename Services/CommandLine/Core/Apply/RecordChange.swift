@@ -4,7 +4,7 @@ public struct RecordChange: Hashable, Sendable {
     /// Members of the new record.
     case create([String: RecordValue])
     case update([MemberChange])
-    /// A new record with these members takes the place of the present one, which is kept.
+    /// A new record with these members replaces the present one. The registry keeps both.
     case supersede([MemberChange], by: [String: RecordValue])
     case remove
   }

@@ -5,8 +5,8 @@ extension RecordComparison {
   /// differ by some seconds.
   private static let clockTolerance: Int64 = 10_000
 
-  /// Compares the prices in force and later ones. The latest price of a model in the file that has
-  /// begun shall be in force; one without a time has always begun.
+  /// Compares the prices in force and later ones. For each model, the price in the file that
+  /// started last shall be in force. A price without a time counts as started.
   mutating func comparePrices(_ present: [ClusterRecord], _ wanted: [FileRecord], now: Int64) {
     let now = now > .max - Self.clockTolerance ? now : now + Self.clockTolerance
     let book = PriceRows(present.map { PriceListing($0.members) }, at: now)
@@ -85,7 +85,7 @@ struct PriceListing: Hashable {
   }
 }
 
-/// Prices of all models, of which those in force or later matter.
+/// Prices of all models. Only those in force and later ones matter.
 struct PriceRows {
   private struct Place: Hashable {
     let subject: PriceListing.Subject

@@ -6,7 +6,7 @@ struct RecordComparison {
   var notes: [String] = []
   var mistakes = FileMistakes()
   var made: [RecordChange] = []
-  /// Removals that must precede the others: a new host may have the URL of a removed one.
+  /// Removals that must precede all other changes: a new host may have the URL of a removed one.
   private var firstRemovals: [RecordChange] = []
   private var lastRemovals: [RecordChange] = []
 
@@ -105,7 +105,7 @@ struct RecordComparison {
       changes.append(.init(name: member.name, old: old, new: new))
     }
     guard !changes.isEmpty else { return }
-    // The consent belongs to a new credential.
+    // The admin consents to sending the new credential, so the consent is sent with it.
     for member in kind.members where member.request == .consent {
       if let value = file.members[member.name], changes.contains(where: { $0.name == "credential" })
       {

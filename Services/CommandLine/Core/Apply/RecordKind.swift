@@ -1,10 +1,10 @@
 /// Records of one kind in the admin API, as far as a cluster file can set them.
 public struct RecordKind: Hashable, Sendable {
-  /// How a record is found again.
+  /// How a record of the file is matched with the registry's.
   public enum Identity: Hashable, Sendable {
     /// By a member that the file chooses.
     case member(String)
-    /// By `name`. Where several keys have one name, also by `id`, which the registry chose.
+    /// By `name`, or by `id` if several keys have the same name. The registry chose the id.
     case nameOrID
     /// There is exactly one.
     case single
@@ -30,16 +30,16 @@ public struct RecordKind: Hashable, Sendable {
 
   public enum Creation: Hashable, Sendable {
     case post
-    /// A change of an absent record creates it. It has meant default values before.
+    /// A change of an absent record creates it. An absent record means default values.
     case patch
   }
 
   public enum Removal: Hashable, Sendable {
     /// `DELETE`. The verb names its effect on the record.
     case delete(verb: String)
-    /// A change of the map to `null`.
+    /// A change that sets the record's value in the map to `null`.
     case null
-    /// Never; the reason ends a sentence that begins with the record's name.
+    /// Records are never removed. The reason ends a sentence that begins with the record's name.
     case never(because: String)
   }
 

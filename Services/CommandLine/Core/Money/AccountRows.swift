@@ -9,7 +9,7 @@ public struct BudgetRow: Decodable, Hashable, Sendable {
 
   enum CodingKeys: CodingKey { case amount, period, window, warnings, spent }
 
-  /// `12.5 of 100 a month`; a rolling window is named.
+  /// The budget in words, for example `12.5 of 100 a month`. A rolling window is named.
   var text: String {
     "\(spent) of \(amount) a \(period)" + (window == "calendar" ? "" : " (\(window))")
   }

@@ -61,6 +61,6 @@ public struct LedgerProof: Decodable, Hashable, Sendable {
     case isCorrect = "correct"
   }
 
-  /// Whether the ledger is right: both the registry's word and the list of differences count.
+  /// Whether the ledger is correct: the registry reports so and lists no differences.
   public var holds: Bool { isCorrect && differences.isEmpty }
 }

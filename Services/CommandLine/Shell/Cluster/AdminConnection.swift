@@ -145,8 +145,8 @@ struct AdminConnection {
     let failure: ProcessFailure
   }
 
-  /// - Parameter change: whose members must still be as they were compared. `nil` means that this
-  ///   command has just changed the record.
+  /// - Parameter change: its members must not have changed since the comparison. `nil` means that
+  ///   this command has just changed the record.
   private func perform(
     _ call: AdminCall, of change: RecordChange?
   ) async throws -> ClusterClient.Answer {
