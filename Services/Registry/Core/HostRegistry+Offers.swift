@@ -113,7 +113,7 @@ extension ModelOffer {
   fileprivate var tableBytes: Int { nameBytes + facts.utf8.count }
   fileprivate var nameBytes: Int { id.name.utf8.count + 16 + recordBytes }
 
-  /// Bytes of what a record of the model adds.
+  /// Bytes that the model's record adds to the offer.
   private var recordBytes: Int {
     (upstream.map { $0.name.utf8.count + 4 } ?? 0) + (kind.map { $0.rawValue.utf8.count + 2 } ?? 0)
       + (isHidden ? 2 : 0)

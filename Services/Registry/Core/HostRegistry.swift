@@ -84,10 +84,10 @@ public struct HostRegistry: Sendable {
   public static let failuresBeforeUnreachable = 3
   static let suspendedReason = "suspended by an admin"
   static let drainedReason = "drained by an admin"
-  /// Bytes of the longest version and reason, and of the numbers and names of a row.
+  /// Bytes of the version and the reason at their maximum length, and of the row's other fields.
   static let reservedRowBytes =
     HostTableLimits.hostVersionBytes.value + HostTableLimits.hostReasonBytes.value + 110
-  /// Bytes of a tag's number and length in a row.
+  /// Bytes of a tag in a row besides its text: field number and length.
   static let tagHeaderBytes = 3
 
   public let limits: Limits
@@ -263,7 +263,7 @@ public struct HostRegistry: Sendable {
     rowBytes += entry.rowBytes - shownRow
     entries[id] = entry
     if entry.host.tags != shown.tags {
-      // Records of models may name a tag.
+      // Records of models may refer to the changed tags.
       offerListed(&entry)
       entries[id] = entry
     }
@@ -283,8 +283,8 @@ public struct HostRegistry: Sendable {
     return suspend(&entry, isDrained: false)
   }
 
-  /// Suspends a host, with a reason that says so. Running requests finish. Draining twice has no
-  /// effect.
+  /// Suspends a host, with a reason that names the drain. Running requests finish. Draining twice
+  /// has no effect.
   public mutating func drain(
     _ id: HostID
   ) throws(Failure) -> (host: Host, directives: [Directive]) {

@@ -1,4 +1,4 @@
 import Limits
 
-/// Another name for `Limits`, which `HostRegistry.Limits` hides inside the registry.
+/// The global `Limits`, which `HostRegistry.Limits` hides inside the registry.
 typealias HostTableLimits = Limits

@@ -129,7 +129,7 @@ public struct LoadAggregator: Sendable {
     load.samples = record.firstTokens.weight(at: now)
     load.firstTokenP50 = record.firstTokens.quantile(0.5)
     load.firstTokenP95 = record.firstTokens.quantile(0.95)
-    // Smoothed by two successes, as in each process's own statistics.
+    // Two extra successes are counted, as in each process's own statistics.
     let failed = record.failed.value(at: now)
     load.errorRate = failed / (failed + record.answered.value(at: now) + 2)
     let flow = record.flowSeconds.value(at: now)

@@ -47,7 +47,7 @@ extension AdminAPI {
           id, grace: grace, expected: expected, random: random, pepper: pepper, at: now)
       }
       try keys.check(plan)
-      // Before the new key exists, so that no request is paid without them.
+      // Budgets are copied before the new key exists, so that no request is paid without them.
       if let new = APIKey(random: random)?.id {
         try await accounts.copyBudgets(of: id, to: new, by: request.author)
       }
@@ -86,7 +86,7 @@ extension AdminAPI {
     let query = AuditQuery(
       kind: request.text("kind"), id: request.text("id"), before: before, limit: limit)
     let records = try await keys.audit(query)
-    // Positions begin at 1, and the last page may be full.
+    // A full page may be the last one, so the next record is looked up.
     var hasMore = false
     if records.count == limit, let last = records.last?.position {
       var rest = query
@@ -112,7 +112,7 @@ extension AdminRequest {
   }
 
   fileprivate var noKey: Failure {
-    // A whole key in place of its id is not repeated: answers end in logs.
+    // A whole key in place of its id is not repeated: answers end up in logs.
     let shown = id.utf8.count <= 24 ? " \(id)" : " with this id"
     return Failure(
       .keyNotFound,

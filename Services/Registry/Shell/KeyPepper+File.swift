@@ -12,7 +12,7 @@ extension KeyPepper {
     let bytes: [UInt8]?
     do throws(FileRefused) {
       if !hasKeys { _ = try PrivateFile.create(path, Self.random(Self.byteCount)) }
-      // One byte more than it has, to notice a longer file.
+      // One byte more than a pepper has, so that a longer file is noticed.
       bytes = try PrivateFile.read(path, atMost: Self.byteCount + 1)
     } catch {
       throw ProcessFailure(.unavailable, error.message)

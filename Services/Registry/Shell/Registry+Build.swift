@@ -31,7 +31,7 @@ func buildRegistry(
   let accountShell = try await makeAccountShell(accounts, context)
   context.metrics.addCollector { accountShell.budgetFamilies }
   let keys = try await makeKeyIssuer(accounts, context) { pages in
-    // First, so that the first request with a key finds its account.
+    // The keys come first, so that the first request with a key finds its account.
     accountShell.receiveKeys(pages.flatMap(\.records))
     keyPublisher.publish(pages)
   }

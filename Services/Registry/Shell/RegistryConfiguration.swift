@@ -34,7 +34,7 @@ struct RegistryConfiguration: ServiceConfiguration {
   var adminToken: String?
   /// `nil` means SQLite in the data directory.
   var mongoDB: String?
-  /// Without a value that an admin has set.
+  /// Applies until an admin sets a value at run time.
   var modelApproval: ModelApproval
 
   init(_ values: inout SettingValues) {

@@ -46,8 +46,8 @@ extension AccountBook {
       var tariff = tariff
       do throws(PriceRowRefusal) {
         try tariff.add(row, now: time)
-        // A table that cannot be published would leave gateways with old prices. Each model may have
-        // a price in force later.
+        // Gateways would keep their old prices if the table had no room for the new ones. The check
+        // counts a price in force for every model, because each may have one later.
         _ = try PriceTable(
           epoch: 0, revision: 0, unknown: tariff.unknownPrice, book: tariff.book, at: .max)
       } catch {
@@ -95,7 +95,7 @@ extension AccountBook {
     return perform(transaction, at: time)
   }
 
-  /// The directives of a checked transaction. An impossible one leaves a stale book.
+  /// Performs a checked transaction. If it turns out to be impossible, the book becomes stale.
   private mutating func perform(
     _ transaction: LedgerTransaction, at time: AccountTime
   ) -> [Directive] {

@@ -8,9 +8,9 @@ internal import Money
 // period of a budget begins twice. A clock that stays far back corrects an earlier jump ahead.
 // The ledger records the correction, so that a replay follows it at the same place.
 
-/// A transaction without entries. Times of later ones may be before those of earlier ones.
+/// A transaction without entries, after which times in the ledger may be earlier than before it.
 enum ClockCorrection {
-  // Ids of admins and of leases begin otherwise.
+  // Ids of other transactions, by admins and for leases, begin differently.
   private static let prefix = "clock/"
 
   static func transaction(
@@ -49,7 +49,7 @@ extension AccountBook {
     for id in budgets.allCeilings { try refresh(id, at: time) }
   }
 
-  /// Counts a transaction of the ledger for the time.
+  /// Moves the book's clock as a transaction of the ledger did when it was new.
   mutating func replayTime(of transaction: LedgerTransaction) {
     if ClockCorrection.isOne(transaction) {
       setClockBack(to: transaction.time)

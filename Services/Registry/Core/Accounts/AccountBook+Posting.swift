@@ -51,7 +51,8 @@ extension AccountBook {
   }
 
   /// Counts a posting, new or replayed, for its lease, its budgets and its key's usage.
-  /// - Returns: the key whose leases have no money after it, and thresholds of budgets.
+  /// - Returns: the key, if its leases have no money any more, and the thresholds that its budgets
+  ///   crossed.
   mutating func record(
     _ note: PostingNote, at time: Int64
   ) throws(BookFault) -> (emptied: AccountID?, [CrossedThreshold]) {

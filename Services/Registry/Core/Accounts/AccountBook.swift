@@ -44,14 +44,15 @@ public struct AccountBook: Sendable {
     case gatewayLeft(PeerID)
     /// To be sent about once per second.
     case tick
-    /// Transactions of an `append` could not be written, or the store had other ones.
+    /// Transactions of an `append` could not be written, or the store already had other
+    /// transactions with their ids.
     case writeFailed(String)
   }
 
   public enum Directive: Hashable, Sendable {
     case append([LedgerTransaction])
     case send(LeaseAnswer, to: PeerID)
-    /// Prices of clients have changed: `priceTable(epoch:revision:at:)`.
+    /// Prices of clients have changed: publish `priceTable(epoch:revision:at:)`.
     case publishPrices
     case warn(CrossedThreshold)
     /// This book no longer agrees with the store, and ignores all further events.
@@ -135,7 +136,7 @@ public struct AccountBook: Sendable {
       aliases: tariff.aliases, at: time)
   }
 
-  /// Differences between balances and the transactions that they should be the sum of.
+  /// Differences between the balances and the sums of the log's transactions.
   public func verify(against log: some Sequence<LedgerTransaction>) -> [LedgerDifference] {
     ledger.verify(against: log)
   }
@@ -202,7 +203,7 @@ public struct AccountBook: Sendable {
 
   private mutating func discard(_ reason: String) {
     isStale = true
-    // Messages of this event may rest on money that did not move.
+    // Messages of this event may depend on money that did not move.
     directives = [.reload(reason)]
   }
 
@@ -296,7 +297,8 @@ public struct AccountBook: Sendable {
     guard !entry.isActive || entry.next != nil else {
       return try perform(issuer.setKey(key, path: path, now: time.instant), at: time)
     }
-    // Its waiting requests are refused before the path changes, and its leases count below it.
+    // Ends the key, changes its ceilings, and ends it again. The first step refuses its waiting
+    // requests before the ceilings change; its open leases then count below the new ones.
     try perform(issuer.revokeKey(key, now: time.instant), at: time)
     try perform(issuer.setKey(key, path: path, now: time.instant), at: time)
     try perform(issuer.revokeKey(key, now: time.instant), at: time)
@@ -319,7 +321,7 @@ public struct AccountBook: Sendable {
       try set(record.budgets, of: .key(record.key), at: time)
     case .price(let row):
       do throws(PriceRowRefusal) {
-        // It was checked at the time of the order. The write took a while.
+        // The row was checked when the admin sent it. Its start may have passed during the write.
         try tariff.add(row, now: min(time.wall, row.effectiveFrom))
       } catch {
         throw .price(error)

@@ -6,12 +6,12 @@ internal import Money
 extension AccountCheckpoint {
   /// Puts the checkpoint into a book that has all records and no transactions.
   ///
-  /// - Parameter last: the ledger's transaction at `position`. A checkpoint of another ledger does
-  ///   not know it.
+  /// - Parameter last: the ledger's transaction at `position`. The checkpoint must remember it,
+  ///   otherwise it belongs to another ledger.
   func restore(
     _ book: inout AccountBook, last: LedgerTransaction, now: Instant
   ) throws(CheckpointFault) {
-    // Later transactions are counted from it, without an overflow.
+    // The position grows with each later transaction, and must not overflow.
     guard position > 0, position < Int64.max / 2, book.position == 0 else {
       throw CheckpointFault("its place is impossible")
     }
@@ -65,7 +65,8 @@ extension AccountCheckpoint {
 extension BudgetTable {
   /// Restores the spending of budgets that still exist.
   ///
-  /// - Parameter position: place of the checkpoint. A budget from before it must be part of it.
+  /// - Parameter position: place of the checkpoint in the ledger. The checkpoint must have every
+  ///   budget that is older.
   mutating func restore(
     _ stored: [AccountCheckpoint.Budget], position: Int64
   ) throws(CheckpointFault) {
@@ -79,7 +80,7 @@ extension BudgetTable {
       }
       let budget = try SpendingBudget(entry.budget.terms, restoring: found.spending)
       entries[id]?.budget = budget
-      // In time order: only what the ledger has moves a budget's clock.
+      // Only transactions of the ledger move a budget's clock, so this asks at the earliest time.
       expiries[id] = budget.resets(at: UTCDate.times.lowerBound)
     }
   }
@@ -134,10 +135,10 @@ extension AccountCheckpoint {
     let settled: MicroCredits
   }
 
-  /// A settlement that counts as recorded and is not in the ledger would be lost.
+  /// A settlement that the checkpoint counts as recorded, but that the ledger lacks, would be lost.
   private func gatewayDifferences(_ replayed: AccountCheckpoint) -> [String] {
     let ledger = Dictionary(replayed.leases.gateways.map { ($0.id, $0) }) { first, _ in first }
-    // A full replay forgot gateways, perhaps not those that the running registry forgot.
+    // A full replay has forgotten gateways, possibly others than the running registry has.
     let isFull = ledger.count >= Limits.leasingGateways.value
     return leases.gateways.compactMap { gateway in
       guard !isFull || ledger[gateway.id] != nil else { return nil }

@@ -57,7 +57,8 @@ public struct AccountCheckpoint: Hashable, Sendable {
 // MARK: - JSON
 
 extension AccountCheckpoint: Codable {
-  /// Changes with the meaning of any member: a checkpoint with another number is not used.
+  /// Version of the JSON, changed with the meaning of any member. A checkpoint of another version
+  /// is not used.
   private static let format = 1
 
   private enum CodingKeys: String, CodingKey {

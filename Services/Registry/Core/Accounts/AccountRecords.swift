@@ -10,7 +10,8 @@ public struct BudgetRecord: Hashable, Sendable {
   public let terms: BudgetTerms
   /// Number of ledger transactions when the budget was made. Later ones count against it.
   ///
-  /// A place in the ledger and not a time: a clock that is set back counts nothing twice.
+  /// It is a place in the ledger and not a time, so that a clock that is set back counts nothing
+  /// twice.
   public let afterPosition: Int64
 
   public init(terms: BudgetTerms, afterPosition: Int64) {
@@ -21,7 +22,7 @@ public struct BudgetRecord: Hashable, Sendable {
 
 public struct OrganisationRecord: Hashable, Sendable {
   public let id: String
-  /// For people.
+  /// Display name.
   public let name: String
   /// Whether the organisation pays before use: its balance never falls below zero.
   public let isPrepaid: Bool
@@ -36,9 +37,9 @@ public struct OrganisationRecord: Hashable, Sendable {
 }
 
 public struct TeamRecord: Hashable, Sendable {
-  /// Organisation and team.
+  /// The team's organisation and its own id.
   public let account: AccountPath
-  /// For people.
+  /// Display name.
   public let name: String
   public let budgets: [BudgetRecord]
 
@@ -88,7 +89,7 @@ public struct CreditsText: Hashable, Codable, Sendable {
     }
   }
 
-  /// Another type than a string has no decimal digits.
+  /// The text of a JSON string. Values of other types are refused.
   private static func text(
     _ container: any SingleValueDecodingContainer
   ) throws(AmountTextError) -> String {

@@ -59,14 +59,14 @@ public struct AccountReplay: Sendable {
     book.position += 1
     book.replayTime(of: transaction)
     switch transaction.kind {
-    // Notes of admins are never read as postings.
+    // An admin's note is free text, so it is never read as a posting.
     case .credit, .payout, .correction: return
     case .hold, .release, .settle: break
     }
     guard let note = PostingNote(transaction.note) else { throw .note(id: transaction.id) }
     book.issuer.restore(note.posting, now: time.instant)
     do throws(BookFault) {
-      // Warnings were given when it was new.
+      // Warnings were reported when the transaction was new.
       _ = try book.record(note, at: transaction.time)
     } catch {
       throw .note(id: transaction.id)

@@ -10,7 +10,7 @@ public struct BudgetSummary: Hashable, Sendable {
   }
 
   public struct Threshold: Hashable, Sendable {
-    /// Thousandths of a budget's amount. `nil` means all further thresholds.
+    /// Thousandths of a budget's amount. `nil` means all thresholds that have no row of their own.
     public let perMille: Int?
     /// Budgets that warn at this threshold and have reached it.
     public let reached: Int
@@ -19,7 +19,7 @@ public struct BudgetSummary: Hashable, Sendable {
   /// Label of the thresholds that are counted together.
   public static let otherLabel = "other"
 
-  /// The budgets with the largest spent part, that one first.
+  /// The budgets with the largest spent parts, the largest first.
   public let largest: [Share]
   /// Every threshold that a budget has, the lowest first.
   public let thresholds: [Threshold]
@@ -53,7 +53,7 @@ public struct BudgetSummary: Hashable, Sendable {
 }
 
 extension BudgetTerms {
-  /// A budget without an amount is spent.
+  /// A budget of zero counts as spent.
   fileprivate func ratio(of spent: MicroCredits) -> Double {
     amount > .zero ? Double(spent.count) / Double(amount.count) : 1
   }

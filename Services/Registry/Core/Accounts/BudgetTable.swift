@@ -110,7 +110,8 @@ struct BudgetTable: Sendable {
     entries[id]?.budget.spent(at: time)
   }
 
-  /// Replaces the budgets of an account. A budget with the same window and place keeps its spending.
+  /// Replaces the budgets of an account. A budget with the same window and place in the ledger
+  /// keeps its spending.
   mutating func set(_ records: [BudgetRecord], of owner: BudgetOwner) {
     let before = ceilings[owner] ?? []
     var ids: [CeilingID] = []
@@ -118,8 +119,8 @@ struct BudgetTable: Sendable {
       let id = CeilingID.budget(of: owner, record.terms.window)
       ids.append(id)
       if entries[id]?.afterPosition == record.afterPosition {
-        // The earliest time: only spending moves a budget's clock, so a replay ends with the same
-        // state.
+        // The earliest time leaves the budget's clock alone. Only spending may move it, so that a
+        // replay ends with the same state.
         entries[id]?.budget.setTerms(record.terms, at: UTCDate.times.lowerBound)
       } else {
         entries[id] = Entry(

@@ -13,12 +13,13 @@ public struct LedgerAudit: Sendable {
     case unreadable(id: String)
     /// More was returned or charged than the lease had.
     case overdrawnLease(id: String)
-    /// The entries move another amount than the note.
+    /// The entries move a different amount than the note states.
     case wrongAmount(id: String)
     /// An organisation's holds are not the sum of its leases.
     case holds(AccountID, balance: MicroCredits)
     case balance(LedgerDifference)
-    /// A checkpoint is not what a replay of the ledger computes. The sentence has no subject.
+    /// A checkpoint differs from a replay of the ledger. The text is the predicate of a sentence
+    /// about it.
     case checkpoint(position: Int64, String)
 
     public var description: String {

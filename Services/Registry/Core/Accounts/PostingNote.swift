@@ -32,7 +32,7 @@ struct PostingNote: Hashable, Sendable {
     /// Why the gateway's report could not be billed.
     var problem: String?
 
-    /// Name of the model as far as the ledger has it.
+    /// Name of the model, cut to the length that the ledger keeps.
     var modelName: String { model.name.cut(toBytes: 256) }
   }
 
@@ -41,7 +41,7 @@ struct PostingNote: Hashable, Sendable {
   /// Account of the key at the time. `nil` means that the registry did not know the key.
   var account: AccountPath?
   var change: Change
-  /// Only of a settlement. `nil` means that they are unknown.
+  /// Set only for a settlement. `nil` means that they are unknown.
   var details: Details?
 
   init(_ posting: LeasePosting, account: AccountPath?, _ details: Details? = nil) {
@@ -228,7 +228,7 @@ private struct NoteReader {
     document.value(name, in: document.root).flatMap { document.string($0) }
   }
 
-  /// A number that is no string.
+  /// A member that is a JSON number.
   func count(_ name: String) -> Int64? {
     document.value(name, in: document.root).flatMap { document.integer($0) }.map { Int64($0) }
   }

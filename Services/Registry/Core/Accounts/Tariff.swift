@@ -96,8 +96,8 @@ struct Tariff: Sendable {
     return attempts
   }
 
-  /// The model whose price a host earns. Reports name the host's own model, except those that a
-  /// restarted gateway makes of its journal: they may name an alias.
+  /// The model whose price a host earns. Reports name the host's own model, except reports that a
+  /// restarted gateway makes from its journal, which may name an alias.
   private func paid(_ model: ModelID, on host: HostID, at time: Int64) -> ModelID {
     guard let targets = aliases[model], !book.hasHostPrice(of: model, on: host, at: time) else {
       return model

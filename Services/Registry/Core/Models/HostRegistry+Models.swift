@@ -96,7 +96,8 @@ extension HostRegistry {
     return models
   }
 
-  /// The hosts of each model, by id. A host of an alias lists one of the models that it stands for.
+  /// The hosts of each model, by id. A host of an alias lists one of the models that the alias
+  /// stands for.
   public func standings(of models: [ModelID]) -> [ModelID: [OfferStanding]] {
     let wanted = Set(models)
     let aliases = wanted.filter { !modelRules.standsFor($0).isEmpty }

@@ -41,7 +41,7 @@ public struct ModelRules: Equatable, Sendable {
     left.approval == right.approval && left.rules == right.rules
   }
 
-  /// Hosts offer what they list.
+  /// Whether hosts offer everything that they list.
   var isEmpty: Bool { rules.isEmpty && approval == .open }
 
   /// The offers of a host.

@@ -13,7 +13,8 @@ import Store
 extension AccountAPI {
   /// Permitted times in query parameters: those that have a date.
   private static let times = Int(UTCDate.times.lowerBound)...Int(UTCDate.times.upperBound)
-  /// The audit compares balances of this long ago, so that writes during it do not count.
+  /// Age in milliseconds of the balances that the audit compares, so that writes during the audit
+  /// do not count.
   private static let auditDelay: Int64 = 10_000
 
   func addLedger(to router: Router<BasicRequestContext>) {
@@ -75,7 +76,7 @@ extension AccountAPI {
     }
     return LedgerQuery(
       account: request.text("account").map { AccountID($0) },
-      // Without times, also transactions of a clock before 1970 are listed.
+      // Without times, the list includes transactions whose clock showed a time before 1970.
       times: (from == 0 ? Int64.min : Int64(from))..<(until.map { Int64($0) } ?? .max),
       order: order, after: try cursor(request),
       limit: try request.number("limit", in: 1...Limits.ledgerPage.value, or: 100))
@@ -212,7 +213,7 @@ struct TransactionJSON: Encodable {
     note = row.transaction.note
   }
 
-  /// On one line.
+  /// JSON on one line.
   var encoded: [UInt8] {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

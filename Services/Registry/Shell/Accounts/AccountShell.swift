@@ -10,10 +10,10 @@ import Store
 import Synchronization
 import Telemetry
 
-/// Runs the book of accounts: one event after another, and one durable write for all that arrived
-/// during the last one.
+/// Runs the book of accounts. It handles one event after another; all events that arrive during a
+/// write share the next write.
 ///
-/// Nothing is sent before the transactions that it rests on are written. After a failed write the
+/// Nothing is sent before the transactions that it depends on are written. After a failed write the
 /// book is read again from the store, and messages of the failed write are dropped: gateways repeat
 /// theirs, and admins get an error.
 final class AccountShell: Service {
@@ -74,7 +74,7 @@ final class AccountShell: Service {
     var aliases: [ModelID: [ModelID]] = [:]
     var priceTable: PriceTable?
     var priceRevision: UInt64 = 0
-    /// Messages that found the inbox full.
+    /// Messages dropped because the inbox was full.
     var dropped = 0
     /// When the book was last read again.
     var reloaded: Instant?
@@ -94,7 +94,8 @@ final class AccountShell: Service {
 
   /// Interval of checks for leases and budgets that have ended.
   private static let tick: Duration = .seconds(1)
-  /// Pause before a store that failed is read again: on a full disk each message would cause it.
+  /// Minimum pause between two reads of the book after failed writes. On a full disk, every message
+  /// would otherwise cause one.
   private static let retry: Duration = .seconds(1)
   private static let shuttingDown = Failure(
     .shuttingDown, "The registry is shutting down; nothing was changed.")
@@ -108,7 +109,7 @@ final class AccountShell: Service {
   private let checkpointInterval: Int64
   private let writerCheckInterval: Duration
   private let state: Mutex<State>
-  /// Books for checkpoints. An earlier one that was not written yet is left out.
+  /// Books to make checkpoints of. A newer book replaces one that still waits.
   private let books = AsyncStream.makeStream(
     of: AccountBook.self, bufferingPolicy: .bufferingNewest(1))
   private let wakeups = AsyncStream.makeStream(
@@ -298,7 +299,7 @@ final class AccountShell: Service {
       }
       group.addTask { await self.watchWriter() }
       group.addTask {
-        // Next to the messages: a large checkpoint takes some 100 ms.
+        // Messages are handled at the same time: a large checkpoint takes some 100 ms.
         for await book in self.books.stream { await self.saveCheckpoint(of: book) }
       }
       for await _ in wakeups.stream {
@@ -391,7 +392,7 @@ final class AccountShell: Service {
     switch result {
     case .success(let directives):
       round.directives += directives
-      // Also a repeated transfer waits: the first one may be part of this write.
+      // A repeated transfer waits, too: the first one may be part of this write.
       round.orders.append((order, .transferred(isRepeated: directives.isEmpty)))
     case .failure(let refusal): order.answer(.failure(.refused(refusal)))
     }
@@ -441,7 +442,7 @@ final class AccountShell: Service {
     for (order, done) in round.orders { order.answer(.success(done)) }
   }
 
-  /// Writes all transactions at once, then performs everything that rests on them.
+  /// Writes all transactions at once, then performs everything that depends on them.
   private func write(_ directives: [AccountBook.Directive]) async throws(Failure) {
     var transactions: [LedgerTransaction] = []
     for directive in directives {
@@ -501,7 +502,7 @@ final class AccountShell: Service {
     return max(.zero, retry - last.duration(to: now))
   }
 
-  /// Waits if the book was read again a short time ago.
+  /// Waits until `retry` has passed since the book was last read again.
   private func pauseReloads() async {
     let now = now().instant
     let pause = state.withLock { state -> Duration in
@@ -536,7 +537,7 @@ final class AccountShell: Service {
     let due = state.withLock { state -> AccountBook? in
       let position = state.book.transactionCount
       guard position - state.duePosition >= checkpointInterval else { return nil }
-      // Also if it fails: the next one is due after another interval.
+      // The position counts even if this checkpoint fails: the next one is due an interval later.
       state.duePosition = position
       return state.book
     }

@@ -36,8 +36,8 @@ struct StoredAccounts: Sendable {
     }
   }
 
-  /// A replay that has the latest valid checkpoint, and its place. Others are removed: the ledger
-  /// has all that they had.
+  /// A replay that starts from the latest valid checkpoint, and the checkpoint's place. Others are
+  /// removed: the ledger has all that they had.
   private static func start(
     _ records: StoredRecords, _ store: any AccountStoring, _ logger: Logger
   ) async -> (AccountReplay, Int64) {
@@ -125,7 +125,8 @@ extension AccountStoring {
   /// - Parameter time: balances of this time are compared; see `LedgerAudit`.
   func audit(until time: Int64) async throws(Failure) -> LedgerAudit {
     var audit = LedgerAudit(comparedUntil: time)
-    // Before the records: a budget that is made meanwhile is known to be younger.
+    // Checkpoints are read before the records, so that a budget made in between is younger than
+    // every checkpoint.
     var proof = try await CheckpointProof(self, at: time, &audit)
     for try await page in replay() {
       for row in page {
