@@ -13,8 +13,8 @@ public final class BillingJournal: Sendable {
   public struct Opened: Sendable {
     public let journal: BillingJournal
     /// Entries of earlier processes. Settle each one, then acknowledge it; until then it is
-    /// returned again after every restart. Each has a settlement's number: answers that were running
-    /// have the next ones of their process.
+    /// returned again after every restart. Each has a settlement number. Answers that were still
+    /// running got the numbers after the last one of their process.
     public let entries: [BillingEntry]
     /// Sentence for the log if the file was damaged. `nil` means that it was whole or absent.
     public let notice: String?
@@ -46,12 +46,12 @@ public final class BillingJournal: Sendable {
   ) throws(FileRefused) -> Opened {
     let lock = try JournalLock(path)
     let file = try JournalFile.read(path)
-    // More slots than usual only if the predecessor had more.
+    // More slots than configured only if the predecessor had more.
     let slots = max(slots, file.entries.count)
     let image = JournalImage.make(
       entries: file.entries, slots: slots, incarnation: incarnation)
     // The predecessor's file is never written: it is replaced at once, by a file of allocated
-    // blocks. The entries are in the one or in the other at every moment.
+    // blocks. At every moment, one of the two files has the entries.
     try PrivateFile.replace(path, with: image.bytes)
     let mapping = try JournalMapping(path, bytes: image.bytes.count)
     let journal = BillingJournal(
@@ -78,7 +78,7 @@ public final class BillingJournal: Sendable {
     return OpenBill(journal: self, request: request, slot: free.slot, progress: progress)
   }
 
-  /// Records a settlement's number of an answer that has no entry, for example because the journal
+  /// Records the settlement number of an answer that has no entry, for example because the journal
   /// was full. If this process dies, its running answers get later numbers.
   ///
   /// - Parameter settlement: larger than all numbers so far.

@@ -10,8 +10,8 @@ enum JournalImage {
   private static let magic: UInt64 = 0x6C69_6269_7474_7574
   private static let version: UInt64 = 2
   private static let headerWords = 8
-  /// The header's word with the last number without an entry. It changes, so it is not part of the
-  /// header's checksum and has its own.
+  /// Index of the header's word with the highest settlement number of an answer without an entry.
+  /// The word changes, so the header's checksum leaves it out, and it has a checksum of its own.
   static let lastNumberWord = 6
 
   /// Entries of a file, and the number of slots that could not be read.

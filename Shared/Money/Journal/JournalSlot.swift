@@ -25,9 +25,10 @@ struct SlotProgress: Equatable, Sendable {
     case free, running, finished
   }
 
-  /// The state's word has the state in its last 8 bits, and above them the settlement's number.
+  /// The word `state` has the state in its last 8 bits, and the settlement's number above them.
   private static let stateBits: UInt64 = 8
-  /// The same for the number of hosts and the cached tokens.
+  /// The word `cachedTokensAndHosts` has the number of hosts in its last 8 bits, and the cached
+  /// tokens above them.
   private static let hostBits: UInt64 = 8
 
   /// Index of each word; the words from `firstHost` on hold one host each.
@@ -37,7 +38,7 @@ struct SlotProgress: Equatable, Sendable {
     static let state = 2
     static let cachedTokensAndHosts = 3
     static let promptTokens = 4
-    /// The bill and 1; 0 means that there is none.
+    /// The bill plus 1. 0 means that there is none.
     static let billed = 5
     static let completionTokens = 6
     static let request = 7

@@ -20,8 +20,8 @@ public struct BudgetWindow: Hashable, Codable, Sendable {
 
   /// First millisecond at which spending at `time` no longer counts.
   ///
-  /// A rolling bucket counts for a whole period after its end, so that no period of any start
-  /// contains more spending than counted.
+  /// A rolling bucket counts for a whole period after its end, so that the count is never below the
+  /// spending of the last period.
   func expiry(ofSpendingAt time: Int64) -> Int64 {
     switch kind {
     case .calendar: return period.end(ofPeriodAt: time)

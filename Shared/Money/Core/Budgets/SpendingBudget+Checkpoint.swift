@@ -34,7 +34,7 @@ extension SpendingBudget {
     buckets = spending.buckets
     warned = spending.warned
     clock = spending.clock
-    // The earliest time: a change of terms moves no clock.
+    // A change of terms must not move the budget's clock, so it is made at the earliest time.
     if terms != spending.terms { setTerms(terms, at: UTCDate.times.lowerBound) }
   }
 }

@@ -12,8 +12,9 @@ extension MicroCredits {
     guard price > .zero else { return nil }
     let rest = subtractingCapped(promptCost)
     guard rest >= .zero else { return 0 }
-    // The whole bill is rounded down once, the prompt's cost was rounded down alone: up to one
-    // micro-credit less. `tokens × price ≤ rest` leaves room for it.
+    // The bill is rounded down as a whole. The prompt's cost was rounded down alone, so it may be
+    // up to one micro-credit below its part of the bill. `tokens × price ≤ rest` leaves room for
+    // that.
     let product = UInt64(rest.count).multipliedFullWidth(by: 1_000_000)
     let divisor = UInt64(price.count)
     guard product.high < divisor else { return .max }

@@ -3,7 +3,8 @@ internal import Limits
 
 extension LeaseIssuer {
   private enum Verdict {
-    /// `isRest` means that less than the request's worst case can be had.
+    /// `isRest` means that the amount is below the request's worst case and that no more can be
+    /// granted.
     case grant(MicroCredits, isRest: Bool)
     case wait(CeilingID)
     case refuse(LeaseRefusal)
@@ -74,7 +75,7 @@ extension LeaseIssuer {
       }
       share = min(share, slice(of: level, for: ask.lease.gateway))
     }
-    // While others wait, nothing is given in reserve.
+    // While other asks wait, a grant has no reserve.
     let amount = hasQueue || target < ask.worst ? target : max(target, share)
     return .grant(amount, isRest: target < ask.worst)
   }
@@ -135,7 +136,7 @@ extension LeaseIssuer {
   mutating func recall(_ ceiling: CeilingID, now: Instant) {
     guard let level = levels[ceiling] else { return }
     if let last = level.recalledAt, now < last.advanced(by: terms.recall) { return }
-    // The first in the queue counts its own unused money.
+    // The first ask in the queue already counts the unused money of its own lease.
     let first = level.queue.first?.lease
     var holders: [LeaseID] = []
     for (gateway, numbers) in level.holders {

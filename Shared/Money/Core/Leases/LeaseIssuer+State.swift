@@ -90,7 +90,7 @@ extension LeaseIssuer {
   public mutating func restore(_ posting: LeasePosting, now: Instant) {
     let id = posting.lease
     if gateways[id.gateway] == nil {
-      // Only now and then, because it looks at all gateways.
+      // Only at twice the limit, because it looks at all gateways.
       if gateways.count >= 2 * Limits.leasingGateways.value { forgetGateways() }
       gateways[id.gateway] = Gateway(validUntil: terms.kept(from: now))
     }
@@ -122,7 +122,8 @@ extension LeaseIssuer {
     changed = []
   }
 
-  /// Forgets gateways without money that others were seen after, down to `lease.gateways`.
+  /// Forgets gateways without money, those not seen for longest first, until `lease.gateways` are
+  /// left.
   private mutating func forgetGateways() {
     let excess = gateways.count - Limits.leasingGateways.value
     guard excess > 0 else { return }

@@ -23,7 +23,7 @@ public struct LeaseIssuer: Sendable {
   var gateways: [PeerID: Gateway] = [:]
   /// Asks that wait for money. Each is also in the queue of one ceiling.
   var waiters: [LeaseID: Waiter] = [:]
-  /// Of waiting asks and of gateways' messages.
+  /// Next number in the order of waiting asks and of gateways' messages.
   var nextOrder: UInt64 = 0
   /// Ceilings with a queue, or with more leased than left.
   var scarce: Set<CeilingID> = []
@@ -52,14 +52,14 @@ public struct LeaseIssuer: Sendable {
 
   public var waitingCount: Int { waiters.count }
 
-  /// All settlements of the gateway up to this number were received.
+  /// Number up to which all settlements of the gateway were received.
   public func settledThrough(by gateway: PeerID) -> UInt64 {
     gateways[gateway]?.settled.through ?? 0
   }
 
   // MARK: - Accounts
 
-  /// Sets a ceiling, for a new period, credits or another limit.
+  /// Sets a ceiling, for example after a new period, new credits or a changed limit.
   public mutating func setCeiling(_ ceiling: Ceiling, now: Instant) -> [Directive] {
     levels[ceiling.id, default: Level()].ceiling = ceiling
     changed.insert(ceiling.id)
@@ -203,7 +203,7 @@ public struct LeaseIssuer: Sendable {
       }
       if giveBack.closes { end(id, { .end($0) }) }
     } else if giveBack.closes {
-      // Its first ask may still be under way, and must not open it.
+      // The lease's first ask may arrive later, and must not open the lease again.
       gateways[id.gateway]?.see(id.number)
     }
     send(.returned(giveBack), to: id.gateway)
@@ -221,7 +221,7 @@ public struct LeaseIssuer: Sendable {
     let billed = settlement.billed.orZero
     let lease = leases[id]
     let available = min(settlement.hold.orZero, lease?.outstanding ?? .zero)
-    // A settlement after the end of its lease: the money has returned to the account.
+    // If the lease has ended, its money is back in the account, and the charge goes to the margin.
     let charged = lease?.key == settlement.key ? min(billed, available) : .zero
     let toMargin = billed.subtractingCapped(charged)
     post(

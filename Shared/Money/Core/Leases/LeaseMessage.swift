@@ -28,7 +28,7 @@ public struct LeaseAsk: Hashable, Sendable {
   public var minimum: MicroCredits
   /// Missing for everything that the waiting request can cost.
   public var worst: MicroCredits
-  /// Useful in addition, for requests after this one.
+  /// `worst` plus a reserve for later requests, as far as money is left.
   public var want: MicroCredits
   /// Whether the waiting request's patience has ended: it takes what is left now, or is refused.
   public var isLastCall: Bool
@@ -63,7 +63,7 @@ public struct LeaseReturn: Hashable, Sendable {
   public var lease: LeaseID
   /// Total returned so far.
   public var returned: MicroCredits
-  /// Asks up to this number need no answer any more.
+  /// Asks up to this number were withdrawn and need no answer.
   public var withdrawn: UInt64
   /// Ends the lease. The gateway has no holds from it, and all its settlements were confirmed.
   public var closes: Bool

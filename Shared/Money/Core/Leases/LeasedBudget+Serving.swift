@@ -23,8 +23,9 @@ extension LeasedBudget {
     case .settled(let peer, let through):
       guard peer == gateway else { break }
       settlements.confirm(through: through)
-      // After a loss, each confirmation is followed by the next ones: one batch per renewal would be
-      // slower than new settlements, and the registry takes only so many after a gap.
+      // After a loss, each confirmation causes the next batch to be sent. One batch per renewal
+      // would be slower than new settlements arrive, and the registry accepts a limited number
+      // after a gap.
       repeatSettlements(sentBefore: now.advanced(by: .zero - terms.retry), now: now)
     case .ended(let peer, let through):
       if peer == gateway { restartLeases(through: through, now: now) }
@@ -58,7 +59,7 @@ extension LeasedBudget {
   }
 
   /// Refuses the first request, and all others for which the registry would give the same answer:
-  /// with one ask for each, the last of many would wait for as many round trips.
+  /// if each sent an ask of its own, the last of many would wait for as many round trips.
   private mutating func refuse(
     _ lease: LeaseID, ask number: UInt64, _ refusal: LeaseRefusal, now: Instant
   ) {
@@ -163,7 +164,8 @@ extension LeasedBudget {
     ask(key, now: now)
   }
 
-  /// A first request that only waits for a renewal keeps its money.
+  /// Whether unused money may be returned. A first request that only waits for a renewal keeps its
+  /// money.
   private func canSpendOrIsEmpty(_ line: KeyLease, _ now: Instant) -> Bool {
     guard let first = line.queue.first else { return true }
     return canSpend(now) || line.room < first.cost.worst

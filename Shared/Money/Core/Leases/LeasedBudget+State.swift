@@ -16,14 +16,14 @@ extension LeasedBudget {
     var arrival: UInt64 = 0
   }
 
-  /// The waiting requests that the answer to an ask is valid for.
+  /// The waiting requests to which the answer to an ask applies.
   struct AskedRequests: Sendable {
-    /// The last one that waited when the ask was sent.
+    /// Number of the last request that waited when the ask was sent.
     let lastArrival: UInt64
-    /// Minimum cost of the first one.
+    /// Minimum cost of the first request.
     let minimum: MicroCredits
 
-    /// Whether the registry would refuse the request, because it refused the first one.
+    /// Whether the registry, which refused the first request, would refuse this one, too.
     func shareRefusal(with request: WaitingRequest) -> Bool {
       request.arrival <= lastArrival && request.cost.minimum >= minimum
     }
@@ -168,7 +168,7 @@ struct RenewalClock: Sendable {
   private(set) var lastNumber: UInt64 = 0
   private(set) var lastSent: Instant?
   private var validUntil: Instant?
-  /// When the renewals without an answer were sent; the last 32.
+  /// The last 32 renewals without an answer, with the times at which they were sent.
   private var sent: [(number: UInt64, time: Instant)] = []
 
   func isValid(_ now: Instant) -> Bool { validUntil.map { now < $0 } ?? false }
@@ -233,8 +233,8 @@ struct SettlementOutbox: Sendable {
     }
   }
 
-  /// The oldest settlements that were sent before a time, to be sent again. None if the first one
-  /// was sent since.
+  /// The oldest settlements that were sent before a time, to be sent again. Empty if the oldest one
+  /// was sent after that time.
   mutating func takeSent(before time: Instant, limit: Int, now: Instant) -> [LeaseSettlement] {
     guard start < entries.count, entries[start].sent <= time else { return [] }
     var found: [LeaseSettlement] = []

@@ -14,7 +14,7 @@ public struct LedgerBook: Sendable {
 
   public init() { memory = TransactionMemory() }
 
-  /// - Parameter remembering: transactions of which at least half are recognised by id.
+  /// - Parameter remembering: maximum number of ids in memory. The latest half is always there.
   init(remembering limit: Int) { memory = TransactionMemory(limit: limit) }
 
   /// Restores a book from stored transactions, in the order of the log.

@@ -106,7 +106,7 @@ struct TransactionMemory: Hashable, Sendable {
     horizon = header[5] == 0 ? nil : Int64(bitPattern: header[6])
     newer = Self.generation(bytes, from: 0, count: newerCount)
     older = Self.generation(bytes, from: newerCount, count: olderCount)
-    // An id twice would leave fewer.
+    // A repeated id would leave fewer entries.
     guard newer.count == newerCount, older.count == olderCount else { return nil }
   }
 

@@ -12,7 +12,7 @@ extension PriceBook {
     guard !aliases.isEmpty else { return own }
     let models = Set(aliases.values.joined())
     let rows = Dictionary(grouping: own.filter { models.contains($0.model) }, by: \.model)
-    // A row of an alias replaces the price that follows from other models from its time on.
+    // From its time on, an alias's own row replaces the price derived from other models.
     let begins = Dictionary(own.map { ($0.model, $0.effectiveFrom) }, uniquingKeysWith: min)
     let derived = aliases.flatMap { alias, targets in
       Self.rows(of: alias, for: targets.map { rows[$0] ?? [] }, unknown: unknown)
@@ -42,12 +42,12 @@ extension PriceBook {
 }
 
 extension TokenPrice {
-  /// At least each of the prices, for each kind of token. `nil` if there are none.
+  /// The highest of the prices, for each kind of token. `nil` if there are none.
   static func dearest(of prices: [TokenPrice]) -> TokenPrice? {
     guard let input = prices.map(\.input).max(), let cached = prices.map(\.cachedInput).max(),
       let output = prices.map(\.output).max()
     else { return nil }
-    // Each part was valid before.
+    // Each part comes from a valid price.
     return try? TokenPrice(input: input, cachedInput: cached, output: output)
   }
 }

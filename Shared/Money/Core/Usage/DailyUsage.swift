@@ -62,7 +62,7 @@ public struct DailyUsage: Sendable {
     UTCDate.clamped(time) / UTCDate.millisecondsPerDay
   }
 
-  /// Counts a request. A request without tokens counts as not made.
+  /// Counts a request. A request without tokens is not counted.
   public mutating func record(
     _ key: AccountID, model: String, _ usage: TokenUsage, cost: MicroCredits, at time: Int64
   ) {
@@ -181,7 +181,7 @@ extension [DailyUsage.Row] {
 // MARK: - Snapshots
 
 extension DailyUsage {
-  /// Everything that a table has, for a checkpoint. Equal tables have equal snapshots.
+  /// The contents of a table, for a checkpoint. Equal tables have equal snapshots.
   public struct Snapshot: Hashable, Codable, Sendable {
     struct Line: Hashable, Codable {
       let day: Int64
@@ -219,7 +219,7 @@ extension DailyUsage {
   }
 
   /// - Parameter maximumRows: as for `init(firstDay:maximumRows:)`.
-  /// - Returns: `nil` if no sequence of requests leads to this table.
+  /// - Returns: `nil` if no sequence of requests can result in this table.
   public init?(restoring snapshot: Snapshot, maximumRows: Int? = nil) {
     self.init(firstDay: snapshot.firstDay, maximumRows: maximumRows)
     guard snapshot.lines.count <= self.maximumRows else { return nil }
