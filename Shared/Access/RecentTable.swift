@@ -1,4 +1,4 @@
-/// A dictionary with a maximum size. A new entry replaces the one that was not used for longest.
+/// A dictionary with a maximum size. A new entry replaces the least recently used one.
 ///
 /// Every operation takes constant time. The entries form a doubly linked list in order of use.
 struct RecentTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
@@ -22,7 +22,7 @@ struct RecentTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
   var count: Int { entries.count }
 
-  /// Changes the value of a key, which becomes the one used last.
+  /// Changes the value of a key, which becomes the most recently used one.
   ///
   /// - Parameter initial: value of a key that has no entry.
   mutating func use<Result>(
@@ -35,7 +35,7 @@ struct RecentTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
   /// Changes the value of a key that has an entry.
   ///
-  /// - Parameter isUse: whether the key becomes the one used last.
+  /// - Parameter isUse: whether the key becomes the most recently used one.
   mutating func change<Result>(
     _ key: Key, isUse: Bool = false, _ body: (inout Value) -> Result
   ) -> Result? {

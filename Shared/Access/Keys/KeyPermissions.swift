@@ -34,8 +34,8 @@ public struct KeyPermissions: Hashable, Sendable {
   /// Hosts that may serve the key's requests.
   public var pools: HostPools { HostPools(hostPools) }
 
-  /// Bytes of the names, with 8 for each: its header, and so that a page of short names has at most
-  /// `bus.elements`.
+  /// Bytes of the names, and 8 for the header of each. The 8 also keep a page of many short names
+  /// within `bus.elements`.
   var textBytes: Int {
     models.reduce(0) { $0.addingCapped($1.name.utf8.count + 8) }
       .addingCapped(hostPools.reduce(0) { $0.addingCapped($1.utf8.count + 8) })

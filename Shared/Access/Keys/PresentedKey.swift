@@ -12,7 +12,7 @@ public enum PresentedKey: Hashable, Sendable {
     case malformed
     /// Headers contain different keys. The caller would not know which one is charged.
     case several
-    /// The URL contains a key. URLs end in logs of proxies and in histories of browsers.
+    /// The URL contains a key. URLs end up in logs of proxies and in histories of browsers.
     case inQuery
   }
 

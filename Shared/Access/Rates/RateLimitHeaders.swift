@@ -11,7 +11,7 @@ public struct RateLimitHeaders: Hashable, Sendable {
     /// Time until nothing is counted, for example `6m0s`.
     public var resetText: String { RateLimitHeaders.durationText(secondsToReset) }
 
-    /// The row that is used up first; the minute's if both have the same left.
+    /// The row that is used up first; the minute's row in a tie.
     static func scarcer(_ minute: Row?, _ day: Row?) -> Row? {
       guard let minute, let day else { return minute ?? day }
       return day.remaining < minute.remaining ? day : minute

@@ -47,7 +47,7 @@ struct RateUsage: Sendable {
   }
 
   /// Tokens that were not used are returned to their slot. Tokens beyond the estimate count now,
-  /// because they were made since.
+  /// because they were generated after it.
   private static func correct(
     _ count: inout SlidingCount, _ slot: SlidingCount.Slot?, _ estimate: Int, _ tokens: Int,
     at now: Instant

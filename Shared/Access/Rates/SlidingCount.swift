@@ -17,7 +17,7 @@ struct SlidingCount: Hashable, Sendable {
     static let day = Window(slotSeconds: 3_600, slotCount: 24)
   }
 
-  /// A slot, counted in turns, so that it is the same slot after a clock jump.
+  /// A slot by its place in the sequence of slots, which a clock jump does not change.
   struct Slot: Hashable, Sendable {
     fileprivate let turn: Int64
   }
