@@ -20,7 +20,7 @@ extension AccountStore {
         arguments: [
           checkpoint.position, checkpoint.json, Data(checkpoint.ids), Data(checkpoint.checksum),
         ])
-      // A later one belongs to a ledger that no longer exists.
+      // A checkpoint with a later position belongs to a ledger that no longer exists.
       try database.execute(
         sql: """
           DELETE FROM checkpoints WHERE position > ? OR position NOT IN

@@ -13,7 +13,7 @@ public final class AccountStore: AccountStoring {
     pool = try SQLiteFile.open(path: path, migrator: Self.migrator, verify: false) {
       path, configuration in
       var configuration = configuration
-      // Lists for admins and the replay of the ledger; few run at a time.
+      // Readers serve lists for admins and the replay of the ledger. Few run at a time.
       configuration.maximumReaderCount = 2
       configuration.prepareDatabase { database in
         // Without `fullfsync`, macOS leaves a commit in the cache of the disk.

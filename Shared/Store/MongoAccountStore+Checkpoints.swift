@@ -17,7 +17,7 @@ extension MongoAccountStore {
     try await perform { [self] client, state throws(Failure) in
       try checkEpoch(client)
       let checkpoints = client.collection(Collection.checkpoints)
-      // A later one belongs to a ledger that no longer exists.
+      // A checkpoint with a later position belongs to a ledger that no longer exists.
       let later = BSONDocument().set("$gte", checkpoint.position)
       try checkpoints.delete(BSONDocument().set("_id", later))
       let document = newDocument(at: checkpoint.position, &state)
