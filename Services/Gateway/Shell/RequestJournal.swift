@@ -201,7 +201,7 @@ final class RequestJournal: Sendable {
       span.set("error", failure.code.rawValue)
       if !failure.message.isEmpty { span.set("reason", failure.message) }
     }
-    // Last, because a span holds a limited number of attributes.
+    // The attempts come last, because a span holds a limited number of attributes.
     span.set(AttemptFacts.attributes(state.attempts))
     span.end(failed: ending.status >= 400)
   }

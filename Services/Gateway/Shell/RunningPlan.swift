@@ -40,7 +40,8 @@ final class RunningPlan: Sendable {
   var remaining: Duration { now.duration(to: deadline) }
 
   func record(_ event: PlanEvent) {
-    // Read before the lock, which may take a while to acquire. A slow client reads the event later.
+    // The time of the event, read before the lock because acquiring the lock may take a while. The
+    // writer, which a slow client delays, reads the event later.
     let took = now.sinceStart
     state.withLock {
       $0.trace.record(event)

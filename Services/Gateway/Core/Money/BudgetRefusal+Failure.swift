@@ -30,7 +30,7 @@ extension BudgetRefusal {
 }
 
 extension Ceiling {
-  /// Ids of balances begin with it.
+  /// Prefix of the ids of balances.
   private static let balancePrefix = "balance/"
 
   fileprivate func failure(_ problem: String, at time: Int64) -> Failure {

@@ -62,8 +62,8 @@ public struct RecoveredBills: Sendable {
       process.sent = now
       process.renewal += 1
       processes[peer] = process
-      // First, so that the registry keeps the money while it receives the settlements. All earlier
-      // settlements were confirmed, because they are not in the journal.
+      // The renewal goes first, so that the registry keeps the money while it receives the
+      // settlements. All earlier settlements were confirmed, because they are not in the journal.
       directives.append(
         .renew(
           LeaseRenewal(
@@ -81,7 +81,7 @@ public struct RecoveredBills: Sendable {
     case .renewed(let renewal, let through): return confirm(renewal.gateway, through: through)
     case .settled(let gateway, let through): return confirm(gateway, through: through)
     case .ended(let gateway, let through):
-      // The registry renews only newer leases.
+      // The registry ended these leases, so only later ones can be renewed.
       if let oldest = processes[gateway]?.oldest, through < .max {
         processes[gateway]?.oldest = max(oldest, through + 1)
       }

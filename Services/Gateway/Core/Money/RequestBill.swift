@@ -5,7 +5,7 @@ public import Money
 
 /// Tokens of a request that has ended, and the client's bill for them.
 public struct RequestBill: Hashable, Sendable {
-  /// The model of the only answer, otherwise the model of the request.
+  /// The model that answered. If there are several answers, the model of the request.
   public let model: ModelID
   public let answers: [SettledAnswer]
   /// Sum over the answers, at most the hold.
@@ -128,11 +128,11 @@ public struct RequestBill: Hashable, Sendable {
 }
 
 extension AttemptRecord {
-  /// - Parameter begins: whether no attempt before it is in the answer.
+  /// - Parameter begins: whether no earlier attempt is part of the answer.
   fileprivate func billedRole(begins: Bool) -> BilledAttempt.Role {
     switch outcome {
     case .beaten: .loser
-    // The client left: that is no fault of the host.
+    // The client left, which is no fault of the host.
     case .failed(let failure) where failure.kind == .consumerLeft && tokens > 0: delivered(begins)
     case .failed: .failed
     case .answered: delivered(begins)

@@ -231,7 +231,7 @@ public struct PlanTrace: Sendable {
       }
     var outputs: [TaskID: Output] = [:]
     var left = max(0, limit)
-    // The shortest first: it leaves the rest of its share to longer ones.
+    // The shortest outputs come first, because they leave the rest of their shares to longer ones.
     for (place, (task, report)) in reports.enumerated() {
       let text = report.output.cut(toBytes: left / (reports.count - place))
       left -= text.utf8.count

@@ -15,7 +15,7 @@ import Telemetry
 /// Requests without a key, and requests that cost nothing, never get here.
 final class Spending: Service {
   private static let tickPause = Duration.milliseconds(250)
-  /// Settlements of this time share a message and a durable write, which cost as much as a hundred
+  /// Settlements within this time share one message and one durable write, which cost as much as a hundred
   /// settlements. A request for money sends them at once.
   private static let batchPause = Duration.milliseconds(100)
   /// The same, while another gateway may wait for money of a key.
@@ -345,7 +345,7 @@ extension Spending.State {
       case .send(.settle(let lease)):
         if let settlement = reports[lease.number] { queue(settlement, &effects) }
       case .send(let request):
-        // The registry answers a renewal with the settlements that it has.
+        // The batch goes first: the registry answers a renewal with the settlements that it has.
         send(batch.take(), &effects)
         effects.messages.append(.leaseRequest(request))
       case .admit(let request, let amount): admit(request, amount, &effects)
