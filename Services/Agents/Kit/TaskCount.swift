@@ -6,7 +6,7 @@ struct TaskCount: Sendable {
   private let configured: Int
   private var maximum: Int
 
-  /// - Parameter configured: the limit without a value that admins set.
+  /// - Parameter configured: the limit that applies unless an admin has set one.
   init(configured: Int) {
     self.configured = configured
     maximum = configured

@@ -12,8 +12,8 @@ import Text
 /// contract requires, and checks the output.
 struct TaskWork {
   static let outputBytes = Limits.taskOutputBytes.value
-  /// Maximum bytes of deltas that hold more than text. It is larger, because they repeat their
-  /// members' names.
+  /// Maximum bytes of deltas that hold more than text. The limit is larger than that of text,
+  /// because each delta repeats its members' names.
   private static let structuredBytes = 8 * outputBytes
   /// Maximum passages found by a search: more than any prompt has room for.
   static let foundPassages = 64

@@ -8,7 +8,7 @@ public enum RecordAccess: Hashable, Sendable {
   /// Only records of requests with this key. Other keys of its account do not count.
   case own(KeyID)
 
-  /// Scopes of keys that make requests, whose records they may read.
+  /// Scopes with which a key makes requests. Such a key may read the records of its own requests.
   private static let clientScopes: Set<AccessScope> = [.chat, .embeddings, .plans]
 
   /// - Parameter key: a valid key. `nil` means that the cluster requires none.

@@ -4,8 +4,8 @@ import MonitorCore
 /// no data of the cluster.
 ///
 /// The browser keeps the key in its session storage, for this tab only, and sends it as a header.
-/// Cookies would be sent by pages of other sites, too, and URLs end in logs and histories. The page
-/// to show is the part of the URL after `#`, which browsers do not send.
+/// Cookies would be sent by pages of other sites, too, and URLs end up in logs and histories. The
+/// page to show is the part of the URL after `#`, which browsers do not send.
 enum SignInPage {
   static let scriptPath = "/page.js"
   /// Path of the overview, which the script fetches with the key.

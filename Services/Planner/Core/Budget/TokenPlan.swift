@@ -124,8 +124,8 @@ struct TokenPlan {
     return min(wanted, share ?? .max)
   }
 
-  /// Returns the limit of a closed answer in a vote. One of them becomes the answer, so the client's
-  /// limit applies to all.
+  /// Returns the limit of a closed answer (a word, a number or a choice) in a vote. The winning
+  /// answer goes to the client, so the client's limit applies to all of them.
   func ballot(_ request: PlanRequest) -> Int {
     min(PlanLimits.closedTokens, request.maxTokens ?? .max, share ?? .max)
   }

@@ -20,7 +20,7 @@ enum LongDocumentSplit {
     // The longest part and the frame around it must fit.
     let frame = frameTokens + TokenEstimate.tokens(of: request.query)
     let share = (basis.documentRoom() - frame) * 100 / (100 + DocumentCut.excessPercent)
-    // With less of the document than frame around it, a prompt is not worth a call.
+    // If a part is shorter than the frame around it, its prompt is not worth a call.
     guard share >= frame else { return nil }
     let count = max(2, (tokens - 1) / share + 1)
     guard count <= Limits.documentParts.value else { return nil }
