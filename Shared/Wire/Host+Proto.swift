@@ -74,7 +74,8 @@ extension ModelOffer {
       contextTokens: Int?(wire: unsafe message.context_tokens),
       facts: try unsafe String(wire: message.facts, "ModelOffer.facts"),
       upstream: upstream.isEmpty ? nil : ModelID(upstream),
-      // A kind of a later version is no reason to lose the table: it follows from the name then.
+      // An unknown kind from a later version must not lose the table. The kind then follows from
+      // the model's name.
       kind: ModelKind(rawValue: try unsafe String(wire: message.kind, "ModelOffer.kind")),
       isHidden: unsafe message.hidden != 0)
   }

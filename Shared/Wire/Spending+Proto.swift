@@ -77,7 +77,7 @@ extension SpendingQuery {
 extension SpendingReport {
   /// Budgets of an organisation, a team and a key.
   private static let maximumBudgets = 3 * Limits.accountBudgets.value
-  /// Each day has one row more than named models.
+  /// Each day has a row per named model, and one for all other models.
   private static let maximumRows = Limits.usageDays.value * (Limits.usageModels.value + 1)
 
   init(wire message: Tutti__V1__SpendingReport) throws(WireError) {

@@ -2,7 +2,7 @@ public import ClusterModel
 
 /// Priority class of a frame in the outbox of a peer that reads slowly.
 public enum Lane: Sendable {
-  /// Cancels, pings and broken ends of streams. Dropped only if the lane itself is full.
+  /// Cancels, pings, and the ends of streams that failed. Dropped only if the lane itself is full.
   case control
   case data
   /// Telemetry and published tables. Dropped first, and counted.
