@@ -1,6 +1,6 @@
 #pragma once
-// zlib and zstd, for decoding only. Macros and sizes do not reach Swift; they are wrapped here.
-// A stream belongs to the caller of `..._open`, who closes it with `..._close`.
+// zlib and zstd, for decoding only. Swift cannot import macros and sizes, so they are wrapped here.
+// The caller of `..._open` owns the stream, and closes it with `..._close`.
 #include <stdlib.h>
 #include <zlib.h>
 #include <zstd.h>

@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 // Everything below runs in a signal handler of a process whose heap may be damaged and whose locks
-// may be held: system calls and static memory only.
+// may be held. It uses only system calls and static memory.
 
 static const int fatal_signals[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, SIGQUIT};
 
 enum {
-  /// The watchdog looks this often whether the backtrace is done.
+  /// Interval at which the watchdog checks whether the backtrace is done.
   watch_interval_ms = 20,
   frames = 64,
 };
@@ -48,7 +48,7 @@ static void say_number(unsigned long number, unsigned base) {
   say(next);
 }
 
-/// Not fork(2) of the library: that one takes locks which another thread may hold.
+/// Forks without fork(2) of the library, which takes locks that another thread may hold.
 static pid_t fork_only(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); }
 
 static void close_inherited(void) {
@@ -67,7 +67,7 @@ static void write_to_report(void) {
   close(file);
 }
 
-/// Runs in the second copy: writes the backtrace, as long as it takes.
+/// Runs in the second copy: writes the backtrace, however long that takes.
 static void dissect(int number, siginfo_t *info, void *context) {
   struct rlimit none = {0, 0}, some = {(rlim_t)limit_bytes, (rlim_t)limit_bytes};
   setrlimit(RLIMIT_CORE, &none);
@@ -79,14 +79,15 @@ static void dissect(int number, siginfo_t *info, void *context) {
   if (handler->sa_flags & SA_SIGINFO && handler->sa_sigaction != NULL) {
     handler->sa_sigaction(number, info, context);
   } else {
-    // No backtracer is installed. Modules and offsets can be symbolised elsewhere.
+    // No backtracer is installed. The report has modules and offsets, which can be symbolised
+    // elsewhere.
     void *addresses[frames];
     backtrace_symbols_fd(addresses, backtrace(addresses, frames), 2);
   }
   _exit(0);
 }
 
-/// Runs in the first copy: gives the second one its time, then ends it and its backtracer.
+/// Runs in the first copy: waits for the second copy, and kills it and its backtracer at the limit.
 static void watch(int number, siginfo_t *info, void *context) {
   setpgid(0, 0);
   close_inherited();
@@ -94,7 +95,7 @@ static void watch(int number, siginfo_t *info, void *context) {
   say("crashed: signal ");
   say_number((unsigned long)number, 10);
   say(" (");
-  // Async-signal-safe since glibc 2.32, which added it: a table without translation.
+  // sigabbrev_np reads a table without translation. It is async-signal-safe since glibc 2.32.
   const char *name = sigabbrev_np(number);
   say(name != NULL ? name : "?");
   say("), address 0x");
@@ -113,13 +114,13 @@ static void watch(int number, siginfo_t *info, void *context) {
   }
   if (looks == 0) say("\nthe backtrace was not done in time and is cut off\n");
   if (corpse > 0) kill(corpse, SIGKILL);
-  // Its backtracer, and this process.
+  // Kills the backtracer, and this process.
   kill(-getpid(), SIGKILL);
   _exit(0);
 }
 
 static void die(int number) {
-  // A core file keeps the ports until it is written; who wants one has set its size.
+  // A core file keeps the ports until it is written. It is written only if its size limit was set.
   struct rlimit core;
   if (getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   struct sigaction standard;
@@ -135,7 +136,7 @@ static void die(int number) {
 }
 
 static void crashed(int number, siginfo_t *info, void *context) {
-  // The first thread that crashes ends all of them; another one waits for that.
+  // The first thread that crashes ends the process. Other threads that crash wait for that.
   if (__atomic_exchange_n(&entered, 1, __ATOMIC_SEQ_CST)) {
     for (;;) pause();
   }
@@ -145,7 +146,7 @@ static void crashed(int number, siginfo_t *info, void *context) {
     errno = error;
     watch(number, info, context);
   }
-  // A container ends with its first process, and the copy with it.
+  // If this is the first process of a container, its end also ends the copy.
   if (copy > 0 && getpid() == 1) waitpid(copy, NULL, 0);
   die(number);
 }

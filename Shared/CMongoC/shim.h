@@ -1,5 +1,5 @@
-// What Swift cannot import from libmongoc: string macros, and iterators that live on the stack with
-// an alignment of 128 bytes.
+// Wraps parts of libmongoc that Swift cannot import: string macros, and iterators that live on the
+// stack with an alignment of 128 bytes.
 #pragma once
 #include <mongoc/mongoc.h>
 
@@ -7,12 +7,12 @@ static const char *const CMONGO_SERVER_SELECTION_TIMEOUT = MONGOC_URI_SERVERSELE
 static const char *const CMONGO_CONNECT_TIMEOUT = MONGOC_URI_CONNECTTIMEOUTMS;
 static const char *const CMONGO_SOCKET_TIMEOUT = MONGOC_URI_SOCKETTIMEOUTMS;
 
-/// The sentence in an error; borrowed from it.
+/// The message of an error. Borrowed from it.
 static inline const char *cmongo_message (const bson_error_t *error) {
   return error->message;
 }
 
-/// Whether the error says that no server could be asked (as opposed to: it was asked and said no).
+/// Whether no server could be reached, as opposed to a server that refused.
 static inline bool cmongo_is_unreachable (const bson_error_t *error) {
   return error->domain == MONGOC_ERROR_SERVER_SELECTION || error->domain == MONGOC_ERROR_STREAM;
 }
@@ -41,11 +41,11 @@ static inline bool cmongo_int64 (const bson_t *document, const char *path, int64
   return true;
 }
 
-/// Whether all that was refused are documents that were there already, by their `_id`.
+/// Whether every refused document was refused because its `_id` exists already.
 static inline bool cmongo_only_duplicates (const bson_t *reply, const bson_error_t *error) {
   const int64_t duplicate_key = 11000;
   bson_iter_t found, each, code;
-  // A failure of the connection has its own code, whatever was refused before it.
+  // A failure of the connection has its own code, even if documents were refused before it.
   if (error->code != duplicate_key || !bson_iter_init_find (&found, reply, "writeErrors") ||
       !BSON_ITER_HOLDS_ARRAY (&found) || !bson_iter_recurse (&found, &each)) {
     return false;
@@ -61,7 +61,7 @@ static inline bool cmongo_only_duplicates (const bson_t *reply, const bson_error
          !bson_iter_next (&each);
 }
 
-/// Inserts documents; those that are there already, by their `_id`, stay as they are.
+/// Inserts documents. Documents whose `_id` exists already stay unchanged.
 static inline bool cmongo_insert_absent (mongoc_collection_t *collection, const bson_t **documents,
                                          size_t count, const bson_t *options, bson_error_t *error) {
   bson_t reply;

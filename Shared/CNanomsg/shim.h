@@ -1,7 +1,7 @@
 #pragma once
-// libnanomsg. Expression macros and errno do not reach Swift; they are wrapped here.
-// A socket (`int`) belongs to whoever opened it, who closes it with `cnn_close`. A message returned
-// by `cnn_receive` belongs to the caller, who frees it with `nn_freemsg`.
+// libnanomsg. Swift cannot import expression macros and errno, so they are wrapped here. The code
+// that opens a socket (`int`) owns it, and closes it with `cnn_close`. The caller of `cnn_receive`
+// owns the message, and frees it with `nn_freemsg`.
 #include <errno.h>
 #include <nanomsg/nn.h>
 #include <nanomsg/pipeline.h>
@@ -11,13 +11,13 @@
 static const int CNN_PULL = NN_PULL;
 static const int CNN_PUSH = NN_PUSH;
 
-/// A new socket of the given kind, or -errno.
+/// Returns a new socket of the given kind, or -errno.
 static inline int cnn_socket(int protocol) {
   int socket = nn_socket(AF_SP, protocol);
   return socket < 0 ? -nn_errno() : socket;
 }
 
-/// 0, or -errno. Retries what a signal interrupted: nn_close must be called again then.
+/// Returns 0 or -errno. Repeats an interrupted nn_close, which must be called again.
 static inline int cnn_close(int socket) {
   int result;
   do {
@@ -26,25 +26,25 @@ static inline int cnn_close(int socket) {
   return result < 0 ? -nn_errno() : 0;
 }
 
-/// An endpoint, or -errno.
+/// Returns an endpoint or -errno.
 static inline int cnn_bind(int socket, const char *address) {
   int endpoint = nn_bind(socket, address);
   return endpoint < 0 ? -nn_errno() : endpoint;
 }
 
-/// An endpoint, or -errno.
+/// Returns an endpoint or -errno.
 static inline int cnn_connect(int socket, const char *address) {
   int endpoint = nn_connect(socket, address);
   return endpoint < 0 ? -nn_errno() : endpoint;
 }
 
-/// The length of the message that `*message` now points to, or -errno. Never blocks.
+/// Returns the length of the message at `*message`, or -errno. Never blocks.
 static inline int cnn_receive(int socket, void **message) {
   int length = nn_recv(socket, message, NN_MSG, NN_DONTWAIT);
   return length < 0 ? -nn_errno() : length;
 }
 
-/// Bytes accepted, or -errno. Copies them, never blocks.
+/// Returns the number of accepted bytes, or -errno. Copies the bytes, and never blocks.
 static inline int cnn_send(int socket, const void *bytes, size_t count) {
   int sent = nn_send(socket, bytes, count, NN_DONTWAIT);
   return sent < 0 ? -nn_errno() : sent;
@@ -54,12 +54,13 @@ static inline int cnn_set(int socket, int level, int option, int value) {
   return nn_setsockopt(socket, level, option, &value, sizeof value) < 0 ? -nn_errno() : 0;
 }
 
-/// 0, or -errno. Largest message that is received; a larger one closes its connection.
+/// Sets the size of the largest message. A larger one closes its connection. Returns 0 or -errno.
 static inline int cnn_set_receive_limit(int socket, int bytes) {
   return cnn_set(socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, bytes);
 }
 
-/// 0, or -errno. How long to wait before connecting again, and at most, in milliseconds.
+/// Sets the first and the longest pause before a new connection, in milliseconds. Returns 0 or
+/// -errno.
 static inline int cnn_set_reconnect(int socket, int milliseconds, int most) {
   int result = cnn_set(socket, NN_SOL_SOCKET, NN_RECONNECT_IVL, milliseconds);
   return result < 0 ? result : cnn_set(socket, NN_SOL_SOCKET, NN_RECONNECT_IVL_MAX, most);
@@ -70,7 +71,7 @@ static inline int cnn_set_buffers(int socket, int send, int receive) {
   return result < 0 ? result : cnn_set(socket, NN_SOL_SOCKET, NN_RCVBUF, receive);
 }
 
-/// 0, or -errno. Small frames leave at once.
+/// Makes small frames leave at once. Returns 0 or -errno.
 static inline int cnn_set_no_delay(int socket) {
   return cnn_set(socket, NN_TCP, NN_TCP_NODELAY, 1);
 }
@@ -82,10 +83,10 @@ static inline int cnn_descriptor(int socket, int option) {
                                                                               : descriptor;
 }
 
-/// nanomsg's own descriptor, to be polled only: readable while a message waits.
+/// Returns nanomsg's own descriptor, readable while a message waits. It may only be polled.
 static inline int cnn_receive_descriptor(int socket) { return cnn_descriptor(socket, NN_RCVFD); }
 
-/// nanomsg's own descriptor, to be polled only: readable while a message can be sent.
+/// Returns nanomsg's own descriptor, readable while a message can be sent. It may only be polled.
 static inline int cnn_send_descriptor(int socket) { return cnn_descriptor(socket, NN_SNDFD); }
 
 static inline unsigned long long cnn_connections(int socket) {

@@ -2,10 +2,10 @@
 
 /// Ends a process that crashed at once, and has its backtrace written by a copy of it.
 ///
-/// A process that waits for its own backtrace keeps its ports, locks and connections for seconds, or
-/// for ever if the backtracer hangs. With this handler the process forks and dies of its signal. The
-/// copy has closed every descriptor but the standard ones; it runs the handler that was installed
-/// before (Swift's, which starts `swift-backtrace`) and is killed at the time limit.
+/// A process that waits for its own backtrace keeps its ports, locks and connections for seconds,
+/// or without end if the backtracer hangs. With this handler the process forks and dies of its
+/// signal. The copy closes every descriptor except the standard ones, runs the handler that was
+/// installed before (Swift's, which starts `swift-backtrace`), and is killed at the time limit.
 ///
 /// On systems other than Linux this does nothing.
 ///

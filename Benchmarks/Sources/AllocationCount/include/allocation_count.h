@@ -1,5 +1,6 @@
-// Counts what the process allocates, so that a benchmark can say how much one step costs.
+// Counts what the process allocates, so that a benchmark can report the cost of one step.
 #pragma once
 
-// Calls of malloc, calloc, realloc and their like since the start; 0 where they cannot be counted.
+// Returns the number of calls of malloc, calloc, realloc and similar functions since the start, or
+// 0 if they cannot be counted.
 unsigned long tutti_allocations(void);
