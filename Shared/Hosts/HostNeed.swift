@@ -102,7 +102,7 @@ extension HostNeed {
     case notOffered
     case noChatModel
     case noEmbeddingModel
-    /// With the table's reason, which may be empty.
+    /// With the reason in the table, which may be empty.
     case notProbed(String)
     case unreachable(String)
     case suspended(String)

@@ -225,7 +225,8 @@ extension InferenceSession {
           effects.releases.append(task)
         }
       case .observe(let host, let observation, let started):
-        // Under the lock of this run, because its next decision must include the observation.
+        // Recorded under the lock of this run, because its next decision must include the
+        // observation.
         client.observe(observation, of: host, for: asker, started: started)
       case .open(let opening):
         open(.success(opening), &state, &effects)

@@ -84,7 +84,7 @@ struct UpstreamConnections: Sendable {
 /// pool noticing. A request that meets such a connection is sent again on a new one, and the host
 /// is not at fault.
 final class KeptConnections: Sendable {
-  /// More than there can be hosts.
+  /// Maximum hosts to remember: more than a cluster can have.
   private static let mostHosts = 4_096
 
   private let lastAnswers = Mutex<[String: NIODeadline]>([:])

@@ -70,7 +70,8 @@ struct AnchorSearch: Sendable {
 
   private static let otherWords = "it does not repeat the requested words"
 
-  /// Whether the lead ends with a repetition of the text before the anchor.
+  /// Whether the lead, which is the host's text before the anchor, ends with a repetition of the
+  /// answer's text before the anchor.
   private func endsInRepetition(_ lead: ArraySlice<UInt8>) -> Bool {
     lead.count >= ResumeFilter.repetitionBytes
       && before.suffix(ResumeFilter.repetitionBytes).elementsEqual(

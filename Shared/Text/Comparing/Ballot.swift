@@ -15,8 +15,8 @@ public struct Ballot: Hashable, Sendable {
     public let first: Int
   }
 
-  /// Whether a further text could show that the texts answer with option letters. Then all are read
-  /// again as such, which changes the votes.
+  /// Whether one more text could show that the texts choose among lettered options. All texts are
+  /// then read again as choices, which changes the votes.
   private let mayBeChoices: Bool
 
   public init(_ texts: [String]) {

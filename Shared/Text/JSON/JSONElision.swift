@@ -58,7 +58,7 @@ struct JSONElision: Sendable {
     }
   }
 
-  /// Renders at most `room` bytes; more only if no smaller JSON of that kind exists.
+  /// Renders at most `room` bytes, or the smallest JSON of the value's kind if that is larger.
   func rendered(within room: Int) -> [UInt8] {
     var out: [UInt8] = []
     render(root, room, &out)

@@ -116,8 +116,8 @@ extension ResumeAlignment {
     return !expectedSpace.isEmpty || match == .agrees || hasUsualSpace(text)
   }
 
-  /// Whether `text` starts with the white space that followed an earlier byte equal to the last one
-  /// before the cut.
+  /// Whether `text` starts with the usual white space: the same white space follows an earlier byte
+  /// that equals the last one before the cut.
   private func hasUsualSpace(_ text: ArraySlice<UInt8>) -> Bool {
     let space = text.prefix(while: JSONCursor.isWhitespace)
     guard let last = tail.positions.last else { return false }

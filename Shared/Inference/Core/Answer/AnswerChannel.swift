@@ -24,8 +24,8 @@ struct AnswerChannel: Sendable {
   var lastChunk = 0
   /// Work on the text since the last `takeSteps()`, in bytes and comparisons.
   private var steps = 0
-  /// End of the bytes of a long token that are old enough to be released. It never splits a
-  /// character or an escape.
+  /// End of the bytes of a long token that may be released: all but its last `window` bytes. It
+  /// never splits a character or an escape.
   private var releasableEnd = 0
   /// Bytes without white space, counted up to `leastBeginning`.
   private var visibleBytes = 0

@@ -243,14 +243,14 @@ public struct HostStatistics: Sendable {
       standing.measuredUntil =
         now + HalfLife.standard.time(from: samples, to: Self.leastSamples)
     }
-    // Smoothed by two successes, so that one failure is not a rate of 100 %.
+    // Two extra successes are counted, so that one failure is not a rate of 100 %.
     let failed = record.failed.value(at: now)
     let rate = failed / (failed + record.answered.value(at: now) + 2)
     standing.errorRate = max(rate, published?.errorRate ?? 0)
     let flow = record.flowSeconds.value(at: now)
     standing.tokensPerSecond =
       flow > 0.5 ? record.tokens.value(at: now) / flow : published?.tokensPerSecond
-    // The published slowdown is based on more answers than the own one.
+    // The published slowdown is based on more answers than this process's own one.
     standing.slowdown = published?.slowdown ?? record.slowdown.slowdown(at: now)
     if record.pauses.weight(at: now) >= Self.leastSamples {
       standing.pauseP95 = record.pauses.quantile(0.95)

@@ -56,7 +56,7 @@ struct AttemptLedger: Sendable {
   /// Hosts with a failed attempt, also if they only refused an addition.
   var hostsWithFailure: Set<HostID> { Set(records.filter { $0.failure != nil }.map(\.host)) }
 
-  /// Hosts that a late host is not replaced by: those whose last failure is not over.
+  /// Hosts that cannot replace a late host, because their last failure is not over.
   ///
   /// A host that was overloaded or unreachable, or whose failure may have been chance, can be asked
   /// again after a while. Without this, a request waits for its late host until the deadline of the
