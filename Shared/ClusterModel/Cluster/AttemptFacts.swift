@@ -60,7 +60,7 @@ public struct AttemptFacts: Hashable, Sendable {
       fields.append(("changes", changes.joined(separator: ",")))
     }
     if isPanic { fields.append(("breaker", "open")) }
-    // Last, because a span's recorder cuts long values.
+    // The reason comes last, because a span's recorder cuts long values.
     if !reason.isEmpty { fields.append(("reason", SpanText.escaped(reason, ";"))) }
     return fields.map { "\($0)=\($1)" }.joined(separator: ";")
   }

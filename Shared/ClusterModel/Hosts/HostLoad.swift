@@ -96,7 +96,7 @@ public struct HostLoad: Hashable, Sendable {
   public var inFlight: Int
   public var firstTokenP50: Duration?
   public var firstTokenP95: Duration?
-  /// Decayed number of samples that the first-token times rest on.
+  /// Decayed number of samples from which the first-token times are computed.
   public var samples: Double
   /// Share of ended attempts that failed by the host's fault, 0 … 1.
   public var errorRate: Double

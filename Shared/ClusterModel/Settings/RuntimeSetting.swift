@@ -192,8 +192,8 @@ public enum RevokedStreams: String, CaseIterable, Sendable {
 
 /// Whether hosts may serve models that no admin has approved.
 public enum ModelApproval: String, CaseIterable, Sendable {
-  /// They may.
+  /// Hosts may serve all models that they list.
   case open
-  /// A model of a host counts only if a record of the model lists the host.
+  /// A host may serve a model only if the model's record lists the host.
   case required
 }

@@ -28,13 +28,13 @@ public struct ConnectionLimits: Hashable, Sendable {
 
 /// Decides which connections a server keeps.
 ///
-/// If a client has reached its share, its longest idle connection is evicted. If it has none, but
-/// incomplete requests take a quarter of its share, the oldest of these is evicted. If the server
-/// is full, an idle connection of any client is evicted, otherwise an incomplete request of a
-/// client with more connections. New connections are evicted last, because their requests may
-/// have arrived without having been read; they count as idle after as many changes of the table as
-/// the server has connections. If there is none to evict, the new connection joins a
-/// small reserve that serves only health and metrics.
+/// If a client has reached its share, its longest idle connection is evicted. If the client has no
+/// idle connection, but its incomplete requests take a quarter of its share, the oldest of them is
+/// evicted. If the server is full, an idle connection of any client is evicted, otherwise an
+/// incomplete request of a client with more connections. New connections are evicted last, because
+/// their requests may have arrived without having been read; they count as idle after as many
+/// changes of the table as the server has connections. If no connection can be evicted, the new
+/// connection joins a small reserve that serves only health and metrics.
 public struct ConnectionTable: Sendable {
   public enum Activity: Hashable, Sendable {
     /// No byte has been read yet.
@@ -146,8 +146,8 @@ public struct ConnectionTable: Sendable {
   }
 
   /// The client's request that has been incomplete for the longest time, if incomplete requests
-  /// take a quarter of its share. A request usually arrives within milliseconds, so that many are a
-  /// flood, which must not keep out the client's other requests.
+  /// take a quarter of its share. Requests usually arrive within milliseconds, so that many
+  /// incomplete ones are a flood. A flood must not keep out the client's other requests.
   private func slowest(of client: ClientID, _ share: Int) -> Eviction? {
     let incomplete = entries.values.count { $0.client == client && $0.activity == .receiving }
     guard incomplete.multipliedCapped(by: 4) >= share else { return nil }

@@ -433,7 +433,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func refuse(_ failure: Failure, _ context: ChannelHandlerContext) {
-    // If an answer has begun, or an earlier one is pending, the client would take the error for it.
+    // If an answer has begun, or an earlier one is pending, the client would mistake the error for
+    // that answer.
     let mayAnswer: Bool
     if case .body = reading {
       mayAnswer = pending == 1 && !answerBegan
