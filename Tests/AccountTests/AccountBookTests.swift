@@ -427,7 +427,7 @@ struct AccountBookTests {
       let (month, owner) = (BudgetWindow(.calendar, .month), BudgetOwner.organisation("acme"))
       world.wall = start
       if restarts { try world.restart() }
-      // At first, nothing: the clock may be wrong now.
+      // Nothing happens at first, because the clock may be wrong now.
       #expect(world.handle(.tick).isEmpty)
       let patience = Duration.milliseconds(Limits.ledgerClockPatience.value)
       world.instant = world.instant.advanced(by: patience - .seconds(1))

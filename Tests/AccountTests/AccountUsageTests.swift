@@ -81,7 +81,7 @@ struct AccountUsageTests {
   @Test("settled requests are counted by day and model, also after a restart")
   func rows() throws {
     var store = try store()
-    // Without the key's own budget, which pays nothing.
+    // The key's own budget of zero would refuse every request.
     store.records["k/k1"] = nil
     var (book, _) = try store.book(at: time())
     try spend(1, 30, model: "large", at: time(), &book, &store)
@@ -182,7 +182,7 @@ struct AccountUsageTests {
   func summary() throws {
     var store = try store()
     var (book, _) = try store.book(at: time())
-    // The key's own budget of nothing is spent.
+    // The key's own budget of zero counts as spent.
     #expect(book.budgetSummary(at: wall).largest.first?.ceiling.name == "key/k1/year-calendar")
     #expect(book.budgetSummary(at: wall).largest.first?.ratio == 1)
     store.records["k/k1"] = nil

@@ -199,7 +199,7 @@ struct CheckpointTests {
         var replay = try store.replay(at: time)
         do {
           try replay.restore(changed, last: last)
-          // An accepted number is also harmless afterwards.
+          // A number that was accepted must do no harm later.
           var (book, _) = try replay.finish(keys: store.keys)
           _ = book.handle(.tick, at: time)
         } catch {
@@ -225,7 +225,7 @@ struct CheckpointTests {
     case element(Int)
   }
 
-  /// Places of all numbers.
+  /// Paths of all numbers in the JSON.
   private func leaves(_ json: Any, _ path: [Step]) throws -> [[Step]] {
     switch json {
     case let object as [String: Any]:

@@ -198,7 +198,7 @@ struct SpendingTests {
     try await MoneyCluster(budget: 100, journal: opened).run { cluster in
       let payment = try await Self.payment(cluster.spending)
       cluster.leave()
-      // As after a whole body: nothing was recorded while it was written.
+      // Settles as after a whole body, of which nothing was recorded while it was written.
       payment.settle(
         RequestBill(
           of: "m", prompt: 30, completion: 9, by: "h", price: payment.price, hold: payment.hold))

@@ -96,7 +96,7 @@ struct BillTests {
         LedgerEntry(account: .host("a"), amount: MicroCredits(40)),
         LedgerEntry(account: .margin, amount: MicroCredits(30)),
       ])
-    // Late: the operator pays what the hosts earn.
+    // After the end of the lease, the operator pays what the hosts earn.
     let late = try bill.settlement(id: "r2", time: 5, payer: .margin)
     #expect(
       late.entries == [

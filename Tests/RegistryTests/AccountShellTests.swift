@@ -167,7 +167,7 @@ struct AccountShellTests {
     let shell = try await shell(store, outbox)
     try await setUp(shell)
     guard case .settlement(let report, _) = try settlement(1, billed: 10) else { return }
-    // In the store and not in the book, like a transaction that the book no longer remembers.
+    // The transaction is in the store but not in the book, as if the book no longer remembered it.
     let transaction = try LedgerTransaction(
       id: report.lease.transactionID, kind: .correction, time: wall,
       entries: [

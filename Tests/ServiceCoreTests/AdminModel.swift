@@ -142,7 +142,7 @@ struct AdminModel: Equatable {
     return true
   }
 
-  /// As the registry returns them: with what was spent.
+  /// The budgets as the registry returns them: with their spending.
   private static func budgets(_ value: RecordValue?) -> RecordValue {
     .list(
       (value?.elements ?? []).map { budget in

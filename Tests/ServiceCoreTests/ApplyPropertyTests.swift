@@ -8,7 +8,7 @@ import Testing
 private struct RandomCluster {
   var chance: SplitMix64
   var model = AdminModel()
-  /// Later prices of two clusters never start at the same time: rows cannot be changed.
+  /// Keeps prices of two clusters from starting at the same time, because rows cannot be changed.
   let startOffset: Int
 
   init(seed: UInt64, startOffset: Int) throws {

@@ -227,7 +227,7 @@ struct ClusterPlanTests {
     }
     #expect(try names(Self.key) == [])
     #expect(try names(Self.key.replacing("acme", with: "gamma")) == ["account"])
-    // Members that are not changed may have changed.
+    // A member that the plan leaves alone may have changed since.
     #expect(try names(Self.key.replacing(#"["chat"]"#, with: #"["plans"]"#)) == [])
   }
 

@@ -25,7 +25,7 @@ struct LeaseLoad {
     var requests = 0
     var settlements = 0
     var writes = 0
-    /// Besides settlements and their confirmations.
+    /// Messages other than settlements and their confirmations.
     var messages = 0
     /// Writes that each request waited for.
     var waits: [Int] = []

@@ -222,7 +222,7 @@ struct LeaseIssuerTests {
         .hold(MicroCredits(5), ask: 1),
         .settle(settlement, charged: .zero, toMargin: .zero),
       ]
-      // The first one is silent from then on, with money.
+      // The first gateway keeps its money and sends nothing more.
       if index > 0 { changes.append(.end(MicroCredits(5))) }
       for change in changes {
         issuer.restore(LeasePosting(lease: lease, key: Self.key, change), now: .zero)

@@ -335,7 +335,7 @@ struct LeaseSimulation {
   private mutating func refuse(_ number: UInt64, _ refusal: BudgetRefusal) {
     end(number, .refused(refusal))
     guard case .exhausted(let ceiling) = refusal, let request = requests[number] else { return }
-    // A killed process bills less than it would have: the answer may be older than the kill.
+    // A kill lowers the true sum, and this refusal may have been decided before the last kill.
     if let lastKill, now < lastKill + .seconds(10) { return }
     let sum = trueSum(ceiling.id) + request.cost.minimum.count
     if let limit = limits[ceiling.id], sum <= limit.count {
