@@ -16,7 +16,7 @@ struct AuditCommand: AsyncParsableCommand {
 
   @OptionGroup var cluster: ClusterOptions
   @Option(
-    help: "Only changes of this kind of record: key, host, organisation, team, setting, price.")
+    help: "Only changes of this kind: key, host, model, organisation, team, setting, price.")
   var kind: String?
   @Option(help: "Only changes of the record with this id.") var id: String?
   @Option(help: "Only changes before this position, to continue a list.") var before: Int64?

@@ -107,7 +107,7 @@ struct KeysCommand: AsyncParsableCommand {
       commandName: "set",
       abstract: "Change a key's properties; the others stay.",
       discussion: """
-        A repeated option replaces the whole list. Changes hold at once.
+        A repeated option replaces the whole list. Changes take effect at once.
 
           tutti keys set ID --tokens-per-day 200000
           tutti keys set ID --scope chat --scope plans

@@ -14,7 +14,7 @@ struct ModelsCommand: AsyncParsableCommand {
         tutti models approve qwen3:32b gpu-1 gpu-2
         tutti models reset qwen3:32b
 
-      Changes hold at once, for every gateway and every host.
+      Changes take effect at once, for every gateway and every host.
       """,
     subcommands: [
       List.self, Show.self, Alias.self, Set.self, Approve.self, Reset.self,
@@ -164,7 +164,7 @@ struct ModelsCommand: AsyncParsableCommand {
 
     @OptionGroup var cluster: ClusterOptions
     @OptionGroup var output: ModelOutput
-    @Flag(help: "Take the approval of all other hosts.") var only = false
+    @Flag(help: "Withdraw the approval of all other hosts.") var only = false
     @Argument(help: "Name of the model.") var model: String
     @Argument(help: "Ids of hosts in `tutti hosts list`.") var hosts: [String]
 

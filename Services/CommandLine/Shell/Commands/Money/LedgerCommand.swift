@@ -50,7 +50,7 @@ struct LedgerCommand: AsyncParsableCommand {
     @OptionGroup var cluster: ClusterOptions
     @OptionGroup var selection: Selection
     @Option(help: "Maximum transactions, 1 to 1000.") var limit = 100
-    @Option(help: "Continue after the place that the end of a list names.") var after: String?
+    @Option(help: "Continue after this place from the end of a list.") var after: String?
     @Flag(help: "Print one JSON object a line, one for each transaction.") var json = false
 
     func validate() throws {
