@@ -219,8 +219,8 @@ final class GatewayShell: Service {
         hosts.chatModels(
           policy: options.dataPolicy, pools: exchange.rights.pools,
           named: options.models + exchange.rights.namedModels))
-      // Without models there is no price, and a request without a price must not run: a host may
-      // become ready a moment later.
+      // Without models no price is known. The request must not run without a price on a host that
+      // becomes ready a moment later.
       guard !models.isEmpty else { throw exchange.noHost(in: view) }
     }
     let price = try RequestPrice(

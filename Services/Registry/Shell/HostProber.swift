@@ -160,8 +160,8 @@ final class HostProber: Sendable {
     return worst.isUnlisted ? Unlisted(worst) : worst
   }
 
-  /// Whether the API of a host without a list omits `/v1`, as status codes show.
-  /// A path that exists refuses GET with a status other than 404.
+  /// Finds out from status codes whether the API of a host without a model list omits `/v1`. A path
+  /// that exists refuses GET with a status other than 404.
   private func place(of order: ProbeOrder, _ secret: String?) async -> Bool {
     let likely = order.omitsV1 ?? order.probablyOmitsV1
     guard order.omitsV1 == nil, order.dialect ?? .openai == .openai else { return likely }

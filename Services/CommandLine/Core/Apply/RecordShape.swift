@@ -75,8 +75,8 @@ public struct RecordMember: Hashable, Sendable {
   let request: Request
   /// Whether only a new record can have another value.
   let isFixed: Bool
-  /// Whether an export contains it. The registry does not report whether a host's value was set or
-  /// is the host's own.
+  /// Whether an export contains the member. Some members of hosts are left out: the registry does
+  /// not report whether an admin or a probe determined their values.
   let isExported: Bool
 
   init(

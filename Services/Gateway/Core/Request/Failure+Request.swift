@@ -4,7 +4,7 @@ import Limits
 /// Mistakes in a client's request, each with the member that contains it, for example
 /// `messages[3].role` or `tutti.rounds`.
 extension Failure {
-  /// - Parameters: texts quoted from the request may be as long as the request and are cut.
+  /// Cuts both texts, because they may quote a request of any length.
   static func inRequest(_ code: Code, _ message: String, param: String? = nil) -> Failure {
     Failure(
       code, message.cut(toBytes: Limits.errorMessageBytes.value),

@@ -43,7 +43,7 @@ enum LongDocumentSplit {
 
   /// Tokens around a part and its query in a prompt: instruction, name, number and fence.
   private static let frameTokens = 128
-  /// A longer query has conditions of its own, which a note about one part may miss.
+  /// A longer query may have conditions that the agents, which see one part each, would miss.
   private static let mostWords = 60
 
   /// Whether the query needs the whole document and names no place in it.

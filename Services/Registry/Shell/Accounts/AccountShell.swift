@@ -266,7 +266,8 @@ final class AccountShell: Service {
 
   private func order(_ work: Order.Work) async throws(OrderError) -> Done {
     let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Done, OrderError>.self)
-    // Admins wait for their orders, so their number is bounded by their connections.
+    // Unbounded, but each admin waits for the outcome, so there are at most as many orders as
+    // connections of admins.
     state.withLock { $0.inbox.append(.order(Order(work: work, outcome: outcome))) }
     guard case .terminated = wakeups.continuation.yield() else {
       for await result in outcomes { return try result.get() }
