@@ -12,7 +12,8 @@ struct ResumeAlignment: Sendable {
     case wait
     /// The held bytes from `start` on are new; `insert` comes before them.
     case join(start: Int, insert: [UInt8])
-    /// The bytes from `start` on are a repetition, dropped until it is complete.
+    /// The bytes from `start` on repeat known text. They are dropped until the repetition is
+    /// complete.
     case follow(RepeatedText, start: Int)
     case reject(String)
     /// Several readings are possible.

@@ -20,7 +20,7 @@ struct RunningAttempt: Sendable {
   private let latestFirstToken: Instant?
   /// Time that the host's history allows for the first token.
   private let learnedPatience: Duration
-  /// The client's deadlines, which signs of the host do not renew.
+  /// The client's deadlines. Signs that the host is alive do not extend them.
   private let deadlines: Deadlines
   private(set) var patience: HostPatience
   /// The host's patience has passed, and relief hosts are asked.

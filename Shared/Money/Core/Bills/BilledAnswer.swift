@@ -11,8 +11,8 @@ public struct BilledAttempt: Hashable, Sendable {
     case loser
     /// Resumed the answer of another host and delivered its part.
     case continued
-    /// Host of tier fallback that finished the answer of another host. A fallback host that began
-    /// the answer is a winner.
+    /// Host of the tier `fallback` that finished the answer of another host. A fallback host that
+    /// began the answer is a winner.
     case fallback
     /// Broke off, stalled or sent an invalid answer, before or after its first token. A race winner
     /// that stalls is a failed host.

@@ -117,7 +117,7 @@ public struct SpendingBudget: Hashable, Sendable {
 
   private func present(_ time: Int64) -> Int64 { max(UTCDate.clamped(time), clock) }
 
-  /// Takes the same steps for a minute and for a hundred years.
+  /// Takes the same number of steps for a minute and for a hundred years.
   private mutating func advance(to time: Int64) {
     let now = present(time)
     let terms = terms

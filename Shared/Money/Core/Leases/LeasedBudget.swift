@@ -142,7 +142,8 @@ public struct LeasedBudget: Sendable {
   // MARK: - Time
 
   public mutating func tick(now: Instant) -> [Directive] {
-    // Time in which this process did not run, and received no answers, is no waiting time.
+    // Time in which this process was suspended does not count as waiting time: no answer could
+    // arrive in it.
     let stall = (lastTick?.duration(to: now) ?? .zero) - terms.retry
     lastTick = now
     for key in restless where stall > .zero { lines[key]?.queue.extendPatience(by: stall) }
