@@ -310,7 +310,7 @@ struct AccountSimulation {
         store.save(record)
         try wrapped { try $0.handle(.record(record)) }
       } catch {
-        // After a jump of the clock a row may be in the past, or meet another.
+        // After a jump of the clock, a row may start in the past, or at the same time as another.
         guard case .price = error else { throw error }
       }
     case 3: try credit()

@@ -62,7 +62,7 @@ private final class Endings: Sendable {
   func add(_ message: String) { messages.withLock { $0.append(message) } }
 }
 
-/// Waits without a time until the condition is true.
+/// Waits until the condition is true. The test's time limit bounds the wait.
 private func wait(until isTrue: @Sendable () -> Bool) async throws {
   while !isTrue() {
     try Task.checkCancellation()
