@@ -116,8 +116,6 @@ public struct SettingValues: Sendable {
 
   public mutating func port(_ key: String) -> Int { integer(key) }
 
-  public mutating func optionalPort(_ key: String) -> Int? { optionalInteger(key) }
-
   /// Empty if not set.
   public mutating func list(_ key: String) -> [String] {
     guard case .list(let members) = find(key).value else { return [] }

@@ -100,12 +100,6 @@ public struct ResumeFilter: Sendable {
     return true
   }
 
-  /// Whether all further output is new.
-  public var isJoined: Bool {
-    if case .joined = state { return true }
-    return false
-  }
-
   /// - Returns: the bytes that the client gets now.
   public mutating func take(_ text: [UInt8]) throws(Rejection) -> [UInt8] {
     switch state {

@@ -15,8 +15,6 @@ enum PlanLimits {
   /// Minimum limit of a draft, however short the answer must be: room for a reason and an answer.
   /// A draft that is cut off before its answer is of no use, and a short one ends by itself.
   static let leastDraftTokens = 128
-  /// Estimated tokens of a task without a limit: the limit of the roles' own profiles.
-  static let openTokens = 1_024
   /// Tokens that an agent reserves for an open answer from documents: the research role's limit.
   static let documentAnswerTokens = 512
   /// Maximum tokens of a part that is expected to be long. 64 such parts fit a plan.

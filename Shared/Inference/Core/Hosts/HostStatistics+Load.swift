@@ -65,7 +65,6 @@ extension HostStatistics {
 
     var sequence: UInt64 = 0
     var lastReport: Instant?
-    var lastWasIdle = true
     /// Requests in flight in each report.
     var inFlight: [(sequence: UInt64, hosts: [HostID: Int])] = []
     /// Requests in flight in the last report.
