@@ -5,7 +5,7 @@ import Limits
 import Testing
 
 /// Counts the work of reading an answer: twice the input takes twice the steps. Nothing is timed.
-@Suite("What reading an answer costs")
+@Suite("Work to read an answer")
 struct AnswerWorkTests {
   /// An answer that is read chunk by chunk.
   struct Reading {

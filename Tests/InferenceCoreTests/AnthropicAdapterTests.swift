@@ -2,7 +2,7 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-@Suite("What Anthropic's API is sent, and what it says")
+@Suite("Requests to Anthropic's API and its answers")
 struct AnthropicAdapterTests {
   @Test("a plain question, with what the API demands")
   func plain() throws {
@@ -73,7 +73,7 @@ struct AnthropicAdapterTests {
     #expect(refusal(#"{"messages":[],"n":"x"}"#, .anthropic)?.kind == .invalid)
   }
 
-  @Test("older models take a prefix, newer ones are told in words")
+  @Test("older models take a prefix, newer ones an instruction")
   func resume() throws {
     let body = #"{"messages":[{"role":"user","content":"q"}],"max_tokens":9}"#
     let old = try said(body, to: .anthropic, model: "claude-3-5-haiku-latest", from: "Once")
@@ -189,7 +189,7 @@ struct AnthropicAdapterTests {
   }
 }
 
-@Suite("What an answer of Anthropic's API costs, should it break off")
+@Suite("Cost of a broken answer of Anthropic's API")
 struct AnthropicPromptTests {
   @Test("the prompt's tokens are known from its first event, and not passed on before the end")
   func prompt() throws {

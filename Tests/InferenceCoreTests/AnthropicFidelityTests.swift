@@ -52,7 +52,7 @@ struct AnthropicFidelityTests {
       "\(body)")
   }
 
-  @Test("marks and other members of a tool arrive, beside the function or within it")
+  @Test("marks and other members of a tool arrive, next to the function or within it")
   func tools() throws {
     let inside = try body(
       Self.hello,
@@ -99,7 +99,7 @@ struct AnthropicFidelityTests {
         .contains(#"{"role":"assistant","content":[{"type":"text","text":"No."}]}"#))
   }
 
-  @Test("members that say nothing are no reason to refuse")
+  @Test("members without an effect are no reason to refuse")
   func empty() throws {
     let message =
       #"{"role":"assistant","content":"a","refusal":null,"annotations":[],"audio":null,"function_call":null,"name":"","reasoning_content":""}"#
@@ -139,7 +139,7 @@ struct AnthropicFidelityTests {
     }
   }
 
-  @Test("effort, the user's id and a schema's description are said in the API's words")
+  @Test("effort, the user's id and a schema's description are translated")
   func parameters() throws {
     #expect(
       try body(Self.hello, #","reasoning_effort":"low""#)
@@ -242,7 +242,7 @@ struct AnthropicFidelityTests {
   }
 }
 
-@Suite("Where a host's API is")
+@Suite("Location of a host's API")
 struct PlaceTests {
   @Test(
     "paths follow the base URL with or without /v1",

@@ -2,7 +2,7 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-@Suite("What an operator reads of an attempt")
+@Suite("Record of an attempt for operators")
 struct AttemptRecordTests {
   @Test("one that was beaten, one that answered, and one that failed, with its reason")
   func text() {

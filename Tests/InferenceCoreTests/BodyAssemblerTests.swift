@@ -87,7 +87,7 @@ struct BodyAssemblerTests {
       ]) == expected)
   }
 
-  @Test("fields that nobody knew of are kept: texts joined, the rest by its last word")
+  @Test("unknown members are kept: texts are joined, other values are replaced by the last one")
   func unknownFields() throws {
     #expect(
       try message([
@@ -144,7 +144,7 @@ struct BodyAssemblerTests {
     }
   }
 
-  @Test("calls that all have the number 0 are told apart by their ids")
+  @Test("calls that all have the index 0 are distinguished by their ids")
   func equalNumbers() throws {
     func call(_ id: String, _ name: String, _ arguments: String) -> String {
       #"{"tool_calls":[{"index":0,"id":"\#(id)","type":"function","function":{"name":"\#(name)","arguments":"\#(arguments)"}}]}"#

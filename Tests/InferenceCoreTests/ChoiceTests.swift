@@ -75,7 +75,7 @@ struct ChoiceTests {
     #expect(run.attempts.first?.failure?.kind == .lost)
   }
 
-  @Test("a host that says stop early and goes on is not cut off while it talks")
+  @Test("a host that sends an early stop and continues is not cut off while it sends")
   func early() throws {
     var (run, id) = run("")
     _ = run.received(try chunk(0, "Hm.", #""stop""#), from: id, cluster: cluster, now: at(1))

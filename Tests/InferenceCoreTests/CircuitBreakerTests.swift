@@ -88,7 +88,7 @@ struct CircuitBreakerTests {
     #expect((14.6...15.4).contains(until.sinceStart.inSeconds), "twice as long")
   }
 
-  @Test("what began before it opened says nothing about how the host does now")
+  @Test("attempts that began before it opened do not count as news about the host")
   func late() {
     var rng = SplitMix64(seed: 1)
     var breaker = opened(&rng)

@@ -7,7 +7,7 @@ private let one = ClientFingerprint(tag: "one")
 private let other = ClientFingerprint(tag: "other")
 
 /// One client's failing requests must close a host only to that client.
-@Suite("Whose requests fail at a host")
+@Suite("Clients whose own requests fail at a host")
 struct ClientBlameTests {
   private var statistics: HostStatistics = {
     var statistics = HostStatistics(own: PeerID(name: "gateway", incarnation: 1), seed: 1)
@@ -136,7 +136,7 @@ struct ClientBlameTests {
     #expect(HostPatience(for: standing, now: at(3)).firstToken == .seconds(60))
   }
 
-  @Test("a run with a deadline of 1 ms blames nobody")
+  @Test("a run with a deadline of 1 ms blames no host")
   func hurried() throws {
     let cluster = FixedCluster([
       Host(id: "h", url: "http://h", state: .ready, models: [.init(id: "m")])

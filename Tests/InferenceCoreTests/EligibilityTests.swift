@@ -10,7 +10,7 @@ private func view(_ hosts: [Host]) -> ClusterView {
   ClusterView(table: HostTable(epoch: 1, revision: 1, hosts: hosts))
 }
 
-@Suite("Who may answer")
+@Suite("Hosts that may answer")
 struct EligibilityTests {
   private func explain(
     _ hosts: [Host], model: ModelID? = "m", policy: DataPolicy = .any, require: HostID? = nil

@@ -54,7 +54,7 @@ private func llama(_ message: String, code: Int = 400) -> String {
   #"{"error":{"code":\#(code),"message":"\#(message)","type":"invalid_request_error"}}"#
 }
 
-@Suite("What is left out after a refusal")
+@Suite("Changes of a request after a refusal")
 struct FormRemedyTests {
   private static let models = [
     Refusal(

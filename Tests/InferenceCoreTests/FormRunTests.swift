@@ -14,7 +14,7 @@ private var wholeItem: UpstreamItem {
 
 private let answered: [UpstreamItem] = [piece("x", finish: "stop"), .done, .end]
 
-@Suite("How a host is asked, and asked again")
+@Suite("Changed requests to one host")
 struct FormRunTests {
   @Test("one host gives a client that does not stream its own bytes")
   func body() throws {
@@ -189,7 +189,7 @@ struct FormRunTests {
     #expect(Set(vague.asked.prefix(2).map(\.host.id)).count == 1)
   }
 
-  @Test("a limit that does not fit beside a long prompt is left out for that prompt alone")
+  @Test("a limit that does not fit with a long prompt is left out for that prompt only")
   func limit() throws {
     let cluster = LearningCluster([.scripted("a", context: 2_048)])
     let task = InferenceRequest.chat(stream: true, undoable: [.newLimitName, .withoutLimit])

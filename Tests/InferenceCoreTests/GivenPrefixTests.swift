@@ -32,7 +32,7 @@ private func starts(_ directives: [InferenceRun.Directive]) -> [Start] {
 
 @Suite("An answer that another process began")
 struct GivenPrefixTests {
-  @Test("one host is asked to go on behind it, and only what follows is given out")
+  @Test("one host is asked to continue it, and only the new text is delivered")
   func goesOn() throws {
     let cluster = FixedCluster([host("a"), host("b")])
     var run = run(after: "The quick brown")
@@ -55,7 +55,7 @@ struct GivenPrefixTests {
     }
   }
 
-  @Test("what the host says again of it is dropped")
+  @Test("text of it that the host repeats is dropped")
   func overlap() throws {
     let cluster = FixedCluster([host("a", resume: .instruct)])
     let prefix = "The orchestra tunes to the oboe, because its pitch is the steadiest of all"
@@ -85,7 +85,7 @@ struct GivenPrefixTests {
     #expect(String(decoding: sent.body, as: UTF8.self).contains(#""max_tokens":50"#))
   }
 
-  @Test("the host that goes on may die too, and the next has both parts before it")
+  @Test("the resuming host may die, too, and the next one gets both parts")
   func cascade() throws {
     let cluster = FixedCluster([host("a"), host("b")])
     var run = run(after: "One two")
@@ -141,7 +141,7 @@ struct GivenPrefixTests {
     #expect(!failure.message.contains("broke off"))
   }
 
-  @Test("an answer of several choices cannot be gone on with, and says so")
+  @Test("an answer of several choices cannot be continued, and the error says so")
   func choices() throws {
     let body = Array(
       #"{"model":"m","n":2,"messages":[{"role":"user","content":"Go on."}]}"#.utf8)

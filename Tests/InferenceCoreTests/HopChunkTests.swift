@@ -192,7 +192,7 @@ struct HopChunkTests {
     #expect(order(hop).prefix(2) == ["reasoning", "content"])
   }
 
-  @Test("a long argument is told before its end, and its call's name once")
+  @Test("a long argument is delivered before its end, and its call's name once")
   func longArgument() {
     var hop = HopRun()
     hop.say(delta: calls(call(0, "keep", "")))

@@ -55,7 +55,7 @@ struct HopLimitTests {
     #expect(hop.sent?["max_tokens"] as? Int == 20 - 3 - 2)
   }
 
-  @Test("nothing is left at the cut: the answer ends at once, and nobody else is asked")
+  @Test("no tokens are left at the cut: the answer ends at once, and no other host is asked")
   func spent() throws {
     var hop = HopRun(#","max_tokens":4,"stream_options":{"include_usage":true}"#)
     for word in ["One", " two", " three", " fou"] { hop.say(word) }
@@ -105,7 +105,7 @@ struct HopLimitTests {
     #expect(hop.summary?.usage.completionTokens == 6)
   }
 
-  @Test("the second host breaks off too: what both have said is taken off, or ends the answer")
+  @Test("the second host breaks off, too: the tokens of both count against the limit")
   func twice() throws {
     var hop = HopRun(#","max_tokens":6"#)
     for word in ["One", " two", " th"] { hop.say(word) }

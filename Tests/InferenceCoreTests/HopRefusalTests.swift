@@ -7,7 +7,7 @@ import Testing
 ///
 /// No wrong text may be passed on, and the answer must not be lost while another host can still
 /// resume it.
-@Suite("When what a host says does not join")
+@Suite("Hosts whose text does not join the answer")
 struct HopRefusalTests {
   private static let begun = [
     "The", " capital", " of", " France", " is", " Paris", ",", " which", " lies", " on", " the",
@@ -42,7 +42,7 @@ struct HopRefusalTests {
     #expect(hop.summary?.attempts.map(\.outcome.name) == ["lost", "bad_joint", "answered"])
   }
 
-  @Test("each host is asked in words once, and then nobody", arguments: 1...3)
+  @Test("each host is asked once in words, then no host", arguments: 1...3)
   func bounded(_ hosts: Int) {
     var hop = cut(hosts: hosts)
     var ways: [HostID: [ResumeWay]] = [:]

@@ -81,7 +81,7 @@ struct HopRestartTests {
     #expect(hop.received.content == "It is called Paris, and it is old.")
   }
 
-  @Test("behind a sentence or a line a new one may begin, for nobody can tell it from the next")
+  @Test("after a sentence or a line a new one is accepted, because it may be the next one")
   func behindSentence() {
     for (end, next, joined) in [
       (["It", " is", " Paris", ".", " Th"], "Paris is old.", "It is Paris. Paris is old."),

@@ -4,7 +4,7 @@ import Foundation
 import InferenceCore
 import Testing
 
-@Suite("What a request asks of its answer, over several hosts")
+@Suite("A request's demands on an answer of several hosts")
 struct HopShapeTests {
   // MARK: - Stop sequences
 
@@ -33,7 +33,7 @@ struct HopShapeTests {
     #expect(hop.usage?[1] == hop.summary?.usage.completionTokens)
   }
 
-  @Test("the start of a stop sequence is not told before it is clear that it is none")
+  @Test("the possible start of a stop sequence is held back until it is clear that it is none")
   func startIsHeld() {
     var hop = HopRun(#","stop":"\n\nUser: hello""#)
     for word in ["One", " two", "\n\n", "User", ":"] { hop.say(word) }
@@ -166,7 +166,7 @@ struct HopShapeTests {
     #expect(hop.received.arguments == [0: #"{"q": 1, "r": 2}"#])
   }
 
-  @Test("an answer beyond what is kept ends with the named error, and says the limit")
+  @Test("an answer above the limit ends with an error that names the limit")
   func tooLong() throws {
     var hop = HopRun()
     hop.say("One")

@@ -48,7 +48,7 @@ struct HopUsageTests {
     #expect(hop.summary?.attempts.map(\.tokens) == Array(repeating: 3, count: hops) + [3])
   }
 
-  @Test("a host that counts more tokens than there can be harms nobody", arguments: [true, false])
+  @Test("a host that reports impossibly many tokens does no harm", arguments: [true, false])
   func absurd(_ stream: Bool) throws {
     var hop = start(stream: stream)
     hop.say("One", usage: (7, .max - 7))
@@ -90,7 +90,7 @@ struct HopUsageTests {
     #expect(usage[1] == 3)
   }
 
-  @Test("what a host says again is dropped, and not counted", arguments: [true, false])
+  @Test("repeated text is dropped and not counted", arguments: [true, false])
   func repeated(_ stream: Bool) throws {
     var hop = start(stream: stream, way: .instruct)
     for word in ["There", " was", " an", " old", " lighthouse", " kee"] { hop.say(word) }
@@ -123,7 +123,7 @@ struct HopUsageTests {
     #expect(abs(try #require(hop.usage?[1]) - words) <= 1, "\(content ?? "") \(hop.usage ?? [])")
   }
 
-  @Test("a second host that reports nothing: usage is told all the same", arguments: [true, false])
+  @Test("usage is reported although the second host reports none", arguments: [true, false])
   func silent(_ stream: Bool) throws {
     var hop = start(stream: stream)
     for word in ["One", " two", " th"] { hop.say(word) }
@@ -171,7 +171,7 @@ struct HopUsageTests {
     #expect(hop.summary?.attempts.map(\.outcome) == [.beaten, .answered])
   }
 
-  @Test("details of one host's count are not told for all of them")
+  @Test("details of one host's count are not reported for all hosts")
   func details() throws {
     var hop = start(stream: true)
     for word in ["One", " two", " th"] { hop.say(word) }
@@ -182,7 +182,7 @@ struct HopUsageTests {
     #expect(told?.keys.sorted() == ["completion_tokens", "prompt_tokens", "total_tokens"])
   }
 
-  @Test("what a broken host made is in its record, by its own count where it told one")
+  @Test("the tokens of a broken host are in its record, by its own count if it reported one")
   func records() throws {
     var hop = start(stream: true)
     hop.say("One long piece of", usage: (7, 5))

@@ -73,7 +73,7 @@ struct HostChoiceTests {
     #expect(choose(0, view, seed: 1).isEmpty)
   }
 
-  @Test("nobody waits in a queue where a host of the same bucket is idle")
+  @Test("no request waits in a queue while a host of the same bucket is idle")
   func idleFirst() {
     let busy = measured(0.5, inFlight: 1, slots: 1)
     let oneIdle = view(
@@ -118,7 +118,7 @@ struct HostChoiceTests {
     #expect(choose(1, only, .init(needsFreeSlot: true), seed: 1).isEmpty)
   }
 
-  @Test("a host that said it is busy is left alone until then")
+  @Test("a host that reported to be busy is not asked until its time")
   func busy() {
     var busy = measured()
     busy.busyUntil = Instant(sinceStart: .seconds(9))
@@ -130,7 +130,7 @@ struct HostChoiceTests {
     }
   }
 
-  @Test("a host that nobody has measured is explored, not flooded")
+  @Test("an unmeasured host is explored, not flooded")
   func exploration() {
     var standing = Dictionary(
       uniqueKeysWithValues: (0..<9).map { (HostID("h\($0)"), measured(0.06)) })
@@ -193,7 +193,7 @@ struct HostChoiceTests {
     #expect(eligible(view, promptTokens: 1_001).candidates.count == 3)
   }
 
-  @Test("the fallback tier is never raced, and asked when nobody else is left or time is up")
+  @Test("the fallback tier is never raced, and is asked if no other host is left or time is up")
   func fallback() {
     let all = [host("a"), host("b"), host("own1", tier: .fallback), host("own2", tier: .fallback)]
     let view = view(all)
@@ -234,7 +234,7 @@ struct HostChoiceTests {
     }
   }
 
-  @Test("what somebody is reading already goes on where it is soonest done")
+  @Test("an answer that a client already reads is resumed by the host that will end it first")
   func soonest() {
     func standing(
       _ rate: Double?, inFlight: Int, slots: Int = 1, errors: Double = 0

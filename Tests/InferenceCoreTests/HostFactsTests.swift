@@ -3,7 +3,7 @@ import HostModel
 import InferenceCore
 import Testing
 
-@Suite("What a planner is told of the hosts")
+@Suite("Facts about hosts for a planner")
 struct HostFactsTests {
   private func host(
     _ id: HostID, models: [ModelID] = ["llama"], state: HostState = .ready,
@@ -47,7 +47,7 @@ struct HostFactsTests {
     #expect(facts([host]).first?.contextTokens == ["qwen": 8_192])
   }
 
-  @Test("times that are too old are as if nobody had measured them")
+  @Test("times that are too old do not count")
   func stale() {
     let old = HostStanding(
       firstTokenP50: .milliseconds(120), firstTokenP95: .milliseconds(300),
@@ -55,7 +55,7 @@ struct HostFactsTests {
     #expect(facts([host("a")], ["a": old]).first?.firstTokenMilliseconds == 0)
   }
 
-  @Test("hosts that may not work on it are left out; fallback hosts are named where nobody else is")
+  @Test("only hosts that may serve are named; fallback hosts if there are no others")
   func leftOut() {
     let open = HostStanding(breaker: .open(until: Instant(sinceStart: .seconds(99))))
     let hosts = [
@@ -67,7 +67,7 @@ struct HostFactsTests {
     #expect(facts(hosts, ["shut": open], policy: .local).map(\.id) == ["last"])
   }
 
-  @Test("of too many, those with free slots are told first, then the fastest, always by id")
+  @Test("of too many hosts, those with free slots come first, then the fastest, in order of ids")
   func tooMany() {
     let standing: [HostID: HostStanding] = [
       "a": HostStanding(inFlight: 2, slots: 2, tokensPerSecond: 90),

@@ -168,7 +168,7 @@ struct HostNeedTests {
   }
 }
 
-@Suite("When a host would be done")
+@Suite("Estimated finish time of a host")
 struct FinishTimeTests {
   private let known = SpeedRange([
     HostSpeed(tokensPerSecond: 100, firstToken: .milliseconds(900)),

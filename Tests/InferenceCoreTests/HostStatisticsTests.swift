@@ -41,7 +41,7 @@ extension HostStatistics {
   }
 }
 
-@Suite("What is learned of hosts")
+@Suite("Statistics of hosts")
 struct HostStatisticsTests {
   @Test("powers and logarithms agree with what is known of them")
   func arithmetic() {
@@ -78,7 +78,7 @@ struct HostStatisticsTests {
     #expect(LatencyHistogram.bucket(of: .seconds(100_000)) == LatencyHistogram.buckets - 1)
   }
 
-  @Test("old samples fade, and a host that nobody asked for long is as good as new")
+  @Test("old samples fade, and a host that was not asked for a long time is as good as new")
   func fading() throws {
     var statistics = statistics()
     for index in 0..<8 { statistics.answer(in: 20, now: Double(index)) }
@@ -261,7 +261,7 @@ struct HostStatisticsTests {
       report?.hosts.map(\.flow) == [TokenFlow(tokens: 40, over: .seconds(4), concurrency: 0.75)])
   }
 
-  @Test("requests that wait for a slot are not beside anybody")
+  @Test("requests that wait for a slot do not count as concurrent")
   func waiting() {
     var statistics = HostStatistics(seed: 1)
     statistics.adopt(table(slots: 2), now: at(0))
@@ -378,7 +378,7 @@ struct HostStatisticsTests {
     #expect(open == [true, true, true, true, true, false])
   }
 
-  @Test("a host that others gave up is worth less and gets one chance")
+  @Test("a host that other processes gave up has a lower score and gets one chance")
   func suspect() {
     var statistics = statistics(own: me)
     statistics.merge(

@@ -198,7 +198,7 @@ struct HostileAnswerTests {
 
   // MARK: - Amplification
 
-  @Test("a long member beside a long word is sent once, and the word whole")
+  @Test("a long member and a long word in one chunk are sent once, the word in one piece")
   func longMember() {
     let junk = String(repeating: "j", count: 100_000)
     let word = String(repeating: "w", count: 500)

@@ -5,7 +5,7 @@ import Testing
 
 private typealias Stream = HostileStream
 
-@Suite("What a body made of hostile chunks costs")
+@Suite("Work to assemble a body from hostile chunks")
 struct HostileAssemblyTests {
   /// Assembles chunks that the reader has accepted.
   private static func assembled(
@@ -73,7 +73,7 @@ struct HostileAssemblyTests {
       "\(shape.name): \(half.mostKept) → \(whole.mostKept)")
   }
 
-  @Test("an object that is said anew in each chunk is kept once")
+  @Test("an object that each chunk repeats is kept once")
   func saidAnew() throws {
     let few = try Self.assembled((0..<10).map { #"{"extra":{"a":[\#($0)]}}"# }).allowance
     let many = try Self.assembled((0..<1_000).map { #"{"extra":{"a":[\#($0 % 10)]}}"# }).allowance

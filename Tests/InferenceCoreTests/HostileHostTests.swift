@@ -25,7 +25,7 @@ struct Growth: Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite("What a hostile host costs")
+@Suite("Work that a hostile host can cause")
 struct HostileHostTests {
   static let growths: [Growth] = [
     Growth("tokens", Stream.reading(), 2_000) {
@@ -294,7 +294,7 @@ struct HostileHostTests {
     #expect(throws: Never.self) { try ChunkFacts(parsing: assembler.body()) }
   }
 
-  @Test("an error is told in at most 500 bytes, whatever its characters are")
+  @Test("an error message has at most 500 bytes, whatever its characters")
   func errorWords() {
     let marks = "e" + String(repeating: "\u{301}", count: 20_000)
     let read = HostileReading(

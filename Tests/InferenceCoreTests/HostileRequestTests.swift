@@ -6,7 +6,7 @@ import Testing
 
 private typealias Stream = HostileStream
 
-@Suite("What translating a hostile request costs")
+@Suite("Work to translate a hostile request")
 struct HostileRequestTests {
   private static func order(_ body: String, _ dialect: HostDialect) -> UpstreamOrder {
     UpstreamOrder(

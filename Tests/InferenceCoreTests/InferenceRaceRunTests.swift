@@ -70,7 +70,7 @@ struct InferenceRaceRunTests {
     #expect(won.contains(.cancel(second.id)))
   }
 
-  @Test("beside a free host one with a price is a hedge too, and a free one is asked at once")
+  @Test("with a free host, one with a price is only a hedge, and a free one is asked at once")
   func mixedPrices() throws {
     let mixed = view([host("free"), host("paid", price: 5), host("dear", price: 9)])
     func run(_ race: RaceMode?, avoid: [HostID]) -> InferenceRun {
@@ -94,7 +94,7 @@ struct InferenceRaceRunTests {
     #expect(starts(free.begin(two, now: at(ms: 0))).map(\.host) == ["free", "gratis"])
   }
 
-  @Test("when the winner breaks off, the one that it has beaten goes on, and not the winner again")
+  @Test("if the winner breaks off, the beaten host resumes, not the winner itself")
   func beatenGoesOn() throws {
     for seed in 0..<20 as Range<UInt64> {
       let cluster = view([host("a"), host("b")])

@@ -110,7 +110,7 @@ struct InferenceRunTests {
     #expect(hosts.count == run.attempts.count - 1)
   }
 
-  @Test("a connection that was closed before the head is tried once more when nobody else is left")
+  @Test("a connection closed before the head is tried once more if no other host is left")
   func retriesIdleConnection() throws {
     var run = run()
     let cluster = view([host("a")])
@@ -122,7 +122,7 @@ struct InferenceRunTests {
     #expect(lastFailure(run.failed(lost, second, cluster: cluster, now: at(2))) != nil)
   }
 
-  @Test("what one kind of host rejects is asked of one other kind, and then of nobody")
+  @Test("a request that one kind of host rejects goes to one other kind, then to no host")
   func rejectedByKind() throws {
     var hosts = ["a", "b", "c", "d"].map { host($0) }
     hosts[0].version = "vLLM 0.6.3"
@@ -244,7 +244,7 @@ struct InferenceRunTests {
     #expect(lastFailure(over)?.retryAfter == .seconds(4))
   }
 
-  @Test("whoever leaves cancels what is under way, once")
+  @Test("a client that leaves cancels the running attempts, once")
   func leaving() throws {
     var run = run()
     let cluster = view([host("a")])

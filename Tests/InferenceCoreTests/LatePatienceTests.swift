@@ -146,7 +146,7 @@ struct LatePatienceTests {
     #expect(cancelled(run.wait(until: at(6), two)) == [second.id])
   }
 
-  @Test("with another host, that one is asked beside the late one, and the first word wins")
+  @Test("another host is asked in addition to the late one, and the first token wins")
   func beside() throws {
     for lateAnswers in [true, false] {
       let two = cluster([host("a"), host("b")])
@@ -191,7 +191,7 @@ struct LatePatienceTests {
     #expect(Set(started(all).map(\.host)).count == InferenceLimits().hostsAtOnce)
   }
 
-  @Test("a host that is asked beside a late one and fails is followed by the next")
+  @Test("if a host that was asked in addition fails, the next one is asked")
   func nextBeside() throws {
     let three = cluster([host("a"), host("b"), host("c")])
     var run = makeRun()
@@ -235,7 +235,7 @@ struct LatePatienceTests {
     #expect(records[0].failure?.message.contains("host \(second.host) resumed the answer") == true)
   }
 
-  @Test("a late host that speaks again keeps the answer, whatever another one says meanwhile")
+  @Test("a late host that sends again keeps the answer, whatever another one has sent")
   func spokeAgain() throws {
     let two = cluster([host("a"), host("b")])
     var run = makeRun()
@@ -278,7 +278,7 @@ struct LatePatienceTests {
         == "The capital of France is Paris, which lies on the river Seine, and it is old.")
   }
 
-  @Test("when the late host breaks off, those that were asked beside it go on")
+  @Test("if the late host breaks off, the hosts asked in addition continue")
   func promoted() throws {
     let two = cluster([host("a"), host("b")])
     var run = makeRun()
@@ -322,7 +322,7 @@ struct LatePatienceTests {
     #expect(clientText(all) == "slow x x y z." && all.last == .complete)
   }
 
-  @Test("a host that is not heard of for two minutes and answers no probe is given up")
+  @Test("a host that is silent for two minutes and answers no probe is given up")
   func dead() throws {
     var a = host("a")
     let alive = cluster([a])
@@ -347,7 +347,7 @@ struct LatePatienceTests {
     #expect(waiting.isEmpty, "\(waiting)")
   }
 
-  @Test("the operator's own hosts are asked beside a late one")
+  @Test("the operator's own hosts are asked in addition to a late one")
   func fallback() throws {
     let hosts = cluster([host("a"), host("own", tier: .fallback)])
     var run = makeRun()

@@ -54,7 +54,7 @@ struct OddAssemblyTests {
     #expect(wire.isComplete || wire.asked.count == 2)
   }
 
-  @Test("a body has one text, also with a delta beside its message")
+  @Test("a body has one text, also if a chunk has a message and a delta")
   func bodyWithDelta() {
     for stream in [true, false] {
       var wire = WireRun(stream: stream)
@@ -141,7 +141,7 @@ struct OddAssemblyTests {
     #expect(text.joined() == (words + [" nine."]).joined())
   }
 
-  @Test("ids and constants are said once, texts of unknown names grow")
+  @Test("ids and constants are kept once, texts of unknown members are joined")
   func constants() throws {
     let detail: (String) -> String = {
       #"{"reasoning_details":[{"type":"reasoning.text","text":"\#($0)","format":"anthropic-claude-v1","index":0}]}"#

@@ -5,7 +5,7 @@ import Testing
 
 /// An answer ends with a finish reason that no chunk follows, with `[DONE]`, or with a complete
 /// body. Any other end is a cut, after which another host resumes.
-@Suite("How hosts end their answers")
+@Suite("Ends of answers")
 struct OddEndTests {
   private static let words = ["One", " two", " three", " four", " five", " six."]
 
@@ -38,7 +38,7 @@ struct OddEndTests {
     #expect(whole.isComplete && whole.finish == (chunks[0].contains("length") ? "length" : "stop"))
   }
 
-  @Test("a reason said twice, or before an empty chunk, is one end")
+  @Test("a finish reason sent twice, or before an empty chunk, is one end")
   func twice() {
     var wire = WireRun(hosts: 2)
     wire.events([wireWord("One two"), wireChunk("{}", #""stop""#), wireChunk("{}", #""stop""#)])

@@ -2,9 +2,9 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-@Suite("What Ollama's API is sent, and what it says")
+@Suite("Requests to Ollama's API and its answers")
 struct OllamaAdapterTests {
-  @Test("a question, its options in their place and what nobody knows untouched")
+  @Test("a question has its options in Ollama's places, and unknown members unchanged")
   func plain() throws {
     let request = try said(
       #"{"model":"x","stream":false,"messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Hi"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}],"max_tokens":9,"temperature":0.50,"seed":1,"stop":["a","b"],"options":{"num_ctx":8, "seed":2},"keep_alive":"5m","new":[1, 2],"response_format":{"type":"json_schema","json_schema":{"schema":{"type":"object"}}}}"#,
@@ -104,7 +104,7 @@ struct OllamaAdapterTests {
       ])
   }
 
-  @Test("an error line, garbage and a line without end are told apart")
+  @Test("an error line, garbage and an endless line are distinguished")
   func broken() {
     #expect(told(read("{\"error\":\"no memory\"}\n", Self.reading)) == ["error_event: no memory"])
     #expect(told(read("<html>\n", Self.reading)).first?.hasPrefix("garbage") == true)

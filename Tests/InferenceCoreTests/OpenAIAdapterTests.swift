@@ -14,7 +14,7 @@ private func sent(
     from: prefix.map { ResumePoint(prefix: Array($0.utf8), spentTokens: spent) }, secret: secret)
 }
 
-@Suite("What an OpenAI-compatible host is sent")
+@Suite("Requests to an OpenAI-compatible host")
 struct OpenAIAdapterTests {
   @Test(
     "only model, tutti and the way of streaming change; every other byte stays",
@@ -87,7 +87,7 @@ struct OpenAIAdapterTests {
 
   private static let ask = #"{"model":"m","stream":true,"stream_options":{"include_usage":true},"#
 
-  @Test("vLLM is told to go on with the last message")
+  @Test("vLLM is asked to continue the last message")
   func continueFinalMessage() throws {
     let request = try sent(
       Self.ask + #""max_tokens" : 20,"messages": [ {"role":"user","content":"q"} ] }"#,
@@ -131,7 +131,7 @@ struct OpenAIAdapterTests {
     #expect(bodyText(request) == Self.ask + messages + expected + "}]}")
   }
 
-  @Test("any other model is told in words, with the tail as an anchor")
+  @Test("any other model gets an instruction, with the tail as an anchor")
   func instruct() throws {
     let prefix =
       "It was a long and rainy night in the old town by the sea, and nobody was awake to see"
@@ -148,7 +148,7 @@ struct OpenAIAdapterTests {
     #expect(request.resumed == .instruct)
   }
 
-  @Test("a prompt goes on by itself, also from within its only element")
+  @Test("a prompt needs no instruction to continue, also as the only element of a list")
   func prompt() throws {
     let one = try sent(
       Self.ask + #""prompt":"a\n","min_tokens":9,"max_tokens":9}"#, from: "b\"",

@@ -33,7 +33,7 @@ private func started(_ directives: [InferenceRun.Directive]) -> [(id: AttemptID,
 /// Refusing a request that could be tried is an outage caused by the cluster itself.
 @Suite("Hosts that only breakers keep from answering")
 struct PanicTests {
-  @Test("a host alone is asked although its breaker is open, and the record says so")
+  @Test("the only host is asked although its breaker is open, and the record says so")
   func alone() throws {
     for breaker in [CircuitBreaker.State.open(until: at(30)), .halfOpen] {
       let one = FixedCluster([host("a")], standing: ["a": HostStanding(breaker: breaker)])
@@ -48,7 +48,7 @@ struct PanicTests {
     }
   }
 
-  @Test("as long as another host is let through, none is asked behind its breaker")
+  @Test("while another host is eligible, no host with an open breaker is asked")
   func another() throws {
     let two = FixedCluster([host("a"), host("b")], standing: ["a": open()])
     var asking = makeRun(race: nil)
@@ -113,7 +113,7 @@ struct PanicTests {
     #expect(failure.code == .noEligibleHost && failure.retryAfter == nil)
   }
 
-  @Test("a client to which the only host is closed is told when it opens")
+  @Test("a client that the only host's breaker excludes gets the time when it opens")
   func waitOfClosedHost() throws {
     let client = ClientFingerprint(tag: "one")
     var statistics = HostStatistics(seed: 1)
@@ -136,7 +136,7 @@ struct PanicTests {
     #expect(failure.code == .noEligibleHost && failure.retryAfter == .seconds(0.75))
   }
 
-  @Test("an answer that was begun goes on behind breakers, too")
+  @Test("a begun answer is resumed even by a host with an open breaker")
   func midAnswer() throws {
     let hosts = FixedCluster(
       [host("a"), host("b"), host("c")], standing: ["b": open(), "c": open()])
@@ -176,7 +176,7 @@ struct PanicTests {
     #expect(started(run.begin(cluster, now: at(0.5))).map(\.host) == ["a"])
   }
 
-  @Test("the first token behind an open breaker closes it, and one failure after that opens it")
+  @Test("the first token closes an open breaker, and one failure after that opens it")
   func closes() {
     var statistics = HostStatistics(seed: 1)
     statistics.adopt(HostTable(epoch: 1, revision: 1, hosts: [host("a")]), now: at(0))

@@ -2,7 +2,7 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-@Suite("How long a prompt is, as far as it can be told without its tokeniser")
+@Suite("Estimated length of a prompt without its tokeniser")
 struct PromptSizeTests {
   private func tokens(_ body: String) -> Int { AnswerShape(body: Array(body.utf8)).promptTokens }
 
@@ -37,7 +37,7 @@ struct PromptSizeTests {
   @Test("what is no JSON counts as it is long")
   func noJSON() { #expect(tokens(String(repeating: "x", count: 400)) == 100) }
 
-  @Test("what there is of an answer counts when another host goes on with it")
+  @Test("the text of an answer counts if another host resumes it")
   func answer() throws {
     func host(_ id: HostID, _ context: Int) -> Host {
       Host(

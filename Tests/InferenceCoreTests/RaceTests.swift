@@ -77,7 +77,7 @@ struct RaceTests {
     #expect(race.spoke(third) == [.cancel(first), .cancel(second)])
   }
 
-  @Test("when the hedge finds nobody free, the race goes on with the host it has")
+  @Test("if the hedge finds no free host, the race continues with its only host")
   func declinedHedge() {
     var race = Race(mode: .hedged, hedgeAfter: .milliseconds(80))
     race.asked(first, now: .zero)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import InferenceCore
 
-@Suite("What the client gets of hosts' refusals")
+@Suite("Refusals of hosts as the client sees them")
 struct RefusalAnswerTests {
   private func talk(_ hosts: Int, _ answer: [UpstreamItem]) throws -> ScriptedRun {
     let all = ["a", "b", "c"].prefix(hosts).map { Host.scripted($0) }

@@ -108,7 +108,7 @@ struct RepeatedWordsTests {
     #expect(hop.failure == nil && hop.received.content == has + ", no.")
   }
 
-  @Test("given less of the answer, a host comes by the words itself, whatever it says before them")
+  @Test("a host that gets less of the answer repeats the words itself, after any announcement")
   func lead() throws {
     for lead in ["", "Voici la suite :\n\n", "dark green cloth with brass"] {
       var hop = HopRun(hosts: 1)
@@ -133,7 +133,7 @@ struct RepeatedWordsTests {
     }
   }
 
-  @Test("a host that does not say the words again is refused, and is asked in the other way")
+  @Test("a host that does not repeat the words is refused, and asked in the other way")
   func refused() throws {
     var hop = HopRun(hosts: 1)
     hop.say(String(Self.long.dropLast(12)))

@@ -111,7 +111,7 @@ struct RequestFormTests {
     #expect(request.reading.streams)
   }
 
-  @Test("a body that goes on with a prefix is read as a chunk")
+  @Test("a body that continues a prefix is read as a chunk")
   func resumed() throws {
     let request = try sent(
       #"{"model":"m","messages":[{"role":"user","content":"q"}]}"#, .unstreamed,
@@ -128,7 +128,7 @@ struct RequestFormTests {
   }
 }
 
-@Suite("What is remembered of how hosts take requests")
+@Suite("Memory of the requests that hosts accept")
 struct HostHabitsTests {
   @Test("a form holds for its host and model, adds up, and is forgotten after an hour")
   func forms() {

@@ -84,7 +84,7 @@ struct ResumeFilterTests {
         == "a = 1\nlet ten = tin(35)\nlet nine = 9")
   }
 
-  @Test("an announcement is dropped, in English by its words, else by what is repeated behind it")
+  @Test("an announcement is dropped, in English by its words, otherwise by the repetition after it")
   func announcement() {
     #expect(
       joined("One two", expected: " ", says: "Sure, here is the continuation:\n\nthree four.")
@@ -170,7 +170,7 @@ struct ResumeFilterTests {
     #expect(joined(text, expected: #"\nna"#, says: #"names"}"#) == text + #"\nnames"}"#)
   }
 
-  @Test("a long token that the client has in part is said again, exactly, or refused")
+  @Test("a host must repeat a partly delivered long token exactly, otherwise it is refused")
   func longToken() {
     let token = String(repeating: "QUJD", count: 30)
     #expect(

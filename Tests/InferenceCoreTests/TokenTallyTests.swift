@@ -21,7 +21,7 @@ struct TokenTallyTests {
     #expect(tally([40, 36, 44]).total == 30)
   }
 
-  @Test("what the host reports counts, and behind it what it has said since")
+  @Test("the host's report counts, and then the text since the report")
   func reported() {
     var tally = tally([40, 40])
     tally.report(17)

@@ -4,13 +4,13 @@ import Testing
 
 private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
-@Suite("What a host's bytes say")
+@Suite("Parsing of a host's bytes")
 struct UpstreamReaderTests {
   private func facts(_ json: String) throws(AttemptFailure) -> ChunkFacts {
     try ChunkFacts(parsing: bytes(json))
   }
 
-  @Test("text, reasoning, tool calls, finish reason and usage are told apart")
+  @Test("text, reasoning, tool calls, finish reason and usage are distinguished")
   func chunkFacts() throws {
     let role = try facts(#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#)
     #expect(!role.isValidToken)
@@ -34,7 +34,7 @@ struct UpstreamReaderTests {
     #expect(legacy.text == "x" && legacy.finishReason == "stop")
   }
 
-  @Test("an error in place of a chunk is told in the host's words")
+  @Test("an error in place of a chunk has the host's message")
   func errorEvent() {
     for (json, words) in [
       (#"{"error":{"message":"out of memory","code":500}}"#, "out of memory"),
@@ -153,7 +153,7 @@ struct AlwaysStreamedTests {
     #expect(chunk.facts.usage == Usage(promptTokens: 1, completionTokens: 2))
   }
 
-  @Test("a host that knows no streams gives one chunk, without the echo of what was said")
+  @Test("a host that cannot stream gives one chunk, without the echo of the prompt")
   func wholeAnswer() throws {
     let reading = UpstreamReading(
       endpoint: .chatCompletions, streams: true, prefix: bytes("Once"))

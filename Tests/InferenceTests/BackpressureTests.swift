@@ -141,7 +141,7 @@ struct BackpressureTests {
     while memory.held == 0 { await Task.yield() }
   }
 
-  @Test("stops the host, and has the whole answer when it goes on")
+  @Test("stops the host, and has the whole answer when it reads on")
   func stopsTheHost() async throws {
     try await withHost { client, host, memory in
       let inference = try await client.infer(request(), constraints: constraints)
@@ -162,7 +162,7 @@ struct BackpressureTests {
     }
   }
 
-  @Test("ends first when the process holds too much, with an error that says so")
+  @Test("ends first if the process holds too much, with an error that gives the reason")
   func endsAtTheBudget() async throws {
     try await withHost(budget: 1 << 20) { client, _, memory in
       let inference = try await client.infer(request(), constraints: constraints)

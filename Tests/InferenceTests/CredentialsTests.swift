@@ -20,7 +20,7 @@ struct CredentialsTests {
     }
   }
 
-  @Test("come from the environment, or it is said which variable is missing")
+  @Test("come from the environment; an error names a missing variable")
   func environment() throws {
     let credentials = Credentials(
       environment: ["K_KEY": "s3", "K_EMPTY": "", "K_ODD": "a\nb", "KEY": "s4"],
@@ -37,7 +37,7 @@ struct CredentialsTests {
     #expect(message(credentials, "env:KEY")?.contains("is not followed") == true)
   }
 
-  @Test("are not told again with what a host says of them, nor a part of them")
+  @Test("are removed from a host's error messages, also in part")
   func hidden() {
     func told(_ message: String, _ secret: String?) -> String? {
       let items = Credentials.hide(

@@ -223,7 +223,7 @@ struct InferenceClientTests {
     try await working.stop()
   }
 
-  @Test("what a host says of the secret that it was sent is told without it")
+  @Test("a host's error message is passed on without the secret that it repeats")
   func echoedSecret() async throws {
     let secret = "sk-0123456789"
     let host = try await FaultyHost.started(
@@ -356,7 +356,7 @@ struct InferenceClientTests {
     }
   }
 
-  @Test("nobody eligible: the reason of each host is told, and no host is asked")
+  @Test("without an eligible host, the error has each host's reason and no host is asked")
   func nobody() async throws {
     try await withHosts([.init()]) { client, hosts in
       var other = request()
@@ -421,7 +421,7 @@ struct InferenceClientTests {
     }
   }
 
-  @Test("a reader that reads nothing stops its host, and loses nothing when it goes on")
+  @Test("a reader that pauses stops its host, and loses nothing when it continues")
   func slowReader() async throws {
     let long = String(repeating: "x", count: 3 << 20)
     try await withHosts([.init(answer: .text(long), tokens: .characters(64 << 10))]) {

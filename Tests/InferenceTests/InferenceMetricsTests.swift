@@ -4,9 +4,9 @@ import Testing
 
 @testable import Inference
 
-@Suite("What is counted of attempts")
+@Suite("Metrics of attempts")
 struct InferenceMetricsTests {
-  @Test("the first token is its speaker's, also when another host went on behind it")
+  @Test("the first token counts for its host, also if another host continued the answer")
   func firstToken() {
     func attempt(
       _ host: HostID, _ started: Double, _ ended: Double, _ tokens: Int, _ outcome: AttemptOutcome
@@ -36,7 +36,7 @@ struct InferenceMetricsTests {
     #expect(said(0.5, [attempt("a", 0, 0.5, 0, .answered)]) == "a 500")
   }
 
-  @Test("hosts of the operator's own are told apart, whatever became of the attempt")
+  @Test("the operator's own hosts have their own label, for every outcome of an attempt")
   func tiers() {
     var attempt = AttemptRecord(
       host: "own", model: "m", tier: .fallback, started: .zero, ended: .seconds(1),

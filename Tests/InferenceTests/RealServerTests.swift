@@ -189,7 +189,7 @@ struct RealServerTests {
     try await server.channel.close()
   }
 
-  @Test("what the host says of the request in its headers reaches the client, and nothing else")
+  @Test("the host's headers about the request reach the client, and no others do")
   func headers() async throws {
     let server = try await ScriptedServer.started { _, _, reply in
       reply.send(
@@ -210,7 +210,7 @@ struct RealServerTests {
     try await server.channel.close()
   }
 
-  @Test("what the host says in the headers of an error reaches the client with it")
+  @Test("the host's headers of an error reach the client with the error")
   func headersOfErrors() async throws {
     let server = try await ScriptedServer.started { _, _, reply in
       reply.send(

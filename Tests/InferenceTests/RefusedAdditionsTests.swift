@@ -5,7 +5,7 @@ import Inference
 import InferenceCore
 import Testing
 
-@Suite("What hosts are sent, and what comes back when they refuse", .timeLimit(.minutes(2)))
+@Suite("Requests to hosts that refuse an addition", .timeLimit(.minutes(2)))
 struct RefusedAdditionsTests {
   private let constraints = InferenceConstraints(seed: 1)
 

@@ -95,7 +95,7 @@ struct SocketCutTests {
     }
   }
 
-  @Test("a host that goes on, but slower than the rate asked for, is given up")
+  @Test("a host that continues slower than the required rate is given up")
   func slowness() async throws {
     let answer = AnswerCorpus.answers[0]
     let hosts = try await SocketHosts.knowing([answer])

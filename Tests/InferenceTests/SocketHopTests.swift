@@ -5,7 +5,7 @@ import Foundation
 import InferenceCore
 import Testing
 
-@Suite("What stays right across a hop, at sockets", .timeLimit(.minutes(5)))
+@Suite("Answers that one host begins and another ends, over sockets", .timeLimit(.minutes(5)))
 struct SocketHopTests {
   private static let words = (1...40).map { "word\($0)" }
   private static let answer = CorpusAnswer(
@@ -65,7 +65,7 @@ struct SocketHopTests {
     }
   }
 
-  @Test("a stop sequence that lies across the joint ends the answer", arguments: [true, false])
+  @Test("a stop sequence across the joint ends the answer", arguments: [true, false])
   func stop(_ stream: Bool) async throws {
     let hosts = try await counting()
     // Neither host sends the sequence whole: the first breaks off within it, and the second would
