@@ -17,7 +17,7 @@ private func check(_ text: String, _ schema: String = planSchema) -> ContractChe
 
 private let good = #"{"agents":[{"role":"code","brief":"sort it"}]}"#
 
-@Suite("What a model wrote against its contract")
+@Suite("Outputs of models compared with their contract")
 struct AgentContractTests {
   @Test(
     "JSON is taken out of whatever stands around it",
@@ -190,7 +190,7 @@ struct AgentContractTests {
   }
 }
 
-@Suite("How often a task asks")
+@Suite("Number of questions that a task asks")
 struct TaskDialogueTests {
   private func dialogue(
     _ contract: OutputContract, isSink: Bool = false, expansion: String? = nil
@@ -222,7 +222,7 @@ struct TaskDialogueTests {
     #expect(talk.answered("ok: \(good)") == .finish(output: good, contractMet: true))
   }
 
-  @Test("after the second mistake the first text stands, and the contract is broken")
+  @Test("after the second mistake the first text is kept, and the contract is broken")
   func broken() {
     var talk = dialogue(.json(schema: planSchema))
     _ = talk.answered("first {")

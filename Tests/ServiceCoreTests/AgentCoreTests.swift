@@ -135,7 +135,7 @@ struct AgentCoreTests {
     #expect(sink["stream"] as? Bool == true)
   }
 
-  @Test("an answer that nobody limits is as long as its model makes it, also where a plan gives it")
+  @Test("an answer without a limit is as long as its model makes it, also in a plan")
   func unlimited() throws {
     let messages = #"[{"role":"user","content":"hi"}]"#
     #expect(try body(order(messages, isSink: true))["max_tokens"] == nil)
@@ -177,7 +177,7 @@ struct AgentCoreTests {
     #expect(output.text == "Yes, a <|im_")
   }
 
-  @Test("tool calls pass, with the text beside them normalised")
+  @Test("tool calls pass, and the text with them is normalised")
   func normalisedDelta() {
     var output = TaskOutput(for: order("[]", isSink: true))
     let delta = #"{"tool_calls":[{"index":0}], "content":"Hi</s>"}"#

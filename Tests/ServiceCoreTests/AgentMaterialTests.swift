@@ -81,7 +81,7 @@ struct AgentMaterialTests {
 
   // MARK: - Passages
 
-  @Test("passages cover all that is said, once, in order, and are never too long")
+  @Test("passages cover the whole text, once, in order, and are never too long")
   func passages() {
     var rng = SeededGenerator(seed: 11)
     let pieces = [
@@ -111,7 +111,7 @@ struct AgentMaterialTests {
     bytes.allSatisfy { [0x20, 0x0A, 0x0D, 0x09].contains($0) }
   }
 
-  @Test("a heading stays with what stands under it, and a new one begins a passage")
+  @Test("a heading stays with the text below it, and a new heading begins a passage")
   func headings() {
     let body = String(repeating: "Some words about it. ", count: 12)
     let passages = Passages.of([Document(name: "d", text: "# A\n\n\(body)\n\n# B\n\n\(body)")])

@@ -40,7 +40,7 @@ struct AgentModelTests {
     #expect(choice.reason == "\"coder\" suits a code agent")
   }
 
-  @Test("an able role takes the largest, a quick one the fastest, and both say why")
+  @Test("an able role takes the largest model, a quick one the fastest, with a reason")
   func appetite() {
     let able = choose(mixed, role(.able))
     #expect(able.model == "Qwen2.5-72B")
@@ -73,7 +73,7 @@ struct AgentModelTests {
     #expect(choose(offered, role(.able)).model == "b-8b")
   }
 
-  @Test("where nothing tells models apart, whoever picks the host decides")
+  @Test("if models do not differ, the choice of the host decides")
   func open() {
     #expect(choose([.init(id: "x"), .init(id: "y")], role()).model == nil)
     #expect(choose([.init(id: "x")], role()).model == nil)

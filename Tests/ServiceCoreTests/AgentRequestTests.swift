@@ -33,7 +33,7 @@ private func said(_ body: [String: Any]) throws -> [String] {
   try #require(body["messages"] as? [[String: Any]]).map { $0["content"] as? String ?? "" }
 }
 
-@Suite("What a task's contract, profile and inputs make of its request")
+@Suite("Requests made from a task's contract, profile and inputs")
 struct AgentRequestTests {
   @Test("the client's numbers win over the task's, these over its profile's, these over the role's")
   func sampling() throws {
@@ -118,7 +118,7 @@ struct AgentRequestTests {
     #expect(try body(order(task))["response_format"] == nil)
   }
 
-  @Test("a repair shows the model what it said and what was wrong with it")
+  @Test("a repair shows the model its output and the mistakes in it")
   func repair() throws {
     let task = PlanTask(id: "t", role: .critic, contract: .choice(["yes", "no"]))
     let sent = try body(
@@ -149,7 +149,7 @@ struct AgentRequestTests {
     #expect(failure?.code == .invalidRequest)
   }
 
-  @Test("what the agent found out itself stands before the instruction")
+  @Test("the agent's own findings come before the instruction")
   func notes() throws {
     let task = PlanTask(id: "t", role: .critic, instruction: "Judge.")
     let messages = try said(body(order(task), notes: ["Sources: none", ""]))
@@ -169,7 +169,7 @@ struct AgentRequestTests {
       ?? ""
   }
 
-  @Test("how far the inputs agree is told in words, and dissent is named")
+  @Test("the agreement of the inputs is stated in words, and dissent is named")
   func weights() throws {
     #expect(try weighed([950, 940, 930]) == "All three say much the same.")
     #expect(
@@ -198,7 +198,7 @@ struct AgentRequestTests {
 
   // MARK: - A given prefix
 
-  @Test("an output goes on behind what another agent wrote, without saying it again")
+  @Test("an output continues another agent's text without repeating it")
   func prefix() {
     for (prefix, rest, whole) in [
       ("The sum", " is 4.", "The sum is 4."), ("Two\n\n", "\n\nThree", "Two\n\nThree"),
@@ -223,7 +223,7 @@ struct AgentRequestTests {
 
   // MARK: - Vectors
 
-  @Test("a vector is asked of a model that embeds, and its absence is named")
+  @Test("a vector is requested from an embedding model, and an error names the lack of one")
   func vectors() throws {
     let task = PlanTask(id: "t", role: .critic, instruction: "a text", contract: .vector)
     #expect(

@@ -3,7 +3,7 @@ import Foundation
 import RegistryCore
 import Testing
 
-@Suite("What a host's answers give away about its software")
+@Suite("Recognition of a host's backend")
 struct BackendTests {
   private func listing(_ json: String) throws -> ModelListing {
     try ModelListing(parsing: Array(json.utf8))
@@ -37,7 +37,7 @@ struct BackendTests {
     #expect(try listing(json).backend(server: server) == expected)
   }
 
-  @Test("each is spoken to in its own dialect, and goes on in its own way")
+  @Test("each backend has its dialect and its way of resuming")
   func traits() {
     #expect(Backend.vLLM.resume == .continueFinalMessage)
     #expect(Backend.llamaCpp.resume == .trailingAssistant)
@@ -46,7 +46,7 @@ struct BackendTests {
     #expect(Backend.anthropic.dialect == .anthropic)
   }
 
-  @Test("offers, slots, context and versions are read where a server tells them")
+  @Test("models, slots, context and versions are read if a server reports them")
   func details() throws {
     let vLLM = try listing(#"{"data":[{"id":"m","owned_by":"vllm","max_model_len":4096}]}"#)
     #expect(vLLM.offers(contextTokens: 7).map(\.contextTokens) == [4_096])

@@ -55,7 +55,7 @@ struct SupervisorTests {
     #expect(supervisor.notReadyYet == ["planner", "gateway"])
   }
 
-  @Test("when every child has been ready once, it says so, once")
+  @Test("reports once when every child has been ready")
   func allReady() {
     var supervisor = Supervisor([gateway])
     _ = supervisor.start()
@@ -75,7 +75,7 @@ struct SupervisorTests {
     #expect(supervisor.notReadyYet == ["gateway"])
   }
 
-  @Test("a child that was killed starts again after a short delay, and nobody else is touched")
+  @Test("a killed child starts again after a short delay, and no other child is affected")
   func restart() {
     var supervisor = running()
     let exit = ChildExit.signalled(9)
@@ -266,7 +266,7 @@ struct SupervisorTests {
   }
 }
 
-@Suite("What the command line makes of text")
+@Suite("Parsing of command line text")
 struct CommandLineTextTests {
   @Test("columns are aligned, and control characters are shown as visible text")
   func table() {
@@ -300,7 +300,7 @@ struct CommandLineTextTests {
     #expect(tree.lines.map(\.offsetMicroseconds) == [0, 20, 25, 30, 40, 50])
   }
 
-  @Test("the attempts of a span are told apart from its other facts")
+  @Test("the attempts of a span are separate from its other facts")
   func attempts() throws {
     let tree = SpanTree([
       SpanRecord(

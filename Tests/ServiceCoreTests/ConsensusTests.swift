@@ -42,7 +42,7 @@ private func matrix(_ pairs: [Int]) -> [[Int]] {
   [[1_000, pairs[0], pairs[1]], [pairs[0], 1_000, pairs[2]], [pairs[1], pairs[2], 1_000]]
 }
 
-@Suite("How far drafts agree")
+@Suite("Agreement of drafts")
 struct ConsensusTests {
   @Test("real vectors make three times as much of labelled texts as words alone")
   func labelled() throws {
@@ -92,7 +92,7 @@ struct ConsensusTests {
   }
 }
 
-@Suite("What an embedding model is asked of drafts")
+@Suite("Requests to an embedding model about drafts")
 struct ConsensusQuestionTests {
   private func inputs(_ question: ConsensusQuestion) throws -> [String] {
     let object = try JSONSerialization.jsonObject(with: Data(question.body)) as? [String: Any]

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DispatcherCore
 
-@Suite("What one plan can cost a dispatcher")
+@Suite("Limits of one plan in a dispatcher")
 struct DispatcherBoundsTests {
   @Test("a host that claims any number of slots costs no more than one decision looks at")
   func slots() {
@@ -26,7 +26,7 @@ struct DispatcherBoundsTests {
     }
   }
 
-  @Test("outputs beyond the plan's limit fail the task that wrote them, and the plan goes on")
+  @Test("outputs beyond the plan's limit fail the task that wrote them, and the plan continues")
   func outputs() throws {
     var run = try Rehearsal(.fan(6, quorum: 1, onFailure: .skip))
     run(.start)

@@ -88,7 +88,7 @@ struct DispatcherBudgetTests {
     #expect(try #require(sink.order.task.maxTokens) >= 16)
   }
 
-  @Test("when nothing is left to answer with, the plan says so")
+  @Test("if no tokens are left for the answer, the plan says so")
   func exhausted() throws {
     var plan = try rehearsal(Self.order(.fan(1), budget: 100))
     plan(.start)
@@ -99,7 +99,7 @@ struct DispatcherBudgetTests {
     #expect(failure.param == "tutti.budget.tokens")
   }
 
-  @Test("where a host's overrun leaves nothing for the answer, a draft stands in")
+  @Test("if a host's overrun leaves no tokens for the answer, a draft stands in")
   func exhaustedDraft() throws {
     var shape = Plan.fan(1)
     shape.tasks[1].onFailure = .degrade
@@ -264,7 +264,7 @@ struct DispatcherBudgetTests {
     #expect(plan(.finished(Attempt("sink", 1), used(11, 20))).finished?.usage.totalTokens == 91)
   }
 
-  @Test("what came to nothing has its host and its cost, also where something stands in for it")
+  @Test("a failed task has its host and its cost, also if a draft stands in for it")
   func useless() throws {
     var shape = Plan.fan(2, quorum: 1, onFailure: .skip)
     shape.tasks[2].onFailure = .degrade
@@ -334,7 +334,7 @@ struct DispatcherBudgetTests {
     #expect(late.ended.first?.reason == "it was not done after 20000 ms")
   }
 
-  @Test("an answer that another dispatcher began is continued, and what is known of it said on")
+  @Test("an answer that another dispatcher began is continued, and its known facts are kept")
   func sinkPrefix() throws {
     var order = PlanOrder(
       plan: .fan(1), conversation: Conversation(messagesJSON: []),

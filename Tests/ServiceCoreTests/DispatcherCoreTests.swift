@@ -98,7 +98,7 @@ struct PlanRunTests {
     #expect(plan.log.ended.map(\.status) == [.done, .done, .done, .done])
   }
 
-  @Test("every task is told how its inferences shall be done")
+  @Test("every task gets the inference options")
   func terms() throws {
     let terms = InferenceTerms(race: .single, interToken: .milliseconds(500))
     var plan = try Rehearsal(.fan(2), terms: terms)
@@ -108,7 +108,7 @@ struct PlanRunTests {
     #expect(plan.log.starts.map(\.order.terms) == [terms, terms, terms])
   }
 
-  @Test("tasks beside each other ask a second host only if the first is late; the answer may race")
+  @Test("parallel tasks ask a second host only if the first is late; the answer may race")
   func races() throws {
     var plan = try Rehearsal(.fan(2))
     plan(.start)
@@ -201,7 +201,7 @@ struct PlanRunTests {
     #expect(end.failure?.message.contains("agents were tried") == false)
   }
 
-  @Test("what the hosts could not do is not asked of another agent")
+  @Test("a task that the hosts could not do does not go to another agent")
   func noSecondTry() throws {
     for code in [
       Failure.Code.upstreamFailed, .noEligibleHost, .invalidRequest, .deadlineExceeded,
@@ -259,7 +259,7 @@ struct PlanRunTests {
     #expect(other(.failed(Attempt("sink", 3), gone)).failure?.code == .peerLost)
   }
 
-  @Test("a skipped task leaves the others a quorum, and who runs without it says so")
+  @Test("a skipped task leaves the others a quorum, and tasks that run without it report that")
   func degraded() throws {
     var plan = try Rehearsal(.fan(3, quorum: 2, onFailure: .skip))
     plan(.start)
@@ -289,7 +289,7 @@ struct PlanRunTests {
     #expect(plan(.finished(Attempt("t2", 1), report("late"))).isEmpty)
   }
 
-  @Test("what nobody needs any more is stopped, the rest goes on")
+  @Test("tasks that are no longer needed are stopped, the rest continues")
   func unneeded() throws {
     // Shape: a, b → m (skip, needs both); c, m → sink (needs 1).
     var shape = Plan.fan(3, quorum: 1, onFailure: .skip)
@@ -327,7 +327,7 @@ struct PlanRunTests {
     #expect(end.cancels == [Attempt("t1", 1)])
   }
 
-  @Test("a task without an agent waits for one, not for ever")
+  @Test("a task without an agent waits a limited time for one")
   func noAgent() throws {
     var plan = try Rehearsal(.fan(1))
     plan(.start)
@@ -365,7 +365,7 @@ struct PlanRunTests {
     }
   }
 
-  @Test("what an earlier dispatcher went on without is not run either, and its cost counts")
+  @Test("tasks that an earlier dispatcher gave up are not run, and their cost counts")
   func resumedWithout() throws {
     let shape = Plan.fan(3, quorum: 2, onFailure: .skip)
     var plan = try Rehearsal(

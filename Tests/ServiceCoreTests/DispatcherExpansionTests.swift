@@ -44,7 +44,7 @@ struct DispatcherExpansionTests {
     #expect(asked.armed(.expansion("t0")) == Instant(sinceStart: .seconds(5)))
   }
 
-  @Test("what comes back becomes part of the plan, and the gateway is told")
+  @Test("the sub-plan becomes part of the plan, and the gateway is notified")
   func spliced() throws {
     var plan = try Rehearsal(order: Self.order())
     plan(.start)
@@ -86,7 +86,7 @@ struct DispatcherExpansionTests {
     #expect(end.finished != nil)
   }
 
-  @Test("without a planner the task's own output stands, degraded, with the reason")
+  @Test("without a planner the task's own output is kept, degraded, with the reason")
   func noPlanner() throws {
     for event in [
       PlanRunEvent.expansionFailed("t0", Failure(.peerLost, "the planner died")),
@@ -197,7 +197,7 @@ struct DispatcherExpansionTests {
     #expect(end.starts.first?.order.inputs.map(\.text) == ["One."])
   }
 
-  @Test("garbage from a planner is refused by name, and the plan goes on without it")
+  @Test("a planner's invalid sub-plan is refused with a reason, and the plan continues")
   func garbage() throws {
     let cycle = SubPlan(
       tasks: [

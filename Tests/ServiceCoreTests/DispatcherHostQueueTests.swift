@@ -125,7 +125,7 @@ struct DispatcherHostQueueTests {
         == [.init(ticket: 1, host: "fast")])
   }
 
-  @Test("one that waits for a fast host does not hold up those behind it")
+  @Test("a task that waits for a fast host does not delay later ones")
   func overtaking() {
     let queue = Queue([host("slow", rate: 30), host("fast", rate: 100)])
     #expect(queue.joinAll(0..<1, work()) == [0: "fast"])
@@ -136,7 +136,7 @@ struct DispatcherHostQueueTests {
     #expect(queue.waitingCount == 2)
   }
 
-  @Test("a host that joins is given work at once, also when nobody has measured it")
+  @Test("a host that joins gets work at once, also if it was never measured")
   func joining() {
     let queue = Queue([host("a")])
     #expect(queue.joinAll(0..<3, work()) == [0: "a"])
@@ -169,7 +169,7 @@ struct DispatcherHostQueueTests {
         == [.init(ticket: 1, host: "prompt")])
   }
 
-  @Test("what others have at a host makes it slower, but nobody waits for them to end")
+  @Test("other dispatchers' tasks make a host slower, but no task waits for their end")
   func others() {
     let queue = Queue([host("a", inFlight: 3), host("b")])
     #expect(queue.joinAll(0..<1, work()) == [0: "b"])
@@ -178,7 +178,7 @@ struct DispatcherHostQueueTests {
     #expect(lone.waitingCount == 1)
   }
 
-  @Test("what has ended here a moment ago is not taken for somebody else's")
+  @Test("a task that ended here a moment ago does not count as another dispatcher's")
   func publishedLate() {
     let queue = Queue([host("a", rate: 50), host("b", rate: 49)])
     #expect(queue.joinAll(0..<1, work()) == [0: "a"])
@@ -192,7 +192,7 @@ struct DispatcherHostQueueTests {
       queue.join(2, work(), now: seconds(5)) == [.init(ticket: 2, host: "b")])
   }
 
-  @Test("what went on at another host than it was put to has ended there")
+  @Test("a task that failed over to another host counts as ended there")
   func wentElsewhere() {
     let queue = Queue([host("a", rate: 50), host("b", rate: 49)])
     #expect(queue.joinAll(0..<2, work()) == [0: "a", 1: "b"])
@@ -218,7 +218,7 @@ struct DispatcherHostQueueTests {
     #expect(second.join(1, work(), now: seconds(0.5)).isEmpty)
   }
 
-  @Test("a host that does not tell its slots is never waited for, and shares its speed")
+  @Test("no task waits for a host that does not report its slots, and the host shares its speed")
   func unknownSlots() {
     let queue = Queue([host("a", slots: nil), host("b", slots: nil)])
     let begun = queue.joinAll(0..<20, work())
@@ -281,7 +281,7 @@ struct DispatcherHostQueueTests {
     #expect(queue.end(0, now: seconds(1)).isEmpty)
   }
 
-  @Test("a client whose waiting tasks all left is not put behind the turns that they had")
+  @Test("a client whose waiting tasks all left is not charged for their turns")
   func leaveTurns() {
     let queue = Queue([host("a")])
     _ = queue.join(0, work(), client: "other", now: .zero)
@@ -305,7 +305,7 @@ struct DispatcherHostQueueTests {
         == [.init(ticket: 5_000, host: "b")])
   }
 
-  @Test("without any host everything begins: who does it says what is missing")
+  @Test("without any host every task begins, and its agent reports what is missing")
   func noHost() {
     let queue = Queue()
     #expect(queue.joinAll(0..<3, work()) == [0: nil, 1: nil, 2: nil])

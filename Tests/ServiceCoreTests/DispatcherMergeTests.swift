@@ -47,7 +47,7 @@ struct DispatcherMergeTests {
     #expect(try merged(.concatenate, ["One.<|im_end|>", "", "Two.\n"]) == "One.\n\nTwo.")
   }
 
-  @Test("replace: the last that succeeded stands for all")
+  @Test("replace: the last successful input replaces all others")
   func replace() throws {
     #expect(try merged(.replace, ["draft", "better draft"]) == "better draft")
     var plan = try Rehearsal(Self.plan(2, .replace, quorum: 1))
@@ -65,7 +65,7 @@ struct DispatcherMergeTests {
     #expect(try merged(.vote, ["C", "The answer is 42.", "42"]) == "The answer is 42.")
   }
 
-  @Test("vote: who voted for what is there to be told, and who was outvoted is named")
+  @Test("vote: the report has every vote, and names the outvoted inputs")
   func voters() throws {
     var plan = try Rehearsal(Self.plan(4, .vote, isSink: true, quorum: 3))
     plan(.start)
@@ -111,7 +111,7 @@ struct DispatcherMergeTests {
     #expect(two.finish("t1").starts.first?.order.inputs.map(\.weightMilli) == [nil, nil])
   }
 
-  @Test("an agent of a plan with a budget is told to spare tokens, and no other")
+  @Test("only agents of a plan with a budget are told to spare tokens")
   func spares() throws {
     var free = try Rehearsal(Self.plan(3, .synthesise, isSink: true))
     #expect(free(.start).starts.map(\.order.sparesTokens) == [false, false, false])
@@ -137,7 +137,7 @@ struct DispatcherMergeTests {
     #expect(end.finished?.sinkUsage == .zero)
   }
 
-  @Test("a vote that could still be lost goes on")
+  @Test("an undecided vote continues")
   func openVote() throws {
     var plan = try Rehearsal(Self.plan(4, .vote, isSink: true, quorum: 1))
     plan(.start)
@@ -155,7 +155,7 @@ struct DispatcherMergeTests {
     #expect(plan.finish("t2", output: "C").text == "B")
   }
 
-  @Test("a sink that concatenates says each part as soon as nothing is missing before it")
+  @Test("a sink that concatenates sends each part as soon as all earlier parts are complete")
   func streamedConcatenation() throws {
     var plan = try Rehearsal(Self.plan(3, .concatenate, isSink: true, onFailure: .fail))
     plan(.start)
@@ -179,7 +179,7 @@ struct DispatcherMergeTests {
     }
   }
 
-  @Test("an agent is told when the answer has what it writes, word for word")
+  @Test("an agent is told if the answer contains its output word for word")
   func parts() throws {
     for (merge, isPart) in [
       (MergeRule.concatenate, true), (.vote, true), (.synthesise, false), (.agree, false),
@@ -202,7 +202,7 @@ struct DispatcherMergeTests {
     #expect(end.count { if case .emit(.delta) = $0 { true } else { false } } == 3)
   }
 
-  @Test("a killed critic degrades: its readers get the draft it was to judge, and that is said")
+  @Test("a killed critic degrades the plan: its readers get the unreviewed draft, with a reason")
   func killedCritic() throws {
     let shape = Plan(
       id: "p", pattern: "test",
@@ -273,7 +273,7 @@ struct DispatcherMergeTests {
     #expect(orders.map { $0.documents.map(\.name) } == [[], ["b"], ["a", "b"]])
   }
 
-  @Test("a model that gives back what it was to merge: the answer stands, and is declared")
+  @Test("if a model returns its inputs instead of a merge, the answer is kept and declared")
   func echo() throws {
     let drafts = [
       "Wood stores carbon, and a house made of it is warm and built within weeks.",
@@ -298,7 +298,7 @@ struct DispatcherMergeTests {
     }
   }
 
-  @Test("an empty draft is none, and where the answer stays empty a draft stands in")
+  @Test("an empty draft does not count, and a draft replaces an empty answer")
   func empty() throws {
     var fan = Plan.fan(2, quorum: 1, onFailure: .skip)
     fan.tasks[2].onFailure = .degrade

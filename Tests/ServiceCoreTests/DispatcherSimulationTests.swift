@@ -45,7 +45,7 @@ struct DispatcherSimulationTests {
     #expect(finishedAfterLoss > 300)
   }
 
-  @Test("a client that leaves at any moment leaves nothing running behind")
+  @Test("a client that leaves at any moment leaves nothing running")
   func cancelled() throws {
     var cancelled = 0
     for seed in UInt64(10_000)..<12_000 {

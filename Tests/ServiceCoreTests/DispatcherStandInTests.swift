@@ -33,7 +33,7 @@ struct DispatcherStandInTests {
           pattern: "test", query: "?", seed: 1, maxTokens: maxTokens, available: ["m"])))
   }
 
-  @Test("a draft that stands in keeps the client's limit, whether the answer failed or was late")
+  @Test("a stand-in draft keeps the client's limit, whether the answer failed or was late")
   func limited() throws {
     for isLate in [true, false] {
       for (limit, text, reason) in [(2, "Four wor", "length"), (3, "Four words.", "stop")] {
@@ -65,7 +65,7 @@ struct DispatcherStandInTests {
     #expect(plan(.finished(Attempt("t0", 1), report("late"))).isEmpty)
   }
 
-  @Test("so it is while the answer's own agent thinks, but not behind its first word")
+  @Test("a draft also stands in while the answer's agent reasons, but not after its first word")
   func begun() throws {
     for beginning in ["", "It is"] {
       var plan = try Rehearsal(ensemble(2))
@@ -146,7 +146,7 @@ struct DispatcherStandInTests {
     #expect(end(&parts).failure?.code == .deadlineExceeded)
   }
 
-  @Test("a vote is counted as far as it has come, and a repaired draft's draft stands for it")
+  @Test("an incomplete vote is counted as it is, and a draft stands in for its missing repair")
   func mechanical() throws {
     var vote = try Rehearsal(DispatcherMergeTests.plan(5, .vote, isSink: true, quorum: 1))
     vote(.start)
@@ -163,7 +163,7 @@ struct DispatcherStandInTests {
     #expect(end(&replace).text == "The draft.")
   }
 
-  @Test("a draft is found behind a review that is not done, but notes for a draft are none")
+  @Test("a draft is found before an unfinished review, but notes for a draft do not count as one")
   func behindReview() throws {
     let tasks = [
       PlanTask(id: "notes", role: .research, onFailure: .skip),
@@ -196,7 +196,7 @@ struct DispatcherStandInTests {
     }
   }
 
-  @Test("of a debate it is what was said last, and its comparison is never the answer")
+  @Test("of a debate, the last positions count, and the comparison is never the answer")
   func debate() throws {
     func comparison(_ id: TaskID, _ inputs: [TaskID]) -> PlanTask {
       PlanTask(
@@ -240,7 +240,7 @@ struct DispatcherStandInTests {
     }
   }
 
-  @Test("a client that names a quorum gets no draft that fewer of them stand behind")
+  @Test("a client that names a quorum gets no draft that fewer members support")
   func quorum() throws {
     for arrived in 1...2 {
       var late = try Rehearsal(ensemble(3, quorum: 2))

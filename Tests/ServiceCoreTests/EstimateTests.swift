@@ -38,7 +38,7 @@ private func told(
   return trace
 }
 
-@Suite("What became of an estimate")
+@Suite("Outcome of an estimate")
 struct EstimateOutcomeTests {
   /// A plan whose estimate is 400 tokens in 10 s if answered directly, 9 s of them writing, and 420
   /// tokens in 5 s if split, 4 s of them writing.
@@ -175,7 +175,7 @@ struct EstimateOutcomeTests {
   }
 }
 
-@Suite("What is learned of estimates")
+@Suite("Correction of estimates")
 struct EstimateMemoryTests {
   private static func split(_ ratio: Double) -> EstimateOutcome.Lesson {
     .init(isSplit: true, ratio: ratio)
@@ -194,7 +194,7 @@ struct EstimateMemoryTests {
     #expect(memory.correction(at: at(minutes: 20)).directPercent == 100)
   }
 
-  @Test("hosts that answer faster than they promise do so for splits, until a split says otherwise")
+  @Test("hosts faster than estimated count as faster for splits, until a split shows otherwise")
   func fasterHosts() {
     var memory = EstimateMemory()
     for n in 0..<6 { memory.learn(.init(isSplit: false, ratio: 0.7), now: at(minutes: Double(n))) }
@@ -225,7 +225,7 @@ struct EstimateMemoryTests {
     #expect((95...105).contains(correction.directPercent), "\(correction)")
   }
 
-  @Test("one split says little of lengths, however many direct answers are shorter than expected")
+  @Test("one split shows little about lengths, however many direct answers are short")
   func oneLength() {
     var memory = EstimateMemory()
     memory.learn(.init(isSplit: true, ratio: 1, length: 1), now: .zero)
@@ -245,7 +245,7 @@ struct EstimateMemoryTests {
     #expect((90...110).contains(memory.correction(at: at(minutes: 2)).splitPercent))
   }
 
-  @Test("one answer that was held up moves little of what many say")
+  @Test("one delayed answer changes the result of many only a little")
   func outlier() {
     var memory = EstimateMemory()
     for n in 0..<8 { memory.learn(Self.split(1), now: at(minutes: Double(n))) }
@@ -313,7 +313,7 @@ struct EstimateMemoryTests {
     #expect(rates == [0, 20_000, 19_885, 30_000, 21_213, 10_000])
   }
 
-  @Test("hosts that come and go are not remembered for ever, those of the request always")
+  @Test("hosts that come and go are forgotten, but never those of the request")
   func manyHosts() {
     var memory = EstimateMemory()
     for n in 0..<1_000 {

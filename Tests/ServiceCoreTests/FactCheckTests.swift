@@ -133,7 +133,7 @@ struct ArithmeticCheckTests {
     #expect(ArithmeticCheck.wrongEquations(in: text).isEmpty)
   }
 
-  @Test("a critic is told the mistakes that are certain, and nothing when there are none")
+  @Test("a critic's prompt has the certain mistakes, and nothing if there are none")
   func findings() {
     let inputs = [
       TaskOrder.NamedInput(name: "Draft", text: "There are 17 + 25 = 43 people."),

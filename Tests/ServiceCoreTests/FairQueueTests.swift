@@ -18,7 +18,7 @@ struct FairQueueTests {
     #expect(queue.waitingCount == 996)
   }
 
-  @Test("one that leaves while it waits takes nobody's turn")
+  @Test("a waiting ticket that leaves uses no turn")
   func leaving() {
     var queue = FairQueue<String, Int>(limit: 1)
     _ = queue.join(0, client: "a")
@@ -35,7 +35,7 @@ struct FairQueueTests {
     #expect(queue.running == 0)
   }
 
-  @Test("a higher limit lets those begin that waited, a lower one stops nobody")
+  @Test("a higher limit lets waiting tickets begin, a lower one stops no running ticket")
   func limits() {
     var queue = FairQueue<String, Int>(limit: 1)
     for ticket in 0..<5 { _ = queue.join(ticket, client: "\(ticket % 2)") }
@@ -47,7 +47,7 @@ struct FairQueueTests {
     #expect(queue.end() == [3])
   }
 
-  @Test("whatever comes and goes: never above the limit, nobody twice, nobody forgotten")
+  @Test("with any order of events, the limit holds, and every ticket begins exactly once")
   func random() {
     for seed in UInt64(0)..<300 {
       var rng = SeededGenerator(seed: seed)

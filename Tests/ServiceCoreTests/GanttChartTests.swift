@@ -56,7 +56,7 @@ struct GanttChartTests {
       ]) == ["c", "a", "answer"])
   }
 
-  @Test("the path goes through tasks that nobody did but the dispatcher")
+  @Test("the path goes through tasks that the dispatcher itself computed")
   func throughMerges() {
     #expect(
       critical([
@@ -78,7 +78,7 @@ struct GanttChartTests {
       ]) == ["analysis", "draft", "review", "repair", "answer"])
   }
 
-  @Test("without the plan, the path goes to whoever ended last before")
+  @Test("without the plan, the path goes to the task that ended last before")
   func withoutPlan() {
     #expect(
       critical([

@@ -3,7 +3,7 @@ import GatewayCore
 import Testing
 import Text
 
-@Suite("What the gateway sends")
+@Suite("Bodies and chunks that the gateway sends")
 struct GatewayAnswerTests {
   private let composer = ChatComposer(id: "chatcmpl-1", model: "tutti/ensemble", created: 5)
   private let head =
@@ -47,7 +47,7 @@ struct GatewayAnswerTests {
     }
   }
 
-  @Test("a refusal stands in place of a text")
+  @Test("a refusal replaces the text")
   func refusal() {
     var assembler = MessageAssembler()
     assembler.add(TaskDelta(text: "", deltaJSON: bytes(#"{"refusal":"No."}"#)))

@@ -3,7 +3,7 @@ import GatewayCore
 import Testing
 import Text
 
-@Suite("What a request may spend")
+@Suite("Token budget of a request")
 struct GatewayBudgetTests {
   private static func host(
     _ id: String, _ models: [ModelID], price: Int, trust: DataPolicy = .any,
@@ -106,7 +106,7 @@ struct GatewayBudgetTests {
     }
   }
 
-  @Test("what planner and dispatcher say of tokens is said of the option that the client used")
+  @Test("errors of planner and dispatcher about tokens name the option that the client used")
   func explained() throws {
     let refusal = Failure(.invalidRequest, "3 members need 246.", param: "tutti.budget.tokens")
     let other = Failure(.invalidRequest, "no.", param: "tutti.quorum")

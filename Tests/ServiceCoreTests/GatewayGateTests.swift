@@ -90,7 +90,7 @@ struct GatewayGateTests {
     }
   }
 
-  @Test("a planner is told of hosts, documents, the conversation's size and the client's options")
+  @Test("a planner gets the hosts, documents, the conversation's size and the client's options")
   func facts() throws {
     let host = HostFacts(
       id: "a", models: ["m"], freeSlots: 2, rateMilli: 5, firstTokenMilliseconds: 7)
@@ -133,7 +133,7 @@ struct GatewayGateTests {
     #expect(asked.options.documents.count == 1)
   }
 
-  @Test("a program on this machine is told apart by its key, and has an empty tag without one")
+  @Test("a program on this machine is identified by its key, and has an empty tag without one")
   func clientTag() {
     func tag(_ authorization: String?) -> String {
       ClientTag.tag(authorization: authorization, address: nil)

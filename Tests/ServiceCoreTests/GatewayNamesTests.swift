@@ -50,7 +50,7 @@ struct GatewayNamesTests {
     #expect(far.message.contains("GET /v1/models"))
   }
 
-  @Test("what a request says of its inferences goes with the plan, over the configuration")
+  @Test("a request's inference options go with the plan and override the configuration")
   func terms() throws {
     let request = try request(
       "tutti/ensemble", #","tutti":{"race":"single","deadlines_ms":{"inter_token":500}}"#)

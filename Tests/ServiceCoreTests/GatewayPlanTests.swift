@@ -36,9 +36,9 @@ private func started(_ task: TaskID, _ role: AgentRole = .research, attempt: Int
   .started(task: task, role: role, agent: "agent-\(role.rawValue)", attempt: attempt)
 }
 
-@Suite("What the gateway knows of a plan that runs")
+@Suite("The gateway's trace of a running plan")
 struct PlanTraceTests {
-  @Test("the trace tells every task, host and sum, and what a second dispatcher need not do again")
+  @Test("the trace has every task, host and sum, and outputs for a second dispatcher")
   func whole() throws {
     var trace = PlanTrace(plan)
     trace.record(started("p1"))
@@ -205,7 +205,7 @@ struct PlanTraceTests {
     #expect(trace.plan.sink == "t")
   }
 
-  @Test("an expansion that does not fit leaves the plan alone, and nobody else can go on")
+  @Test("an expansion that does not fit changes nothing, and no other dispatcher can continue")
   func badExpansion() {
     var trace = PlanTrace(plan)
     trace.record(.expanded(task: "nobody", sub))
@@ -213,7 +213,7 @@ struct PlanTraceTests {
     #expect(trace.obstacle?.contains("expansion") == true)
   }
 
-  @Test("nobody goes on inside a tool call; reasoning and text do not matter")
+  @Test("no dispatcher continues within a tool call; reasoning and text do not prevent it")
   func toolCalls() {
     var trace = PlanTrace(plan)
     trace.record(
@@ -242,7 +242,7 @@ struct PlanTraceTests {
   }
 }
 
-@Suite("How often a client hears of progress")
+@Suite("Pace of progress lines")
 struct ProgressPacerTests {
   /// Feeds the same events to a plan's trace and its pacer.
   private struct Told {
@@ -265,7 +265,7 @@ struct ProgressPacerTests {
     }
   }
 
-  @Test("the plan is told at once, with what reads what")
+  @Test("the plan is reported at once, with the inputs of each task")
   func planned() {
     var told = Told()
     told.pacer.plan()
@@ -277,7 +277,7 @@ struct ProgressPacerTests {
         + #"{"task":"s","role":"coordinator","inputs":["p1","p2"]}]}"#)
   }
 
-  @Test("the first step is told at once, the next when 100 ms have passed")
+  @Test("the first step is reported at once, the next one after 100 ms")
   func paced() {
     var told = Told()
     #expect(told.pacer.due == nil)
@@ -293,7 +293,7 @@ struct ProgressPacerTests {
     #expect(told.line(at(ms: 105))?.contains(#""task":"p2""#) == true)
   }
 
-  @Test("steps that come meanwhile are told together, each task as it is then")
+  @Test("later steps are reported together, each task in its latest state")
   func together() {
     var told = Told()
     told.happens(started("p1"))
@@ -322,7 +322,7 @@ struct ProgressPacerTests {
         #""excerpt":{"documents":2,"bytes":\#(Int.max),"read_bytes":24000}}"#) == true)
   }
 
-  @Test("the last state is told at the end, however soon that is")
+  @Test("the last state is reported at the end, however soon that is")
   func last() {
     var told = Told()
     told.happens(started("p2", .creative))
@@ -336,7 +336,7 @@ struct ProgressPacerTests {
     #expect(told.rest() == nil)
   }
 
-  @Test("an expansion is told with the whole plan as it is by then")
+  @Test("an expansion is reported with the whole plan at that time")
   func expanded() {
     var told = Told()
     var expanding = plan
@@ -357,7 +357,7 @@ struct ProgressPacerTests {
     #expect(line.contains(#"{"task":"q1","role":"code","inputs":["p1"]}"#))
   }
 
-  @Test("a task that another agent takes over is told without the host of the first")
+  @Test("a task that another agent takes over is reported without the first agent's host")
   func takenOver() {
     var told = Told()
     told.happens(
@@ -370,7 +370,7 @@ struct ProgressPacerTests {
         + #""agent":"agent-research","attempt":2}"#)
   }
 
-  @Test("whatever comes when, lines keep their distance and every task's last state is told")
+  @Test("with any order of events, lines keep their distance and report every task's last state")
   func random() {
     for seed in 0..<300 as Range<UInt64> {
       var rng = SplitMix64(seed: seed)
@@ -426,7 +426,7 @@ struct PlanPreviewTests {
     #expect(document["graphviz"].flatMap(document.document.string) == shown.graphviz)
   }
 
-  @Test("where there is none it says why")
+  @Test("an absent estimate has a reason")
   func none() {
     let json = text(PlanPreview.direct(reason: "the question is short").encoded)
     #expect(json.hasPrefix(#"{"plan":null,"reason":"the question is short""#))

@@ -3,7 +3,7 @@ import GatewayCore
 import Testing
 import Text
 
-@Suite("What the gateway makes of a request")
+@Suite("Parsing of a client's request")
 struct GatewayRequestTests {
   @Test(
     "bad requests are refused, naming the member",
@@ -160,7 +160,7 @@ struct GatewayRequestTests {
     }
   }
 
-  @Test("what a request says is read, and what the tasks inherit is kept byte for byte")
+  @Test("a request is read, and members that tasks inherit are kept byte for byte")
   func reads() throws {
     let request = try parse(
       #"{"model":"tutti/ensemble","stream":true,"stream_options":{"include_usage":true},"#
@@ -290,7 +290,7 @@ struct GatewayRequestTests {
     #expect(problem.param == "tutti.\(name)")
   }
 
-  @Test("every mistake is told at once")
+  @Test("all mistakes are reported at once")
   func allAtOnce() throws {
     let problem = try #require(
       refused(#"{"model":"m",\#(hello),"n":0,"tutti":{"rounds":0,"sed":1,"race":2}}"#))

@@ -72,7 +72,7 @@ struct HostOptionsTests {
     #expect(lines.first?.contains("local") == true)
   }
 
-  @Test("a host is shown with all its properties, whatever a newer registry says")
+  @Test("a host is shown with all its properties, also those of a newer registry")
   func details() throws {
     let json = #"""
       {"object":"host","id":"a","url":"http://a","state":"resting","reason":"drained by an admin",

@@ -59,7 +59,7 @@ struct HostSettingsTests {
     #expect(hosts.host("h")?.tags == [])
   }
 
-  @Test("a drained host is suspended with a reason that says so, also after a restart")
+  @Test("a drained host is suspended with that reason, also after a restart")
   mutating func drained() throws {
     try addReady(HostDraft(url: "http://h:1", id: "h"))
     let (host, directives) = try hosts.drain("h")

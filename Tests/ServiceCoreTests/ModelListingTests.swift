@@ -117,7 +117,7 @@ struct UnlistedHostTests {
     #expect(not.state == .unreachable && not.reason.contains("http://x/models"))
   }
 
-  @Test("named models are what is offered, with what the host's list says of them")
+  @Test("named models are offered, with the facts of the host's list")
   mutating func replaced() throws {
     let listed = ProbeReport(
       models: [ModelOffer(id: "m", contextTokens: 7), ModelOffer(id: "o")], roundTrip: .zero)

@@ -39,7 +39,7 @@ struct ModelRegistryTests {
     #expect(models["m"]?.revision == 2)
   }
 
-  @Test("of two admins with one revision, the second is refused; 0 stands for no record")
+  @Test("of two admins with one revision, the second is refused; 0 means no record")
   mutating func conflict() throws {
     try patch("m", ModelPatch(isHidden: true), expected: [ModelRegistry.absent])
     for expected in [ModelRegistry.absent, 7] {
@@ -58,7 +58,7 @@ struct ModelRegistryTests {
       failureCode { () throws(Failure) in _ = try models.remove("m") } == .modelNotFound)
   }
 
-  @Test("an alias stands for models of hosts, never for an alias")
+  @Test("an alias means models of hosts, never another alias")
   mutating func aliases() throws {
     try patch("alias", ModelPatch(standsFor: ["m", "n"]))
     #expect(models.aliases == ["alias": ["m", "n"]])

@@ -13,7 +13,7 @@ private func record(
   return record
 }
 
-@Suite("What hosts offer under the records of models")
+@Suite("Models that hosts offer under the models' records")
 struct ModelRulesTests {
   private static let listed = [
     ModelOffer(id: "small", contextTokens: 2_048, facts: #""owned_by":"x""#),
@@ -96,7 +96,7 @@ struct ModelRulesTests {
       ])
   }
 
-  @Test("an alias is one more offer, and stands for the first model that the host offers")
+  @Test("an alias is one more offer, and means the first of its models that the host offers")
   func alias() {
     let records = [record("best") { $0.standsFor = ["huge", "large", "small"] }]
     #expect(

@@ -72,7 +72,7 @@ struct MetricRollupTests {
     #expect(rollup.instances == ["s-2"])
   }
 
-  @Test("a family of two kinds keeps the one first seen, until nobody has it any more")
+  @Test("a family of two kinds keeps the first one until no process reports it")
   func conflict() {
     var rollup = MetricRollup()
     rollup.received(
@@ -188,7 +188,7 @@ struct TraceTreeTests {
     #expect(lines([]) == [])
   }
 
-  @Test("a span without its parent stands at the top, and nothing is listed twice")
+  @Test("a span without its parent is at the top, and no span is listed twice")
   func orphans() {
     #expect(
       lines([span(2, under: 9, at: 2), span(3, under: 2, at: 3), span(2, under: 9, at: 2)])
@@ -323,7 +323,7 @@ struct OverviewPageTests {
     ).html
   }
 
-  @Test("somebody else's text is shown as text, wherever it stands")
+  @Test("text of outsiders is shown as text in every place")
   func escaped() {
     let evil = "<script>alert('\"&')</script>"
     let host = Host(
@@ -340,7 +340,7 @@ struct OverviewPageTests {
       html.contains("&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;"), "\(html)")
   }
 
-  @Test("it says what is there, how old it is, and leads on")
+  @Test("it shows the values and their age, and links to other pages")
   func content() {
     let models = (1...12).map { ModelOffer(id: ModelID("m\($0)")) }
     let hosts = (1...120).map { number in

@@ -33,7 +33,7 @@ struct PeerLeasesTests {
     #expect(leases.expire(now: at(ms: 9_000)) == [])
   }
 
-  @Test("the registry's own line stays for ever, and nobody else gets its name")
+  @Test("the registry's own row stays, and no other process gets its name")
   func own() throws {
     var leases = leases()
     #expect(leases.goodbye(Self.registry.id, now: at(ms: 0)) == [])

@@ -34,7 +34,7 @@ struct PlanExpansionTests {
 
   // MARK: - Splicing
 
-  @Test("whoever read the task reads the sub-plan's output, under the same name")
+  @Test("tasks that read the expanded task read the sub-plan's output under the same name")
   func readersRedirected() throws {
     let sub = SubPlan(
       tasks: [Self.task("n1", reading: ["asks"]), Self.task("n2", reading: ["n1", "beside"])],
@@ -76,7 +76,7 @@ struct PlanExpansionTests {
     #expect(Self.plan.tasks[1].expansion == "test")
   }
 
-  @Test("where nothing follows, the task's own output stands")
+  @Test("if no tasks follow, the task's own output is kept")
   func nothing() throws {
     var expected = Self.plan
     expected.tasks[1].expansion = nil
@@ -99,7 +99,7 @@ struct PlanExpansionTests {
 
   // MARK: - Refusals
 
-  @Test("a new task that waits for one behind the task is a cycle")
+  @Test("a new task that needs a later task is a cycle")
   func cycle() {
     let sub = SubPlan(tasks: [Self.task("n", reading: ["reader"])], output: "n")
     #expect(Self.refusal(of: sub, at: "asks", in: Self.plan)?.rule == .cycle)

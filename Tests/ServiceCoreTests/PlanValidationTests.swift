@@ -212,7 +212,7 @@ struct PlanValidationTests {
     }
   }
 
-  @Test("what all tasks together may write is bounded, whatever each says")
+  @Test("the tokens of all tasks together are bounded, whatever the limit of each")
   func tokens() {
     let half = PlanValidation.maximumTokens / 2
     #expect(

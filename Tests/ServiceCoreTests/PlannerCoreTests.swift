@@ -68,7 +68,7 @@ struct PlannerCoreTests {
     #expect(!plan.tasks.isEmpty)
   }
 
-  @Test("neither task ids nor roles are in what a model is told")
+  @Test("prompts contain neither task ids nor roles")
   func noLeaks() throws {
     let answer = try #require(try Self.plan(Self.request()).tasks.last)
     let told = (answer.instruction + answer.inputs.map(\.name).joined()).lowercased()
@@ -208,7 +208,7 @@ struct PlannerCoreTests {
     }
   }
 
-  @Test("a model that nobody offers is named with those it was probably meant to be")
+  @Test("an error about an unknown model suggests similar names")
   func unknownModel() {
     let available: [ModelID] = ["SmolLM2-135M-Instruct", "qwen3-8b", "llama3.2:3b"]
     let near = Self.error(Self.request(models: ["smollm2-135m-instrct"], available: available))

@@ -119,7 +119,7 @@ struct ProgressTreeTests {
     #expect(frame.erase().isEmpty)
   }
 
-  @Test("where nobody can draw, each step is a line")
+  @Test("without a terminal that can redraw, each step is a line")
   func plainLines() throws {
     let told =
       try steps(planned)

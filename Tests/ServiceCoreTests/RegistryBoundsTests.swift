@@ -55,7 +55,7 @@ struct RegistryBoundsTests {
     #expect(hosts.host("h")?.reason.utf8.count ?? .max <= Limits.hostReasonBytes.value)
   }
 
-  @Test("names that are too long are left out alone, and the host's reason says so")
+  @Test("only names that are too long are left out, and the host's reason says so")
   mutating func names() throws {
     var hosts = HostRegistry(epoch: 1, now: .zero)
     let long = ModelOffer(id: ModelID("a" + String(repeating: "\u{301}", count: 400_000)))
@@ -125,7 +125,7 @@ struct RegistryBoundsTests {
     #expect(Double(work(2 * count)) <= 2.2 * Double(work(count)))
   }
 
-  @Test("a process cannot fill the load with hosts that nobody registered, nor with huge numbers")
+  @Test("a process cannot fill the load table with unregistered hosts or huge numbers")
   func load() throws {
     var loads = LoadAggregator(epoch: 1)
     let peer = PeerID(name: "p", incarnation: 1)

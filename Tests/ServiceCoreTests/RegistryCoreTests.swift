@@ -78,7 +78,7 @@ struct HostRegistryTests {
     #expect(hosts.table == before)
   }
 
-  @Test("asks a ready host again after about two seconds, and says nothing when nothing changed")
+  @Test("asks a ready host again after about two seconds, and publishes nothing without a change")
   mutating func steady() throws {
     var order = try add()
     _ = hosts.probed(order, .answered(Self.report), now: at(ms: 0), using: &rng)
@@ -170,7 +170,7 @@ struct HostRegistryTests {
     #expect(hosts.host("h:1")?.reason.contains("no model") == true)
   }
 
-  @Test("a host that is a gateway offers its models, and none of its patterns")
+  @Test("a host that is a gateway offers its models but not its patterns")
   mutating func gateway() throws {
     let order = try add()
     let names = ["m", "tutti/fast", "tutti/ensemble"].map { ModelOffer(id: ModelID($0)) }
@@ -187,7 +187,7 @@ struct HostRegistryTests {
     #expect(hosts.host("h:1")?.reason.contains("no model") == true)
   }
 
-  @Test("a suspended host is not asked, and the answer that was under way says nothing")
+  @Test("a suspended host is not asked, and an answer under way has no effect")
   mutating func suspended() throws {
     let order = try add()
     let (host, directives) = try hosts.suspend("h:1")
@@ -236,7 +236,7 @@ struct HostRegistryTests {
       failureCode { () throws(Failure) in _ = try hosts.patch("x", HostPatch()) } == .hostNotFound)
   }
 
-  @Test("the dialect and the way of resuming are learned, unless an admin said them")
+  @Test("the dialect and the way of resuming are learned unless an admin set them")
   mutating func traits() throws {
     var order = try add()
     #expect(order.dialect == nil)
@@ -308,7 +308,7 @@ struct HostRegistryTests {
     #expect(throws: Failure.self) { try CredentialRules().check(CredentialReference("file:/x/y")) }
   }
 
-  @Test("a credential goes unencrypted to another machine only if that is said")
+  @Test("a credential goes unencrypted to another machine only if an admin allows it")
   mutating func plainHTTP() throws {
     let credential = "env:TUTTI_CREDENTIAL_A"
     for url in ["http://10.0.0.7:8000", "http://127.evil.example", "http://localhost.example"] {

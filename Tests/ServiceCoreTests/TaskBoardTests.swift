@@ -42,7 +42,7 @@ struct TaskBoardTests {
     #expect(computed.report.usage == .zero && computed.report.finishReason == "stop")
   }
 
-  @Test("nothing of the answer is certain after a part that was skipped, or in another merge")
+  @Test("after a skipped part, or in another merge, no part of the answer is certain")
   func uncertain() {
     var board = board(DispatcherMergeTests.plan(2, .concatenate, isSink: true))
     board.skip(0, broken)
@@ -99,7 +99,7 @@ struct TaskBoardTests {
     #expect(board.unneeded == [0, 1, 2], "nothing is needed after the answer")
   }
 
-  @Test("a task gets the shorter of its deadline and its share, and nothing of its own otherwise")
+  @Test("a task gets the shorter of its deadline and its share, otherwise no limit of its own")
   func time() {
     var tasks = [
       PlanTask(id: "a", role: .code, deadline: .seconds(7), deadlineShare: 1),

@@ -82,7 +82,7 @@ struct UsageAnswerTests {
     #expect(try self.text(report(), days: 10).contains(#""total":{"requests":4,"#))
   }
 
-  @Test("without the registry the answer says so, and has what the gateway knows")
+  @Test("without the registry the answer says so and has the gateway's own numbers")
   func incomplete() throws {
     let text = try text(nil)
     #expect(text.contains(#""complete":false"#))
