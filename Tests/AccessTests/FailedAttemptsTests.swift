@@ -64,7 +64,7 @@ struct FailedAttemptsTests {
     #expect(attempts.failureCount == 40)
   }
 
-  @Test("a refusal says how long to wait")
+  @Test("a refusal gives the time to wait")
   func sentence() throws {
     var attempts = FailedAttempts<String>()
     try block(&attempts)

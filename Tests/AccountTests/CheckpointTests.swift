@@ -83,7 +83,7 @@ struct CheckpointTests {
     #expect(leased > 100, "almost no checkpoint has leases")
   }
 
-  @Test("a simulation goes on from a checkpoint without an overspent budget or a lost hold")
+  @Test("a simulation continues from a checkpoint without an overspent budget or a lost hold")
   func goesOn() throws {
     for seed in UInt64(400)..<410 {
       var simulation = try AccountSimulation(

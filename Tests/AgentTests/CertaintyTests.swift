@@ -2,7 +2,7 @@ import AgentCore
 import ClusterModel
 import Testing
 
-@Suite("What is told as certain")
+@Suite("Mistakes that are reported as certain")
 struct CertaintyTests {
   @Test(
     "a right calculation is left alone, however it is written",

@@ -113,7 +113,7 @@ private func embedder(
     models: ["nomic-embed-text"], vector: vector, dialect: dialect, faults: faults)
 }
 
-@Suite("How far drafts agree, by words and by an embedding model")
+@Suite("Agreement of drafts, by words and by an embedding model")
 struct ConsensusWorkTests {
   @Test(
     "a draft that sounds alike but means something else is named, in the prompt and in the trace",
@@ -164,7 +164,7 @@ struct ConsensusWorkTests {
     #expect(merged.text == "It was closed.")
   }
 
-  @Test("vectors that tell nothing apart are not used")
+  @Test("vectors that do not distinguish texts are not used")
   func constant() async throws {
     let merged = try await perform(merge(), embedder: embedder { _ in [0.25, -0.5, 1] })
     #expect(merged.attribute("agreement") == "words")
@@ -194,7 +194,7 @@ struct ConsensusWorkTests {
     #expect(merged.embeddings.isEmpty && merged.attribute("agreement") == "words")
   }
 
-  @Test("what is not a merge of three drafts asks nobody")
+  @Test("a task other than a merge of three drafts requests no vectors")
   func plain() async throws {
     var order = merge()
     for index in order.inputs.indices { order.inputs[index].weightMilli = nil }

@@ -140,7 +140,7 @@ struct TaskWorkTests {
     #expect(done.attribute("left_out") == told)
   }
 
-  @Test("what stands before the mark is for the model alone, and without one all counts")
+  @Test("text before the mark is for the model only, and without a mark all text counts")
   func marked() async throws {
     var marked = order()
     marked.task.mark = "My reply now:"
@@ -195,7 +195,7 @@ struct TaskWorkTests {
     #expect(done.told.text == "Draft 12 of it is a fox.")
   }
 
-  @Test("an answer that begins with what its model was told of the drafts is none")
+  @Test("an answer that begins with its instruction about the drafts does not count")
   func agreementEcho() async throws {
     let drafts = ["A fox.", "Two dogs, I think.", "Nobody knows what it is."]
     let merge = order(
@@ -248,7 +248,7 @@ struct TaskWorkTests {
     #expect(done.attribute("questions") == "2")
   }
 
-  @Test("what cannot be mended is reported as it was written, and said to be wrong")
+  @Test("an output that cannot be repaired is reported as it is, and marked as wrong")
   func broken() async throws {
     let done = try await perform(order(.choice(["yes", "no"]))) { _ in "Hard to tell." }
     #expect(done.report.output == "Hard to tell." && !done.report.contractMet)
@@ -276,7 +276,7 @@ struct TaskWorkTests {
     #expect(failure?.message.contains("embedding model") == true)
   }
 
-  @Test("the answer goes on behind what a lost agent wrote, and is not said twice")
+  @Test("the answer continues a lost agent's text without repeating it")
   func prefix() async throws {
     let whole = "The quick brown fox jumps over the lazy dog."
     let done = try await perform(
@@ -367,7 +367,7 @@ struct TaskWorkTests {
     #expect(failure?.code == .invalidRequest && failure?.message.contains("a.bin") == true)
   }
 
-  @Test("a critic is told the sums that are wrong")
+  @Test("a critic's prompt has the wrong sums")
   func critic() async throws {
     var order = order()
     order.inputs = [.init(name: "Draft", text: "Together 17 + 25 = 43 people.")]
@@ -394,7 +394,7 @@ struct TaskWorkTests {
     }
   }
 
-  @Test("of several models the agent takes one, asks for it, and says why")
+  @Test("the agent chooses one of several models, requests it, and gives the reason")
   func model() async throws {
     var role = plain
     role.preferredModels = ["coder"]

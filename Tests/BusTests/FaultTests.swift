@@ -274,7 +274,7 @@ struct FaultTests {
     }
   }
 
-  @Test("a slow reader is cut with an error after what it could hold, and the writer hears it")
+  @Test("a slow reader's stream ends with an error when its buffer is full, for the writer, too")
   func slowReader() async throws {
     let cluster = try TestCluster(.ipc)
     let agent = try cluster.join(.agent(.code), "agent-code-1")
@@ -310,7 +310,7 @@ struct FaultTests {
     }
   }
 
-  @Test("over the limit of handlers callers are told, and the others are answered")
+  @Test("callers above the limit of handlers get an error, and the others are answered")
   func overload() async throws {
     let cluster = try TestCluster(.ipc)
     var limits = BusLimits.standard

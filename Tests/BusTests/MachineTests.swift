@@ -89,7 +89,7 @@ struct MachineTests {
     #expect(!machine.isBusy)
   }
 
-  @Test("a reply from somebody else resolves nothing")
+  @Test("a reply from another process resolves no call")
   func strangersReply() {
     var machine = Self.machine([Self.registry, Self.planner, Self.other, Self.own])
     let (id, _) = Self.ask(&machine, to: .peer(Self.planner.id))
@@ -109,7 +109,7 @@ struct MachineTests {
     #expect(asked.count { $0 == Self.other.id } == 5)
   }
 
-  @Test("without a live process the call fails at once and says whom it looked for")
+  @Test("without a live process the call fails at once and names the service")
   func nobody() {
     var machine = Self.machine([Self.registry, Self.own])
     let (id, directives) = Self.ask(&machine)
@@ -126,7 +126,7 @@ struct MachineTests {
     #expect(lost.code == .peerLost)
   }
 
-  @Test("at its deadline a call fails and the peer is told to stop")
+  @Test("at its deadline a call fails and the peer gets a cancellation")
   func deadline() {
     var machine = Self.machine()
     let (id, _) = Self.ask(&machine, deadline: .milliseconds(100))
@@ -268,7 +268,7 @@ struct MachineTests {
       machine.received(request, bytes: 1, now: .zero) == [.dropped(reason: "wrong_incarnation")])
   }
 
-  @Test("mail from somebody whom the table does not list waits for the table, two seconds at most")
+  @Test("messages of an unlisted sender wait for the table for at most two seconds")
   func held() {
     var machine = Self.machine()
     #expect(machine.received(Self.request(1, from: Self.other), bytes: 1, now: .zero) == [])
@@ -372,7 +372,7 @@ struct MachineTests {
       machine.apply(PeerTable(epoch: 1, revision: 1, peers: [Self.planner]), now: .zero) == [])
   }
 
-  @Test("a new registry that knows nobody yet takes nobody away until the leases end")
+  @Test("a new registry with an empty table removes no peer until the leases end")
   func newRegistry() {
     var machine = Self.machine()
     let (id, _) = Self.ask(&machine, deadline: nil)
@@ -390,7 +390,7 @@ struct MachineTests {
     #expect(machine.directory.live(.planner) == [])
   }
 
-  @Test("who says that it is shutting down gets nothing more")
+  @Test("a process that is shutting down gets no more messages")
   func shuttingDown() {
     var machine = Self.machine([Self.registry, Self.planner, Self.other, Self.own])
     let (id, _) = Self.ask(&machine, to: .peer(Self.planner.id))

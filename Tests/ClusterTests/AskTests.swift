@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension ProcessTests {
-  @Suite("What `tutti ask` writes")
+  @Suite("Output of `tutti ask`")
   struct AskTests {
     @Test(
       "the answer reaches a pipe as it was written, and the terminal is left to it",

@@ -106,7 +106,7 @@ extension ProcessTests {
       }
     }
 
-    @Test("noise in every mailbox is counted and dropped, and nobody falls")
+    @Test("noise in every mailbox is counted and dropped, and no process ends")
     func noise() async throws {
       let cluster = try RunningCluster.current()
       let before = try await cluster.children()

@@ -96,7 +96,7 @@ extension ProcessTests {
       #expect(try await cluster.tutti("hosts", "resume", "\(id)").status == 0)
     }
 
-    @Test("a terminal executes nothing of what a host says")
+    @Test("a terminal executes no control characters of a host")
     func escapes() async throws {
       let cluster = try RunningCluster.current()
       let host = try await FaultyHost.started(

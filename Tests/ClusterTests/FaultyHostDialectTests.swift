@@ -110,7 +110,7 @@ struct FaultyHostDialectTests {
     #expect(cut.text.contains(#""content":"Hi"}"#) && cut.text.contains(#""done_reason":"length""#))
   }
 
-  @Test("Ollama tells its models and version, embeds, loads, unloads, and knows no other model")
+  @Test("Ollama reports its models and version, embeds, loads, unloads, and refuses another model")
   func ollamaOthers() async throws {
     #expect(try await ask("/api/tags").text.contains(#""name":"m","model":"m""#))
     #expect(try await ask("/api/version").text.hasPrefix(#"{"version":""#))

@@ -150,7 +150,7 @@ struct FaultyHostTests {
     }
   }
 
-  @Test("a broken status comes instead of an answer, a busy one says when to come back")
+  @Test("a configured status replaces the answer, and a busy one has a time to retry")
   func statuses() async throws {
     try await withHost(.init()) { host in
       for dialect in HostDialect.allCases {
@@ -165,7 +165,7 @@ struct FaultyHostTests {
     }
   }
 
-  @Test("it goes on after a trailing assistant message, at every byte, with other token borders")
+  @Test("it continues a trailing assistant message from every byte, with other token borders")
   func prefill() async throws {
     let corpus = FaultyHostCorpus(["#1": FaultyHostReply(Self.text)])
     try await withHost(.init(answer: .corpus(corpus), tokens: .seeded(9, longest: 4))) { host in
@@ -184,7 +184,7 @@ struct FaultyHostTests {
     }
   }
 
-  @Test("a backend with a flag goes on only with it, one without prefill begins anew")
+  @Test("a backend with a flag continues only with it, one without prefill begins again")
   func otherPrefills() async throws {
     let corpus = FaultyHostCorpus(["faulty-model": FaultyHostReply("one two three")])
     let messages = message("user", "count") + "," + message("assistant", "one")
@@ -202,7 +202,7 @@ struct FaultyHostTests {
     }
   }
 
-  @Test("told in words to go on, it does as its personality says")
+  @Test("asked in words to continue, it follows its personality")
   func instructed() async throws {
     let corpus = FaultyHostCorpus(
       ["#1": FaultyHostReply("one two three")],

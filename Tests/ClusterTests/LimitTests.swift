@@ -35,7 +35,7 @@ extension ProcessTests {
       return (response, Data(try await response.body.collect(upTo: 1 << 20).readableBytesView))
     }
 
-    @Test("one request too many is told when to come again, and is served when there is room")
+    @Test("a request above the limit gets a time to retry, and is served when there is room")
     func admission() async throws {
       let cluster = try RunningCluster.current()
       guard case .faulty(let hosts) = cluster.hosts else { return }
@@ -203,7 +203,7 @@ extension ProcessTests {
       #expect(try await cluster.get(cluster.monitor + "/").body.hasPrefix("{"))
     }
 
-    @Test("a gateway that is not there is said at once, and a known cluster's filters say so too")
+    @Test("an absent gateway is reported at once, and so are names that a cluster does not know")
     func sentences() async throws {
       let cluster = try RunningCluster.current()
       for arguments in [["ask", "Hello"], ["status"], ["logs"], ["hosts", "list"]] {

@@ -147,7 +147,7 @@ extension ProcessTests {
       #expect(answer.text.contains("PLANTED-DOCUMENT-99"), "\(answer)")
     }
 
-    @Test("MAESTRO without a critic: the answer comes, and says that it was not reviewed")
+    @Test("MAESTRO without a critic answers, and says that the answer was not reviewed")
     func killedCritic() async throws {
       let cluster = try RunningCluster.current()
       let critic = try #require(try await cluster.children()["tutti-agent-critic"])

@@ -10,7 +10,7 @@ extension ProcessTests {
     "Hosts that fall silent, as clients and operators see them", .serialized,
     .cluster { try await RunningCluster.start(.faulty(FaultyHosts.two())) })
   struct SilentHostTests {
-    @Test("an ensemble does not wait for a host that fell silent longer than it was told to")
+    @Test("an ensemble waits for a silent host no longer than its limit")
     func ensemble() async throws {
       let cluster = try RunningCluster.current()
       guard case .faulty(let hosts) = cluster.hosts else { return }

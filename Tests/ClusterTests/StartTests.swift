@@ -183,7 +183,7 @@ extension ProcessTests {
       #expect(right.status == 0 && right.output.contains("9000"), "\(right)")
     }
 
-    @Test("a start with a host that refuses connections says so, and is up all the same")
+    @Test("a start with a host that refuses connections reports it, and succeeds")
     func silentHost() async throws {
       let directory = try TemporaryDirectory()
       for _ in 1...10 {

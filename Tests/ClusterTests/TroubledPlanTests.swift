@@ -114,7 +114,7 @@ extension ProcessTests {
   struct LostDispatcherTests {
     static let answer = "One two three four five six seven eight nine ten eleven twelve."
 
-    @Test("in mid-answer: another goes on where it was, and the client sees one answer")
+    @Test("in mid-answer another one resumes, and the client sees one answer")
     func midAnswer() async throws {
       // Only the answer of the task that reads drafts is long enough to be held at the host's gate.
       let host = try await FaultyHost.started(

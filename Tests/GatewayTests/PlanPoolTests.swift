@@ -40,7 +40,7 @@ struct PlanPoolTests {
     }
   }
 
-  @Test("if the pools exclude all hosts, no planner is asked and the error says so")
+  @Test("if the pools exclude all hosts, no planner is asked and the error gives the reason")
   func excluded() async throws {
     let cluster = try PlanCluster(scripts: [])
     let rights = try rights(["us"])

@@ -67,7 +67,7 @@ struct RequestJournalTests {
         limits: KeyLimits(tokensPerDay: 1_000)))
   }
 
-  @Test("a request that cost nothing is counted here, by the model that answered")
+  @Test("a free request is counted in the gateway, by the model that answered")
   func free() throws {
     let rights = try rights()
     let key = try #require(rights.key)

@@ -91,7 +91,7 @@ struct ComposeTests {
     for name in ["bus", "models", "store"] { #expect(all[name]?["internal"] as? Bool == true) }
   }
 
-  @Test("no secret stands in a variable")
+  @Test("no variable contains a secret")
   func secretsAreFiles() throws {
     for (name, service) in try Self.services() {
       for variable in (service["environment"] as? [String: Any] ?? [:]).keys

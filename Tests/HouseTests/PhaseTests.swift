@@ -28,7 +28,7 @@ struct PhaseTests {
     #expect(opened >= 5, "the pattern of this test finds no spans any more")
   }
 
-  @Test("every phase is told in the glossary")
+  @Test("every phase is in the glossary")
   func glossary() throws {
     let glossary = try SourceTree.text("docs/GLOSSARY.md")
     let line = glossary.split(separator: "\n").first { $0.hasPrefix("| **phase**") } ?? ""

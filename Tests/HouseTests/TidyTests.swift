@@ -6,7 +6,7 @@ import Testing
 struct TidyTests {
   static let sources = ["Shared", "Services", "Tests", "Benchmarks"]
 
-  @Test("nothing starts a task that nobody owns", arguments: ["Shared", "Services"])
+  @Test("every task that is started has an owner", arguments: ["Shared", "Services"])
   func looseTasks(folder: String) throws {
     for file in try SourceTree.swiftFiles(under: folder) {
       for (number, line) in file.lines.enumerated()

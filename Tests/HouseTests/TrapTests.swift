@@ -5,7 +5,7 @@ import Testing
 /// The rules apply to code that handles outside values.
 ///
 /// A Swift `Character` has no maximum length: one letter may carry a million combining marks.
-@Suite("What a stranger's value could make of a line")
+@Suite("Known traps for values of outsiders")
 struct TrapTests {
   struct Rule: Sendable, CustomTestStringConvertible {
     let name: String

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Text
 
-@Suite("How far texts agree")
+@Suite("Agreement of texts")
 struct AgreementTests {
   static let essay = """
     The river rises in the mountains, runs through three valleys and reaches the sea near the old \
@@ -12,7 +12,7 @@ struct AgreementTests {
     water for two weeks. Farmers wait for this, because the mud makes the ground rich.
     """
 
-  @Test("case, white space and punctuation say nothing")
+  @Test("case, white space and punctuation do not count")
   func normalised() {
     #expect(Agreement.similarityMilli("Yes.", " yes ") == 1_000)
     #expect(Agreement.similarityMilli(Self.essay, Self.essay.uppercased()) == 1_000)
@@ -154,7 +154,7 @@ struct BallotTests {
     #expect(Ballot([]).winner == nil)
   }
 
-  @Test("a letter before a full stop is a choice where somebody answers with a letter alone")
+  @Test("a letter before a full stop is a choice if another answer is a letter alone")
   func options() {
     #expect(
       Ballot(["C", "B. Paris", "B", "C. Rome", "B. In Paris"]).answers == ["c", "b", "b", "c", "b"])
@@ -164,7 +164,7 @@ struct BallotTests {
     #expect(!early.isDecided(missing: 1) && early.isDecided(missing: 0))
   }
 
-  @Test("a vote that is decided stays as it is, whatever else is said")
+  @Test("a decided vote does not change with further answers")
   func decided() {
     var rng = SeededGenerator(seed: 9)
     var decided = 0

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Text
 
-@Suite("What chat models say before they go on")
+@Suite("Announcements of chat models before they continue")
 struct AnnouncementPhrasesTests {
   private func find(_ text: String, isFinal: Bool = false) -> AnnouncementPhrases.Finding {
     AnnouncementPhrases.find(in: Array(text.utf8)[...], isFinal: isFinal)
@@ -18,7 +18,7 @@ struct AnnouncementPhrasesTests {
     #expect(find(text + "é first") == .ends(text.utf8.count))
   }
 
-  @Test("a line that says it goes on is one without a colon, too")
+  @Test("a line that announces a continuation counts without a colon, too")
   func line() {
     let text = "Okay, I will continue.\n"
     #expect(find(text + "next") == .ends(text.utf8.count))
@@ -40,7 +40,7 @@ struct AnnouncementPhrasesTests {
     #expect(find("Su", isFinal: true) == .none)
   }
 
-  @Test("whoever talks longer than a sentence has begun an answer")
+  @Test("a text longer than a sentence is the beginning of an answer")
   func long() {
     #expect(find("Sure, " + String(repeating: "word ", count: 60) + "continuing: x") == .none)
   }

@@ -22,7 +22,7 @@ struct CompressionTests {
     #expect(Compression.shape(of: #"{"a": [1]"#) == .prose)
   }
 
-  @Test("what fits is only normalised and said once")
+  @Test("a text that fits is only normalised, and repetitions are removed")
   func fits() {
     let text =
       "# A\nThe same line.\n\n\n\nThe same line.\n- The same line.\n- yes\n- yes\n# A\n</s>"
@@ -30,7 +30,7 @@ struct CompressionTests {
       Compression.compressed(text, toTokens: 100) == "# A\nThe same line.\n\n- yes\n- yes\n# A")
   }
 
-  @Test("a block of code is said once, lines within one are not touched")
+  @Test("a repeated block of code is kept once, lines within a block are not touched")
   func repeatedFences() {
     let block = "```swift\nlet answer = 42\n\n\nlet answer = 42\n```"
     #expect(

@@ -48,7 +48,7 @@ struct JSONProgressTests {
     #expect(progress.tokenBoundary == 13)
   }
 
-  @Test("a number alone may end anywhere but behind a sign, a point or an exponent")
+  @Test("a number alone may end anywhere except after a sign, a point or an exponent")
   func numbers() {
     func isComplete(_ text: String) -> Bool {
       var progress = JSONProgress()

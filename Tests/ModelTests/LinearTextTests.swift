@@ -87,7 +87,7 @@ struct LinearTextTests {
     #expect(Sentences.split(text) == expected)
   }
 
-  @Test("what stands after a mark, whatever its case and its neighbours")
+  @Test("the text after a mark, whatever its case and its neighbours")
   func marks() {
     #expect("a MARK: b mark: c".textAfterLast("Mark:") == "c")
     #expect("MARK:".textAfterLast("mark:") == "MARK:" && "x".textAfterLast("") == "x")

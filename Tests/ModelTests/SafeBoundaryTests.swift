@@ -1,7 +1,7 @@
 import Testing
 @testable import Text
 
-@Suite("Where another host can go on with a text")
+@Suite("Places at which another host can resume a text")
 struct SafeBoundaryTests {
   /// The text up to the last safe boundary.
   private func safe(_ text: String, _ format: AnswerFormat? = nil) -> String {
@@ -38,7 +38,7 @@ struct SafeBoundaryTests {
     }
   }
 
-  @Test("JSON can go on behind a token, not within a number or a literal")
+  @Test("JSON can be resumed after a token, not within a number or a literal")
   func tokens() {
     #expect(safe(#"{"a": 12"#) == #"{"a":"#)
     #expect(safe(#"{"a": 12,"#) == #"{"a": 12,"#)
@@ -93,7 +93,7 @@ struct SafeBoundaryTests {
     #expect(isInFence("```\na\n``` not the end\nb"))
   }
 
-  @Test("documents of JSON may follow each other where the text itself says what it is")
+  @Test("JSON documents may follow each other if the format is detected from the text")
   func sequence() {
     #expect(safe("{\"n\": 0}\n{\"n\": ") == "{\"n\": 0}\n{\"n\":")
     let documents = Array("{\"n\": 0}\n{\"n\": ".utf8)

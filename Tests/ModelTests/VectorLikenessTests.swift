@@ -2,7 +2,7 @@ import Testing
 
 @testable import Text
 
-@Suite("How near an embedding model places texts")
+@Suite("Likeness of texts by their embeddings")
 struct VectorLikenessTests {
   /// Unrelated texts under a model that places them at right angles.
   static let apart = [[0.0, 0, 1, 0], [0, 0, 0, 1]]
@@ -35,7 +35,7 @@ struct VectorLikenessTests {
     #expect(near == plain)
   }
 
-  @Test("what cannot be compared is said to be so")
+  @Test("texts that cannot be compared are reported as such")
   func nothing() {
     let one = [1.0, 0, 0, 0]
     #expect(VectorLikeness.matrix(of: [one, [1, 0]], unrelated: Self.apart) == nil)
@@ -62,7 +62,7 @@ struct VectorLikenessTests {
     "Since spring nobody has been able to cross the water there, as they mend it."
   static let other = "The old bridge over the river was praised for beauty in March of that year."
 
-  @Test("who sounds alike but says something else has less weight once vectors are known")
+  @Test("similar words with another meaning have less weight once vectors are known")
   func dissent() {
     let texts = [Self.cheap, Self.reworded, Self.other]
     let words = Agreement.weights(of: texts)

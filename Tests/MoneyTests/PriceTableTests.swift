@@ -26,7 +26,7 @@ struct PriceTableTests {
     #expect(try table.price(of: "m", at: 20) == Self.price(2))
   }
 
-  @Test("models without a price are refused or free, as the setting says")
+  @Test("models without a price are refused or free, according to the setting")
   func unknown() throws {
     for (unknown, price) in [(UnknownPrice.refuse, nil), (.free, TokenPrice.free)] {
       let table = try PriceTable(epoch: 1, revision: 1, unknown: unknown)

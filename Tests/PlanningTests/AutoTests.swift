@@ -33,7 +33,7 @@ struct AutoTests {
     #expect(try Self.plan(DecomposeTests.questions, hosts: 1).tasks.count == 1)
   }
 
-  @Test("who asks for both sides gets a debate; with nobody free beside the first, one answer")
+  @Test("a question about both sides gets a debate; with one free host only, one answer")
   func debate() throws {
     let query = """
       Should our town ban cars from its centre? Argue for and against it, weigh the pros and cons \

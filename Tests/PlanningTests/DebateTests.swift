@@ -99,7 +99,7 @@ struct DebateTests {
     #expect(try debate.task(debate.plan.sink).inputs.map(\.from) == positions)
   }
 
-  @Test("who was asked for a word and says the same word again has not changed")
+  @Test("a member that repeats its one-word answer has not changed")
   func closedUnchanged() throws {
     let query = "Is it worth learning Latin?"
     var debate = try Rehearsal(Requests.request(.debate, query, rounds: 8))
@@ -118,7 +118,7 @@ struct DebateTests {
     #expect(debate.expanding == nil)
   }
 
-  @Test("answers that change no more end it; what is said about others above them is no answer")
+  @Test("unchanged answers end it; remarks about other members are not part of an answer")
   func unchanged() throws {
     var debate = try Rehearsal(Requests.request(.debate, rounds: 8))
     let positions = Self.answers(try #require(debate.expanding))
@@ -214,7 +214,7 @@ struct DebateTests {
     #expect(answer.instruction.hasSuffix("without a sentence around it, in at most 4 words."))
   }
 
-  @Test("whoever fails is left out; one who is left alone answers")
+  @Test("a failed member is left out; a single remaining member answers")
   func survivors() throws {
     var debate = try Rehearsal(Requests.request(.debate))
     let positions = Self.answers(try #require(debate.expanding))
@@ -224,7 +224,7 @@ struct DebateTests {
     #expect(answer.instruction.contains("a draft"))
   }
 
-  @Test("when a whole round fails, what was said before it is written up, and no other is begun")
+  @Test("if a whole round fails, the answer is written from the round before")
   func lostRound() throws {
     var debate = try Rehearsal(Requests.request(.debate, rounds: 8))
     let positions = Self.answers(try #require(debate.expanding))

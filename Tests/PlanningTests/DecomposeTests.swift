@@ -24,7 +24,7 @@ struct DecomposeTests {
     3. How do I harvest honey without a centrifuge?
     """
 
-  @Test("a part that nobody limits has room for more than is expected of it, and none is endless")
+  @Test("a part without a limit has room for more than its estimate, and every part has an end")
   func unlimitedParts() throws {
     func limits(_ query: String) throws -> Set<Int?> {
       Set(try Self.plan(query).tasks.dropLast().map(\.maxTokens))
@@ -38,7 +38,7 @@ struct DecomposeTests {
     #expect(try limits(Self.questions).allSatisfy { (384...1_000).contains($0 ?? .max) })
   }
 
-  @Test("questions are answered by themselves, with what was said before them, in their order")
+  @Test("questions are answered separately, with the text before them, in their order")
   func enumeration() throws {
     let plan = try Self.plan(Self.questions, conversationTokens: 60)
     #expect(plan.tasks.count == 4)
@@ -78,14 +78,14 @@ struct DecomposeTests {
     #expect(plan.reason.contains("over 2 hosts"), "\(plan.reason)")
   }
 
-  @Test("with an earlier conversation, parts read it and are told what is theirs")
+  @Test("with an earlier conversation, parts read it, and each is told its own part")
   func conversation() throws {
     let plan = try Self.plan(Self.questions, conversationTokens: 2_000)
     #expect(plan.tasks.dropLast().allSatisfy { $0.readsConversation })
     #expect(plan.tasks[0].instruction.hasPrefix("Of what I just said, do only the following"))
   }
 
-  @Test("what speaks of the one before waits for it; what does not, does not")
+  @Test("only a part that refers to the one before waits for it")
   func needs() throws {
     let plan = try Self.plan(
       """
@@ -286,7 +286,7 @@ struct DecomposeTests {
     }
   }
 
-  @Test("nothing known of hosts, nothing free, or only slow ones beside a fast one: no split")
+  @Test("unknown hosts, no free slots, or one fast host and slow ones: no split")
   func noGain() throws {
     func tasks(_ hosts: [HostFacts]) throws -> Int {
       try Self.plan(Self.questions, pattern: .auto, hosts: hosts).tasks.count
@@ -325,7 +325,7 @@ struct DecomposeTests {
     #expect(plan.tasks.count == 1, "\(plan.reason)")
   }
 
-  @Test("a text that all parts speak of is read once by who answers alone")
+  @Test("a text that all parts refer to is read once in a direct answer")
   func sharedText() throws {
     let article = String(repeating: "The harbour of the town was widened twice. ", count: 280)
     let query =
@@ -446,7 +446,7 @@ struct DecomposeTests {
     return "{\"parts\":[\(parts)],\"merge\":\"in_order\"}"
   }
 
-  @Test("who does a proposed part reads what was asked, since the proposal says little of it")
+  @Test("the task of a proposed part reads the query, because the proposal says little about it")
   func proposedInView() throws {
     var run = try Rehearsal(
       Requests.request(

@@ -94,7 +94,7 @@ struct EnsembleTests {
     #expect(plan.tasks.last?.merge == .synthesise)
   }
 
-  @Test("the one who writes the answer is told to weigh and to name dissent, not to leave it out")
+  @Test("the writer of the answer is told to weigh and to name dissent, not to omit it")
   func dissent() throws {
     let told = try #require(
       try Requests.plan(Requests.request(.ensemble)).tasks.last?.instruction)

@@ -102,7 +102,7 @@ struct EveryPlanTests {
     #expect(expanded > 800)
   }
 
-  @Test("tells nobody who writes the answer of task ids, roles or how it is made")
+  @Test("the writer of the answer learns no task ids, no roles and not how the answer is made")
   func noSeams() throws {
     let told = [
       "draft-", "part-", "review-", "position-", "round-", "agent", "specialist", "critic",
@@ -131,7 +131,7 @@ struct EveryPlanTests {
     }
   }
 
-  @Test("an expansion that nobody knows, or of no task, leads to nothing")
+  @Test("an unknown expansion, or one without a task, gives no tasks")
   func unknownExpansion() throws {
     let request = Requests.request(.maestro)
     var plan = try makePlan(request, id: "p")

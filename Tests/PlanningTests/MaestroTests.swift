@@ -104,7 +104,7 @@ struct MaestroTests {
     }
   }
 
-  @Test("documents are always read by somebody, and only by research")
+  @Test("documents are always read, and only by research")
   func documents() throws {
     let documents = [DocumentFacts(name: "a.md", bytes: 900)]
     for output in [Self.analysis, "{\"specialists\":[{\"role\":\"code\",\"brief\":\"x\"}]}", "?"] {
@@ -124,7 +124,7 @@ struct MaestroTests {
     #expect(Self.specialists(run).allSatisfy { $0.instruction.utf8.count < 1_200 })
   }
 
-  @Test("an accepted draft goes on as it is")
+  @Test("an accepted draft is passed on unchanged")
   func accepted() throws {
     var run = try Self.team(Self.analysis)
     try run.end("review-1", with: Self.accept)

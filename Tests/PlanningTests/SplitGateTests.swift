@@ -59,7 +59,7 @@ struct SplitGateTests {
     #expect(four.reason.contains(" instead of "))
   }
 
-  @Test("a client that asks for a split by name gets one, whatever the estimate says of its cost")
+  @Test("a client that asks for a split by name gets one, whatever its estimated cost")
   func byName() throws {
     for hosts in [0, 1, 4] {
       for query in [
@@ -92,7 +92,7 @@ struct SplitGateTests {
     #expect((least - 3...writing + 3).contains(estimate.split.writingMilliseconds))
   }
 
-  @Test("a host that nobody has measured is taken to be like the slowest that somebody has")
+  @Test("an unmeasured host is assumed to be like the slowest measured one")
   func unmeasured() throws {
     func way(_ known: [Int]) throws -> PlanEstimate.Way {
       var hosts = Requests.hosts(known.count)
@@ -110,7 +110,7 @@ struct SplitGateTests {
     #expect(try way([0, 0, 0]).milliseconds > way([80_000, 0, 0]).milliseconds)
   }
 
-  @Test("a long part beside short ones ends when the host has done the work of all of them")
+  @Test("a long part among short ones ends when its host has done all of them")
   func unequal() throws {
     func split(_ slowdown: Int) throws -> PlanEstimate.Way {
       var hosts = Requests.hosts(1, slots: 4)
@@ -127,7 +127,7 @@ struct SplitGateTests {
     #expect((10_000...10_500).contains(try split(0).writingMilliseconds))
   }
 
-  @Test("what became of earlier estimates changes the decision, and the reason says by how much")
+  @Test("the outcome of earlier estimates changes the decision, and the reason says by how much")
   func corrected() throws {
     func plan(_ direct: Int, _ split: Int) throws -> Plan {
       var request = Requests.request(

@@ -97,7 +97,7 @@ struct HTTPErrorTests {
     KnownRoute(method: "POST", path: "/v1/chat/completions"),
   ]
 
-  @Test("an unknown path is told which ones there are")
+  @Test("the error for an unknown path lists the paths")
   func unknownPath() {
     guard
       case .unknownPath(let failure) = RouteMiss(
@@ -112,7 +112,7 @@ struct HTTPErrorTests {
         + "DELETE /v1/models/{id}, POST /v1/chat/completions.")
   }
 
-  @Test("a wrong method is told the right ones")
+  @Test("the error for a wrong method lists the right ones")
   func wrongMethod() {
     guard
       case .wrongMethod(let failure, let allow) = RouteMiss(

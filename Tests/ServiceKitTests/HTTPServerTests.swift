@@ -117,7 +117,7 @@ struct HTTPServerTests {
     }
   }
 
-  @Test("600 idle connections of one client keep nobody out", .timeLimit(.minutes(2)))
+  @Test("600 idle connections of one client exclude no other client", .timeLimit(.minutes(2)))
   func idleCrowd() async throws {
     try await withServer { router in
       router.get("/ok") { _, _ in "fine" }
@@ -137,7 +137,7 @@ struct HTTPServerTests {
     }
   }
 
-  @Test("where every connection is at work, health is answered and other paths say so")
+  @Test("if every connection is busy, health is answered and other paths get an error")
   func reserve() async throws {
     let (began, begin) = AsyncStream<Void>.makeStream()
     let (released, release) = AsyncStream<Void>.makeStream()

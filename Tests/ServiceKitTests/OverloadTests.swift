@@ -7,7 +7,7 @@ import Testing
 private let alice = ClientID.ipv4(1)
 private let bob = ClientID.ipv4(2)
 
-@Suite("Whom a request is charged to")
+@Suite("The client to which a request is counted")
 struct ClientIDTests {
   @Test("an IPv4 address is one client, written either way")
   func ipv4() {
@@ -178,7 +178,7 @@ struct ConnectionTableTests {
   }
 }
 
-@Suite("What one client may use at once")
+@Suite("Shares of one client")
 struct ClientSharesTests {
   private func shares() -> ClientShares {
     ClientShares(
@@ -186,7 +186,7 @@ struct ClientSharesTests {
       local: ClientShare(requests: 5, requestBytes: 200, plans: 2))
   }
 
-  @Test("a client above its share of requests is told the limit, and another is served")
+  @Test("a client above its share of requests gets an error with the limit, and another is served")
   func requests() throws {
     var shares = shares()
     for _ in 0..<3 { try shares.enter(alice) }
@@ -203,7 +203,7 @@ struct ClientSharesTests {
     try shares.enter(alice)
   }
 
-  @Test("when all places are taken every client is told that the gateway is full")
+  @Test("if all places are taken, every client gets the error that the gateway is full")
   func full() throws {
     var shares = shares()
     for client in [alice, alice, bob, bob, .local] { try shares.enter(client) }

@@ -122,7 +122,7 @@ struct RequestGuardTests {
     #expect(connection.rejections.isEmpty)
   }
 
-  @Test("a connection that never says anything is closed without a word")
+  @Test("a connection that sends nothing is closed without a response")
   func silent() throws {
     let connection = try Connection()
     connection.wait(9)
@@ -366,7 +366,7 @@ struct RequestGuardTests {
     #expect(connection.clientGone == 1)
   }
 
-  @Test("a client that asks first is told to go on")
+  @Test("a client that expects 100-continue gets it")
   func expectContinue() throws {
     let connection = try Connection()
     connection.receive(

@@ -64,7 +64,7 @@ private func settings(
 
 @Suite("Settings")
 struct SettingsTests {
-  @Test("without anything said, every setting has its default and there is no mistake")
+  @Test("without any source, every setting has its default and there is no mistake")
   func defaults() {
     let all = settings()
     #expect(all.mistakes.isEmpty)
@@ -217,7 +217,7 @@ struct SettingsTests {
     #expect(settings(["--check-config"], environment: environment).mistakes == sentences)
   }
 
-  @Test("variables of other services and those of Kubernetes are nobody's mistake")
+  @Test("variables of other services and of Kubernetes are not mistakes")
   func foreignVariables() {
     let all = settings(
       ["--check-config"],
@@ -330,7 +330,7 @@ struct SettingsTests {
     #expect(all.mistakes.isEmpty)
   }
 
-  @Test("--bus tcp needs its addresses and a key, and says so all at once")
+  @Test("--bus tcp needs its addresses and a key, and reports all that is missing at once")
   func tcpNeeds() {
     let all = settings(["--bus", "tcp"])
     #expect(all.mistakes.count == 3)

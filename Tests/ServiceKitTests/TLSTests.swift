@@ -42,7 +42,7 @@ struct TLSTests {
     }
   }
 
-  @Test("a changed file that is no certificate keeps the previous one in service, said once")
+  @Test("if a changed file is no certificate, the previous one stays in use, reported once")
   func keeps() async throws {
     let files = try PEMFiles()
     let reloads = Mutex<[String?]>([])

@@ -178,9 +178,9 @@ struct RequestBoundsTests {
   }
 }
 
-@Suite("Why a request is not paid")
+@Suite("Refusals to pay for a request")
 struct BudgetFailureTests {
-  @Test("a budget says how much is left and when it resets")
+  @Test("an error about a budget has the rest and the time of its reset")
   func budget() {
     let ceiling = Ceiling(
       id: CeilingID("team/acme/lab/day-calendar"), remaining: MicroCredits(1_500_000),

@@ -89,7 +89,7 @@ struct DamagedStoreTests {
     try file.close()
   }
 
-  @Test("a file of an older version is read; its rows of wrong types are left behind")
+  @Test("a file of an older version is read; its rows of wrong types are left out")
   func migrateLogs() async throws {
     let scratch = try Scratch()
     let path = scratch.path("monitor.sqlite")
@@ -138,7 +138,7 @@ struct DamagedStoreTests {
     await store.close()
   }
 
-  @Test("the oldest arrivals go when the file has its bytes, whatever their times say")
+  @Test("the oldest arrivals are removed when the file is full, whatever their times")
   func bytes() async throws {
     let scratch = try Scratch()
     let path = scratch.path("monitor.sqlite")

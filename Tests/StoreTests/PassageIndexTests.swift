@@ -81,7 +81,7 @@ struct PassageIndexTests {
     _ = try await index.best(PassageQuery([query]).match, limit: 5)
   }
 
-  @Test("equal passages keep their order, and no more are told than asked for")
+  @Test("equal passages keep their order, and at most the requested number is returned")
   func ties() async throws {
     let index = try await PassageIndex((0..<9).map { _ in .init(name: "n", text: "same words") })
     #expect(try await index.best("\"words\"", limit: 4) == [0, 1, 2, 3])

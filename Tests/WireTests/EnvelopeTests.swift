@@ -55,7 +55,7 @@ struct EnvelopeTests {
     }
   }
 
-  @Test("nobody compared the inputs is not the same as none agrees", arguments: [nil, 0, 1, 1_000])
+  @Test("no comparison differs from no agreement", arguments: [nil, 0, 1, 1_000])
   func weights(weight: Int?) throws {
     var envelope = Samples.everything
     envelope.body = .runTask(

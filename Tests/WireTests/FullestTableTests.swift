@@ -19,7 +19,7 @@ struct FullestTableTests {
 
   private static let room = (1 << 20) - 1_024
 
-  @Test("hosts that list, call themselves and say as much as they can")
+  @Test("hosts with the longest lists, names and texts")
   func hosts() throws {
     var rng = SeededGenerator(seed: 1)
     var registry = HostRegistry(epoch: .max, now: .zero)

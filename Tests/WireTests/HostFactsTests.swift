@@ -5,7 +5,7 @@ import Wire
 
 @Suite("Facts of hosts on the bus")
 struct HostFactsWireTests {
-  @Test("where a host's API is and what it says of its models come through")
+  @Test("the location of a host's API and the facts of its models are transferred")
   func roundTrip() throws {
     let host = Host(
       id: "h", url: "http://h/v4", omitsV1: true,
