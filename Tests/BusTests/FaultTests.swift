@@ -195,7 +195,7 @@ struct FaultTests {
     }
   }
 
-  @Test("what is sent after a disconnect arrives, what waited before it does not")
+  @Test("frames sent after a disconnect arrive, those that waited before it do not")
   func disconnect() async throws {
     let name = "ipc:///tmp/tutti-disconnect-\(UInt32.random(in: 0...UInt32.max))"
     func transport(_ suffix: String) throws -> NanomsgTransport {

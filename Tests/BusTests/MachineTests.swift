@@ -355,7 +355,7 @@ struct MachineTests {
       machine.received(ping, bytes: 1, now: Self.at(3_100)).contains { $0.sends(.pong, about: 6) })
   }
 
-  @Test("who leaves the table is lost; a restarted process is another peer")
+  @Test("a peer that leaves the table is lost; a restarted process is another peer")
   func restart() {
     var machine = Self.machine()
     let (id, _) = Self.ask(&machine)

@@ -37,7 +37,7 @@ struct OutboxTests {
     #expect(again)
   }
 
-  @Test("what leaves is what came, in order, while it is never empty", arguments: 0..<4)
+  @Test("frames leave in order while the outbox is never empty", arguments: 0..<4)
   func steady(seed: UInt64) {
     var chance = SeededGenerator(seed: seed)
     var outbox = Outbox(laneBytes: 1 << 20)

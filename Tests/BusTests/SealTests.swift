@@ -42,7 +42,7 @@ struct SealTests {
     }
   }
 
-  @Test("what one seals another opens, once, and knows who sealed it")
+  @Test("a sealed frame is opened once by its recipient, who learns the sender")
   func once() throws {
     let alice = try End("alice")
     let robert = try End("robert")
@@ -127,7 +127,7 @@ struct SealTests {
     #expect(sender.key == mallory.seal.publicKey && sender.key != alice.seal.publicKey)
   }
 
-  @Test("what was sealed for a process is closed to its successor at the same address")
+  @Test("a frame sealed for a process cannot be opened by its successor at the same address")
   func restart() throws {
     let identity = BusIdentity()
     let alice = try End("alice")

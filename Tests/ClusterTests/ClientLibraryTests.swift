@@ -12,7 +12,7 @@ extension ProcessTests {
       "context_too_long", "batch",
     ]
 
-    @Test("what four client libraries return directly and through Tutti is equal")
+    @Test("four client libraries return the same directly and through Tutti")
     func equality() async throws {
       let directory = try TemporaryDirectory()
       let clients = [

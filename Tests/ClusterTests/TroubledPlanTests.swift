@@ -25,7 +25,7 @@ extension ProcessTests {
       let data: [Line]
     }
 
-    @Test("what a plan has used is in the books, although its client has left in mid-answer")
+    @Test("the usage of a plan is booked, although its client left in mid-answer")
     func accounted() async throws {
       // Only the answer of the task that reads drafts is long enough to be held at the host's gate.
       let host = try await FaultyHost.started(

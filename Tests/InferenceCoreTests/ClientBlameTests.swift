@@ -161,7 +161,7 @@ struct ClientBlameTests {
     }
   }
 
-  @Test("what is kept of clients is bounded, however many there are")
+  @Test("memory about clients is bounded, however many there are")
   mutating func bounded() {
     for index in 0..<10_000 {
       let client = ClientFingerprint(UInt64(index))

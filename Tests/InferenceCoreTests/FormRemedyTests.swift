@@ -226,7 +226,7 @@ struct FormRemedyTests {
     #expect(FormRemedy.change(after: failure, left: refusal.left) == nil)
   }
 
-  @Test("what has been left out already, or was the client's, is not left out")
+  @Test("a member that is already left out, or that the client set, is not removed")
   func nothingLeft() throws {
     for refusal in Self.models + Self.servers {
       let failure = try #require(refusal.failure)

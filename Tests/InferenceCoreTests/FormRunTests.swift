@@ -142,7 +142,7 @@ struct FormRunTests {
     #expect(client.asked.map(\.form) == [[]])
   }
 
-  @Test("what a host refuses together with a member of one client is not remembered for the others")
+  @Test("a refusal that a client's own member may have caused is not remembered for other clients")
   func companions() throws {
     let cluster = LearningCluster([.scripted("a"), .scripted("b")])
     let plain = InferenceRequest.chat()

@@ -32,7 +32,7 @@ struct HopLimitTests {
     #expect((24...25).contains(left), "\(left)")
   }
 
-  @Test("what the host reports with every chunk counts, whatever the chunks look like")
+  @Test("the host's report in every chunk counts, whatever its chunks")
   func reported() throws {
     var hop = HopRun(#","max_tokens":40"#)
     for (number, piece) in pieces.enumerated() {

@@ -185,7 +185,7 @@ struct FinishTimeTests {
     #expect(careful.slowdown == HostSharing.cautiousSlowdown)
   }
 
-  @Test("what was measured is used with either belief, and a laptop's speed if nothing was")
+  @Test("measurements are used with either belief, and a laptop's speed without any")
   func measured() {
     let speed = HostSpeed(tokensPerSecond: 40, firstToken: .milliseconds(500), slowdown: 0.25)
     for belief in [SpeedBelief.optimistic, .cautious] {

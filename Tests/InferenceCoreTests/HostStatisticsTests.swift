@@ -270,7 +270,7 @@ struct HostStatisticsTests {
     #expect(report?.hosts.map(\.flow.concurrency) == [100])
   }
 
-  @Test("what the registry merged of everybody's answers counts more than the own ones")
+  @Test("the registry's merged measurements count more than the process's own")
   func slowdownOfAll() {
     var statistics = statistics(own: me)
     for index in 0..<12 { writes(&statistics, 1, secondsEach: 1, now: Double(index) * 5) }

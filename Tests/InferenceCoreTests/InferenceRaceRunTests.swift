@@ -248,7 +248,7 @@ struct InferenceRaceRunTests {
 
 @Suite("An answer that goes on at another host")
 struct InferenceResumeRunTests {
-  @Test("what one host began another ends: nothing lost, nothing twice, one opening")
+  @Test("one host begins and another ends: nothing is lost or repeated, and there is one opening")
   func resumes() throws {
     let cluster = view([host("a"), host("b")])
     var run = run(race: .single)

@@ -133,7 +133,7 @@ struct LatePatienceTests {
     }
   }
 
-  @Test("what the client set is kept to the letter")
+  @Test("the client's own deadlines are kept exactly")
   func given() throws {
     let two = cluster([host("a"), host("b")])
     var run = makeRun(Deadlines(firstToken: .seconds(3), interToken: .seconds(2)))
@@ -296,7 +296,7 @@ struct LatePatienceTests {
     #expect(clientText(all) == "One two three." && all.last == .complete)
   }
 
-  @Test("what a crawling host sends is kept back for one look at its pace, and never lost")
+  @Test("text of a slow host is held back until its pace was checked once, and never lost")
   func crawl() throws {
     let two = cluster([host("a"), host("b")])
     var run = makeRun()

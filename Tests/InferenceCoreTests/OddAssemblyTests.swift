@@ -206,7 +206,7 @@ struct OddAssemblyTests {
       ]) == ["look({})"])
   }
 
-  @Test("what hosts add for each token is joined in its order")
+  @Test("data that hosts add per token is joined in order")
   func tokens() throws {
     let entry: (String) -> String = {
       #"{"index":0,"id":"t","token":"\#($0)","logprob":-1,"top_logprobs":[]}"#

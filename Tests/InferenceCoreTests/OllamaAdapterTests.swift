@@ -38,7 +38,7 @@ struct OllamaAdapterTests {
     #expect(request.resumed == .trailingAssistant)
   }
 
-  @Test("what it cannot do is refused; prompts go the OpenAI way")
+  @Test("requests that it cannot serve are refused; prompts go to its OpenAI-compatible API")
   func refusals() throws {
     #expect(refusal(#"{"messages":[],"n":2}"#, .ollama)?.kind == .untranslatable)
     #expect(

@@ -74,7 +74,7 @@ struct OpenAIAdapterTests {
     #expect(try sent("{}", stream: false).reading.wantsUsage)
   }
 
-  @Test("what is no JSON object is refused as the request's own fault", arguments: ["", "[]", "{"])
+  @Test("a body that is no JSON object is the client's mistake", arguments: ["", "[]", "{"])
   func invalid(_ body: String) {
     #expect {
       try sent(body)

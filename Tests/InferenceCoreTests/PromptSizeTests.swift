@@ -34,7 +34,7 @@ struct PromptSizeTests {
     #expect(tokens(body("", #","tutti":{"documents":["\#(document)"]}"#)) < 50)
   }
 
-  @Test("what is no JSON counts as it is long")
+  @Test("a body that is not JSON is estimated by its length")
   func noJSON() { #expect(tokens(String(repeating: "x", count: 400)) == 100) }
 
   @Test("the text of an answer counts if another host resumes it")

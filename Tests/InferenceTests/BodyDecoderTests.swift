@@ -101,7 +101,7 @@ struct BodyDecoderTests {
     }
   }
 
-  @Test("what decodes to far more than it has bytes ends at the limit, in small pieces")
+  @Test("a body that decodes to far more bytes ends at the limit, in small pieces")
   func bomb() {
     var count = 0
     var cause: BrokenCoding.Cause?

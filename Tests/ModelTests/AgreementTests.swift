@@ -132,7 +132,7 @@ struct BallotTests {
     for text in texts { #expect(ShortAnswer.of(text) == answer, "\(text)") }
   }
 
-  @Test("what differs stays different")
+  @Test("different answers stay different")
   func different() {
     for (a, b) in [
       ("42", "-42"), ("4.2", "42"), ("1/2", "12"), ("yes", "no"), ("No one knows", "no"),

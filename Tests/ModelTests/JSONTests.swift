@@ -188,7 +188,7 @@ struct JSONTests {
     }
   }
 
-  @Test("what is written is read back")
+  @Test("written JSON is read back")
   func writes() throws {
     let hard = "a\"b\\c\n\r\t\u{0}\u{1F}é😀/"
     let json: JSON = ["s": .string(hard), "n": -5, "l": [true, nil, .raw(bytes("[1]"))]]

@@ -44,7 +44,7 @@ struct NormalisationTests {
     ("", ""), (" \n ", ""),
   ]
 
-  @Test("what is for machines goes, what is for readers stays", arguments: cases)
+  @Test("text for machines is removed, text for readers stays", arguments: cases)
   func examples(given: String, expected: String) {
     #expect(Normaliser.normalised(given) == expected)
   }

@@ -71,7 +71,7 @@ struct SafeBoundaryTests {
     }
   }
 
-  @Test("what only began like JSON is prose")
+  @Test("text that only began like JSON is prose")
   func noJSON() {
     var boundary = SafeBoundary()
     boundary.take(Array("[1] The first".utf8))

@@ -46,7 +46,7 @@ struct AutoTests {
     #expect(alone.tasks.count == 1 && alone.pattern == "direct")
   }
 
-  @Test("who needs several kinds of work at once gets a team")
+  @Test("a question that needs several kinds of work gets a team")
   func maestro() throws {
     let plan = try Self.plan(
       """
@@ -60,7 +60,7 @@ struct AutoTests {
       plan.tasks[0].expansion == "maestro-team" && plan.pattern == PatternName.maestro.rawValue)
   }
 
-  @Test("who asks for certainty gets several opinions")
+  @Test("a question for certainty gets several opinions")
   func ensemble() throws {
     let plan = try Self.plan(
       """

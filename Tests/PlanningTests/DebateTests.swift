@@ -29,7 +29,7 @@ struct DebateTests {
     #expect(plan.sink == comparison.id)
   }
 
-  @Test("who disagree read each other, under letters and in an order of their own, and improve")
+  @Test("members that disagree read each other's answers, under letters and in their own order")
   func round() throws {
     var debate = try Rehearsal(Requests.request(.debate, members: 6, seed: 3))
     let positions = Self.answers(try #require(debate.expanding))

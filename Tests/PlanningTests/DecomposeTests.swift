@@ -268,7 +268,7 @@ struct DecomposeTests {
     #expect(plan.tasks.flatMap(\.documents).count == 100)
   }
 
-  @Test("what is cheap to answer directly is one task, with the reason")
+  @Test("a question that is cheap to answer directly is one task, with the reason")
   func direct() throws {
     for (plan, reason) in [
       (try Self.plan("Why is the sky blue?"), "direct: it is short"),

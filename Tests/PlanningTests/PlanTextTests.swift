@@ -29,7 +29,7 @@ struct PlanTextTests {
         """)
   }
 
-  @Test("what is read twice is shown once")
+  @Test("a task that is read twice is shown once")
   func shared() throws {
     var plan = Self.plan(["a", "b"])
     plan.tasks[1].inputs = [Edge(from: "a", name: "Before")]

@@ -27,7 +27,7 @@ struct AgentMaterialTests {
     #expect(PromptDocuments.none.note(cites: true, fence: fence).isEmpty)
   }
 
-  @Test("what fits once repetitions are gone is not searched")
+  @Test("documents that fit without their repetitions are not searched")
   func repetitive() throws {
     let line = "The same paragraph stands here again and again, and it says nothing new at all."
     let text = Array(repeating: line, count: 20).joined(separator: "\n\n")
@@ -195,7 +195,7 @@ struct AgentMaterialTests {
       within: 1_000, query: [])
   }
 
-  @Test("what was asked last is the last user's text, in whatever form")
+  @Test("the last question is the text of the last user message, in any form")
   func lastQuestion() {
     func text(_ messages: String) -> String {
       LastQuestion.text(of: Conversation(messagesJSON: Array(messages.utf8)))

@@ -48,7 +48,7 @@ struct AgentModelTests {
     #expect(choose(mixed, role(.quick)).model == "SmolLM2-135M-Instruct")
   }
 
-  @Test("what the task is like counts more than whose it is")
+  @Test("the kind of a task counts more than its role")
   func byTask() {
     let choice = PlanTask(id: "t", role: .code, contract: .choice(["a", "b"]))
     #expect(choose(mixed, role(.able), task: choice).model == "SmolLM2-135M-Instruct")

@@ -87,7 +87,7 @@ struct DispatcherBoundsTests {
     #expect(run.run.isOver && run(.stopped(Failure(.overloaded, "again"))).isEmpty)
   }
 
-  @Test("what a plan keeps is what its client sent and its tasks wrote")
+  @Test("the kept bytes of a plan are the client's documents and messages and the tasks' outputs")
   func kept() throws {
     let order = PlanOrder(
       plan: .fan(1),

@@ -155,7 +155,7 @@ struct DispatcherBudgetTests {
     #expect(documents.map(\.text).joined() == text)
   }
 
-  @Test("what a program reads may be asked for twice, and the budget has room for it")
+  @Test("an output in JSON may be requested twice, and the budget has room for it")
   func corrected() throws {
     var shape = Plan.fan(1)
     shape.tasks[0].contract = .json(schema: "{}")
@@ -281,7 +281,7 @@ struct DispatcherBudgetTests {
     #expect(plan.log.finished?.usage.totalTokens == 122)
   }
 
-  @Test("what an earlier dispatcher spent counts")
+  @Test("tokens that an earlier dispatcher spent count")
   func resumed() throws {
     var plan = try rehearsal(
       Self.order(.fan(1), budget: 100, finished: ["t0": used(10, 40)]))

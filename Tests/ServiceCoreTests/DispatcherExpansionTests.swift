@@ -158,7 +158,7 @@ struct DispatcherExpansionTests {
     }
   }
 
-  @Test("what a sink writes before it expands is not taken for text that the client has")
+  @Test("a sink's output before its expansion does not count as text that the client has")
   func notesOfSink() throws {
     var order = Self.order(sinkExpands: true)
     order.plan.tasks[1].onFailure = .degrade

@@ -116,7 +116,7 @@ struct DispatcherStandInTests {
     #expect(ended.reason.contains("the answer broke off after 1 token"))
   }
 
-  @Test("so it is when the time is over, and when an earlier dispatcher wrote the beginning")
+  @Test("a draft replaces an answer in one piece if the time is over, also a resumed one")
   func brokenOffByTime() throws {
     var plan = try Rehearsal(
       order: PlanOrder(

@@ -107,7 +107,7 @@ struct EstimateOutcomeTests {
     #expect(Self.outcome(trace, seconds: 11, correction: slow)?.verdict == .right)
   }
 
-  @Test("what did not go as planned is not judged and teaches nothing")
+  @Test("a plan with an unusual course is not judged, and nothing is learned from it")
   func unusual() throws {
     let plan = Self.plan(.split)
     for (name, trace, dispatches) in [
@@ -181,7 +181,7 @@ struct EstimateMemoryTests {
     .init(isSplit: true, ratio: ratio)
   }
 
-  @Test("what always takes twice as long is soon expected to, and the other way is left alone")
+  @Test("splits that always take twice as long are soon estimated so, and direct answers are not")
   func converges() {
     var memory = EstimateMemory()
     #expect(memory.correction(at: .zero) == .none)
@@ -265,7 +265,7 @@ struct EstimateMemoryTests {
     #expect(memory.correction(at: at(minutes: 11)).splitPercent > 150)
   }
 
-  @Test("what was learned fades, so that a way that was given up is tried again")
+  @Test("corrections fade, so that splits that were too slow are tried again")
   func forgets() {
     var memory = EstimateMemory()
     for n in 0..<10 { memory.learn(Self.split(2), now: at(minutes: Double(n))) }

@@ -80,7 +80,7 @@ struct GatewayBudgetTests {
     #expect(try Self.budget("small", "") == nil)
   }
 
-  @Test("what is spent within the tokens costs no more than the credits", arguments: 1..<200)
+  @Test("the tokens of a budget cost no more than its credits", arguments: 1..<200)
   func holds(credits: Int) throws {
     for price in [1, 3, 700, 999_983, 1_000_000_000] {
       let table = HostTable(

@@ -47,7 +47,7 @@ struct GatewayGateTests {
     #expect(asked.options.documents == [Document(name: "n", text: "four")])
   }
 
-  @Test("what is short stays one call, whatever its budget: its answer is limited")
+  @Test("a short question stays one call, whatever its budget: its answer is limited")
   func budget() throws {
     for more in [
       #","tutti":{"budget":{"tokens":500}}"#,

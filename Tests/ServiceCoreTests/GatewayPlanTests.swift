@@ -140,7 +140,7 @@ struct PlanTraceTests {
     #expect(whole["p2"]?.text.utf8.count == 100)
   }
 
-  @Test("what came to nothing has its cost in the trace, and is nothing that was done")
+  @Test("a skipped task has its cost in the trace, and does not count as finished")
   func costOfNothing() {
     var trace = PlanTrace(plan)
     trace.record(started("p1"))

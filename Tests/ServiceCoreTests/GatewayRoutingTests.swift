@@ -44,7 +44,7 @@ struct GatewayRoutingTests {
     #expect(member?.code == .modelNotFound && member?.param == "tutti.members[1]")
   }
 
-  @Test("what a plan or an endpoint cannot do is 400")
+  @Test("a request that a plan or an endpoint cannot serve is 400")
   func misfits() {
     #expect(refusal(#"{"model":"tutti/ensemble",\#(hello),"n":2}"#)?.param == "n")
     for (members, param) in [

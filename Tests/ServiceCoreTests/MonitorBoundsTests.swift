@@ -96,7 +96,7 @@ struct MonitorBoundsTests {
         .allSatisfy { $0.utf8.count <= label })
   }
 
-  @Test("what waits for the store is bounded in bytes, too")
+  @Test("telemetry that waits for the store is bounded in bytes, too")
   func pending() {
     var pending = PendingTelemetry(bytes: 100_000)
     var dropped = 0

@@ -60,7 +60,7 @@ struct MetricRollupTests {
     #expect(rollup.families(now: at(0))[0].samples.map(\.value) == [2])
   }
 
-  @Test("who is silent for half a minute is dropped, others stay")
+  @Test("metrics of a process that is silent for half a minute are dropped, others stay")
   func silence() {
     var rollup = MetricRollup()
     rollup.received(
@@ -103,7 +103,7 @@ struct MetricRollupTests {
     #expect(joined.samples[1].labels.last == Attribute("le", "1"))
   }
 
-  @Test("what Prometheus would refuse is left out and counted")
+  @Test("samples that Prometheus would refuse are left out and counted")
   func refused() {
     var rollup = MetricRollup()
     rollup.received(
@@ -264,7 +264,7 @@ struct PendingTelemetryTests {
     #expect(pending.take(atMost: 1).first?.metrics == [])
   }
 
-  @Test("what could not be written goes before what came since, and the oldest is dropped first")
+  @Test("records that could not be written come before newer ones, and the oldest is dropped first")
   func putBack() {
     var pending = PendingTelemetry(capacity: 10)
     _ = pending.append(batch(0, 4))

@@ -84,7 +84,7 @@ struct PlanExpansionTests {
     #expect(try Self.plan.splicing(.nothing(after: "asks"), at: "asks") == expected)
   }
 
-  @Test("what follows need not read the task, which has run, nor what came before it")
+  @Test("later tasks need not read the expanded task or its inputs, which have run")
   func taskUsedUp() throws {
     let spliced = try Self.plan.splicing(
       SubPlan(tasks: [Self.task("n")], output: "n"), at: "asks")

@@ -196,7 +196,7 @@ struct PlannerCoreTests {
 
   // MARK: - Refusals
 
-  @Test("what is no pattern is refused and the patterns are named")
+  @Test("an unknown pattern is refused with the names of the patterns")
   func unknownPattern() {
     let unknown = Self.error(Self.request(pattern: "tutti/quartet"))
     #expect(unknown?.message.contains("tutti/ensemble") == true)

@@ -22,7 +22,7 @@ struct LoadAggregatorTests {
     LoadReport(sequence: sequence, hosts: lines)
   }
 
-  @Test("what is under way is summed over processes and replaced by the next report")
+  @Test("running requests are summed over processes and replaced by the next report")
   func sums() throws {
     var loads = LoadAggregator(epoch: 3)
     loads.report(report(1, HostLoadReport(host: "h0", inFlight: 2)), from: peer(1), now: at(0))

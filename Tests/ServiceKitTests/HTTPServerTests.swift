@@ -263,7 +263,7 @@ struct HTTPServerTests {
 
   private struct Bug: Error {}
 
-  @Test("what is refused before a handler sees it is answered, and others go on")
+  @Test("a request refused before a handler sees it gets a response, and others continue")
   func refusals() async throws {
     try await withServer(
       routes: { $0.get("/ok") { _, _ in "fine" } }, change: { $0.maxBodyBytes = 1_000 }

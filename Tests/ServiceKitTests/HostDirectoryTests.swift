@@ -171,7 +171,7 @@ struct HostDirectoryTests {
     #expect(directory.table == table(1, 1))
   }
 
-  @Test("who waits for the first table gets it, or learns that it did not come")
+  @Test("a caller that waits for the first table gets it, or an error")
   func firstTable() async {
     let late = Mutex<HostDirectory?>(nil)
     let pauses = Mutex(0)

@@ -61,7 +61,7 @@ struct InferenceConfigurationTests {
     }
   }
 
-  @Test("what is not set is what the library has for itself")
+  @Test("settings that are not set have the library's defaults")
   func defaults() {
     let inference = settings(Gateway.self, "inference: {}\n").own.inference
     #expect(inference.limits == InferenceLimits())
@@ -69,7 +69,7 @@ struct InferenceConfigurationTests {
     #expect(inference.rules == EligibilityRules())
   }
 
-  @Test("what is set reaches the statistics that hosts are chosen by")
+  @Test("settings reach the statistics by which hosts are chosen")
   func statistics() {
     let inference = settings(Gateway.self, file).own.inference
     var statistics = inference.statistics(own: PeerID(name: "g", incarnation: 1), seed: 1)

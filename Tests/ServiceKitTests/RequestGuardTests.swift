@@ -318,7 +318,7 @@ struct RequestGuardTests {
     #expect(connection.rejections.isEmpty && connection.parts.count == 2)
   }
 
-  @Test("what is not HTTP is 400 in the OpenAI shape, and the connection ends")
+  @Test("bytes that are not HTTP get 400 in OpenAI's form, and the connection ends")
   func notHTTP() throws {
     let connection = try Connection()
     connection.receive("\u{16}\u{3}\u{1} hello\r\n\r\n")
@@ -342,7 +342,7 @@ struct RequestGuardTests {
     #expect(!connection.channel.isActive)
   }
 
-  @Test("what the application writes after a refusal goes nowhere")
+  @Test("text that the application writes after a refusal is discarded")
   func writesAfterRefusal() throws {
     let connection = try Connection()
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n")

@@ -112,7 +112,7 @@ struct EnvelopeTests {
     #expect(throws: WireError.tooManyElements(limit: 64)) { try Envelope(decoding: many) }
   }
 
-  @Test("what has no meaning here is refused by name")
+  @Test("an unknown value is refused with the name of its field")
   func unknownValues() throws {
     let version = Fields.varint(1 << 3) + Fields.varint(2)
     #expect(throws: WireError.unsupportedVersion(2)) { try Envelope(decoding: version) }
