@@ -19,7 +19,7 @@ struct CertaintyTests {
   }
 
   @Test(
-    "a wrong one is found wherever it stands whole",
+    "a wrong equation is found wherever it is complete",
     arguments: [
       ("Total = 17 + 25 = 43", "17 + 25 = 43"), ("- 17 + 25 = 43", "17 + 25 = 43"),
       ("1. 17 + 25 = 43 people", "17 + 25 = 43"), ("The sum (17 + 25 = 43) is", "17 + 25 = 43"),
@@ -32,7 +32,7 @@ struct CertaintyTests {
   }
 
   @Test(
-    "a sentence that says what two of a source say together contradicts neither",
+    "a sentence that combines two of a source contradicts neither",
     arguments: [
       ("In 2021 and 2022 revenue was 5 and 7 million.", FactCheck.Verdict.supported),
       ("In 2021 revenue was 7 million.", .contradicted),

@@ -180,7 +180,7 @@ struct TaskWorkTests {
   }
 
   @Test(
-    "an answer that begins as what its model was told fails before a word of it is passed on",
+    "an answer that begins with its own instruction fails before a word of it is passed on",
     arguments: ["Draft 1:\nIt is a fox.", instruction, "What is it?\n\n\(instruction)"])
   func echo(_ text: String) async throws {
     let merge = order(

@@ -89,7 +89,7 @@ struct AddressTests {
   }
 
   @Test(
-    "an address from the wire has our scheme, lies in our directory and is short, or is none",
+    "an address from the wire must have our scheme, be in our directory and be short",
     arguments: [
       ("ipc:///d/a", "ipc:///d/b", true), ("ipc:///e/a", "ipc:///d/b", false),
       ("ipc:///d/../d/a", "ipc:///d/b", false), ("ipc:///d//a", "ipc:///d/b", false),

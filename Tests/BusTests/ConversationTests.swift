@@ -158,7 +158,7 @@ struct ConversationTests {
   }
 
   @Test(
-    "what is in flight with a peer that dies fails at once", arguments: TestCluster.Kind.allCases)
+    "calls and streams to a peer that dies fail at once", arguments: TestCluster.Kind.allCases)
   func death(kind: TestCluster.Kind) async throws {
     let cluster = try TestCluster(kind)
     let planner = try cluster.join(.planner, "planner-1")

@@ -39,7 +39,7 @@ extension ProcessTests {
     }
 
     @Test(
-      "a host of another dialect goes on with what an OpenAI host began",
+      "a host of another dialect resumes an OpenAI host's answer",
       arguments: [HostDialect.anthropic, .ollama])
     func takeover(_ dialect: HostDialect) async throws {
       let cluster = try RunningCluster.current()

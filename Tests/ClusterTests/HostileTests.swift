@@ -94,7 +94,7 @@ extension ProcessTests {
     }
 
     @Test(
-      "whatever a host says to a probe, new hosts still reach the gateways",
+      "whatever a host answers to a probe, new hosts still reach the gateways",
       arguments: HostileRow.all.filter { $0.target != .answer })
     func probe(row: HostileRow) async throws {
       let cluster = try RunningCluster.current()

@@ -53,7 +53,7 @@ extension ProcessTests {
     }
 
     @Test(
-      "`tutti ask --trace` streams the answer and says who made it",
+      "`tutti ask --trace` streams the answer and names its host",
       arguments: [
         "tutti/fast", PatternName.ensemble.rawValue,
       ])

@@ -42,7 +42,7 @@ struct AnthropicAdapterTests {
   }
 
   @Test(
-    "what it has no words for is refused, and says what",
+    "a member that the dialect lacks is refused by name",
     arguments: [
       (#""n":2"#, "cannot give several choices (n = 2)"),
       (#""logprobs":true"#, "cannot give logprobs"),

@@ -108,7 +108,7 @@ struct AnthropicFidelityTests {
   }
 
   @Test(
-    "what the dialect has no words for is refused and named",
+    "other members that the dialect lacks are refused by name",
     arguments: [
       (#"{"role":"user","content":"q","name":"Ann"}"#, "name"),
       (#"{"role":"user","content":"q","strange":1}"#, "strange"),

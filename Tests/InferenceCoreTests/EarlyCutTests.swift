@@ -46,7 +46,7 @@ struct EarlyCutTests {
   }
 
   @Test(
-    "a host that says all of it again makes it whole, wherever it was cut",
+    "a host that repeats all of it completes it, wherever it was cut",
     arguments: zip(
       [ResumeWay.trailingAssistant, .continueFinalMessage, .instruct], [nil, 3, 1]))
   func again(_ way: ResumeWay, _ length: Int?) {

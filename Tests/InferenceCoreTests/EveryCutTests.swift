@@ -44,7 +44,7 @@ struct EveryCutTests {
   }
 
   @Test(
-    "nobody says a text that repeats itself too often or too seldom",
+    "a text with repetitions has the right number of them",
     arguments: zip([ResumeWay.continueFinalMessage, .instruct], [0, 17]))
   func repetitions(way: ResumeWay, phase: Int) throws {
     let counts = try EveryCut(way: way, near: 37, phase: phase)

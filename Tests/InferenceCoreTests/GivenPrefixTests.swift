@@ -125,7 +125,7 @@ struct GivenPrefixTests {
   }
 
   @Test(
-    "a host that fails before it says a word gives it to the next, and the last failure is told")
+    "if a host fails before its first word, the next one is asked; the last failure is reported")
   func nobody() throws {
     let cluster = FixedCluster([host("a"), host("b")])
     var run = run(after: "One two")

@@ -9,7 +9,7 @@ struct HopShapeTests {
   // MARK: - Stop sequences
 
   @Test(
-    "a stop sequence that one host begins and the next ends: the answer ends, and holds none of it",
+    "a stop sequence that one host begins and the next ends: the answer ends before it",
     arguments: [true, false])
   func acrossTheJoint(_ stream: Bool) throws {
     // The hosts do not stop at the sequence themselves: the first sends its first half, and the
@@ -71,7 +71,7 @@ struct HopShapeTests {
   }
 
   @Test(
-    "a stop sequence that the client has in part and the next host ends, told in a longer chunk")
+    "a stop sequence that the client has in part and the next host ends in a longer chunk")
   func longBeginning() {
     // Longer than the text that is held back, so the client receives its beginning.
     let long = String(repeating: "=", count: 100)
@@ -123,7 +123,7 @@ struct HopShapeTests {
   // MARK: - Answers that cannot be resumed
 
   @Test(
-    "several choices and logprobs end with the named error once something was told",
+    "several choices and logprobs end with the named error once a part was delivered",
     arguments: [
       (#","n":2"#, "it has 2 choices (n)"),
       (#","logprobs":true"#, "it carries logprobs"), (#","logprobs":3"#, "it carries logprobs"),

@@ -237,7 +237,7 @@ struct HostStatisticsTests {
   }
 
   @Test(
-    "an answer was beside another one for as long as both were written, not as they stood at its end"
+    "an answer was concurrent for as long as another one was written, not if one ran at its end"
   )
   func partlyBeside() {
     var statistics = statistics(own: me)

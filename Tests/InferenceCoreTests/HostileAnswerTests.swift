@@ -172,7 +172,7 @@ struct HostileAnswerTests {
   }
 
   @Test(
-    "id, model, fingerprint and object of the first host are cut before another speaks under them")
+    "long id, model, fingerprint and object of a host are cut before the next host's chunks")
   func identity() throws {
     let long = String(repeating: "é", count: 200_000)
     var hop = HopRun()

@@ -77,7 +77,7 @@ struct HostileRequestTests {
   }
 
   @Test(
-    "a request asks for as many choices as prompts and n say",
+    "a request asks for as many choices as prompts times n",
     arguments: [
       (#"{}"#, 1), (#"{"n":3}"#, 3), (#"{"n":0}"#, 1), (#"{"n":-9223372036854775808}"#, 1),
       (#"{"n":9223372036854775807,"prompt":["a","b"]}"#, 4_096), (#"{"prompt":"a"}"#, 1),

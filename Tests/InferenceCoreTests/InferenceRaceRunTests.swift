@@ -299,7 +299,7 @@ struct InferenceResumeRunTests {
   }
 
   @Test(
-    "a crawl is left for a host that was not asked yet and goes on, and borne when there is none")
+    "a slow host is replaced by one that was not asked yet, and kept if there is none")
   func crawl() throws {
     for spare in [true, false] {
       let cluster = view(spare ? [host("a"), host("b")] : [host("a")])

@@ -444,7 +444,7 @@ struct LatePatienceTests {
   }
 
   @Test(
-    "a late host beside others that it answers has too much to do; one that does nothing else fails"
+    "a late host that answers other requests is busy; one that answers none has failed"
   )
   func blame() {
     for others in [0, 3] {

@@ -27,7 +27,7 @@ struct OddAssemblyTests {
   }
 
   @Test(
-    "a text that stands in several members of a choice is taken once",
+    "a text that several members of a choice repeat is taken once",
     arguments: [
       [
         #"{"index":0,"delta":{"content":"One"},"message":{"content":"One"},"text":"One"}"#,
@@ -66,7 +66,7 @@ struct OddAssemblyTests {
   }
 
   @Test(
-    "the number of an only choice says nothing",
+    "the index of an only choice has no meaning",
     arguments: [[0, 1, 2, 3], [1, 1, 1, 1], [0, 5, 6, 9]])
   func numbered(_ numbers: [Int]) {
     let words = ["One", " two", " three", " four"]

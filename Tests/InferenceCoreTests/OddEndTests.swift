@@ -195,7 +195,7 @@ struct OddEndTests {
   // MARK: - Signs of life
 
   @Test(
-    "a host that sends comments and no token is waited for longer, and not for ever",
+    "a host that sends comments and no token gets a longer but limited time",
     arguments: [": ping\n\n", "data:\n\n", "data: null\n\n"])
   func signs(_ sign: String) throws {
     var wire = WireRun(hosts: 2)

@@ -78,7 +78,7 @@ struct OddStreamTests {
   }
 
   @Test(
-    "a byte that is no UTF-8 becomes U+FFFD and the answer goes on",
+    "a byte that is not UTF-8 becomes U+FFFD and the answer continues",
     arguments: [[0xFF], [0xE2, 0x82], [0xC3], [0xED, 0xA0, 0x80]] as [[UInt8]])
   func invalidBytes(_ bad: [UInt8]) throws {
     for stream in [true, false] {
@@ -239,7 +239,7 @@ struct OddStreamTests {
   }
 
   @Test(
-    "empty errors and a good base_resp beside an answer are none",
+    "empty errors and a successful base_resp in an answer are no errors",
     arguments: [
       #","error":null"#, #","error":"""#, #","error":{}"#, #","error":false"#,
       #","base_resp":{"status_code":0,"status_msg":""}"#, #","message":"""#, #","detail":null"#,

@@ -163,7 +163,7 @@ struct OpenAIAdapterTests {
   }
 
   @Test(
-    "what cannot be continued is asked anew, with all its tokens",
+    "a request that cannot be continued is asked again, with all its tokens",
     arguments: [
       (InferenceEndpoint.completions, #""prompt":[1,2],"max_tokens":9}"#, "b"),
       (.completions, #""prompt":["a","b"],"max_tokens":9}"#, "b"),

@@ -67,7 +67,7 @@ struct PanicTests {
   }
 
   @Test(
-    "what a host is sent behind its breaker is bounded; then the refusal says when to come again")
+    "requests to a host with an open breaker are bounded; then the refusal has a time to retry")
   func bounded() throws {
     let full = FixedCluster([host("a", slots: 1)], standing: ["a": open(inFlight: 16)])
     var run = makeRun()

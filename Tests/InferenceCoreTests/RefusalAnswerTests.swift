@@ -55,7 +55,7 @@ struct RefusalAnswerTests {
   }
 
   @Test(
-    "500 and 501 are asked once more, said once, and keep their members", arguments: [500, 501])
+    "500 and 501 are asked once more, reported once, and keep their members", arguments: [500, 501])
   func serverErrors(_ status: Int) throws {
     for hosts in 1...2 {
       let talk = try talk(hosts, [.refusal(status, errorBody("boom"))])

@@ -138,7 +138,7 @@ struct ResumeFilterTests {
   }
 
   @Test(
-    "JSON that is begun again goes on where it was cut, whatever its white space",
+    "JSON that is begun again continues where it was cut, whatever its white space",
     arguments: [
       ResumeFilter.Mode.completion, .instruction,
     ])
@@ -153,7 +153,7 @@ struct ResumeFilterTests {
   }
 
   @Test(
-    "what does not go on from the JSON is refused",
+    "text that does not continue the JSON is refused",
     arguments: [
       #"}{"#, "Here it is", #""b": 1}"#, "1 2",
     ])

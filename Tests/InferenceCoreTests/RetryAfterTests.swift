@@ -20,7 +20,7 @@ struct RetryAfterTests {
   }
 
   @Test(
-    "all else says nothing",
+    "all other values are ignored",
     arguments: [
       "", "soon", "-1", "1e9", "86401", "nan", "inf", "12 s", "Sun, 06 Nov 1994",
       "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 06 Nov 2094 08:49:37 GMT",

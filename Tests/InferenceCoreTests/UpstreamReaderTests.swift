@@ -79,7 +79,7 @@ struct UpstreamReaderTests {
   }
 
   @Test(
-    "a context that is too small is told from a request that is wrong",
+    "a context that is too small is distinguished from a wrong request",
     arguments: [
       #"{"error":{"message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
       #"{"object":"error","message":"This model's maximum context length is 4096 tokens. However, you requested 5000 tokens","type":"BadRequestError","param":null,"code":400}"#,

@@ -149,7 +149,7 @@ struct InferenceClientTests {
   }
 
   @Test(
-    "before the first token any failure goes to the next host and nobody notices",
+    "before the first token any failure leads to the next host, unnoticed by the client",
     arguments: [
       FaultyHostFaults(status: 500), FaultyHostFaults(status: 503, retryAfter: 1),
       FaultyHostFaults(status: 404), FaultyHostFaults(dropAtByte: 0),
@@ -340,7 +340,7 @@ struct InferenceClientTests {
   }
 
   @Test(
-    "a byte that is no character becomes U+FFFD, and the same host goes on",
+    "a byte that is not UTF-8 becomes U+FFFD, and the same host continues",
     arguments: [0, 3], [true, false])
   func halfCharacter(_ token: Int, _ stream: Bool) async throws {
     let faults = FaultyHostFaults(halfCharacterAtToken: token)
@@ -435,7 +435,7 @@ struct InferenceClientTests {
   }
 
   @Test(
-    "half of all requests meet a fault: with a spare host every answer comes, and none is wrong")
+    "half of all requests meet a fault: with a spare host every answer is complete and right")
   func manyFaults() async throws {
     let faults = FaultyHostFaults(status: 500, probability: 0.5)
     try await withHosts([

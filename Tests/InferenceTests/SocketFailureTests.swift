@@ -76,7 +76,7 @@ struct SocketFailureTests {
   }
 
   @Test(
-    "whoever leaves is seen to leave by the host that works for them",
+    "a host notices that the client of its answer left",
     arguments: Moment.allCases, [true, false])
   func cancel(_ moment: Moment, _ stream: Bool) async throws {
     let hosts = try await SocketHosts.knowing([Self.answer])

@@ -9,7 +9,7 @@ struct AnnouncementPhrasesTests {
   }
 
   @Test(
-    "an announcement ends behind its colon and the white space there",
+    "an announcement ends after its colon and the white space there",
     arguments: [
       "Sure, here is the continuation:\n\n", "Continuing from where I left off:\n",
       "  Certainly! Here's the rest of the answer: ", "Here’s the remaining JSON:\n",

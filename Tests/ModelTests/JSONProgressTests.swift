@@ -19,7 +19,7 @@ struct JSONProgressTests {
   }
 
   @Test(
-    "what no document begins with is broken, and stays so",
+    "bytes that no document can begin with are invalid, and stay so",
     arguments: [
       "}", "[1,]", "{1", #"{"a" 1"#, #"{"a": 1,}"#, "[1 2", "tru3", "nul,", "01", "-a", "1.e",
       "1e+]",

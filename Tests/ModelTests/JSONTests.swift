@@ -60,7 +60,7 @@ private struct JSONMaker {
 @Suite("JSON is checked and spliced where it lies")
 struct JSONTests {
   @Test(
-    "what RFC 8259 forbids is refused",
+    "text that RFC 8259 forbids is refused",
     arguments: [
       "", " ", "{", "}", "[1,]", "{\"a\":1,}", "{a:1}", "{\"a\" 1}", "{\"a\":}", "01", "1.", ".5",
       "+1", "-", "1e", "1e+", "0x1", "NaN", "tru", "truex", "nul", "\"", "\"\\x\"", "\"\\u12g4\"",
@@ -124,7 +124,7 @@ struct JSONTests {
   }
 
   @Test(
-    "splicing changes nothing but what it is told to",
+    "splicing changes only the given members",
     arguments: [
       (#"{"model":"a","x":1}"#, #"{"model":"NEW","x":1}"#),
       (#"{ "x" : 1 , "model" : "a" }"#, #"{ "x" : 1 , "model" : "NEW" }"#),

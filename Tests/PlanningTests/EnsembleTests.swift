@@ -31,7 +31,7 @@ struct EnsembleTests {
   }
 
   @Test(
-    "an answer that must be shorter than its drafts says so to its model",
+    "the prompt of an answer that must be shorter than its drafts says so",
     arguments: [
       (1, " in one word."), (8, " in at most 4 words."), (100, " Reply in at most 50 words."),
     ])
@@ -46,7 +46,7 @@ struct EnsembleTests {
   }
 
   @Test(
-    "what wants prose is written, not voted on",
+    "an answer in prose is written, not voted on",
     arguments: [
       "Why is the sky blue?", "Is 91 prime? Explain why.", "Can you help me with my garden?",
       "Is tea or coffee better?", "How many days has February, and why?",
@@ -58,7 +58,7 @@ struct EnsembleTests {
   }
 
   @Test(
-    "what asks for more than one word is written, however closed it begins",
+    "an answer of more than one word is written, however closed the question begins",
     arguments: [
       "Is the Earth round and how do we know?",
       "How many continents are there, and which one is the largest?",

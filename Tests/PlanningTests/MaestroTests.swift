@@ -151,7 +151,7 @@ struct MaestroTests {
   }
 
   @Test(
-    "a review that is none, or names nothing to repair, lets the draft pass",
+    "an invalid review, or one without issues, accepts the draft",
     arguments: [
       "", "Looks wrong to me!", "{\"verdict\":\"repair\",\"issues\":[]}", "{}", "{\"verdict\":7}",
       "{\"verdict\":\"repair\",\"issues\":\"\"}", "null",

@@ -182,7 +182,7 @@ struct SplitGateTests {
   }
 
   @Test(
-    "what has one part is answered at once, and so are short answers unless a split is asked for",
+    "one part is answered directly, and so are short answers unless a split is requested",
     arguments: [
       ("Who wrote Faust? Who wrote Hamlet? Who wrote Emma?", true),
       (

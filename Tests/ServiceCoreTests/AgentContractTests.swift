@@ -20,7 +20,7 @@ private let good = #"{"agents":[{"role":"code","brief":"sort it"}]}"#
 @Suite("Outputs of models compared with their contract")
 struct AgentContractTests {
   @Test(
-    "JSON is taken out of whatever stands around it",
+    "JSON is extracted from the text around it",
     arguments: [
       good, "  \n\(good)\n", "```json\n\(good)\n```", "Sure! Here it is:\n\(good)\nHope it helps.",
       "As [1] and {so} say: \(good)", "[1, 2] \(good)", "{oops: \(good)}", "{\"a\": \(good) }",
@@ -109,7 +109,7 @@ struct AgentContractTests {
   }
 
   @Test(
-    "a choice that nobody made is none",
+    "a text without exactly one allowed choice breaks the contract",
     arguments: ["", "perhaps", "One may accept or revise.", "xxxxxx", "?", "accepting things"])
   func noChoice(text: String) {
     let contract = OutputContract.choice(["accept", "revise"])

@@ -155,7 +155,7 @@ struct AgentCoreTests {
   }
 
   @Test(
-    "what is not a conversation is refused",
+    "a body that is not a conversation is refused",
     arguments: ["", "{}", "[]", "[", #""text""#, "[{]"])
   func notMessages(text: String) {
     let failure = #expect(throws: Failure.self) {

@@ -174,7 +174,7 @@ struct AgentMaterialTests {
   }
 
   @Test(
-    "what is no text is refused by name",
+    "a document that is not text is refused by name",
     arguments: [
       "a\u{0}b", String(repeating: "\u{1}\u{2}x", count: 10),
       String(repeating: "\u{FFFD}", count: 9),

@@ -335,7 +335,7 @@ struct CommandLineTextTests {
   }
 
   @Test(
-    "what is not an address of a gateway is a usage error",
+    "a value that is not a gateway's address is a usage error",
     arguments: [
       "", "127.0.0.1:8080", "ftp://x:1", "http://", "http://:80", "http://x:99999", "http://x:y",
       "http://x:1/other", "http://u@x:1",

@@ -119,7 +119,7 @@ struct DispatcherBudgetTests {
   }
 
   @Test(
-    "each call is taken to have more than what it is told, and documents as far as one is given")
+    "the estimate of a call includes more than its texts, and documents if it gets any")
   func calls() throws {
     func granted(_ documents: [Document]) throws -> Int? {
       var shape = Plan.fan(1)
@@ -194,7 +194,7 @@ struct DispatcherBudgetTests {
   }
 
   @Test(
-    "what was given up while a host worked on it is not given out again, and what is known is told",
+    "tokens of an attempt that was given up are not granted again, and its known usage is reported",
     arguments: [Failure(.upstreamFailed, "broke off"), Failure(.peerLost, "gone")])
   func unreported(_ failure: Failure) throws {
     var shape = Plan.fan(2, quorum: 1, onFailure: .skip)

@@ -63,7 +63,7 @@ struct DispatcherExpansionTests {
   }
 
   @Test(
-    "a sink that expands says nothing until it is known what follows, which may be another sink")
+    "a sink that expands sends nothing until its sub-plan is known, which may have another sink")
   func sink() throws {
     var plan = try Rehearsal(order: Self.order(sinkExpands: true))
     plan(.start)
@@ -272,7 +272,7 @@ struct DispatcherExpansionTests {
   }
 
   @Test(
-    "who takes over a plan asks again what follows, unless somebody has read the output as it was")
+    "a dispatcher that takes over a plan expands it again, unless a task has read the output")
   func resumed() throws {
     var plan = try Rehearsal(order: Self.order(finished: ["t0": report("own")]))
     let start = plan(.start)

@@ -123,7 +123,7 @@ struct ArithmeticCheckTests {
   }
 
   @Test(
-    "what is right, rounded or no sum is left alone",
+    "right sums, rounded ones and other text are not reported",
     arguments: [
       "17 + 25 = 42", "10 / 3 = 3.33", "0.1 + 0.2 = 0.3", "x = 3", "2 + x = 5", "1 = 2",
       "in 2019 - 2021", "1/0 = 5", "3rd + 4 = 9", "a + b = c", "", "= = =", "1 + = 3",

@@ -22,7 +22,7 @@ private func refusal(_ body: () throws(Failure) -> Void) throws -> Failure {
 @Suite("Names that the gateway does not know, and what goes with a plan")
 struct GatewayNamesTests {
   @Test(
-    "a pattern of another version is said to be missing, with those that there are",
+    "a pattern of another version is refused with the names of the present ones",
     arguments: ["tutti/swarm", "tutti/", "tutti/Ensemble"])
   func missingPattern(name: String) throws {
     let request = try request(name)

@@ -90,7 +90,7 @@ struct GatewayRequestTests {
   }
 
   @Test(
-    "hosts mean what they mean by limits below 1, and a plan takes -1 for none",
+    "hosts get limits below 1 unchanged, and a plan takes -1 for no limit",
     arguments: [
       ("m", "-1", nil), ("m", "0", nil), ("m", "-2", nil), ("tutti/fast", "-1", nil),
       ("tutti/auto", "-1", nil), ("m", "7", 7), ("tutti/auto", "7", 7), ("m", "null", nil),

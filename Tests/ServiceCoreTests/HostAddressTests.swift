@@ -24,7 +24,7 @@ struct HostAddressTests {
   }
 
   @Test(
-    "is refused when it is none",
+    "an invalid address is refused",
     arguments: [
       "", "127.0.0.1:80", "ftp://h", "http://", "http://:80", "http://h:0", "http://h:65536",
       "http://h:+1", "http://h:8a", "http://user:pw@h", "http://h?x", "http://h#x", "http://h/../x",

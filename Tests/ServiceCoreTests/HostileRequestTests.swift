@@ -56,7 +56,7 @@ struct HostileRequestTests {
   }
 
   @Test(
-    "what is odd and allowed is read",
+    "unusual but valid requests are read",
     arguments: [
       #"{"model":"m",\#(hello),"tools":[]}"#, #"{"model":"\u0000",\#(hello)}"#,
       #"{"model":"m","messages":[{"role":"user","content":"\ud800 \u0000\r\n🇩🇪é"}]}"#,

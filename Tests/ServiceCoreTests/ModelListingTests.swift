@@ -30,7 +30,7 @@ struct ModelListingTests {
   }
 
   @Test(
-    "what is no list of models is refused",
+    "a body that is not a list of models is refused",
     arguments: ["", "<html>", "{}", #"{"error":{}}"#, #"{"data":{}}"#, "7", "null", #"{"data":7}"#])
   func noList(json: String) {
     #expect(names(json) == nil)

@@ -27,7 +27,7 @@ struct HTTPAccessTests {
   }
 
   @Test(
-    "a server on a network answers to addresses and to names that nobody can register",
+    "a server on a network accepts addresses, and names that cannot be registered publicly",
     arguments: [
       ("gateway:8080", true), ("registry", true), ("192.168.1.5:8080", true), ("[fd00::5]", true),
       ("nas.local", true), ("gateway.tutti.svc", true), ("x.svc.cluster.local", true),

@@ -288,7 +288,7 @@ struct SettingsTests {
   }
 
   @Test(
-    "a file that is not a configuration says where it goes wrong",
+    "the error for an invalid configuration file has the position",
     arguments: [
       ("gateway:\n  port: 1\n  port: 2\n", "c:2: has `port` twice"),
       ("- a\n- b\n", "c:1: does not begin with sections such as `gateway:`"),
