@@ -15,8 +15,8 @@ import Telemetry
 /// Requests without a key, and requests that cost nothing, never get here.
 final class Spending: Service {
   private static let tickPause = Duration.milliseconds(250)
-  /// Settlements within this time share one message and one durable write, which cost as much as a hundred
-  /// settlements. A request for money sends them at once.
+  /// Settlements within this time share one message and one durable write, which cost as much as
+  /// a hundred settlements. A request for money sends them at once.
   private static let batchPause = Duration.milliseconds(100)
   /// The same, while another gateway may wait for money of a key.
   private static let scarcePause = Duration.milliseconds(10)
