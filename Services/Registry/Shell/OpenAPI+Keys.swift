@@ -1,306 +1,197 @@
 import Access
 import ClusterModel
 import Limits
+import Money
 import RegistryCore
 
-// Keys and the audit log in the admin API's description. Each part is a run of members.
+/// Keys and the audit log.
+extension AdminDocument {
+  private static func limits(type: String) -> String {
+    KeyLimitName.allCases.map {
+      "\"\($0.rawValue)\": {\"type\": \(type), \"minimum\": 1, \"maximum\": "
+        + "\(Limits.accessRateLimit.value)}"
+    }.joined(separator: ", ")
+  }
 
-private let integer = #""integer""#
-private let optionalInteger = #"["integer", "null"]"#
+  private static let key = answer("Key", tag: recordTag, "The key, without its secret")
+  private static let newKey = answer("NewKey", status: 201, tag: recordTag, "The new key")
 
-private func limits(type: String) -> String {
-  KeyLimitName.allCases.map {
-    "\"\($0.rawValue)\": {\"type\": \(type), \"minimum\": 1, \"maximum\": "
-      + "\(Limits.accessRateLimit.value)}"
-  }.joined(separator: ", ")
+  /// A route that changes the state of a key.
+  private static func action(_ name: String, _ summary: String) -> String {
+    #"""
+    "/admin/v1/keys/{id}/\#(name)": {
+      "parameters": [\#(parameter("KeyID")), \#(parameter("IfMatch"))],
+      "post": {
+        "summary": "\#(summary)",
+        \#(responses(key, 404, 409, 412))
+      }
+    },
+    """#
+  }
+
+  static let keyPaths = #"""
+    "/admin/v1/keys": {
+      "get": {
+        "summary": "List keys by id, revoked ones included",
+        "parameters": [\#(pageLimit), \#(afterID)],
+        \#(responses(
+          page(
+            of: "Key",
+            #", "is_open": {"type": "boolean", "description": "Requests need no key"}"#,
+            required: #", "is_open""#)))
+      },
+      "post": {
+        "summary": "Create a key; only this answer contains it",
+        \#(body(
+          "KeyDraft",
+          example: #"{"name": "ci", "account": "acme/web", "limits": {"tokens_per_day": 100000}}"#)),
+        \#(responses(newKey))
+      }
+    },
+    "/admin/v1/keys/{id}": {
+      "parameters": [\#(parameter("KeyID"))],
+      "get": {
+        "summary": "One key",
+        \#(responses(key, 404))
+      },
+      "patch": {
+        "summary": "Change a key; absent members stay, also those of permissions and limits",
+        "parameters": [\#(parameter("IfMatch"))],
+        \#(body(
+          "KeyChange", isRequired: false,
+          example: #"{"limits": {"tokens_per_day": 200000, "requests_per_minute": null}}"#)),
+        \#(responses(key, 404, 409, 412))
+      },
+      "delete": {
+        "summary": "Revoke a key, which is final; it stays listed",
+        "parameters": [\#(parameter("IfMatch"))],
+        \#(responses(key, 404, 412))
+      }
+    },
+    "/admin/v1/keys/{id}/rotate": {
+      "parameters": [\#(parameter("KeyID")), \#(parameter("IfMatch"))],
+      "post": {
+        "summary": "Create a key with the same settings; the old one stays valid for a grace period",
+        \#(body("Rotation", isRequired: false, example: #"{"grace_ms": 3600000}"#)),
+        \#(responses(newKey, 404, 409, 412))
+      }
+    },
+    \#(action("disable", "Refuse the key until it is enabled"))
+    \#(action("enable", "End the suspension of a key"))
+    "/admin/v1/audit": {
+      "get": {
+        "summary": "Changes by admins, the latest first",
+        "parameters": [
+          \#(query(
+            "kind", string, "Kind of record: key, host, organisation, team, setting, model or price")),
+          \#(query("id", string, "Id of the changed record")),
+          \#(pageLimit),
+          \#(query(
+            "before", #"{"type": "integer", "minimum": 1}"#, "Last position of the previous page"))
+        ],
+        \#(responses(page(of: "AuditRecord")))
+      }
+    },
+    """#
+
+  static let keyParameters = #"""
+    "KeyID": {"name": "id", "in": "path", "required": true,
+      "description": "With or without tutti- in front",
+      "schema": {"type": "string", "pattern": "^(tutti-)?[a-z2-7]{\#(KeyID.characterCount)}$"}},
+    """#
+
+  /// Settings of a key that a new one and a change may have.
+  private static let keyMembers = #"""
+    "account": {"type": ["string", "null"],
+            "pattern": "^(?![.]{1,2}(/|$))[a-z0-9._-]{1,64}(/(?![.]{1,2}$)[a-z0-9._-]{1,64})?$",
+            "description": "ORGANISATION or ORGANISATION/TEAM; of a new key: \#(KeyRegistry.defaultAccount)"},
+          "scopes": {"type": ["array", "null"], "minItems": 1,
+            "items": {"$ref": "#/components/schemas/Scope"},
+            "description": "Of a new key: chat, embeddings, plans"},
+          "permissions": {"type": ["object", "null"], "additionalProperties": false,
+            "properties": {
+              "models": {"$ref": "#/components/schemas/Names"},
+              "patterns": {"type": ["array", "null"],
+                "items": {"enum": [\#(values(of: PatternName.self))]}},
+              "data_policies": {"type": ["array", "null"],
+                "items": {"enum": [\#(values(of: DataPolicy.self))]}},
+              "host_pools": {"$ref": "#/components/schemas/Names"}}},
+          "limits": {"type": ["object", "null"], "additionalProperties": false,
+            "description": "null removes a limit",
+            "properties": {\#(limits(type: #"["integer", "null"]"#))}},
+          "expires_at_ms": {"type": ["integer", "null"], "minimum": 0,
+            "maximum": \#(UTCDate.times.upperBound),
+            "description": "A time in the future; null: the key does not expire"}
+    """#
+
+  private static let keyName =
+    #""minLength": 1, "maxLength": \#(Limits.accessNameBytes.value), "#
+    + #""description": "At most \#(Limits.accessNameBytes.value) bytes, without control characters""#
+
+  static let keySchemas = #"""
+    "KeyDraft": {"type": "object", "required": ["name"], "additionalProperties": false,
+      "properties": {
+        "name": {"type": "string", \#(keyName)},
+        \#(keyMembers)}},
+    "KeyChange": {"type": "object", "additionalProperties": false,
+      "properties": {
+        "name": {"type": ["string", "null"], \#(keyName)},
+        \#(keyMembers)}},
+    "Rotation": {"type": "object", "additionalProperties": false,
+      "properties": {
+        "grace_ms": {"type": ["integer", "null"], "minimum": 0,
+          "maximum": \#(Limits.accessGrace.value), "default": \#(KeyRegistry.defaultGrace),
+          "description": "How long the old key stays valid"}}},
+    "Scope": {"enum": [\#(values(of: AccessScope.self))]},
+    "Names": {"type": ["array", "null"], "maxItems": \#(Limits.accessListEntries.value),
+      "items": {"type": "string", "minLength": 1},
+      "description": "null or empty: all"},
+    "Key": {
+      "type": "object",
+      "required": ["object", "id", "name", "account", "scopes", "permissions", "limits",
+        "state", "expires_at_ms", "replaces", "grace_until_ms"],
+      "properties": {
+        "object": {"const": "key"},
+        "id": {"type": "string"},
+        "name": {"type": "string"},
+        "account": {"type": "string"},
+        "scopes": {"type": "array", "items": {"$ref": "#/components/schemas/Scope"}},
+        "permissions": {"type": "object",
+          "description": "Each list: empty means all",
+          "required": ["models", "patterns", "data_policies", "host_pools"],
+          "properties": {
+            "models": {"type": "array", "items": {"type": "string"}},
+            "patterns": {"type": "array", "items": {"type": "string"}},
+            "data_policies": {"type": "array", "items": {"type": "string"}},
+            "host_pools": {"type": "array", "items": {"type": "string"}}}},
+        "limits": {"type": "object", "description": "Absent means no limit",
+          "properties": {\#(limits(type: #""integer""#))}},
+        "state": {"enum": [\#(values(of: KeyState.self))]},
+        "expires_at_ms": {"type": ["integer", "null"]},
+        "replaces": {"type": ["string", "null"],
+          "description": "Id of the older key that this one replaces"},
+        "grace_until_ms": {"type": ["integer", "null"],
+          "description": "A newer key replaced this one, which is valid before this time"}}
+    },
+    "NewKey": {"allOf": [
+      {"$ref": "#/components/schemas/Key"},
+      {"type": "object", "required": ["key"], "properties": {"key": {"type": "string",
+        "pattern": "^tutti-[a-z2-7]{\#(KeyID.characterCount)}-[A-Za-z0-9_-]{43}$",
+        "description": "The whole key. It is shown only here"}}}]},
+    "AuditRecord": {
+      "type": "object",
+      "required": ["object", "position", "time_ms", "author", "kind", "id", "before", "after"],
+      "properties": {
+        "object": {"const": "audit"},
+        "position": {"type": "integer"},
+        "time_ms": {"type": "integer"},
+        "author": {"type": "string", "description": "admin-token, key tutti-ID or configuration"},
+        "kind": {"type": "string"},
+        "id": {"type": "string"},
+        "before": {"type": ["object", "string", "null"],
+          "description": "The record, a string for some settings. null: it was absent"},
+        "after": {"type": ["object", "string", "null"],
+          "description": "The record, a string for some settings. null: it was removed"}}
+    },
+    """#
 }
-
-let keyPaths = #"""
-        "/admin/v1/keys": {
-          "get": {
-            "summary": "List keys by id, revoked ones included",
-            "parameters": [
-              {"name": "limit", "in": "query",
-               "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
-              {"name": "after", "in": "query", "description": "Last id of the previous page",
-               "schema": {"type": "string"}}
-            ],
-            "responses": {
-              "200": {"description": "A page", "content": {"application/json": {"schema": {
-                "type": "object", "required": ["object", "data", "has_more", "is_open"],
-                "properties": {
-                  "object": {"const": "list"},
-                  "data": {"type": "array", "items": {"$ref": "#/components/schemas/Key"}},
-                  "has_more": {"type": "boolean"},
-                  "is_open": {"type": "boolean", "description": "Requests need no key"}}}}}},
-              "400": {"$ref": "#/components/responses/Error"},
-              "401": {"$ref": "#/components/responses/Error"},
-              "403": {"$ref": "#/components/responses/Error"},
-              "429": {"$ref": "#/components/responses/Error"}
-            }
-          },
-          "post": {
-            "summary": "Create a key; only this answer contains it",
-            "requestBody": {"required": true, "content": {"application/json": {"schema": {
-              "type": "object", "required": ["name"], "additionalProperties": false,
-              "properties": {
-                "name": {"type": "string", "minLength": 1,
-                  "maxLength": \#(Limits.accessNameBytes.value),
-                  "description": "At most \#(Limits.accessNameBytes.value) bytes, without control characters"},
-                "account": {"type": ["string", "null"],
-                  "pattern": "^[a-z0-9._-]{1,64}(/[a-z0-9._-]{1,64})?$",
-                  "description": "ORGANISATION or ORGANISATION/TEAM; of a new key: default"},
-                "scopes": {"type": ["array", "null"], "minItems": 1,
-                  "items": {"$ref": "#/components/schemas/Scope"},
-                  "description": "Of a new key: chat, embeddings, plans"},
-                "permissions": {"type": ["object", "null"], "additionalProperties": false,
-                  "properties": {
-                    "models": {"$ref": "#/components/schemas/Names"},
-                    "patterns": {"type": ["array", "null"],
-                      "items": {"enum": [\#(values(of: PatternName.self))]}},
-                    "data_policies": {"type": ["array", "null"],
-                      "items": {"enum": [\#(values(of: DataPolicy.self))]}},
-                    "host_pools": {"$ref": "#/components/schemas/Names"}}},
-                "limits": {"type": ["object", "null"], "additionalProperties": false,
-                  "properties": {\#(limits(type: optionalInteger))}},
-                "expires_at_ms": {"type": ["integer", "null"],
-                  "description": "A time in the future; null: the key does not expire"}}}}}},
-            "responses": {
-              "201": {"$ref": "#/components/responses/NewKey"},
-              "400": {"$ref": "#/components/responses/Error"},
-              "401": {"$ref": "#/components/responses/Error"},
-              "403": {"$ref": "#/components/responses/Error"},
-              "413": {"$ref": "#/components/responses/Error"},
-              "429": {"$ref": "#/components/responses/Error"},
-              "500": {"$ref": "#/components/responses/Error"},
-              "503": {"$ref": "#/components/responses/Error"}
-            }
-          }
-        },
-        "/admin/v1/keys/{id}": {
-          "parameters": [{"$ref": "#/components/parameters/KeyID"}],
-          "get": {
-            "summary": "One key",
-            "responses": {
-              "200": {"$ref": "#/components/responses/Key"},
-              "401": {"$ref": "#/components/responses/Error"},
-              "403": {"$ref": "#/components/responses/Error"},
-              "404": {"$ref": "#/components/responses/Error"},
-              "429": {"$ref": "#/components/responses/Error"}
-            }
-          },
-          "patch": {
-            "summary": "Change a key; absent members stay, also those of permissions and limits",
-            "parameters": [{"$ref": "#/components/parameters/IfMatch"}],
-            "requestBody": {"required": false, "content": {"application/json": {"schema": {
-              "type": "object", "additionalProperties": false,
-              "properties": {
-                "name": {"type": ["string", "null"], "minLength": 1,
-                  "maxLength": \#(Limits.accessNameBytes.value),
-                  "description": "At most \#(Limits.accessNameBytes.value) bytes, without control characters"},
-                "account": {"type": ["string", "null"],
-                  "pattern": "^[a-z0-9._-]{1,64}(/[a-z0-9._-]{1,64})?$",
-                  "description": "ORGANISATION or ORGANISATION/TEAM; of a new key: default"},
-                "scopes": {"type": ["array", "null"], "minItems": 1,
-                  "items": {"$ref": "#/components/schemas/Scope"},
-                  "description": "Of a new key: chat, embeddings, plans"},
-                "permissions": {"type": ["object", "null"], "additionalProperties": false,
-                  "properties": {
-                    "models": {"$ref": "#/components/schemas/Names"},
-                    "patterns": {"type": ["array", "null"],
-                      "items": {"enum": [\#(values(of: PatternName.self))]}},
-                    "data_policies": {"type": ["array", "null"],
-                      "items": {"enum": [\#(values(of: DataPolicy.self))]}},
-                    "host_pools": {"$ref": "#/components/schemas/Names"}}},
-                "limits": {"type": ["object", "null"], "additionalProperties": false,
-                  "properties": {\#(limits(type: optionalInteger))}},
-                "expires_at_ms": {"type": ["integer", "null"],
-                  "description": "A time in the future; null: the key does not expire"}}}}}},
-            "responses": {
-              "200": {"$ref": "#/components/responses/Key"},
-              "400": {"$ref": "#/components/responses/Error"},
-              "401": {"$ref": "#/components/responses/Error"},
-              "403": {"$ref": "#/components/responses/Error"},
-              "404": {"$ref": "#/components/responses/Error"},
-              "409": {"$ref": "#/components/responses/Error"},
-              "412": {"$ref": "#/components/responses/Error"},
-              "413": {"$ref": "#/components/responses/Error"},
-              "429": {"$ref": "#/components/responses/Error"},
-              "500": {"$ref": "#/components/responses/Error"}
-            }
-          },
-          "delete": {
-            "summary": "Revoke a key, which is final; it stays listed",
-            "parameters": [{"$ref": "#/components/parameters/IfMatch"}],
-            "responses": {
-              "200": {"$ref": "#/components/responses/Key"},
-              "401": {"$ref": "#/components/responses/Error"},
-              "403": {"$ref": "#/components/responses/Error"},
-              "404": {"$ref": "#/components/responses/Error"},
-              "412": {"$ref": "#/components/responses/Error"},
-              "429": {"$ref": "#/components/responses/Error"},
-              "500": {"$ref": "#/components/responses/Error"}
-            }
-          }
-        },
-        "/admin/v1/keys/{id}/rotate": {
-          "parameters": [
-            {"$ref": "#/components/parameters/KeyID"}, {"$ref": "#/components/parameters/IfMatch"}],
-          "post": {
-            "summary": "Create a key with the same settings; the old one stays valid for a grace period",
-            "requestBody": {"required": false, "content": {"application/json": {"schema": {
-              "type": "object", "additionalProperties": false,
-              "properties": {
-                "grace_ms": {"type": ["integer", "null"], "minimum": 0,
-                  "maximum": \#(Limits.accessGrace.value),
-                  "default": \#(KeyRegistry.defaultGrace)}}}}}},
-            "responses": {
-              "201": {"$ref": "#/components/responses/NewKey"},
-              "400": {"$ref": "#/components/responses/Error"},
-              "401": {"$ref": "#/components/responses/Error"},
-              "403": {"$ref": "#/components/responses/Error"},
-              "404": {"$ref": "#/components/responses/Error"},
-              "409": {"$ref": "#/components/responses/Error"},
-              "412": {"$ref": "#/components/responses/Error"},
-              "413": {"$ref": "#/components/responses/Error"},
-              "429": {"$ref": "#/components/responses/Error"},
-              "500": {"$ref": "#/components/responses/Error"},
-              "503": {"$ref": "#/components/responses/Error"}
-            }
-          }
-        },
-        "/admin/v1/keys/{id}/disable": {
-          "parameters": [
-            {"$ref": "#/components/parameters/KeyID"}, {"$ref": "#/components/parameters/IfMatch"}],
-          "post": {
-            "summary": "Refuse the key until it is enabled",
-            "responses": {
-              "200": {"$ref": "#/components/responses/Key"},
-              "401": {"$ref": "#/components/responses/Error"},
-              "403": {"$ref": "#/components/responses/Error"},
-              "404": {"$ref": "#/components/responses/Error"},
-              "409": {"$ref": "#/components/responses/Error"},
-              "412": {"$ref": "#/components/responses/Error"},
-              "429": {"$ref": "#/components/responses/Error"},
-              "500": {"$ref": "#/components/responses/Error"}
-            }
-          }
-        },
-        "/admin/v1/keys/{id}/enable": {
-          "parameters": [
-            {"$ref": "#/components/parameters/KeyID"}, {"$ref": "#/components/parameters/IfMatch"}],
-          "post": {
-            "summary": "End the suspension of a key",
-            "responses": {
-              "200": {"$ref": "#/components/responses/Key"},
-              "401": {"$ref": "#/components/responses/Error"},
-              "403": {"$ref": "#/components/responses/Error"},
-              "404": {"$ref": "#/components/responses/Error"},
-              "409": {"$ref": "#/components/responses/Error"},
-              "412": {"$ref": "#/components/responses/Error"},
-              "429": {"$ref": "#/components/responses/Error"},
-              "500": {"$ref": "#/components/responses/Error"}
-            }
-          }
-        },
-        "/admin/v1/audit": {
-          "get": {
-            "summary": "Changes by admins, the latest first",
-            "parameters": [
-              {"name": "kind", "in": "query",
-               "description": "key, organisation, team, setting, model or price",
-               "schema": {"type": "string"}},
-              {"name": "id", "in": "query", "description": "Id of the changed record",
-               "schema": {"type": "string"}},
-              {"name": "limit", "in": "query",
-               "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
-              {"name": "before", "in": "query", "description": "Last position of the previous page",
-               "schema": {"type": "integer", "minimum": 1}}
-            ],
-            "responses": {
-              "200": {"description": "A page", "content": {"application/json": {"schema": {
-                "type": "object", "required": ["object", "data", "has_more"],
-                "properties": {
-                  "object": {"const": "list"},
-                  "data": {"type": "array", "items": {"$ref": "#/components/schemas/AuditRecord"}},
-                  "has_more": {"type": "boolean"}}}}}},
-              "400": {"$ref": "#/components/responses/Error"},
-              "401": {"$ref": "#/components/responses/Error"},
-              "403": {"$ref": "#/components/responses/Error"},
-              "429": {"$ref": "#/components/responses/Error"},
-              "500": {"$ref": "#/components/responses/Error"}
-            }
-          }
-        },
-  """#
-
-let keyParameters = #"""
-          "KeyID": {"name": "id", "in": "path", "required": true,
-            "description": "With or without tutti- in front",
-            "schema": {"type": "string", "pattern": "^(tutti-)?[a-z2-7]{12}$"}},
-          "IfMatch": {"name": "If-Match", "in": "header",
-            "description": "ETag of the record that is to be changed; 412 if it has another one",
-            "schema": {"type": "string"}},
-  """#
-
-let keyResponses = #"""
-          "Key": {"description": "The key, without its secret",
-            "headers": {"ETag": {"schema": {"type": "string"}}},
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Key"}}}},
-          "NewKey": {"description": "The new key",
-            "headers": {"ETag": {"schema": {"type": "string"}}},
-            "content": {"application/json": {"schema": {"allOf": [
-              {"$ref": "#/components/schemas/Key"},
-              {"type": "object", "required": ["key"], "properties": {"key": {"type": "string",
-                "pattern": "^tutti-[a-z2-7]{12}-[A-Za-z0-9_-]{43}$",
-                "description": "The whole key. It is shown only here"}}}]}}}},
-  """#
-
-let keySchemas = #"""
-          "Scope": {"enum": [\#(values(of: AccessScope.self))]},
-          "Names": {"type": ["array", "null"], "maxItems": \#(Limits.accessListEntries.value),
-            "items": {"type": "string", "minLength": 1},
-            "description": "null or empty: all"},
-          "Key": {
-            "type": "object",
-            "required": ["object", "id", "name", "account", "scopes", "permissions", "limits",
-              "state", "expires_at_ms", "replaces", "grace_until_ms"],
-            "properties": {
-              "object": {"const": "key"},
-              "id": {"type": "string"},
-              "name": {"type": "string"},
-              "account": {"type": "string"},
-              "scopes": {"type": "array", "items": {"$ref": "#/components/schemas/Scope"}},
-              "permissions": {"type": "object",
-                "description": "Each list: empty means all",
-                "required": ["models", "patterns", "data_policies", "host_pools"],
-                "properties": {
-                  "models": {"type": "array", "items": {"type": "string"}},
-                  "patterns": {"type": "array", "items": {"type": "string"}},
-                  "data_policies": {"type": "array", "items": {"type": "string"}},
-                  "host_pools": {"type": "array", "items": {"type": "string"}}}},
-              "limits": {"type": "object", "description": "Absent means no limit",
-                "properties": {\#(limits(type: integer))}},
-              "state": {"enum": [\#(values(of: KeyState.self))]},
-              "expires_at_ms": {"type": ["integer", "null"]},
-              "replaces": {"type": ["string", "null"],
-                "description": "Id of the older key that this one replaces"},
-              "grace_until_ms": {"type": ["integer", "null"],
-                "description": "A newer key replaced this one, which is valid before this time"}}
-          },
-          "AuditRecord": {
-            "type": "object",
-            "required": ["object", "position", "time_ms", "author", "kind", "id", "before", "after"],
-            "properties": {
-              "object": {"const": "audit"},
-              "position": {"type": "integer"},
-              "time_ms": {"type": "integer"},
-              "author": {"type": "string", "description": "admin-token, or key tutti-ID"},
-              "kind": {"type": "string"},
-              "id": {"type": "string"},
-              "before": {"type": ["object", "string", "null"],
-                "description": "The record, a string for some settings. null: it was absent"},
-              "after": {"type": ["object", "string", "null"],
-                "description": "The record, a string for some settings. null: it was removed"}}
-          },
-  """#

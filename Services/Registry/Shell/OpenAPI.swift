@@ -1,342 +1,291 @@
 import ClusterModel
-
-/// The raw values of an enumeration as elements of a JSON array.
-func values<Choice: CaseIterable & RawRepresentable<String>>(of _: Choice.Type) -> String {
-  Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-}
+import ServiceKit
 
 /// The admin API's description, served unchanged.
-let adminOpenAPI = #"""
-  {
-    "openapi": "3.1.0",
-    "info": {
-      "title": "Tutti registry admin API",
-      "version": "1",
-      "description": "Hosts that answer requests, keys of clients, and processes of the cluster. GET needs the admin token or a key with the scope admin:read or admin:write, other methods the token or admin:write."
-    },
-    "security": [{"bearer": []}],
-    "paths": {
-      "/admin/v1/hosts": {
-        "get": {
-          "summary": "List hosts by id",
-          "parameters": [
-            {"name": "limit", "in": "query",
-             "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}},
-            {"name": "after", "in": "query", "description": "Last id of the previous page",
-             "schema": {"type": "string"}},
-            \#(hostFilters)
-          ],
-          "responses": {
-            "200": {"description": "A page", "content": {"application/json": {"schema": {
-              "type": "object", "required": ["object", "data", "has_more"],
-              "properties": {
-                "object": {"const": "list"},
-                "data": {"type": "array", "items": {"$ref": "#/components/schemas/Host"}},
-                "has_more": {"type": "boolean"}}}}}},
-            "400": {"$ref": "#/components/responses/Error"},
-            "401": {"$ref": "#/components/responses/Error"},
-            "403": {"$ref": "#/components/responses/Error"},
-            "429": {"$ref": "#/components/responses/Error"}
+let adminOpenAPI = AdminDocument.text
+
+/// The description of the admin API, and the parts that several routes share.
+///
+/// Extensions have the routes. Each part is JSON text: a value, or a run of members.
+enum AdminDocument {
+  static let text = #"""
+    {
+      "openapi": "3.1.0",
+      "info": {
+        "title": "Tutti registry admin API",
+        "version": "1",
+        "description": "\#(introduction)"
+      },
+      "security": [{"bearer": []}],
+      "paths": {
+    \#(hostPaths)
+    \#(keyPaths)
+    \#(modelPaths)
+    \#(accountPaths)
+    \#(settingPaths)
+        "/admin/v1/services": {
+          "get": {
+            "summary": "The processes on the bus, by name",
+            \#(responses(page(of: "Peer")))
           }
         },
-        "post": {
-          "summary": "Add a host; it is probed at once",
-          "parameters": [{"$ref": "#/components/parameters/WaitMs"}],
-          "requestBody": {"required": true, "content": {"application/json": {"schema": {
-            "type": "object", "required": ["url"], "additionalProperties": false,
+        "/admin/v1/proof": {
+          "get": {
+            "summary": "Proof that this registry knows the admin token, before it is sent here",
+            "security": [],
+            "parameters": [{"name": "nonce", "in": "query", "required": true,
+              "description": "Random; never used twice",
+              "schema": {"type": "string", "pattern": "^[0-9a-f]{\#(AdminProof.nonceDigits)}$"}}],
+            \#(responses(answer("Proof"), isOpen: true))
+          }
+        },
+        "/admin/v1/openapi.json": {
+          "get": {
+            "summary": "This document",
+            \#(responses(#""200": {"description": "OpenAPI 3.1", "#
+              + #""content": {"application/json": {"schema": {"type": "object"}}}}"#))
+          }
+        }
+      },
+      "components": {
+        "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer",
+          "description": "TUTTI_ADMIN_TOKEN, the contents of DATA_DIR/admin-token, or a key"}},
+        "parameters": {
+    \#(hostParameters)
+    \#(keyParameters)
+    \#(modelParameters)
+    \#(accountParameters)
+    \#(sharedParameters)
+        },
+        "responses": {
+          \#(DescribedError.all.map(\.response).joined(separator: ",\n      "))
+        },
+        "schemas": {
+    \#(hostSchemas)
+    \#(keySchemas)
+    \#(modelSchemas)
+    \#(accountSchemas)
+    \#(settingSchemas)
+          "Peer": {
+            "type": "object",
+            "required": ["name", "incarnation", "service", "version", "mailbox", "ttl_ms"],
             "properties": {
-              "url": {"type": "string",
-                "description": "http(s)://HOST[:PORT][/PATH], with or without /v1; the registry finds the path of the API"},
-              "id": {"type": "string", "pattern": "^[A-Za-z0-9.:_-]{1,128}$",
-                "description": "Default: made from the URL's host and port"},
-              "dialect": {"$ref": "#/components/schemas/Dialect"},
-              "resume": {"$ref": "#/components/schemas/Resume"},
-              "credential": {"$ref": "#/components/schemas/Credential"},
-              "allow_plain_http": {"type": ["boolean", "null"], "default": false,
-                "description": "The credential may be sent to another machine without encryption"},
-              "tier": {"$ref": "#/components/schemas/Tier"},
-              "trust": {"$ref": "#/components/schemas/Trust"},
-              "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
-              "models": {"$ref": "#/components/schemas/Models"},
-              "tags": {"$ref": "#/components/schemas/Tags"},
-              "region": {"$ref": "#/components/schemas/Region"},
-              "price_per_million": {"type": ["integer", "null"], "minimum": 0,
-                "maximum": 1000000000}}}}}},
-          "responses": {
-            "201": {"$ref": "#/components/responses/Host"},
-            "400": {"$ref": "#/components/responses/Error"},
-            "401": {"$ref": "#/components/responses/Error"},
-            "403": {"$ref": "#/components/responses/Error"},
-            "429": {"$ref": "#/components/responses/Error"},
-            "409": {"$ref": "#/components/responses/Error"},
-            "413": {"$ref": "#/components/responses/Error"},
-            "503": {"$ref": "#/components/responses/Error"}
-          }
-        }
-      },
-      "/admin/v1/hosts/{id}": {
-        "parameters": [{"$ref": "#/components/parameters/HostID"}],
-        "get": {
-          "summary": "One host",
-          "responses": {
-            "200": {"$ref": "#/components/responses/Host"},
-            "401": {"$ref": "#/components/responses/Error"},
-            "403": {"$ref": "#/components/responses/Error"},
-            "429": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"}
-          }
-        },
-        "patch": {
-          "summary": "Change the settings of a host",
-          "parameters": [{"$ref": "#/components/parameters/IfMatch"}],
-          "requestBody": {"required": true, "content": {"application/json": {"schema": {
-            "type": "object", "additionalProperties": false,
+              "name": {"type": "string"},
+              "incarnation": {"type": "string", "description": "Hexadecimal"},
+              "service": {"type": "string"},
+              "version": {"type": "string"},
+              "mailbox": {"type": "string"},
+              "ttl_ms": {"type": "integer"}}
+          },
+          "Proof": {
+            "type": "object", "required": ["object", "proof"],
             "properties": {
-              "dialect": {"$ref": "#/components/schemas/Dialect"},
-              "resume": {"$ref": "#/components/schemas/Resume"},
-              "credential": {"$ref": "#/components/schemas/Credential"},
-              "allow_plain_http": {"type": ["boolean", "null"], "default": false,
-                "description": "The credential may be sent to another machine without encryption"},
-              "tier": {"$ref": "#/components/schemas/Tier"},
-              "trust": {"$ref": "#/components/schemas/Trust"},
-              "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536},
-              "models": {"$ref": "#/components/schemas/Models"},
-              "tags": {"$ref": "#/components/schemas/Tags"},
-              "region": {"$ref": "#/components/schemas/Region"},
-              "price_per_million": {"type": ["integer", "null"], "minimum": 0,
-                "maximum": 1000000000}}}}}},
-          "responses": {
-            "200": {"$ref": "#/components/responses/Host"},
-            "400": {"$ref": "#/components/responses/Error"},
-            "401": {"$ref": "#/components/responses/Error"},
-            "403": {"$ref": "#/components/responses/Error"},
-            "429": {"$ref": "#/components/responses/Error"},
-            "413": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"},
-            "412": {"$ref": "#/components/responses/Error"}
-          }
-        },
-        "delete": {
-          "summary": "Remove a host",
-          "parameters": [{"$ref": "#/components/parameters/IfMatch"}],
-          "responses": {
-            "200": {"description": "Removed", "content": {"application/json": {"schema": {
-              "type": "object", "required": ["object", "id", "deleted"],
-              "properties": {"object": {"const": "host"}, "id": {"type": "string"},
-                "deleted": {"const": true}}}}}},
-            "401": {"$ref": "#/components/responses/Error"},
-            "403": {"$ref": "#/components/responses/Error"},
-            "429": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"},
-            "412": {"$ref": "#/components/responses/Error"}
-          }
-        }
-      },
-  \#(hostDrainPath)
-      "/admin/v1/hosts/{id}/suspend": {
-        "parameters": [{"$ref": "#/components/parameters/HostID"},
-          {"$ref": "#/components/parameters/IfMatch"}],
-        "post": {
-          "summary": "Suspend the host: it gets no more requests",
-          "responses": {
-            "200": {"$ref": "#/components/responses/Host"},
-            "401": {"$ref": "#/components/responses/Error"},
-            "403": {"$ref": "#/components/responses/Error"},
-            "429": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"},
-            "412": {"$ref": "#/components/responses/Error"}
-          }
-        }
-      },
-      "/admin/v1/hosts/{id}/resume": {
-        "parameters": [
-          {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"},
-          {"$ref": "#/components/parameters/IfMatch"}],
-        "post": {
-          "summary": "Put the host back into service; it is probed at once",
-          "responses": {
-            "200": {"$ref": "#/components/responses/Host"},
-            "400": {"$ref": "#/components/responses/Error"},
-            "401": {"$ref": "#/components/responses/Error"},
-            "403": {"$ref": "#/components/responses/Error"},
-            "429": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"},
-            "412": {"$ref": "#/components/responses/Error"}
-          }
-        }
-      },
-      "/admin/v1/hosts/{id}/probe": {
-        "parameters": [
-          {"$ref": "#/components/parameters/HostID"}, {"$ref": "#/components/parameters/WaitMs"},
-          {"$ref": "#/components/parameters/IfMatch"}],
-        "post": {
-          "summary": "Probe the host now instead of at its next scheduled probe",
-          "responses": {
-            "200": {"$ref": "#/components/responses/Host"},
-            "400": {"$ref": "#/components/responses/Error"},
-            "401": {"$ref": "#/components/responses/Error"},
-            "403": {"$ref": "#/components/responses/Error"},
-            "429": {"$ref": "#/components/responses/Error"},
-            "404": {"$ref": "#/components/responses/Error"},
-            "412": {"$ref": "#/components/responses/Error"}
-          }
-        }
-      },
-  \#(keyPaths)
-  \#(modelPaths)
-      "/admin/v1/services": {
-        "get": {
-          "summary": "The processes on the bus, by name",
-          "responses": {
-            "200": {"description": "All processes", "content": {"application/json": {"schema": {
-              "type": "object", "required": ["object", "data", "has_more"],
+              "object": {"const": "proof"},
+              "proof": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description":
+                "HMAC-SHA256 with the admin token as key over \"tutti-registry-proof:\" and the nonce's digits"}}
+          },
+          "Error": {
+            "type": "object", "required": ["error"],
+            "properties": {"error": {
+              "type": "object", "required": ["message", "type", "param", "code"],
               "properties": {
-                "object": {"const": "list"},
-                "data": {"type": "array", "items": {"$ref": "#/components/schemas/Peer"}},
-                "has_more": {"const": false}}}}}},
-            "401": {"$ref": "#/components/responses/Error"},
-            "403": {"$ref": "#/components/responses/Error"},
-            "429": {"$ref": "#/components/responses/Error"}
+                "message": {"type": "string", "description": "What is wrong and what to do"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"],
+                  "description": "The wrong parameter or member; null: none"},
+                "code": {"type": ["string", "null"]}}}}
           }
-        }
-      },
-  \#(accountPaths)
-  \#(settingPaths)
-      "/admin/v1/proof": {
-        "get": {
-          "summary": "Proof that this registry knows the admin token, before it is sent here",
-          "security": [],
-          "parameters": [{"name": "nonce", "in": "query", "required": true,
-            "description": "Random; never used twice",
-            "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}],
-          "responses": {
-            "200": {"description": "HMAC-SHA256 with the admin token as key over \"tutti-registry-proof:\" and the nonce's digits",
-              "content": {"application/json": {"schema": {
-                "type": "object", "required": ["object", "proof"],
-                "properties": {"object": {"const": "proof"},
-                  "proof": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}}}}},
-            "400": {"$ref": "#/components/responses/Error"}
-          }
-        }
-      },
-      "/admin/v1/openapi.json": {
-        "get": {
-          "summary": "This document",
-          "responses": {
-            "200": {"description": "OpenAPI 3.1",
-              "content": {"application/json": {"schema": {"type": "object"}}}},
-            "401": {"$ref": "#/components/responses/Error"},
-            "403": {"$ref": "#/components/responses/Error"},
-            "429": {"$ref": "#/components/responses/Error"}
-          }
-        }
-      }
-    },
-    "components": {
-      "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer",
-        "description": "TUTTI_ADMIN_TOKEN, the contents of DATA_DIR/admin-token, or a key"}},
-      "parameters": {
-        "HostID": {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
-  \#(keyParameters)
-  \#(modelParameters)
-        "WaitMs": {"name": "wait_ms", "in": "query",
-          "description": "How long to wait for the host's next probe before answering",
-          "schema": {"type": "integer", "minimum": 0, "maximum": 30000, "default": 0}}
-      },
-      "responses": {
-        "Host": {"description": "The current state of the host",
-          "headers": {"ETag": {"schema": {"type": "string"},
-            "description": "Changes with the settings and with suspension, not with probes or load"}},
-          "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Host"}}}},
-  \#(keyResponses)
-  \#(modelResponses)
-        "Error": {"description": "What is wrong and what to do", "content": {"application/json": {
-          "schema": {"$ref": "#/components/schemas/Error"}}}}
-      },
-      "schemas": {
-        "Dialect": {"type": ["string", "null"],
-          "enum": ["auto", \#(values(of: HostDialect.self)), null], "default": "auto",
-          "description": "API that the host speaks; auto: detected from its answers"},
-        "Resume": {"type": ["string", "null"],
-          "enum": ["auto", \#(values(of: ResumeWay.self)), null],
-          "default": "auto",
-          "description": "How the host resumes an answer that another host began; auto: detected"},
-        "Credential": {"type": ["string", "null"], "maxLength": 1024,
-          "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$",
-          "description": "Where processes that send requests to the host find its secret; null means no secret. env: names begin with cluster.credentials_prefix, file: paths lie below cluster.credentials_dir"},
-        "Models": {"type": ["array", "null"], "maxItems": 1000,
-          "items": {"type": "string", "minLength": 1, "maxLength": 256},
-          "description": "Models, if the host does not list them; null or empty: the host's list"},
-  \#(hostSchemas)
-        "Tier": {"type": ["string", "null"], "enum": [\#(values(of: HostTier.self)), null]},
-        "Trust": {"type": ["string", "null"], "enum": [\#(values(of: DataPolicy.self)), null]},
-        "Host": {
-          "type": "object",
-          "required": ["object", "id", "url", "dialect", "resume", "credential", "tier", "trust",
-            "state", "reason", "models", "slots", "version", "probe_ms", "price_per_million",
-            "load", "tags", "region"],
-          "properties": {
-            "object": {"const": "host"},
-            "id": {"type": "string"},
-            "url": {"type": "string"},
-            "dialect": {"enum": [\#(values(of: HostDialect.self))]},
-            "resume": {"enum": [\#(values(of: ResumeWay.self))]},
-            "credential": {"type": ["string", "null"]},
-            "tier": {"enum": [\#(values(of: HostTier.self))]},
-            "trust": {"enum": [\#(values(of: DataPolicy.self))]},
-            "tags": {"type": "array", "items": {"type": "string"}},
-            "region": {"type": ["string", "null"]},
-            "state": {"enum": [\#(values(of: HostState.self))]},
-            "reason": {"type": "string",
-              "description": "Why it is not ready, or which models are left out; otherwise empty"},
-            "models": {"type": "array", "items": {
-              "type": "object", "required": ["id"],
-              "properties": {"id": {"type": "string"}, "context_tokens": {"type": "integer"}}}},
-            "slots": {"type": ["integer", "null"]},
-            "version": {"type": ["string", "null"]},
-            "probe_ms": {"type": ["integer", "null"]},
-            "price_per_million": {"type": "integer"},
-            "load": {
-              "type": ["object", "null"],
-              "description": "Traffic of all processes; null: no process has reported any yet",
-              "required": ["in_flight", "error_rate", "open_breakers"],
-              "properties": {
-                "in_flight": {"type": "integer"},
-                "first_token_p50_ms": {"type": "integer"},
-                "first_token_p95_ms": {"type": "integer"},
-                "tokens_per_second": {"type": "number"},
-                "slowdown": {"type": "number", "description":
-                  "Slowdown by concurrent answers: 0 none, 1 as if they were made one by one"},
-                "error_rate": {"type": "number",
-                  "description": "Share of failed requests, 0 to 1; recent ones weigh more"},
-                "open_breakers": {"type": "integer",
-                  "description": "Processes whose circuit breaker for the host is open"}}}}
-        },
-  \#(keySchemas)
-  \#(modelSchemas)
-  \#(accountSchemas)
-  \#(settingSchemas)
-        "Peer": {
-          "type": "object",
-          "required": ["name", "incarnation", "service", "version", "mailbox", "ttl_ms"],
-          "properties": {
-            "name": {"type": "string"},
-            "incarnation": {"type": "string", "description": "Hexadecimal"},
-            "service": {"type": "string"},
-            "version": {"type": "string"},
-            "mailbox": {"type": "string"},
-            "ttl_ms": {"type": "integer"}}
-        },
-        "Error": {
-          "type": "object", "required": ["error"],
-          "properties": {"error": {
-            "type": "object", "required": ["message", "type", "param", "code"],
-            "properties": {
-              "message": {"type": "string"}, "type": {"type": "string"},
-              "param": {"type": ["string", "null"]}, "code": {"type": ["string", "null"]}}}}
         }
       }
     }
+
+    """#
+
+  private static let introduction =
+    "Hosts that answer requests, keys of clients, models, accounts and money, run-time settings, and "
+    + "processes of the cluster. GET needs the admin token or a key with the scope admin:read or "
+    + "admin:write, other methods the token or admin:write. Bodies have at most 64 KiB. A member with "
+    + "an unknown name is an error. Members with the suffix _ms are milliseconds since 1970, or a "
+    + "duration. Names and ids are limited in bytes of UTF-8, which maxLength counts as characters. "
+    + "Each GET also answers HEAD. A path without a route is a 404 unknown_path, and another method "
+    + "a 405 method_not_allowed."
+
+  /// The raw values of an enumeration as elements of a JSON array.
+  static func values<Choice: CaseIterable & RawRepresentable<String>>(of _: Choice.Type) -> String {
+    Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+  }
+}
+
+// MARK: - Errors
+
+/// A status of errors, with the codes that an answer with this status may have.
+struct DescribedError {
+  let status: Int
+  /// Name of the description.
+  let name: String
+  let description: String
+  let codes: [String]
+  /// Header that the answer has.
+  var header: String?
+
+  private static let retryAfter =
+    #""Retry-After": {"schema": {"type": "integer", "minimum": 1}, "#
+    + #""description": "Seconds to wait before a retry"}"#
+
+  static let all = [
+    DescribedError(
+      status: 400, name: "BadRequest",
+      description: "A parameter, a member of the body, or the request itself is wrong",
+      codes: ["invalid_request_error"]),
+    DescribedError(
+      status: 401, name: "Unauthorized",
+      description: "The admin token or the key is missing or not valid",
+      codes: ["invalid_api_key"],
+      header: #""WWW-Authenticate": {"schema": {"const": "Bearer"}}"#),
+    DescribedError(
+      status: 403, name: "Forbidden",
+      description: "The key lacks the scope, or the headers Host or Origin are not permitted",
+      codes: ["permission_denied"]),
+    DescribedError(
+      status: 404, name: "NotFound", description: "There is no such record",
+      codes: [
+        "host_not_found", "key_not_found", "model_not_found", "not_found", "unknown_path",
+      ]),
+    DescribedError(
+      status: 408, name: "RequestTimeout", description: "The request arrived too slowly",
+      codes: ["request_timeout"]),
+    DescribedError(
+      status: 409, name: "Conflict",
+      description: "A record with this id exists, or the state of the record does not permit the "
+        + "request",
+      codes: ["host_exists", "key_ended", "conflict", "insufficient_balance"]),
+    DescribedError(
+      status: 412, name: "PreconditionFailed",
+      description: "The record has another ETag than If-Match, or was changed at the same time: "
+        + "read it again",
+      codes: ["conflict"]),
+    DescribedError(
+      status: 413, name: "TooLarge", description: "The body has more than 64 KiB",
+      codes: ["request_too_large"]),
+    DescribedError(
+      status: 429, name: "RateLimited",
+      description: "Many wrong tokens or keys came from this address, or it has too many "
+        + "connections",
+      codes: ["rate_limited"], header: retryAfter),
+    DescribedError(
+      status: 431, name: "HeadersTooLarge", description: "The headers have more than 32 KiB",
+      codes: ["headers_too_large"]),
+    DescribedError(
+      status: 500, name: "InternalError",
+      description: "A bug, or the store cannot be written or read, for example because the disk "
+        + "is full; a change was not made",
+      codes: ["internal_error"]),
+    DescribedError(
+      status: 503, name: "Unavailable",
+      description: "A limit of the registry is reached, it is starting or stopping, or its store "
+        + "does not answer. After store_unreachable the change may have been made: read the record",
+      codes: ["overloaded", "store_unreachable"], header: retryAfter),
+  ]
+
+  /// The statuses that any request may get.
+  static let common = [400, 401, 403, 408, 413, 429, 431, 500, 503]
+
+  /// The description, as a member of `components.responses`.
+  var response: String {
+    let headers = header.map { #""headers": {\#($0)}, "# } ?? ""
+    let codes = codes.map { "\"\($0)\"" }.joined(separator: ", ")
+    return #""\#(name)": {"description": "\#(description)", \#(headers)"content": "#
+      + ##"{"application/json": {"schema": {"allOf": [{"$ref": "#/components/schemas/Error"}, "##
+      + #"{"properties": {"error": {"properties": {"code": {"enum": [\#(codes)]}}}}}]}}}}"#
+  }
+}
+
+extension AdminDocument {
+  /// The member `responses` of a route.
+  ///
+  /// - Parameters:
+  ///   - successes: responses by status, as members.
+  ///   - errors: statuses of errors besides those that any request may get.
+  ///   - isOpen: whether the route needs no key.
+  static func responses(_ successes: String, _ errors: Int..., isOpen: Bool = false) -> String {
+    let statuses = Set(DescribedError.common).union(errors).subtracting(isOpen ? [401] : [])
+    let described = DescribedError.all.filter { statuses.contains($0.status) }.map {
+      ##""\##($0.status)": {"$ref": "#/components/responses/\##($0.name)"}"##
+    }
+    return #""responses": {\#(successes), \#(described.joined(separator: ", "))}"#
   }
 
-  """#
+  // MARK: - Answers and bodies
+
+  /// An answer with a record.
+  ///
+  /// - Parameter tag: description of the answer's ETag. `nil` means that it has none.
+  static func answer(
+    _ schema: String, status: Int = 200, tag: String? = nil, _ description: String = "Done"
+  ) -> String {
+    let headers =
+      tag.map {
+        #""headers": {"ETag": {"schema": {"type": "string"}, "description": "\#($0)"}}, "#
+      } ?? ""
+    return #""\#(status)": {"description": "\#(description)", \#(headers)"content": "#
+      + ##"{"application/json": {"schema": {"$ref": "#/components/schemas/\##(schema)"}}}}"##
+  }
+
+  /// Description of the ETag of most records.
+  static let recordTag = "Changes with the record; for If-Match"
+
+  /// An answer with a page of records.
+  ///
+  /// - Parameter members: further members of the page, each with a comma before it.
+  static func page(of schema: String, _ members: String = "", required: String = "") -> String {
+    #""200": {"description": "A page", "content": {"application/json": {"schema": "#
+      + #"{"type": "object", "required": ["object", "data", "has_more"\#(required)], "#
+      + #""properties": {"object": {"const": "list"}, "has_more": {"type": "boolean"}\#(members), "#
+      + ##""data": {"type": "array", "items": {"$ref": "#/components/schemas/\##(schema)"}}}}}}}"##
+  }
+
+  /// The answer to the removal of a record.
+  static func removal(of object: String) -> String {
+    #""200": {"description": "Removed", "content": {"application/json": {"schema": "#
+      + #"{"type": "object", "required": ["object", "id", "deleted"], "properties": "#
+      + #"{"object": {"const": "\#(object)"}, "id": {"type": "string"}, "#
+      + #""deleted": {"const": true}}}}}}"#
+  }
+
+  /// The member `requestBody` of a route.
+  ///
+  /// - Parameter example: a body that the route accepts.
+  static func body(_ schema: String, isRequired: Bool = true, example: String) -> String {
+    #""requestBody": {"required": \#(isRequired), "content": {"application/json": {"schema": "#
+      + ##"{"$ref": "#/components/schemas/\##(schema)"}, "example": \##(example)}}}"##
+  }
+
+  // MARK: - Parameters
+
+  /// A parameter of the query.
+  static func query(
+    _ name: String, _ schema: String, _ description: String, isRequired: Bool = false
+  ) -> String {
+    #"{"name": "\#(name)", "in": "query", \#(isRequired ? #""required": true, "# : "")"#
+      + #""description": "\#(description)", "schema": \#(schema)}"#
+  }
+
+  /// A reference to a parameter that several routes have.
+  static func parameter(_ name: String) -> String {
+    ##"{"$ref": "#/components/parameters/\##(name)"}"##
+  }
+
+  static let string = #"{"type": "string"}"#
+  static let pageLimit = query(
+    "limit",
+    #"{"type": "integer", "minimum": \#(AdminAPI.pages.lowerBound), "#
+      + #""maximum": \#(AdminAPI.pages.upperBound), "default": 100}"#,
+    "Maximum length of the page")
+  static let afterID = query("after", string, "Last id of the previous page")
+
+  private static let sharedParameters = #"""
+          "IfMatch": {"name": "If-Match", "in": "header",
+            "description": "ETag of the record that was read, with its quotes; 412 if it has another one now",
+            "schema": {"type": "string"}}
+    """#
+}
