@@ -12,6 +12,7 @@ import Logging
 import NIOCore
 import NIOEmbedded
 import RegistryCore
+import ServiceLifecycle
 import Store
 import Synchronization
 import Telemetry
@@ -27,8 +28,11 @@ final class TestRegistry: Sendable {
   let accounts: AccountStore
   private let context: ServiceContext
   private let keys: KeyIssuer
+  private let accountShell: AccountShell
   private let responder: RouterResponder<BasicRequestContext>
   private let token: String
+  /// Milliseconds since 1970.
+  private static let wall: Int64 = 1_790_000_000_000
   private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
   struct Answer: Sendable {
@@ -44,13 +48,26 @@ final class TestRegistry: Sendable {
     let scratch = try scratch ?? Scratch()
     defer { withExtendedLifetime(scratch) {} }
     let registry = try await TestRegistry(folder: scratch.path)
+    return try await run([registry.keys, registry.accountShell, registry.shell]) {
+      try await body(registry)
+    }
+  }
+
+  /// Runs services around the body, the first one longest: it closes the store of the others.
+  private static func run<Value: Sendable>(
+    _ services: [any Service], _ body: @escaping @Sendable () async throws -> Value
+  ) async throws -> Value {
+    guard let first = services.first else { return try await body() }
     return try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await registry.shell.run() }
+      group.addTask { try await first.run() }
       let result: Result<Value, any Error>
-      do { result = .success(try await body(registry)) } catch { result = .failure(error) }
+      do {
+        result = .success(try await run(Array(services.dropFirst()), body))
+      } catch {
+        result = .failure(error)
+      }
       group.cancelAll()
       while await group.nextResult() != nil {}
-      await registry.accounts.close()
       return try result.get()
     }
   }
@@ -95,9 +112,9 @@ final class TestRegistry: Sendable {
     keys = try await KeyIssuer(
       store: accounts, dataDirectory: folder, epoch: 1, logger: logger,
       publish: { publisher.publish($0) })
-    let accountShell = try await AccountShell(
+    accountShell = try await AccountShell(
       store: accounts, epoch: 1, outlet: AccountShell.Outlet(send: { _, _ in }, publish: { _ in }),
-      logger: logger, now: { AccountTime(wall: 1_790_000_000_000, instant: .zero) })
+      logger: logger, now: { AccountTime(wall: Self.wall, instant: .zero) })
     let keeper = try await SettingsKeeper(
       store: accounts, epoch: 1, logger: logger, publish: { _ in })
     shell = RegistryShell(
@@ -111,9 +128,12 @@ final class TestRegistry: Sendable {
       configured: "a-token-of-a-test", dataDirectory: folder)
     token = "a-token-of-a-test"
     let router = makeRouter()
-    AdminAPI(
-      shell: shell, keys: keys, accounts: accountShell,
-      gate: AdminGate(token: adminToken, keys: context.keys)
+    let gate = AdminGate(token: adminToken, keys: context.keys)
+    AdminAPI(shell: shell, keys: keys, accounts: accountShell, gate: gate).addRoutes(to: router)
+    AccountAPI(
+      accounts: accountShell,
+      authorise: { request, purpose in try gate.author(of: request, isChange: purpose == .change) },
+      wall: { Self.wall }
     ).addRoutes(to: router)
     responder = router.buildResponder()
   }

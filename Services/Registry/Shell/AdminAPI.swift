@@ -88,14 +88,7 @@ struct AdminRequest: Sendable {
   }
 
   /// Tags in `If-Match`, with their quotes. `nil` means any.
-  var expectedTags: Set<String>? {
-    let values = http.headers[values: .ifMatch]
-    guard !values.isEmpty else { return nil }
-    let tags = values.flatMap { $0.split(separator: ",") }
-      .map { $0.trimmingCharacters(in: .whitespaces) }
-    if tags.contains("*") { return nil }
-    return Set(tags.filter { $0.count > 2 && $0.hasPrefix("\"") && $0.hasSuffix("\"") })
-  }
+  var expectedTags: Set<String>? { http.expectedTags }
 
   func number<Number: FixedWidthInteger & Sendable>(
     _ name: String, in range: ClosedRange<Number>, or fallback: Number
@@ -109,6 +102,18 @@ struct AdminRequest: Sendable {
         param: name)
     }
     return number
+  }
+}
+
+extension Request {
+  /// Tags in `If-Match`, with their quotes. `nil` means any.
+  var expectedTags: Set<String>? {
+    let values = headers[values: .ifMatch]
+    guard !values.isEmpty else { return nil }
+    let tags = values.flatMap { $0.split(separator: ",") }
+      .map { $0.trimmingCharacters(in: .whitespaces) }
+    if tags.contains("*") { return nil }
+    return Set(tags.filter { $0.count > 2 && $0.hasPrefix("\"") && $0.hasSuffix("\"") })
   }
 }
 

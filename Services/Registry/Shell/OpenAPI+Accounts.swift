@@ -26,8 +26,9 @@ extension AdminDocument {
 
   private static let organisation = answer("Organisation", tag: recordTag)
   private static let team = answer("Team", tag: recordTag)
-  private static let keyBudgets = answer("KeyBudgets", tag: recordTag)
-  private static let tariff = answer("Tariff")
+  private static let keyBudgets = answer(
+    "KeyBudgets", tag: #"Changes with the budgets; \"0\" if there never were any"#)
+  private static let tariff = answer("Tariff", tag: recordTag)
 
   static let accountPaths = #"""
     "/admin/v1/organisations": {
@@ -120,8 +121,9 @@ extension AdminDocument {
       },
       "patch": {
         "summary": "Change the tariff; absent members stay",
+        "parameters": [\#(parameter("IfMatch"))],
         \#(body("TariffChange", example: #"{"unknown_price": "refuse"}"#)),
-        \#(responses(tariff))
+        \#(responses(tariff, 412))
       }
     },
     "/admin/v1/transfers": {

@@ -27,7 +27,7 @@ extension AccountAPI {
           AdminTransfer(id: id, kind: fields.kind, note: fields.note))
         return json(TransferJSON(id: id, isRepeated: isRepeated), isRepeated ? .ok : .created)
       } catch {
-        throw AccountFailure(error, isNew: false)
+        throw error.answer(isNew: false)
       }
     }
     read(router, "/admin/v1/ledger") { request, _ in

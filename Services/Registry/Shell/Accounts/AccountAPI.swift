@@ -125,10 +125,9 @@ struct AccountAPI: Sendable {
     change(router, .put, "/admin/v1/key-budgets/:id") { request, parameters, author in
       let fields: KeyBudgetFields = try await decode(request)
       let key = try parameters.key()
-      let current = accounts.revision(of: .keyBudgets(key))
-      let expected = try request.hasIfMatch ? expected(request, current ?? RecordRevision(0)) : .any
       let revision = try await perform(
-        .setKeyBudgets(key: key, budgets: fields.budgets), expected, author)
+        .setKeyBudgets(key: key, budgets: fields.budgets),
+        try condition(request, .keyBudgets(key)), author, isNew: false)
       return keyBudgets(key, revision)
     }
   }
@@ -159,8 +158,8 @@ struct AccountAPI: Sendable {
 
   private func keyBudgets(_ key: String, _ revision: RecordRevision?) -> Response {
     let now = wall()
-    let response = json(accounts.read { KeyBudgetsJSON(key, in: $0, at: now) })
-    return revision.map { tagged(response, $0) } ?? response
+    return tagged(
+      json(accounts.read { KeyBudgetsJSON(key, in: $0, at: now) }), revision ?? .unstored)
   }
 
   /// The id of a key, also with the prefix that lists show. `nil` means that no key can have it:
@@ -190,17 +189,35 @@ struct AccountAPI: Sendable {
       _ = try await perform(.addPrice(row), .any, author)
       return json(PriceRow.Text(row), .created)
     }
-    read(router, "/admin/v1/tariff") { _, _ in json(accounts.read { TariffJSON($0) }) }
+    read(router, "/admin/v1/tariff") { _, _ in tariff }
     change(router, .patch, "/admin/v1/tariff") { request, _, author in
       let fields: TariffFields = try await decode(request)
-      if let policy = fields.unknownPrice {
-        _ = try await perform(.setUnknownPrice(policy), .any, author)
+      let policy = try condition(request, .unknownPrice, tag: tariffTag)
+      let rule = try condition(request, .payoutRule, tag: tariffTag)
+      if let value = fields.unknownPrice {
+        _ = try await perform(.setUnknownPrice(value), policy, author, isNew: false)
       }
-      if let rule = fields.payoutRule {
-        _ = try await perform(.setPayoutRule(rule), .any, author)
+      if let value = fields.payoutRule {
+        _ = try await perform(.setPayoutRule(value), rule, author, isNew: false)
       }
-      return json(accounts.read { TariffJSON($0) })
+      return tariff
     }
+  }
+
+  private var tariff: Response {
+    // Before the tariff is read, so that the tag is never newer.
+    let tag = tariffTag
+    var response = json(accounts.read { TariffJSON($0) })
+    response.headers[.eTag] = tag
+    return response
+  }
+
+  /// The tariff's two records have revisions of their own.
+  private var tariffTag: String {
+    let revisions = [RecordSubject.unknownPrice, .payoutRule].map {
+      "\(accounts.revision(of: $0) ?? .unstored)"
+    }
+    return "\"\(revisions.joined(separator: "."))\""
   }
 
   // MARK: - Helpers
@@ -243,15 +260,17 @@ struct AccountAPI: Sendable {
     }
   }
 
+  /// - Parameter isNew: whether the change makes a record. `nil` means that it does if the record
+  ///   is expected to be absent.
   private func perform(
-    _ change: AccountChange, _ expected: ExpectedRevision, _ author: String
+    _ change: AccountChange, _ expected: ExpectedRevision, _ author: String, isNew: Bool? = nil
   ) async throws -> RecordRevision {
     do throws(AccountShell.OrderError) {
       return try await accounts.change(
         change, expecting: expected, by: ChangeAuthor(name: author, time: wall())
       ).revision
     } catch {
-      throw AccountFailure(error, isNew: expected == .absent)
+      throw error.answer(isNew: isNew ?? (expected == .absent))
     }
   }
 
@@ -266,9 +285,24 @@ struct AccountAPI: Sendable {
   private func expected(
     _ request: Request, _ current: RecordRevision
   ) throws -> ExpectedRevision {
-    guard let match = request.headers[.ifMatch], match != "*" else { return .revision(current) }
-    guard match == current.tag else { throw AccountFailure(changed: current) }
+    guard request.expectedTags?.contains(current.tag) ?? true else {
+      throw AccountFailure(changed: current.tag)
+    }
     return .revision(current)
+  }
+
+  /// The revision that a change of a record expects that always has a value, also if it was never
+  /// stored.
+  ///
+  /// - Parameter tag: the present ETag. `nil` means that of the record's revision.
+  private func condition(
+    _ request: Request, _ subject: RecordSubject, tag: String? = nil
+  ) throws -> ExpectedRevision {
+    guard let tags = request.expectedTags else { return .any }
+    let revision = accounts.revision(of: subject)
+    let tag = tag ?? (revision ?? .unstored).tag
+    guard tags.contains(tag) else { throw AccountFailure(changed: tag) }
+    return revision.map { .revision($0) } ?? .absent
   }
 
   private func tagged(_ response: Response, _ revision: RecordRevision) -> Response {
@@ -322,35 +356,32 @@ struct AccountFailure: Error {
     self.init(.notFound, "not_found", "There is no \(what.cut(toBytes: 200)).")
   }
 
-  init(changed current: RecordRevision) {
+  /// - Parameter tag: the record's present ETag.
+  init(changed tag: String) {
     self.init(
       .preconditionFailed, "conflict",
-      "Another admin changed the record (its ETag is \(current.tag)); read it again.")
+      "Another admin changed the record (its ETag is \(tag)); read it again.")
   }
 
-  init(_ error: AccountShell.OrderError, isNew: Bool) {
-    switch error {
-    case .failed(let failure):
-      self.init(
-        httpStatus(for: failure.code), ErrorBody(failure).code ?? failure.code.rawValue,
-        failure.message)
-    case .conflict(let current):
-      if isNew {
-        self.init(.conflict, "conflict", "A record with this name exists; use PATCH.")
-      } else if let current {
-        self.init(changed: current)
-      } else {
-        self.init(notFound: "such record")
-      }
-    case .refused(.stale):
-      self.init(.serviceUnavailable, "overloaded", "\(AccountRefusal.stale)")
-    case .refused(.repeatedID(let id)):
-      self.init(.conflict, "conflict", "\(AccountRefusal.repeatedID(id))", param: "id")
-    case .refused(.insufficient(let account, let balance)):
-      self.init(
-        .conflict, "insufficient_balance",
-        "\(AccountRefusal.insufficient(account, balance: balance))", param: "amount")
-    case .refused(let refusal): self.init(invalid: "\(refusal)")
+  /// - Parameters:
+  ///   - current: revision of the record. `nil` means that it is absent.
+  ///   - isNew: whether the request makes a record.
+  fileprivate init(conflictWith current: RecordRevision?, isNew: Bool) {
+    if isNew {
+      self.init(.conflict, "conflict", "A record with this name exists; use PATCH.")
+    } else if let current {
+      self.init(changed: current.tag)
+    } else {
+      self.init(notFound: "such record")
+    }
+  }
+
+  fileprivate init(_ refusal: AccountRefusal) {
+    switch refusal {
+    case .repeatedID: self.init(.conflict, "conflict", "\(refusal)", param: "id")
+    case .insufficient:
+      self.init(.conflict, "insufficient_balance", "\(refusal)", param: "amount")
+    default: self.init(invalid: "\(refusal)")
     }
   }
 
@@ -382,7 +413,25 @@ struct AccountFailure: Error {
   }
 }
 
+extension AccountShell.OrderError {
+  /// The error that the client gets.
+  ///
+  /// - Parameter isNew: whether the request makes a record.
+  func answer(isNew: Bool) -> any Error {
+    switch self {
+    case .failed(let failure): failure
+    // Clients retry it.
+    case .refused(.stale): Failure(.overloaded, "\(AccountRefusal.stale)")
+    case .refused(let refusal): AccountFailure(refusal)
+    case .conflict(let current): AccountFailure(conflictWith: current, isNew: isNew)
+    }
+  }
+}
+
 extension RecordRevision {
+  /// Stands for the revision of a record that was never stored.
+  fileprivate static let unstored = RecordRevision(0)
+
   /// As an ETag.
   fileprivate var tag: String { "\"\(number)\"" }
 }
@@ -395,6 +444,10 @@ extension RecordSubject {
   fileprivate static func keyBudgets(_ key: String) -> RecordSubject {
     AccountRecord.keyBudgets(KeyBudgetsRecord(key: key, budgets: [])).subject ?? .key(key)
   }
+
+  fileprivate static var unknownPrice: RecordSubject { .setting(AccountRecord.unknownPriceName) }
+
+  fileprivate static var payoutRule: RecordSubject { .setting(AccountRecord.payoutRuleName) }
 
   fileprivate var text: String {
     switch self {
@@ -445,6 +498,4 @@ extension Request {
     }
     return number
   }
-
-  fileprivate var hasIfMatch: Bool { headers[.ifMatch] != nil }
 }

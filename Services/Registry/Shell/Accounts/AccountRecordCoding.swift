@@ -8,11 +8,9 @@ import Store
 // Records of accounts as JSON in the store.
 
 extension AccountRecord {
-  private enum SettingName {
-    static let payoutRule = "money.payout_rule"
-    static let unknownPrice = "money.unknown_price"
-    static let keyBudgets = "money.key_budgets/"
-  }
+  static let payoutRuleName = "money.payout_rule"
+  static let unknownPriceName = "money.unknown_price"
+  private static let keyBudgetsPrefix = "money.key_budgets/"
 
   /// The stored record's name. `nil` means a row of the price book, which has none.
   var subject: RecordSubject? {
@@ -20,10 +18,10 @@ extension AccountRecord {
     case .organisation(let organisation): .organisation(organisation.id)
     case .team(let team):
       .team(team.account.team ?? "", organisation: team.account.organisation)
-    case .keyBudgets(let budgets): .setting(SettingName.keyBudgets + budgets.key)
+    case .keyBudgets(let budgets): .setting(Self.keyBudgetsPrefix + budgets.key)
     case .price: nil
-    case .payoutRule: .setting(SettingName.payoutRule)
-    case .unknownPrice: .setting(SettingName.unknownPrice)
+    case .payoutRule: .setting(Self.payoutRuleName)
+    case .unknownPrice: .setting(Self.unknownPriceName)
     }
   }
 
@@ -36,10 +34,10 @@ extension AccountRecord {
       .saveTeam(
         team.account.team ?? "", organisation: team.account.organisation, json: json, expected)
     case .keyBudgets(let budgets):
-      .saveSetting(SettingName.keyBudgets + budgets.key, json: json, expected)
+      .saveSetting(Self.keyBudgetsPrefix + budgets.key, json: json, expected)
     case .price: .appendPrice(json: json)
-    case .payoutRule: .saveSetting(SettingName.payoutRule, json: json, expected)
-    case .unknownPrice: .saveSetting(SettingName.unknownPrice, json: json, expected)
+    case .payoutRule: .saveSetting(Self.payoutRuleName, json: json, expected)
+    case .unknownPrice: .saveSetting(Self.unknownPriceName, json: json, expected)
     }
   }
 
@@ -49,10 +47,10 @@ extension AccountRecord {
     switch stored.subject {
     case .organisation: self = .organisation(try Self.decode(json))
     case .team: self = .team(try Self.decode(json))
-    case .setting(SettingName.payoutRule):
+    case .setting(Self.payoutRuleName):
       self = .payoutRule(try Self.decode(json, PayoutRule.Text.self).rule)
-    case .setting(SettingName.unknownPrice): self = .unknownPrice(try Self.decode(json))
-    case .setting(let name) where name.hasPrefix(SettingName.keyBudgets):
+    case .setting(Self.unknownPriceName): self = .unknownPrice(try Self.decode(json))
+    case .setting(let name) where name.hasPrefix(Self.keyBudgetsPrefix):
       self = .keyBudgets(try Self.decode(json))
     case .setting, .key, .model: return nil
     }
