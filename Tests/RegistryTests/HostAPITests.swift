@@ -42,6 +42,25 @@ struct HostAPITests {
     }
   }
 
+  @Test("a host shows what an admin has set next to what applies")
+  func configured() async throws {
+    try await TestRegistry.run { registry in
+      let added = try await registry.send(.post, "/hosts", Self.gpu)
+      #expect(
+        added.text.contains(
+          #""configured":{"dialect":null,"models":[],"resume":null,"slots":null}"#))
+      #expect(added.text.contains(#""dialect":"openai""#))
+      let body = #"{"dialect": "ollama", "slots": 4, "models": ["b", "a"]}"#
+      let set = #""configured":{"dialect":"ollama","models":["b","a"],"resume":null,"slots":4}"#
+      let changed = try await registry.send(.patch, "/hosts/a", body)
+      #expect(changed.text.contains(set))
+      #expect(try await registry.send(.get, "/hosts").text.contains(set))
+      let learned = try await registry.send(
+        .patch, "/hosts/a", #"{"dialect": "auto", "models": null}"#)
+      #expect(learned.text.contains(#""configured":{"dialect":null,"models":[]"#))
+    }
+  }
+
   @Test("a change with another ETag than the host's is refused and changes nothing")
   func preconditions() async throws {
     try await TestRegistry.run { registry in
@@ -110,7 +129,7 @@ struct HostAPITests {
   }
 
   @Test("hosts that the configuration adds at the start are in the audit log")
-  func configured() async throws {
+  func fromConfiguration() async throws {
     try await TestRegistry.run { registry in
       try await registry.shell.addConfigured(["http://127.0.0.1:9"])
       try await registry.shell.addConfigured(["http://127.0.0.1:9"])

@@ -44,14 +44,14 @@ extension AdminAPI {
     }
   }
 
-  private func described(_ host: ClusterModel.Host) -> HostJSON {
-    HostJSON(host, load: shell.load(of: host.id))
+  private func described(_ entry: RegistryShell.HostEntry) -> HostJSON {
+    HostJSON(entry.host, record: entry.record, load: shell.load(of: entry.host.id))
   }
 
   private func response(
     _ entry: RegistryShell.HostEntry, _ status: HTTPResponse.Status = .ok
   ) -> Response {
-    var response = json(described(entry.host), status)
+    var response = json(described(entry), status)
     response.headers[.eTag] = entry.settings.tag
     return response
   }
@@ -91,10 +91,11 @@ extension AdminAPI {
     let limit = try request.number("limit", in: Self.pages, or: 100)
     let after = request.text("after")
     let filter = try request.hostFilter
-    let hosts = shell.hostTable.hosts.sorted { $0.id < $1.id }
+    let registry = shell.hosts
+    let hosts = registry.table.hosts.sorted { $0.id < $1.id }
       .filter { host in (after.map { host.id.name > $0 } ?? true) && filter.admits(host) }
-    return json(
-      Page(data: hosts.prefix(limit).map(described), hasMore: hosts.count > limit))
+    let page = hosts.prefix(limit).compactMap { RegistryShell.HostEntry($0.id, in: registry) }
+    return json(Page(data: page.map(described), hasMore: hosts.count > limit))
   }
 
   private func addHost(_ request: AdminRequest) async throws -> Response {

@@ -49,18 +49,40 @@ struct HostJSON: Encodable {
     }
   }
 
+  /// Settings of an admin for which the host would otherwise report values of its own.
+  struct Configured: Encodable {
+    private let record: HostRecord
+
+    init(_ record: HostRecord) { self.record = record }
+
+    enum CodingKeys: CodingKey { case dialect, resume, slots, models }
+
+    func encode(to encoder: any Encoder) throws {
+      var members = encoder.container(keyedBy: CodingKeys.self)
+      // `null` and not absent: the host's own report applies.
+      try members.encode(record.dialect, forKey: .dialect)
+      try members.encode(record.resume, forKey: .resume)
+      try members.encode(record.host.slots, forKey: .slots)
+      try members.encode(record.models.map(\.name), forKey: .models)
+    }
+  }
+
   private let host: ClusterModel.Host
+  private let configured: Configured
   private let load: Load?
 
-  /// - Parameter load: `nil` means that no process has reported yet.
-  init(_ host: ClusterModel.Host, load: HostLoad?) {
+  /// - Parameters:
+  ///   - record: the host's settings of an admin.
+  ///   - load: `nil` means that no process has reported yet.
+  init(_ host: ClusterModel.Host, record: HostRecord, load: HostLoad?) {
     self.host = host
+    configured = Configured(record)
     self.load = load.map { Load($0) }
   }
 
   enum CodingKeys: String, CodingKey {
     case object, id, url, dialect, resume, credential, tier, trust, state, reason, models, slots,
-      version, load, tags, region
+      version, load, tags, region, configured
     case probeMilliseconds = "probe_ms"
     case pricePerMillion = "price_per_million"
   }
@@ -87,6 +109,7 @@ struct HostJSON: Encodable {
     try members.encode(host.version, forKey: .version)
     try members.encode(host.probeMilliseconds, forKey: .probeMilliseconds)
     try members.encode(host.pricePerMillion, forKey: .pricePerMillion)
+    try members.encode(configured, forKey: .configured)
     try members.encode(load, forKey: .load)
   }
 }

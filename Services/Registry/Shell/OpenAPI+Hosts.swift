@@ -146,7 +146,7 @@ extension AdminDocument {
       "type": "object",
       "required": ["object", "id", "url", "dialect", "resume", "credential", "tier", "trust",
         "state", "reason", "models", "slots", "version", "probe_ms", "price_per_million",
-        "load", "tags", "region"],
+        "load", "tags", "region", "configured"],
       "properties": {
         "object": {"const": "host"},
         "id": {"type": "string"},
@@ -168,6 +168,15 @@ extension AdminDocument {
         "version": {"type": ["string", "null"]},
         "probe_ms": {"type": ["integer", "null"]},
         "price_per_million": {"type": "integer"},
+        "configured": {
+          "type": "object",
+          "description": "What an admin has set. null, or no models: the host's own report applies",
+          "required": ["dialect", "resume", "slots", "models"],
+          "properties": {
+            "dialect": {"enum": [\#(values(of: HostDialect.self)), null]},
+            "resume": {"enum": [\#(values(of: ResumeWay.self)), null]},
+            "slots": {"type": ["integer", "null"]},
+            "models": {"type": "array", "items": {"type": "string"}}}},
         "load": {
           "type": ["object", "null"],
           "description": "Traffic of all processes; null: no process has reported any yet",

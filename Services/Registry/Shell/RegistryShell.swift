@@ -222,12 +222,14 @@ final class RegistryShell: Service {
   /// A host and its admin's settings at one moment.
   struct HostEntry: Sendable {
     var host: Host
-    let settings: HostSettings
+    let record: HostRecord
+
+    var settings: HostSettings { HostSettings(record) }
 
     init?(_ id: HostID, in hosts: HostRegistry) {
       guard let host = hosts.host(id), let record = hosts.record(id) else { return nil }
       self.host = host
-      settings = HostSettings(record)
+      self.record = record
     }
   }
 
