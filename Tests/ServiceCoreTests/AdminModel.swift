@@ -8,6 +8,10 @@ struct AdminModel: Equatable {
   private(set) var prices: [[String: RecordValue]] = []
   private(set) var tariff: [String: RecordValue]
   private(set) var settings: [String: RecordValue] = [:]
+  /// Names of all settings. Each is listed, whether or not it has a value.
+  private static let settingNames = [
+    "gateway.max_requests", "inference.load_weight", "inference.race",
+  ]
   private(set) var keyBudgets: [String: RecordValue] = [:]
   private var keyCount = 0
   /// Milliseconds since 1970.
@@ -69,10 +73,10 @@ struct AdminModel: Equatable {
     "organisations": ["prepaid": .boolean(false), "budgets": .list([])],
     "teams": ["budgets": .list([])],
     "hosts": [
-      "dialect": .text("openai"), "resume": .text("instruct"), "credential": .null,
+      "dialect": .null, "resume": .null, "credential": .null,
       "tier": .text("community"), "trust": .text("any"), "price_per_million": .integer(0),
-      "models": .list([.object(["id": .text("learned")])]), "slots": .null,
-      "state": .text("ready"), "tags": .list([]), "region": .null,
+      "models": .list([]), "slots": .null, "state": .text("ready"), "tags": .list([]),
+      "region": .null,
     ],
     "keys": [
       "account": .text("default"), "state": .text("active"), "expires_at_ms": .null,
@@ -95,9 +99,11 @@ struct AdminModel: Equatable {
       id = "id\(keyCount)"
     }
     guard !id.isEmpty, lists[list]?[id] == nil else { return nil }
-    if list == "hosts", lists["hosts"]?.values.contains(where: { $0["url"] == body["url"] }) == true
-    {
-      return nil
+    if list == "hosts" {
+      let url = Self.machine(body["url"])
+      if lists["hosts"]?.values.contains(where: { Self.machine($0["url"]) == url }) == true {
+        return nil
+      }
     }
     lists[list, default: [:]][id] = defaults.merging(["id": .text(id), "name": .text(id)]) {
       _, new in new
@@ -113,19 +119,52 @@ struct AdminModel: Equatable {
       let organisation = String(id.prefix { $0 != "/" })
       guard lists["organisations"]?[organisation] != nil else { return nil }
     }
+    if list == "models", !permits(body["stands_for"], of: id) { return nil }
     for (name, value) in body where name != "allow_plain_http" {
       switch (name, record[name], value) {
       case ("permissions", .object(let old)?, .object(let new)),
         ("limits", .object(let old)?, .object(let new)):
         record[name] = .object(old.merging(new) { _, new in new })
       case ("budgets", _, _): record[name] = Self.budgets(value)
-      case ("models", _, .list(let ids)) where list == "hosts":
-        record[name] = .list(ids.map { .object(["id": $0]) })
+      case ("dialect", _, .text("auto")), ("resume", _, .text("auto")): record[name] = .null
       default: record[name] = value
       }
     }
     lists[list]?[id] = record
     return id
+  }
+
+  /// No alias of an alias, at any time.
+  private func permits(_ aliases: RecordValue?, of id: String) -> Bool {
+    guard let targets = aliases?.elements, !targets.isEmpty else { return true }
+    let models = lists["models"] ?? [:]
+    return !targets.contains(.text(id)) && Set(targets).count == targets.count
+      && !targets.contains { models[$0.text ?? ""]?["stands_for"]?.elements?.isEmpty == false }
+      && !models.values.contains { $0["stands_for"]?.elements?.contains(.text(id)) == true }
+  }
+
+  /// A URL in which each machine has one name.
+  private static func machine(_ url: RecordValue?) -> String {
+    (url?.text ?? "").replacing("localhost", with: "127.0.0.1")
+  }
+
+  /// A host as the registry returns it: with values that apply, and those that were set.
+  private static func host(_ settings: [String: RecordValue]) -> [String: RecordValue] {
+    let learned = ["dialect", "resume", "slots", "models"]
+    var host = settings
+    host["configured"] = .object(settings.filter { learned.contains($0.key) })
+    func report(_ name: String, _ value: RecordValue) {
+      if host[name] == .null { host[name] = value }
+    }
+    report("dialect", .text("openai"))
+    report("resume", .text("instruct"))
+    report("slots", .integer(4))
+    let models = settings["models"]?.elements ?? []
+    host["models"] = .list(
+      ((models.isEmpty ? [.text("learned")] : models) + [.text("alias")]).map {
+        .object(["id": $0])
+      })
+    return host
   }
 
   private mutating func addPrice(_ body: [String: RecordValue]) -> Bool {
@@ -180,8 +219,15 @@ struct AdminModel: Equatable {
       case "prices": elements = prices.map { .object($0) }
       case "tariff": elements = [.object(tariff)]
       case "settings":
-        elements = settings.sorted { $0.key < $1.key }.map {
-          .object(["id": .text($0.key), "value": $0.value, "source": .text("runtime")])
+        elements = Self.settingNames.map { name in
+          .object([
+            "id": .text(name), "value": settings[name] ?? .null,
+            "source": .text(settings[name] == nil ? "configuration" : "runtime"),
+          ])
+        }
+      case "hosts":
+        elements = (lists["hosts"] ?? [:]).sorted { $0.key < $1.key }.map {
+          .object(Self.host($0.value).merging(["id": .text($0.key)]) { _, new in new })
         }
       default:
         elements = (lists[kind.section] ?? [:]).sorted { $0.key < $1.key }.map {

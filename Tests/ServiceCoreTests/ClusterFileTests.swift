@@ -89,6 +89,43 @@ struct ClusterFileTests {
     ])
   func nonsense(text: String) { #expect(!mistakes(text).isEmpty) }
 
+  @Test("an empty section is refused, because it may be a forgotten one")
+  func emptySection() {
+    #expect(
+      mistakes("keys:\n").first
+        == "c.yaml:1: keys is empty; write [] if there shall be no key, or leave the section out so "
+        + "that its records stay")
+    #expect(mistakes("settings: ~").first?.contains("write {}") == true)
+    #expect(mistakes("tariff:").first?.contains("tariff is empty; leave") == true)
+    #expect(mistakes("keys: []\nsettings: {}") == [])
+  }
+
+  @Test("values that the registry refuses are found in the file")
+  func refusedValues() {
+    let long = String(repeating: "n", count: 257)
+    for (text, part) in [
+      ("hosts: [{id: my host, url: 'http://a'}]", "“my host” is not an id of a host"),
+      ("hosts: [{id: a, url: 'http://a', tags: [GPU]}]", "“GPU” is not a name of"),
+      ("hosts: [{id: a, url: 'http://a', region: 'a b'}]", "is not a name of"),
+      ("keys: [{name: \(long)}]", "more than 256 bytes"),
+      ("prices: [{model: m, input: 1000000001, output: 1}]", "is not an amount"),
+      ("models: [{id: m, kind: chats}]", "did you mean chat?"),
+      (
+        "organisations: [{id: a, budgets: [{amount: 1, period: day, warnings: "
+          + "[\((1...17).map(String.init).joined(separator: ","))]}]}]", "more than 16 elements"
+      ),
+    ] { #expect(mistakes(text).first?.contains(part) == true, "\(text)\n\(mistakes(text))") }
+  }
+
+  @Test("a secret in place of its reference is refused and not repeated")
+  func credential() {
+    let lines = mistakes("hosts: [{id: a, url: 'http://a', credential: sk-live-4711}]")
+    #expect(lines.count == 2 && lines[0].contains("c.yaml:1: hosts: credential"))
+    #expect(!lines[0].contains("4711"))
+    #expect(
+      mistakes("hosts: [{id: a, url: 'http://a', credential: 'env:TUTTI_CREDENTIAL_A'}]") == [])
+  }
+
   @Test("deep, wide and very large files end with a mistake")
   func bounds() {
     let deep = String(repeating: "[", count: 900) + String(repeating: "]", count: 900)

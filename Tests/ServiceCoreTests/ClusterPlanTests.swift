@@ -217,26 +217,47 @@ struct ClusterPlanTests {
     #expect(message([rows[0], (.prices, other)], file).contains("choose a later time"))
   }
 
-  @Test("a record that another admin changed meanwhile is noticed")
-  func stale() throws {
-    let plan = try plan(
-      [(.keys, Self.key)], "keys: [{name: ci, account: beta, scopes: [chat]}]")
-    let change = try #require(plan.changes.first)
-    func names(_ json: String) throws -> [String] {
-      change.staleMembers(in: try #require(RecordValue(json: Array(json.utf8))))
-    }
-    #expect(try names(Self.key) == [])
-    #expect(try names(Self.key.replacing("acme", with: "gamma")) == ["account"])
-    // A member that the plan leaves alone may have changed since.
-    #expect(try names(Self.key.replacing(#"["chat"]"#, with: #"["plans"]"#)) == [])
-  }
-
   @Test("a team needs an organisation of the cluster or of the file")
   func owners() throws {
     #expect(message([], "teams: [{id: acme/web}]").contains("there is no organisation acme"))
     #expect(try plan([], "teams: [{id: acme/web}]\norganisations: [{id: acme}]").changes.count == 2)
     let acme = #"{"id":"acme","name":"A","prepaid":false}"#
     #expect(try plan([(.organisations, acme)], "teams: [{id: acme/web}]").notes == [])
+  }
+
+  @Test("keys that were made since the comparison are known by their names")
+  func newKeys() throws {
+    let old = try state([(.keys, Self.key)])
+    let other = Self.key.replacing("abcdefgh2345", with: "abcdefgh2346")
+    let new = try state([
+      (.keys, Self.key), (.keys, other.replacing(#""ci""#, with: #""web""#)),
+      (.keys, other.replacing("2346", with: "2347").replacing("active", with: "revoked")),
+    ])
+    #expect(new.keyNames(except: old.keyIDs) == ["web"])
+  }
+
+  @Test("a time in the past is refused before anything is changed")
+  func expired() throws {
+    let file = "keys: [{name: ci, account: acme, scopes: [chat], expires_at_ms: 2020-01-31}]"
+    #expect(message([], file).contains("c.yaml:1: keys: expires_at_ms of ci is in the past"))
+    #expect(message([(.keys, Self.key)], file).contains("is in the past"))
+    // A key that has expired already stays as it is.
+    let past = Self.key.replacing(#""name""#, with: #""expires_at_ms":1580428800000,"name""#)
+    #expect(!message([(.keys, past)], file).contains("is in the past"))
+  }
+
+  @Test("a new key of an account that does not exist is noted with a similar name")
+  func missingAccount() throws {
+    let acme = #"{"id":"acme","name":"A","prepaid":false}"#
+    let notes = try plan([(.organisations, acme)], "keys: [{name: ci, account: acmee}]").notes
+    #expect(notes.count == 1 && notes[0].contains("key ci: there is no account acmee"))
+    #expect(notes[0].contains("did you mean acme?"))
+    #expect(
+      try plan(
+        [(.organisations, acme)],
+        "keys: [{name: a, account: acme/web}, {name: b}]\n"
+          + "teams: [{id: acme/web}]"
+      ).notes == [])
   }
 
   @Test("after a failure, the message has what was applied and what not")

@@ -25,15 +25,16 @@ public enum ClusterExport {
     _ kind: RecordKind, _ records: [ClusterRecord], now: Int64
   ) -> [String] {
     var lines: [String] = []
-    if kind == .hosts {
+    if kind == .hosts, records.contains(where: { !$0.hasConfigured }) {
       lines = [
-        "# dialect, resume, slots and models are left out: hosts report them. To fix one, add it."
+        "# dialect, resume, slots and models are left out: this registry does not return whether they",
+        "# were set or reported by the host. Add those that were set.",
       ]
     }
     switch kind.identity {
     case .single:
       guard let record = records.first else { return [] }
-      let written = members(kind, record.members)
+      let written = members(of: record, kind)
       return lines
         + (written.isEmpty ? [] : ["\(kind.section):"] + written.map { "  " + $0 })
     case .map:
@@ -55,37 +56,35 @@ public enum ClusterExport {
   ) -> [[String]] {
     switch kind.identity {
     case .prices:
-      return prices(records, now: now).map { members(kind, $0) }
+      return prices(records, now: now).map { members(of: $0, kind) }
     case .nameOrID:
       let names = Dictionary(grouping: records, by: { $0.members["name"] })
       return records.map { record in
         let isUnique = names[record.members["name"]]?.count == 1
-        return (isUnique ? [] : ["id: \(scalar(record.id))"]) + members(kind, record.members)
+        return (isUnique ? [] : ["id: \(scalar(record.id))"]) + members(of: record, kind)
       }
     case .member(let name):
-      return records.map { ["\(name): \(scalar($0.id))"] + members(kind, $0.members) }
+      return records.map { ["\(name): \(scalar($0.id))"] + members(of: $0, kind) }
     case .single, .map: return []
     }
   }
 
   /// Prices in force, without the time of their start, and prices that start later.
-  private static func prices(
-    _ records: [ClusterRecord], now: Int64
-  ) -> [[String: RecordValue]] {
+  private static func prices(_ records: [ClusterRecord], now: Int64) -> [ClusterRecord] {
     let rows = PriceRows(records.map { PriceListing($0.members) }, at: now)
     let listed = Set(rows.inForceAndLater)
     return records.filter { listed.contains(PriceListing($0.members)) }.map { record in
-      var members = record.members
-      if PriceListing(members).start <= now { members["effective_from_ms"] = .null }
-      return members
+      var record = record
+      if PriceListing(record.members).start <= now { record.members["effective_from_ms"] = .null }
+      return record
     }
   }
 
   /// A line per member; lists of objects have a line per element.
-  private static func members(_ kind: RecordKind, _ members: [String: RecordValue]) -> [String] {
+  private static func members(of record: ClusterRecord, _ kind: RecordKind) -> [String] {
     kind.members.flatMap { member -> [String] in
-      guard member.isExported, let value = members[member.name], value != .null,
-        value != member.absentValue
+      guard record.isSet(member), let value = record.members[member.name], value != .null,
+        value != member.absentValue, !(member.isLearned && value.meansReported)
       else { return [] }
       if case .list(let elements) = value, case .object? = elements.first {
         return ["\(member.name):"] + elements.map { "  - \(flow($0))" }

@@ -39,9 +39,17 @@ public struct ClusterFile: Equatable, Sendable {
 
   /// Whether a comparison needs the cluster's records of a kind.
   public func needs(_ kind: RecordKind) -> Bool {
-    // Teams belong to organisations.
-    sections[kind.section] != nil || kind == .organisations && sections["teams"] != nil
+    switch kind {
+    case _ where sections[kind.section] != nil: true
+    // Teams and keys belong to organisations, keys also to teams.
+    case .organisations: sections["teams"] != nil || sections["keys"] != nil
+    case .teams: sections["keys"] != nil
+    default: false
+    }
   }
+
+  /// Records of a section. None if the file does not have it.
+  func records(of kind: RecordKind) -> [FileRecord] { sections[kind.section] ?? [] }
 }
 
 /// Mistakes in a file, by line.

@@ -12,7 +12,6 @@ struct ClusterFileReader {
   private var room = 1_000_000
 
   private static let maximumDepth = 16
-  private static let longestText = 2_048
 
   mutating func read(_ text: String) {
     guard text.utf8.count <= ClusterFile.maximumBytes else {
@@ -46,6 +45,17 @@ struct ClusterFileReader {
         Self.unknown(name.string ?? "", "section", among: RecordKind.all.map(\.section)))
       return
     }
+    // An empty section may be a forgotten one, and with --prune its records would be removed.
+    guard !section.isNothing else {
+      let none = kind.identity == .map ? "{}" : "[]"
+      let remedy =
+        kind.identity == .single
+        ? "leave the section out"
+        : "write \(none) if there shall be no \(kind.noun), or leave the section out so that its "
+          + "records stay"
+      mistakes.add(name.line, "\(kind.section) is empty; \(remedy)")
+      return
+    }
     switch kind.identity {
     case .single: read(single: section, of: kind)
     case .map: read(map: section, of: kind)
@@ -62,7 +72,6 @@ struct ClusterFileReader {
 
   private mutating func read(map section: Node, of kind: RecordKind) {
     sections[kind.section] = []
-    if section.isNothing { return }
     guard let mapping = section.mapping else {
       mistakes.add(section.line, "\(kind.section) is not a map from names to values")
       return
@@ -87,7 +96,6 @@ struct ClusterFileReader {
 
   private mutating func read(list section: Node, of kind: RecordKind, line: Int) {
     sections[kind.section] = []
-    if section.isNothing { return }
     guard let elements = section.sequence else {
       mistakes.add(line, "\(kind.section) is not a list; begin each \(kind.noun) with `- `")
       return
@@ -109,8 +117,8 @@ struct ClusterFileReader {
   private mutating func record(_ node: Node, of kind: RecordKind) -> FileRecord? {
     let idMember: RecordMember? =
       switch kind.identity {
-      case .member(let name): RecordMember(name, .text, absent: .mistake)
-      case .nameOrID: RecordMember("id", .text, absent: .keeps)
+      case .member(let name): RecordMember(name, .text(), absent: .mistake)
+      case .nameOrID: RecordMember("id", .text(), absent: .keeps)
       case .single, .map, .prices: nil
       }
     let all = (idMember.map { [$0] } ?? []) + kind.members
@@ -191,19 +199,27 @@ struct ClusterFileReader {
     case .any: return freeValue(node, path, depth: depth)
     case .object(let known):
       return members(of: node, known, in: path, depth: depth).map { .object($0) }
-    case .set(let element):
+    case .set(let element, let most), .list(let element, let most):
       guard let sequence = node.sequence else {
         mistakes.add(node.line, "\(path): a list is wanted, for example [a, b]")
+        return nil
+      }
+      guard sequence.count <= most else {
+        mistakes.add(node.line, "\(path): the list has more than \(most) elements")
         return nil
       }
       var elements: [RecordValue] = []
       var isRight = true
       for node in sequence where room > 0 {
-        if let element = value(node, element, path, depth: depth + 1) {
-          elements.append(element)
-        } else {
+        guard let element = value(node, element, path, depth: depth + 1) else {
+          isRight = false
+          continue
+        }
+        if case .list = shape, elements.contains(element) {
+          mistakes.add(node.line, "\(path): “\(element.shown.cut(toBytes: 40))” is here twice")
           isRight = false
         }
+        elements.append(element)
       }
       return isRight && room > 0 ? shape.normal(.list(elements)) : nil
     default:
@@ -216,13 +232,19 @@ struct ClusterFileReader {
       case .mistake(let mistake):
         mistakes.add(node.line, "\(path): “\(text.cut(toBytes: 40))” \(mistake)")
         return nil
+      case .secret(let mistake):
+        mistakes.add(node.line, "\(path): \(mistake)")
+        return nil
       }
     }
   }
 
   private enum Scalar {
     case value(RecordValue)
+    /// What is wrong with the text, which stands before it.
     case mistake(String)
+    /// What is wrong with a text that may be a secret.
+    case secret(String)
   }
 
   /// Reads the text by its shape, not by YAML's types: `12.50` without quotes is an amount, and
@@ -240,11 +262,21 @@ struct ClusterFileReader {
         return .mistake("is not a whole number from \(range.lowerBound) to \(range.upperBound)")
       }
       return .value(.integer(number))
-    case .amount:
+    case .amount, .price:
       do throws(AmountTextError) {
-        return .value(.text(try MicroCredits(credits: text).credits))
+        let amount = shape == .price ? try TokenPrice.parse(text) : try MicroCredits(credits: text)
+        return .value(.text(amount.credits))
       } catch {
         return .mistake("is not an amount: \(error)")
+      }
+    case .tag:
+      guard HostTags.isName(text) else { return .mistake("is not a name of \(HostTags.rule)") }
+      return .value(.text(text))
+    case .credential:
+      do throws(Failure) {
+        return .value(.text(try CredentialReference(text).description))
+      } catch {
+        return .secret(error.message)
       }
     case .time:
       if let date = UTCDate(text) { return .value(.integer(Int(clamping: date.milliseconds))) }
@@ -261,15 +293,15 @@ struct ClusterFileReader {
         return .mistake("is not an account such as acme or acme/research")
       }
       return .value(.text(text))
-    case .text, .url, .set, .object, .any:
-      guard (1...longestText).contains(text.utf8.count),
+    case .text, .url, .set, .list, .object, .any:
+      let longest = if case .text(let atMost) = shape { atMost } else { 2_048 }
+      guard (1...longest).contains(text.utf8.count),
         text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
       else {
-        return .mistake(
-          "is empty, has control characters, or has more than \(longestText) bytes")
+        return .mistake("is empty, has control characters, or has more than \(longest) bytes")
       }
       guard APIKey(text) == nil else {
-        return .mistake("is a whole key; a cluster file has no secrets")
+        return .secret("this is a whole key; a cluster file has no secrets")
       }
       return .value(shape.normal(.text(text)))
     }
@@ -365,6 +397,11 @@ extension RecordKind {
     let path = AccountPath(id)
     switch idForm {
     case .text: return nil
+    case .host:
+      return Self.isHostID(id)
+        ? nil
+        : "“\(id.cut(toBytes: 40))” is not an id of a host: it has 1 to 128 characters of a–z, A–Z, "
+          + "0–9, ., :, _ and -"
     case .organisation where path?.team == nil && path != nil: return nil
     case .team where path?.team != nil: return nil
     case .organisation, .team:
@@ -372,5 +409,17 @@ extension RecordKind {
         + (idForm == .team ? "acme/research" : "acme")
         + ": each part has 1 to \(AccountPath.maximumNameBytes) characters of a–z, 0–9, -, _ and ."
     }
+  }
+
+  private static func isHostID(_ id: String) -> Bool {
+    (1...128).contains(id.utf8.count) && id != "." && id != ".."
+      && id.utf8.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+          UInt8(ascii: "0")...UInt8(ascii: "9"):
+          true
+        default: [0x2E, 0x3A, 0x5F, 0x2D].contains(byte)
+        }
+      }
   }
 }

@@ -16,7 +16,7 @@ public struct ClusterPlan: Equatable, Sendable {
   public init(
     from state: ClusterState, to file: ClusterFile, prune: Bool, now: Int64
   ) throws(ProcessFailure) {
-    var comparison = RecordComparison(prune: prune)
+    var comparison = RecordComparison(prune: prune, now: now)
     for kind in RecordKind.all {
       guard let wanted = file.sections[kind.section] else { continue }
       if state.lacks(kind) {
@@ -28,10 +28,13 @@ public struct ClusterPlan: Equatable, Sendable {
         comparison.compare(state[kind], wanted, of: kind)
       }
     }
-    comparison.checkOwners(
-      of: file.sections["teams"] ?? [],
-      among: state[.organisations].map(\.id)
-        + (file.sections["organisations"] ?? []).compactMap(\.id))
+    func ids(_ kind: RecordKind) -> Set<String> {
+      Set(state[kind].map(\.id) + file.records(of: kind).compactMap(\.id))
+    }
+    comparison.checkOwners(of: file.records(of: .teams), among: ids(.organisations))
+    comparison.checkURLs(of: file.records(of: .hosts), among: state[.hosts])
+    comparison.checkSettings(file.records(of: .settings), state.settingRanges)
+    comparison.noteAccounts(organisations: ids(.organisations), teams: ids(.teams))
     guard comparison.mistakes.isEmpty else {
       throw ProcessFailure(
         .usage, comparison.mistakes.message(of: file.path, "nothing was changed"))

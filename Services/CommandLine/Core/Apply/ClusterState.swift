@@ -5,6 +5,12 @@ public struct ClusterRecord: Hashable, Sendable {
   /// Empty if its kind has no ids.
   public let id: String
   public var members: [String: RecordValue]
+  /// Whether learned members have the values that an admin has set. Otherwise they have those that
+  /// apply.
+  var hasConfigured = false
+
+  /// Whether a member has a value that an admin has set.
+  func isSet(_ member: RecordMember) -> Bool { !member.isLearned || hasConfigured }
 }
 
 /// The records that a cluster file can set, as the registry has them.
@@ -12,6 +18,8 @@ public struct ClusterState: Equatable, Sendable {
   private var records: [String: [ClusterRecord]] = [:]
   /// Sections that the registry does not know.
   private var unknownSections: Set<String> = []
+  /// Permitted values of settings, by id, as the registry describes them.
+  private(set) var settingRanges: [String: RecordValue] = [:]
 
   public init() {}
 
@@ -32,12 +40,19 @@ public struct ClusterState: Equatable, Sendable {
         throw ProcessFailure(
           .failed, "the registry's answer has no list of \(kind.section); is the address right?")
       }
+      if kind.identity == .map { settingRanges[record.id] = values["range"] ?? .null }
       if Self.counts(record, values, of: kind) { records[kind.section, default: []].append(record) }
     }
   }
 
   /// Ids of the keys, whose budgets the registry does not list.
   public var keyIDs: [String] { self[.keys].map(\.id) }
+
+  /// Names of the keys with other ids than these.
+  public func keyNames(except ids: [String]) -> Set<String> {
+    let ids = Set(ids)
+    return Set(self[.keys].filter { !ids.contains($0.id) }.compactMap { $0.members["name"]?.text })
+  }
 
   /// Adds the budgets of a key.
   ///
@@ -59,12 +74,28 @@ public struct ClusterState: Equatable, Sendable {
       guard let text = values["id"]?.text else { return nil }
       id = text
     }
+    var values = values
+    let configured = values["configured"]
+    for member in kind.members where member.isLearned && configured != nil {
+      values[member.name] = configured?[member.name] ?? .null
+      if case .choice(let choices) = member.shape, choices.contains(Self.learned),
+        values[member.name] == .null
+      {
+        values[member.name] = .text(Self.learned)
+      }
+    }
     var members = kind.members.filter { $0.request != .consent }.normal(values)
     if kind.identity == .map { members["value"] = values["value"] ?? .null }
-    return ClusterRecord(id: id, members: members)
+    return ClusterRecord(id: id, members: members, hasConfigured: configured != nil)
   }
 
-  private static func counts(
+  /// Value of a learned member that is not set.
+  static let learned = "auto"
+
+  /// Whether the record is a part of the cluster that a file describes.
+  ///
+  /// - Parameter values: the record as the registry returned it.
+  static func counts(
     _ record: ClusterRecord, _ values: [String: RecordValue], of kind: RecordKind
   ) -> Bool {
     switch kind.identity {

@@ -13,7 +13,8 @@ public enum KeyFileName {
     var owners: [String: String] = [:]
     for key in keys {
       let file = name(for: key)
-      if let owner = owners.updateValue(key, forKey: file) {
+      // Some file systems do not distinguish upper and lower case.
+      if let owner = owners.updateValue(key, forKey: file.lowercased()) {
         throw ProcessFailure(
           .usage,
           "the secrets of the keys \(owner) and \(key) would both be in \(file); choose "

@@ -6,7 +6,8 @@ public struct RecordChange: Hashable, Sendable {
     case update([MemberChange])
     /// A new record with these members replaces the present one. The registry keeps both.
     case supersede([MemberChange], by: [String: RecordValue])
-    case remove
+    /// Members of the record in the comparison.
+    case remove([String: RecordValue])
   }
 
   public struct MemberChange: Hashable, Sendable {
@@ -25,9 +26,30 @@ public struct RecordChange: Hashable, Sendable {
   /// `host gpu-1`; for the tariff only `tariff`.
   public var title: String { label.isEmpty ? kind.noun : "\(kind.noun) \(label)" }
 
+  /// New value of a member. `nil` means that the change does not set it.
+  func newValue(of name: String) -> RecordValue? {
+    switch action {
+    case .create(let members), .supersede(_, by: let members): members[name]
+    case .update(let changes): changes.first { $0.name == name }?.new
+    case .remove: nil
+    }
+  }
+
   /// Whether the change makes a key, whose secret must be kept.
   public var makesKey: Bool {
     if kind == .keys, case .create = action { true } else { false }
+  }
+}
+
+extension RecordChange {
+  /// The message after a request without an answer: the change may have been made.
+  ///
+  /// - Parameter reason: why there is no answer.
+  public func unknownOutcome(_ reason: String) -> String {
+    "\(reason). It is not known whether the change was made"
+      + (makesKey
+        ? ": if `tutti keys list` shows a new key \(label), revoke it before you run the command "
+          + "again, because its secret is lost" : "")
   }
 }
 
@@ -45,6 +67,10 @@ public struct AdminCall: Hashable, Sendable {
   public let body: RecordValue?
   /// Path of the record whose ETag the request must match. `nil` means that it has none.
   public let guardPath: String?
+  /// Members that the call changes, with their values in the comparison. They must still be so.
+  public var expected: [String: RecordValue] = [:]
+  /// Whether the call makes the record if `guardPath` has none.
+  public var makesRecord = false
 }
 
 // MARK: - Requests of a change
@@ -56,13 +82,17 @@ extension RecordChange {
     case .create(let members), .supersede(_, by: let members):
       return [creation(members)]
     case .update(let changes):
-      return calls(for: changes.map { ($0.name, $0.new) }, id: id)
-    case .remove:
+      return calls(
+        for: changes.map { ($0.name, $0.new) }, id: id,
+        expected: Dictionary(changes.map { ($0.name, $0.old) }, uniquingKeysWith: { $1 }))
+    case .remove(let members):
       let path = kind.path(of: id)
+      var call = AdminCall(method: .delete, path: path, body: nil, guardPath: path)
       if case .null = kind.removal {
-        return [AdminCall(method: .patch, path: path, body: .object([id: .null]), guardPath: path)]
+        call = AdminCall(method: .patch, path: path, body: .object([id: .null]), guardPath: path)
       }
-      return [AdminCall(method: .delete, path: path, body: nil, guardPath: path)]
+      call.expected = members.filter { kind.request(for: $0.key) != .keyBudgets }
+      return [call]
     }
   }
 
@@ -82,21 +112,28 @@ extension RecordChange {
     if kind.identity == .map {
       return AdminCall(
         method: .patch, path: kind.path, body: .object([id: members["value"] ?? .null]),
-        guardPath: kind.path)
+        guardPath: kind.path, expected: ["value": .null])
     }
     if kind.creation == .patch {
+      let path = kind.path(of: id)
       return AdminCall(
-        method: .patch, path: kind.path(of: id), body: .object(body), guardPath: nil)
+        method: .patch, path: path, body: .object(body), guardPath: path,
+        expected: kind.members.normal([:]), makesRecord: true)
     }
     if case .member(let name) = kind.identity { body[name] = .text(id) }
     return AdminCall(method: .post, path: kind.path, body: .object(body), guardPath: nil)
   }
 
-  private func calls(for members: [(String, RecordValue)], id: String) -> [AdminCall] {
+  /// - Parameter expected: values of members in the comparison.
+  private func calls(
+    for members: [(String, RecordValue)], id: String, expected: [String: RecordValue] = [:]
+  ) -> [AdminCall] {
     let path = kind.path(of: id)
     if kind.identity == .map {
       return members.map { _, value in
-        AdminCall(method: .patch, path: path, body: .object([id: value]), guardPath: path)
+        AdminCall(
+          method: .patch, path: path, body: .object([id: value]), guardPath: path,
+          expected: expected)
       }
     }
     var calls: [AdminCall] = []
@@ -106,7 +143,7 @@ extension RecordChange {
         AdminCall(
           method: .patch, path: path,
           body: .object(Dictionary(body, uniquingKeysWith: { _, last in last })),
-          guardPath: path))
+          guardPath: path, expected: expected.filter { kind.request(for: $0.key) == .record }))
     }
     for (name, value) in members.sorted(by: { $0.0 < $1.0 }) {
       switch kind.request(for: name) {
@@ -115,12 +152,13 @@ extension RecordChange {
         calls.append(
           AdminCall(
             method: .post, path: path + (value == .text("disabled") ? "/disable" : "/enable"),
-            body: nil, guardPath: path))
+            body: nil, guardPath: path, expected: expected.filter { $0.key == name }))
       case .keyBudgets:
         let path = RecordKind.keyBudgetsPath(id)
         calls.append(
           AdminCall(
-            method: .put, path: path, body: .object(["budgets": value]), guardPath: path))
+            method: .put, path: path, body: .object(["budgets": value]), guardPath: path,
+            expected: expected.filter { $0.key == name }))
       }
     }
     return calls
@@ -134,26 +172,5 @@ extension RecordChange {
 extension RecordKind {
   fileprivate func request(for name: String) -> RecordMember.Request {
     member(name)?.request ?? .record
-  }
-}
-
-// MARK: - Other changes meanwhile
-
-extension RecordChange {
-  /// Names of members that another admin changed since the comparison.
-  ///
-  /// - Parameter answer: the record as the registry has it now.
-  public func staleMembers(in answer: RecordValue) -> [String] {
-    guard case .update(let changes) = action,
-      case .object(let values)? = kind.identity == .map
-        ? answer["data"]?.elements?.first(where: { $0["id"] == .text(id) }) : answer
-    else { return [] }
-    // Budgets of keys are not in the record.
-    let members = kind.members.filter { $0.request == .record || $0.request == .state }
-    let present = members.normal(values)
-    return changes.filter { change in
-      members.contains { $0.name == change.name }
-        && present[change.name] ?? .null != change.old
-    }.map(\.name)
   }
 }

@@ -1,16 +1,24 @@
 import Access
+import ClusterModel
+import Text
 
 /// Collects the changes of all kinds.
 struct RecordComparison {
   let prune: Bool
+  /// Milliseconds since 1970.
+  let now: Int64
   var notes: [String] = []
   var mistakes = FileMistakes()
   var made: [RecordChange] = []
-  /// Removals that must precede all other changes: a new host may have the URL of a removed one.
+  /// Removals that must precede the others: a new host may have the URL of a removed one, and a new
+  /// alias may stand for a model that was an alias.
   private var firstRemovals: [RecordChange] = []
   private var lastRemovals: [RecordChange] = []
 
-  init(prune: Bool) { self.prune = prune }
+  init(prune: Bool, now: Int64) {
+    self.prune = prune
+    self.now = now
+  }
 
   /// Keys are revoked before hosts are removed.
   var changes: [RecordChange] { firstRemovals + made + lastRemovals.reversed() }
@@ -20,30 +28,119 @@ struct RecordComparison {
   mutating func compare(_ present: [ClusterRecord], _ wanted: [FileRecord], of kind: RecordKind) {
     let records = Dictionary(present.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
     var kept: Set<String> = []
+    var updated: [RecordChange] = []
     var created: [RecordChange] = []
     for (file, id) in zip(wanted, ids(of: wanted, among: present, kind)) {
       switch id {
       case .present(let id):
         kept.insert(id)
-        if let record = records[id] { update(record, to: file, of: kind) }
-      case .absent(let id): created.append(creation(of: file, id: id, kind))
+        guard let record = records[id], let change = update(record, to: file, of: kind) else {
+          continue
+        }
+        updated.append(change)
+        checkExpiry(change.newValue(of: "expires_at_ms"), file, of: kind)
+      case .absent(let id):
+        created.append(creation(of: file, id: id, kind))
+        checkExpiry(file.members["expires_at_ms"], file, of: kind)
       case .mistake(let text): mistakes.add(file.line, "\(kind.section): \(text)")
       }
     }
-    made += created
+    made += kind == .models ? Self.inOrderOfAliases(updated + created) : updated + created
     for record in present where !kept.contains(record.id) {
       remove(record, of: kind, madeWay: created)
     }
   }
 
+  /// The registry refuses an alias of an alias at any time. So aliases end first, then others
+  /// change, and new ones come last.
+  private static func inOrderOfAliases(_ changes: [RecordChange]) -> [RecordChange] {
+    func rank(_ change: RecordChange) -> Int {
+      guard case .update(let members) = change.action,
+        let aliases = members.first(where: { $0.name == "stands_for" })
+      else { return 2 }
+      if aliases.new == .list([]) { return 0 }
+      return aliases.old == .list([]) ? 2 : 1
+    }
+    return (0...2).flatMap { wanted in changes.filter { rank($0) == wanted } }
+  }
+
+  private mutating func checkExpiry(
+    _ time: RecordValue?, _ file: FileRecord, of kind: RecordKind
+  ) {
+    guard kind == .keys, let time = time?.integer, time <= now else { return }
+    mistakes.add(
+      file.line,
+      "keys: expires_at_ms of \(kind.label(of: file)) is in the past; to stop a key, set its state "
+        + "to disabled")
+  }
+
   /// Refuses teams of organisations that will not exist.
-  mutating func checkOwners(of teams: [FileRecord], among organisations: [String]) {
-    let known = Set(organisations)
+  mutating func checkOwners(of teams: [FileRecord], among organisations: Set<String>) {
     for team in teams {
       let owner = AccountPath(team.id ?? "")?.organisation ?? ""
-      if !known.contains(owner) {
+      if !organisations.contains(owner) {
         mistakes.add(team.line, "teams: there is no organisation \(owner); add it to the file")
       }
+    }
+  }
+
+  /// Refuses URLs of new hosts that another host keeps.
+  mutating func checkURLs(of hosts: [FileRecord], among present: [ClusterRecord]) {
+    func identity(_ members: [String: RecordValue]) -> String {
+      HostURL.identity(members["url"]?.text ?? "")
+    }
+    let named = Set(hosts.compactMap(\.id))
+    var owners: [String: String] = [:]
+    // With --prune, the others are removed first.
+    for record in present where !prune || named.contains(record.id) {
+      owners[identity(record.members)] = record.id
+    }
+    let known = Set(present.map(\.id))
+    for host in hosts where !known.contains(host.id ?? "") {
+      let id = host.id ?? ""
+      guard let owner = owners.updateValue(id, forKey: identity(host.members)) else { continue }
+      mistakes.add(
+        host.line,
+        "hosts: \(owner) has the URL of \(id); a URL belongs to one host"
+          + (prune || named.contains(owner) ? "" : ", and --prune removes those that are not here"))
+    }
+  }
+
+  /// Refuses settings that the registry does not have, and values that it does not permit.
+  ///
+  /// - Parameter ranges: permitted values by name, as the registry describes them.
+  mutating func checkSettings(_ wanted: [FileRecord], _ ranges: [String: RecordValue]) {
+    guard !ranges.isEmpty else { return }
+    for setting in wanted {
+      let id = setting.id ?? ""
+      guard let range = ranges[id] else {
+        let near = NearNames.near(id, among: ranges.keys.sorted())
+        mistakes.add(
+          setting.line,
+          "settings: “\(id.cut(toBytes: 40))” is no setting of this registry; "
+            + (near.isEmpty
+              ? "`tutti settings list` shows all"
+              : "did you mean \(near.joined(separator: " or "))?"))
+        continue
+      }
+      if let permitted = SettingRange(range)?.refusal(of: setting.members["value"] ?? .null) {
+        mistakes.add(setting.line, "settings: \(id) must be \(permitted)")
+      }
+    }
+  }
+
+  /// Notes keys that get an account that does not exist: no budget of an account limits them.
+  mutating func noteAccounts(organisations: Set<String>, teams: Set<String>) {
+    for change in made where change.kind == .keys {
+      guard let account = change.newValue(of: "account")?.text.flatMap({ AccountPath($0) }),
+        "\(account)" != "default"
+      else { continue }
+      let known = account.team == nil ? organisations : teams
+      guard !known.contains("\(account)") else { continue }
+      let near = NearNames.near("\(account)", among: known.sorted()).first
+      notes.append(
+        "\(change.title): there is no account \(account), so no budget of an account limits the key"
+          + (near.map { "; did you mean \($0)?" } ?? ""))
     }
   }
 
@@ -88,14 +185,17 @@ struct RecordComparison {
     RecordChange(kind: kind, id: id, label: kind.label(of: file), action: .create(file.members))
   }
 
+  /// - Returns: `nil` if the record is as the file has it.
   private mutating func update(
     _ record: ClusterRecord, to file: FileRecord, of kind: RecordKind
-  ) {
+  ) -> RecordChange? {
     var changes: [RecordChange.MemberChange] = []
     for member in kind.members where member.request != .consent {
       guard let new = file.members[member.name] else { continue }
       let old = record.members[member.name] ?? member.absentValue ?? .null
-      guard !member.shape.isEqual(old, new) else { continue }
+      guard !member.shape.isEqual(old, new), record.isSet(member) || !new.meansReported else {
+        continue
+      }
       if member.isFixed {
         mistakes.add(
           file.line,
@@ -104,7 +204,7 @@ struct RecordComparison {
       }
       changes.append(.init(name: member.name, old: old, new: new))
     }
-    guard !changes.isEmpty else { return }
+    guard !changes.isEmpty else { return nil }
     // The admin consents to sending the new credential, so the consent is sent with it.
     for member in kind.members where member.request == .consent {
       if let value = file.members[member.name], changes.contains(where: { $0.name == "credential" })
@@ -112,9 +212,8 @@ struct RecordComparison {
         changes.append(.init(name: member.name, old: .null, new: value))
       }
     }
-    made.append(
-      RecordChange(
-        kind: kind, id: record.id, label: kind.label(of: record), action: .update(changes)))
+    return RecordChange(
+      kind: kind, id: record.id, label: kind.label(of: record), action: .update(changes))
   }
 
   private mutating func remove(
@@ -130,20 +229,55 @@ struct RecordComparison {
         notes.append("\(kind.noun) \(label) is not in the file and stays; --prune removes it")
         return
       }
-      let removal = RecordChange(kind: kind, id: record.id, label: label, action: .remove)
-      if let name = kind.uniqueMember,
-        created.contains(where: { change in
-          if case .create(let members) = change.action {
-            members[name] == record.members[name]
-          } else {
-            false
-          }
-        })
-      {
-        firstRemovals.append(removal)
-      } else {
-        lastRemovals.append(removal)
+      let members = record.members.filter { name, _ in
+        kind.member(name).map(record.isSet) ?? true
       }
+      let removal = RecordChange(
+        kind: kind, id: record.id, label: label, action: .remove(members))
+      let makesWay =
+        switch kind {
+        case .hosts: created.contains { Self.haveOneURL($0, record) }
+        case .models: record.members["stands_for"] != .list([])
+        default: false
+        }
+      if makesWay { firstRemovals.append(removal) } else { lastRemovals.append(removal) }
+    }
+  }
+
+  private static func haveOneURL(_ created: RecordChange, _ record: ClusterRecord) -> Bool {
+    guard case .create(let members) = created.action, let url = members["url"]?.text,
+      let other = record.members["url"]?.text
+    else { return false }
+    return HostURL.identity(url) == HostURL.identity(other)
+  }
+}
+
+/// Permitted values of a setting, as the registry describes them.
+private enum SettingRange {
+  case choice([String])
+  case integer(ClosedRange<Int>)
+
+  /// `nil` means that the description has another form.
+  init?(_ range: RecordValue) {
+    if let values = range["values"]?.elements?.compactMap(\.text), !values.isEmpty {
+      self = .choice(values)
+    } else if let least = range["minimum"]?.integer, let most = range["maximum"]?.integer,
+      least <= most
+    {
+      self = .integer(least...most)
+    } else {
+      return nil
+    }
+  }
+
+  /// The permitted values; `nil` if this is one.
+  func refusal(of value: RecordValue) -> String? {
+    switch self {
+    case .choice(let values):
+      values.contains(value.shown) ? nil : "one of \(values.joined(separator: ", "))"
+    case .integer(let range):
+      value.integer.map(range.contains) ?? false
+        ? nil : "a whole number from \(range.lowerBound) to \(range.upperBound)"
     }
   }
 }

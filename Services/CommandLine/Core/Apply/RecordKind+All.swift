@@ -14,7 +14,7 @@ extension RecordKind {
     "organisations", noun: "organisation", path: "/admin/v1/organisations",
     idForm: .organisation,
     members: [
-      RecordMember("name", .text, absent: .keeps),
+      RecordMember("name", .text(atMost: 256), absent: .keeps),
       RecordMember("prepaid", .flag, absent: .means(.boolean(false))),
       RecordMember("budgets", budgets, absent: .means(.list([]))),
     ],
@@ -23,51 +23,62 @@ extension RecordKind {
   public static let teams = RecordKind(
     "teams", noun: "team", path: "/admin/v1/teams", idForm: .team,
     members: [
-      RecordMember("name", .text, absent: .keeps),
+      RecordMember("name", .text(atMost: 256), absent: .keeps),
       RecordMember("budgets", budgets, absent: .means(.list([]))),
     ],
     removal: .never(because: "the registry keeps teams"))
 
   public static let hosts = RecordKind(
-    "hosts", noun: "host", path: "/admin/v1/hosts",
+    "hosts", noun: "host", path: "/admin/v1/hosts", idForm: .host,
     members: [
       RecordMember("url", .url, absent: .mistake, isFixed: true),
-      RecordMember("credential", .text),
+      RecordMember("credential", .credential),
       RecordMember("allow_plain_http", .flag, absent: .keeps, by: .consent),
       RecordMember("tier", choice(of: HostTier.self), absent: .means(.text("community"))),
       RecordMember("trust", choice(of: DataPolicy.self), absent: .means(.text("any"))),
       RecordMember("price_per_million", .integer(Host.prices), absent: .means(.integer(0))),
-      RecordMember("tags", .set(.text), absent: .means(.list([]))),
-      RecordMember("region", .text),
       RecordMember(
-        "dialect", choice(of: HostDialect.self), absent: .keeps, isExported: false),
-      RecordMember("resume", choice(of: ResumeWay.self), absent: .keeps, isExported: false),
-      RecordMember("slots", .integer(1...65_536), absent: .keeps, isExported: false),
-      RecordMember("models", .set(.text), absent: .keeps, isExported: false),
+        "tags", .set(.tag, atMost: Limits.hostTags.value), absent: .means(.list([]))),
+      RecordMember("region", .tag),
+      RecordMember(
+        "dialect", choice(of: HostDialect.self, or: "auto"), absent: .keeps, isLearned: true),
+      RecordMember(
+        "resume", choice(of: ResumeWay.self, or: "auto"), absent: .keeps, isLearned: true),
+      RecordMember("slots", .integer(1...65_536), absent: .keeps, isLearned: true),
+      RecordMember(
+        "models", .list(modelName, atMost: Limits.hostModels.value), absent: .keeps,
+        isLearned: true),
     ],
-    removal: .delete(verb: "removed"), uniqueMember: "url")
+    removal: .delete(verb: "removed"))
 
   public static let models = RecordKind(
     "models", noun: "model", path: "/admin/v1/models",
     members: [
-      RecordMember("stands_for", .set(.text), absent: .means(.list([]))),
-      RecordMember("hosts", .set(.text), absent: .means(.list([]))),
-      RecordMember("host_pools", .set(.text), absent: .means(.list([]))),
+      // The preferred model comes first.
+      RecordMember(
+        "stands_for", .list(modelName, atMost: Limits.modelAliasTargets.value),
+        absent: .means(.list([]))),
+      RecordMember("hosts", .set(.text()), absent: .means(.list([]))),
+      RecordMember(
+        "host_pools", .set(.tag, atMost: Limits.modelRecordPools.value),
+        absent: .means(.list([]))),
       RecordMember("hidden", .flag, absent: .means(.boolean(false))),
-      RecordMember("kind", .choice(["chat", "embeddings", "other"])),
-      RecordMember("context_tokens", .integer(1...Int(Int32.max))),
-      RecordMember("minimum_versions", .set(.text), absent: .means(.list([]))),
+      RecordMember("kind", choice(of: ModelKind.self)),
+      RecordMember("context_tokens", .integer(1...Int(UInt32.max))),
+      RecordMember(
+        "minimum_versions", .set(.text(), atMost: Limits.modelRecordVersions.value),
+        absent: .means(.list([]))),
     ],
     creation: .patch, removal: .delete(verb: "removed"), isRecent: true)
 
   public static let prices = RecordKind(
     "prices", noun: "price", path: "/admin/v1/prices", identity: .prices,
     members: [
-      RecordMember("model", .text, absent: .mistake),
-      RecordMember("host", .text),
-      RecordMember("input", .amount, absent: .mistake),
-      RecordMember("cached_input", .amount),
-      RecordMember("output", .amount, absent: .mistake),
+      RecordMember("model", modelName, absent: .mistake),
+      RecordMember("host", .text(atMost: 256)),
+      RecordMember("input", .price, absent: .mistake),
+      RecordMember("cached_input", .price),
+      RecordMember("output", .price, absent: .mistake),
       RecordMember("effective_from_ms", .time),
     ],
     paging: .offset, removal: .never(because: "prices are only added"))
@@ -79,8 +90,8 @@ extension RecordKind {
       RecordMember(
         "payout_rule",
         .object([
-          RecordMember("reservation_fee", .amount, absent: .mistake),
-          RecordMember("progress_fee_per_million", .amount, absent: .mistake),
+          RecordMember("reservation_fee", .price, absent: .mistake),
+          RecordMember("progress_fee_per_million", .price, absent: .mistake),
           RecordMember("per_mille_of_winner", .integer(PayoutRule.shares), absent: .mistake),
         ]), absent: .keeps),
     ],
@@ -94,7 +105,7 @@ extension RecordKind {
   public static let keys = RecordKind(
     "keys", noun: "key", path: "/admin/v1/keys", identity: .nameOrID,
     members: [
-      RecordMember("name", .text, absent: .mistake),
+      RecordMember("name", .text(atMost: Limits.accessNameBytes.value), absent: .mistake),
       RecordMember("account", .account, absent: .means(.text("default"))),
       RecordMember(
         "scopes", .set(choice(of: AccessScope.self)),
@@ -102,12 +113,12 @@ extension RecordKind {
       RecordMember(
         "permissions",
         .object([
-          RecordMember("models", .set(.text), absent: .means(.list([]))),
+          RecordMember("models", .set(.text(), atMost: names), absent: .means(.list([]))),
           RecordMember(
             "patterns", .set(choice(of: PatternName.self)), absent: .means(.list([]))),
           RecordMember(
             "data_policies", .set(choice(of: DataPolicy.self)), absent: .means(.list([]))),
-          RecordMember("host_pools", .set(.text), absent: .means(.list([]))),
+          RecordMember("host_pools", .set(.text(), atMost: names), absent: .means(.list([]))),
         ]), absent: .means(.object([:]))),
       RecordMember(
         "limits",
@@ -135,10 +146,18 @@ extension RecordKind {
       RecordMember("period", choice(of: BudgetPeriod.self), absent: .mistake),
       RecordMember(
         "window", choice(of: BudgetWindow.Kind.self), absent: .means(.text("calendar"))),
-      RecordMember("warnings", .set(.integer(1...1_000)), absent: .means(.list([]))),
+      RecordMember(
+        "warnings", .set(.integer(1...1_000), atMost: Limits.budgetWarnings.value),
+        absent: .means(.list([]))),
     ]))
 
+  private static let modelName = RecordShape.text(atMost: Limits.modelNameBytes.value)
+
+  /// Maximum names in a permission of a key.
+  private static let names = Limits.accessListEntries.value
+
+  /// - Parameter other: a further choice.
   private static func choice<Choice: CaseIterable & RawRepresentable<String>>(
-    of _: Choice.Type
-  ) -> RecordShape { .choice(Choice.allCases.map(\.rawValue)) }
+    of _: Choice.Type, or other: String? = nil
+  ) -> RecordShape { .choice([other].compactMap(\.self) + Choice.allCases.map(\.rawValue)) }
 }

@@ -16,7 +16,7 @@ public struct RecordKind: Hashable, Sendable {
 
   /// Permitted ids in a file.
   enum IDForm: Hashable, Sendable {
-    case text, organisation, team
+    case text, organisation, team, host
   }
 
   public enum Paging: Hashable, Sendable {
@@ -53,8 +53,6 @@ public struct RecordKind: Hashable, Sendable {
   public let paging: Paging
   let creation: Creation
   let removal: Removal
-  /// A member whose value two records cannot share.
-  let uniqueMember: String?
   /// Whether older registries have no such records.
   public let isRecent: Bool
 
@@ -62,7 +60,7 @@ public struct RecordKind: Hashable, Sendable {
     _ section: String, noun: String, path: String, identity: Identity = .member("id"),
     idForm: IDForm = .text, members: [RecordMember], paging: Paging = .after,
     creation: Creation = .post,
-    removal: Removal, uniqueMember: String? = nil, isRecent: Bool = false
+    removal: Removal, isRecent: Bool = false
   ) {
     self.section = section
     self.noun = noun
@@ -73,7 +71,6 @@ public struct RecordKind: Hashable, Sendable {
     self.paging = paging
     self.creation = creation
     self.removal = removal
-    self.uniqueMember = uniqueMember
     self.isRecent = isRecent
   }
 

@@ -1,8 +1,14 @@
+import Limits
 import Money
 
 /// Permitted values of a member, and their normal form.
 public indirect enum RecordShape: Hashable, Sendable {
-  case text
+  /// - Parameter atMost: maximum bytes.
+  case text(atMost: Int = 2_048)
+  /// Tag or region of a host.
+  case tag
+  /// Reference to a secret. The text may be the secret itself, so no message repeats it.
+  case credential
   /// An organisation, or a team within it.
   case account
   /// Base URL of a host.
@@ -12,10 +18,14 @@ public indirect enum RecordShape: Hashable, Sendable {
   case integer(ClosedRange<Int>)
   /// Credits in decimal digits.
   case amount
+  /// Credits per million tokens, in decimal digits.
+  case price
   /// Milliseconds since 1970. In a file also a date.
   case time
   /// A list whose order has no meaning.
-  case set(RecordShape)
+  case set(RecordShape, atMost: Int = 1_000)
+  /// A list of different values whose order has a meaning.
+  case list(RecordShape, atMost: Int = 1_000)
   case object([RecordMember])
   /// Any value: only the registry knows which ones are permitted.
   case any
@@ -24,15 +34,16 @@ public indirect enum RecordShape: Hashable, Sendable {
   /// stays as it is.
   func normal(_ value: RecordValue) -> RecordValue {
     switch (self, value) {
-    // The registry lists the models of a host as objects.
+    // Older registries list the models of a host as objects.
     case (.text, .object(let members)): members["id"] ?? value
     case (.url, .text(let text)): .text(HostURL.normal(text))
-    case (.amount, .text(let text)):
+    case (.amount, .text(let text)), (.price, .text(let text)):
       (try? MicroCredits(credits: text)).map { .text($0.credits) } ?? value
-    case (.amount, .integer(let number)): .text("\(number)")
-    case (.set, .null): .list([])
-    case (.set(let shape), .list(let elements)):
+    case (.amount, .integer(let number)), (.price, .integer(let number)): .text("\(number)")
+    case (.set, .null), (.list, .null): .list([])
+    case (.set(let shape, _), .list(let elements)):
       .list(Set(elements.map(shape.normal)).sorted(by: RecordValue.precedes))
+    case (.list(let shape, _), .list(let elements)): .list(elements.map(shape.normal))
     case (.object(let members), .object(let values)): .object(members.normal(values))
     case (.object(let members), .null): .object(members.normal([:]))
     default: value
@@ -41,8 +52,14 @@ public indirect enum RecordShape: Hashable, Sendable {
 
   /// Whether two values in normal form mean the same.
   func isEqual(_ left: RecordValue, _ right: RecordValue) -> Bool {
+    switch (self, left, right) {
+    case (.any, .null, _), (.any, _, .null): left == right
     // The registry may read `"64"` as a number.
-    self == .any ? left.shown == right.shown : left == right
+    case (.any, _, _): left.shown == right.shown
+    case (.url, .text(let left), .text(let right)):
+      HostURL.identity(left) == HostURL.identity(right)
+    default: left == right
+    }
   }
 }
 
@@ -75,20 +92,20 @@ public struct RecordMember: Hashable, Sendable {
   let request: Request
   /// Whether only a new record can have another value.
   let isFixed: Bool
-  /// Whether an export contains the member. Some members of hosts are left out: the registry does
-  /// not report whether an admin or a probe determined their values.
-  let isExported: Bool
+  /// Whether the host reports a value of its own if none is set. Older registries return only the
+  /// value that applies, so that an export would fix it.
+  let isLearned: Bool
 
   init(
     _ name: String, _ shape: RecordShape, absent: Absence = .means(.null),
-    by request: Request = .record, isFixed: Bool = false, isExported: Bool = true
+    by request: Request = .record, isFixed: Bool = false, isLearned: Bool = false
   ) {
     self.name = name
     self.shape = shape
     absence = absent
     self.request = request
     self.isFixed = isFixed
-    self.isExported = isExported
+    self.isLearned = isLearned
   }
 
   /// The value that an absent member means. `nil` means that it has no such value.
@@ -115,6 +132,18 @@ extension [RecordMember] {
 
 /// A base URL of a host in the form that the registry stores.
 enum HostURL {
+  /// Equal for two spellings of one host, which only one record may have.
+  static func identity(_ url: String) -> String {
+    let url = normal(url)
+    for scheme in ["http://", "https://"] where url.hasPrefix(scheme + "localhost") {
+      let rest = url.dropFirst(scheme.utf8.count + "localhost".utf8.count)
+      if rest.isEmpty || rest.hasPrefix(":") || rest.hasPrefix("/") {
+        return scheme + "127.0.0.1" + rest
+      }
+    }
+    return url
+  }
+
   /// Lower case up to the path, without a trailing slash, `/v1` and the scheme's own port.
   static func normal(_ url: String) -> String {
     let parts = url.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)

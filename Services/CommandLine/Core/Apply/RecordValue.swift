@@ -64,6 +64,11 @@ public enum RecordValue: Hashable, Sendable {
 
   public var integer: Int? { if case .integer(let number) = self { number } else { nil } }
 
+  /// Whether the value of a learned member means that the host's own report applies.
+  var meansReported: Bool {
+    [.null, .list([]), .text(ClusterState.learned)].contains(self)
+  }
+
   public var elements: [RecordValue]? { if case .list(let list) = self { list } else { nil } }
 
   /// The value as people read it in a comparison: text without quotes, lists in brackets.

@@ -18,23 +18,25 @@ struct AdminConnection {
   }
 
   /// An answer of any status.
+  ///
+  /// - Throws: if there is no answer. The registry may have made the change.
   func answer(
-    _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, ifMatch: String? = nil
+    _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, ifMatch: String? = nil,
+    timeout: TimeAmount = ClusterClient.requestTimeout
   ) async throws -> ClusterClient.Answer {
     try await client.request(
       method, client.address.registry + path, token: token, json: body.map { Data($0) },
-      ifMatch: ifMatch)
+      ifMatch: ifMatch, timeout: timeout)
   }
 
   /// The answer of a request that must succeed.
   func success(
-    _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, ifMatch: String? = nil
+    _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, ifMatch: String? = nil,
+    timeout: TimeAmount = ClusterClient.requestTimeout
   ) async throws -> ClusterClient.Answer {
-    let answer = try await answer(method, path, body: body, ifMatch: ifMatch)
-    guard (200..<300).contains(answer.status) else {
-      throw ClusterClient.failure(
-        status: answer.status, body: answer.body, url: client.address.registry + path)
-    }
+    let answer = try await answer(
+      method, path, body: body, ifMatch: ifMatch, timeout: timeout)
+    guard (200..<300).contains(answer.status) else { throw failure(answer, at: path) }
     return answer
   }
 
@@ -67,12 +69,14 @@ struct AdminConnection {
   /// Passes the pages of a list to `use`, with the registry's answer.
   ///
   /// - Parameter query: parameters that all pages have, for example `model=m`.
+  /// - Throws: also if the list has no end. A part of it is never taken for all.
   func eachPage(
     of kind: RecordKind, query: String = "",
     _ use: ([RecordValue], ClusterClient.Answer) throws -> Void
   ) async throws {
     var place = ""
-    for page in 1...Self.maximumPages {
+    var count = 0
+    for _ in 1...Self.maximumPages {
       let parameters = [
         query, kind.paging == .none ? "" : "limit=\(Self.pageLength)", place,
       ].filter { !$0.isEmpty }.joined(separator: "&")
@@ -85,13 +89,20 @@ struct AdminConnection {
           .failed, "the registry's answer is not a list; is the address right?")
       }
       try use(elements, answer)
-      guard value["has_more"] == .boolean(true), let last = elements.last else { return }
-      switch kind.paging {
-      case .after: place = "after=" + PathText.escaped(last["id"]?.text ?? "")
-      case .offset: place = "offset=\(page * Self.pageLength)"
-      case .none: return
+      guard value["has_more"] == .boolean(true) else { return }
+      count += elements.count
+      switch (kind.paging, elements.last?["id"]?.text) {
+      case (.after, let id?): place = "after=" + PathText.escaped(id)
+      case (.offset, _) where !elements.isEmpty: place = "offset=\(count)"
+      default: throw Self.endless(kind.path)
       }
     }
+    throw Self.endless(kind.path)
+  }
+
+  static func endless(_ path: String) -> ProcessFailure {
+    ProcessFailure(
+      .failed, "the registry's list \(path) has no end; does the registry have this version?")
   }
 
   // MARK: - All records
@@ -113,56 +124,102 @@ struct AdminConnection {
     return state
   }
 
+  /// Names of keys that were made after a state was read.
+  func newKeyNames(since state: ClusterState) async throws -> Set<String> {
+    var present = ClusterState()
+    try await eachPage(of: .keys) { elements, _ in try present.add(elements, of: .keys) }
+    return present.keyNames(except: state.keyIDs)
+  }
+
+  // MARK: - Changes
+
   /// Makes one change.
   ///
-  /// - Returns: the secret of a new key.
-  func apply(_ change: RecordChange) async throws -> String? {
+  /// - Parameter save: keeps the secret of a new key. It is called before the key has its budgets
+  ///   and its state, so that an interruption loses no secret.
+  func apply(
+    _ change: RecordChange, saving save: (String) throws(ProcessFailure) -> Void
+  ) async throws {
     var id = change.id
-    var secret: String?
-    var isFirst = true
     for call in change.firstCalls {
-      let answer = try await perform(call, of: isFirst ? change : nil)
-      isFirst = false
-      guard change.makesKey else { continue }
-      let made = RecordValue(json: Array(answer.body))
-      guard let newID = made?["id"]?.text, let key = made?["key"]?.text else {
-        throw ProcessFailure(.failed, "the registry's answer has no key; is the address right?")
-      }
-      (id, secret) = (newID, key)
+      guard let answer = try await perform(call, of: change) else { continue }
+      if change.makesKey { id = try await keep(answer, save) }
     }
     do {
-      for call in change.followingCalls(id: id) { _ = try await perform(call, of: nil) }
-    } catch let failure as ProcessFailure {
-      guard let secret else { throw failure }
-      throw IncompleteKey(secret: secret, failure: failure)
+      for call in change.followingCalls(id: id) { _ = try await perform(call, of: change) }
+    } catch let failure as ProcessFailure where change.makesKey {
+      throw ProcessFailure(
+        failure.status, "key \(id) was made, and its secret is saved, but \(failure.message)")
     }
-    return secret
   }
 
-  /// A key that was made, but not with all its members.
-  struct IncompleteKey: Error {
-    let secret: String
-    let failure: ProcessFailure
+  /// Saves the secret of a new key. A key whose secret cannot be saved is revoked.
+  ///
+  /// - Returns: the key's id.
+  private func keep(
+    _ answer: ClusterClient.Answer, _ save: (String) throws(ProcessFailure) -> Void
+  ) async throws -> String {
+    let made = RecordValue(json: Array(answer.body))
+    guard let id = made?["id"]?.text, let key = made?["key"]?.text else {
+      throw ProcessFailure(.failed, "the registry's answer has no key; is the address right?")
+    }
+    do throws(ProcessFailure) {
+      try save(key)
+    } catch {
+      let revoked = try? await self.answer(.DELETE, RecordKind.keys.path(of: id))
+      let isRevoked = revoked.map { (200..<300).contains($0.status) } ?? false
+      throw ProcessFailure(
+        error.status,
+        "\(error.message) The key's secret is lost, so "
+          + (isRevoked ? "key \(id) was revoked" : "revoke it: `tutti keys revoke \(id)`"))
+    }
+    return id
   }
 
-  /// - Parameter change: its members must not have changed since the comparison. `nil` means that
-  ///   this command has just changed the record.
+  /// Makes a call if the record is still as it was compared.
+  ///
+  /// - Returns: `nil` if the record that the call removes is gone.
   private func perform(
-    _ call: AdminCall, of change: RecordChange?
-  ) async throws -> ClusterClient.Answer {
+    _ call: AdminCall, of change: RecordChange
+  ) async throws -> ClusterClient.Answer? {
     var etag: String?
     if let path = call.guardPath {
-      let present = try await success(.GET, path)
-      etag = present.etag
-      let stale = change?.staleMembers(in: RecordValue(json: Array(present.body)) ?? .null) ?? []
-      guard stale.isEmpty else {
+      let present = try await answer(.GET, path)
+      let verdict = CallGuard(call, of: change).verdict(
+        status: present.status, etag: present.etag,
+        answer: RecordValue(json: Array(present.body)))
+      switch verdict {
+      case .proceed(let tag): etag = tag
+      case .isDone: return nil
+      case .changed(let members):
         throw ProcessFailure(
           .failed,
-          "\(stale.joined(separator: ", ")) was changed by another admin since the comparison")
+          "\(members.joined(separator: ", ")) was changed by another admin since the comparison")
+      case .failed: throw failure(present, at: path)
       }
     }
-    return try await success(
-      HTTPMethod(rawValue: call.method.rawValue), call.path, body: call.body?.encoded,
-      ifMatch: etag)
+    let answer: ClusterClient.Answer
+    do {
+      answer = try await self.answer(
+        HTTPMethod(rawValue: call.method.rawValue), call.path, body: call.body?.encoded,
+        ifMatch: etag)
+    } catch let failure as ProcessFailure {
+      throw ProcessFailure(failure.status, change.unknownOutcome(failure.message))
+    }
+    guard (200..<300).contains(answer.status) else {
+      var failure = failure(answer, at: call.path)
+      // The message of the registry has the rest.
+      if change.makesKey, failure.status == .unavailable {
+        failure.message = change.unknownOutcome(failure.message)
+      }
+      throw failure
+    }
+    return answer
+  }
+
+  /// The failure that an unsuccessful answer means.
+  func failure(_ answer: ClusterClient.Answer, at path: String) -> ProcessFailure {
+    ClusterClient.failure(
+      status: answer.status, body: answer.body, url: client.address.registry + path)
   }
 }

@@ -19,6 +19,9 @@ struct ClusterClient: Sendable {
   /// Maximum bytes of an answer: more than any page of logs or host table has.
   static let longestAnswer = 32 << 20
 
+  /// Time limit of most requests.
+  static let requestTimeout = TimeAmount.seconds(20)
+
   /// Client with certificate verification, used as long as the command runs.
   private static let http = makeClient(verification: .fullVerification)
   /// Client without certificate verification, for services on this machine.
@@ -62,7 +65,7 @@ struct ClusterClient: Sendable {
 
   func request(
     _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil,
-    ifMatch tag: String? = nil, timeout: TimeAmount = .seconds(20)
+    ifMatch tag: String? = nil, timeout: TimeAmount = Self.requestTimeout
   ) async throws -> Answer {
     let response = try await open(
       method, url, token: token, json: json, ifMatch: tag, timeout: timeout)

@@ -40,7 +40,7 @@ struct ApplyCommand: AsyncParsableCommand {
 
   func run() async throws {
     let wanted = try ClusterFile(text: try Self.text(file), path: file)
-    let connection = try await AdminConnection(try cluster.client())
+    var connection = try await AdminConnection(try cluster.client())
     let state = try await connection.state(of: RecordKind.all.filter(wanted.needs))
     let plan = try ClusterPlan(
       from: state, to: wanted, prune: prune, now: WallClock.milliseconds)
@@ -52,11 +52,27 @@ struct ApplyCommand: AsyncParsableCommand {
     }
     if dryRun { return }
     let keyFiles = try NewKeyFiles(plan.newKeys, in: keysDir)
-    if !yes { try Terminal.confirm("Make these changes?") }
+    if !yes {
+      try Terminal.confirm("Make these changes?")
+      // During the question another program may have taken the registry's port.
+      connection = try await AdminConnection(connection.client)
+    }
+    if !plan.newKeys.isEmpty {
+      // Names of keys may repeat, so the registry would make a second one.
+      let made = try await connection.newKeyNames(since: state).intersection(plan.newKeys)
+      guard made.isEmpty else {
+        throw ProcessFailure(
+          .failed,
+          "another admin made the keys \(made.sorted().joined(separator: ", ")) since the "
+            + "comparison; run the command again. Nothing was changed")
+      }
+    }
     try keyFiles.prepare()
     for (index, change) in plan.changes.enumerated() {
       do {
-        try await apply(change, connection, keyFiles)
+        try await connection.apply(change) { secret throws(ProcessFailure) in
+          try keyFiles.save(secret, of: change.label)
+        }
       } catch let failure as ProcessFailure {
         throw ProcessFailure(
           failure.status,
@@ -66,30 +82,22 @@ struct ApplyCommand: AsyncParsableCommand {
     Terminal.line("applied: " + PlanText.summary(of: plan.changes, isDone: true))
   }
 
-  private func apply(
-    _ change: RecordChange, _ connection: AdminConnection, _ keyFiles: NewKeyFiles
-  ) async throws {
-    do {
-      if let secret = try await connection.apply(change) {
-        try keyFiles.save(secret, of: change.label)
-      }
-    } catch let incomplete as AdminConnection.IncompleteKey {
-      try keyFiles.save(incomplete.secret, of: change.label)
-      throw ProcessFailure(
-        incomplete.failure.status, "the key was made, but " + incomplete.failure.message)
-    }
-  }
-
   private static func text(_ path: String) throws -> String {
     let limit = ClusterFile.maximumBytes
     let file = path == "-" ? FileHandle.standardInput : FileHandle(forReadingAtPath: path)
     guard let file else { throw ProcessFailure(.usage, "\(path) does not exist or cannot be read") }
     var bytes = Data()
-    // A pipe returns a part at a time.
-    while bytes.count <= limit,
-      let part = try? file.read(upToCount: limit + 1 - bytes.count), !part.isEmpty
-    {
-      bytes += part
+    do {
+      // A pipe returns a part at a time.
+      while bytes.count <= limit,
+        let part = try file.read(upToCount: limit + 1 - bytes.count), !part.isEmpty
+      {
+        bytes += part
+      }
+    } catch {
+      // The beginning of a file must not count as the whole: with --prune, the rest would be removed.
+      throw ProcessFailure(
+        .usage, "\(path) cannot be read to its end (\(error.localizedDescription))")
     }
     guard bytes.count <= limit, let text = String(data: bytes, encoding: .utf8) else {
       throw ProcessFailure(.usage, "\(path) is not a text file of at most \(limit >> 20) MiB")
@@ -148,10 +156,7 @@ private struct NewKeyFiles {
         throw FileRefused("\(path) exists.")
       }
     } catch {
-      throw ProcessFailure(
-        .failed,
-        "the key was made, but its secret is not saved: \(error.message) Revoke the key "
-          + "and run the command again")
+      throw ProcessFailure(.failed, "the secret is not saved: \(error.message)")
     }
     Terminal.progress("key \(name): the secret is in \(path)")
   }
