@@ -114,6 +114,34 @@ struct MoneyOptionsTests {
     }
   }
 
+  @Test("an account that no ledger has is refused with a similar one")
+  func ledgerAccount() throws {
+    var selection = LedgerSelection()
+    selection.account = "org/acme"
+    #expect(try selection.query() == "account=org%2Facme")
+    for (name, advice) in [
+      ("acme", "did you mean org/acme?"), ("acme/web", "choose org/ID"), ("hosts/gpu", "choose"),
+      ("", "choose"),
+    ] {
+      selection.account = name
+      #expect(mistake { _ = try selection.query() }?.contains(advice) == true, "\(name)")
+    }
+  }
+
+  @Test("lines that arrive in pieces are printed whole, with visible control characters")
+  func visibleLines() {
+    let text = "a,é\u{1B}[2J\r\nb\u{9B}1m\nend"
+    for size in 1...12 {
+      var lines = VisibleLines()
+      let bytes = Array(text.utf8)
+      var shown = ""
+      for start in stride(from: 0, to: bytes.count, by: size) {
+        shown += lines.visible(Array(bytes[start..<min(start + size, bytes.count)]))
+      }
+      #expect(shown + lines.end() == "a,é␛[2J\r\nb\\u{9B}1m\nend", "\(size)")
+    }
+  }
+
   @Test("names of keys become names of files that no shell mistakes, one for each key")
   func keyFiles() throws {
     #expect(KeyFileName.name(for: "ci") == "ci.key")
@@ -121,5 +149,7 @@ struct MoneyOptionsTests {
     #expect(KeyFileName.name(for: "-rf é") == "_rf___.key")
     #expect(
       mistake { _ = try KeyFileName.names(for: ["a b", "a/b"]) }?.contains("a_b.key") == true)
+    // On many machines of admins, upper and lower case make no difference.
+    #expect(mistake { _ = try KeyFileName.names(for: ["CI", "ci"]) } != nil)
   }
 }

@@ -45,4 +45,13 @@ struct SettingsCommandTests {
         "gateway.max_requests  -      512       1–9",
       ])
   }
+
+  @Test("a setting of a newer registry with another kind of value is listed")
+  func newer() throws {
+    let json = """
+      [{"id": "a.b", "value": 0.5, "default": true, "description": "New.", "range": {"type": "x"}}]
+      """
+    let rows = try JSONDecoder().decode([SettingRow].self, from: Data(json.utf8))
+    #expect(SettingRow.table(rows).lines.last == "a.b      0.5    true")
+  }
 }

@@ -55,6 +55,7 @@ struct TerminalTextTests {
   func cell() {
     #expect(TextTable.printable("a\nb\tc") == "a b c")
     #expect(TextTable.printable("safe\u{202E}cod.exe") == "safe\\u{202E}cod.exe")
+    #expect(TextTable.printable("a\u{200F}\u{61C}b") == "a\\u{200F}\\u{61C}b")
   }
 
   @Test("JSON keeps its meaning without a control byte")

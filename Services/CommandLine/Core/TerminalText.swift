@@ -46,7 +46,7 @@ public struct TerminalText: Sendable {
     for scalar in text.unicodeScalars {
       switch scalar.value {
       case 0x09, 0x0A, 0x0D, 0x85, 0x2028, 0x2029: shown.append(" ")
-      case 0x202A...0x202E, 0x2066...0x2069:
+      case 0x061C, 0x200E, 0x200F, 0x202A...0x202E, 0x2066...0x2069:
         shown.append(contentsOf: escaped(scalar).unicodeScalars)
       default: append(scalar, to: &shown)
       }

@@ -1,3 +1,4 @@
+import Access
 public import ClusterModel
 import Money
 import Text
@@ -75,10 +76,25 @@ public struct LedgerSelection: Sendable {
 
   public init() {}
 
+  /// Refuses names that no account has: the registry reports 0 for them.
+  public static func check(account: String) throws(ProcessFailure) {
+    guard AccountID(account).kind == nil else { return }
+    let isOrganisation = AccountPath(account).map { $0.team == nil } ?? false
+    let advice =
+      isOrganisation
+      ? "did you mean org/\(account)?"
+      : "choose org/ID, holds/ID, host/ID, issued, paid or margin"
+    throw ProcessFailure(
+      .usage, "“\(account.cut(toBytes: 40))” is no account of the ledger; \(advice)")
+  }
+
   /// The query of the request, without a question mark.
   public func query() throws(ProcessFailure) -> String {
     var parts: [String] = []
-    if let account { parts.append("account=" + PathText.escaped(account)) }
+    if let account {
+      try Self.check(account: account)
+      parts.append("account=" + PathText.escaped(account))
+    }
     if let from {
       parts.append("from_ms=\(try PointInTime.milliseconds(from, option: "from"))")
     }

@@ -30,8 +30,13 @@ public struct SettingRow: Decodable, Sendable {
 
     init(from decoder: any Decoder) throws {
       let value = try decoder.singleValueContainer()
+      // A newer registry may have settings of other kinds.
       if let number = try? value.decode(Int.self) {
         text = "\(number)"
+      } else if let number = try? value.decode(Double.self) {
+        text = "\(number)"
+      } else if let isOn = try? value.decode(Bool.self) {
+        text = "\(isOn)"
       } else {
         text = try value.decode(String.self)
       }

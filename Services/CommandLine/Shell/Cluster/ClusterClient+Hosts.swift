@@ -20,13 +20,23 @@ extension ClusterClient {
   /// Drains a host, and waits until no request runs there or the limit ends.
   func drainHost(_ id: HostID, waiting limit: Duration) async throws -> HostDetails {
     let end = ContinuousClock.now + limit
+    var isDrained = false
     while true {
       let left = max(.zero, ContinuousClock.now.duration(to: end))
       let wait = min(left, Self.longestWait)
       let url = "\(hostURL(id))/drain?wait_ms=\(wait.wholeMilliseconds)"
-      let host = try await success(.POST, url, token: provenToken())
-        .decoded(as: HostDetails.self, from: url)
-      if host.inFlight == 0 || left <= Self.longestWait { return host }
+      do {
+        let host = try await success(.POST, url, token: provenToken())
+          .decoded(as: HostDetails.self, from: url)
+        isDrained = true
+        if host.inFlight == 0 || left <= Self.longestWait { return host }
+      } catch let failure as ProcessFailure
+        where isDrained && left > Self.longestWait
+        && [.unavailable, .tryLater].contains(failure.status)
+      {
+        // The registry restarts, and the host stays drained.
+        try await Task.sleep(for: .seconds(1))
+      }
     }
   }
 }

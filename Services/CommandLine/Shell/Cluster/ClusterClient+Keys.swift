@@ -42,9 +42,11 @@ extension ClusterClient {
     for _ in 0...Limits.accessKeys.value / Self.pageLength {
       let (page, answer) = try await keyPage(query)
       try use(page.data, answer)
-      guard page.hasMore == true, let last = page.data.last else { return }
+      guard page.hasMore == true else { return }
+      guard let last = page.data.last else { break }
       query = "?limit=\(Self.pageLength)&after=\(Self.escaped(last.id))"
     }
+    throw AdminConnection.endless("/admin/v1/keys")
   }
 
   func key(_ id: KeyID) async throws -> Answer {
@@ -76,6 +78,14 @@ extension ClusterClient {
 
   func revokeKey(_ id: KeyID) async throws {
     _ = try await success(.DELETE, keyURL(id), token: provenToken())
+  }
+
+  /// Whether no organisation or team has this name. The account of keys without one needs none.
+  func lacksAccount(_ account: String) async throws -> Bool {
+    guard account != "default" else { return false }
+    let kind = account.contains("/") ? RecordKind.teams : .organisations
+    let url = address.registry + kind.path(of: account)
+    return try await request(.GET, url, token: provenToken()).status == 404
   }
 
   /// Changes of records, the latest first.

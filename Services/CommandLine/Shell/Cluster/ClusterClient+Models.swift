@@ -30,9 +30,11 @@ extension ClusterClient {
       let answer = try await success(.GET, modelsURL + query, token: provenToken())
       let page = try answer.decoded(as: ModelPage.self, from: modelsURL)
       try use(page.data, answer)
-      guard page.hasMore == true, let last = page.data.last else { return }
+      guard page.hasMore == true else { return }
+      guard let last = page.data.last else { break }
       query = "?limit=1000&after=\(Self.escaped(last.id))"
     }
+    throw AdminConnection.endless("/admin/v1/models")
   }
 
   func model(_ id: ModelID) async throws -> Answer {

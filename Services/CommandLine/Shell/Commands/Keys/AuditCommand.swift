@@ -14,9 +14,15 @@ struct AuditCommand: AsyncParsableCommand {
         tutti audit --before 250               # the changes before that position
       """)
 
+  private static let kinds = [
+    "key", "host", "organisation", "team", "setting", "model", "price",
+  ]
+
   @OptionGroup var cluster: ClusterOptions
   @Option(
-    help: "Only changes of this kind: key, host, model, organisation, team, setting, price.")
+    help: ArgumentHelp(
+      "Only changes of this kind of record: \(kinds.joined(separator: ", ")).", valueName: "kind"),
+    completion: .list(kinds))
   var kind: String?
   @Option(help: "Only changes of the record with this id.") var id: String?
   @Option(help: "Only changes before this position, to continue a list.") var before: Int64?
@@ -42,13 +48,19 @@ struct AuditCommand: AsyncParsableCommand {
     }
     let answer = try await cluster.client().audit(
       kind: kind, id: id, before: before, limit: limit)
+    let page = try answer.decoded(as: Page.self, from: "the registry")
     if json {
       try Terminal.jsonLines(ofList: answer.body)
-      return
+    } else {
+      for line in AuditRow.table(page.data).lines { Terminal.line(line) }
     }
-    let page = try answer.decoded(as: Page.self, from: "the registry")
-    for line in AuditRow.table(page.data).lines { Terminal.line(line) }
-    if page.data.isEmpty { Terminal.progress("no such change is recorded") }
+    if page.data.isEmpty {
+      // A newer registry may record other kinds, so an unknown one is not refused.
+      let isKnown = kind.map(Self.kinds.contains) ?? true
+      Terminal.progress(
+        "no such change is recorded"
+          + (isKnown ? "" : "; kinds are \(Self.kinds.joined(separator: ", "))"))
+    }
     if page.hasMore == true, let last = page.data.last {
       Terminal.progress("earlier changes: add --before \(last.position)")
     }

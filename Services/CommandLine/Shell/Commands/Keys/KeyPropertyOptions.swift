@@ -112,6 +112,21 @@ struct NewKeyOptions: ParsableArguments {
     }
   }
 
+  /// Sends the request that makes a key. Without an answer the key may exist, without an owner.
+  ///
+  /// - Parameter description: of the new key, for people.
+  func made(
+    _ description: String, _ send: () async throws -> ClusterClient.Answer
+  ) async throws -> ClusterClient.Answer {
+    do {
+      return try await send()
+    } catch let failure as ProcessFailure where [.unavailable, .tryLater].contains(failure.status) {
+      Terminal.progress(
+        "if `tutti keys list` shows a new key \(description), revoke it: its secret is lost")
+      throw failure
+    }
+  }
+
   /// Prints the new key, and saves it with `--save`.
   func present(_ answer: ClusterClient.Answer, _ cluster: ClusterOptions) throws {
     let new = try answer.decoded(as: NewKey.self, from: "the registry")

@@ -56,10 +56,12 @@ struct KeysCommand: AsyncParsableCommand {
       try output.prepare(cluster)
       let client = try cluster.client()
       let isFirst = try await client.isOpen()
-      try output.present(try await client.createKey(body), cluster)
+      let answer = try await output.made(name) { try await client.createKey(body) }
+      try output.present(answer, cluster)
       if isFirst == true {
         Terminal.progress("this is the first key: from now on, every request needs a key")
       }
+      try await KeysCommand.noteMissing(properties.account, client)
     }
   }
 
@@ -135,7 +137,9 @@ struct KeysCommand: AsyncParsableCommand {
       options.name = name
       options.cleared = clear
       let body = try options.body(now: WallClock.milliseconds)
-      try KeysCommand.show(try await cluster.client().changeKey(id, body), json: json)
+      let client = try cluster.client()
+      try KeysCommand.show(try await client.changeKey(id, body), json: json)
+      try await KeysCommand.noteMissing(properties.account, client)
     }
   }
 
@@ -161,7 +165,11 @@ struct KeysCommand: AsyncParsableCommand {
       let id = try KeyReference.id(id)
       let grace = try grace.map { try KeyTime.grace($0) }
       try output.prepare(cluster)
-      try output.present(try await cluster.client().rotateKey(id, grace: grace), cluster)
+      let client = try cluster.client()
+      let answer = try await output.made("that replaces \(id)") {
+        try await client.rotateKey(id, grace: grace)
+      }
+      try output.present(answer, cluster)
     }
   }
 
@@ -213,6 +221,14 @@ struct KeysCommand: AsyncParsableCommand {
       }
       try await client.revokeKey(id)
     }
+  }
+
+  /// Warns of an account that does not exist: no budget of an account limits the key.
+  private static func noteMissing(_ account: String?, _ client: ClusterClient) async throws {
+    guard let account, try await client.lacksAccount(account) else { return }
+    Terminal.progress(
+      "there is no account \(account), so no budget of an account limits the key; create it with "
+        + "`tutti organisations create` or `tutti teams create`")
   }
 
   /// Prints one key.

@@ -41,17 +41,22 @@ struct BudgetsCommand: AsyncParsableCommand {
         let answer = try await connection.success(.GET, try await connection.path(of: owner))
         owners = [(who, try show(answer))]
       } else {
-        for kind in [RecordKind.organisations, .teams, .keys] {
-          var ids: [String] = []
+        for kind in [RecordKind.organisations, .teams] {
           try await connection.eachPage(of: kind) { records, _ in
-            ids += records.filter { $0["state"] != .text("revoked") }.compactMap { $0["id"]?.text }
+            for record in records {
+              let budgets = try show(
+                ClusterClient.Answer(status: 200, body: Data(record.encoded)))
+              owners.append((record["id"]?.text ?? "", budgets))
+            }
           }
-          for id in ids {
-            let isKey = kind == .keys
-            let path = isKey ? RecordKind.keyBudgetsPath(id) : kind.path(of: id)
-            let budgets = try show(try await connection.success(.GET, path))
-            owners.append((isKey ? "key \(id)" : id, budgets))
-          }
+        }
+        var keys: [String] = []
+        try await connection.eachPage(of: .keys) { records, _ in
+          keys += records.filter { $0["state"] != .text("revoked") }.compactMap { $0["id"]?.text }
+        }
+        for id in keys {
+          let answer = try await connection.success(.GET, RecordKind.keyBudgetsPath(id))
+          owners.append(("key \(id)", try show(answer)))
         }
       }
       if json { return }
@@ -160,7 +165,10 @@ extension AdminConnection {
     case .key(let id): return try await keyBudgetsPath(id)
     case .organisationOrKey(let name, let id):
       let path = RecordKind.organisations.path(of: name)
-      return try await answer(.GET, path).status == 200 ? path : try await keyBudgetsPath(id)
+      let organisation = try await answer(.GET, path)
+      guard organisation.status != 404 else { return try await keyBudgetsPath(id) }
+      guard organisation.status == 200 else { throw failure(organisation, at: path) }
+      return path
     }
     return owner.path ?? ""
   }

@@ -2,6 +2,7 @@ import ArgumentParser
 import ClusterModel
 import CommandLineCore
 import Foundation
+import NIOCore
 import NIOHTTP1
 
 struct LedgerCommand: AsyncParsableCommand {
@@ -93,6 +94,7 @@ struct LedgerCommand: AsyncParsableCommand {
 
     func run() async throws {
       let time = try at.map { "at_ms=\(try PointInTime.milliseconds($0, option: "at"))" }
+      if let account { try LedgerSelection.check(account: account) }
       let connection = try await AdminConnection(try cluster.client())
       if let account {
         let query = ["account=" + PathText.escaped(account), time].compactMap(\.self)
@@ -128,7 +130,7 @@ struct LedgerCommand: AsyncParsableCommand {
       var place: String?
       // A registry that repeats its pages must not keep the command busy without end.
       for _ in 0..<1_000 {
-        let query = ["limit=100", time, place.map { "after=" + PathText.escaped($0) }]
+        let query = ["limit=1000", time, place.map { "after=" + PathText.escaped($0) }]
           .compactMap(\.self).joined(separator: "&")
         let answer = try await connection.success(.GET, "/admin/v1/ledger/balances?" + query)
         let page = try answer.decoded(as: Page.self, from: "the registry")
@@ -137,10 +139,10 @@ struct LedgerCommand: AsyncParsableCommand {
         } else {
           rows += page.data
         }
-        guard page.hasMore, let last = page.data.last else { break }
+        guard page.hasMore, let last = page.data.last else { return rows }
         place = last.account
       }
-      return rows
+      throw AdminConnection.endless("/admin/v1/ledger/balances")
     }
   }
 
@@ -159,12 +161,17 @@ struct LedgerCommand: AsyncParsableCommand {
         kind, party, amount: amount, id: id ?? UUID().uuidString.lowercased(), note: note)
       let body = try options.body().encoded
       let connection = try await AdminConnection(try cluster.client())
+      let path = "/admin/v1/transfers"
       let answer: ClusterClient.Answer
       do {
-        answer = try await connection.success(.POST, "/admin/v1/transfers", body: body)
-      } catch let failure as ProcessFailure where failure.status != .usage {
+        answer = try await connection.answer(.POST, path, body: body)
+      } catch let failure as ProcessFailure {
         Terminal.progress(options.retryAdvice)
         throw failure
+      }
+      guard (200..<300).contains(answer.status) else {
+        if answer.status >= 500 { Terminal.progress(options.retryAdvice) }
+        throw connection.failure(answer, at: path)
       }
       let isRepeated = try answer.decoded(as: Made.self, from: "the registry").repeated
       if json {
@@ -238,10 +245,17 @@ struct LedgerCommand: AsyncParsableCommand {
 
     func run() async throws {
       let query = ["format=\(format)", try selection.query()].filter { !$0.isEmpty }
+      // A terminal acts on control characters in notes and names; a file gets every byte.
+      var lines = isatty(1) == 1 ? VisibleLines() : nil
       try await AdminConnection(try cluster.client())
         .stream("/admin/v1/ledger/export?" + query.joined(separator: "&")) { piece in
-          Terminal.write(piece, to: 1)
+          if let text = lines?.visible(piece) {
+            Terminal.write(text, to: 1)
+          } else {
+            Terminal.write(piece, to: 1)
+          }
         }
+      if let rest = lines?.end() { Terminal.write(rest, to: 1) }
     }
   }
 
@@ -249,13 +263,16 @@ struct LedgerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "verify",
       abstract: "Prove that all transactions sum to zero and balances equal their entries.",
-      discussion: "Exit status 1 if there is a difference. Each is printed on a line.")
+      discussion: """
+        Exit status 1 if there is a difference. Each is printed on a line. The registry reads the \
+        whole ledger, which takes some seconds for a million transactions.
+        """)
     @OptionGroup var cluster: ClusterOptions
     @Flag(help: "Print the registry's answer as it is.") var json = false
 
     func run() async throws {
       let answer = try await AdminConnection(try cluster.client())
-        .success(.GET, "/admin/v1/ledger/verify")
+        .success(.GET, "/admin/v1/ledger/verify", timeout: .hours(1))
       let proof = try answer.decoded(as: LedgerProof.self, from: "the registry")
       if json {
         Terminal.json(answer.body)

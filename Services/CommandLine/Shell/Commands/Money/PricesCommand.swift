@@ -63,14 +63,20 @@ struct PricesCommand: AsyncParsableCommand {
       options.host = host
       options.from = from
       let body = try options.body().encoded
-      let answer = try await AdminConnection(try cluster.client())
-        .success(.POST, RecordKind.prices.path, body: body)
+      let connection = try await AdminConnection(try cluster.client())
+      let answer = try await connection.success(.POST, RecordKind.prices.path, body: body)
       if json {
         Terminal.json(answer.body)
-        return
+      } else {
+        let row = try answer.decoded(as: PriceRowText.self, from: "the registry")
+        for line in PriceRowText.table([row]).lines { Terminal.line(line) }
       }
-      let row = try answer.decoded(as: PriceRowText.self, from: "the registry")
-      for line in PriceRowText.table([row]).lines { Terminal.line(line) }
+      let listed = try await connection.answer(.GET, RecordKind.models.path(of: model))
+      let problem = RecordValue(json: Array(listed.body))?["error"]
+      if listed.status == 404, problem?["code"] == .text("model_not_found") {
+        Terminal.progress(
+          "no host lists a model \(model) now; `tutti models list` shows the names of models")
+      }
     }
   }
 }
