@@ -47,6 +47,17 @@ extension ProcessTests {
       #expect(price.status == 64 && price.errors.contains("--output"), "\(price)")
     }
 
+    #if os(Linux)
+      @Test("a full disk ends a command with an error")
+      func fullDisk() async throws {
+        let command = "exec '\(Programs.path("tutti"))' export > /dev/full"
+        let full = try await Programs.run(
+          "/bin/sh", ["-c", command], environment: ["TUTTI_DATA_DIR": cluster.dataDirectory],
+          in: cluster.directory)
+        #expect(full.status == 1 && full.errors.contains("output is incomplete"), "\(full)")
+      }
+    #endif
+
     @Test("a file is applied once, its new keys' secrets are kept, and an export changes nothing")
     func apply() async throws {
       let directory = try TemporaryDirectory()

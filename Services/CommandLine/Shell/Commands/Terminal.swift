@@ -93,11 +93,22 @@ enum Terminal {
       let count = unsafe rest.withUnsafeBytes { buffer in
         unsafe Foundation.write(descriptor, buffer.baseAddress, buffer.count)
       }
-      if count < 0, errno == EINTR || errno == EAGAIN { continue }
-      // The reader is gone; the rest is dropped.
-      guard count > 0 else { return }
+      let code = errno
+      if count < 0, code == EINTR || code == EAGAIN { continue }
+      guard count > 0 else {
+        // If the reader of a pipe is gone, the rest is dropped. After any other error, such as a full
+        // disk, a script must not take the beginning of the output for all of it.
+        if descriptor == 1, code != EPIPE { endIncomplete(code) }
+        return
+      }
       rest = rest.dropFirst(count)
     }
+  }
+
+  private static func endIncomplete(_ code: CInt) -> Never {
+    let reason = unsafe String(cString: strerror(code))
+    progress("standard output cannot be written (\(reason)); the output is incomplete")
+    Foundation.exit(ExitStatus.failed.rawValue)
   }
 }
 
