@@ -75,6 +75,11 @@ struct ClientKeyTests {
     ] {
       #expect(try destination(url) == .refused, "\(url)")
     }
+    // The admin token follows the same rule.
+    #expect(KeyDestination.tokenRefusal(registry: "http://127.0.0.1:8081") == nil)
+    #expect(KeyDestination.tokenRefusal(registry: "https://llm.example:444") == nil)
+    let refusal = try #require(KeyDestination.tokenRefusal(registry: "http://10.0.0.7:8081"))
+    #expect(refusal.contains("http://10.0.0.7:8081") && refusal.contains("https://"))
     // The address is a user name here; such a URL may be refused earlier.
     for url in ["http://127.0.0.1:80@llm.example", "http://[::1]@llm.example"] {
       #expect((try? destination(url)) != .allowed, "\(url)")

@@ -105,6 +105,8 @@ public enum KeyDestination: Hashable, Sendable {
     }
   }
 
+  /// Whether nothing between here and there can read what is sent.
+  ///
   /// - Parameter url: base URL, without a path.
   private static func isPrivate(_ url: String) -> Bool {
     if url.hasPrefix("https://") { return true }
@@ -117,9 +119,22 @@ public enum KeyDestination: Hashable, Sendable {
     return host.isLoopbackName
   }
 
+  /// Why the admin token is not sent to the registry, and the remedy. `nil` means that it may be.
+  ///
+  /// The registry's proof does not help here: a program on the way can pass it on.
+  public static func tokenRefusal(registry url: String) -> String? {
+    isPrivate(url)
+      ? nil
+      : "the admin token was not sent to \(url): it would cross the network without encryption. "
+        + "\(remedy)"
+  }
+
+  private static let remedy =
+    "Use an address with https://, or a tunnel to a port of this machine"
+
   /// Why a key is not sent to this address, and the remedy.
   public static func refusal(of address: ClusterAddress, source: ClientKey.Source) -> String {
     "the key in \(source.name) was not sent to \(address.gateway): it would cross the network "
-      + "without encryption. Use an address with https://, or a tunnel to a port of this machine"
+      + "without encryption. \(remedy)"
   }
 }

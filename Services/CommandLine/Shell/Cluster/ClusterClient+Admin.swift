@@ -34,6 +34,9 @@ extension ClusterClient {
   /// Otherwise another process that has taken the registry's port would get it.
   func provenToken() async throws -> String {
     let token = try requiredToken()
+    if let refusal = KeyDestination.tokenRefusal(registry: address.registry) {
+      throw ProcessFailure(.usage, refusal)
+    }
     guard try await isProven(token) else {
       throw ProcessFailure(
         .failed,
