@@ -30,6 +30,9 @@ extension ProcessTests {
       let budget = try await cluster.tutti(
         "budgets", "set", "shop", "5.5", "--period", "month", "--warn", "80%")
       #expect(budget.status == 0 && budget.output.contains("80%"), "\(budget)")
+      #expect(budget.errors.contains("nothing counts against the budget"), "\(budget)")
+      let balance = try await cluster.tutti("ledger", "balance", "shop")
+      #expect(balance.status == 64 && balance.errors.contains("org/shop"), "\(balance)")
       let second = try await cluster.tutti("budgets", "set", "shop", "1", "--period", "day")
       #expect(second.output.split(separator: "\n").count == 3, "\(second)")
       let cleared = try await cluster.tutti("budgets", "clear", "shop", "--period", "day")
@@ -86,6 +89,8 @@ extension ProcessTests {
       #expect(dry.status == 0 && dry.output.contains("+ organisation acme"), "\(dry)")
       #expect(try await cluster.admin(.GET, "/organisations/acme").status == 404)
 
+      let typo = try await cluster.tutti("keys", "create", "typo", "--account", "acmee/web")
+      #expect(typo.status == 0 && typo.errors.contains("no account acmee/web"), "\(typo)")
       let applied = try await cluster.tutti("apply", "-f", file, "--yes", "--keys-dir", keys)
       #expect(applied.status == 0, "\(applied)")
       let secret = try String(contentsOfFile: keys + "/ci.key", encoding: .utf8)

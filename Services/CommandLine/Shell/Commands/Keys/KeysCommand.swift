@@ -34,13 +34,14 @@ struct KeysCommand: AsyncParsableCommand {
         has no limits and does not expire.
 
           tutti keys create laptop --save
+          tutti keys create admin --scope chat --scope plans --scope logs --scope metrics --save
           tutti keys create prometheus --scope metrics
           tutti keys create ci --account acme/web --tokens-per-day 100000 --expires 30d
           tutti keys create demo --model qwen3 --pattern tutti/debate --concurrent 2
           KEY=$(tutti keys create script)      # the shell's history has no secret
 
-        With --save, tutti ask, plan, status, logs and trace use the key if TUTTI_API_KEY is not \
-        set and --key-file is not given.
+        With --save, tutti ask, plan, status, logs, trace and usage use the key if TUTTI_API_KEY is \
+        not set and --key-file is not given. tutti logs needs a key with the scope logs.
         """)
 
     @OptionGroup var cluster: ClusterOptions

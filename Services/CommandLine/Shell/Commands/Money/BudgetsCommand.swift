@@ -104,8 +104,15 @@ struct BudgetsCommand: AsyncParsableCommand {
       options.warnings = warnings.isEmpty ? nil : warnings
       // Mistakes are reported before the cluster is asked.
       _ = try options.setting(amount, in: [])
-      try await BudgetsCommand.change(try BudgetOwnerName(who), who, cluster, json: json) {
+      let connection = try await BudgetsCommand.change(
+        try BudgetOwnerName(who), who, cluster, json: json
+      ) {
         present throws(ProcessFailure) in try options.setting(amount, in: present)
+      }
+      if try await connection.isFree() {
+        Terminal.progress(
+          "no model has a price, and models without one are free, so nothing counts against the "
+            + "budget; set prices with `tutti prices set`")
       }
     }
   }
@@ -127,7 +134,7 @@ struct BudgetsCommand: AsyncParsableCommand {
       var options = BudgetOptions()
       options.period = period
       options.window = window
-      try await BudgetsCommand.change(try BudgetOwnerName(who), who, cluster, json: json) {
+      _ = try await BudgetsCommand.change(try BudgetOwnerName(who), who, cluster, json: json) {
         present throws(ProcessFailure) in try options.clearing(present)
       }
     }
@@ -138,7 +145,7 @@ struct BudgetsCommand: AsyncParsableCommand {
   private static func change(
     _ owner: BudgetOwnerName, _ who: String, _ cluster: ClusterOptions, json: Bool,
     _ edit: ([BudgetRow]) throws(ProcessFailure) -> RecordValue
-  ) async throws {
+  ) async throws -> AdminConnection {
     let connection = try await AdminConnection(try cluster.client())
     let path = try await connection.path(of: owner)
     let present = try await connection.success(.GET, path)
@@ -149,15 +156,24 @@ struct BudgetsCommand: AsyncParsableCommand {
       ifMatch: present.etag)
     if json {
       Terminal.json(answer.body)
-      return
+      return connection
     }
     let new = try answer.decoded(as: OwnBudgets.self, from: "the registry").budgets
     for line in BudgetRow.table([(who, new)]).lines { Terminal.line(line) }
     if new.isEmpty { Terminal.progress("\(who) has no budget") }
+    return connection
   }
 }
 
 extension AdminConnection {
+  /// Whether no request costs anything.
+  fileprivate func isFree() async throws -> Bool {
+    let prices = try await success(.GET, RecordKind.prices.path + "?limit=1")
+    guard RecordValue(json: Array(prices.body))?["data"] == .list([]) else { return false }
+    let tariff = try await success(.GET, RecordKind.tariff.path)
+    return RecordValue(json: Array(tariff.body))?["unknown_price"] == .text("free")
+  }
+
   /// Path of the record with the owner's budgets.
   fileprivate func path(of owner: BudgetOwnerName) async throws -> String {
     switch owner {
