@@ -37,7 +37,7 @@ final class AccountShell: Service {
     case failed(Failure)
   }
 
-  private struct Order: Sendable {
+  struct Order: Sendable {
     enum Work: Sendable {
       case change(AccountChange, ExpectedRevision, ChangeAuthor)
       case transfer(AdminTransfer)
@@ -52,17 +52,17 @@ final class AccountShell: Service {
     }
   }
 
-  private enum Item: Sendable {
+  enum Item: Sendable {
     case event(AccountBook.Event)
     case order(Order)
   }
 
-  private struct KeyState: Equatable {
+  struct KeyState: Equatable {
     let account: AccountPath
     let isActive: Bool
   }
 
-  private struct State {
+  struct State {
     var book: AccountBook
     var revisions: [RecordSubject: RecordRevision]
     var inbox: [Item] = []
@@ -96,23 +96,23 @@ final class AccountShell: Service {
   private static let tick: Duration = .seconds(1)
   /// Minimum pause between two reads of the book after failed writes. On a full disk, every message
   /// would otherwise cause one.
-  private static let retry: Duration = .seconds(1)
+  static let retry: Duration = .seconds(1)
   private static let shuttingDown = Failure(
     .shuttingDown, "The registry is shutting down; nothing was changed.")
 
   let store: any AccountStoring
-  private let epoch: UInt64
-  private let outlet: Outlet
-  private let logger: Logger
-  private let now: @Sendable () -> AccountTime
+  let epoch: UInt64
+  let outlet: Outlet
+  let logger: Logger
+  let now: @Sendable () -> AccountTime
   private let warnings = Counter(label: "tutti_registry_budget_warnings_total")
-  private let checkpointInterval: Int64
-  private let writerCheckInterval: Duration
-  private let state: Mutex<State>
+  let checkpointInterval: Int64
+  let writerCheckInterval: Duration
+  let state: Mutex<State>
   /// Books to make checkpoints of. A newer book replaces one that still waits.
-  private let books = AsyncStream.makeStream(
+  let books = AsyncStream.makeStream(
     of: AccountBook.self, bufferingPolicy: .bufferingNewest(1))
-  private let wakeups = AsyncStream.makeStream(
+  let wakeups = AsyncStream.makeStream(
     of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
   /// - Parameters:
@@ -311,22 +311,6 @@ final class AccountShell: Service {
     }
   }
 
-  /// Ends the loop if another process takes over the store, also while nothing is written.
-  private func watchWriter() async {
-    while !Task.isCancelled {
-      try? await Task.sleep(for: writerCheckInterval)
-      do throws(Failure) {
-        try await store.checkWriter()
-      } catch {
-        // Another error does not mean that there is another writer.
-        guard error.code == .storeTaken else { continue }
-        stopWriting(error)
-        wakeups.continuation.yield()
-        return
-      }
-    }
-  }
-
   /// Processes all messages that have arrived, as one write.
   /// - Returns: `false` if there were none.
   func processInbox() async -> Bool {
@@ -444,7 +428,7 @@ final class AccountShell: Service {
   }
 
   /// Writes all transactions at once, then performs everything that depends on them.
-  private func write(_ directives: [AccountBook.Directive]) async throws(Failure) {
+  func write(_ directives: [AccountBook.Directive]) async throws(Failure) {
     var transactions: [LedgerTransaction] = []
     for directive in directives {
       switch directive {
@@ -467,101 +451,6 @@ final class AccountShell: Service {
           .storeFailed, "The ledger has a transaction \(transaction.id) that was not expected.")
       case .refused(let reason): throw Failure(.storeFailed, reason)
       }
-    }
-  }
-
-  /// Makes the book again from the store, and tries until it succeeds or the process ends.
-  ///
-  /// If another process has taken over the store, the book stays stale and this process ends.
-  private func reload(_ failure: Failure) async {
-    state.withLock { _ = $0.book.handle(.writeFailed(failure.message), at: now()) }
-    guard failure.code != .storeTaken else { return stopWriting(failure) }
-    logger.error("accounts are read again", metadata: [LogKey.reason: "\(failure.message)"])
-    await pauseReloads()
-    while !Task.isCancelled {
-      do throws(Failure) {
-        let stored = try await StoredAccounts(store, at: now(), logger: logger)
-        state.withLock { state in
-          state.book = stored.book
-          state.revisions = stored.revisions
-          _ = state.book.handle(.hostPrices(state.hostPrices), at: now())
-          _ = state.book.handle(.aliases(state.aliases), at: now())
-        }
-        return try await write(stored.directives)
-      } catch {
-        if error.code == .storeTaken { return stopWriting(error) }
-        logger.error("accounts cannot be restored", metadata: [LogKey.reason: "\(error.message)"])
-        // Admins get the error at once. Messages of gateways wait.
-        for order in takeOrders() { order.answer(.failure(.failed(error))) }
-        try? await Task.sleep(for: Self.retry)
-      }
-    }
-  }
-
-  static func reloadPause(after last: Instant?, now: Instant) -> Duration {
-    guard let last else { return .zero }
-    return max(.zero, retry - last.duration(to: now))
-  }
-
-  /// Waits until `retry` has passed since the book was last read again.
-  private func pauseReloads() async {
-    let now = now().instant
-    let pause = state.withLock { state -> Duration in
-      defer { state.reloaded = now }
-      return Self.reloadPause(after: state.reloaded, now: now)
-    }
-    if pause > .zero { try? await Task.sleep(for: pause) }
-  }
-
-  private func stopWriting(_ failure: Failure) {
-    logger.critical("store taken over", metadata: [LogKey.reason: "\(failure.message)"])
-    state.withLock { $0.lost = failure }
-  }
-
-  /// Removes all orders from the inbox.
-  private func takeOrders() -> [Order] {
-    state.withLock { state in
-      var orders: [Order] = []
-      state.inbox.removeAll { item in
-        guard case .order(let order) = item else { return false }
-        orders.append(order)
-        return true
-      }
-      return orders
-    }
-  }
-
-  // MARK: - Checkpoints
-
-  /// Hands the book over for a checkpoint if one is due. All its transactions are durable.
-  private func offerCheckpoint() {
-    let due = state.withLock { state -> AccountBook? in
-      let position = state.book.transactionCount
-      guard position - state.duePosition >= checkpointInterval else { return nil }
-      // The position counts even if this checkpoint fails: the next one is due an interval later.
-      state.duePosition = position
-      return state.book
-    }
-    if let due { books.continuation.yield(due) }
-  }
-
-  /// Writes a checkpoint at the end, so that the next process replays nothing.
-  func saveLastCheckpoint() async {
-    let (book, saved) = state.withLock { ($0.book, $0.savedPosition) }
-    if book.transactionCount > saved { await saveCheckpoint(of: book) }
-  }
-
-  private func saveCheckpoint(of book: AccountBook) async {
-    guard let checkpoint = book.checkpoint else { return }
-    do throws(Failure) {
-      try await store.save(try LedgerCheckpoint(checkpoint))
-      state.withLock { $0.savedPosition = checkpoint.position }
-      logger.debug(
-        "checkpoint of the ledger written", metadata: ["position": "\(checkpoint.position)"])
-    } catch {
-      // The next start takes longer, and nothing is lost.
-      logger.warning(
-        "checkpoint of the ledger not written", metadata: [LogKey.reason: "\(error.message)"])
     }
   }
 
@@ -596,32 +485,5 @@ final class AccountShell: Service {
   private struct Confirmation: Hashable {
     let gateway: PeerID
     let receiver: PeerID
-  }
-
-  /// Publishes the prices again, for gateways that missed the publication.
-  func republishPrices() {
-    // A full table had no room for all prices that come into force later.
-    if let table = priceTable, table.rows.count < Limits.publishedPrices.value {
-      outlet.publish(table)
-    } else {
-      publishPrices()
-    }
-  }
-
-  private func publishPrices() {
-    let table = state.withLock { state -> Result<PriceTable, PriceRowRefusal> in
-      state.priceRevision += 1
-      return Result { () throws(PriceRowRefusal) in
-        try state.book.priceTable(
-          epoch: epoch, revision: state.priceRevision, at: now().wall)
-      }
-    }
-    switch table {
-    case .success(let table):
-      state.withLock { $0.priceTable = table }
-      outlet.publish(table)
-    case .failure(let refusal):
-      logger.error("prices cannot be published", metadata: [LogKey.reason: "\(refusal)"])
-    }
   }
 }

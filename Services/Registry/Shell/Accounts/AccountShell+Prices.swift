@@ -1,0 +1,36 @@
+import Limits
+import Logging
+import Money
+import RegistryCore
+import Synchronization
+import Telemetry
+
+/// Publication of the prices that clients pay.
+extension AccountShell {
+  /// Publishes the prices again, for gateways that missed the publication.
+  func republishPrices() {
+    // A full table had no room for all prices that come into force later.
+    if let table = priceTable, table.rows.count < Limits.publishedPrices.value {
+      outlet.publish(table)
+    } else {
+      publishPrices()
+    }
+  }
+
+  func publishPrices() {
+    let table = state.withLock { state -> Result<PriceTable, PriceRowRefusal> in
+      state.priceRevision += 1
+      return Result { () throws(PriceRowRefusal) in
+        try state.book.priceTable(
+          epoch: epoch, revision: state.priceRevision, at: now().wall)
+      }
+    }
+    switch table {
+    case .success(let table):
+      state.withLock { $0.priceTable = table }
+      outlet.publish(table)
+    case .failure(let refusal):
+      logger.error("prices cannot be published", metadata: [LogKey.reason: "\(refusal)"])
+    }
+  }
+}

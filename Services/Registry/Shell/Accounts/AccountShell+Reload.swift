@@ -1,0 +1,86 @@
+import ClusterModel
+import Logging
+import RegistryCore
+import Store
+import Synchronization
+import Telemetry
+
+/// Recovery after a failed write, and the end if another process writes the store.
+extension AccountShell {
+  /// Ends the loop if another process takes over the store, also while nothing is written.
+  func watchWriter() async {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: writerCheckInterval)
+      do throws(Failure) {
+        try await store.checkWriter()
+      } catch {
+        // Another error does not mean that there is another writer.
+        guard error.code == .storeTaken else { continue }
+        stopWriting(error)
+        wakeups.continuation.yield()
+        return
+      }
+    }
+  }
+
+  /// Makes the book again from the store, and tries until it succeeds or the process ends.
+  ///
+  /// If another process has taken over the store, the book stays stale and this process ends.
+  func reload(_ failure: Failure) async {
+    state.withLock { _ = $0.book.handle(.writeFailed(failure.message), at: now()) }
+    guard failure.code != .storeTaken else { return stopWriting(failure) }
+    logger.error("accounts are read again", metadata: [LogKey.reason: "\(failure.message)"])
+    await pauseReloads()
+    while !Task.isCancelled {
+      do throws(Failure) {
+        let stored = try await StoredAccounts(store, at: now(), logger: logger)
+        state.withLock { state in
+          state.book = stored.book
+          state.revisions = stored.revisions
+          _ = state.book.handle(.hostPrices(state.hostPrices), at: now())
+          _ = state.book.handle(.aliases(state.aliases), at: now())
+        }
+        return try await write(stored.directives)
+      } catch {
+        if error.code == .storeTaken { return stopWriting(error) }
+        logger.error("accounts cannot be restored", metadata: [LogKey.reason: "\(error.message)"])
+        // Admins get the error at once. Messages of gateways wait.
+        for order in takeOrders() { order.answer(.failure(.failed(error))) }
+        try? await Task.sleep(for: Self.retry)
+      }
+    }
+  }
+
+  static func reloadPause(after last: Instant?, now: Instant) -> Duration {
+    guard let last else { return .zero }
+    return max(.zero, retry - last.duration(to: now))
+  }
+
+  /// Waits if the book was read again a short time ago.
+  private func pauseReloads() async {
+    let now = now().instant
+    let pause = state.withLock { state -> Duration in
+      defer { state.reloaded = now }
+      return Self.reloadPause(after: state.reloaded, now: now)
+    }
+    if pause > .zero { try? await Task.sleep(for: pause) }
+  }
+
+  private func stopWriting(_ failure: Failure) {
+    logger.critical("store taken over", metadata: [LogKey.reason: "\(failure.message)"])
+    state.withLock { $0.lost = failure }
+  }
+
+  /// Removes all orders from the inbox.
+  private func takeOrders() -> [Order] {
+    state.withLock { state in
+      var orders: [Order] = []
+      state.inbox.removeAll { item in
+        guard case .order(let order) = item else { return false }
+        orders.append(order)
+        return true
+      }
+      return orders
+    }
+  }
+}
