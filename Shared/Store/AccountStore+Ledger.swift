@@ -5,13 +5,15 @@ public import Money
 
 /// The ledger: transactions that are appended and never changed.
 extension AccountStore {
-  /// Appends the transactions in one commit. Each is judged alone: a conflict does not affect the
-  /// others.
-  /// - Returns: One result per transaction, in the same order.
   public func append(
-    _ transactions: [LedgerTransaction]
+    _ transactions: [LedgerTransaction], after position: Int64?
   ) async throws(Failure) -> [LedgerAppend] {
     try await write { database in
+      if let position {
+        let end =
+          try Int64.fetchOne(database, sql: "SELECT MAX(position) FROM ledger_transactions") ?? 0
+        guard end == position else { throw Failure.ledgerChanged(end: end, known: position) }
+      }
       let inserts = try LedgerInserts(database)
       return try transactions.map { try Self.append($0, with: inserts, to: database) }
     }

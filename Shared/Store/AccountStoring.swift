@@ -11,8 +11,14 @@ public protocol AccountStoring: Sendable {
 
   /// Appends the transactions in one commit. Each is judged alone: a conflict does not affect the
   /// others.
+  /// - Parameter position: number of transactions that the caller knows. `nil` means that any number
+  ///   is right.
   /// - Returns: One result per transaction, in the same order.
-  func append(_ transactions: [LedgerTransaction]) async throws(Failure) -> [LedgerAppend]
+  /// - Throws: `storeFailed` if the ledger has another number of transactions, because another
+  ///   process or an earlier write has appended some. Nothing is appended.
+  func append(
+    _ transactions: [LedgerTransaction], after position: Int64?
+  ) async throws(Failure) -> [LedgerAppend]
 
   /// Transactions in the order in which they were appended.
   /// - Parameters:
@@ -105,9 +111,26 @@ public protocol AccountStoring: Sendable {
 }
 
 extension AccountStoring {
+  /// Appends transactions after whatever the ledger has.
+  public func append(
+    _ transactions: [LedgerTransaction]
+  ) async throws(Failure) -> [LedgerAppend] {
+    try await append(transactions, after: nil)
+  }
+
   /// All transactions after a position, page by page.
   public func replay(after position: Int64 = 0) -> LedgerReplay {
     LedgerReplay(store: self, start: position)
+  }
+}
+
+extension Failure {
+  /// The error of an append to a ledger that has other transactions than the caller knows.
+  static func ledgerChanged(end: Int64, known: Int64) -> Failure {
+    Failure(
+      .storeFailed,
+      "The ledger has \(end) transactions, and this process knows \(known): another process may "
+        + "have written to it. Nothing was appended.")
   }
 }
 

@@ -8,13 +8,16 @@ extension MongoAccountStore {
   private static let documentBytes = 6 << 20
 
   public func append(
-    _ transactions: [LedgerTransaction]
+    _ transactions: [LedgerTransaction], after position: Int64?
   ) async throws(Failure) -> [LedgerAppend] {
     try await perform { [self] client, state throws(Failure) in
       try checkEpoch(client)
       let ledger = client.collection(Collection.ledger)
       // After an error the last write may have succeeded or not.
       let end = if let end = state.end { end } else { try Self.end(of: ledger) }
+      guard end == position ?? end else {
+        throw .ledgerChanged(end: end, known: position ?? end)
+      }
       let present = try Self.rows(of: transactions.map(\.id), in: ledger)
       var known = Dictionary(present.map { ($0.transaction.id, $0) }) { first, _ in first }
       var results: [LedgerAppend] = []

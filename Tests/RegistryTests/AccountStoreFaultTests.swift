@@ -45,6 +45,38 @@ struct AccountStoreFaultTests: AccountShellSuite {
     await store.close()
   }
 
+  @Test("a registry grants nothing from a ledger that another one has changed, and reads it again")
+  func changedLedger() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let outbox = Outbox()
+    let first = try await shell(store, Outbox())
+    try await setUp(first)
+    let second = try await shell(store, outbox)
+    let account = try #require(AccountPath("acme"))
+    second.receive(.key("k1", account: account, isActive: true))
+    _ = await second.processInbox()
+    first.receive(ask(1, 600))
+    _ = await first.processInbox()
+    // The second one still counts the whole budget of 1,000 as left.
+    let gateway = PeerID(name: "gateway-2", incarnation: 1)
+    let all = LeaseAsk(
+      lease: LeaseID(gateway: gateway, number: 1), key: .key("k1"), number: 1,
+      minimum: MicroCredits(600), worst: MicroCredits(600), want: MicroCredits(600))
+    second.receive(.lease(.ask(all), from: gateway))
+    _ = await second.processInbox()
+    #expect(outbox.takeAnswers().isEmpty)
+    #expect(second.read { $0.totalLeased } == MicroCredits(600))
+    #expect(try await store.transactions(after: 0, limit: 9).count == 1)
+    // A key is not stored by the accounts.
+    second.receive(.key("k1", account: account, isActive: true))
+    second.receive(.lease(.ask(all), from: gateway))
+    _ = await second.processInbox()
+    #expect(!outbox.takeAnswers().contains { if case .granted = $0 { true } else { false } })
+    #expect(try await store.transactions(after: 0, limit: 9).count == 1)
+    await store.close()
+  }
+
   @Test("a registry whose store another one has taken over ends, and acknowledges nothing")
   func storeTaken() async throws {
     let scratch = try Scratch()

@@ -35,9 +35,11 @@ final class FailingStore: AccountStoring {
     return value
   }
 
-  func append(_ transactions: [LedgerTransaction]) async throws(Failure) -> [LedgerAppend] {
+  func append(
+    _ transactions: [LedgerTransaction], after position: Int64?
+  ) async throws(Failure) -> [LedgerAppend] {
     try check()
-    return try answer(try await store.append(transactions))
+    return try answer(try await store.append(transactions, after: position))
   }
 
   func transactions(after position: Int64, limit: Int) async throws(Failure) -> [LedgerRow] {

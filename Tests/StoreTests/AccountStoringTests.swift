@@ -86,6 +86,25 @@ struct AccountStoringTests {
   }
 
   @Test(
+    "transactions are appended only to the ledger that the caller knows",
+    arguments: AccountPlace.Kind.allCases)
+  func knownEnd(kind: AccountPlace.Kind) async throws {
+    let store = try await AccountPlace(kind).open()
+    #expect(
+      try await store.append([transfer("a", 1), transfer("b", 1)], after: 0)
+        == [.appended(position: 1), .appended(position: 2)])
+    for known in [Int64(0), 1, 3] {
+      let failure = await failure {
+        _ = try await store.append([transfer("c", 1)], after: known)
+      }
+      #expect(failure?.code == .storeFailed && failure?.message.contains("2") == true)
+    }
+    #expect(try await everything(store).map(\.transaction.id) == ["a", "b"])
+    #expect(try await store.append([transfer("c", 1)], after: 2) == [.appended(position: 3)])
+    await store.close()
+  }
+
+  @Test(
     "balances are sums of entries, now and at a time", arguments: AccountPlace.Kind.allCases)
   func balances(kind: AccountPlace.Kind) async throws {
     let store = try await AccountPlace(kind).open()

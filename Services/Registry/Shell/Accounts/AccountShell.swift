@@ -442,7 +442,9 @@ final class AccountShell: Service {
   }
 
   private func append(_ transactions: [LedgerTransaction]) async throws(Failure) {
-    let results = try await store.append(transactions)
+    // The book counts them already. If the store has others, the book was made without them.
+    let known = state.withLock { $0.book.transactionCount } - Int64(transactions.count)
+    let results = try await store.append(transactions, after: known)
     for (transaction, result) in zip(transactions, results) {
       switch result {
       case .appended: break
