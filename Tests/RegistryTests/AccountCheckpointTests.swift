@@ -76,6 +76,18 @@ struct AccountCheckpointTests: AccountShellSuite {
     }
   }
 
+  @Test("a store that fails for a moment does not cost a valid checkpoint")
+  func checkpointOfFailingStore() async throws {
+    let scratch = try Scratch()
+    let store = try await storeWithCheckpoint(scratch)
+    let failing = FailingStore(store)
+    failing.failNextPage(Failure(.storeUnreachable, "away"))
+    let shell = try await shell(failing, Outbox())
+    #expect(shell.read { $0.totalLeased } == MicroCredits(70))
+    #expect(try await store.checkpoint()?.position == 4)
+    await store.close()
+  }
+
   @Test("the proof of the ledger finds a checkpoint that another ledger leads to")
   func wrongCheckpoint() async throws {
     let (scratch, otherScratch) = (try Scratch(), try Scratch())

@@ -13,6 +13,7 @@ final class FailingStore: AccountStoring {
 
   private let store: AccountStore
   private let fault = Mutex<Fault?>(nil)
+  private let pageFault = Mutex<Failure?>(nil)
 
   init(_ store: AccountStore) { self.store = store }
 
@@ -25,6 +26,9 @@ final class FailingStore: AccountStoring {
   func loseAnswers() {
     fault.withLock { $0 = Fault(failure: Failure(.storeUnreachable, "away"), losesAnswer: true) }
   }
+
+  /// Makes the next read of the ledger's transactions fail.
+  func failNextPage(_ failure: Failure) { pageFault.withLock { $0 = failure } }
 
   private func check() throws(Failure) {
     if let fault = fault.withLock(\.self), !fault.losesAnswer { throw fault.failure }
@@ -44,6 +48,7 @@ final class FailingStore: AccountStoring {
 
   func transactions(after position: Int64, limit: Int) async throws(Failure) -> [LedgerRow] {
     try check()
+    if let failure = pageFault.withLock({ $0.take() }) { throw failure }
     return try await store.transactions(after: position, limit: limit)
   }
 

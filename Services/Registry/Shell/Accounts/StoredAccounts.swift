@@ -45,10 +45,17 @@ struct StoredAccounts: Sendable {
     do throws(Failure) {
       while let stored = try await store.checkpoint(before: before) {
         before = stored.position
+        // A store that fails here does not make the checkpoint wrong.
+        let last =
+          stored.position > 0
+          ? try await store.transactions(after: stored.position - 1, limit: 1).first : nil
         do throws(CheckpointFault) {
           let checkpoint = try AccountCheckpoint(stored)
+          guard let last else {
+            throw CheckpointFault("the ledger has no transaction at its place")
+          }
           var replay = records.replay
-          try replay.restore(checkpoint, last: try await last(of: checkpoint, store))
+          try replay.restore(checkpoint, last: last.transaction)
           return (replay, checkpoint.position)
         } catch {
           logger.warning(
@@ -62,16 +69,6 @@ struct StoredAccounts: Sendable {
         "checkpoints of the ledger cannot be read", metadata: [LogKey.reason: "\(error.message)"])
     }
     return (records.replay, 0)
-  }
-
-  /// The ledger's transaction at the place of a checkpoint.
-  private static func last(
-    of checkpoint: AccountCheckpoint, _ store: any AccountStoring
-  ) async throws(CheckpointFault) -> LedgerTransaction {
-    let before = checkpoint.position - 1
-    guard before >= 0, let row = try? await store.transactions(after: before, limit: 1).first
-    else { throw CheckpointFault("the ledger has no transaction at its place") }
-    return row.transaction
   }
 
   private static func keys(
