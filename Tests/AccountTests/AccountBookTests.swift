@@ -216,6 +216,59 @@ struct AccountBookTests: AccountBookSuite {
     }
   }
 
+  @Test("a new budget refuses no request that waits for money of another one")
+  func newBudgetWhileWaiting() throws {
+    for isPrepaid in [false, true] {
+      var world = try world(budget: 100)
+      if isPrepaid {
+        world.write(
+          try world.book.transfer(
+            AdminTransfer(id: "1", kind: .credit(MicroCredits(500), organisation: "acme")),
+            at: world.time))
+      }
+      world.handle(ask(1, 100))
+      let other = PeerID(name: "gateway-2", incarnation: 1)
+      let waiting = LeaseAsk(
+        lease: LeaseID(gateway: other, number: 1), key: key, number: 1,
+        minimum: MicroCredits(60), worst: MicroCredits(60), want: MicroCredits(60))
+      world.handle(.lease(.ask(waiting), from: other))
+      let directives = try world.change(
+        .setOrganisation(
+          id: "acme", name: "Acme", isPrepaid: isPrepaid,
+          budgets: [
+            try BudgetTerms(
+              amount: MicroCredits(100), window: BudgetWindow(.calendar, .month)),
+            try BudgetTerms(amount: MicroCredits(100), window: BudgetWindow(.calendar, .day)),
+          ]))
+      #expect(refusals(directives).isEmpty, "prepaid: \(isPrepaid)")
+      let served = world.handle(
+        .lease(
+          .giveBack(LeaseReturn(lease: lease, returned: MicroCredits(100))), from: Self.gateway))
+      #expect(
+        served.contains { if case .send(.granted, to: other) = $0 { true } else { false } })
+      #expect(world.book.totalLeased == MicroCredits(60))
+    }
+  }
+
+  @Test("money of thousands of leases that end at once returns in one write")
+  func manyLeases() throws {
+    var world = try world(budget: 1_000_000)
+    let count = 3_000
+    for number in 1...count {
+      let ask = LeaseAsk(
+        lease: LeaseID(gateway: Self.gateway, number: UInt64(number)), key: key, number: 1,
+        minimum: MicroCredits(1), worst: MicroCredits(1), want: MicroCredits(1))
+      world.handle(.lease(.ask(ask), from: Self.gateway))
+    }
+    world.instant = world.instant.advanced(by: .seconds(70))
+    let directives = world.handle(.tick)
+    let writes = directives.compactMap { directive -> Int? in
+      if case .append(let transactions) = directive { transactions.count } else { nil }
+    }
+    #expect(writes == [count])
+    #expect(world.book.totalLeased == .zero)
+  }
+
   @Test("a key that moves to another organisation gets money there after its leases have none")
   func move() throws {
     var world = try world()

@@ -96,6 +96,34 @@ struct LeaseIssuerTests {
     #expect(refused == [.send(.refused(leaseTwo, ask: 1, ceiling(100)), to: Self.two)])
   }
 
+  @Test("a request below a ceiling that is not set yet waits until it is set")
+  func newCeiling() {
+    let day = CeilingID("org/acme/day")
+    var issuer = issuer(money: 100)
+    _ = issuer.receive(ask(leaseOne, minimum: 80, worst: 80), now: .zero)
+    _ = issuer.receive(ask(leaseTwo, minimum: 50, worst: 50), now: .zero)
+    let moved = issuer.setKey(Self.key, path: [Self.org, day], now: .zero)
+    #expect(!moved.contains { if case .send(.refused, to: _) = $0 { true } else { false } })
+    _ = issuer.setCeiling(Ceiling(id: day, remaining: MicroCredits(500)), now: .zero)
+    let giveBack = LeaseReturn(lease: leaseOne, returned: MicroCredits(80))
+    let served = issuer.receive(.giveBack(giveBack), now: .zero)
+    #expect(served.contains(grant(leaseTwo, total: 50)))
+    #expect(issuer.left(below: day) == MicroCredits(450))
+  }
+
+  @Test("a ceiling that was removed and made again grants nothing from its earlier amount")
+  func removedCeiling() {
+    let day = CeilingID("org/acme/day")
+    var issuer = issuer(money: 100)
+    _ = issuer.setCeiling(Ceiling(id: day, remaining: MicroCredits(90)), now: .zero)
+    issuer.removeCeiling(day)
+    _ = issuer.setKey(Self.key, path: [Self.org, day], now: .zero)
+    let early = issuer.receive(ask(leaseOne, minimum: 50, worst: 50), now: .zero)
+    #expect(!early.contains(grant(leaseOne, total: 50)))
+    let refused = issuer.setCeiling(Ceiling(id: day, remaining: MicroCredits(40)), now: .zero)
+    #expect(refused.contains { if case .send(.refused, to: _) = $0 { true } else { false } })
+  }
+
   @Test("a last call takes what is left now")
   func lastCall() {
     var issuer = issuer(money: 100)

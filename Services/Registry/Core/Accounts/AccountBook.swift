@@ -312,7 +312,11 @@ public struct AccountBook: Sendable {
       register.set(organisation)
       ledger.setPrepaid(organisation.isPrepaid, organisation: organisation.id)
       try set(organisation.budgets, of: .organisation(organisation.id), at: time)
-      try refreshBalance(of: organisation.id, at: time)
+      if organisation.isPrepaid {
+        try refreshBalance(of: organisation.id, at: time)
+      } else {
+        issuer.removeCeiling(.balance(of: organisation.id))
+      }
     case .team(let team):
       register.set(team)
       try set(team.budgets, of: .team(team.account), at: time)
@@ -337,10 +341,14 @@ public struct AccountBook: Sendable {
   private mutating func set(
     _ records: [BudgetRecord], of owner: BudgetOwner, at time: AccountTime
   ) throws(BookFault) {
+    let before = budgets.ceilings(of: owner)
     budgets.set(records, of: owner)
     for key in register.keys(of: owner) { try applyKey(key, at: time) }
-    // After the keys: leases that exceed a new amount are recalled.
-    for id in budgets.ceilings(of: owner) { try refresh(id, at: time) }
+    // After the keys, so that the leases of all of them count: those that exceed a new amount are
+    // recalled.
+    let after = budgets.ceilings(of: owner)
+    for id in after { try refresh(id, at: time) }
+    for id in before where !after.contains(id) { issuer.removeCeiling(id) }
   }
 
   mutating func refresh(_ id: CeilingID, at time: AccountTime) throws(BookFault) {
@@ -367,14 +375,14 @@ public struct AccountBook: Sendable {
   // MARK: - Directives
 
   mutating func append(_ directive: Directive) {
-    if case .append(let new) = directive, case .append(var all) = directives.last {
-      // Removed first, so that the list is not copied.
-      directives.removeLast()
-      all += new
-      directives.append(.append(all))
-    } else {
-      directives.append(directive)
+    guard case .append(let new) = directive, case .append(var last) = directives.last else {
+      return directives.append(directive)
     }
+    // Taken out first: thousands of leases may end in one event, and a copy of all transactions
+    // for each would take seconds.
+    directives.removeLast()
+    last += new
+    directives.append(.append(last))
   }
 
   mutating func takeDirectives() -> [Directive] {

@@ -55,6 +55,8 @@ extension LeaseIssuer {
     var target = ask.worst
     for id in key.path {
       let level = levels[id] ?? Level()
+      // An admin has just made it. Its amount follows with the next event.
+      if level.ceiling == nil, !ask.isLastCall { return .wait(id) }
       var possible = level.left
       if !ask.isLastCall {
         let others = level.leased.subtractingCapped(lease.outstanding).orZero

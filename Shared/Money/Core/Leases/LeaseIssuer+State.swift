@@ -11,7 +11,7 @@ extension LeaseIssuer {
 
   /// A ceiling with its leases and the asks that wait for it.
   struct Level: Sendable {
-    /// `nil` until the ceiling is set: nothing is left below it.
+    /// `nil` means that it is not set yet, or was removed: nothing is left below it.
     var ceiling: Ceiling?
     var leased: MicroCredits = .zero
     /// Leases with money, by gateway.
@@ -23,6 +23,9 @@ extension LeaseIssuer {
     var nextRecall = 0
 
     var left: MicroCredits { (ceiling?.remaining ?? .zero).subtractingCapped(leased) }
+
+    /// Whether it is the same as a level that does not exist.
+    var isUnused: Bool { ceiling == nil && holders.isEmpty && queue.isEmpty }
   }
 
   struct Place: Hashable, Comparable, Sendable {
@@ -204,6 +207,14 @@ extension LeaseIssuer {
       }
       levels[ceiling] = level
       changed.insert(ceiling)
+      dropIfUnused(ceiling)
     }
+  }
+
+  /// Forgets a ceiling that was removed, when the last lease below it has ended.
+  mutating func dropIfUnused(_ id: CeilingID) {
+    guard levels[id]?.isUnused == true else { return }
+    levels[id] = nil
+    scarce.remove(id)
   }
 }

@@ -70,9 +70,16 @@ public struct LeaseIssuer: Sendable {
     return finish(now: now)
   }
 
+  /// Removes a ceiling that no active key has any more.
+  public mutating func removeCeiling(_ id: CeilingID) {
+    levels[id]?.ceiling = nil
+    dropIfUnused(id)
+  }
+
   /// Sets the ceilings of a key: its own and those of its team and organisation.
   ///
-  /// No ceilings means no limit. Leases move to the new ceilings with the key.
+  /// No ceilings means no limit. Leases move to the new ceilings with the key. Requests below a
+  /// ceiling that is not set yet wait for it.
   public mutating func setKey(_ key: AccountID, path: [CeilingID], now: Instant) -> [Directive] {
     let old = keys[key, default: Key()]
     if old.path != path {
