@@ -311,6 +311,27 @@ struct AccountBookTests: AccountBookSuite {
     #expect(world.handle(.lease(settle, from: Self.gateway)).isEmpty)
   }
 
+  @Test("a later process of a gateway keeps its predecessor's leases, and ends them")
+  func successor() throws {
+    var world = try world()
+    world.handle(ask(1, 100))
+    let later = PeerID(name: Self.gateway.name, incarnation: 2)
+    var renewal = LeaseRenewal(gateway: Self.gateway, number: 1, oldest: 1, confirmed: 0)
+    world.instant = world.instant.advanced(by: .seconds(50))
+    let stranger = PeerID(name: "gateway-2", incarnation: 1)
+    #expect(world.handle(.lease(.renew(renewal), from: stranger)).isEmpty)
+    #expect(
+      world.handle(.lease(.renew(renewal), from: later))
+        == [.send(.renewed(renewal, settledThrough: 0), to: later)])
+    world.instant = world.instant.advanced(by: .seconds(50))
+    world.handle(.tick)
+    #expect(world.book.totalLeased == MicroCredits(100))
+    renewal.oldest = .max
+    world.handle(.lease(.renew(renewal), from: later))
+    #expect(world.book.totalLeased == .zero)
+    #expect(world.book.balance(of: .holds(of: "acme")) == .zero)
+  }
+
   @Test("a removed key is forgotten, and the money of its leases returns")
   func removedKey() throws {
     var world = try world(isPrepaid: true)

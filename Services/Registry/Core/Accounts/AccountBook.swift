@@ -213,14 +213,24 @@ public struct AccountBook: Sendable {
     _ request: LeaseRequest, from sender: PeerID, at time: AccountTime
   ) throws(BookFault) {
     let gateway: PeerID
+    var isAllowed = false
     switch request {
     case .ask(let ask): gateway = ask.lease.gateway
     case .giveBack(let giveBack): gateway = giveBack.lease.gateway
-    case .renew(let renewal): gateway = renewal.gateway
+    case .renew(let renewal):
+      gateway = renewal.gateway
+      // A later process keeps its predecessor's leases until it has settled their requests.
+      isAllowed = gateway.name == sender.name
     case .settle: return
     }
-    guard gateway == sender, gateway.name.isLedgerName else { return }
-    try perform(issuer.receive(request, now: time.instant), at: time)
+    guard isAllowed || gateway == sender, gateway.name.isLedgerName else { return }
+    for directive in issuer.receive(request, now: time.instant) {
+      switch directive {
+      case .post(let posting): try post(posting, at: time)
+      case .send(let answer, to: gateway): append(.send(answer, to: sender))
+      case .send(let answer, to: let peer): append(.send(answer, to: peer))
+      }
+    }
   }
 
   private mutating func settle(
