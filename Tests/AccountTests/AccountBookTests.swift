@@ -132,6 +132,29 @@ struct AccountBookTests: AccountBookSuite {
     #expect(world.store.log.last?.kind == .settle)
   }
 
+  @Test("a report that no balance has room for ends its hold, and the book stays usable")
+  func fullBalance() throws {
+    var world = try world()
+    world.handle(.hostPrices([Self.host: try price(0, 1_000_000)]))
+    let full = MicroCredits(.max)
+    world.write(
+      try world.book.transfer(
+        AdminTransfer(
+          id: "1",
+          kind: .correction([
+            LedgerEntry(account: .host(Self.host), amount: full),
+            LedgerEntry(account: .paid, amount: try full.negated()),
+          ])), at: world.time))
+    world.handle(ask(1, 100))
+    let directives = world.handle(
+      .settlement(
+        try settlement(hold: 100, billed: 60, tokens: 60, at: world.wall), from: Self.gateway))
+    #expect(directives.last == .send(.settled(Self.gateway, through: 1), to: Self.gateway))
+    #expect(world.store.log.last?.note.contains("\"problem\":") == true)
+    #expect(world.book.balance(of: .host(Self.host)) == full)
+    #expect(world.book.totalLeased == MicroCredits(100))
+  }
+
   @Test("a refusal names the lowest ceiling and its reset")
   func refusal() throws {
     var world = try world(budget: 50)

@@ -244,7 +244,7 @@ public struct AccountBook: Sendable {
     }
     let billing: Tariff.Billing
     do throws(MoneyError) {
-      billing = try tariff.billing(of: settlement)
+      billing = try tariff.billing(of: settlement) { ledger.hasRoom(for: $0) }
     } catch {
       throw .money(error)
     }

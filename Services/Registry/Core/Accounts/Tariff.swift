@@ -55,7 +55,11 @@ struct Tariff: Sendable {
 
   /// Makes the bill. The client pays the price that its gateway knew at the admission; hosts earn
   /// their prices of that time.
-  func billing(of settlement: Settlement) throws(MoneyError) -> Billing {
+  ///
+  /// - Parameter fits: whether the balances have room for a bill.
+  func billing(
+    of settlement: Settlement, fits: (Bill) -> Bool = { _ in true }
+  ) throws(MoneyError) -> Billing {
     do throws(MoneyError) {
       var usage = TokenUsage.zero
       var answers: [BilledAnswer] = []
@@ -72,6 +76,8 @@ struct Tariff: Sendable {
       let bill = try Bill(answers: answers, rule: rule)
       // The other entries of the transaction are the payer and the margin.
       guard bill.payouts.count <= Limits.transactionEntries.value - 2 else { throw .oversized }
+      // Otherwise the book could not post it, and the gateway would repeat it without end.
+      guard fits(bill) else { throw .overflow }
       return Billing(bill, usage: usage)
     } catch {
       return try Billing(problem: "\(error)", rule: rule)

@@ -79,6 +79,17 @@ public struct LedgerBook: Sendable {
     memory.remember(transaction, digest)
   }
 
+  /// Whether the settlement of a bill overflows no balance, whatever part of it is charged.
+  public func hasRoom(for bill: Bill) -> Bool {
+    let paid = bill.payouts.values.reduce(Int128(0)) { $0 + Int128($1.count) }
+    let margin = Int128(balance(of: .margin).count)
+    let margins = [margin - paid, margin + Int128(bill.charge.count) - paid]
+    return margins.allSatisfy { Int64(exactly: $0) != nil }
+      && bill.payouts.allSatisfy { host, amount in
+        (try? balance(of: .host(host)).adding(amount)) != nil
+      }
+  }
+
   private func isNew(
     _ transaction: LedgerTransaction, _ digest: TransactionDigest, isAbsentFromStore: Bool
   ) throws(LedgerRefusal) -> Bool {
