@@ -16,7 +16,7 @@ struct HopRun {
   /// - Parameter extra: members of the request after the messages, each with a comma before it.
   init(
     _ extra: String = "", stream: Bool = true, hosts: Int = 4,
-    way: ResumeWay = .trailingAssistant, race: RaceMode = .single
+    way: ResumeWay = .trailingAssistant, race: RaceMode = .single, trust: DataPolicy = .any
   ) {
     let streams = stream ? #","stream":true"# : ""
     request = InferenceRequest(
@@ -29,7 +29,7 @@ struct HopRun {
     cluster = FixedCluster(
       (1...hosts).map {
         Host(
-          id: HostID("h\($0)"), url: "http://h\($0)", resume: way, state: .ready,
+          id: HostID("h\($0)"), url: "http://h\($0)", resume: way, trust: trust, state: .ready,
           models: [.init(id: "m")])
       })
     directives = run.begin(cluster, now: .zero)

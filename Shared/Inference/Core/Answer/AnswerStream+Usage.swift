@@ -29,9 +29,13 @@ extension AnswerStream {
 
   mutating func count(_ facts: ChunkFacts, _ parts: ChunkDelta?) {
     if facts.tokens > 0 { tally.take(bytes: parts?.textBytes ?? facts.text.utf8.count) }
+    deltaBytes = deltaBytes.addingCapped(max(facts.text.utf8.count, facts.deltaJSON?.count ?? 0))
     guard let usage = facts.usage else { return }
     hostUsage = usage
-    tally.report(usage.completionTokens)
+    let most =
+      trustsCount
+      ? .max : TokenTally.most(bytes: deltaBytes, chunks: tally.chunks, choices: shape.choices)
+    tally.report(min(usage.completionTokens, most))
     hasReportedUsage = facts.isOnlyUsage || facts.finishReason != nil
   }
 
@@ -47,6 +51,7 @@ extension AnswerStream {
     }
     tally = TokenTally()
     keptBytes = 0
+    deltaBytes = 0
     hostUsage = nil
     hasReportedUsage = false
   }

@@ -39,6 +39,11 @@ public struct AnswerStream: Sendable {
   /// Tokens of the current host, and how many of its bytes were not dropped.
   var tally = TokenTally()
   var keptBytes = 0
+  /// Bytes of the current host's text, with the JSON of deltas that hold more than text.
+  var deltaBytes = 0
+  /// Whether the operator trusts the current host, and so its count of tokens. The count of another
+  /// host is limited by its text, because it is paid by this count.
+  var trustsCount = true
   /// Tokens that the client had before the current host.
   var priorTokens = 0
   /// The usage of the whole answer was sent.

@@ -12,6 +12,9 @@ public struct TokenTally: Sendable {
   /// a Chinese character 3. A single word may be longer.
   static let longestAverage = 8
 
+  /// Tokens without text: ends, and marks of tool calls and reasoning.
+  private static let markTokens = 16
+
   /// Chunks with text, and bytes of all their texts.
   private(set) var chunks = 0
   private(set) var bytes = 0
@@ -32,6 +35,11 @@ public struct TokenTally: Sendable {
     reported = tokens
     reportedChunks = chunks
     reportedBytes = bytes
+  }
+
+  /// The most tokens that a text can have: one per byte, one mark per chunk, and some more marks.
+  static func most(bytes: Int, chunks: Int, choices: Int) -> Int {
+    bytes.addingCapped(chunks).addingCapped(markTokens).multipliedCapped(by: max(1, choices))
   }
 
   /// No text came after the host's own count.

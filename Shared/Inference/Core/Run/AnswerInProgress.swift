@@ -87,6 +87,7 @@ struct AnswerInProgress: Sendable {
   mutating func follow(_ attempt: RunningAttempt, now: Instant) {
     hasBegun = true
     if attempt.role == .resumption { stream.resume(attempt.way) }
+    stream.trustsCount = attempt.trustsCount
     lastChunk = now
     pace = Pace(floor: attempt.patience.tokensPerSecondFloor, from: now)
   }

@@ -147,17 +147,22 @@ extension InferenceRun {
     let opening = opening(winner, now)
     end()
     directives += answered(winner)
-    winner.recordProduced(facts.usage?.completionTokens)
+    let textBytes = facts.deltaJSON?.count ?? facts.text.utf8.count
+    var counted = facts.usage
+    if !winner.trustsCount {
+      counted?.completionTokens = min(
+        counted?.completionTokens ?? 0,
+        TokenTally.most(bytes: textBytes, chunks: 1, choices: shape.choices))
+    }
+    winner.recordProduced(counted?.completionTokens)
     directives += record(winner, .answered, now) + contradictions()
-    if let usage = facts.usage { directives += counted(usage, by: winner) }
+    if let usage = facts.usage { directives += self.counted(usage, by: winner) }
     if answer.firstToken == nil { directives.append(.open(opening)) }
     let usage =
-      facts.usage
+      counted
       ?? Usage(
         promptTokens: shape.promptTokens,
-        completionTokens: TokenEstimate.tokens(
-          bytes: facts.deltaJSON?.count ?? facts.text.utf8.count),
-        estimated: true)
+        completionTokens: TokenEstimate.tokens(bytes: textBytes), estimated: true)
     return directives + [
       .deliver(.body(body)),
       .deliver(

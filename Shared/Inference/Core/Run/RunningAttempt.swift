@@ -78,6 +78,9 @@ struct RunningAttempt: Sendable {
 
   var host: HostID { candidate.host.id }
 
+  /// Whether the operator trusts the host, and so its count of tokens.
+  var trustsCount: Bool { candidate.host.trust != .any }
+
   var hasToken: Bool { firstToken != nil }
 
   // MARK: - Output of the host

@@ -1,0 +1,54 @@
+import ClusterModel
+import InferenceCore
+import Testing
+
+@Suite("Hosts that count more tokens than their text has")
+struct FalseCountTests {
+  @Test("the count of a host that is not trusted is limited by its text", arguments: [true, false])
+  func limited(_ stream: Bool) throws {
+    var hop = HopRun(stream: stream)
+    hop.say("One two")
+    hop.say(" three", finish: "stop")
+    hop.report(prompt: 7, completion: 50_000)
+    hop.end()
+    let tokens = try #require(hop.summary?.usage.completionTokens)
+    // One per byte and chunk, and 16 without text.
+    #expect((3...13 + 2 + 16).contains(tokens), "\(tokens)")
+    #expect(hop.summary?.attempts.map(\.tokens) == [tokens])
+  }
+
+  @Test("a true count stays, also of tool calls", arguments: [true, false])
+  func honest(_ stream: Bool) throws {
+    var hop = HopRun(stream: stream)
+    let call = #"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#
+    hop.say(delta: call)
+    hop.say("", finish: "tool_calls")
+    hop.report(prompt: 7, completion: 24)
+    hop.end()
+    #expect(hop.summary?.usage.completionTokens == 24)
+  }
+
+  @Test("a host that breaks off with a false count takes nothing from the host that resumes")
+  func brokenOff() throws {
+    var hop = HopRun()
+    hop.say("One", usage: (7, 50_000))
+    hop.say(" two", usage: (7, 50_000))
+    hop.say(" th", usage: (7, 50_000))
+    hop.breakOff()
+    for word in [" three", " four", " five"] { hop.say(word) }
+    hop.say("", finish: "stop")
+    hop.end()
+    let summary = try #require(hop.summary)
+    #expect(summary.usage.completionTokens < 60, "\(summary.usage)")
+    #expect(summary.attempts.map(\.tokens).allSatisfy { $0 < 40 }, "\(summary.attempts)")
+  }
+
+  @Test("a trusted host may count tokens that it does not send, such as hidden reasoning")
+  func trusted() throws {
+    var hop = HopRun(trust: .trusted)
+    hop.say("One two", finish: "stop")
+    hop.report(prompt: 7, completion: 900)
+    hop.end()
+    #expect(hop.summary?.usage.completionTokens == 900)
+  }
+}
