@@ -8,13 +8,13 @@ extension Limits {
   public static let journalSlots = Limit(
     "journal.slots", 4_096, .count,
     "As many requests as memory.process admits at memory.request_floor. Finished answers keep "
-      + "their slot until the registry has acknowledged their settlement. The file has 8 MiB.")
+      + "their slot until the registry has acknowledged their settlement. The file has 16 MiB.")
   public static let journalHosts = Limit(
     "journal.hosts", 8, .count,
     "Hosts of one answer whose tokens survive a crash of the gateway: a race of three and five "
       + "failovers. After a crash a ninth host is not paid.")
   public static let journalReadBytes = Limit(
-    "journal.read_bytes", 32 << 20, .bytes,
+    "journal.read_bytes", 64 << 20, .bytes,
     "A journal of another version may have four times as many slots. A larger file is damaged.")
   public static let journalCopies = Limit(
     "journal.damaged_copies", 8, .count,

@@ -6,28 +6,6 @@ import Testing
 
 @Suite("Prices in the book of accounts")
 struct AccountPriceTests: AccountBookSuite {
-  @Test("an alias that a recovered report names earns the host the price of its model")
-  func alias() throws {
-    var world = try world()
-    try world.change(
-      .addPrice(
-        PriceRow(
-          model: "real", host: Self.host, effectiveFrom: world.wall, price: try price(0, 700_000))))
-    #expect(world.handle(.aliases([Self.model: ["other", "real"]])) == [.publishPrices])
-    #expect(world.handle(.aliases([Self.model: ["other", "real"]])) == [])
-    world.handle(ask(1, 100))
-    let directives = world.handle(
-      .settlement(
-        try settlement(hold: 100, billed: 60, tokens: 60, at: world.wall), from: Self.gateway))
-    guard case .append(let transactions) = directives.first else {
-      Issue.record("\(directives)")
-      return
-    }
-    #expect(
-      transactions.first?.entries.contains(
-        LedgerEntry(account: .host(Self.host), amount: MicroCredits(42))) == true)
-  }
-
   @Test("gateways get the price of an alias with the others")
   func aliasPrice() throws {
     var world = try world()

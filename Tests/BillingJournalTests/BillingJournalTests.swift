@@ -16,8 +16,8 @@ struct BillingJournalTests {
     let journal = opened.journal
     var running = try journal.begin(.example("running"))
     running.record(promptTokens: 100, cachedTokens: 40)
-    let winner = running.addHost("gpu-1")
-    let loser = running.addHost("gpu-2")
+    let winner = running.addHost("gpu-1", "qwen", .winner)
+    let loser = running.addHost("gpu-2", "other", .loser)
     if let loser { running.record(made: 3, contributed: 0, by: loser) }
     for tokens in 1...57 {
       running.record(completionTokens: tokens, made: tokens + 2, contributed: tokens, by: winner)
@@ -34,8 +34,8 @@ struct BillingJournalTests {
       request: .example("running"), incarnation: 1, state: .running, settlement: 3,
       promptTokens: 100, cachedTokens: 40, completionTokens: 57,
       hosts: [
-        HostTokens(host: "gpu-1", made: 59, contributed: 57),
-        HostTokens(host: "gpu-2", made: 3, contributed: 0),
+        HostTokens(host: "gpu-1", model: "qwen", role: .winner, made: 59, contributed: 57),
+        HostTokens(host: "gpu-2", model: "other", role: .loser, made: 3, contributed: 0),
       ])
     #expect(next.notice == nil)
     #expect(Set(next.entries) == [expected, finished])
@@ -48,11 +48,11 @@ struct BillingJournalTests {
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 4).journal
     var open = try journal.begin(.example("body"))
     open.record(promptTokens: 100, cachedTokens: 0)
-    let first = open.addHost("gpu-1")
+    let first = open.addHost("gpu-1", "qwen", .winner)
     open.record(completionTokens: 5, made: 5, contributed: 5, by: first)
     let hosts = [
-      HostTokens(host: "gpu-1", made: 4, contributed: 3),
-      HostTokens(host: "gpu-2", made: 8, contributed: 8),
+      HostTokens(host: "gpu-1", model: "qwen", role: .winner, made: 4, contributed: 3),
+      HostTokens(host: "gpu-2", model: "qwen", role: .continued, made: 8, contributed: 8),
     ]
     let finished = open.finish(
       settlement: 1,
@@ -183,15 +183,18 @@ struct BillingJournalTests {
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 1).journal
     let huge = String(repeating: "é", count: 1 << 20)
     #expect(throws: BillingRefusal.textTooLong) { _ = try journal.begin(.example(huge)) }
-    let request = BilledRequest.example(
-      "long", model: ModelID(String(repeating: "é", count: Limits.modelNameBytes.value / 2)))
+    let long = ModelID(String(repeating: "é", count: Limits.modelNameBytes.value / 2))
+    let request = BilledRequest.example("long", model: long)
     var bill = try journal.begin(request)
-    #expect(bill.addHost(HostID(huge)) == nil)
-    #expect(bill.addHost(HostID(String(repeating: "h", count: 112))) != nil)
+    #expect(bill.addHost(HostID(huge), "qwen", .winner) == nil)
+    #expect(bill.addHost(HostID(String(repeating: "h", count: 128)), long, .winner) != nil)
+    #expect(bill.addHost(HostID(String(repeating: "g", count: 96)), long, .failed) != nil)
     _ = bill.finish(settlement: 1)
     let entries = try scratch.reopen(scratch.contents(of: scratch.path)).entries
     #expect(entries.map(\.request) == [request])
-    #expect(entries.first?.hosts.map(\.host.name.utf8.count) == [112])
+    #expect(entries.first?.hosts.map(\.host.name.utf8.count) == [128, 96])
+    // Both names together do not fit, so the model is left out.
+    #expect(entries.first?.hosts.map(\.model) == [nil, long])
   }
 
   @Test("a ninth host is not recorded, and a host that returns keeps its row")
@@ -199,12 +202,31 @@ struct BillingJournalTests {
     let scratch = try JournalScratch()
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 1).journal
     var bill = try journal.begin(.example("a"))
-    let hosts = (0..<9).map { bill.addHost(HostID("host-\($0)")) }
+    let hosts = (0..<9).map { bill.addHost(HostID("host-\($0)"), "qwen", .winner) }
     #expect(hosts.map { $0 == nil } == [Bool](repeating: false, count: 8) + [true])
-    #expect(bill.addHost("host-3") == hosts[3])
+    #expect(bill.addHost("host-3", "qwen", .winner) == hosts[3])
     bill.record(completionTokens: 9, made: 9, contributed: 9, by: hosts[8])
     let entry = bill.finish(settlement: 1)
     #expect(entry.completionTokens == 9 && entry.hosts.count == 8)
+  }
+
+  @Test("a host that breaks off gets another role, and a host with two models has two rows")
+  func roles() throws {
+    let scratch = try JournalScratch()
+    let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 1).journal
+    var bill = try journal.begin(.example("a"))
+    let first = bill.addHost("gpu", "large", .winner)
+    bill.record(completionTokens: 4, made: 4, contributed: 4, by: first)
+    let second = bill.addHost("gpu", "small", .continued)
+    if let first { bill.setRole(.failed, of: first) }
+    bill.record(completionTokens: 9, made: 6, contributed: 5, by: second)
+    let expected = [
+      HostTokens(host: "gpu", model: "large", role: .failed, made: 4, contributed: 4),
+      HostTokens(host: "gpu", model: "small", role: .continued, made: 6, contributed: 5),
+    ]
+    let running = try scratch.reopen(scratch.contents(of: scratch.path)).entries
+    #expect(running.map(\.hosts) == [expected])
+    #expect(bill.finish(settlement: 1).hosts == expected)
   }
 
   @Test("counts that no answer can have are capped")
@@ -212,12 +234,15 @@ struct BillingJournalTests {
     let scratch = try JournalScratch()
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 1).journal
     var bill = try journal.begin(.example("a"))
-    let host = bill.addHost("h")
+    let host = bill.addHost("h", "qwen", .winner)
     bill.record(promptTokens: .max, cachedTokens: .min)
     bill.record(completionTokens: -1, made: .max, contributed: -5, by: host)
     let entry = bill.finish(settlement: 1)
     #expect(entry.promptTokens == .max && entry.cachedTokens == 0 && entry.completionTokens == 0)
-    #expect(entry.hosts == [HostTokens(host: "h", made: Int(UInt32.max), contributed: 0)])
+    #expect(
+      entry.hosts == [
+        HostTokens(host: "h", model: "qwen", role: .winner, made: (1 << 29) - 1, contributed: 0)
+      ])
     let seen = try scratch.reopen(scratch.contents(of: scratch.path)).entries
     #expect(seen == [entry])
   }
@@ -231,7 +256,7 @@ struct BillingJournalTests {
         group.addTask {
           for round in 1...20 {
             guard var bill = try? journal.begin(.example("\(task)/\(round)")) else { continue }
-            let host = bill.addHost(HostID("host-\(task)"))
+            let host = bill.addHost(HostID("host-\(task)"), "qwen", .winner)
             for tokens in 1...round {
               bill.record(completionTokens: tokens, made: tokens, contributed: tokens, by: host)
             }
@@ -247,7 +272,10 @@ struct BillingJournalTests {
       let task = entry.request.id.prefix { $0 != "/" }
       #expect(entry.completionTokens == 20)
       #expect(
-        entry.hosts == [HostTokens(host: HostID("host-\(task)"), made: 20, contributed: 20)])
+        entry.hosts == [
+          HostTokens(
+            host: HostID("host-\(task)"), model: "qwen", role: .winner, made: 20, contributed: 20)
+        ])
     }
   }
 }
@@ -261,7 +289,7 @@ struct BillingJournalFileTests {
     let facts = try FileManager.default.attributesOfItem(atPath: scratch.path)
     #expect(facts[.posixPermissions] as? Int == 0o600)
     let size = try scratch.contents(of: scratch.path).count
-    #expect(size == 4_096 + Limits.journalSlots.value * 2_048)
+    #expect(size == 4_096 + Limits.journalSlots.value * 4_096)
     let bill = try opened.journal.begin(.example("a"))
     #expect(try scratch.contents(of: scratch.path).count == size)
     bill.cancel()
@@ -349,7 +377,7 @@ struct BillingJournalFileTests {
     for name in ["a", "b", "c"] { _ = try journal.begin(.example(name)).finish(settlement: 1) }
     var bytes = try scratch.contents(of: scratch.path)
     // The text of the second slot's request.
-    bytes[4_096 + 2_048 + 32 * 8 + 100] ^= 1
+    bytes[4_096 + 4_096 + 32 * 8 + 100] ^= 1
     let next = try scratch.reopen(bytes)
     #expect(next.entries.map(\.request.id) == ["a", "c"])
     let notice = try #require(next.notice)

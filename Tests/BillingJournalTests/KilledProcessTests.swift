@@ -1,6 +1,7 @@
 import BillingJournal
 import ClusterModel
 import Foundation
+import Money
 import Testing
 
 /// A process may be killed between any two stores. The tests make every file that it can leave: the
@@ -46,7 +47,7 @@ struct KilledProcessTests {
       [path = scratch.path as String, round = round as UInt64] in
       let journal = try BillingJournal.open(path: path, incarnation: round, slots: 4).journal
       var bill = try journal.begin(.example("a"))
-      let host = bill.addHost("h")
+      let host = bill.addHost("h", "qwen", .winner)
       var random = SplitMix64(seed: round)
       let last = Int.random(in: 1...100_000, using: &random)
       for tokens in 1...last {
@@ -60,7 +61,10 @@ struct KilledProcessTests {
     let entry = try #require(opened.entries.first)
     let tokens = entry.completionTokens
     #expect(entry.incarnation == round && entry.state == .running && tokens > 0)
-    #expect(entry.hosts == [HostTokens(host: "h", made: tokens, contributed: tokens)])
+    #expect(
+      entry.hosts == [
+        HostTokens(host: "h", model: "qwen", role: .winner, made: tokens, contributed: tokens)
+      ])
   }
 
   @Test("leaves the tokens before or after the change, never others")
@@ -70,7 +74,7 @@ struct KilledProcessTests {
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 2).journal
     var bill = try journal.begin(.example("a"))
     bill.record(promptTokens: 10, cachedTokens: 5)
-    let host = bill.addHost("h")
+    let host = bill.addHost("h", "qwen", .winner)
     for tokens in 1...4 {
       let before = try scratch.contents(of: scratch.path)
       bill.record(completionTokens: tokens, made: tokens, contributed: tokens, by: host)
@@ -112,11 +116,11 @@ struct KilledProcessTests {
     let scratch = try JournalScratch()
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 1).journal
     var old = try journal.begin(.example("old"))
-    #expect(old.addHost("old-host") != nil)
+    #expect(old.addHost("old-host", "qwen", .winner) != nil)
     journal.acknowledge(old.finish(settlement: 1).request.id)
     var bill = try journal.begin(.example("new"))
     let before = try scratch.contents(of: scratch.path)
-    #expect(bill.addHost("new-host") != nil)
+    #expect(bill.addHost("new-host", "qwen", .winner) != nil)
     let after = try scratch.contents(of: scratch.path)
     let name = changedWords(before, after).filter { $0 >= 4_096 + 32 * 8 }
     let written = mixed(before, after, words: name)
@@ -156,7 +160,7 @@ struct KilledProcessTests {
     var genuine: Set<BillingEntry> = []
     for name in ["a", "b", "c"] {
       var bill = try journal.begin(.example(name))
-      for host in ["h1", "h2"] { #expect(bill.addHost(HostID(host)) != nil) }
+      for host in ["h1", "h2"] { #expect(bill.addHost(HostID(host), "qwen", .winner) != nil) }
       bill.record(promptTokens: 7, cachedTokens: 0)
       genuine.insert(bill.finish(settlement: 1))
     }

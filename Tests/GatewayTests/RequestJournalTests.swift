@@ -95,6 +95,27 @@ struct RequestJournalTests {
     #expect(gate.remainders(for: key).map(\.remaining) == [1_000 - 24])
   }
 
+  @Test("the part of an answer that a client received counts, unless the whole answer does")
+  func part() throws {
+    let rights = try rights()
+    let key = try #require(rights.key)
+    let gate = KeyGate { 1 }
+    let (part, whole) = (
+      Usage(promptTokens: 3, completionTokens: 5, estimated: true),
+      Usage(promptTokens: 3, completionTokens: 9)
+    )
+    for isWhole in [false, true] {
+      let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+      journal.record(try request())
+      journal.record(try gate.admit(rights, tokens: 100))
+      if isWhole { journal.recordAnswer(by: "a", model: "large", usage: whole) }
+      journal.recordPart(by: "a", model: "large", usage: part)
+      journal.end(status: 499, Failure(.cancelled, "the client has left"))
+    }
+    #expect(drain().requests.map(\.usage) == [part, whole])
+    #expect(gate.remainders(for: key).map(\.remaining) == [1_000 - 8 - 12])
+  }
+
   @Test("only the first end of a request counts")
   func endsOnce() {
     do {

@@ -5,6 +5,7 @@ import Foundation
 import GatewayCore
 import HTTPTypes
 import Hummingbird
+import InferenceCore
 import Limits
 import Money
 import NIOCore
@@ -46,6 +47,44 @@ struct SpendingTests {
       bounds: RequestBounds(
         request, models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])), isPlan: false,
       table: .empty)
+  }
+
+  /// A folder with the journal of a gateway, which is removed at the end.
+  private final class Scratch: Sendable {
+    private let folder = FileManager.default.temporaryDirectory
+      .appending(path: "tutti-bills-\(UUID().uuidString)")
+
+    init() throws {
+      try FileManager.default.createDirectory(
+        at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    var path: String { folder.appending(path: "gateway-1.bills").path }
+    var copyPath: String { folder.appending(path: "copy.bills").path }
+
+    /// Copies the journal as it is now.
+    func copy() throws {
+      try FileManager.default.copyItem(atPath: path, toPath: copyPath)
+    }
+  }
+
+  /// The beginning of an answer by a host, which names its model `real`.
+  private static func opening(_ host: HostID) -> InferenceOpening {
+    InferenceOpening(
+      host: host, model: "m", status: 200, firstToken: .zero, attempt: 1, hostModel: "real")
+  }
+
+  /// The bill of an answer of host `h`.
+  private static func bill(
+    _ payment: Payment, prompt: Int = 0, completion: Int
+  ) -> RequestBill {
+    var delivered = DeliveredAnswer()
+    delivered.begin(by: "h", "m", as: "m", tier: .community)
+    delivered.wrote(completion)
+    return RequestBill(
+      delivered, of: "m", prompt: prompt, price: payment.price, hold: payment.hold)
   }
 
   @Test("of 200 requests at once exactly those are paid that the budget affords")
@@ -105,7 +144,7 @@ struct SpendingTests {
     try await MoneyCluster(budget: 100).run { cluster in
       do {
         let payment = try await Self.payment(cluster.spending)
-        payment.began(by: "h", "m", as: "real")
+        payment.began(by: Self.opening("h"))
         payment.wrote(3)
         payment.wrote(9)
       }
@@ -115,6 +154,41 @@ struct SpendingTests {
       #expect(settlement.answers.first?.attempts.map(\.host) == ["h"])
       // A host earns the price of its own model.
       #expect(settlement.model == "m" && settlement.answers.first?.attempts.first?.model == "real")
+    }
+  }
+
+  @Test("a client that leaves pays each host whose text it received")
+  func leftAfterFailover() async throws {
+    try await MoneyCluster(budget: 100).run { cluster in
+      do {
+        let payment = try await Self.payment(cluster.spending)
+        payment.began(by: Self.opening("a"))
+        payment.wrote(3)
+        payment.began(by: Self.opening("b"))
+        payment.wrote(9)
+      }
+      try await cluster.wait { cluster.settlements.count == 1 }
+      let answer = try #require(cluster.settlements.first?.answers.first)
+      #expect(answer.usage.completion == 9)
+      #expect(answer.attempts.map(\.host) == ["a", "b"])
+      #expect(answer.attempts.map(\.role) == [.failed, .continued])
+      #expect(answer.attempts.map(\.contributed) == [3, 6])
+    }
+  }
+
+  @Test("a client that leaves pays no host for more tokens than it was asked for")
+  func leftEndlessHost() async throws {
+    try await MoneyCluster(budget: 100).run { cluster in
+      do {
+        let payment = try await Self.payment(cluster.spending)
+        payment.began(by: Self.opening("h"))
+        // The request has a `max_tokens` of 50.
+        payment.wrote(1_000_000)
+      }
+      try await cluster.wait { cluster.settlements.count == 1 }
+      let answer = try #require(cluster.settlements.first?.answers.first)
+      #expect(answer.usage.completion == 50)
+      #expect(answer.attempts.map(\.usage.completion) == [50])
     }
   }
 
@@ -137,8 +211,7 @@ struct SpendingTests {
         var exchange = try plans.answer(streaming: false).exchange
         let payment = try await Self.payment(cluster.spending)
         exchange.payment = payment
-        let bill = RequestBill(
-          of: "m", prompt: 0, completion: 40, by: "h", price: payment.price, hold: payment.hold)
+        let bill = Self.bill(payment, completion: 40)
         let body = [UInt8](repeating: UInt8(ascii: " "), count: 4 * Limits.heavyBytes.value)
         let response = try exchange.response(body, bill: bill)
         await #expect(throws: CancellationError.self) {
@@ -187,25 +260,17 @@ struct SpendingTests {
 
   @Test("a bill that the registry did not confirm is settled by the next process, as it was")
   func unconfirmed() async throws {
-    let directory = FileManager.default.temporaryDirectory
-      .appending(path: "tutti-bills-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(
-      at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    defer { try? FileManager.default.removeItem(at: directory) }
-    let path = directory.appending(path: "gateway-1.bills").path
-    let copy = directory.appending(path: "copy.bills").path
-    let opened = try BillingJournal.open(path: path, incarnation: 1, slots: 4)
+    let scratch = try Scratch()
+    let opened = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 4)
     try await MoneyCluster(budget: 100, journal: opened).run { cluster in
       let payment = try await Self.payment(cluster.spending)
       cluster.leave()
       // Settles as after a whole body, of which nothing was recorded while it was written.
-      payment.settle(
-        RequestBill(
-          of: "m", prompt: 30, completion: 9, by: "h", price: payment.price, hold: payment.hold))
+      payment.settle(Self.bill(payment, prompt: 30, completion: 9))
       // The file as a killed process leaves it.
-      try FileManager.default.copyItem(atPath: path, toPath: copy)
+      try scratch.copy()
     }
-    let next = try BillingJournal.open(path: copy, incarnation: 2, slots: 4)
+    let next = try BillingJournal.open(path: scratch.copyPath, incarnation: 2, slots: 4)
     let entry = try #require(next.entries.first)
     let settlement = try #require(RecoveredBill.settlement(of: entry))
     #expect(settlement.lease.billed == MicroCredits(9) && settlement.lease.number == 1)
@@ -213,54 +278,86 @@ struct SpendingTests {
     #expect(settlement.answers.first?.attempts.map(\.host) == ["h"])
   }
 
+  @Test("after a crash, each host earns the price of its own model, in its own part")
+  func recoveredHosts() async throws {
+    let scratch = try Scratch()
+    let opened = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 4)
+    try await MoneyCluster(budget: 300, journal: opened).run { cluster in
+      let running = try await Self.payment(cluster.spending)
+      running.began(by: Self.opening("a"))
+      running.wrote(3)
+      running.began(by: Self.opening("b"))
+      running.wrote(9)
+      let ended = try await Self.payment(cluster.spending)
+      cluster.leave()
+      var trace = PlanTrace(
+        Plan(
+          id: PlanID("p"), pattern: "tutti/ensemble",
+          tasks: [PlanTask(id: "x", role: .research), PlanTask(id: "y", role: .reasoning)],
+          sink: "y", seed: 1, deadline: .seconds(9)))
+      for (task, model) in [("x", ModelID("m")), ("y", "n")] as [(TaskID, ModelID)] {
+        trace.record(
+          .ended(
+            TaskEnded(
+              task: task, role: .research, agent: "agent", status: .done,
+              report: TaskReport(
+                host: "h", model: model, usage: Usage(promptTokens: 3, completionTokens: 4),
+                firstTokenMilliseconds: 1, totalMilliseconds: 2, finishReason: "stop",
+                output: "o"))))
+      }
+      ended.settle(
+        RequestBill(
+          plan: trace, model: "tutti/ensemble", written: 4, price: ended.price,
+          hold: ended.hold))
+      // The file as a killed process leaves it.
+      try scratch.copy()
+      withExtendedLifetime(running) {}
+    }
+    let next = try BillingJournal.open(path: scratch.copyPath, incarnation: 2, slots: 4)
+    let settlements = next.entries.compactMap { RecoveredBill.settlement(of: $0) }
+      .sorted { $0.lease.number < $1.lease.number }
+    let attempts = settlements.map { $0.answers.flatMap(\.attempts) }
+    #expect(attempts.map { $0.map(\.host) } == [["h", "h"], ["a", "b"]])
+    #expect(attempts.map { $0.map(\.model) } == [["m", "n"], ["real", "real"]])
+    #expect(attempts.map { $0.map(\.role) } == [[.winner, .continued], [.failed, .continued]])
+    #expect(attempts.map { $0.map(\.contributed) } == [[4, 4], [3, 6]])
+  }
+
   @Test("after a crash, a running answer gets no number of an answer without an entry")
   func numberWithoutEntry() async throws {
-    let directory = FileManager.default.temporaryDirectory
-      .appending(path: "tutti-bills-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(
-      at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    defer { try? FileManager.default.removeItem(at: directory) }
-    let path = directory.appending(path: "gateway-1.bills").path
-    let copy = directory.appending(path: "copy.bills").path
-    let opened = try BillingJournal.open(path: path, incarnation: 1, slots: 4)
+    let scratch = try Scratch()
+    let opened = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 4)
     try await MoneyCluster(budget: 200, journal: opened).run { cluster in
       let payment = try await Self.payment(cluster.spending)
       let hold = try await cluster.spending.hold(Self.cost(10), for: .key("abcdefghijkl"))
       Self.settle(hold, 10, in: cluster.spending)
       // The file as a killed process leaves it.
-      try FileManager.default.copyItem(atPath: path, toPath: copy)
-      payment.settle(
-        RequestBill(
-          of: "m", prompt: 30, completion: 9, by: "h", price: payment.price, hold: payment.hold))
+      try scratch.copy()
+      payment.settle(Self.bill(payment, prompt: 30, completion: 9))
     }
-    let next = try BillingJournal.open(path: copy, incarnation: 2, slots: 4)
+    let next = try BillingJournal.open(path: scratch.copyPath, incarnation: 2, slots: 4)
     #expect(next.entries.map(\.settlement) == [2])
   }
 
   @Test("the journal of a killed gateway is settled once")
   func killed() async throws {
-    let directory = FileManager.default.temporaryDirectory
-      .appending(path: "tutti-bills-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(
-      at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    defer { try? FileManager.default.removeItem(at: directory) }
-    let path = directory.appending(path: "gateway-1.bills").path
+    let scratch = try Scratch()
     do {
-      let journal = try BillingJournal.open(path: path, incarnation: 1, slots: 4).journal
+      let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 4).journal
       for (id, tokens) in [("1/a", 4), ("2/b", 0)] {
         var bill = try journal.begin(
           BilledRequest(
             id: id, keyID: "abcdefghijkl", leaseID: "gateway-1#1/1", model: "m", admittedAt: 1,
             inputPrice: .zero, cachedInputPrice: .zero, outputPrice: MicroCredits(1_000_000),
             hold: MicroCredits(50)))
-        let host = bill.addHost("h")
+        let host = bill.addHost("h", "m", .winner)
         bill.record(
           completionTokens: tokens, made: tokens, contributed: tokens, by: host)
         // Dropped without an end, as by a killed process.
         _ = consume bill
       }
     }
-    let opened = try BillingJournal.open(path: path, incarnation: 2, slots: 4)
+    let opened = try BillingJournal.open(path: scratch.path, incarnation: 2, slots: 4)
     #expect(opened.journal.usedSlots == 2)
     try await MoneyCluster(budget: 100, journal: opened).run { cluster in
       try await cluster.wait { opened.journal.usedSlots == 0 }

@@ -65,6 +65,7 @@ private func text(_ inference: Inference) async throws -> (String, InferenceSumm
     switch event {
     case .chunk(let chunk): text += chunk.facts.text
     case .body(let body): text += try ChunkFacts(parsing: body).text
+    case .resumed: break
     case .finished(let told): summary = told
     }
   }

@@ -122,6 +122,7 @@ private struct Told {
         switch event {
         case .chunk(let chunk): told.text += chunk.facts.text
         case .body(let body): told.text += String(decoding: body, as: UTF8.self)
+        case .resumed: break
         case .finished(let summary): told.attempts = summary.attempts.count
         }
       }

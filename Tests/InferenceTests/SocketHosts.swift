@@ -131,6 +131,7 @@ struct SocketHosts {
           guard chunk.data.firstRange(of: Array(#""choices":[]"#.utf8)) == nil else { continue }
           try told.received.take([chunk])
         case .body(let body): try told.received.take(body: body)
+        case .resumed: break
         case .finished(let summary): told.summary = summary
         }
       }

@@ -67,6 +67,38 @@ struct CredibleUsageTests {
     #expect(bill.answers.flatMap(\.attempts).map(\.usage.completion) == [100, 400])
   }
 
+  @Test("a plan uses up limits by its credible counts, and by the text that the client received")
+  func limitsOfPlans() throws {
+    let bounds = RequestBounds(plan: try Sample.request(""))
+    let most = Usage(promptTokens: Usage.mostTokens, completionTokens: Usage.mostTokens)
+    let claimed = Self.trace(most)
+    #expect(
+      bounds.credible(claimed, written: 9, tokens: 400)
+        == Usage(promptTokens: 6_400, completionTokens: 500))
+    let counted = Self.trace(Usage(promptTokens: 90, completionTokens: 60))
+    #expect(bounds.credible(counted, written: 9, tokens: 400) == counted.usage)
+    let running = PlanTrace(counted.plan)
+    #expect(bounds.credible(running, written: 0, tokens: 400) == .zero)
+    #expect(bounds.credible(running, written: 9, tokens: 400).completionTokens == 9)
+  }
+
+  @Test("a request without a price uses up limits by its credible counts")
+  func limitsOfFreeRequests() throws {
+    let request = try Sample.request(#""max_tokens":100,"n":2,"#)
+    let bounds = RequestBounds(request, models: ["m"], table: Sample.hosts(context: 8_192))
+    let most = Usage(promptTokens: Usage.mostTokens, completionTokens: Usage.mostTokens)
+    #expect(request.credible(most).promptTokens == 8 * bounds.prompt)
+    #expect(request.credible(most).completionTokens == 200)
+    let possible = Usage(promptTokens: bounds.prompt, completionTokens: 150)
+    #expect(request.credible(possible) == possible)
+    // Without a stated limit, an answer may be longer than the one that money is held for.
+    let unstated = try Sample.request("")
+    #expect(unstated.credible(most).completionTokens == Usage.mostTokens)
+    #expect(unstated.usage(ofPart: 0) == .zero)
+    #expect(unstated.usage(ofPart: 7).completionTokens == 7)
+    #expect(unstated.usage(ofPart: 7).promptTokens > 0)
+  }
+
   @Test("counts within the limits of a plan's tasks stay")
   func possibleCountsOfPlans() throws {
     let bounds = RequestBounds(plan: try Sample.request(""))

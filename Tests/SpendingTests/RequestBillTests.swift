@@ -118,12 +118,48 @@ struct RequestBillTests {
   @Test("a client that left pays for what was written, and nothing if that is nothing")
   func left() throws {
     let price = try Sample.requestPrice(["m": Sample.price(1_000_000, 2_000_000)])
-    let some = RequestBill(
-      of: "m", prompt: 10, completion: 3, by: "h", price: price, hold: Self.hold)
+    func bill(_ tokens: Int) -> RequestBill {
+      var delivered = DeliveredAnswer()
+      delivered.begin(by: "h", "m", as: "real", tier: .community)
+      delivered.wrote(tokens)
+      return RequestBill(delivered, of: "tutti/fast", prompt: 10, price: price, hold: Self.hold)
+    }
+    let some = bill(3)
     #expect(some.billed == MicroCredits(16) && Self.roles(some) == [.winner])
-    let none = RequestBill(
-      of: "m", prompt: 10, completion: 0, by: "h", price: price, hold: Self.hold)
-    #expect(none.billed == .zero && none.answers.isEmpty)
+    #expect(some.model == "m" && some.answers[0].attempts.map(\.model) == ["real"])
+    #expect(bill(0).billed == .zero && bill(0).answers.isEmpty)
+    let unanswered = RequestBill(
+      DeliveredAnswer(), of: "tutti/fast", prompt: 10, price: price, hold: Self.hold)
+    #expect(unanswered.billed == .zero && unanswered.model == "tutti/fast")
+  }
+
+  @Test("a client that left pays every host whose text it received, the last one as its host")
+  func leftAfterFailover() throws {
+    let price = try Sample.requestPrice(["m": Sample.price(0, 1_000_000)])
+    var delivered = DeliveredAnswer()
+    func attempts() -> [SettledAttempt] {
+      RequestBill(delivered, of: "m", prompt: 10, price: price, hold: Self.hold)
+        .answers.flatMap(\.attempts)
+    }
+    delivered.begin(by: "a", "m", as: "m", tier: .community)
+    delivered.begin(by: "b", "m", as: "m", tier: .community)
+    // The first one sent no token that reached the client.
+    delivered.wrote(4)
+    #expect(attempts().map(\.host) == ["b"] && attempts().map(\.role) == [.winner])
+    delivered.begin(by: "c", "m", as: "m", tier: .fallback)
+    #expect(delivered.role == .fallback && delivered.tokensOfHost == 0)
+    // It has not delivered either: the one before has the whole part.
+    #expect(attempts().map(\.host) == ["b"] && attempts().map(\.role) == [.winner])
+    delivered.wrote(9)
+    delivered.wrote(7)
+    #expect(attempts().map(\.host) == ["b", "c"])
+    #expect(attempts().map(\.role) == [.failed, .fallback])
+    #expect(attempts().map(\.contributed) == [4, 5])
+    delivered.begin(by: "b", "m", as: "m", tier: .community)
+    delivered.wrote(10)
+    #expect(delivered.tokensOfHost == 5 && delivered.tokens == 10)
+    #expect(attempts().map(\.role) == [.failed, .failed, .continued])
+    #expect(attempts().reduce(0) { $0 + $1.contributed } == 10)
   }
 
   @Test("no bill is above its hold")

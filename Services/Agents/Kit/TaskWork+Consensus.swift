@@ -54,7 +54,7 @@ extension TaskWork {
     var meanings: [[Int]]?
     for try await event in answer {
       switch event {
-      case .chunk: break
+      case .chunk, .resumed: break
       case .body(let body): meanings = question.meanings(in: body)
       case .finished(let summary): spent(on: summary)
       }

@@ -202,7 +202,7 @@ struct TaskWork {
           for delta in held + [delta] { try send(.delta(delta)) }
           held = []
         }
-      case .body: break
+      case .body, .resumed: break
       case .finished(let summary):
         for delta in held { try send(.delta(delta)) }
         if let delta = output.finish(), passesOn {
@@ -251,7 +251,7 @@ struct TaskWork {
     var vector: String?
     for try await event in answer {
       switch event {
-      case .chunk: break
+      case .chunk, .resumed: break
       case .body(let body): vector = try EmbeddingTask.vector(in: body)
       case .finished(let summary): ended(summary)
       }

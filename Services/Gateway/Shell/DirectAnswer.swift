@@ -94,13 +94,14 @@ struct DirectAnswer: Sendable {
     var bill: RequestBill?
     for try await event in inference {
       switch event {
-      case .chunk: break
+      case .chunk, .resumed: break
       case .body(let bytes): body = bytes
       case .finished(let summary):
+        let summary = exchange.credible(summary)
         exchange.journal.recordFirstToken()
         record(summary)
         bill = exchange.payment?.bill(summary)
-        exchange.payment?.began(by: inference.host, inference.model, as: inference.hostModel)
+        exchange.payment?.began(by: inference.opening)
         // Several hosts contributed, so no single host's headers apply.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
         if exchange.request.options.trace {
@@ -130,9 +131,23 @@ struct DirectAnswer: Sendable {
       inference = try await pending.inference(within: resources.configuration.keepAlive)
     }
     guard let inference else { return }
-    exchange.payment?.began(
-      by: inference.host, inference.model, as: inference.hostModel)
+    exchange.payment?.began(by: inference.opening)
     var tally = TokenTally()
+    do throws(Failure) {
+      try await relay(inference, counting: &tally, to: &client)
+    } catch {
+      exchange.journal.recordPart(
+        by: inference.host.name, model: inference.model,
+        usage: exchange.request.usage(ofPart: tally.total))
+      throw error
+    }
+  }
+
+  /// - Parameter tally: tokens that were written to the client's socket.
+  @concurrent
+  private func relay(
+    _ inference: Inference, counting tally: inout TokenTally, to client: inout ClientStream
+  ) async throws(Failure) {
     var firstChunk: [UInt8]?
     var events = inference.makeAsyncIterator()
     while true {
@@ -143,6 +158,11 @@ struct DirectAnswer: Sendable {
       for event in batch {
         switch event {
         case .body: break
+        case .resumed(let host):
+          // The text before is the earlier host's.
+          try await send(frames: &frames, to: &client)
+          exchange.payment?.wrote(tally.total)
+          exchange.payment?.began(by: host)
         case .chunk(let chunk):
           if !chunk.facts.text.isEmpty || chunk.facts.hasOther {
             tally.take(bytes: chunk.facts.text.utf8.count)
@@ -159,6 +179,7 @@ struct DirectAnswer: Sendable {
         case .finished(let summary):
           try await send(frames: &frames, to: &client)
           exchange.payment?.wrote(tally.total)
+          let summary = exchange.credible(summary)
           record(summary)
           let bill = exchange.payment?.bill(summary)
           if let bill { exchange.payment?.settle(bill) }

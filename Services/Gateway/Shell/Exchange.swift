@@ -52,6 +52,21 @@ struct Exchange: Sendable {
       param: "model")
   }
 
+  /// The summary with the counts that bills, limits and records use. A host cannot inflate them.
+  func credible(_ summary: InferenceSummary) -> InferenceSummary {
+    if let payment { return payment.credible(summary) }
+    var summary = summary
+    summary.usage = request.credible(summary.usage)
+    return summary
+  }
+
+  /// Tokens of a plan, as `credible(_:)` of a direct answer.
+  /// - Parameter written: tokens of the answer that the client received.
+  func usage(of trace: PlanTrace, written: Int = 0) -> Usage {
+    (payment?.bounds ?? RequestBounds(plan: request))
+      .credible(trace, written: written, tokens: payment?.tokens)
+  }
+
   /// A JSON response that stays charged to its request until the client has read it.
   /// - Parameter bill: settled after the client has received the body.
   func response(_ body: [UInt8], bill: RequestBill? = nil) throws(Failure) -> Response {

@@ -192,12 +192,14 @@ struct PlanAnswer: Sendable {
   // MARK: - Reporting
 
   /// Accounts for the plan's tokens, also if the plan failed.
-  func recordUsage(_ trace: PlanTrace) {
+  /// - Parameter written: tokens of the answer that the client received.
+  func recordUsage(_ trace: PlanTrace, written: Int = 0) {
     let prices = Dictionary(
       resources.context.hosts.table.hosts.map { ($0.id, $0.pricePerMillion) }
     ) { first, _ in first }
     exchange.journal.recordAnswer(
-      by: trace.task(trace.plan.sink)?.host?.name ?? "", usage: trace.usage,
+      by: trace.task(trace.plan.sink)?.host?.name ?? "",
+      usage: exchange.usage(of: trace, written: written),
       credits: trace.credits(prices: prices))
   }
 

@@ -63,7 +63,7 @@ struct PlanStream {
       try await deliver()
     } catch {
       let trace = plan.read { $0 }
-      answer.recordUsage(trace)
+      answer.recordUsage(trace, written: tally.total)
       answer.exchange.payment?.settle(streamed: trace)
       try await client.fail(error)
     }

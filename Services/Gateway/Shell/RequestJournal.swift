@@ -138,6 +138,18 @@ final class RequestJournal: Sendable {
     }
   }
 
+  /// Records the part of an answer that the client received before it left, or before the answer
+  /// failed. Does nothing if a whole answer was recorded.
+  func recordPart(by host: String, model: ModelID, usage: Usage) {
+    guard usage != .zero else { return }
+    state.withLock { state in
+      guard state.usage == .zero else { return }
+      state.host = host
+      state.answeringModel = model
+      state.usage = usage
+    }
+  }
+
   /// Records the hosts that were asked and the outcome of each attempt.
   func recordAttempts(_ attempts: [AttemptFacts]) { state.withLock { $0.attempts = attempts } }
 

@@ -73,7 +73,7 @@ enum AnswerEntry {
       switch event {
       case .chunk(let chunk): ReaderEntries.check(chunk.data)
       case .body(let body): ReaderEntries.check(body)
-      case .finished: break
+      case .resumed, .finished: break
       }
     }
   }

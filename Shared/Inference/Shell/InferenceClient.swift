@@ -182,6 +182,7 @@ public struct Inference: AsyncSequence, Sendable {
   public typealias Element = InferenceEvent
   public typealias Failure = ClusterModel.Failure
 
+  /// The host that began the answer.
   public let opening: InferenceOpening
   private let handle: InferenceHandle
 

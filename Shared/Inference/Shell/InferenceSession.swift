@@ -201,7 +201,7 @@ extension InferenceEvent {
     case .chunk(let chunk):
       chunk.data.capacity + (chunk.facts.deltaJSON?.capacity ?? 0) + Self.entryBytes
     case .body(let body): body.capacity + Self.entryBytes
-    case .finished: Self.entryBytes
+    case .resumed, .finished: Self.entryBytes
     }
   }
 

@@ -38,13 +38,21 @@ public struct BilledRequest: Hashable, Sendable {
 /// Tokens of one host for one answer.
 public struct HostTokens: Hashable, Sendable {
   public let host: HostID
+  /// The host's own name of the model, whose price it earns. `nil` means that the names are too
+  /// long for the journal.
+  public let model: ModelID?
+  public let role: BilledAttempt.Role
   /// Tokens that the host generated.
   public let made: Int
   /// The part of them that became part of the client's answer.
   public let contributed: Int
 
-  public init(host: HostID, made: Int, contributed: Int) {
+  public init(
+    host: HostID, model: ModelID?, role: BilledAttempt.Role, made: Int, contributed: Int
+  ) {
     self.host = host
+    self.model = model
+    self.role = role
     self.made = made
     self.contributed = contributed
   }
@@ -56,7 +64,7 @@ public struct UnconfirmedBill: Hashable, Sendable {
   public let promptTokens: Int
   public let cachedTokens: Int
   public let completionTokens: Int
-  /// Hosts that contributed to the answer.
+  /// Hosts that are paid. Those for which the journal has no room are left out.
   public let hosts: [HostTokens]
 
   public init(

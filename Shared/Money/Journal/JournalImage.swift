@@ -8,7 +8,7 @@ enum JournalImage {
   private static let slotBytes = SlotLayout.words * wordBytes
   /// "tuttibil" in ASCII.
   private static let magic: UInt64 = 0x6C69_6269_7474_7574
-  private static let version: UInt64 = 2
+  private static let version: UInt64 = 3
   private static let headerWords = 8
   /// Index of the header's word with the highest settlement number of an answer without an entry.
   /// The word changes, so the header's checksum leaves it out, and it has a checksum of its own.
@@ -112,7 +112,9 @@ enum JournalImage {
       else { return nil }
       self.entry = entry
       self.request = request
-      hosts = entry.hosts.compactMap { SlotTexts.words(of: $0.host, request: request[0]) }
+      hosts = entry.hosts.compactMap {
+        SlotTexts.words(of: SlotHost(host: $0.host, model: $0.model), request: request[0])
+      }
       guard hosts.count == entry.hosts.count else { return nil }
     }
 
@@ -123,6 +125,7 @@ enum JournalImage {
       progress.setCompletion(tokens: entry.completionTokens)
       for (index, host) in entry.hosts.enumerated() {
         progress.addHost()
+        progress.setRole(host.role, ofHost: index)
         progress.setHost(index, made: host.made, contributed: host.contributed)
       }
       progress.setBill(entry.billed)
@@ -194,7 +197,10 @@ enum JournalImage {
         return .damaged
       }
       let tokens = progress.tokens(ofHost: index)
-      hosts.append(HostTokens(host: host, made: tokens.made, contributed: tokens.contributed))
+      hosts.append(
+        HostTokens(
+          host: host.host, model: host.model, role: progress.role(ofHost: index),
+          made: tokens.made, contributed: tokens.contributed))
     }
     return .entry(
       BillingEntry(

@@ -4,16 +4,23 @@ internal import Money
 
 /// Layout of a slot, in words of 64 bits.
 ///
-/// A slot has two copies of its progress, the request, and the names of its hosts. The request is
-/// written once, before the first progress that refers to it; so is a host's name.
+/// A slot has two copies of its progress, the request, and the names of its hosts with their models.
+/// The request is written once, before the first progress that refers to it; so are a host's names.
+/// A slot is one page of memory.
 enum SlotLayout {
   static let progress = [0, 16]
   static let progressWords = 16
   static let request = 32
   static let requestWords = 96
   static let hosts = 128
-  static let hostWords = 16
-  static let words = 256
+  static let hostWords = 48
+  static let words = 512
+}
+
+/// A host of an answer, with its own name of the model. `nil` means that the model is unknown.
+struct SlotHost: Hashable, Sendable {
+  let host: HostID
+  let model: ModelID?
 }
 
 /// The part of a slot that changes with every token.
@@ -30,6 +37,14 @@ struct SlotProgress: Equatable, Sendable {
   /// The word `cachedTokensAndHosts` has the number of hosts in its last 8 bits, and the cached
   /// tokens above them.
   private static let hostBits: UInt64 = 8
+  /// A host's word has, from the first bit, its role, the tokens that it made, and those that it
+  /// contributed, in the last 32 bits.
+  private static let roleShift: UInt64 = 61
+  private static let mostMade: UInt64 = 1 << 29 - 1
+  /// Their places are the numbers in the file.
+  private static let roles: [BilledAttempt.Role] = [
+    .winner, .loser, .continued, .fallback, .failed,
+  ]
 
   /// Index of each word; the words from `firstHost` on hold one host each.
   private enum Word {
@@ -83,7 +98,12 @@ struct SlotProgress: Equatable, Sendable {
   /// Tokens of a host that `hostCount` includes.
   func tokens(ofHost index: Int) -> (made: Int, contributed: Int) {
     let word = words[Word.firstHost + index]
-    return (Int(word >> 32), Int(word & 0xFFFF_FFFF))
+    return (Int(word >> 32 & Self.mostMade), Int(word & 0xFFFF_FFFF))
+  }
+
+  func role(ofHost index: Int) -> BilledAttempt.Role {
+    let number = Int(words[Word.firstHost + index] >> Self.roleShift)
+    return number < Self.roles.count ? Self.roles[number] : .failed
   }
 
   mutating func begin(request checksum: UInt64) {
@@ -125,8 +145,15 @@ struct SlotProgress: Equatable, Sendable {
   mutating func addHost() { words[Word.cachedTokensAndHosts] &+= 1 }
 
   mutating func setHost(_ index: Int, made: Int, contributed: Int) {
-    words[Word.firstHost + index] =
-      UInt64(UInt32(clamping: made)) << 32 | UInt64(UInt32(clamping: contributed))
+    let role = words[Word.firstHost + index] & ~(1 << Self.roleShift - 1)
+    let made = min(UInt64(clamping: made), Self.mostMade)
+    words[Word.firstHost + index] = role | made << 32 | UInt64(UInt32(clamping: contributed))
+  }
+
+  mutating func setRole(_ role: BilledAttempt.Role, ofHost index: Int) {
+    let number = UInt64(Self.roles.firstIndex(of: role) ?? 0)
+    let tokens = words[Word.firstHost + index] & (1 << Self.roleShift - 1)
+    words[Word.firstHost + index] = number << Self.roleShift | tokens
   }
 
   /// Counts the change and computes the checksum. To be called once per change.
@@ -177,20 +204,23 @@ enum SlotTexts {
     return (request, incarnation)
   }
 
-  /// Words of a host's name. `nil` means that it is too long.
-  /// - Parameter request: checksum of the request. A name that an earlier request left in the slot
-  ///   does not fit it.
-  static func words(of host: HostID, request: UInt64) -> [UInt64]? {
-    guard host.name.utf8.count <= SlotLayout.hostWords * 8 else { return nil }
+  /// Words of a host's names. `nil` means that they are too long.
+  /// - Parameter request: checksum of the request. Names that an earlier request left in the slot
+  ///   do not fit it.
+  static func words(of host: SlotHost, request: UInt64) -> [UInt64]? {
     var writer = WordWriter(limit: SlotLayout.hostWords)
-    writer.append(host.name)
+    // Checked first, because a longer text would be copied before it is refused.
+    for text in [host.host.name, host.model?.name ?? ""] {
+      guard text.utf8.count <= SlotLayout.hostWords * 8 else { return nil }
+      writer.append(text)
+    }
     return writer.sealed(seed: request)
   }
 
-  static func host(from words: ArraySlice<UInt64>, request: UInt64) -> HostID? {
-    guard var reader = WordReader(words, seed: request), let name = reader.text() else {
-      return nil
-    }
-    return HostID(name)
+  static func host(from words: ArraySlice<UInt64>, request: UInt64) -> SlotHost? {
+    guard var reader = WordReader(words, seed: request), let host = reader.text(),
+      let model = reader.text()
+    else { return nil }
+    return SlotHost(host: HostID(host), model: model.isEmpty ? nil : ModelID(model))
   }
 }

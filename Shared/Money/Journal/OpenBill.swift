@@ -1,5 +1,6 @@
 public import ClusterModel
 internal import Limits
+public import Money
 
 /// A host of an `OpenBill`.
 public struct BilledHost: Hashable, Sendable {
@@ -16,7 +17,7 @@ public struct OpenBill: ~Copyable, Sendable {
   private let journal: BillingJournal
   private let slot: Int
   private var progress: SlotProgress
-  private var hosts: [HostID] = []
+  private var hosts: [SlotHost] = []
 
   init(journal: BillingJournal, request: BilledRequest, slot: Int, progress: SlotProgress) {
     self.journal = journal
@@ -26,19 +27,40 @@ public struct OpenBill: ~Copyable, Sendable {
   }
 
   /// Records a host before its first token.
+  /// - Parameters:
+  ///   - model: the host's own name of the model.
+  ///   - role: its part in the answer. A host that returns gets the new one.
   /// - Returns: `nil` if the list of hosts is full or the name is too long. The tokens of such a
   ///   host are lost if the process dies.
-  public mutating func addHost(_ host: HostID) -> BilledHost? {
-    if let index = hosts.firstIndex(of: host) { return BilledHost(index: index) }
-    guard hosts.count < Limits.journalHosts.value,
-      let words = SlotTexts.words(of: host, request: progress.request)
-    else { return nil }
-    let index = hosts.count
-    journal.store(words, host: index, slot: slot)
-    hosts.append(host)
-    progress.addHost()
+  public mutating func addHost(
+    _ host: HostID, _ model: ModelID, _ role: BilledAttempt.Role
+  ) -> BilledHost? {
+    guard let index = add(host, model) else { return nil }
+    progress.setRole(role, ofHost: index)
     journal.publish(&progress, slot: slot)
     return BilledHost(index: index)
+  }
+
+  /// Gives a host a row, without a write of the progress.
+  private mutating func add(_ host: HostID, _ model: ModelID?) -> Int? {
+    // Without its model if both names are too long.
+    for row in [SlotHost(host: host, model: model), SlotHost(host: host, model: nil)] {
+      if let index = hosts.firstIndex(of: row) { return index }
+      guard let words = SlotTexts.words(of: row, request: progress.request) else { continue }
+      guard hosts.count < Limits.journalHosts.value else { return nil }
+      journal.store(words, host: hosts.count, slot: slot)
+      hosts.append(row)
+      progress.addHost()
+      return hosts.count - 1
+    }
+    return nil
+  }
+
+  /// Records that a host has another part in the answer, for example because it broke off.
+  public mutating func setRole(_ role: BilledAttempt.Role, of host: BilledHost) {
+    guard host.index < hosts.count else { return }
+    progress.setRole(role, ofHost: host.index)
+    journal.publish(&progress, slot: slot)
   }
 
   public mutating func record(promptTokens: Int, cachedTokens: Int) {
@@ -75,7 +97,9 @@ public struct OpenBill: ~Copyable, Sendable {
       completionTokens: progress.completionTokens, billed: progress.billed,
       hosts: hosts.enumerated().map { index, host in
         let tokens = progress.tokens(ofHost: index)
-        return HostTokens(host: host, made: tokens.made, contributed: tokens.contributed)
+        return HostTokens(
+          host: host.host, model: host.model, role: progress.role(ofHost: index),
+          made: tokens.made, contributed: tokens.contributed)
       })
   }
 
@@ -88,10 +112,15 @@ public struct OpenBill: ~Copyable, Sendable {
     progress.setPrompt(tokens: bill.promptTokens, cached: bill.cachedTokens)
     progress.setCompletion(tokens: bill.completionTokens)
     progress.setBill(bill.billed)
-    for index in hosts.indices { progress.setHost(index, made: 0, contributed: 0) }
+    for index in hosts.indices {
+      // Failed, so that a host that the bill does not have is not paid for the prompt.
+      progress.setRole(.failed, ofHost: index)
+      progress.setHost(index, made: 0, contributed: 0)
+    }
     for host in bill.hosts {
-      guard let index = addHost(host.host) else { continue }
-      setHost(index, made: host.made, contributed: host.contributed)
+      guard let index = add(host.host, host.model) else { continue }
+      progress.setRole(host.role, ofHost: index)
+      progress.setHost(index, made: host.made, contributed: host.contributed)
     }
   }
 

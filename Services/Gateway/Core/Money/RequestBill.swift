@@ -37,27 +37,20 @@ public struct RequestBill: Hashable, Sendable {
   /// The bill of an answer that the client did not receive to its end.
   ///
   /// - Parameters:
-  ///   - completion: tokens that were written to the client's socket.
-  ///   - host: the host that began the answer. `nil` means that none did.
-  ///   - hostModel: the host's own name of the model. `nil` means the same name.
+  ///   - model: the model of the request, if no host has answered.
   public init(
-    of model: ModelID, prompt: Int, completion: Int, by host: HostID?,
-    as hostModel: ModelID? = nil, price: RequestPrice, hold: MicroCredits
+    _ delivered: DeliveredAnswer, of model: ModelID, prompt: Int, price: RequestPrice,
+    hold: MicroCredits
   ) {
-    guard completion > 0 else {
+    let model = delivered.model ?? model
+    guard delivered.tokens > 0 else {
       self.init(model: model, answers: [], price: price, hold: hold)
       return
     }
-    let usage = TokenUsage(Usage(promptTokens: prompt, completionTokens: completion))
-    let attempts = host.map {
-      [
-        SettledAttempt(
-          host: $0, model: hostModel ?? model, usage: usage, contributed: usage.completion,
-          role: .winner)
-      ]
-    }
+    let usage = TokenUsage(Usage(promptTokens: prompt, completionTokens: delivered.tokens))
     self.init(
-      model: model, answers: [SettledAnswer(usage: usage, attempts: attempts ?? [])],
+      model: model,
+      answers: [SettledAnswer(usage: usage, attempts: delivered.attempts(prompt: prompt))],
       price: price, hold: hold)
   }
 

@@ -4,7 +4,7 @@ import Limits
 
 extension RequestBounds {
   /// No tokenizer makes more tokens than this of one estimated token.
-  private static let mostTokensPerEstimate = 8
+  fileprivate static let mostTokensPerEstimate = 8
   private static let writingsPerAttempt = 2
 
   /// The summary with the credible part of its counts.
@@ -18,8 +18,16 @@ extension RequestBounds {
     summary.usage.promptTokens = min(
       summary.usage.promptTokens, prompt.multipliedCapped(by: Self.mostTokensPerEstimate))
     summary.usage.completionTokens = min(
-      summary.usage.completionTokens, (tokens ?? answer).multipliedCapped(by: answers))
+      summary.usage.completionTokens, mostCompletion(tokens: tokens))
     return summary
+  }
+
+  /// Maximum completion tokens of all answers. A host that writes more is not paid for them, and
+  /// the client neither.
+  ///
+  /// - Parameter tokens: as for `credible(_:tokens:)`; for a plan, maximum tokens of the plan.
+  public func mostCompletion(tokens: Int?) -> Int {
+    (tokens ?? answer).multipliedCapped(by: answers)
   }
 
   /// The tokens of a plan's task, with the credible part of its counts.
@@ -38,5 +46,51 @@ extension RequestBounds {
       usage.promptTokens, most.multipliedCapped(by: Self.mostTokensPerEstimate))
     usage.completionTokens = min(usage.completionTokens, written, most)
     return usage
+  }
+
+  /// The tokens of a plan, with the credible part of its tasks' counts.
+  ///
+  /// - Parameters:
+  ///   - written: tokens of the answer that the client received. They count if the task that writes
+  ///     the answer has not ended.
+  ///   - tokens: maximum tokens of the plan. `nil` means none.
+  public func credible(_ trace: PlanTrace, written: Int, tokens: Int?) -> Usage {
+    var counted = Usage.zero
+    var total = Usage.zero
+    for line in trace.tasks {
+      counted = counted + line.usage
+      var usage = credible(line, of: trace.plan, tokens: tokens)
+      if usage == .zero, written > 0, line.id == trace.plan.sink {
+        usage = Usage(promptTokens: 0, completionTokens: written, estimated: true)
+      }
+      total = total + usage
+    }
+    // The dispatcher's total also has tasks of an earlier dispatcher.
+    return total == counted ? trace.usage : total
+  }
+}
+
+extension ClientRequest {
+  /// The credible part of a host's counts, for a request that costs nothing.
+  public func credible(_ usage: Usage) -> Usage {
+    var usage = usage
+    usage.promptTokens = min(
+      usage.promptTokens,
+      Usage.bounded(promptBound).multipliedCapped(by: RequestBounds.mostTokensPerEstimate))
+    if let maxTokens, maxTokens > 0 {
+      usage.completionTokens = min(
+        usage.completionTokens, maxTokens.multipliedCapped(by: answers))
+    }
+    return usage
+  }
+
+  /// Tokens of an answer that the client did not receive to its end.
+  /// - Parameter completion: tokens that were written to the client's socket.
+  public func usage(ofPart completion: Int) -> Usage {
+    guard completion > 0 else { return .zero }
+    return credible(
+      Usage(
+        promptTokens: Usage.bounded(promptBound), completionTokens: Usage.bounded(completion),
+        estimated: true))
   }
 }

@@ -26,18 +26,18 @@ final class Payment: Sendable {
   private let prompt: Int
   /// Hosts at the admission.
   private let table: HostTable
-  private let bounds: RequestBounds
+  let bounds: RequestBounds
   private let state: Mutex<State>
 
   private struct State: ~Copyable {
     /// `nil` means that the gateway has no journal, or that the request is settled.
     var entry: OpenBill?
-    var host: HostID?
-    var model: ModelID?
-    /// The host's own name of the model.
-    var hostModel: ModelID?
-    var journalHost: BilledHost?
-    var written = 0
+    var delivered = DeliveredAnswer()
+    /// The journal's row of the host that answers now. `nil` means that it has none.
+    var host: BilledHost?
+    /// The journal's row of the host that broke off before, until the next one has delivered a
+    /// token.
+    var former: BilledHost?
     var isSettled = false
   }
 
@@ -87,38 +87,46 @@ final class Payment: Sendable {
   }
 
   deinit {
-    let (host, model, hostModel, written) = state.withLock {
-      ($0.host, $0.model, $0.hostModel, $0.written)
-    }
-    settle(
-      RequestBill(
-        of: model ?? self.model, prompt: prompt, completion: written, by: host, as: hostModel,
-        price: price, hold: hold))
+    let delivered = state.withLock { $0.delivered }
+    settle(RequestBill(delivered, of: model, prompt: prompt, price: price, hold: hold))
   }
 
-  /// Records the host that began the answer.
-  func began(by host: HostID, _ model: ModelID, as hostModel: ModelID) {
+  /// Records the host that begins or resumes the answer.
+  func began(by host: InferenceOpening) {
     state.withLock { state in
-      state.host = host
-      state.model = model
-      state.hostModel = hostModel
-      state.journalHost = state.entry?.addHost(host)
+      if state.delivered.tokensOfHost > 0 { state.former = state.host }
+      state.delivered.begin(by: host.host, host.model, as: host.hostModel, tier: host.tier)
+      let role = state.delivered.role ?? .winner
+      state.host = state.entry?.addHost(host.host, host.hostModel, role)
     }
   }
 
   /// Records all tokens that were written to the client's socket so far.
   func wrote(_ tokens: Int) {
+    // A host that sends more than it was asked for is not paid for it.
+    let tokens = min(tokens, bounds.mostCompletion(tokens: self.tokens))
     state.withLock { state in
-      state.written = tokens
-      let host = state.journalHost
+      let isMore = tokens > state.delivered.tokens
+      state.delivered.wrote(tokens)
+      let host = state.host
+      if isMore, let former = state.former.take(), former != host {
+        state.entry?.setRole(.failed, of: former)
+      }
+      let made = state.delivered.tokensOfHost
       state.entry?.record(
-        completionTokens: tokens, made: tokens, contributed: tokens, by: host)
+        completionTokens: state.delivered.tokens, made: made, contributed: made, by: host)
     }
   }
 
+  /// The summary with the counts that are billed.
+  func credible(_ summary: InferenceSummary) -> InferenceSummary {
+    bounds.credible(summary, tokens: tokens)
+  }
+
   /// The bill of an answer that the client receives as a whole.
+  /// - Parameter summary: with credible counts.
   func bill(_ summary: InferenceSummary) -> RequestBill {
-    RequestBill(bounds.credible(summary, tokens: tokens), price: price, hold: hold)
+    RequestBill(summary, price: price, hold: hold)
   }
 
   /// The bill of a plan that the client receives as a whole.
@@ -134,7 +142,7 @@ final class Payment: Sendable {
 
   /// Settles a plan whose answer was streamed. A client that received no text pays nothing.
   func settle(streamed trace: PlanTrace) {
-    let written = state.withLock { $0.written }
+    let written = state.withLock { $0.delivered.tokens }
     guard written > 0 else { return }
     settle(bill(trace, written: written))
   }

@@ -37,21 +37,24 @@ enum RecoveredBill {
       price: price, answers: answers)
   }
 
-  /// The first host began the answer; others continued it.
   private static func attempts(
     _ entry: BillingEntry, _ usage: TokenUsage, _ completion: Int
   ) -> [SettledAttempt] {
     var rest = completion
-    return entry.hosts.enumerated().compactMap { index, host in
+    var hasWinner = false
+    return entry.hosts.compactMap { host in
       let contributed = min(Usage.bounded(host.contributed), rest)
       rest -= contributed
       let made = max(Usage.bounded(host.made), contributed)
       guard let made = try? TokenUsage(prompt: usage.prompt, completion: Int64(made)) else {
         return nil
       }
+      // A damaged entry may have two winners, which no answer has.
+      let role = host.role == .winner && hasWinner ? .continued : host.role
+      hasWinner = hasWinner || role == .winner
       return SettledAttempt(
-        host: host.host, model: entry.request.model, usage: made, contributed: Int64(contributed),
-        role: index == 0 ? .winner : .continued)
+        host: host.host, model: host.model ?? entry.request.model, usage: made,
+        contributed: Int64(contributed), role: role)
     }
   }
 

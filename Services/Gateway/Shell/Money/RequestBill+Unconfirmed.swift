@@ -5,8 +5,7 @@ import Limits
 import Money
 
 extension RequestBill {
-  /// The bill for the journal. Answers of a plan are added up, and hosts that lost a race are left
-  /// out.
+  /// The bill for the journal. Answers of a plan are added up: one host is paid for all prompts.
   var unconfirmed: UnconfirmedBill {
     var (prompt, cached, completion) = (0, 0, 0)
     var hosts: [HostTokens] = []
@@ -14,23 +13,37 @@ extension RequestBill {
       prompt = prompt.addingCapped(Int(clamping: answer.usage.prompt))
       cached = cached.addingCapped(Int(clamping: answer.usage.cached))
       completion = completion.addingCapped(Int(clamping: answer.usage.completion))
-      for attempt in answer.attempts {
-        switch attempt.role {
-        case .loser, .failed: continue
-        case .winner, .continued, .fallback: break
-        }
-        let index = hosts.firstIndex { $0.host == attempt.host }
-        let earlier = index.map { hosts[$0] }
-        let tokens = HostTokens(
-          host: attempt.host,
-          made: (earlier?.made ?? 0).addingCapped(Int(clamping: attempt.usage.completion)),
-          contributed: (earlier?.contributed ?? 0)
-            .addingCapped(Int(clamping: attempt.contributed)))
-        if let index { hosts[index] = tokens } else { hosts.append(tokens) }
-      }
+      for attempt in answer.attempts { Self.add(attempt, to: &hosts) }
     }
     return UnconfirmedBill(
       billed: billed, promptTokens: prompt, cachedTokens: cached, completionTokens: completion,
-      hosts: hosts)
+      // The journal has a limited number of rows.
+      hosts: hosts.sorted { $0.role.rank < $1.role.rank })
+  }
+
+  private static func add(_ attempt: SettledAttempt, to hosts: inout [HostTokens]) {
+    let index = hosts.firstIndex { $0.host == attempt.host && $0.model == attempt.model }
+    let earlier = index.map { hosts[$0] }
+    var role = attempt.role
+    // An answer has one winner.
+    if role == .winner, hosts.contains(where: { $0.role == .winner }) { role = .continued }
+    if let earlier, earlier.role.rank < role.rank { role = earlier.role }
+    let tokens = HostTokens(
+      host: attempt.host, model: attempt.model, role: role,
+      made: (earlier?.made ?? 0).addingCapped(Int(clamping: attempt.usage.completion)),
+      contributed: (earlier?.contributed ?? 0).addingCapped(Int(clamping: attempt.contributed)))
+    if let index { hosts[index] = tokens } else { hosts.append(tokens) }
+  }
+}
+
+extension BilledAttempt.Role {
+  /// Order in which roles are paid: of two roles of one host, the lower one counts.
+  fileprivate var rank: Int {
+    switch self {
+    case .winner: 0
+    case .fallback, .continued: 1
+    case .failed: 2
+    case .loser: 3
+    }
   }
 }

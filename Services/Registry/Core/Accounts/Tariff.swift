@@ -94,21 +94,13 @@ struct Tariff: Sendable {
       attempts.append(
         try BilledAttempt(
           host: attempt.host,
+          // Reports name the host's own model.
           price: book.hostPrice(
-            of: paid(attempt.model, on: attempt.host, at: time), on: attempt.host, at: time,
+            of: attempt.model, on: attempt.host, at: time,
             hostDefault: hostDefaults[attempt.host]),
           usage: attempt.usage, contributed: attempt.contributed, role: attempt.role))
     }
     return attempts
-  }
-
-  /// The model whose price a host earns. Reports name the host's own model, except reports that a
-  /// restarted gateway makes from its journal, which may name an alias.
-  private func paid(_ model: ModelID, on host: HostID, at time: Int64) -> ModelID {
-    guard let targets = aliases[model], !book.hasHostPrice(of: model, on: host, at: time) else {
-      return model
-    }
-    return targets.first { book.hasHostPrice(of: $0, on: host, at: time) } ?? model
   }
 }
 

@@ -223,7 +223,7 @@ final class TaskNode {
     switch event {
     case .open(let opening): begin(opening)
     case .part(.chunk(let chunk)): take(chunk.facts)
-    case .part(.body): break
+    case .part(.body), .part(.resumed): break
     case .part(.finished(let summary)):
       if dialogue.passesOn { for delta in held { send(.delta(delta)) } }
       held = []

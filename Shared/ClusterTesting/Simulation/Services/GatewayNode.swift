@@ -108,6 +108,7 @@ final class Exchange {
       case .open: break
       case .part(.chunk(let chunk)): request.receive(chunk: chunk.data)
       case .part(.body(let body)): request.receive(body: body)
+      case .part(.resumed): break
       case .part(.finished(let summary)):
         process.cluster.check(summary, session?.answers ?? [], of: request.name)
       case .end(let failure): end(failure)

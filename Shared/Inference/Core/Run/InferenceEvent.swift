@@ -6,6 +6,8 @@ public enum InferenceEvent: Hashable, Sendable {
   case chunk(InferenceChunk)
   /// The host's whole body, byte for byte, if the answer is not streamed.
   case body([UInt8])
+  /// Another host resumes the answer: the next chunks are its.
+  case resumed(InferenceOpening)
   case finished(InferenceSummary)
 }
 
@@ -21,7 +23,7 @@ public struct InferenceChunk: Hashable, Sendable {
   }
 }
 
-/// Facts known when an answer begins.
+/// Facts known when an answer begins, or when another host resumes it.
 public struct InferenceOpening: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
@@ -32,14 +34,16 @@ public struct InferenceOpening: Hashable, Sendable {
   public var attempt: Int
   /// As in `AttemptRecord`.
   public var hostModel: ModelID
+  public var tier: HostTier
 
   public init(
     host: HostID, model: ModelID, status: Int, firstToken: Duration, attempt: Int,
-    hostModel: ModelID? = nil
+    hostModel: ModelID? = nil, tier: HostTier = .community
   ) {
     self.host = host
     self.model = model
     self.hostModel = hostModel ?? model
+    self.tier = tier
     self.status = status
     self.firstToken = firstToken
     self.attempt = attempt

@@ -125,10 +125,12 @@ extension InferenceRun {
     legs = [winner]
     directives += answered(winner)
     answer.follow(winner, now: now)
+    let opening = opening(winner, now)
     if answer.firstToken == nil {
-      let opening = opening(winner, now)
       answer.recordFirstToken(after: opening.firstToken)
       directives.append(.open(opening))
+    } else {
+      directives.append(.deliver(.resumed(opening)))
     }
     beginAnswering()
     for chunk in held {

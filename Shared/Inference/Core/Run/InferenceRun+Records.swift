@@ -6,7 +6,7 @@ extension InferenceRun {
     InferenceOpening(
       host: attempt.host, model: attempt.candidate.model, status: attempt.status,
       firstToken: begun.duration(to: now), attempt: attempt.id.number + 1,
-      hostModel: attempt.candidate.hostModel)
+      hostModel: attempt.candidate.hostModel, tier: attempt.candidate.host.tier)
   }
 
   /// Records how an attempt ended, for the ledger and for the host statistics.

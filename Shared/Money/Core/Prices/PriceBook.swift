@@ -102,11 +102,6 @@ public struct PriceBook: Equatable, Sendable {
     price(Subject(model: model, host: host), at: time) ?? hostDefault ?? .free
   }
 
-  /// Whether a host has a price of its own for a model at a time.
-  public func hasHostPrice(of model: ModelID, on host: HostID, at time: Int64) -> Bool {
-    price(Subject(model: model, host: host), at: time) != nil
-  }
-
   private func price(_ subject: Subject, at time: Int64) -> TokenPrice? {
     guard let rows = rows[subject] else { return nil }
     let next = Self.position(after: time, in: rows)
