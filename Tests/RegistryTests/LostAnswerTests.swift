@@ -1,6 +1,7 @@
 import Access
 import ClusterModel
 import Logging
+import Money
 import RegistryCore
 import ServiceLifecycle
 import Store
@@ -100,5 +101,40 @@ struct LostAnswerTests {
       try await create("next")
       #expect(names() == ["lost", "next"])
     }
+  }
+}
+
+@Suite("Orders about money of which the store's answer was lost")
+struct LostMoneyTests: AccountShellSuite {
+  @Test("an admin learns that the outcome of a transfer is unknown, and may repeat it with its id")
+  func transfer() async throws {
+    let scratch = try Scratch()
+    let store = FailingStore(try AccountStore(path: scratch.path))
+    let shell = try await shell(store, Outbox())
+    try await setUp(shell)
+    let transfer = AdminTransfer(id: "1", kind: .credit(MicroCredits(5), organisation: "acme"))
+    let lab = try #require(AccountPath("acme/lab"))
+    let change = AccountChange.setTeam(lab, name: "Lab", budgets: [])
+    store.loseAnswers()
+    let lost: [@Sendable () async throws -> Void] = [
+      { _ = try await shell.transfer(transfer) },
+      { _ = try await shell.change(change, expecting: .absent, by: Self.author) },
+    ]
+    for order in lost {
+      let error = await #expect(throws: AccountShell.OrderError.self) {
+        try await process(shell) { try await order() }
+      }
+      guard case .failed(let failure) = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+      #expect(failure.code == .storeUnreachable)
+      #expect(failure.message.contains("It is unknown whether"))
+    }
+    store.setFault(nil)
+    #expect(try await process(shell) { try await shell.transfer(transfer) })
+    #expect(try await store.balance(of: .organisation("acme"), at: nil) == MicroCredits(5))
+    #expect(shell.read { $0.team(lab) } != nil)
+    await store.close()
   }
 }

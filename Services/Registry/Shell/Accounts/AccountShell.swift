@@ -410,7 +410,7 @@ final class AccountShell: Service {
         return Round(directives: directives, orders: [(order, .stored(record, revision))])
       }
     } catch {
-      order.answer(.failure(.failed(error)))
+      order.answer(.failure(.failed(.notStored(error))))
       // The change may have reached the disk.
       await reload(error)
       return Round()
@@ -421,7 +421,7 @@ final class AccountShell: Service {
     do throws(Failure) {
       try await write(round.directives)
     } catch {
-      for (order, _) in round.orders { order.answer(.failure(.failed(error))) }
+      for (order, _) in round.orders { order.answer(.failure(.failed(.notStored(error)))) }
       return await reload(error)
     }
     for (order, done) in round.orders { order.answer(.success(done)) }
@@ -449,8 +449,10 @@ final class AccountShell: Service {
       switch result {
       case .appended: break
       case .alreadyPresent, .conflict:
+        // Others of the batch were appended, so the code is that of an unknown outcome.
         throw Failure(
-          .storeFailed, "The ledger has a transaction \(transaction.id) that was not expected.")
+          .storeUnreachable,
+          "The ledger has a transaction \(transaction.id) that was not expected.")
       case .refused(let reason): throw Failure(.storeFailed, reason)
       }
     }
