@@ -59,6 +59,33 @@ struct HostSettingsTests {
     #expect(hosts.host("h")?.tags == [])
   }
 
+  @Test("a change that a probe may confirm is probed at once, with the new values")
+  mutating func probedAnew() throws {
+    let away = ProbeResult.failed(absent: true, reason: "401 Unauthorized")
+    var order = try #require(
+      hosts.add(HostDraft(url: "https://h", id: "h"), now: .zero).directives.probes.first)
+    _ = hosts.probed(order, away, now: .zero, using: &rng)
+    let now = Instant(sinceStart: .milliseconds(10))
+    #expect(try #require(hosts.nextProbeTime) > now)
+    let credential = "env:TUTTI_CREDENTIAL_KEY"
+    let patch = HostPatch(credential: .value(credential))
+    order = try #require(hosts.patch("h", patch, now: now).directives.probes.first)
+    #expect(order.credential == credential)
+    #expect(try hosts.patch("h", patch, now: now).directives.isEmpty)
+
+    // The probe under way had another list of models.
+    let named = HostPatch(models: .value(["big"]))
+    let second = try #require(hosts.patch("h", named, now: now).directives.probes.first)
+    #expect(hosts.probed(order, away, now: now, using: &rng).isEmpty)
+    _ = hosts.probed(second, .answered(Self.report), now: now, using: &rng)
+    #expect(hosts.host("h")?.models.map(\.id) == ["big"])
+    #expect(try hosts.patch("h", HostPatch(tags: ["gpu"]), now: now).directives.probes.isEmpty)
+
+    _ = try hosts.suspend("h")
+    let learned = HostPatch(models: .learned)
+    #expect(try hosts.patch("h", learned, now: now).directives.probes.isEmpty)
+  }
+
   @Test("a drained host is suspended with that reason, also after a restart")
   mutating func drained() throws {
     try addReady(HostDraft(url: "http://h:1", id: "h"))
@@ -123,5 +150,11 @@ struct HostSettingsTests {
     #expect(!wait.isOver(inFlight: 1, now: at(ms: 5_099)))
     #expect(wait.isOver(inFlight: 1, now: at(ms: 5_100)))
     #expect(DrainWait(since: .zero, limit: .zero).isOver(inFlight: 3, now: .zero))
+  }
+}
+
+extension [HostRegistry.Directive] {
+  fileprivate var probes: [ProbeOrder] {
+    compactMap { if case .probe(let order) = $0 { order } else { nil } }
   }
 }

@@ -70,6 +70,12 @@ public struct HostPatch: Equatable, Sendable {
   public var tags: [String]?
   public var region: Change<String>
 
+  /// Whether a probe may have another result after the change.
+  var concernsProbes: Bool {
+    dialect != .unchanged || resume != .unchanged || credential != .unchanged
+      || models != .unchanged
+  }
+
   public init(
     dialect: Change<HostDialect> = .unchanged, resume: Change<ResumeWay> = .unchanged,
     credential: Change<String> = .unchanged, allowsPlainHTTP: Bool = false,

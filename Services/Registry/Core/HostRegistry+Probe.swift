@@ -99,6 +99,22 @@ extension HostRegistry {
     return (entry.host, tick(now: now))
   }
 
+  /// Changes a host as `patch(_:_:)` does. If a probe may have another result afterwards, the host is
+  /// probed now, and the result of a probe under way is ignored.
+  public mutating func patch(
+    _ id: HostID, _ patch: HostPatch, now: Instant
+  ) throws(Failure) -> (host: Host, directives: [Directive]) {
+    let (host, directives) = try self.patch(id, patch)
+    guard patch.concernsProbes, !directives.isEmpty, var entry = entries[id],
+      entry.host.state != .suspended
+    else { return (host, directives) }
+    endProbe(&entry)
+    entry.probeTime = now
+    entry.backOff = Self.firstBackOff
+    entries[id] = entry
+    return (host, directives + tick(now: now))
+  }
+
   /// Probes hosts at which requests have failed, earlier than scheduled.
   /// Until a host is found unreachable, every process keeps sending requests to it.
   public mutating func probeEarly(_ hosts: [HostID], now: Instant) -> [Directive] {

@@ -19,8 +19,8 @@ extension AdminAPI {
     }
     route(router, .patch, "/admin/v1/hosts/:id") { request in
       let patch = try await HostFields(request.http).patch()
-      return try await change(request) { hosts, id, _ throws(Failure) in
-        try hosts.patch(id, patch)
+      return try await change(request) { hosts, id, now throws(Failure) in
+        try hosts.patch(id, patch, now: now)
       }
     }
     route(router, .post, "/admin/v1/hosts/:id/suspend") { request in
