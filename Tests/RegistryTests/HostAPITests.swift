@@ -156,6 +156,23 @@ struct HostAPITests {
     }
   }
 
+  @Test("after a drain, the answer's ETag belongs to the settings that it shows")
+  func drainAndChange() async throws {
+    try await TestRegistry.run { registry in
+      _ = try await registry.send(.post, "/hosts", Self.gpu)
+      async let drain = registry.send(.post, "/hosts/a/drain?wait_ms=30000")
+      var before = try await registry.send(.get, "/hosts/a")
+      while !before.text.contains("drained by an admin") {
+        await Task.yield()
+        before = try await registry.send(.get, "/hosts/a")
+      }
+      let changed = try await registry.send(.patch, "/hosts/a", #"{"region": "x"}"#)
+      let drained = try await drain
+      let isChanged = drained.text.contains(#""region":"x""#)
+      #expect(drained.tag == (isChanged ? changed.tag : before.tag))
+    }
+  }
+
   @Test("the list of hosts is filtered")
   func filters() async throws {
     try await TestRegistry.run { registry in

@@ -78,13 +78,12 @@ extension AdminAPI {
   private func drain(_ request: AdminRequest) async throws -> Response {
     let (id, expected) = (request.host, request.expectedTags)
     let wait = try wait(request)
-    var entry = try await shell.change(by: request.author) { hosts, _ throws(Failure) in
+    let entry = try await shell.change(by: request.author) { hosts, _ throws(Failure) in
       try hosts.expect(expected, of: id)
       return try hosts.drain(id)
     }
     await shell.waitUntilIdle(id, within: wait)
-    entry.host = shell.host(id) ?? entry.host
-    return response(entry)
+    return response(shell.entry(id) ?? entry)
   }
 
   private func listHosts(_ request: AdminRequest) throws -> Response {
@@ -95,7 +94,11 @@ extension AdminAPI {
     let hosts = registry.table.hosts.sorted { $0.id < $1.id }
       .filter { host in (after.map { host.id.name > $0 } ?? true) && filter.admits(host) }
     let page = hosts.prefix(limit).compactMap { RegistryShell.HostEntry($0.id, in: registry) }
-    return json(Page(data: page.map(described), hasMore: hosts.count > limit))
+    let loads = shell.loads
+    return json(
+      Page(
+        data: page.map { HostJSON($0.host, record: $0.record, load: loads[$0.host.id]) },
+        hasMore: hosts.count > limit))
   }
 
   private func addHost(_ request: AdminRequest) async throws -> Response {

@@ -216,12 +216,17 @@ final class RegistryShell: Service {
   func load(of id: HostID) -> HostLoad? {
     context.hosts.load?.table.hosts.first { $0.host == id }
   }
+  /// The load of all hosts as last merged.
+  var loads: [HostID: HostLoad] {
+    let hosts = context.hosts.load?.table.hosts ?? []
+    return Dictionary(hosts.map { ($0.host, $0) }, uniquingKeysWith: { first, _ in first })
+  }
   func host(_ id: HostID) -> Host? { state.withLock { $0.hosts.host(id) } }
   func entry(_ id: HostID) -> HostEntry? { state.withLock { HostEntry(id, in: $0.hosts) } }
 
   /// A host and its admin's settings at one moment.
   struct HostEntry: Sendable {
-    var host: Host
+    let host: Host
     let record: HostRecord
 
     var settings: HostSettings { HostSettings(record) }
@@ -255,7 +260,7 @@ final class RegistryShell: Service {
           let (host, directives) = try change(&hosts, now)
           return (host, directives)
         }, author: author, waits: wait > .zero))
-    guard var entry = changed.entry else {
+    guard let entry = changed.entry else {
       preconditionFailure("a change of a host returned no host")
     }
     guard let settled = changed.settled else { return entry }
@@ -265,8 +270,7 @@ final class RegistryShell: Service {
       await group.next()
       group.cancelAll()
     }
-    entry.host = host(entry.host.id) ?? entry.host
-    return entry
+    return self.entry(entry.host.id) ?? entry
   }
 
   /// Waits until a drained host has no request in flight, the limit ends, or an admin resumes it.
