@@ -203,7 +203,7 @@ final class RegistryShell: Service {
   private func publish(_ table: HostTable) {
     context.hosts.apply(.hostTable(table))
     context.bus.publish(.hostTable(table))
-    accounts.receiveHostPrices(table.prices)
+    accounts.receiveHostPrices(table.prices, revision: table.revision)
     instruments.record(state.withLock { $0.hosts.countByState })
   }
 

@@ -70,6 +70,8 @@ final class AccountShell: Service {
     var keys: [String: KeyState] = [:]
     /// The hosts' own prices, which the store does not have.
     var hostPrices: [HostID: TokenPrice] = [:]
+    /// Revision of the host table that has them.
+    var hostRevision: UInt64 = 0
     /// The models that each alias stands for; stored by `ModelShell`.
     var aliases: [ModelID: [ModelID]] = [:]
     var priceTable: PriceTable?
@@ -186,8 +188,13 @@ final class AccountShell: Service {
   }
 
   /// Takes the own prices of all hosts.
-  func receiveHostPrices(_ prices: [HostID: TokenPrice]) {
+  ///
+  /// - Parameter revision: of the host table that has them. Tables of changes at the same time may
+  ///   arrive in another order; an earlier one is ignored.
+  func receiveHostPrices(_ prices: [HostID: TokenPrice], revision: UInt64) {
     state.withLock { state in
+      guard revision >= state.hostRevision else { return }
+      state.hostRevision = revision
       guard state.hostPrices != prices else { return }
       state.hostPrices = prices
       state.inbox.append(.event(.hostPrices(prices)))
