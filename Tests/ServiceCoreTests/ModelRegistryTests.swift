@@ -39,6 +39,19 @@ struct ModelRegistryTests {
     #expect(models["m"]?.revision == 2)
   }
 
+  @Test("a record keeps its spelling if a change names it in another Unicode normalisation")
+  mutating func spelling() throws {
+    let composed = ModelID("caf\u{E9}")
+    let decomposed = ModelID("cafe\u{301}")
+    try patch(composed, ModelPatch(isHidden: true))
+    let change = try models.patch(decomposed, ModelPatch(isHidden: false))
+    let removal = try models.remove(decomposed)
+    for id in [change.id, removal.id] {
+      #expect(Array(id.name.utf8) == Array(composed.name.utf8))
+    }
+    #expect(change.revision == 1 && removal.revision == 1)
+  }
+
   @Test("of two admins with one revision, the second is refused; 0 means no record")
   mutating func conflict() throws {
     try patch("m", ModelPatch(isHidden: true), expected: [ModelRegistry.absent])

@@ -229,6 +229,7 @@ struct ModelTableTests {
       OfferStanding(host: "b", isApproved: false, state: .ready),
     ]
     #expect(standings == ["alias": expected, "m": expected])
+    #expect(hosts.standings(of: ["n"])["n"]?.map(\.host) == ["a"])
   }
 
   @Test("aliases of every host stay within the table, and a host's lists within their room")

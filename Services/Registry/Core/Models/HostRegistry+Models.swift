@@ -100,13 +100,15 @@ extension HostRegistry {
   /// stands for.
   public func standings(of models: [ModelID]) -> [ModelID: [OfferStanding]] {
     let wanted = Set(models)
-    let aliases = wanted.filter { !modelRules.standsFor($0).isEmpty }
     var standings: [ModelID: [OfferStanding]] = [:]
     for entry in entries.values.sorted(by: { $0.host.id < $1.host.id }) {
-      let listed = Set(entry.listed.map(\.id))
       let offered = Set(entry.host.models.map(\.id))
-      let aliased = aliases.filter { modelRules.standsFor($0).contains(where: listed.contains) }
-      for model in wanted.intersection(listed).union(aliased) {
+      var names: Set<ModelID> = []
+      for offer in entry.listed {
+        if wanted.contains(offer.id) { names.insert(offer.id) }
+        names.formUnion(modelRules.aliases(of: offer.id).lazy.filter(wanted.contains))
+      }
+      for model in names {
         standings[model, default: []].append(
           OfferStanding(
             host: entry.host.id, isApproved: offered.contains(model), state: entry.host.state))

@@ -81,7 +81,7 @@ public struct ModelPatch: Hashable, Sendable {
     if let hostPools {
       record.hostPools = try Self.checked(
         hostPools, "host_pools", atMost: Limits.modelRecordPools.value,
-        "tags: 1 to 64 of a–z, 0–9, ., _ and -", Self.isTag)
+        "tags of \(HostTags.rule)", HostTags.isName)
     }
     if let isHidden { record.isHidden = isHidden }
     if let kind { record.kind = kind }
@@ -115,17 +115,5 @@ public struct ModelPatch: Hashable, Sendable {
         .invalidRequest, "\(member) must hold at most \(limit) different \(what).", param: member)
     }
     return items
-  }
-
-  private static func isTag(_ text: String) -> Bool {
-    (1...64).contains(text.utf8.count)
-      && text.utf8.allSatisfy { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-          UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
-          true
-        default: false
-        }
-      }
   }
 }

@@ -19,6 +19,8 @@ public struct ModelRegistry: Sendable {
 
   /// A planned change of one record.
   public struct Change: Hashable, Sendable {
+    /// As the store spells it: names that differ in Unicode normalisation are equal, and the store
+    /// compares bytes.
     public let id: ModelID
     /// `nil` means that the record is removed.
     public let record: ModelRecord?
@@ -82,7 +84,8 @@ public struct ModelRegistry: Sendable {
     let record = try patch.applied(to: present?.record ?? ModelRecord(id))
     try checkAliases(record)
     return Change(
-      id: id, record: record, revision: present?.revision, isEmpty: record == present?.record)
+      id: record.id, record: record, revision: present?.revision,
+      isEmpty: record == present?.record)
   }
 
   /// Plans the removal of a record.
@@ -94,7 +97,8 @@ public struct ModelRegistry: Sendable {
         "Model \(id.name.cut(toBytes: 100)) has no record; `tutti models list` or GET "
           + "/admin/v1/models lists all models.")
     }
-    return Change(id: id, record: nil, revision: present.revision, isEmpty: false)
+    return Change(
+      id: present.record.id, record: nil, revision: present.revision, isEmpty: false)
   }
 
   private func check(_ id: ModelID, _ expected: Set<Int64>?) throws(Failure) {

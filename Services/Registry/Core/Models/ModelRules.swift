@@ -86,8 +86,8 @@ public struct ModelRules: Equatable, Sendable {
       || rule.record.hostPools.contains { host.tags.contains($0) }
   }
 
-  /// Models for which a name is an alias.
-  func standsFor(_ model: ModelID) -> [ModelID] { rules[model]?.record.standsFor ?? [] }
+  /// Aliases that stand for a model.
+  func aliases(of model: ModelID) -> [ModelID] { aliases[model]?.map(\.alias) ?? [] }
 
   private func overridden(_ offer: ModelOffer) -> ModelOffer {
     guard let record = rules[offer.id]?.record else { return offer }
