@@ -240,6 +240,24 @@ struct SettingsAPITests {
     }
   }
 
+  @Test("stored settings of a later version are left out, and a damaged one prevents the start")
+  func laterVersion() async throws {
+    let cluster = try SettingsCluster()
+    try await cluster.run { client in
+      _ = try await client.patch(#"{"dispatcher.max_tasks": 8}"#)
+    }
+    try cluster.edit(
+      #"UPDATE settings SET record = '{"dispatcher.max_tasks":8,"later.list":[1.5],"on":true}'"#)
+    try await cluster.run { client in
+      let shown = try await client.get()
+      #expect(try shown.setting("dispatcher.max_tasks").value == .number(8))
+      #expect(try await client.patch(#"{"dispatcher.max_tasks": 9}"#).status == 200)
+    }
+    try cluster.edit(#"UPDATE settings SET record = '{"dispatcher.max_tasks":true}'"#)
+    let error = await #expect(throws: Failure.self) { try await cluster.run { _ in } }
+    #expect(error?.code == .storeDamaged)
+  }
+
   @Test(
     "a wrong member is refused with its name, and nothing is changed",
     arguments: [

@@ -155,13 +155,13 @@ extension RuntimeOverrides {
   }
 
   /// Members that this version does not know are left out. `nil` means that the text is not an
-  /// object of texts and numbers.
+  /// object, or that a known member is neither text nor number.
   init?(json: String) {
     guard
       let members = try? JSONDecoder().decode([String: JSONScalar].self, from: Data(json.utf8))
     else { return nil }
     var texts: [(id: String, value: String)] = []
-    for (id, value) in members {
+    for (id, value) in members where RuntimeSetting(rawValue: id) != nil {
       switch value {
       case .text(let text): texts.append((id, text))
       case .integer(let number): texts.append((id, "\(number)"))
