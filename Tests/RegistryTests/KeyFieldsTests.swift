@@ -47,6 +47,7 @@ struct KeyFieldsTests {
       (#"{"permissions": {"models": "a"}}"#, "permissions.models"),
       (#"{"permissions": {"models": ["a", 1]}}"#, "permissions.models"),
       (#"{"permissions": {"patterns": ["nobody"]}}"#, "permissions.patterns"),
+      (#"{"permissions": {"host_pools": ["eu", "GPU"]}}"#, "permissions.host_pools"),
       (#"{"limits": {"requests": 1}}"#, "limits.requests"),
       (#"{"limits": {"requests_per_day": 0}}"#, "limits.requests_per_day"),
       (#"{"limits": {"requests_per_day": 1.5}}"#, "limits.requests_per_day"),

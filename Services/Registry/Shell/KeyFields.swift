@@ -24,7 +24,13 @@ struct KeyFields {
       patch.models = try permissions.texts("models").map { Set($0.map { ModelID($0) }) }
       patch.patterns = try permissions.choices("patterns")
       patch.dataPolicies = try permissions.choices("data_policies")
-      patch.hostPools = try permissions.texts("host_pools").map(Set.init)
+      patch.hostPools = try permissions.texts("host_pools").map { names in
+        guard names.allSatisfy(HostTags.isName) else {
+          // No host can have such a tag, so that no host would answer the key.
+          throw permissions.wrong("host_pools", "an array of names of \(HostTags.rule), or null")
+        }
+        return Set(names)
+      }
     }
     return patch
   }
