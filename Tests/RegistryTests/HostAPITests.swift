@@ -138,6 +138,22 @@ struct HostAPITests {
     }
   }
 
+  @Test("a host of the configuration that cannot be stored is no mistake of the configuration")
+  func configuredWithoutStore() async throws {
+    let scratch = try TestRegistry.Scratch()
+    try await TestRegistry.run(in: scratch) { registry in
+      let wrong = await #expect(throws: ProcessFailure.self) {
+        try await registry.shell.addConfigured(["nonsense"])
+      }
+      #expect(wrong?.status == .usage)
+      try await TestRegistry.refuseChanges(of: scratch.path + "/registry.sqlite", to: "INSERT")
+      let full = await #expect(throws: ProcessFailure.self) {
+        try await registry.shell.addConfigured(["http://127.0.0.1:9"])
+      }
+      #expect(full?.status == .unavailable)
+    }
+  }
+
   @Test("a drained host answers when its last request has ended")
   func drain() async throws {
     try await TestRegistry.run { registry in

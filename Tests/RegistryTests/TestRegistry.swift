@@ -160,12 +160,12 @@ final class TestRegistry: Sendable {
   }
 
   /// Makes a file of hosts refuse every change, as a full disk would.
-  static func refuseChanges(of path: String) async throws {
+  static func refuseChanges(of path: String, to change: String = "UPDATE") async throws {
     let file = try DatabaseQueue(path: path)
     try await file.write { database in
       try database.execute(
         sql: """
-          CREATE TRIGGER full_disk BEFORE UPDATE ON hosts
+          CREATE TRIGGER full_disk BEFORE \(change) ON hosts
           BEGIN SELECT RAISE(ABORT, 'no space'); END;
           """)
     }

@@ -315,7 +315,9 @@ final class RegistryShell: Service {
         for case .probe(let order) in directives { probes.continuation.yield(order) }
       } catch {
         if error.code == .hostExists { continue }
-        throw ProcessFailure(.usage, "--hosts \(url): \(error.message)")
+        let isMistake = [.invalidRequest, .overloaded].contains(error.code)
+        throw ProcessFailure(
+          isMistake ? .usage : .unavailable, "--hosts \(url): \(error.message)")
       }
     }
   }
