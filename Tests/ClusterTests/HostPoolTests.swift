@@ -108,5 +108,25 @@ extension ProcessTests {
       let audit = try await cluster.tutti("audit", "--kind", "host", "--id", id)
       #expect(audit.status == 0 && audit.output.contains("drained"), "\(audit)")
     }
+
+    @Test("a drain ends if an admin resumes the host, and does not drain it again")
+    func resumedDrain() async throws {
+      let id = try await tagHost()
+      let secret = try await pooledKey()
+      let gate = tagged.hold(.afterToken(2))
+      async let answer = cluster.chat(secret, more: #","stream":true"#)
+      await gate.reached()
+      async let drain = cluster.tutti("hosts", "drain", id, "--wait", "60")
+      _ = try await eventually("the host is drained") { () -> Bool? in
+        try await cluster.admin(.GET, "/hosts/\(id)").text.contains("drained") ? true : nil
+      }
+      #expect(try await cluster.tutti("hosts", "resume", id).status == 0)
+      let ended = try await drain
+      #expect(ended.status == 1 && ended.errors.contains("was resumed"), "\(ended)")
+      let host = try await cluster.admin(.GET, "/hosts/\(id)")
+      #expect(!host.text.contains("drained"), "\(host.text)")
+      gate.open()
+      #expect(try await answer.status == 200)
+    }
   }
 }

@@ -28,6 +28,11 @@ extension ClusterClient {
       do {
         let host = try await success(.POST, url, token: provenToken())
           .decoded(as: HostDetails.self, from: url)
+        // Another request would drain it again.
+        guard host.state == HostState.suspended.rawValue else {
+          throw ProcessFailure(
+            .failed, TextTable.printable("host \(id) was resumed by an admin meanwhile"))
+        }
         isDrained = true
         if host.inFlight == 0 || left <= Self.longestWait { return host }
       } catch let failure as ProcessFailure
