@@ -6,6 +6,7 @@ import Hummingbird
 import Limits
 import Logging
 import NIOCore
+import OverloadCore
 import Testing
 
 @testable import ServiceKit

@@ -22,23 +22,6 @@ public struct RateLimitHeaders: Hashable, Sendable {
   public let requests: Row?
   public let tokens: Row?
 
-  public struct Field: Hashable, Sendable {
-    public let name: String
-    public let value: String
-  }
-
-  /// The headers to send: three for each kind of limit that the key has.
-  public var fields: [Field] {
-    [("requests", requests), ("tokens", tokens)].flatMap { kind, row -> [Field] in
-      guard let row else { return [] }
-      return [
-        Field(name: "x-ratelimit-limit-\(kind)", value: String(row.limit)),
-        Field(name: "x-ratelimit-remaining-\(kind)", value: String(row.remaining)),
-        Field(name: "x-ratelimit-reset-\(kind)", value: row.resetText),
-      ]
-    }
-  }
-
   /// A duration such as `1s`, `6m0s` or `23h0m59s`.
   static func durationText(_ seconds: Int) -> String {
     let (minutes, second) = max(seconds, 0).quotientAndRemainder(dividingBy: 60)

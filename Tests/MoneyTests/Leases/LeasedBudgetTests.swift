@@ -72,17 +72,20 @@ struct LeasedBudgetTests {
   @Test("a bill is the settlement and the directives that follow from it")
   func bill() throws {
     var budget = budget(room: 50)
-    let (quiet, none) = try #require(budget.bill(1, billed: MicroCredits(30), now: .zero))
+    let first = budget.bill(1, billed: MicroCredits(30), now: .zero)
+    let (quiet, none) = try #require(first)
     #expect(quiet.number == 1 && quiet.hold == MicroCredits(100) && none.isEmpty)
     #expect(budget.bill(1, billed: MicroCredits(30), now: .zero) == nil)
     // 120 are left. A waiting request is admitted by the end of another one.
     #expect(budget.admitAtOnce(2, of: Self.key, cost: cost(1, 100), now: .zero) == lease)
     _ = budget.admit(3, of: Self.key, cost: cost(1, 90), patience: .seconds(10), now: .zero)
-    let (_, others) = try #require(budget.bill(2, billed: MicroCredits(30), now: .zero))
+    let second = budget.bill(2, billed: MicroCredits(30), now: .zero)
+    let (_, others) = try #require(second)
     #expect(others.contains(.admit(3, hold: MicroCredits(90))))
     // Recalled money returns with the bill.
     _ = budget.receive(.recalled(lease), now: .zero)
-    let (_, returns) = try #require(budget.bill(3, billed: .zero, now: .zero))
+    let third = budget.bill(3, billed: .zero, now: .zero)
+    let (_, returns) = try #require(third)
     #expect(returns.contains { if case .send(.giveBack) = $0 { true } else { false } })
   }
 
