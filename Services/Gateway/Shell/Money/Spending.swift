@@ -57,6 +57,8 @@ final class Spending: Service {
     var leaseText = LeaseText()
     var reports = UnconfirmedReports<String>()
     var batch = SettlementBatch()
+    /// Batches that had no more room, until they are sent.
+    var full: [[Settlement]] = []
   }
 
   /// Effects of a change, to be performed without the lock.
@@ -66,6 +68,8 @@ final class Spending: Service {
     var beginsBatch = false
     /// Whether the batch is to be sent after the short pause.
     var isScarce = false
+    /// Whether a batch is full.
+    var isFull = false
     var outcomes: [(waiter: CheckedContinuation<Outcome, Never>, outcome: Outcome)] = []
   }
 
@@ -80,6 +84,8 @@ final class Spending: Service {
   private let batches = AsyncStream.makeStream(
     of: Void.self, bufferingPolicy: .bufferingNewest(1))
   private let scarceBatches = AsyncStream.makeStream(
+    of: Void.self, bufferingPolicy: .bufferingNewest(1))
+  private let fullBatches = AsyncStream.makeStream(
     of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
   /// - Parameters:
@@ -258,7 +264,7 @@ final class Spending: Service {
       perform(state.recovered.receive(answer), &effects)
       state.perform(state.budget.receive(answer, now: now), &effects)
       // Other gateways wait for the money that the settlements free.
-      if case .recalled = answer { state.send(state.batch.take(), &effects) }
+      if case .recalled = answer { state.sendBatches(&effects) }
       return effects
     }
   }
@@ -276,6 +282,15 @@ final class Spending: Service {
         group.addTask {
           await self.sendBatches(self.scarceBatches.stream, after: Self.scarcePause)
         }
+        group.addTask {
+          for await _ in self.fullBatches.stream {
+            self.change { state in
+              var effects = Effects()
+              state.sendFull(&effects)
+              return effects
+            }
+          }
+        }
         while true {
           try await Task.sleep(for: Self.tickPause)
           self.tick()
@@ -287,7 +302,7 @@ final class Spending: Service {
     change { state in
       var effects = Effects()
       state.perform(state.budget.drain(now: now), &effects)
-      state.send(state.batch.take(), &effects)
+      state.sendBatches(&effects)
       return effects
     }
   }
@@ -297,7 +312,7 @@ final class Spending: Service {
       try? await Task.sleep(for: pause)
       change { state in
         var effects = Effects()
-        state.send(state.batch.take(), &effects)
+        state.sendBatches(&effects)
         return effects
       }
     }
@@ -332,6 +347,7 @@ final class Spending: Service {
     for message in effects.messages { bus.cast(message, to: .service(.registry)) }
     if effects.beginsBatch { batches.continuation.yield() }
     if effects.isScarce { scarceBatches.continuation.yield() }
+    if effects.isFull { fullBatches.continuation.yield() }
     for (waiter, outcome) in effects.outcomes { waiter.resume(returning: outcome) }
   }
 }
@@ -346,7 +362,7 @@ extension Spending.State {
         if let settlement = reports[lease.number] { queue(settlement, &effects) }
       case .send(let request):
         // The batch goes first: the registry answers a renewal with the settlements that it has.
-        send(batch.take(), &effects)
+        sendBatches(&effects)
         effects.messages.append(.leaseRequest(request))
       case .admit(let request, let amount): admit(request, amount, &effects)
       case .refuse(let request, let refusal): end(request, .refused(refusal), &effects)
@@ -354,17 +370,29 @@ extension Spending.State {
     }
   }
 
-  /// Adds a settlement to the next message.
+  /// Adds a settlement to the next message. The caller may be the event loop of a connection, so a
+  /// full batch is encoded elsewhere.
   fileprivate mutating func queue(
     _ settlement: Settlement, _ effects: inout Spending.Effects
   ) {
     if batch.isEmpty { effects.beginsBatch = true }
     if budget.isRestless { effects.isScarce = true }
-    send(batch.add(settlement), &effects)
+    let complete = batch.add(settlement)
+    guard !complete.isEmpty else { return }
+    full.append(complete)
+    effects.isFull = true
   }
 
-  fileprivate func send(_ settlements: [Settlement], _ effects: inout Spending.Effects) {
-    if !settlements.isEmpty { effects.messages.append(.settlements(settlements)) }
+  fileprivate mutating func sendFull(_ effects: inout Spending.Effects) {
+    for batch in full { effects.messages.append(.settlements(batch)) }
+    full = []
+  }
+
+  /// Sends all settlements that wait.
+  fileprivate mutating func sendBatches(_ effects: inout Spending.Effects) {
+    sendFull(&effects)
+    let rest = batch.take()
+    if !rest.isEmpty { effects.messages.append(.settlements(rest)) }
   }
 
   fileprivate mutating func admit(
