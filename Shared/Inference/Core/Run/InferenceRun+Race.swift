@@ -151,10 +151,9 @@ extension InferenceRun {
     directives += answered(winner)
     let textBytes = facts.deltaJSON?.count ?? facts.text.utf8.count
     var counted = facts.usage
-    if !winner.trustsCount {
+    if !winner.trustsCount, let claimed = counted?.completionTokens {
       counted?.completionTokens = min(
-        counted?.completionTokens ?? 0,
-        TokenTally.most(bytes: textBytes, chunks: 1, choices: shape.choices))
+        claimed, TokenTally.most(bytes: textBytes, chunks: 1, choices: shape.choices))
     }
     winner.recordProduced(counted?.completionTokens)
     directives += record(winner, .answered, now) + contradictions()
