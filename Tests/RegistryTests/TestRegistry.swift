@@ -123,7 +123,9 @@ final class TestRegistry: Sendable {
       prober: HostProber(
         client: HTTPClient(configuration: HostProber.clientConfiguration),
         credentials: Credentials(rules: settings.common.credentials)),
-      keys: keys, keyPublisher: publisher, accounts: accountShell, settings: keeper)
+      keys: keys, keyPublisher: publisher, accounts: accountShell, settings: keeper,
+      // There are no other processes.
+      rejoining: .zero)
     let adminToken = try AdminToken(
       configured: "a-token-of-a-test", dataDirectory: folder)
     token = "a-token-of-a-test"

@@ -143,13 +143,23 @@ struct HostSettingsTests {
 
   @Test("a drain ends when no request is counted any more, and not before all can be counted")
   func wait() {
-    let wait = DrainWait(since: at(ms: 100), limit: .seconds(5))
+    let wait = DrainWait(since: at(ms: 100), limit: .seconds(5), loadComplete: .zero)
     let settled = 100 + Int(DrainWait.settling.wholeMilliseconds)
     #expect(!wait.isOver(inFlight: 0, now: at(ms: settled - 1)))
     #expect(wait.isOver(inFlight: 0, now: at(ms: settled)))
     #expect(!wait.isOver(inFlight: 1, now: at(ms: 5_099)))
     #expect(wait.isOver(inFlight: 1, now: at(ms: 5_100)))
-    #expect(DrainWait(since: .zero, limit: .zero).isOver(inFlight: 3, now: .zero))
+    #expect(
+      DrainWait(since: .zero, limit: .zero, loadComplete: .zero).isOver(inFlight: 3, now: .zero))
+  }
+
+  @Test("soon after the registry's start, a drain waits until all processes can have reported")
+  func restart() {
+    let wait = DrainWait(since: at(ms: 100), limit: .seconds(30), loadComplete: at(ms: 7_000))
+    #expect(!wait.isOver(inFlight: 0, now: at(ms: 6_999)))
+    #expect(wait.isOver(inFlight: 0, now: at(ms: 7_000)))
+    let short = DrainWait(since: at(ms: 100), limit: .seconds(1), loadComplete: at(ms: 7_000))
+    #expect(short.isOver(inFlight: 0, now: at(ms: 1_100)))
   }
 }
 

@@ -52,6 +52,7 @@ final class RegistryShell: Service {
   private let keyPublisher: KeyPublisher
   private let accounts: AccountShell
   private let settings: SettingsKeeper
+  private let rejoining: Duration
   private let clock = ProcessClock()
   private let state: Mutex<State>
   /// Bounded by `HostRegistry.Limits.probesAtOnce`.
@@ -61,9 +62,11 @@ final class RegistryShell: Service {
   private let orders = ChangeQueue<Order, Changed>()
   private let instruments = RegistryInstruments()
 
+  /// - Parameter rejoining: time after the start until all processes have reported their requests.
   init(
     context: ServiceContext, store: AuditedHosts, restored: [HostRecord], prober: HostProber,
-    keys: KeyIssuer, keyPublisher: KeyPublisher, accounts: AccountShell, settings: SettingsKeeper
+    keys: KeyIssuer, keyPublisher: KeyPublisher, accounts: AccountShell, settings: SettingsKeeper,
+    rejoining: Duration = DrainWait.rejoining
   ) {
     self.context = context
     self.store = store
@@ -72,6 +75,7 @@ final class RegistryShell: Service {
     self.keyPublisher = keyPublisher
     self.accounts = accounts
     self.settings = settings
+    self.rejoining = rejoining
     let own = context.bus.peer
     let epoch = own.id.incarnation
     state = Mutex(
@@ -275,7 +279,7 @@ final class RegistryShell: Service {
 
   /// Waits until a drained host has no request in flight, the limit ends, or an admin resumes it.
   func waitUntilIdle(_ id: HostID, within limit: Duration) async {
-    let wait = DrainWait(since: now, limit: limit)
+    let wait = DrainWait(since: now, limit: limit, loadComplete: .zero + rejoining)
     while host(id)?.state == .suspended,
       !wait.isOver(inFlight: load(of: id)?.inFlight ?? 0, now: now)
     {
