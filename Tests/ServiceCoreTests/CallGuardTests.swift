@@ -65,7 +65,7 @@ struct CallGuardTests {
     #expect(try verdict(change, call: 2, Self.key) == .proceed(ifMatch: #""7""#))
     let disabled = Self.key.replacing("active", with: "disabled")
     #expect(try verdict(change, call: 2, disabled) == .changed(["state"]))
-    // What was spent meanwhile is no change.
+    // Spending is no change.
     let spent = #"{"budgets":[{"amount":"1","period":"day","warnings":[],"spent":"0.5"}]}"#
     let raised = try #require(
       try changes(

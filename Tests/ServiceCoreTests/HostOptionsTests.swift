@@ -86,6 +86,13 @@ struct HostOptionsTests {
       #expect(lines.contains(part), "\(part)")
     }
     #expect(!lines.contains("\u{7}"))
+    let set = json.replacing(
+      #""slots":null,"#,
+      with: #""dialect":"ollama","slots":null,"configured":{"dialect":"ollama","resume":null,"#
+        + #""slots":null,"models":[]},"#)
+    let shown = try JSONDecoder().decode(HostDetails.self, from: Data(set.utf8)).lines
+    #expect(shown.filter { $0.contains("(set)") }.count == 1)
+    #expect(shown.contains { $0.contains("ollama (set)") })
     let old = try JSONDecoder().decode(
       HostDetails.self, from: Data(#"{"id":"a","url":"u","state":"ready"}"#.utf8))
     #expect(old.inFlight == 0 && old.lines.count > 5)

@@ -241,9 +241,9 @@ struct ClusterFileReader {
 
   private enum Scalar {
     case value(RecordValue)
-    /// What is wrong with the text, which stands before it.
+    /// The end of a sentence that begins with the text.
     case mistake(String)
-    /// What is wrong with a text that may be a secret.
+    /// A sentence without the text, which may be a secret.
     case secret(String)
   }
 

@@ -28,6 +28,14 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     }
   }
 
+  /// Settings of an admin for which the host would otherwise report values of its own.
+  public struct Configured: Decodable, Hashable, Sendable {
+    public let dialect: String?
+    public let resume: String?
+    public let slots: Int?
+    public let models: [String]
+  }
+
   public let id: String
   public let url: String
   public let state: String
@@ -46,10 +54,12 @@ public struct HostDetails: Decodable, Hashable, Sendable {
   public let models: [Model]?
   /// `nil` means that no process has reported yet.
   public let load: Load?
+  /// `nil` means that an older registry does not return it.
+  public let configured: Configured?
 
   enum CodingKeys: String, CodingKey {
     case id, url, state, reason, dialect, resume, credential, tier, trust, tags, region, slots
-    case version, models, load
+    case version, models, load, configured
     case pricePerMillion = "price_per_million"
     case probeMilliseconds = "probe_ms"
   }
@@ -95,6 +105,7 @@ public struct HostDetails: Decodable, Hashable, Sendable {
   /// All facts about the host for people, one in each line.
   public var lines: [String] {
     func named(_ names: [String]?) -> String { names.flatMap(Self.list) ?? "none" }
+    func set(_ value: String, _ isSet: Bool?) -> String { isSet == true ? "\(value) (set)" : value }
     var table = TextTable([("host", .left), (TextTable.printable(id), .left)])
     table.append(["url", url])
     let reason = reason.flatMap { $0.isEmpty ? nil : " (\($0))" } ?? ""
@@ -104,14 +115,18 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     table.append(["tier", tier ?? "-"])
     table.append(["trust", trust ?? "-"])
     table.append(["price per million", pricePerMillion.map { "\($0)" } ?? "-"])
-    table.append(["slots", slots.map { "\($0)" } ?? "not reported"])
+    table.append([
+      "slots", set(slots.map { "\($0)" } ?? "not reported", configured.map { $0.slots != nil }),
+    ])
     table.append(["in flight", load.map { "\($0.inFlight)" } ?? "-"])
-    table.append(["dialect", dialect ?? "-"])
-    table.append(["resume", resume ?? "-"])
+    table.append(["dialect", set(dialect ?? "-", configured.map { $0.dialect != nil })])
+    table.append(["resume", set(resume ?? "-", configured.map { $0.resume != nil })])
     table.append(["credential", credential ?? "none"])
     table.append(["version", version ?? "not reported"])
     table.append(["probe ms", probeMilliseconds.map { "\($0)" } ?? "-"])
-    table.append(["models", named(models?.map(\.id))])
+    table.append([
+      "models", set(named(models?.map(\.id)), configured.map { !$0.models.isEmpty }),
+    ])
     return table.lines
   }
 }

@@ -15,13 +15,15 @@ struct ApplyCommand: AsyncParsableCommand {
         tutti apply -f cluster.yaml --prune
 
       `tutti export` writes such a file. Sections: organisations, teams, hosts, models, prices, \
-      tariff, settings, keys. Records of a section that the file does not have stay as they are. \
-      A member that a record does not have means its default value.
+      tariff, settings, keys. Records of a section that the file does not have stay as they are; a \
+      section without records is [] or {}. A member that a record does not have means its default \
+      value.
 
       The differences are shown first: + created, ~ changed (old → new), - removed. Nothing is \
       removed without --prune, which removes hosts, models and settings, and revokes keys, of the \
       sections in the file. A changed price is a new price from now on. The command stops at the \
-      first failure and prints what was applied; a second run makes the rest.
+      first failure and prints what was applied; a second run makes the rest. Records that another \
+      admin changed since the comparison are not overwritten.
       """)
 
   @OptionGroup var cluster: ClusterOptions

@@ -13,7 +13,8 @@ struct ExportCommand: AsyncParsableCommand {
         tutti export | diff cluster.yaml -
 
       The file has no secrets: keys are named, and credentials of hosts are references. Revoked \
-      and replaced keys, past prices and the ledger are not in it.
+      and replaced keys, past prices, the ledger, and whether a host is suspended or drained are \
+      not in it.
       """)
 
   @OptionGroup var cluster: ClusterOptions
