@@ -61,4 +61,41 @@ struct ModelKindTests {
       #expect(!ModelID(name).looksLikeChat, "\(name)")
     }
   }
+
+  @Test("words are read by bytes, whatever the host's name of its model")
+  func odd() {
+    let marks = String(repeating: "\u{301}", count: 100)
+    #expect(ModelID("a\(marks)-EMBED\(marks)").looksLikeEmbedding)
+    #expect(ModelID("").looksLikeChat && ModelID("---").looksLikeChat)
+    #expect(ModelID("日本語-tts").suggestedKind == .other)
+    #expect(ModelID("modèle-instruct").suggestedKind == .chat)
+  }
+
+  @Test("a name of any words costs in proportion to its bytes")
+  func work() {
+    for part in ["a", "é", "-", "é-", "ab.", "embe-", "embed", "\u{301}", "stablediffusio "] {
+      func work(_ bytes: Int) -> Int {
+        var work = 0
+        let name = String(repeating: part, count: bytes / part.utf8.count)
+        _ = ModelID(name).suggestedKind(work: &work)
+        return work
+      }
+      #expect(work(256) <= 2 * 256, "\(part)")
+      #expect(Double(work(2_048)) <= 2.2 * Double(work(1_024)), "\(part)")
+    }
+  }
+
+  @Test("an offer's purpose follows its host's name of the model, or an admin")
+  func offers() {
+    var offer = ModelOffer(id: "alias", upstream: "bge-m3")
+    #expect(offer.isEmbedding && !offer.isChat)
+    offer.upstream = "llama3"
+    #expect(offer.isChat && !offer.isEmbedding)
+    offer.upstream = nil
+    offer.id = "tts-1"
+    #expect(!offer.isChat && !offer.isEmbedding)
+    offer.kind = .chat
+    #expect(offer.isChat)
+    #expect(offer == ModelOffer(id: "tts-1", kind: .chat))
+  }
 }

@@ -57,19 +57,22 @@ public enum HostState: String, Codable, CaseIterable, Sendable {
 }
 
 /// A model that a host offers, by the name that clients use.
-public struct ModelOffer: Hashable, Codable, Sendable {
-  public var id: ModelID
+public struct ModelOffer: Hashable, Sendable {
+  public var id: ModelID { didSet { suggestedKind = hostModel.suggestedKind } }
   /// Maximum prompt plus completion tokens. `nil` means that the host does not report it.
   public var contextTokens: Int?
   /// Other members of the model's entry in the host's list, for `/v1/models`:
   /// `"owned_by":"vllm",…`, without braces.
   public var facts: String
   /// The host's name of the model if `id` is an alias. `nil` means that they are the same.
-  public var upstream: ModelID?
+  public var upstream: ModelID? { didSet { suggestedKind = hostModel.suggestedKind } }
   /// Purpose of the model, by an admin. `nil` means that it follows from its name.
   public var kind: ModelKind?
   /// Left out of `/v1/models`. Requests for the model are answered.
   public var isHidden: Bool
+  /// Purpose that the host's name of the model suggests. Kept, because a decision asks for it for
+  /// every model of every host.
+  private var suggestedKind: ModelKind
 
   public init(
     id: ModelID, contextTokens: Int? = nil, facts: String = "", upstream: ModelID? = nil,
@@ -81,15 +84,16 @@ public struct ModelOffer: Hashable, Codable, Sendable {
     self.upstream = upstream
     self.kind = kind
     self.isHidden = isHidden
+    suggestedKind = (upstream ?? id).suggestedKind
   }
 
   /// The name that the host knows.
   public var hostModel: ModelID { upstream ?? id }
 
   /// Whether the model answers conversations with text.
-  public var isChat: Bool { kind.map { $0 == .chat } ?? hostModel.looksLikeChat }
+  public var isChat: Bool { kind ?? suggestedKind == .chat }
 
-  public var isEmbedding: Bool { kind.map { $0 == .embeddings } ?? hostModel.looksLikeEmbedding }
+  public var isEmbedding: Bool { kind ?? suggestedKind == .embeddings }
 }
 
 /// Purpose of a model.
@@ -102,7 +106,7 @@ public enum ModelKind: String, Codable, CaseIterable, Sendable {
 }
 
 /// One row of the host table.
-public struct Host: Hashable, Codable, Sendable {
+public struct Host: Hashable, Sendable {
   public var id: HostID
   /// Base URL without `/v1`, for example `http://127.0.0.1:11434`.
   public var url: String
