@@ -54,6 +54,11 @@ public struct HostView: Sendable {
     need.refusal(of: entry.host, in: entry.activity, rules: rules)
   }
 
+  /// Whether a host of either tier may serve. Ends at the first one.
+  public func hasServing(_ need: HostNeed) -> Bool {
+    entries.contains { refusal(of: $0, for: need) == nil }
+  }
+
   /// Hosts of both tiers that may serve.
   public func serving(_ need: HostNeed) -> [Entry] {
     entries.filter { refusal(of: $0, for: need) == nil }
@@ -74,8 +79,7 @@ public struct HostView: Sendable {
     return community.isEmpty ? entries : community
   }
 
-  /// Chat models that a plan may use, sorted. Aliases are left out unless they are named: they would
-  /// repeat the models that they stand for.
+  /// Chat models that Tutti may choose from, sorted: `Host.choices` of the hosts that may serve.
   ///
   /// - Parameter named: models that the client names. They are included if only a passing reason
   ///   excludes their hosts, because `infer()` waits or asks such a host.
@@ -83,10 +87,11 @@ public struct HostView: Sendable {
     policy: DataPolicy, pools: HostPools = .all, named: [ModelID] = []
   ) -> [ModelID] {
     let need = HostNeed(.anyChat, dataPolicy: policy, pools: pools)
+    let named = Set(named)
     func models(_ entries: [Entry]) -> Set<ModelID> {
-      Set(
-        entries.lazy.flatMap(\.host.models)
-          .filter { $0.isChoice(named: named) }.map(\.id))
+      var models: Set<ModelID> = []
+      for entry in entries { models.formUnion(entry.host.choices(named: named).map(\.id)) }
+      return models
     }
     let now = models(serving(need))
     let soon = models(entries.filter { refusal(of: $0, for: need)?.isPassing == true })
@@ -107,6 +112,7 @@ public struct HostView: Sendable {
     limit: Int = PlanValidation.maximumHosts
   ) -> [HostFacts] {
     let need = HostNeed(.anyChat, dataPolicy: policy, pools: pools)
+    let named = Set(named)
     let all = preferringCommunity(serving(need)).map { HostFacts($0, named: named) }
     guard all.count > limit else { return all.sorted { $0.id < $1.id } }
     func rank(_ host: HostFacts) -> (Int, Int, HostID) {
@@ -118,9 +124,9 @@ public struct HostView: Sendable {
 }
 
 extension HostFacts {
-  fileprivate init(_ entry: HostView.Entry, named: [ModelID]) {
+  fileprivate init(_ entry: HostView.Entry, named: Set<ModelID>) {
     let speed = entry.activity.speed
-    let offers = entry.host.models.filter { $0.isChoice(named: named) }
+    let offers = entry.host.choices(named: named)
     var contexts: [ModelID: Int] = [:]
     for offer in offers { contexts[offer.id] = offer.contextTokens }
     self.init(
@@ -133,9 +139,21 @@ extension HostFacts {
   }
 }
 
-extension ModelOffer {
-  /// Whether a plan may use the model: a chat model, and no alias unless it is named.
-  fileprivate func isChoice(named: [ModelID]) -> Bool {
-    isChat && (upstream == nil || named.contains(id))
+extension Host {
+  /// Chat models among which Tutti may choose for a request or a plan: those that are named, and the
+  /// first `table.host_choices` others of the host's list. Aliases are left out unless they are
+  /// named: they would repeat the models that they stand for.
+  public func choices(named: Set<ModelID> = []) -> [ModelOffer] {
+    var choices: [ModelOffer] = []
+    var unnamed = 0
+    for offer in models where offer.isChat {
+      if !named.isEmpty, named.contains(offer.id) {
+        choices.append(offer)
+      } else if unnamed < Limits.hostChoices.value, offer.upstream == nil {
+        unnamed += 1
+        choices.append(offer)
+      }
+    }
+    return choices
   }
 }

@@ -3,7 +3,7 @@ extension Limits {
     countedClientFailures, clientFailureWindow, clientsPerHost, closedHosts, rememberedHabits,
     tableHosts, hostModels, modelNameBytes, hostOfferBytes, guaranteedOfferBytes, tableOfferBytes,
     tableRowBytes, modelFactsBytes, hostVersionBytes, hostReasonBytes, hostSlots, hostTags,
-    tagBytes, probeBytes,
+    tagBytes, hostChoices, probeBytes,
     probeTime,
     peerLabelBytes, reportedHosts, telemetryLabelBytes, telemetryMessageBytes,
     telemetryAttributeBytes, telemetryAttributes, pendingTelemetryBytes, metricLabels,
@@ -70,6 +70,11 @@ extension Limits {
   public static let tagBytes = Limit(
     "table.tag_bytes", 64, .bytes,
     "One tag or region: one or two words. It is one label of a DNS name.")
+  public static let hostChoices = Limit(
+    "table.host_choices", 100, .count,
+    "Chat models of one host among which Tutti chooses if a request names none: all models of a "
+      + "usual server. Each plan and each task reads them, so a host's long list must not count in "
+      + "full. Models that a request or its key names are always included.")
   public static let probeBytes = Limit(
     "probe.body_bytes", 2 << 20, .bytes, "1,000 models of 2 KB each.")
   public static let probeTime = Limit(

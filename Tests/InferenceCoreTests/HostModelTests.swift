@@ -1,6 +1,7 @@
 import ClusterModel
 import HostModel
 import InferenceCore
+import Limits
 import Testing
 
 private func host(
@@ -94,6 +95,28 @@ struct HostNeedTests {
     #expect(view(hosts, [shut]).chatModels(policy: .any, named: ["n"]) == ["m", "n"])
     #expect(view([hosts[1]], [shut]).chatModels(policy: .any) == ["n"], "no other is left")
     #expect(view(hosts).chatModels(policy: .trusted, named: ["m"]).isEmpty)
+  }
+
+  @Test("of a host's long list, the first models and the named ones are choices")
+  func longList() {
+    let listed = (0..<1_000).map { ModelID("model-\($0)") }
+    let hosts = [host("long", models: ["bge-small"] + listed), host("b", models: ["n"])]
+    let first = Set(listed.prefix(Limits.hostChoices.value))
+    let models = view(hosts).chatModels(policy: .any)
+    #expect(Set(models) == first.union(["n"]))
+    #expect(view(hosts).facts(policy: .any).map(\.models.count) == [1, first.count])
+    let named = view(hosts).chatModels(policy: .any, named: ["model-1", "model-999"])
+    #expect(Set(named) == Set(models).union(["model-999", "model-\(first.count)"]))
+    let facts = view(hosts).facts(policy: .any, named: ["model-999"])
+    #expect(facts.last?.models.contains("model-999") == true)
+  }
+
+  @Test("a host may serve if one of its models chats")
+  func hasServing() {
+    let embeds = host("a", models: ["bge-small"])
+    #expect(!view([embeds]).hasServing(HostNeed()))
+    #expect(view([embeds, host("b")]).hasServing(HostNeed()))
+    #expect(!view([host("b", .unreachable)]).hasServing(HostNeed()))
   }
 
   @Test(

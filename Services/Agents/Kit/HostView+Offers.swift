@@ -29,13 +29,12 @@ extension HostView {
       .min()
   }
 
-  /// Chat models for a task, with the known speed and load of their hosts. An alias would offer a
-  /// model twice.
+  /// Chat models for a task that names none, with the known speed and load of their hosts.
   func offered(to order: TaskOrder, _ permission: Permission) -> [OfferedModel] {
     var models: [ModelID: OfferedModel] = [:]
     for entry in hosts(.anyChat, permission) {
       let isFree = entry.freeSlots > 0 && !order.avoidHosts.contains(entry.host.id)
-      for offer in entry.host.models where offer.isChat && offer.upstream == nil {
+      for offer in entry.host.choices() {
         var model = models[offer.id] ?? OfferedModel(id: offer.id, freeHosts: 0)
         if isFree { model.freeHosts += 1 }
         if let rate = entry.activity.speed.tokensPerSecond {

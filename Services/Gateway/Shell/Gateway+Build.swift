@@ -45,8 +45,8 @@ func buildGateway(
   let shell = GatewayShell(resources)
 
   context.health.addCheck("hosts") {
-    HostView(hosts.table, rules: configuration.inference.rules).chatModels(policy: .any).isEmpty
-      ? "No host with a chat model is ready; `tutti hosts list` says why." : nil
+    HostView(hosts.table, rules: configuration.inference.rules).hasServing(HostNeed(.anyChat))
+      ? nil : "No host with a chat model is ready; `tutti hosts list` says why."
   }
   context.health.addCheck("accounts") {
     if context.access.table == nil { return "The keys have not arrived from the registry." }
