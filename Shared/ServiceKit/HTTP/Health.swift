@@ -114,11 +114,12 @@ func addMetricsRoute(
   to router: Router<BasicRequestContext>, _ families: @escaping @Sendable () -> [MetricFamily],
   _ check: @escaping @Sendable (Request) throws(Failure) -> Void = { _ throws(Failure) in }
 ) {
+  // A page of a large cluster takes some 30 ms, too long for an event loop.
+  let page = SharedPage { PrometheusText.render(families()) }
   router.get("/metrics") { request, _ in
     try check(request)
     return Response(
       status: .ok, headers: [.contentType: PrometheusText.contentType],
-      body: ResponseBody(
-        byteBuffer: ByteBuffer(string: PrometheusText.render(families()))))
+      body: ResponseBody(byteBuffer: await page.page()))
   }
 }
