@@ -210,6 +210,8 @@ public struct HostRegistry: Sendable {
     _ id: HostID, _ patch: HostPatch
   ) throws(Failure) -> (host: Host, directives: [Directive]) {
     var entry = try entry(id)
+    let before = record(of: entry)
+    let shown = entry.host
     switch patch.models {
     case .unchanged: break
     case .learned: entry.namedModels = []
@@ -224,8 +226,6 @@ public struct HostRegistry: Sendable {
       try check(
         credential, at: HostAddress(entry.host.url), allowsPlainHTTP: patch.allowsPlainHTTP)
     }
-    let before = record(of: entry)
-    let shown = entry.host
     switch patch.dialect {
     case .unchanged: break
     case .learned: entry.configuredDialect = nil

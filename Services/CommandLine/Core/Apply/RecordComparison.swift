@@ -6,7 +6,7 @@ import Text
 struct RecordComparison {
   let prune: Bool
   /// Milliseconds since 1970.
-  let now: Int64
+  let moment: Int64
   var notes: [String] = []
   var mistakes = FileMistakes()
   var made: [RecordChange] = []
@@ -17,7 +17,7 @@ struct RecordComparison {
 
   init(prune: Bool, now: Int64) {
     self.prune = prune
-    self.now = now
+    moment = now
   }
 
   /// Keys are revoked before hosts are removed.
@@ -67,7 +67,7 @@ struct RecordComparison {
   private mutating func checkExpiry(
     _ time: RecordValue?, _ file: FileRecord, of kind: RecordKind
   ) {
-    guard kind == .keys, let time = time?.integer, time <= now else { return }
+    guard kind == .keys, let time = time?.integer, time <= moment else { return }
     mistakes.add(
       file.line,
       "keys: expires_at_ms of \(kind.label(of: file)) is in the past; to stop a key, set its state "
