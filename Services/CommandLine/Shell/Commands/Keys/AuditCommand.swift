@@ -37,32 +37,26 @@ struct AuditCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    struct Page: Decodable {
-      let data: [AuditRow]
-      let hasMore: Bool?
-
-      enum CodingKeys: String, CodingKey {
-        case data
-        case hasMore = "has_more"
-      }
-    }
+    struct Page: Decodable { let data: [AuditRow] }
     let answer = try await cluster.client().audit(
       kind: kind, id: id, before: before, limit: limit)
-    let page = try answer.decoded(as: Page.self, from: "the registry")
+    let list = RecordValue(json: Array(answer.body))
+    let changes = list?["data"]?.elements ?? []
     if json {
       try Terminal.jsonLines(ofList: answer.body)
     } else {
+      let page = try answer.decoded(as: Page.self, from: "the registry")
       for line in AuditRow.table(page.data).lines { Terminal.line(line) }
     }
-    if page.data.isEmpty {
+    if changes.isEmpty {
       // A newer registry may record other kinds, so an unknown one is not refused.
       let isKnown = kind.map(Self.kinds.contains) ?? true
       Terminal.progress(
         "no such change is recorded"
           + (isKnown ? "" : "; kinds are \(Self.kinds.joined(separator: ", "))"))
     }
-    if page.hasMore == true, let last = page.data.last {
-      Terminal.progress("earlier changes: add --before \(last.position)")
+    if list?["has_more"] == .boolean(true), let last = changes.last?["position"]?.integer {
+      Terminal.progress("earlier changes: add --before \(last)")
     }
   }
 }
