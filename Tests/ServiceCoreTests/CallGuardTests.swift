@@ -76,6 +76,24 @@ struct CallGuardTests {
     #expect(try verdict(raised, spent) == .proceed(ifMatch: #""7""#))
   }
 
+  @Test("a new key gets its budgets and its state under the id that the registry chose")
+  func newKey() throws {
+    let change = try #require(
+      try changes([], "keys: [{name: ci, state: disabled, budgets: [{amount: 1, period: day}]}]")
+        .first)
+    let calls = change.followingCalls(id: "abcdefgh2345")
+    #expect(
+      calls.map(\.guardPath) == [
+        "/admin/v1/key-budgets/abcdefgh2345", "/admin/v1/keys/abcdefgh2345",
+      ])
+    for (call, answer) in zip(calls, [#"{"object":"key_budgets","budgets":[]}"#, Self.key]) {
+      #expect(
+        CallGuard(call, of: change)
+          .verdict(status: 200, etag: #""7""#, answer: try value(answer))
+          == .proceed(ifMatch: #""7""#))
+    }
+  }
+
   @Test("a record that was changed is not removed, and one that is gone needs no removal")
   func removal() throws {
     let host = try #require(try changes([(.hosts, Self.host)], "hosts: []", prune: true).first)

@@ -47,7 +47,10 @@ public struct CallGuard: Sendable {
   private func members(
     of answer: RecordValue
   ) -> (members: [String: RecordValue], counts: Bool)? {
-    if call.guardPath == RecordKind.keyBudgetsPath(id), let budgets = kind.member("budgets") {
+    // A new key has another id than its change.
+    if call.guardPath?.hasPrefix(RecordKind.keyBudgetsPath("")) == true,
+      let budgets = kind.member("budgets")
+    {
       return (["budgets": budgets.shape.normal(answer["budgets"] ?? .null)], true)
     }
     var record = answer
