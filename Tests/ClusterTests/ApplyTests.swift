@@ -90,7 +90,7 @@ extension ProcessTests {
       #expect(try await cluster.admin(.GET, "/organisations/acme").status == 404)
 
       let typo = try await cluster.tutti("keys", "create", "typo", "--account", "acmee/web")
-      #expect(typo.status == 0 && typo.errors.contains("no account acmee/web"), "\(typo)")
+      #expect(typo.status == 0 && typo.errors.contains("no organisation acmee"), "\(typo)")
       let applied = try await cluster.tutti("apply", "-f", file, "--yes", "--keys-dir", keys)
       #expect(applied.status == 0, "\(applied)")
       let secret = try String(contentsOfFile: keys + "/ci.key", encoding: .utf8)

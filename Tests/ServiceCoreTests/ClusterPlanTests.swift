@@ -62,6 +62,24 @@ struct ClusterPlanTests {
       ])
   }
 
+  @Test("times are shown as dates, and objects without members that have no effect")
+  func shown() throws {
+    let made = try plan(
+      [], "keys: [{name: ci, limits: {tokens_per_day: 5}, expires_at_ms: 2030-01-31}]")
+    #expect(
+      PlanText.lines(of: made).dropLast() == [
+        "+ key ci", "    limits: {tokens_per_day: 5}", "    expires_at_ms: 2030-01-31T00:00:00Z",
+      ])
+    let key = Self.key.replacing(#""name""#, with: #""expires_at_ms":1893456000001,"name""#)
+    let changed = try plan(
+      [(.keys, key)],
+      "keys: [{name: ci, account: acme, scopes: [chat], limits: {tokens_per_day: 1000}, "
+        + "expires_at_ms: 2030-01-31T12:00:00Z}]")
+    #expect(
+      PlanText.lines(of: changed).dropLast().last
+        == "    expires_at_ms: 1893456000001 → 2030-01-31T12:00:00Z")
+  }
+
   @Test("each change becomes the requests of its kind, with the record whose ETag must match")
   func calls() throws {
     let changed = try plan(
@@ -250,7 +268,7 @@ struct ClusterPlanTests {
   func missingAccount() throws {
     let acme = #"{"id":"acme","name":"A","prepaid":false}"#
     let notes = try plan([(.organisations, acme)], "keys: [{name: ci, account: acmee}]").notes
-    #expect(notes.count == 1 && notes[0].contains("key ci: there is no account acmee"))
+    #expect(notes.count == 1 && notes[0].contains("key ci: there is no organisation acmee"))
     #expect(notes[0].contains("did you mean acme?"))
     #expect(
       try plan(

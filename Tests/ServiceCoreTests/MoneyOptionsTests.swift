@@ -1,3 +1,4 @@
+import Access
 import ClusterModel
 import Foundation
 import Testing
@@ -112,6 +113,18 @@ struct MoneyOptionsTests {
           _ = try TransferOptions(.credit, party, amount: amount, id: id, note: nil).body()
         } != nil)
     }
+  }
+
+  @Test("a key of an account without a record has only the budgets that exist")
+  func missingAccount() throws {
+    func missing(_ account: String) throws -> String? {
+      MissingAccount(
+        try #require(AccountPath(account)), organisations: ["acme"], teams: ["acme/web"])?
+        .consequence
+    }
+    for known in ["acme", "acme/web", "default"] { #expect(try missing(known) == nil, "\(known)") }
+    #expect(try missing("beta/web")?.contains("no organisation beta, so only a budget") == true)
+    #expect(try missing("acme/wep")?.contains("only budgets of acme and of the key") == true)
   }
 
   @Test("an account that no ledger has is refused with a similar one")

@@ -1,3 +1,5 @@
+import Money
+
 /// Describes the changes of a plan and their outcome in lines for people.
 public enum PlanText {
   /// Created records with `+`, changed ones with `~` and each member's old and new value, removed
@@ -14,11 +16,14 @@ public enum PlanText {
           guard let value = members[member.name], value != member.absentValue,
             !isRepeated(member, change)
           else { return nil }
-          return "    \(member.name): \(value.shown)"
+          return "    \(member.name): \(shown(value, member.shape))"
         }
     case .update(let changes), .supersede(let changes, by: _):
       return ["~ \(change.title)"]
-        + changes.flatMap { differences($0.name, $0.old, $0.new) }.map { "    " + $0 }
+        + changes.flatMap { member in
+          differences(
+            member.name, member.old, member.new, change.kind.member(member.name)?.shape)
+        }.map { "    " + $0 }
     case .remove:
       if case .delete(let verb) = change.kind.removal { return ["- \(change.title) (\(verb))"] }
       return ["- \(change.title) (back to its default)"]
@@ -36,15 +41,28 @@ public enum PlanText {
 
   /// Members of objects are compared one by one.
   private static func differences(
-    _ name: String, _ old: RecordValue, _ new: RecordValue
+    _ name: String, _ old: RecordValue, _ new: RecordValue, _ shape: RecordShape?
   ) -> [String] {
     if case .object(let left) = old, case .object(let right) = new {
       return Set(left.keys).union(right.keys).sorted().flatMap { member in
         let (old, new) = (left[member] ?? .null, right[member] ?? .null)
-        return old == new ? [] : differences("\(name).\(member)", old, new)
+        return old == new
+          ? [] : differences("\(name).\(member)", old, new, shape?.member(member)?.shape)
       }
     }
-    return ["\(name): \(old.shown) → \(new.shown)"]
+    return ["\(name): \(shown(old, shape)) → \(shown(new, shape))"]
+  }
+
+  /// A value with times as dates, and without members of an object that have no effect.
+  private static func shown(_ value: RecordValue, _ shape: RecordShape?) -> String {
+    switch (shape, value) {
+    case (.time?, .integer(let time))
+    where time % 1_000 == 0 && UTCDate.times.contains(Int64(time)):
+      "\(UTCDate(milliseconds: Int64(time)))"
+    case (.object?, .object(let members)):
+      RecordValue.object(members.filter { $1 != shape?.member($0)?.absentValue }).shown
+    default: value.shown
+    }
   }
 
   /// `2 to create, 1 to change, 0 to remove`, or afterwards `2 created, 1 changed, 0 removed`.

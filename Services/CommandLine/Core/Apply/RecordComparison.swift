@@ -129,18 +129,15 @@ struct RecordComparison {
     }
   }
 
-  /// Notes keys that get an account that does not exist: no budget of an account limits them.
+  /// Notes keys that get an account that does not exist.
   mutating func noteAccounts(organisations: Set<String>, teams: Set<String>) {
     for change in made where change.kind == .keys {
       guard let account = change.newValue(of: "account")?.text.flatMap({ AccountPath($0) }),
-        "\(account)" != "default"
+        let missing = MissingAccount(account, organisations: organisations, teams: teams)
       else { continue }
-      let known = account.team == nil ? organisations : teams
-      guard !known.contains("\(account)") else { continue }
-      let near = NearNames.near("\(account)", among: known.sorted()).first
+      let near = NearNames.near("\(account)", among: (organisations.union(teams)).sorted()).first
       notes.append(
-        "\(change.title): there is no account \(account), so no budget of an account limits the key"
-          + (near.map { "; did you mean \($0)?" } ?? ""))
+        "\(change.title): \(missing.consequence)" + (near.map { "; did you mean \($0)?" } ?? ""))
     }
   }
 

@@ -30,6 +30,11 @@ public indirect enum RecordShape: Hashable, Sendable {
   /// Any value: only the registry knows which ones are permitted.
   case any
 
+  /// A member of an object. `nil` means that there is none of this name, or that this is no object.
+  func member(_ name: String) -> RecordMember? {
+    if case .object(let members) = self { members.first { $0.name == name } } else { nil }
+  }
+
   /// The normal form of a value, so that equal records compare as equal. A value of another kind
   /// stays as it is.
   func normal(_ value: RecordValue) -> RecordValue {

@@ -80,12 +80,20 @@ extension ClusterClient {
     _ = try await success(.DELETE, keyURL(id), token: provenToken())
   }
 
-  /// Whether no organisation or team has this name. The account of keys without one needs none.
-  func lacksAccount(_ account: String) async throws -> Bool {
-    guard account != "default" else { return false }
-    let kind = account.contains("/") ? RecordKind.teams : .organisations
-    let url = address.registry + kind.path(of: account)
-    return try await request(.GET, url, token: provenToken()).status == 404
+  /// The part of an account that does not exist. `nil` means that it exists or needs no record.
+  func missing(_ account: AccountPath) async throws -> MissingAccount? {
+    func exists(_ kind: RecordKind, _ id: String) async throws -> Bool {
+      let url = address.registry + kind.path(of: id)
+      return try await request(.GET, url, token: provenToken()).status != 404
+    }
+    let organisation = account.organisation
+    guard try await exists(.organisations, organisation) else {
+      return MissingAccount(account, organisations: [], teams: [])
+    }
+    guard account.team != nil else { return nil }
+    let hasTeam = try await exists(.teams, "\(account)")
+    return MissingAccount(
+      account, organisations: [organisation], teams: hasTeam ? ["\(account)"] : [])
   }
 
   /// Changes of records, the latest first.

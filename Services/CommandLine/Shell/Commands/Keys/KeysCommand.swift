@@ -224,12 +224,14 @@ struct KeysCommand: AsyncParsableCommand {
     }
   }
 
-  /// Warns of an account that does not exist: no budget of an account limits the key.
+  /// Warns of an account that does not exist.
   private static func noteMissing(_ account: String?, _ client: ClusterClient) async throws {
-    guard let account, try await client.lacksAccount(account) else { return }
+    guard let account = account.flatMap({ AccountPath($0) }),
+      let missing = try await client.missing(account)
+    else { return }
     Terminal.progress(
-      "there is no account \(account), so no budget of an account limits the key; create it with "
-        + "`tutti organisations create` or `tutti teams create`")
+      missing.consequence
+        + "; make it with `tutti organisations create` or `tutti teams create`")
   }
 
   /// Prints one key.

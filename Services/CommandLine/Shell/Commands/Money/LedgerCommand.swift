@@ -282,10 +282,10 @@ struct LedgerCommand: AsyncParsableCommand {
       guard proof.holds else {
         throw ProcessFailure(
           .failed,
-          "the ledger is not correct: \(proof.differences.count) differences in "
-            + "\(proof.transactions) transactions")
+          "the ledger is not correct: \(counted(proof.differences.count, "difference")) in "
+            + counted(proof.transactions, "transaction"))
       }
-      if !json { Terminal.line("correct: \(proof.transactions) transactions") }
+      if !json { Terminal.line("correct: \(counted(proof.transactions, "transaction"))") }
     }
   }
 }

@@ -1,0 +1,33 @@
+public import Access
+
+/// An account of a key that no record describes, so that its budgets limit nothing.
+public enum MissingAccount: Hashable, Sendable {
+  case organisation(String)
+  /// The organisation exists.
+  case team(AccountPath)
+
+  /// Account of keys for which none is named. It needs no record.
+  private static let standard = "default"
+
+  /// `nil` means that the account exists, or that it needs no record.
+  public init?(_ account: AccountPath, organisations: Set<String>, teams: Set<String>) {
+    if organisations.contains(account.organisation) {
+      guard account.team != nil, !teams.contains("\(account)") else { return nil }
+      self = .team(account)
+    } else {
+      guard account.organisation != Self.standard else { return nil }
+      self = .organisation(account.organisation)
+    }
+  }
+
+  /// The effect on the key, for people.
+  public var consequence: String {
+    switch self {
+    case .organisation(let id):
+      "there is no organisation \(id), so only a budget of the key itself limits it"
+    case .team(let account):
+      "there is no team \(account), so only budgets of \(account.organisation) and of the key itself "
+        + "limit it"
+    }
+  }
+}
