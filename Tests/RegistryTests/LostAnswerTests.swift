@@ -80,6 +80,25 @@ struct LostAnswerTests {
     await store.close()
   }
 
+  @Test("without an answer of the audit log, a host is not changed and the error says so")
+  func hosts() async throws {
+    let hosts = try HostStore(path: scratch.path + "/registry.sqlite")
+    let audited = AuditedHosts(store: hosts, log: store, logger: logger)
+    let old = HostRegistry(epoch: 1, now: .zero)
+    var new = old
+    let added = try new.add(HostDraft(url: "http://h:1"), now: .zero).directives
+    store.loseAnswers()
+    let error = await #expect(throws: Failure.self) {
+      try await audited.apply(added, to: old, by: "ann")
+    }
+    #expect(error?.code == .storeUnreachable)
+    #expect(error?.message.contains("the host was not changed") == true)
+    #expect(error?.message.contains("unknown") == false)
+    #expect(try await hosts.hosts().isEmpty)
+    await hosts.close()
+    await store.close()
+  }
+
   @Test("a lost new key is in force when its admin reads the keys")
   func keys() async throws {
     let issuer = try await KeyIssuer(

@@ -13,7 +13,8 @@ struct AuditedHosts: Sendable {
   /// Stores the changes among the directives. They are durable on return.
   ///
   /// The two stores are separate, so the log is written first: no change is without its
-  /// record. If the change then fails, a second record takes the first one back.
+  /// record. If the change then fails, a second record takes the first one back. If the log does not
+  /// confirm its record, the host is not changed.
   ///
   /// - Parameter old: the hosts before the change.
   func apply(
@@ -41,7 +42,14 @@ struct AuditedHosts: Sendable {
   ) async throws(Failure) {
     let before = before.map { HostSettings($0).json }
     let after = after.map { HostSettings($0).json }
-    try await record(host, before, after, author)
+    do throws(Failure) {
+      try await record(host, before, after, author)
+    } catch {
+      throw Failure(
+        error.code,
+        "The change could not be recorded in the audit log, so the host was not changed. "
+          + error.message)
+    }
     do throws(Failure) {
       try await save()
     } catch {
@@ -52,7 +60,7 @@ struct AuditedHosts: Sendable {
           "audit log names a change that was not made",
           metadata: [LogKey.host: "\(host)", LogKey.reason: "\(error.message)"])
       }
-      throw error
+      throw .notStored(error)
     }
   }
 

@@ -449,7 +449,7 @@ final class RegistryShell: Service {
       try await store.apply(directives, to: old, by: order.author)
     } catch {
       context.logger.error("host not saved", metadata: [LogKey.reason: "\(error.message)"])
-      throw .notStored(error)
+      throw error
     }
     let outcome = state.withLock { state -> Result<Changed, Failure> in
       Result { () throws(Failure) in
