@@ -96,6 +96,16 @@ struct ModelRulesTests {
       ])
   }
 
+  @Test("an admin's context length replaces every one that the host lists")
+  func context() throws {
+    let facts = #""max_model_len":8192,"owned_by":"x","context_length":"32768""#
+    let listed = [ModelOffer(id: "small", contextTokens: 8_192, facts: facts)]
+    let offer = try #require(
+      offers([record("small") { $0.contextTokens = 512 }], listed: listed).first)
+    #expect(offer.contextTokens == 512 && offer.facts == #""owned_by":"x""#)
+    #expect(offers([record("small") { $0.kind = .chat }], listed: listed).first?.facts == facts)
+  }
+
   @Test("an alias is one more offer, and means the first of its models that the host offers")
   func alias() {
     let records = [record("best") { $0.standsFor = ["huge", "large", "small"] }]

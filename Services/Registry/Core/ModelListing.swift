@@ -136,11 +136,19 @@ public struct ModelListing: Sendable {
   /// Maximum members to examine: more than any entry has.
   private static let mostMembers = 64
 
-  private static func facts(of entry: JSONValue, _ document: JSONDocument) -> String {
+  /// The facts of an offer without the host's context length, which an admin's value replaces.
+  static func withoutContext(_ facts: String) -> String {
+    guard let document = try? JSONDocument(validating: Array("{\(facts)}".utf8)) else { return "" }
+    return self.facts(of: document.root, document, factNames.subtracting(contextMembers))
+  }
+
+  private static func facts(
+    of entry: JSONValue, _ document: JSONDocument, _ names: Set<String> = factNames
+  ) -> String {
     var facts: [UInt8] = []
     var seen: Set<String> = []
     for member in document.eachMember(of: entry).prefix(mostMembers)
-    where factNames.contains(member.name) && member.value.kind != .null {
+    where names.contains(member.name) && member.value.kind != .null {
       let bytes = member.name.utf8.count + 4 + member.value.range.count
       guard bytes <= factBytes, facts.count + bytes <= Limits.modelFactsBytes.value,
         seen.insert(member.name).inserted

@@ -94,7 +94,11 @@ public struct ModelRules: Equatable, Sendable {
     var offer = offer
     offer.isHidden = record.isHidden
     offer.kind = record.kind ?? offer.kind
-    offer.contextTokens = record.contextTokens ?? offer.contextTokens
+    if let tokens = record.contextTokens {
+      offer.contextTokens = tokens
+      // `/v1/models` would otherwise show the host's value.
+      offer.facts = ModelListing.withoutContext(offer.facts)
+    }
     return offer
   }
 }
