@@ -383,8 +383,8 @@ let package = Package(
       "GatewayTests",
       [
         "Access", "BillingJournal", "GatewayService", "GatewayCore", "RegistryCore", "Bus",
-        "BusCore", "ClusterModel", "ClusterTesting", "Inference", "InferenceCore", "Money",
-        "Overload", "OverloadCore", "ServiceKit", "Telemetry",
+        "BusCore", "ClusterModel", "ClusterTesting", "HostModel", "Inference", "InferenceCore",
+        "Money", "Overload", "OverloadCore", "ServiceKit", "Telemetry",
         hummingbird, httpTypes, logging, nioCore,
       ]),
     tests(

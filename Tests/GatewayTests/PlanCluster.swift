@@ -3,8 +3,10 @@ import Bus
 import BusCore
 import ClusterModel
 import GatewayCore
+import HostModel
 import Hummingbird
 import Inference
+import InferenceCore
 import Logging
 import Overload
 import OverloadCore
@@ -50,7 +52,10 @@ final class PlanCluster: Sendable {
   /// - Parameters:
   ///   - plannerFailures: the failures of the planner's first replies.
   ///   - scripts: one per order.
-  init(plannerFailures: [Failure] = [], scripts: [Script]) throws {
+  ///   - rules: requirements on the host.
+  init(
+    plannerFailures: [Failure] = [], scripts: [Script], rules: EligibilityRules = EligibilityRules()
+  ) throws {
     let network = LoopbackNetwork(seed: 7)
     func bus(_ service: ServiceName, _ name: String) throws -> Bus {
       let configuration = BusConfiguration(
@@ -64,7 +69,7 @@ final class PlanCluster: Sendable {
     planners = try ["planner-1", "planner-2"].map { try bus(.planner, $0) }
     dispatchers = try ["dispatcher-1", "dispatcher-2"].map { try bus(.dispatcher, $0) }
     leases = Mutex(PeerLeases(epoch: registry.peer.id.incarnation, own: registry.peer))
-    resources = try Self.resources(gateway, recorder, hosts: [Self.host])
+    resources = try Self.resources(gateway, recorder, hosts: [Self.host], rules: rules)
     admission = Admission(
       ClientShares(total: 10), memory: resources.memory, logger: Logger(label: "test"))
     answerHellos()
@@ -109,11 +114,12 @@ final class PlanCluster: Sendable {
 
   private static let host = Host(
     id: "a", url: "http://a", state: .ready, models: [ModelOffer(id: ModelID("llama-3.1-8b"))],
-    tags: ["gpu"])
+    version: "vLLM 0.6.2", tags: ["gpu"])
 
   /// The parts of a gateway without peers.
   static func resources(
-    _ bus: Bus, _ recorder: TelemetryRecorder, hosts rows: [Host]
+    _ bus: Bus, _ recorder: TelemetryRecorder, hosts rows: [Host],
+    rules: EligibilityRules = EligibilityRules()
   ) throws -> GatewayResources {
     let settings = ServiceSettings<GatewayConfiguration>(
       arguments: [], environment: ["HOME": "/nowhere"], hostName: "box",
@@ -141,7 +147,9 @@ final class PlanCluster: Sendable {
         metrics: PrometheusRegistry(), health: Health(), hosts: hosts,
         access: access),
       inference: InferenceClient(
-        hosts: { table }, memory: memory, heavyWork: heavyWork, logger: logger),
+        hosts: { table },
+        statistics: HostStatistics(own: bus.peer.id, score: .standard, rules: rules, seed: 1),
+        memory: memory, heavyWork: heavyWork, logger: logger),
       memory: memory, heavyWork: heavyWork)
   }
 

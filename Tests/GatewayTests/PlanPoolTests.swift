@@ -2,6 +2,7 @@ import Access
 import Bus
 import ClusterModel
 import GatewayCore
+import HostModel
 import Testing
 
 @testable import GatewayService
@@ -51,6 +52,20 @@ struct PlanPoolTests {
       #expect(failure?.code == .noEligibleHost)
       #expect(failure?.message.contains("in none of the key's host pools (us)") == true)
       #expect(cluster.planRequests == 0 && cluster.orders.isEmpty)
+    }
+  }
+
+  @Test("if all hosts are too old, the error names their versions")
+  func oldHosts() async throws {
+    let cluster = try PlanCluster(
+      scripts: [], rules: EligibilityRules(minimumVersions: ["vLLM": "0.7"]))
+    let rights = try rights([])
+    try await cluster.run { cluster in
+      let failure = await #expect(throws: Failure.self) {
+        try await cluster.ask(rights: rights)
+      }
+      #expect(failure?.code == .noEligibleHost)
+      #expect(failure?.message.contains("a runs vLLM 0.6.2, older than 0.7") == true)
     }
   }
 

@@ -38,8 +38,8 @@ struct Exchange: Sendable {
   func noHost(in view: ClusterView) -> Failure {
     let constraints = InferenceConstraints(
       dataPolicy: request.options.dataPolicy, pools: rights.pools, seed: seed)
-    let eligibility = Eligibility(model: nil, constraints: constraints, table: view.table)
-    guard eligibility.isEmpty else { return noAllowedModel }
+    let eligibility = Eligibility(model: nil, constraints: constraints, view: view)
+    guard eligibility.isEmpty || !rights.limitsModels else { return noAllowedModel }
     return Failure(.noEligibleHost, eligibility.explanation(model: nil))
   }
 
