@@ -223,8 +223,8 @@ let package = Package(
     shell(
       "FuzzEntries", path: "Shared/ClusterTesting/FuzzEntries",
       [
-        "BusCore", "ClusterModel", "GatewayCore", "InferenceCore", "PlannerCore", "RegistryCore",
-        "Text", "Wire",
+        "Access", "BusCore", "ClusterModel", "CommandLineCore", "GatewayCore", "HostModel",
+        "InferenceCore", "Money", "PlannerCore", "RegistryCore", "Text", "Wire",
       ]),
     shell(
       "SettingsFuzzEntry", path: "Shared/ClusterTesting/SettingsFuzzEntry", ["ServiceKit"]),
@@ -264,7 +264,7 @@ let package = Package(
       "RegistryService", path: "Services/Registry/Shell",
       [
         "Access", "RegistryCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding",
-        "Files", "Inference", "Money",
+        "Files", "Inference", "Money", "Overload",
         "ServiceKit",
         "Store", "Telemetry", "Text", asyncHTTPClient, crypto, hummingbird, httpTypes, lifecycle,
         logging, metrics,
@@ -301,8 +301,8 @@ let package = Package(
     shell(
       "MonitorService", path: "Services/Monitor/Shell",
       [
-        "Access", "MonitorCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ServiceKit", "Store",
-        "Telemetry",
+        "Access", "MonitorCore", "Bus", "BusCore", "Clocks", "ClusterModel", "Overload",
+        "OverloadCore", "ServiceKit", "Store", "Telemetry",
         hummingbird, httpTypes, lifecycle, logging, metrics, nioCore,
       ]),
     pure(

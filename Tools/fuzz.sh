@@ -12,7 +12,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 wanted=${1:-all} seconds=${2:-60}
 swift=${SWIFT:-swift}
 entries=(request streams json chunk assembler answer ollama anthropic wire bus hosts plan expand text
-  settings)
+  key admin apply settings)
 [ "$wanted" = all ] || entries=("$wanted")
 
 resources=$("$swift" -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p')

@@ -5,6 +5,8 @@ breaks a limit. All rows are bounded in connections, bytes and time.
 
     clients.py list                          lists the rows
     clients.py ROW PORT SECONDS [MODEL]      plays a row; prints {"words": …, "statuses": […]}
+
+`player.py` plays rows in processes of their own.
 """
 
 import json
@@ -20,6 +22,8 @@ USER = {"role": "user", "content": "hi"}
 ROWS = {}
 # Statuses of all answers since the harness last cleared the list. 0 means no answer.
 STATUSES = []
+# Header of requests to a cluster that requires keys.
+AUTHORISATION = ""
 
 
 def row(function):
@@ -44,7 +48,7 @@ def connect(port, timeout=10, buffer=None):
 def head(method, path, length, more=""):
     return (
         f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-        f"connection: close\r\n{more}content-length: {length}\r\n\r\n").encode()
+        f"connection: close\r\n{more or AUTHORISATION}content-length: {length}\r\n\r\n").encode()
 
 
 def exchange(port, method, path, body=b"", more="", seconds=20, raw=None):
@@ -451,6 +455,46 @@ def long_path(port, seconds):
 def model_names(port, seconds):
     for number in range(300):
         chat(port, {"model": f"no-such-model-{number}" + "a" * 200, "messages": [USER]})
+
+
+# Clients of hostile hosts
+
+
+HOST_ROW_SECONDS = 20
+UNREAD_SECONDS = 6
+
+
+def of_host(port, row):
+    """Runs the clients that a host's row needs. Returns the statuses of their answers."""
+    client = row["client"]
+    value = {"model": GOOD_MODEL if client["is_shared"] else f"hostile/{row['name']}"}
+    if client["path"] == "/v1/embeddings":
+        value["input"] = "hi"
+    else:
+        value.update(messages=[USER], stream=client["stream"])
+    if client.get("first_token_ms"):
+        value["tutti"] = {"deadlines_ms": {"first_token": client["first_token_ms"]}}
+    body = json.dumps(value).encode()
+    statuses = []
+    if not client["reads"]:
+        held(port, client["clients"], UNREAD_SECONDS, head("POST", client["path"], len(body)) + body)
+        return statuses
+    deadline = time.monotonic() + HOST_ROW_SECONDS
+
+    def ask(_):
+        mine = dict(value)
+        for number in range(client["times"]):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            # Hosts cache prompts, so each request has its own prompt.
+            if "messages" in mine:
+                mine["messages"] = [{"role": "user", "content": f"hi {number}"}]
+            text = json.dumps(mine).encode()
+            statuses.append(exchange(port, "POST", client["path"], text, seconds=left)[0])
+
+    together(client["clients"], ask)
+    return statuses
 
 
 if __name__ == "__main__":

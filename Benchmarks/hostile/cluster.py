@@ -49,6 +49,17 @@ def get_json(url, method="GET", body=None, token=None, timeout=10):
         return json.load(reply)
 
 
+def outsider():
+    """Lowers the calling process to the processor time that no other process wants.
+
+    Hostile hosts and clients are on other machines in reality. Here they share the processor with
+    the cluster and its honest clients, whose delays would also count the outsiders' own work.
+    """
+    os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 def stat(pid):
     """Returns the fields of /proc/PID/stat after the name, or None if the process has ended."""
     try:
@@ -87,9 +98,13 @@ def children(parent):
 
 
 class FaultyHost:
-    """A process of tutti-faulty-host. It plays the hostile row `row`, if given."""
+    """A process of tutti-faulty-host. It plays the hostile row `row`, if given.
 
-    def __init__(self, bin_dir, models, dialect="openai", row=None, second=False, answer=GOOD_ANSWER):
+    A host that is an outsider gets only processor time that no other process wants.
+    """
+
+    def __init__(self, bin_dir, models, dialect="openai", row=None, second=False,
+                 answer=GOOD_ANSWER, is_outsider=False):
         faults = {}
         if row:
             faults["hostile"] = row
@@ -102,7 +117,8 @@ class FaultyHost:
         for model in models:
             command += ["--model", model]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            preexec_fn=outsider if is_outsider else None)
         self.url = self.process.stdout.readline().strip()
         if not self.url.startswith("http://127.0.0.1:"):
             raise SystemExit("hostile: tutti-faulty-host did not start")
@@ -127,10 +143,12 @@ class FaultyHost:
 
 
 class Cluster:
-    """`tutti up` with one good host."""
+    """`tutti up` with one good host. With keys, the honest clients and the hostile ones have some."""
 
-    def __init__(self, bin_dir):
+    def __init__(self, bin_dir, with_keys=False):
         self.bin_dir = bin_dir
+        # Keys by name; empty if the cluster requires none.
+        self.keys = {}
         self.directory = tempfile.mkdtemp(prefix="tutti-hostile-")
         self.good = FaultyHost(bin_dir, [GOOD_MODEL])
         self.large = FaultyHost(bin_dir, [LARGE_MODEL])
@@ -153,6 +171,45 @@ class Cluster:
         self.wait_for_model(LARGE_MODEL, 30)
         self.services = children(self.process.pid)
         self.added = 0
+        if with_keys:
+            self.make_keys()
+
+    def make_keys(self):
+        """Makes prices, a small budget, and keys for each kind of client."""
+        for model in (GOOD_MODEL, LARGE_MODEL):
+            self.admin("POST", "/prices", {"model": model, "input": "1", "output": "2"})
+        budget = [{"amount": "0.001", "period": "year"}]
+        for name, budgets in (("honest", []), ("poor", budget), ("flood", [])):
+            self.admin("POST", "/organisations", {"id": name, "name": name, "budgets": budgets})
+        client = ["chat", "embeddings", "plans"]
+        for name, account, scopes, limits in (
+                ("honest", "honest", client, {}), ("poor", "poor", client, {}),
+                ("flood", "flood", client, {}),
+                ("limited", "flood", client, {"requests_per_minute": 10}),
+                ("reader", "flood", ["admin:read"], {}), ("scraper", "flood", ["metrics"], {})):
+            self.keys[name] = self.admin("POST", "/keys", {
+                "name": name, "account": account, "scopes": scopes, "limits": limits})["key"]
+        # Prices are in force a second after their request.
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            time.sleep(0.2)
+            if self.is_served():
+                return
+        raise SystemExit("hostile: no key works")
+
+    def is_served(self):
+        body = {"model": GOOD_MODEL, "messages": [{"role": "user", "content": "hi"}]}
+        try:
+            answer = get_json(
+                f"http://127.0.0.1:{self.port}/v1/chat/completions", "POST", body,
+                self.keys["honest"])
+            return "choices" in answer
+        except OSError:
+            return False
+
+    @property
+    def monitor(self):
+        return self.port + 2
 
     @property
     def data(self):
@@ -170,10 +227,13 @@ class Cluster:
 
     def add(self, host):
         """Registers a host. Ignores the result of the probe."""
+        return self.add_url(host.url)
+
+    def add_url(self, url):
         self.added += 1
         name = f"h{self.added}"
         try:
-            self.admin("POST", "/hosts?wait_ms=4000", {"url": host.url, "id": name})
+            self.admin("POST", "/hosts?wait_ms=4000", {"url": url, "id": name})
         except OSError:
             pass  # the registry is harmed: the verdict reports it
         return name
@@ -188,7 +248,9 @@ class Cluster:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
-                listing = get_json(f"http://127.0.0.1:{self.port}/v1/models", timeout=5)
+                listing = get_json(
+                    f"http://127.0.0.1:{self.port}/v1/models", token=self.keys.get("honest"),
+                    timeout=5)
                 if any(entry["id"] == model for entry in listing["data"]):
                     return True
             except (OSError, ValueError):
@@ -232,6 +294,7 @@ class TCPCluster(Cluster):
         self.directory = tempfile.mkdtemp(prefix="tutti-hostile-")
         self.good = FaultyHost(bin_dir, [GOOD_MODEL])
         self.port = free_port(span=2)
+        self.keys = {}
         # A publisher, if there is one, listens on the port above its bus.
         self.bus_port = free_port(span=4)
         self.added = 0
@@ -278,27 +341,86 @@ class TCPCluster(Cluster):
 
 
 class Gauge:
-    """Peak memory and processor time of the gateway, sampled in a thread."""
+    """Peak memory and processor time of all services, sampled in a thread."""
 
     def __init__(self, cluster):
-        self.cluster = cluster
-        self.pid = cluster.gateway
-        self.first = rss_mib(self.pid)
-        self.most = self.first
-        self.cpu_before = cpu_seconds(self.pid)
-        self.cpu = 0.0
+        self.pids = dict(cluster.services)
+        self.first = {name: rss_mib(pid) for name, pid in self.pids.items()}
+        self.most = dict(self.first)
+        self.cpu_before = {name: cpu_seconds(pid) for name, pid in self.pids.items()}
+        self.cpu = dict.fromkeys(self.pids, 0.0)
         self.running = True
         self.thread = threading.Thread(target=self.sample, daemon=True)
         self.thread.start()
 
+    def take(self):
+        for name, pid in self.pids.items():
+            self.most[name] = max(self.most[name], rss_mib(pid))
+            self.cpu[name] = max(self.cpu[name], cpu_seconds(pid) - self.cpu_before[name])
+
     def sample(self):
         while self.running:
-            self.most = max(self.most, rss_mib(self.pid))
-            self.cpu = max(self.cpu, cpu_seconds(self.pid) - self.cpu_before)
+            self.take()
             time.sleep(0.05)
+
+    def stop(self):
+        """Returns growth in MiB and processor seconds, by service without `tutti-`."""
+        self.running = False
+        self.thread.join()
+        self.take()
+        short = {name: re.sub("^tutti-", "", name) for name in self.pids}
+        return ({short[name]: self.most[name] - self.first[name] for name in self.pids},
+                {short[name]: self.cpu[name] for name in self.pids})
+
+
+class Sampler:
+    """Records the processor time of processes ten times a second, and their memory each minute.
+
+    For the gateway it also records for how long its threads were ready and waited for a processor.
+    """
+
+    INTERVAL = 0.1
+
+    def __init__(self, pids, gateway):
+        self.pids = pids
+        self.gateway = gateway
+        # (time, {name: processor seconds}, seconds that the gateway waited)
+        self.samples = []
+        # (time, {name: MiB})
+        self.memory = []
+        self.running = True
+        self.thread = threading.Thread(target=self.sample, daemon=True)
+        self.thread.start()
+
+    @staticmethod
+    def waited(pid):
+        total = 0
+        try:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+                    total += int(file.read().split()[1])
+        except (OSError, IndexError, ValueError):
+            pass
+        return total / 1e9
+
+    def sample(self):
+        while self.running:
+            now = time.monotonic()
+            times = {name: cpu_seconds(pid) for name, pid in self.pids.items()}
+            self.samples.append((now, times, self.waited(self.gateway)))
+            if not self.memory or now - self.memory[-1][0] >= 60:
+                self.memory.append((now, {name: rss_mib(pid) for name, pid in self.pids.items()}))
+            time.sleep(self.INTERVAL)
+
+    def between(self, start, end):
+        """Returns processor seconds by name, and seconds that the gateway waited for a processor."""
+        before = [sample for sample in self.samples if sample[0] <= start]
+        after = [sample for sample in self.samples if sample[0] >= end]
+        first = before[-1] if before else self.samples[0]
+        last = after[0] if after else self.samples[-1]
+        return ({name: last[1][name] - first[1][name] for name in last[1]},
+                last[2] - first[2], last[0] - first[0])
 
     def stop(self):
         self.running = False
         self.thread.join()
-        self.cpu = max(self.cpu, cpu_seconds(self.pid) - self.cpu_before)
-        return self.most - self.first, self.cpu

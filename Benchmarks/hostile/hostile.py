@@ -2,14 +2,22 @@
 """Runs hostile hosts and clients against a real cluster, next to a healthy client.
 
     hostile.py --bin DIR [--rows REGEX] [--json FILE] [--list]
-    hostile.py --bin DIR --soak MINUTES
+    hostile.py --bin DIR --soak MINUTES [--open] [--seed N] [--json FILE]
 
 Starts `tutti up` with one good host, runs a client that sends a request every 50 ms, and plays one
-row after the other: hosts from the hostile mode of tutti-faulty-host, clients from clients.py, and
-hostile peers of a tcp bus from bus.py. A row fails if a service dies, if a healthy request fails or
-takes longer than 100 ms, if the gateway grows by more than 32 MiB, if a hostile byte costs more
-than 3 times the processor time of an honest answer's byte, or if the cluster does not accept a new
-host afterwards.
+row after the other: hosts from the hostile mode of tutti-faulty-host, clients from clients.py, lists
+of models from lists.py, clients of a cluster with keys and strangers from accounts.py, and hostile
+peers of a tcp bus from bus.py. A row fails if a service dies, if a healthy request fails or takes
+longer than 100 ms, if a service grows by more than 32 MiB, if a hostile byte costs more than 3 times
+the processor time of an honest answer's byte, or if the cluster does not accept a new host
+afterwards.
+
+Hostile hosts and clients run with the lowest priority of the scheduler (SCHED_IDLE): in reality they
+are on other machines, and their own work must not count as a delay by the cluster.
+
+The soak runs 20 honest clients for some minutes alone, while the hostile processes exist and wait,
+and then next to all rows in random order. It prints both figures, the processor time of each
+process, memory by minute, and the slowest requests with the rows and processes that were active.
 
 Linux only: memory and processor time come from /proc. All processes listen on 127.0.0.1, and the
 script ends only processes that it started. Exit code 0 means that every row passed.
@@ -29,16 +37,21 @@ import sys
 import threading
 import time
 
+import accounts
 import bus
 import clients
-from cluster import GOOD_ANSWER, GOOD_MODEL, Cluster, FaultyHost, Gauge, TCPCluster, rss_mib
+import lists
+from cluster import GOOD_ANSWER, GOOD_MODEL, Cluster, FaultyHost, Gauge, Sampler, TCPCluster, rss_mib
+from player import Player
 
 SLOWEST_MS, GROWTH_MIB, COST_RATIO = 100, 32, 3
 # Below these values, a row's cost per byte is not meaningful.
 LEAST_MB, LEAST_CPU = 0.25, 0.25
-ROW_SECONDS = 20
 CLIENT_ROW_SECONDS = 8
-UNREAD_SECONDS = 6
+# Clients next to hosts with hostile lists.
+LIST_CLIENTS = ("account-near-names", "account-ready-flood", "account-models-kept")
+PLAYERS = 4
+SLOWEST_SHOWN = 15
 
 
 class Honest:
@@ -50,7 +63,8 @@ class Honest:
             [sys.executable, here + "/traffic.py", arguments[0], str(cluster.port), GOOD_MODEL,
              *map(str, arguments[1:])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "EXPECTED": GOOD_ANSWER})
+            env={**os.environ, "EXPECTED": GOOD_ANSWER, "KEY": cluster.keys.get("honest", "")})
+        # (start, milliseconds, right, kind, milliseconds to the connection, to the first byte)
         self.lines = []
         # Number of wrong answers by status or error.
         self.wrong = collections.Counter()
@@ -66,7 +80,8 @@ class Honest:
             if len(words) == 1:
                 self.open.add(began)
             else:
-                self.lines.append((began, float(words[1]), words[2] == "1"))
+                self.lines.append((began, float(words[1]), words[2] == "1", words[4],
+                                   float(words[5]), float(words[6])))
                 if words[2] != "1":
                     self.wrong[words[3]] += 1
                 self.open.discard(began)
@@ -78,7 +93,7 @@ class Honest:
         """Waits until all requests begun before `before` end and a later one succeeds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            is_served = any(right for began, _, right in self.lines[-40:] if began >= before)
+            is_served = any(line[2] for line in self.lines[-40:] if line[0] >= before)
             if is_served and not any(began < before for began in list(self.open)):
                 return True
             time.sleep(0.05)
@@ -88,41 +103,6 @@ class Honest:
         self.process.stdin.close()
         self.process.wait()
         self.thread.join()
-
-
-def play_client(cluster, row):
-    """Runs the clients of a host's row."""
-    client = row["client"]
-    model = GOOD_MODEL if client["is_shared"] else f"hostile/{row['name']}"
-    value = {"model": model}
-    if client["path"] == "/v1/embeddings":
-        value["input"] = "hi"
-    else:
-        value.update(messages=[clients.USER], stream=client["stream"])
-    if client.get("first_token_ms"):
-        value["tutti"] = {"deadlines_ms": {"first_token": client["first_token_ms"]}}
-    body = json.dumps(value).encode()
-    statuses = []
-    if not client["reads"]:
-        clients.held(
-            cluster.port, client["clients"], UNREAD_SECONDS,
-            clients.head("POST", client["path"], len(body)) + body)
-        return statuses
-    deadline = time.monotonic() + ROW_SECONDS
-
-    def ask(_):
-        for number in range(client["times"]):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return
-            # Hosts cache prompts, so each request has its own prompt.
-            value.get("messages", [{}])[0] = {"role": "user", "content": f"hi {number}"}
-            mine = json.dumps(value).encode()
-            statuses.append(
-                clients.exchange(cluster.port, "POST", client["path"], mine, seconds=left))
-
-    clients.together(client["clients"], ask)
-    return statuses
 
 
 def takes_a_new_host(cluster, number):
@@ -140,13 +120,17 @@ class Harness:
         self.bin_dir = bin_dir
         self.cluster = None
         self.honest = None
+        self.player = Player()
         self.number = 0
         # Processor seconds per MB of an honest answer, by dialect.
         self.honest_cost = {}
         self.calm_cpu_per_second = 0.0
 
-    def start(self, tcp=False):
-        self.cluster = TCPCluster(self.bin_dir) if tcp else Cluster(self.bin_dir)
+    def start(self, setting):
+        """Starts a cluster: `tcp`, `keys` or `open`."""
+        self.setting = setting
+        self.cluster = (TCPCluster(self.bin_dir) if setting == "tcp"
+                        else Cluster(self.bin_dir, with_keys=setting == "keys"))
         self.honest = Honest(self.cluster, "paced")
         self.honest.wait(0)
         time.sleep(1)
@@ -155,9 +139,9 @@ class Harness:
         time.sleep(3)
         _, cpu = gauge.stop()
         end = time.monotonic()
-        self.calm_cpu_per_second = cpu / (end - start)
+        self.calm_cpu_per_second = cpu.get("gateway", 0) / (end - start)
         calm = self.honest.between(start, end)
-        self.calm_slowest = max((ms for _, ms, _ in calm), default=0)
+        self.calm_slowest = max((line[1] for line in calm), default=0)
 
     def stop(self):
         if self.honest:
@@ -170,14 +154,15 @@ class Harness:
         cluster = self.cluster
         models = [GOOD_MODEL if row["client"]["is_shared"] else f"hostile/{row['name']}"]
         hosts = [
-            FaultyHost(self.bin_dir, models, row["dialect"], row["name"], second=number == 1)
+            FaultyHost(self.bin_dir, models, row["dialect"], row["name"], second=number == 1,
+                       is_outsider=True)
             for number in range(row["hosts"])]
         try:
             names = [cluster.add(host) for host in hosts]
             statuses, words = [], None
             if row["target"] == "answer":
                 cluster.wait_for_model(models[0], 5)
-                statuses = play_client(cluster, row)
+                words, statuses = self.player.play(row, cluster, 0)
             else:
                 time.sleep(4)
                 # The table must still be published while it contains this host's data.
@@ -194,13 +179,33 @@ class Harness:
             for host in hosts:
                 host.stop()
 
+    def list_row(self, row):
+        """Plays clients next to hosts with hostile lists of models."""
+        kind, count = lists.ROWS[row["name"]]
+        hosts = lists.Hosts(kind, count)
+        names, statuses, words = [], [], None
+        try:
+            names = [self.cluster.add_url(url) for url in hosts.urls]
+            for name in LIST_CLIENTS:
+                broken, more = self.player.play(
+                    {"kind": "account", "name": name}, self.cluster, CLIENT_ROW_SECONDS / 2)
+                words = words or broken
+                statuses += more
+            broken, more = self.player.play(
+                {"kind": "client", "name": "client-plan-storm"}, self.cluster, CLIENT_ROW_SECONDS)
+            return statuses + more, words or broken
+        finally:
+            for name in names:
+                self.cluster.remove(name)
+            hosts.stop()
+
     def play(self, row):
         """Plays one row. Returns its line of the table."""
-        tcp = row["kind"] == "bus"
-        if self.cluster and tcp != isinstance(self.cluster, TCPCluster):
+        setting = {"bus": "tcp", "account": "keys"}.get(row["kind"], "open")
+        if self.cluster and setting != self.setting:
             self.stop()
         if self.cluster is None:
-            self.start(tcp)
+            self.start(setting)
         self.number += 1
         cluster, honest = self.cluster, self.honest
         cluster.died()
@@ -209,35 +214,39 @@ class Harness:
         sent, words, statuses = 0, None, []
         if row["kind"] == "host":
             sent, statuses, words = self.host_row(row)
-        elif tcp:
+        elif row["kind"] == "list":
+            statuses, words = self.list_row(row)
+        elif row["kind"] == "bus":
             bus.ROWS[row["name"]]((cluster.bus_port, cluster.bus_port + 2), CLIENT_ROW_SECONDS)
         else:
-            clients.STATUSES.clear()
-            words = clients.ROWS[row["name"]](cluster.port, CLIENT_ROW_SECONDS)
-            statuses = [(status, 0) for status in clients.STATUSES]
+            words, statuses = self.player.play(row, cluster, CLIENT_ROW_SECONDS)
         time.sleep(0.5)
         end = time.monotonic()
         honest.wait(end)
         growth, cpu = gauge.stop()
         seconds = time.monotonic() - start
-        cpu = max(0.0, cpu - self.calm_cpu_per_second * seconds)
+        busiest = max(cpu, key=cpu.get, default="gateway")
+        busiest = f"{busiest} {cpu.get(busiest, 0):.1f}"
+        cpu = max(0.0, cpu.get("gateway", 0) - self.calm_cpu_per_second * seconds)
         lines = honest.between(start, end)
-        failed = sum(not right for _, _, right in lines)
-        slowest = max((ms for _, ms, _ in lines), default=0)
+        failed = sum(not line[2] for line in lines)
+        slowest = max((line[1] for line in lines), default=0)
         died = cluster.died()
         if row["kind"] == "host" and row["client"]["is_shared"]:
-            wrong = sum(status != 200 for status, _ in statuses)
+            wrong = sum(status != 200 for status in statuses)
             words = f"{wrong} of {len(statuses)} requests failed" if wrong else words
         if not takes_a_new_host(cluster, self.number):
             words = words or "a new host was not accepted"
         # A process that hangs while it crashes takes a while to end.
         died = sorted({*died, *cluster.died()})
         megabytes = sent / 1e6
+        largest = max(growth, key=growth.get, default="gateway")
         result = {
             "row": row["name"], "died": died, "healthy": len(lines), "failed": failed,
-            "slowest_ms": round(slowest), "rss_mib": round(growth, 1), "cpu_s": round(cpu, 2),
-            "hostile_mb": round(megabytes, 2), "hostile_bytes": sent, "seconds": round(seconds, 1), "words": words,
-            "statuses": sorted({status for status, _ in statuses}),
+            "slowest_ms": round(slowest), "rss_mib": round(growth.get(largest, 0), 1),
+            "largest": largest, "cpu_s": round(cpu, 2), "busiest": busiest,
+            "hostile_mb": round(megabytes, 2), "hostile_bytes": sent, "seconds": round(seconds, 1),
+            "words": words, "statuses": sorted(set(statuses)), "answers": len(statuses),
         }
         result["cpu_per_mb"] = round(cpu / megabytes, 3) if megabytes >= LEAST_MB else None
         self.judge(row, result)
@@ -261,7 +270,7 @@ class Harness:
         if result["slowest_ms"] > SLOWEST_MS:
             faults.append("slow")
         if result["rss_mib"] > GROWTH_MIB:
-            faults.append("memory")
+            faults.append(f"memory of the {result['largest']}")
         if (result["ratio"] or 0) > COST_RATIO and result["cpu_s"] > LEAST_CPU:
             faults.append("cost")
         if result["words"]:
@@ -270,8 +279,9 @@ class Harness:
 
 
 COLUMNS = [
-    ("row", 26), ("died", 10), ("failed", 6), ("slowest_ms", 10), ("rss_mib", 8), ("cpu_s", 7),
-    ("hostile_mb", 10), ("cpu_per_mb", 10), ("ratio", 6), ("verdict", 0)]
+    ("row", 30), ("died", 10), ("failed", 6), ("slowest_ms", 10), ("rss_mib", 8), ("cpu_s", 7),
+    ("busiest", 15), ("hostile_mb", 10), ("cpu_per_mb", 10), ("ratio", 6), ("answers", 8),
+    ("verdict", 0)]
 
 
 def show(result=None):
@@ -292,6 +302,8 @@ def all_rows(bin_dir):
     finally:
         host.stop()
     return (rows + [{"name": name, "kind": "client"} for name in clients.ROWS]
+            + [{"name": name, "kind": "list"} for name in lists.ROWS]
+            + [{"name": name, "kind": "account"} for name in accounts.ROWS]
             + [{"name": name, "kind": "bus"} for name in bus.ROWS])
 
 
@@ -310,6 +322,7 @@ def table(arguments, rows):
             show(result)
     finally:
         harness.stop()
+        harness.player.stop()
         if arguments.json:
             with open(arguments.json, "w") as file:
                 json.dump(results, file, indent=1)
@@ -327,102 +340,190 @@ def slowest_rows(played, lines):
     """Prints the rows during which honest requests took longest. Rows overlap, so this is a hint."""
     times = {}
     for name, start, end in played:
-        times.setdefault(name, []).extend(ms for began, ms, _ in lines if start <= began < end)
+        times.setdefault(name, []).extend(line[1] for line in lines if start <= line[0] < end)
     order = sorted(times, key=lambda name: -quantile(times[name], 0.95))
     for name in order[:12]:
         print(f"  during {name}: {len(times[name])} requests, p50 {quantile(times[name], 0.5):.0f} ms, "
               f"p95 {quantile(times[name], 0.95):.0f} ms")
 
 
-def soak(arguments, rows):
-    """Runs 20 honest clients, first alone, then next to all rows in random order."""
-    cluster = Cluster(arguments.bin)
-    chance = random.Random(1)
-    hosts, faults, played = [], queue.Queue(), []
-    honest = Honest(cluster, "steady", 20)
-    try:
-        honest.wait(0)
+def slowest_requests(played, lines, sampler):
+    """Prints the slowest requests with the rows and the processes that were active meanwhile."""
+    print("slowest requests: ms (to connection, to first byte), kind, processors used meanwhile")
+    for began, ms, right, kind, connected, first in sorted(lines, key=lambda line: -line[1])[:SLOWEST_SHOWN]:
+        ended = began + ms / 1e3
+        used, waited, seconds = sampler.between(began, ended)
+        busy = sorted(((share / seconds, name) for name, share in used.items() if seconds > 0),
+                      reverse=True)
+        text = ", ".join(f"{name} {100 * share:.0f} %" for share, name in busy[:5] if share >= 0.05)
+        rows = sorted({name for name, start, end in played if start <= ended and end >= began})
+        print(f"  {ms:6.0f} ({connected:.0f}, {first:.0f}) {kind}{'' if right else ' WRONG'}: {text}; "
+              f"the gateway was ready and waited {waited * 1e3:.0f} ms; rows: {', '.join(rows) or '-'}")
+
+
+class Soak:
+    """20 honest clients, first alone and then next to all rows."""
+
+    def __init__(self, arguments, rows):
+        self.arguments = arguments
+        self.rows = rows
+        self.cluster = Cluster(arguments.bin, with_keys=not arguments.open)
+        self.honest = Honest(self.cluster, "steady", 20)
+        self.players = [Player() for _ in range(PLAYERS)]
+        self.hosts, self.played, self.faults = [], [], queue.Queue()
+        self.list_hosts = None
+        self.sampler = None
+
+    def start_hosts(self):
+        answers = [row for row in self.rows if row["kind"] == "host" and row["target"] == "answer"
+                   and not row["client"]["is_shared"]]
         for dialect in ("openai", "ollama", "anthropic"):
-            mine = [row for row in rows if row["kind"] == "host" and row["dialect"] == dialect
-                    and row["target"] == "answer" and not row["client"]["is_shared"]]
-            hosts.append(FaultyHost(
-                arguments.bin, [f"hostile/{row['name']}" for row in mine], dialect))
-        twice = [row for row in rows if row["kind"] == "host" and row["hosts"] == 2]
-        second = FaultyHost(
-            arguments.bin, [f"hostile/{row['name']}" for row in twice], second=True)
-        hosts.append(second)
+            self.hosts.append(FaultyHost(
+                self.arguments.bin,
+                [f"hostile/{row['name']}" for row in answers if row["dialect"] == dialect], dialect,
+                is_outsider=True))
+        twice = [row for row in answers if row["hosts"] == 2]
+        self.hosts.append(FaultyHost(
+            self.arguments.bin, [f"hostile/{row['name']}" for row in twice], second=True,
+            is_outsider=True))
+        for host in self.hosts:
+            self.cluster.add(host)
+        # All hosts of the lists exist during the whole run.
+        self.list_hosts = [lists.Hosts(kind, min(count, 8)) for kind, count in lists.ROWS.values()]
+        for hosts in self.list_hosts:
+            for url in hosts.urls:
+                self.cluster.add_url(url)
+
+    def pids(self):
+        pids = {re.sub("^tutti-", "", name): pid for name, pid in self.cluster.services.items()}
+        pids.update({"good host": self.cluster.good.process.pid,
+                     "large host": self.cluster.large.process.pid,
+                     "honest clients": self.honest.process.pid})
+        pids.update({f"player {n}": player.process.pid for n, player in enumerate(self.players)})
+        pids.update({f"hostile host {n}": host.process.pid for n, host in enumerate(self.hosts)})
+        pids.update({f"list hosts {n}": hosts.process.pid for n, hosts in enumerate(self.list_hosts)})
+        pids["harness"] = os.getpid()
+        return pids
+
+    def attack(self, player, chance, end):
+        kinds = {"client", "host"} | (set() if self.arguments.open else {"account"})
+        plays = [row for row in self.rows if row["kind"] in kinds and (
+            row["kind"] != "host" or row["target"] == "answer" and not row["client"]["is_shared"])]
+        while time.monotonic() < end:
+            row = chance.choice(plays)
+            began = time.monotonic()
+            try:
+                words, _ = player.play(row, self.cluster, CLIENT_ROW_SECONDS)
+                # Rows share keys and hosts here, so that a broken limit is only a hint.
+                if words and words.startswith("the row failed"):
+                    self.faults.put(f"{row['name']}: {words}")
+            except (RuntimeError, OSError) as error:
+                self.faults.put(f"{row['name']}: {error!r}")
+            self.played.append((row["name"], began, time.monotonic()))
+
+    def show_cpu(self, calm, mixed):
+        """Prints processors used by each process, alone and next to the rows."""
+        before, calm_waited, calm_seconds = self.sampler.between(*calm)
+        after, waited, seconds = self.sampler.between(*mixed)
+        print("processors used, alone and mixed:")
+        for name in sorted(after, key=lambda name: -after[name]):
+            if after[name] / seconds >= 0.005 or before[name] / calm_seconds >= 0.005:
+                print(f"  {name:18} {100 * before[name] / calm_seconds:6.1f} %  "
+                      f"{100 * after[name] / seconds:6.1f} %")
+        print(f"  the gateway was ready and waited: {100 * calm_waited / calm_seconds:.1f} % alone, "
+              f"{100 * waited / seconds:.1f} % mixed")
+
+    def show_memory(self):
+        names = [name for name in self.pids() if name in self.sampler.memory[0][1]
+                 and not name.startswith(("player", "hostile", "list", "harness", "honest"))]
+        print("memory by minute, MiB:")
+        for name in names:
+            print(f"  {name:18} " + " ".join(f"{memory[name]:6.1f}" for _, memory in self.sampler.memory))
+
+    def run(self):
+        arguments, cluster, honest = self.arguments, self.cluster, self.honest
+        honest.wait(0)
+        self.start_hosts()
+        time.sleep(5)
+        self.sampler = Sampler(self.pids(), cluster.gateway)
         alone = min(120, arguments.soak * 60 / 4)
         start = time.monotonic()
-        report = lambda name, lines: print(
-            f"{name}: {len(lines)} requests, right "
-            f"{100 * statistics.mean(r for _, _, r in lines) if lines else 0:.3f} %, "
-            f"p50 {quantile([ms for _, ms, _ in lines], 0.5):.0f} ms, "
-            f"p99 {quantile([ms for _, ms, _ in lines], 0.99):.0f} ms", flush=True)
         time.sleep(alone)
         begun = time.monotonic()
         calm = honest.between(start, begun)
-        report("alone", calm)
-        for host in hosts:
-            cluster.add(host)
+        self.report("alone", calm)
         end = begun + arguments.soak * 60
         rss_before = rss_mib(cluster.gateway)
-
-        def attack():
-            mine = random.Random(chance.random())
-            plays = [row for row in rows if row["kind"] == "client" or row["kind"] == "host"
-                     and row["target"] == "answer" and not row["client"]["is_shared"]]
-            while time.monotonic() < end:
-                row = mine.choice(plays)
-                began = time.monotonic()
-                try:
-                    if row["kind"] == "client":
-                        clients.ROWS[row["name"]](cluster.port, CLIENT_ROW_SECONDS)
-                    else:
-                        play_client(cluster, row)
-                except Exception as error:  # other rows continue; report the bug of this row
-                    faults.put(f"{row['name']}: {error!r}")
-                played.append((row["name"], began, time.monotonic()))
-
-        threads = [threading.Thread(target=attack, daemon=True) for _ in range(4)]
+        chance = random.Random(arguments.seed)
+        threads = [threading.Thread(
+            target=self.attack, args=(player, random.Random(chance.random()), end), daemon=True)
+            for player in self.players]
         for thread in threads:
             thread.start()
-        step = 0
+        all_died = []
         while time.monotonic() < end:
             window = time.monotonic()
             time.sleep(min(10, max(0, end - time.monotonic())))
-            step += 1
             died = cluster.died()
+            all_died += died
             lines = honest.between(begun, time.monotonic())
-            recent = [ms for _, ms, _ in honest.between(window, time.monotonic())]
-            print(f"{step * 10:5d} s  gateway {rss_mib(cluster.gateway):6.1f} MiB "
-                  f"({rss_mib(cluster.gateway) - rss_before:+.1f})  "
-                  f"p99 {quantile(recent, 0.99) if recent else 0:5.0f} ms  "
-                  f"wrong {sum(not r for _, _, r in lines)} of {len(lines)}"
+            recent = [line[1] for line in honest.between(window, time.monotonic())]
+            print(f"{time.monotonic() - begun:5.0f} s  gateway {rss_mib(cluster.gateway):6.1f} MiB "
+                  f"({rss_mib(cluster.gateway) - rss_before:+.1f})  p50 {quantile(recent, 0.5):4.0f} ms  "
+                  f"p99 {quantile(recent, 0.99):5.0f} ms  "
+                  f"wrong {sum(not line[2] for line in lines)} of {len(lines)}"
                   + (f"  died: {' '.join(died)}" if died else ""), flush=True)
         for thread in threads:
             thread.join(60)
         honest.wait(end)
+        self.sampler.stop()
         mixed = honest.between(begun, end)
-        report("alone", calm)
-        report("mixed", mixed)
+        self.report("alone", calm)
+        self.report("mixed", mixed)
         if honest.wrong:
             print("wrong answers:", dict(honest.wrong))
-        slowest_rows(played, mixed)
+        print(f"{len(self.played)} rows played")
+        self.show_cpu((start, begun), (begun, end))
+        self.show_memory()
+        slowest_requests(self.played, mixed, self.sampler)
+        slowest_rows(self.played, mixed)
         if arguments.json:
             with open(arguments.json, "w") as file:
-                json.dump({"played": played, "requests": mixed}, file)
-        while not faults.empty():
-            print("harness:", faults.get())
-        calm_p99 = quantile([ms for _, ms, _ in calm], 0.99)
-        mixed_p99 = quantile([ms for _, ms, _ in mixed], 0.99)
-        good = bool(mixed) and all(right for _, _, right in mixed) and mixed_p99 <= 2 * calm_p99
+                json.dump({"played": self.played, "requests": mixed, "calm": calm}, file)
+        while not self.faults.empty():
+            print("harness:", self.faults.get())
+        calm_p99 = quantile([line[1] for line in calm], 0.99)
+        mixed_p99 = quantile([line[1] for line in mixed], 0.99)
+        good = (bool(mixed) and all(line[2] for line in mixed) and mixed_p99 <= 2 * calm_p99
+                and not all_died)
         print(f"p99 ratio {mixed_p99 / calm_p99 if calm_p99 else 0:.2f}: {'ok' if good else 'failed'}")
         return 0 if good else 1
-    finally:
-        honest.stop()
-        for host in hosts:
+
+    @staticmethod
+    def report(name, lines):
+        times = [line[1] for line in lines]
+        print(f"{name}: {len(lines)} requests, right "
+              f"{100 * statistics.mean(line[2] for line in lines) if lines else 0:.3f} %, "
+              f"p50 {quantile(times, 0.5):.0f} ms, p90 {quantile(times, 0.9):.0f} ms, "
+              f"p99 {quantile(times, 0.99):.0f} ms, slowest {max(times, default=0):.0f} ms", flush=True)
+
+    def stop(self):
+        if self.sampler:
+            self.sampler.stop()
+        self.honest.stop()
+        for player in self.players:
+            player.stop()
+        for host in self.hosts + (self.list_hosts or []):
             host.stop()
-        cluster.stop()
+        self.cluster.stop()
+
+
+def soak(arguments, rows):
+    run = Soak(arguments, rows)
+    try:
+        return run.run()
+    finally:
+        run.stop()
 
 
 def main():
@@ -433,6 +534,8 @@ def main():
     parser.add_argument("--json", help="file for the results")
     parser.add_argument("--list", action="store_true", help="list the rows and exit")
     parser.add_argument("--soak", type=float, help="minutes of the mixed run")
+    parser.add_argument("--open", action="store_true", help="soak a cluster that requires no keys")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the order of rows")
     arguments = parser.parse_args()
     # SIGTERM also ends the started processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -4,8 +4,11 @@
     traffic.py steady PORT MODEL COUNT   COUNT clients, each with one request after the other
 
 Each request prints two lines: at its start, the start time (monotonic seconds); at its end, the
-start time, the duration in milliseconds, 1 if the answer was right, else 0, and the status or
-error. The process ends when standard input ends.
+start time, the duration in milliseconds, 1 if the answer was right, else 0, the status or error,
+the kind of request (stream or whole), and the milliseconds to the connection and to the first byte.
+The process ends when standard input ends.
+
+The environment variable EXPECTED has the right answer, and KEY the clients' key.
 """
 
 import asyncio
@@ -19,15 +22,22 @@ PACE = 0.05
 MOST_OPEN = 400
 
 
-async def ask(port, body):
-    """Returns status and body of one answer."""
+KEY = os.environ.get("KEY", "")
+AUTHORISATION = f"authorization: Bearer {KEY}\r\n".encode() if KEY else b""
+
+
+async def ask(port, body, times):
+    """Returns status and body of one answer. Appends the times of connection and first byte."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    times.append(time.monotonic())
     try:
         writer.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n"
-            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            b"content-type: application/json\r\n%scontent-length: %d\r\n\r\n"
+            % (AUTHORISATION, len(body)) + body)
         await writer.drain()
         data = await reader.read(1 << 20)
+        times.append(time.monotonic())
         while piece := await reader.read(1 << 16):
             data += piece
         return int(data.split(b" ", 2)[1]), data.partition(b"\r\n\r\n")[2]
@@ -56,16 +66,19 @@ async def one(port, model, number, expected):
         "messages": [{"role": "user", "content": f"Question {number}"}]}).encode()
     began = time.monotonic()
     print(f"{began:.6f}", flush=True)
-    result = "wrong"
+    result, times = "wrong", []
     try:
-        status, answer = await asyncio.wait_for(ask(port, body), PATIENCE)
+        status, answer = await asyncio.wait_for(ask(port, body, times), PATIENCE)
         result = str(status)
         right = status == 200 and text_of(answer, stream) == expected
     except (OSError, ValueError, KeyError, IndexError, TypeError, asyncio.TimeoutError,
             asyncio.IncompleteReadError) as error:
         right = False
         result += f"-{type(error).__name__}"
-    print(f"{began:.6f} {(time.monotonic() - began) * 1e3:.2f} {int(right)} {result}", flush=True)
+    ended = time.monotonic()
+    took = [(moment - began) * 1e3 for moment in (times + [ended, ended])[:2]]
+    print(f"{began:.6f} {(ended - began) * 1e3:.2f} {int(right)} {result} "
+          f"{'stream' if stream else 'whole'} {took[0]:.2f} {took[1]:.2f}", flush=True)
 
 
 async def paced(port, model, expected):

@@ -3,7 +3,8 @@ extension Limits {
     connections, connectionsPerClient, connectionsPerLocalClient, waitingConnections,
     reservedConnections,
     requestsPerClient, requestsPerLocalClient, requestBytesPerClient, requestBytesPerLocalClient,
-    plansPerClient, plansPerLocalClient, uploadBytesPerClient, readerStall, forwardedHeaders,
+    plansPerClient, plansPerLocalClient, keyReserve, uploadBytesPerClient, readerStall,
+    forwardedHeaders,
     forwardedHeaderBytes, tlsFileBytes, tlsHandshake,
   ]
 
@@ -45,6 +46,11 @@ extension Limits {
   public static let plansPerLocalClient = Limit(
     "clients.plans_per_local_client", 256, .count,
     "Half of the requests answered at once: direct answers still fit.")
+  public static let keyReserve = Limit(
+    "clients.key_reserve", 8, .count,
+    "One place in so many, of all requests and of each address's requests and plans, is only for keys "
+      + "that have less than half of these places. One key that keeps many requests waiting, for a "
+      + "slow model or for its budget, leaves 64 of 512 places to others.")
   public static let uploadBytesPerClient = Limit(
     "clients.upload_bytes_per_client", 16 << 20, .bytes,
     "Bodies above 64 KiB that are not complete yet: one of the largest and some smaller ones. The next "

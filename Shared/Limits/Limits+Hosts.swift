@@ -3,7 +3,7 @@ extension Limits {
     countedClientFailures, clientFailureWindow, clientsPerHost, closedHosts, rememberedHabits,
     tableHosts, hostModels, modelNameBytes, hostOfferBytes, guaranteedOfferBytes, tableOfferBytes,
     tableRowBytes, modelFactsBytes, hostVersionBytes, hostReasonBytes, hostSlots, hostTags,
-    tagBytes, hostChoices, probeBytes,
+    tagBytes, hostChoices, publications, publicationPause, probeBytes,
     probeTime,
     peerLabelBytes, reportedHosts, telemetryLabelBytes, telemetryMessageBytes,
     telemetryAttributeBytes, telemetryAttributes, pendingTelemetryBytes, metricLabels,
@@ -75,6 +75,14 @@ extension Limits {
     "Chat models of one host among which Tutti chooses if a request names none: all models of a "
       + "usual server. Each plan and each task reads them, so a host's long list must not count in "
       + "full. Models that a request or its key names are always included.")
+  public static let publications = Limit(
+    "table.publications", 16, .count,
+    "Publications of the host table at once, for changes that probes find. A cluster that starts "
+      + "makes some ten.")
+  public static let publicationPause = Limit(
+    "table.publication_pause", 250, .milliseconds,
+    "Pause between further publications. A host can change its version or its models with each "
+      + "probe, and a full table takes every process some 10 ms.")
   public static let probeBytes = Limit(
     "probe.body_bytes", 2 << 20, .bytes, "1,000 models of 2 KB each.")
   public static let probeTime = Limit(

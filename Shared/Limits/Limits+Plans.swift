@@ -4,7 +4,7 @@ extension Limits {
     documentParts, instructionBytes,
     planPromptBytes, planOutputBytes, planTraceBytes, tracedOutputBytes, dispatcherBytes,
     taskOutputBytes, readOutputBytes, heldDeltas,
-    checkedClaims, checkedEvidence, claimWords, comparedNames, comparedNameBytes,
+    checkedClaims, checkedEvidence, claimWords, examinedNames, comparedNames, comparedNameBytes,
     assembledNames, errorMessageBytes, errorProblems, errorNameBytes,
   ]
 
@@ -74,12 +74,16 @@ extension Limits {
   public static let claimWords = Limit(
     "check.claim_words", 128, .count,
     "Four times a long sentence. Only the beginning of a text without full stops is compared.")
+  public static let examinedNames = Limit(
+    "names.examined", 1_024, .count,
+    "Names that are searched for similar ones: the models of a large cluster. More would take longer "
+      + "than a turn of an event loop.")
   public static let comparedNames = Limit(
-    "names.compared", 256, .count,
-    "Models of a large cluster. Names of similar length are compared first.")
+    "names.compared", 64, .count,
+    "Names that are compared letter by letter, those of similar length first.")
   public static let comparedNameBytes = Limit(
     "names.compared_bytes", 128, .bytes,
-    "Twice the longest model name seen. 256 comparisons of it are 4 million steps.")
+    "Twice the longest model name seen. 64 comparisons of it are 600,000 steps: a millisecond.")
   public static let assembledNames = Limit(
     "answer.assembled_names", 64, .count,
     "Members of a message besides its content: hosts send two or three.")

@@ -1,7 +1,7 @@
 extension Limits {
   static let storage = [
     crashReportTime, crashReportBytes, crashReports, childLogBytes, logBytes, logBytesLeast,
-    clockTrust,
+    storeQueries, recordedRefusals, refusalPause, hostChangePause, clockTrust, yamlAliases,
   ]
 
   public static let crashReportTime = Limit(
@@ -24,8 +24,28 @@ extension Limits {
   public static let logBytesLeast = Limit(
     "store.log_bytes_least", 4 << 20, .bytes,
     "The lowest value of the setting: empty tables, their indexes and one write must fit.")
+  public static let storeQueries = Limit(
+    "store.queries", 2, .count,
+    "Queries that the monitor makes at once: as many as SQLite has readers here. Keys and addresses "
+      + "take turns, because a query for a key's usage may read 200,000 rows.")
+  public static let recordedRefusals = Limit(
+    "store.recorded_refusals", 256, .count,
+    "Refused requests that one gateway records at once: wrong keys, unknown models, limits. Metrics "
+      + "count all of them.")
+  public static let refusalPause = Limit(
+    "store.refusal_pause", 1_000, .milliseconds,
+    "Pause between further records of refused requests. The store keeps 200,000 requests; without a "
+      + "bound, a client without a key could displace all of them in a minute.")
+  public static let hostChangePause = Limit(
+    "store.host_change_pause", 10_000, .milliseconds,
+    "Average pause between log lines about states of hosts, after one for each host. A host that "
+      + "fails every other probe would write 40,000 lines a day.")
   public static let clockTrust = Limit(
     "store.clock_trust", 3_600_000, .milliseconds,
     "After a start or a jump of the clock nothing is dropped by age for this time: a wrong clock "
       + "is usually corrected within minutes, and the limit in bytes applies meanwhile.")
+  public static let yamlAliases = Limit(
+    "file.yaml_aliases", 24, .count,
+    "Aliases (`*name`) in a configuration or cluster file, which needs none. Lists of aliases of "
+      + "lists multiply: with 24, a name has at most some 7,000 parts.")
 }

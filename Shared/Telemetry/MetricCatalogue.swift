@@ -122,6 +122,10 @@ public struct MetricCatalogue: Sendable {
       "Requests refused because of a client's share, the number of requests or the memory budget, "
         + "by error code."),
     MetricDescription(
+      "tutti_gateway_unrecorded_total", .counter,
+      "Refused requests that the request log does not have: it takes a few per second, so that a "
+        + "flood of them does not displace other records."),
+    MetricDescription(
       "tutti_gateway_requests_total", .counter,
       "Client requests that ended, by pattern and status."),
     MetricDescription(

@@ -56,6 +56,32 @@ struct RateWindowsTests {
         + "65 seconds, or ask an admin for a higher limit.")
   }
 
+  @Test("before its body, a request is refused that would be refused after it, and counts nothing")
+  func beforeTheBody() throws {
+    var windows = RateWindows()
+    func early(_ limits: KeyLimits) -> RateRefusal? {
+      windows.refusal(of: key, limits: limits, at: .zero)
+    }
+    for limits in [
+      KeyLimits.unlimited, KeyLimits(requestsPerMinute: 1), KeyLimits(concurrentRequests: 1),
+    ] {
+      #expect(early(limits) == nil)
+    }
+    #expect(windows.keyCount == 0)
+    #expect(
+      ask(&windows, KeyLimits(requestsPerMinute: 1, tokensPerDay: 3), tokens: 3, at: .zero) == nil)
+    for limits in [
+      KeyLimits(requestsPerMinute: 1), KeyLimits(tokensPerDay: 3),
+      KeyLimits(requestsPerMinute: 1, tokensPerDay: 3),
+    ] {
+      let refusal = try #require(early(limits))
+      #expect(refusal == ask(&windows, limits, at: .zero))
+      #expect(early(limits) == refusal)
+    }
+    #expect(early(KeyLimits(requestsPerMinute: 2, tokensPerDay: 4)) == nil)
+    #expect(ask(&windows, KeyLimits(requestsPerMinute: 2, tokensPerDay: 4), at: .zero) == nil)
+  }
+
   @Test("the limit with the longest wait is named")
   func longestWait() throws {
     var windows = RateWindows()

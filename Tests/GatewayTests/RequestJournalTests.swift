@@ -1,7 +1,9 @@
 import Access
 import ClusterModel
+import ClusterTesting
 import GatewayCore
 import Money
+import Overload
 import Telemetry
 import Testing
 
@@ -114,6 +116,40 @@ struct RequestJournalTests {
     }
     #expect(drain().requests.map(\.usage) == [part, whole])
     #expect(gate.remainders(for: key).map(\.remaining) == [1_000 - 8 - 12])
+  }
+
+  @Test("a key above its limits is refused before a body is read")
+  func beforeTheBody() throws {
+    let rights = try rights()
+    let gate = KeyGate { 1 }
+    try gate.check(rights)
+    let use = try gate.admit(rights, tokens: 1_000)
+    #expect(failureCode { () throws(Failure) in try gate.check(rights) } == .rateLimited)
+    withExtendedLifetime(use) {}
+  }
+
+  @Test("a flood of refused requests leaves few records, and answers are always recorded")
+  func flood() throws {
+    let refusals = RateGate(every: .seconds(3_600), burst: 3)
+    func end(_ status: Int, _ failure: Failure?, isAdmitted: Bool = false) {
+      let journal = RequestJournal(
+        "/v1/chat/completions", recorder: recorder, refusals: refusals)
+      if isAdmitted { journal.recordAdmission() }
+      journal.end(status: status, failure)
+    }
+    for _ in 0..<1_000 { end(401, Failure(.invalidAPIKey, "wrong key")) }
+    // The client leaves before its body is complete.
+    for _ in 0..<1_000 {
+      _ = RequestJournal("/v1/chat/completions", recorder: recorder, refusals: refusals)
+    }
+    for _ in 0..<10 {
+      end(200, nil)
+      end(502, Failure(.upstreamFailed, "no answer"), isAdmitted: true)
+    }
+    let (requests, spans) = drain()
+    #expect(requests.map(\.status).count { $0 == 401 } == 3)
+    #expect(requests.map(\.status).count { $0 == 499 } == 0)
+    #expect(requests.count == 23 && spans.count == 23)
   }
 
   @Test("only the first end of a request counts")

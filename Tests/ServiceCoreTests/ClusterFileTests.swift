@@ -15,6 +15,28 @@ struct ClusterFileTests {
     }
   }
 
+  /// A name whose value is a list of eight lists of eight lists, and so on.
+  private static let bomb: String = {
+    var text = "a0: &a0 [x]\n"
+    for depth in 1...16 {
+      let aliases = Array(repeating: "*a\(depth - 1)", count: 8).joined(separator: ",")
+      text += "a\(depth): &a\(depth) [\(aliases)]\n"
+    }
+    return text + "? *a16\n: 1\n"
+  }()
+
+  @Test("a file of aliases of aliases is refused before it is read")
+  func aliases() {
+    let lines = mistakes(Self.bomb)
+    #expect(lines.first?.contains("24 aliases") == true && lines.count == 2)
+    // A few aliases are fine, and so is other text with asterisks.
+    let notes = (0..<100).map { "# a *word* and * a point \($0)\n" }.joined()
+    let names = (0..<100).map { "  - {id: \"m\($0)\", hosts: [\"*\"], stands_for: [a*b, '*.c']}\n" }
+      .joined()
+    #expect(
+      mistakes(notes + "models:\n" + names).allSatisfy { !$0.contains("aliases") })
+  }
+
   @Test("all mistakes are reported at once with their lines")
   func all() {
     let lines = mistakes(

@@ -55,6 +55,40 @@ struct RegistryBoundsTests {
     #expect(hosts.host("h")?.reason.utf8.count ?? .max <= Limits.hostReasonBytes.value)
   }
 
+  @Test(
+    "hosts that change with each probe cause few publications, and the last change is published")
+  mutating func flapping() throws {
+    var hosts = HostRegistry(epoch: 1, now: .zero)
+    for number in 0..<50 { try add(HostID("h\(number)"), models(1, bytes: 4), to: &hosts) }
+    var publications = 0
+    var published = hosts.table
+    let seconds = 60
+    for tenth in 0..<(10 * seconds) {
+      let now = Instant.zero.advanced(by: .milliseconds(100 * (tenth + 100)))
+      var directives = hosts.tick(now: now)
+      var index = 0
+      while index < directives.count {
+        if case .publish(let table) = directives[index] {
+          publications += 1
+          published = table
+        }
+        if case .probe(let order) = directives[index] {
+          let report = ProbeReport(
+            models: models(1 + tenth % 3, bytes: 8), version: "v\(tenth)", roundTrip: .zero)
+          directives += hosts.probed(order, .answered(report), now: now, using: &rng)
+        }
+        index += 1
+      }
+    }
+    // 25 changes per second.
+    let most = Limits.publications.value + 1_000 * seconds / Limits.publicationPause.value + 1
+    #expect(publications <= most)
+    #expect(published.hosts.count == 50)
+    let later = Instant.zero.advanced(by: .seconds(1_000))
+    for case .publish(let table) in hosts.tick(now: later) { published = table }
+    #expect(published == hosts.table)
+  }
+
   @Test("only names that are too long are left out, and the host's reason says so")
   mutating func names() throws {
     var hosts = HostRegistry(epoch: 1, now: .zero)

@@ -234,16 +234,62 @@ struct ClientSharesTests {
     try shares.enterPlan(alice)
   }
 
+  /// Number of requests, from the given addresses in turn, that one key gets.
+  private static func fill(
+    _ shares: inout ClientShares, key: UInt64?, from clients: [ClientID]
+  ) -> Int {
+    var count = 0
+    while (try? shares.enter(clients[count % clients.count], key: key)) != nil { count += 1 }
+    return count
+  }
+
+  @Test("a key that keeps many requests waiting leaves places to other keys")
+  func keys() throws {
+    let many = ClientShare(requests: 512, requestBytes: 100, plans: 256)
+    for clients in [[alice], [alice, bob, .local]] {
+      var shares = ClientShares(total: 512, remote: many, local: many)
+      #expect(Self.fill(&shares, key: 1, from: clients) == 448)
+      #expect(Self.fill(&shares, key: 2, from: clients) == 32)
+      #expect(Self.fill(&shares, key: 3, from: clients) == 32)
+      #expect(shares.requests == 512)
+      shares.leave(clients[0], key: 3)
+      #expect(throws: Failure.self) { try shares.enter(clients[0], key: 1) }
+      try shares.enter(clients[0], key: 4)
+    }
+    var shares = ClientShares(total: 512, remote: many, local: many)
+    #expect(Self.fill(&shares, key: nil, from: [alice]) == 512)
+  }
+
+  @Test("a key leaves places of its address to other keys")
+  func keysOfOneAddress() throws {
+    var shares = ClientShares(total: 512)
+    #expect(Self.fill(&shares, key: 1, from: [alice]) == 112)
+    #expect(Self.fill(&shares, key: 2, from: [alice]) == 8)
+    var plans = 0
+    while (try? shares.enterPlan(alice, key: 1)) != nil { plans += 1 }
+    #expect(plans == 28)
+    try shares.enterPlan(alice, key: 2)
+    shares.leavePlan(alice, key: 2)
+    #expect {
+      try shares.enterPlan(alice, key: 1)
+    } throws: { error in
+      let failure = error as? Failure
+      return failure?.code == .rateLimited && failure?.message.contains("28 plans") == true
+        && failure?.message.contains("clients.key_reserve") == true
+    }
+  }
+
   @Test("a client that uses nothing is forgotten")
   func forgotten() throws {
     var shares = shares()
     for number in 0..<1_000 as Range<UInt32> {
       let client = ClientID.ipv4(number)
+      let key = UInt64(number)
       try shares.receive(10, from: client)
-      try shares.enter(client)
-      try shares.enterPlan(client)
-      shares.leavePlan(client)
-      shares.leave(client)
+      try shares.enter(client, key: key)
+      try shares.enterPlan(client, key: key)
+      shares.leavePlan(client, key: key)
+      shares.leave(client, key: key)
       shares.release(10, of: client)
     }
     #expect(shares.clients == 0 && shares.requests == 0)

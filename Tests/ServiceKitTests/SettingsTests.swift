@@ -306,6 +306,20 @@ struct SettingsTests {
     #expect(settings(["--config", "c"], files: ["c": text]).mistakes == [mistake])
   }
 
+  @Test("a file of aliases of aliases is refused before it is read")
+  func aliases() {
+    var text = "a0: &a0 [x]\n"
+    for depth in 1...16 {
+      let aliases = Array(repeating: "*a\(depth - 1)", count: 8).joined(separator: ",")
+      text += "a\(depth): &a\(depth) [\(aliases)]\n"
+    }
+    let all = settings(["--config", "c.yaml"], files: ["c.yaml": text + "? *a16\n: 1\n"])
+    #expect(all.mistakes.first?.contains("24 aliases") == true)
+    let few = settings(
+      ["--config", "c.yaml"], files: ["c.yaml": "gateway:\n  port: &p 3\n  workers: *p\n"])
+    #expect(few.mistakes.isEmpty)
+  }
+
   @Test("a file that is not YAML is a mistake with its line")
   func notYAML() {
     let all = settings(["--config", "c"], files: ["c": "gateway:\n  port: [1\n"])

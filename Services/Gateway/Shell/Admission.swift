@@ -1,3 +1,4 @@
+import Access
 import ClusterModel
 import Limits
 import Logging
@@ -32,10 +33,12 @@ final class Admission: Sendable {
   }
 
   /// Admits a request whose head has arrived. The request takes no slot yet.
-  func admit() throws(Failure) -> RequestReservation {
+  ///
+  /// - Parameter key: the request's key. `nil` means that the cluster requires none.
+  func admit(key: KeyID? = nil) throws(Failure) -> RequestReservation {
     let client = ClientConnection.current?.client ?? .local
-    try refusing { shares throws(Failure) in try shares.check(client) }
-    let reservation = RequestReservation(self, client)
+    try refusing { shares throws(Failure) in try shares.check(client, key: key?.number) }
+    let reservation = RequestReservation(self, client, key?.number)
     try reservation.charge(Limits.requestFloor.value)
     return reservation
   }
@@ -76,24 +79,28 @@ final class Admission: Sendable {
   }
 
   /// Counts a request of this client as being answered.
-  fileprivate func enter(_ client: ClientID) throws(Failure) {
+  fileprivate func enter(_ client: ClientID, _ key: UInt64?) throws(Failure) {
     try refusing { shares throws(Failure) in
-      try shares.enter(client)
+      try shares.enter(client, key: key)
       // Recorded under the lock, so that an older count never overwrites a newer one.
       inFlight.record(shares.requests)
     }
   }
 
-  fileprivate func leave(_ client: ClientID, releasing bytes: Int, isAnswered: Bool) {
+  fileprivate func leave(
+    _ client: ClientID, _ key: UInt64?, releasing bytes: Int, isAnswered: Bool
+  ) {
     shares.withLock { shares in
       shares.release(bytes, of: client)
       guard isAnswered else { return }
-      shares.leave(client)
+      shares.leave(client, key: key)
       inFlight.record(shares.requests)
     }
   }
 
-  fileprivate func leavePlan(_ client: ClientID) { shares.withLock { $0.leavePlan(client) } }
+  fileprivate func leavePlan(_ client: ClientID, _ key: UInt64?) {
+    shares.withLock { $0.leavePlan(client, key: key) }
+  }
 }
 
 /// Resources that one admitted request uses; all of them are released on deinit.
@@ -106,19 +113,22 @@ final class RequestReservation: Sendable {
   }
 
   private let client: ClientID
+  /// Number of the request's key. `nil` means that it has none.
+  private let key: UInt64?
   private let admission: Admission
   private let memory: MemoryAccount
   private let state = Mutex(State())
 
-  fileprivate init(_ admission: Admission, _ client: ClientID) {
+  fileprivate init(_ admission: Admission, _ client: ClientID, _ key: UInt64?) {
     self.admission = admission
     self.client = client
+    self.key = key
     memory = admission.memory.account()
   }
 
   deinit {
     let (bytes, hasSlot) = state.withLock { ($0.bodyBytes, $0.hasSlot) }
-    admission.leave(client, releasing: bytes, isAnswered: hasSlot)
+    admission.leave(client, key, releasing: bytes, isAnswered: hasSlot)
   }
 
   /// The client's address; `nil` means this machine.
@@ -141,7 +151,7 @@ final class RequestReservation: Sendable {
 
   /// Takes a request slot, now that the body is complete.
   func takeSlot() throws(Failure) {
-    try admission.enter(client)
+    try admission.enter(client, key)
     let bytes = state.withLock { state in
       state.hasSlot = true
       return state.bodyBytes
@@ -155,8 +165,8 @@ final class RequestReservation: Sendable {
   }
 
   func reservePlan() throws(Failure) -> PlanReservation {
-    try admission.refusing { shares throws(Failure) in try shares.enterPlan(client) }
-    return PlanReservation(admission, client)
+    try admission.refusing { shares throws(Failure) in try shares.enterPlan(client, key: key) }
+    return PlanReservation(admission, client, key)
   }
 }
 
@@ -164,11 +174,13 @@ final class RequestReservation: Sendable {
 final class PlanReservation: Sendable {
   private let admission: Admission
   private let client: ClientID
+  private let key: UInt64?
 
-  fileprivate init(_ admission: Admission, _ client: ClientID) {
+  fileprivate init(_ admission: Admission, _ client: ClientID, _ key: UInt64?) {
     self.admission = admission
     self.client = client
+    self.key = key
   }
 
-  deinit { admission.leavePlan(client) }
+  deinit { admission.leavePlan(client, key) }
 }

@@ -47,6 +47,8 @@ final class GatewayResources: Sendable {
 
   /// Runs work on a large body in the queue for heavy work, so that it delays no other request;
   /// runs work on a small body inline.
+  ///
+  /// - Parameter client: the client's tag.
   func heavily<Value: Sendable, Problem: Error>(
     _ bytes: Int, _ client: String, _ work: @escaping @Sendable () throws(Problem) -> Value
   ) async throws -> Value {

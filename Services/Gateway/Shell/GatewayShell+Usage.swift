@@ -11,33 +11,35 @@ import Text
 /// `GET /v1/usage`: what the request's key has used, and what it may use. The answer counts against
 /// no limit.
 extension GatewayShell {
+  /// Bytes of one row of the answer, as a measure of the work for it.
+  private static let rowBytes = 256
+
   func addUsage(to router: Router<BasicRequestContext>) {
     router.get(RouterPath(UsageAnswer.path)) { request, _ in
-      let trace = TraceContext.fresh()
-      do throws(Failure) {
-        return try await self.usage(request, trace)
-      } catch {
-        return self.refusal(error, trace)
-      }
+      await self.usage(request)
     }
   }
 
-  private func usage(_ request: Request, _ trace: TraceContext) async throws(Failure) -> Response {
-    // Any valid key may see its own usage.
-    guard let key = try resources.context.keys.check(request, for: AccessNeed()) else {
-      throw UsageAnswer.withoutKeys
+  private func usage(_ request: Request) async -> Response {
+    var rights = KeyRights()
+    var response = await answered(request) { key in
+      // Any valid key may see its own usage.
+      guard let key else { throw UsageAnswer.withoutKeys }
+      rights = KeyRights(key)
+      let days = UsageAnswer.range(
+        try UsageAnswer.days(
+          request.uri.queryParameters.map { (name: String($0.key), value: String($0.value)) }),
+        at: UnixTime.milliseconds())
+      let report = await resources.reports.report(of: .key("\(key.id)"))
+      let free = resources.keys.freeUse(of: key.id, days: days)
+      let limits = resources.keys.remainders(for: key)
+      let rows = (report?.rows.count ?? 0) + free.rows.count
+      return try await resources.heavily(rows * Self.rowBytes, tag(of: request, key)) {
+        UsageAnswer.json(key, limits, report, free, days: days).encoded
+      }
     }
-    let days = UsageAnswer.range(
-      try UsageAnswer.days(
-        request.uri.queryParameters.map { (name: String($0.key), value: String($0.value)) }),
-      at: UnixTime.milliseconds())
-    let report = await resources.reports.report(of: .key("\(key.id)"))
-    let answer = UsageAnswer.json(
-      key, resources.keys.remainders(for: key), report,
-      resources.keys.freeUse(of: key.id, days: days), days: days)
-    var response = Response(json: answer.encoded, trace)
     response.headers[.cacheControl] = "no-store"
-    response.headers.set(resources.keys.headers(for: KeyRights(key)))
+    response.headers.set(resources.keys.headers(for: rights))
     return response
   }
 }

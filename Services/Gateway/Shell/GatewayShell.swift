@@ -8,8 +8,10 @@ import HostModel
 import Hummingbird
 import Inference
 import InferenceCore
+import Limits
 import Logging
 import Money
+import Overload
 import OverloadCore
 import ServiceKit
 import ServiceLifecycle
@@ -21,6 +23,9 @@ import Text
 final class GatewayShell: Service {
   let resources: GatewayResources
   private let admission: Admission
+  /// Rate of records of refused requests.
+  private let refusals = RateGate(
+    every: .milliseconds(Limits.refusalPause.value), burst: Limits.recordedRefusals.value)
 
   init(_ resources: GatewayResources) {
     self.resources = resources
@@ -65,30 +70,59 @@ final class GatewayShell: Service {
         request, .chatCompletions, as: PlanPreview.path, for: .plans, self.preview)
     }
     router.get("/v1/models") { request, _ in
-      self.list(request) { rights, table throws(Failure) in ModelList.list(table, rights) }
+      await self.list(request) { rights, table throws(Failure) in ModelList.list(table, rights) }
     }
     addUsage(to: router)
     // A model id may contain slashes: `tutti/fast`, `org/model`.
     router.get("/v1/models/**") { request, _ in
       let path = request.uri.path.removingPercentEncoding ?? request.uri.path
       let name = String(path.dropFirst("/v1/models/".count))
-      return self.list(request) { rights, table throws(Failure) in
+      return await self.list(request) { rights, table throws(Failure) in
         try ModelList.model(name, table, rights)
       }
     }
   }
 
+  /// Bytes of one model in the list of models, as a measure of the work for it.
+  private static let listedModelBytes = 256
+
   /// Answers a request for the list of models, which needs any valid key.
   private func list(
-    _ request: Request, _ answer: (KeyRights, HostTable) throws(Failure) -> JSON
-  ) -> Response {
-    let trace = TraceContext.fresh()
-    do throws(Failure) {
-      let rights = KeyRights(try resources.context.keys.grant(request, for: AccessNeed()))
-      return Response(json: try answer(rights, resources.context.hosts.table).encoded, trace)
-    } catch {
-      return refusal(error, trace)
+    _ request: Request,
+    _ answer: @escaping @Sendable (KeyRights, HostTable) throws(Failure) -> JSON
+  ) async -> Response {
+    await answered(request) { key in
+      let (rights, table) = (KeyRights(key), resources.context.hosts.table)
+      let work = table.offerCount.multipliedCapped(by: Self.listedModelBytes)
+      return try await resources.heavily(work, tag(of: request, key)) { () throws(Failure) in
+        try answer(rights, table).encoded
+      }
     }
+  }
+
+  /// Answers a request that needs any valid key and counts against no limit.
+  ///
+  /// - Parameter body: makes the JSON of the answer.
+  func answered(
+    _ request: Request, _ body: (KeyRecord?) async throws -> [UInt8]
+  ) async -> Response {
+    let trace = TraceContext.fresh()
+    do {
+      let key = try resources.context.keys.check(request, for: AccessNeed())
+      return try Response(json: try await body(key), trace, chargedTo: resources.memory)
+    } catch let failure as Failure {
+      return refusal(failure, trace)
+    } catch {
+      return refusal(Failure(.internalError, "\(error)"), trace)
+    }
+  }
+
+  /// The tag of the client of a request without a body.
+  func tag(of request: Request, _ key: KeyRecord?) -> String {
+    let client = ClientConnection.current?.client ?? .local
+    return ClientTag.tag(
+      key: key?.id, authorization: request.headers[.authorization],
+      address: client == .local ? nil : "\(client)")
   }
 
   /// Reads and checks a request, and turns every failure into a response.
@@ -100,14 +134,16 @@ final class GatewayShell: Service {
     _ request: Request, _ endpoint: InferenceEndpoint, as path: String? = nil,
     for scope: AccessScope, _ respond: (Exchange, GatewayRoute) async throws -> Response
   ) async throws -> Response {
-    let journal = RequestJournal(path ?? endpoint.rawValue, recorder: resources.context.recorder)
+    let journal = RequestJournal(
+      path ?? endpoint.rawValue, recorder: resources.context.recorder, refusals: refusals)
     var rights = KeyRights()
     do {
       let ingress = journal.phase(.ingress)
       // The key is checked first: a client without one costs neither memory nor a slot.
       rights = KeyRights(try resources.context.keys.grant(request, for: AccessNeed(scope)))
       journal.record(key: rights.keyID)
-      let reservation = try admission.admit()
+      try resources.keys.check(rights)
+      let reservation = try admission.admit(key: rights.keyID)
       let hops = try hops(of: request)
       let client = ClientTag.tag(
         key: rights.keyID, authorization: request.headers[.authorization],
@@ -150,16 +186,19 @@ final class GatewayShell: Service {
     case .direct(let model), .gated(let model, _):
       var model = try model ?? allowedModel(exchange)
       try await pay(for: &exchange, &model)
+      exchange.journal.recordAdmission()
       return try await DirectAnswer(resources, exchange, model).response()
     case .plan(let pattern):
       var model: ModelID?
       try await pay(for: &exchange, &model, isPlan: true)
+      exchange.journal.recordAdmission()
       return try await PlanAnswer(resources, exchange, pattern: pattern).response()
     }
   }
 
   /// `POST /v1/plans`: returns how a request would be answered.
   private func preview(_ exchange: Exchange, _ route: GatewayRoute) async throws -> Response {
+    exchange.journal.recordAdmission()
     let preview: JSON
     switch route {
     case .direct:

@@ -23,6 +23,20 @@ final class KeyGate: Sendable {
     free = Mutex(DailyUsage(maximumRows: Limits.usageFreeRows.value))
   }
 
+  /// Checks whether a key may make any request now. Called before the body is read.
+  func check(_ rights: KeyRights) throws(Failure) {
+    guard let key = rights.grant else { return }
+    let limits = key.limits
+    guard limits != .unlimited else { return }
+    let now = clock.now
+    let live = gateways.count(at: now)
+    let refusal = rates.withLock { rates in
+      rates.gateways = live
+      return rates.refusal(of: key.id, limits: limits, at: now)
+    }
+    if let refusal { throw refusal.failure }
+  }
+
   /// Counts a request against its key's limits.
   /// - Parameter tokens: estimated tokens of prompt and answer.
   /// - Returns: `nil` if the cluster requires no key.

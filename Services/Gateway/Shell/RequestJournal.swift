@@ -2,10 +2,15 @@ import Access
 import ClusterModel
 import GatewayCore
 import Metrics
+import Overload
 import Synchronization
 import Telemetry
 
 /// Record of one client request, emitted once when it ends.
+///
+/// A client without a key can have any number of requests refused, and the store of records is
+/// bounded. So that such a flood does not displace the records of others, refused requests are
+/// recorded at a limited rate. Metrics count all of them.
 ///
 /// The server drops an unread response without an error. The journal is then deinitialised and
 /// records that the client left.
@@ -30,6 +35,8 @@ final class RequestJournal: Sendable {
     var attempts: [AttemptFacts] = []
     var key: KeyID?
     var use: KeyUse?
+    /// Whether the request passed all checks before its answer began.
+    var isAdmitted = false
     var isOver = false
   }
 
@@ -44,14 +51,17 @@ final class RequestJournal: Sendable {
   /// The request's path.
   let endpoint: String
   private let recorder: TelemetryRecorder
+  /// Rate of records of refused requests. `nil` means that all are recorded.
+  private let refusals: RateGate?
   private let span: OpenSpan
   private let started = ContinuousClock.now
   private let startedUnix = UnixTime.microseconds()
   private let state = Mutex(State())
 
-  init(_ endpoint: String, recorder: TelemetryRecorder) {
+  init(_ endpoint: String, recorder: TelemetryRecorder, refusals: RateGate? = nil) {
     self.endpoint = endpoint
     self.recorder = recorder
+    self.refusals = refusals
     span = recorder.span(.request, in: nil)
     span.set("endpoint", endpoint)
   }
@@ -86,6 +96,9 @@ final class RequestJournal: Sendable {
 
   /// Records the use of the request's key, which ends with the request.
   func record(_ use: KeyUse?) { state.withLock { $0.use = use } }
+
+  /// Records that the request passed all checks, so that an answer is made for it.
+  func recordAdmission() { state.withLock { $0.isAdmitted = true } }
 
   /// Records that the request is billed.
   func recordPayment() { state.withLock { $0.isPaid = true } }
@@ -167,11 +180,15 @@ final class RequestJournal: Sendable {
     guard let state else { return }
     state.use?.finish(
       state.usage, freeModel: state.isPaid ? nil : state.answeringModel?.name ?? state.model)
+    emitMetrics(state, ending)
+    if !state.isAdmitted, ending.failure != nil, let refusals, refusals.pass() == nil {
+      Counter(label: "tutti_gateway_unrecorded_total").increment()
+      return
+    }
     // A direct answer's cost is its host's usage, which is part of the request span.
     if state.isPlan { emitAccounting(state) }
     emitRecord(state, ending)
     emitSpan(state, ending)
-    emitMetrics(state, ending)
   }
 
   private func emitAccounting(_ state: State) {

@@ -2,7 +2,9 @@ import Access
 import ClusterModel
 import HTTPTypes
 import Hummingbird
+import Limits
 import NIOCore
+import Overload
 
 extension HTTPField.Name {
   /// The header of every response that names its trace.
@@ -25,6 +27,26 @@ extension Response {
       status: .ok,
       headers: [.contentType: "application/json", .gatewayTrace: "\(trace.trace)"],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+  }
+
+  /// A JSON response that the process's memory is charged for until the client has read it.
+  /// - Throws: `overloaded` if there is no room for it.
+  init(json body: [UInt8], _ trace: TraceContext, chargedTo memory: MemoryBudget) throws(Failure) {
+    guard body.count > Limits.heavyBytes.value else {
+      self.init(json: body, trace)
+      return
+    }
+    let account = memory.account()
+    guard account.add(body.count) else { throw memory.overloaded }
+    self.init(json: [], trace)
+    self.body = ResponseBody(contentLength: body.count) { writer in
+      for start in stride(from: 0, to: body.count, by: Limits.heavyBytes.value) {
+        let end = min(start + Limits.heavyBytes.value, body.count)
+        try await writer.write(ByteBuffer(bytes: body[start..<end]))
+      }
+      try await writer.finish(nil)
+      withExtendedLifetime(account) {}
+    }
   }
 
   /// A stream of server-sent events.

@@ -3,8 +3,11 @@ import ClusterModel
 import Foundation
 import HTTPTypes
 import Hummingbird
+import Limits
 import MonitorCore
 import NIOCore
+import Overload
+import OverloadCore
 import ServiceKit
 import Store
 import Telemetry
@@ -17,6 +20,14 @@ struct MonitorAPI: Sendable {
   let shell: MonitorShell
   let store: any LogStore
   let keys: KeyChecker
+  /// The store answers few queries at a time, and a query of a client may read all its records.
+  private let queries = ClientTurns(limit: Limits.storeQueries.value)
+
+  init(shell: MonitorShell, store: any LogStore, keys: KeyChecker) {
+    self.shell = shell
+    self.store = store
+    self.keys = keys
+  }
 
   /// Adds the routes of the monitor, except those of its health.
   static func addRoutes(
@@ -29,34 +40,36 @@ struct MonitorAPI: Sendable {
 
   private func addRoutes(to router: Router<BasicRequestContext>) {
     route(router, "/logs") { request, _ in
-      _ = try keys.check(request, for: AccessNeed(.logs))
+      let key = try keys.check(request, for: AccessNeed(.logs))
       try Parameters.allow(["trace", "service", "level", "since", "limit"], in: request)
       let query = LogQuery(
         trace: try Parameters.trace(request), service: Parameters.text(request, "service"),
         level: try Parameters.level(request), sinceUnixMicroseconds: try Parameters.since(request),
         limit: try Parameters.limit(request))
-      return json(List(data: try await store.logs(query)))
+      return try await inTurn(key) { json(List(data: try await store.logs(query))) }
     }
     route(router, "/requests") { request, _ in
-      let access = try access(of: request)
+      let (client, access) = try access(of: request)
       try Parameters.allow(["trace", "key", "since", "limit"], in: request)
       let key = try access.key(named: try Parameters.key(request))
       let query = RequestQuery(
         trace: try Parameters.trace(request), key: key?.description,
         sinceUnixMicroseconds: try Parameters.since(request),
         limit: try Parameters.limit(request))
-      return json(List(data: try await store.requests(query)))
+      return try await inTurn(client) { json(List(data: try await store.requests(query))) }
     }
     route(router, "/usage") { request, _ in
-      let access = try access(of: request)
+      let (client, access) = try access(of: request)
       try Parameters.allow(["key", "days"], in: request)
       guard let key = try access.key(named: try Parameters.key(request)) else {
         throw Failure(.invalidRequest, "Name a key: /usage?key=ID.", param: "key")
       }
-      return try await usage(of: key, days: try Parameters.days(request))
+      let days = try Parameters.days(request)
+      return try await inTurn(client) { try await usage(of: key, days: days) }
     }
     route(router, "/traces/:id") { request, id in
-      try await trace(id, try access(of: request))
+      let (client, access) = try access(of: request)
+      return try await inTurn(client) { try await trace(id, access) }
     }
     route(router, "/") { request, _ in
       guard request.headers[values: .accept].contains(where: { $0.contains("text/html") }) else {
@@ -65,11 +78,11 @@ struct MonitorAPI: Sendable {
       guard keys.isOpen == true else {
         return html(SignInPage.html, SignInPage.contentSecurityPolicy)
       }
-      return await page()
+      return try await inTurn(nil) { await page() }
     }
     route(router, RouterPath(SignInPage.overviewPath)) { request, _ in
-      _ = try keys.check(request, for: AccessNeed(.logs))
-      return await page()
+      let key = try keys.check(request, for: AccessNeed(.logs))
+      return try await inTurn(key) { await page() }
     }
     router.get(RouterPath(SignInPage.scriptPath)) { _, _ in
       Response(
@@ -81,8 +94,24 @@ struct MonitorAPI: Sendable {
     }
   }
 
-  private func access(of request: Request) throws(Failure) -> RecordAccess {
-    try RecordAccess(try keys.check(request, for: AccessNeed()))
+  /// - Returns: the request's key, and which records it may read.
+  private func access(
+    of request: Request
+  ) throws(Failure) -> (client: KeyRecord?, access: RecordAccess) {
+    let key = try keys.check(request, for: AccessNeed())
+    return (key, try RecordAccess(key))
+  }
+
+  /// Queries the store and makes the answer when it is the client's turn.
+  ///
+  /// - Parameter key: the client's key. `nil` means that the cluster requires none.
+  private func inTurn(
+    _ key: KeyRecord?, _ answer: () async throws -> Response
+  ) async throws -> Response {
+    let address = ClientConnection.current?.client ?? .local
+    let turn = try await queries.enter(for: key?.id.number ?? address.turn)
+    defer { withExtendedLifetime(turn) {} }
+    return try await answer()
   }
 
   private func usage(of key: KeyID, days: Int) async throws -> Response {

@@ -67,8 +67,13 @@ public enum ProbeResult: Equatable, Sendable {
 }
 
 extension HostRegistry {
-  /// Starts due probes, the most overdue first, up to the limit of concurrent probes.
+  /// Starts due probes, the most overdue first, up to the limit of concurrent probes. Publishes
+  /// changes that probes have found and that waited.
   public mutating func tick(now: Instant) -> [Directive] {
+    publicationIfDue(now) + dueProbes(now)
+  }
+
+  private mutating func dueProbes(_ now: Instant) -> [Directive] {
     let room = limits.probesAtOnce - probesUnderWay
     guard room > 0 else { return [] }
     let dueProbes = entries.values.compactMap { entry in
@@ -161,10 +166,20 @@ extension HostRegistry {
     after.probeMilliseconds = before.probeMilliseconds
     if after != before {
       revision += 1
-      directives.append(.publish(table))
+      isPublicationDue = true
+      directives += publicationIfDue(now)
     }
     directives.append(.settled(order.host))
     return directives + tick(now: now)
+  }
+
+  /// Hosts decide what probes find, and a table is large: every process decodes all of it. So hosts
+  /// that change with each probe cause a limited number of publications. The last one has all
+  /// changes.
+  private mutating func publicationIfDue(_ now: Instant) -> [Directive] {
+    guard isPublicationDue, publications.take(at: now) else { return [] }
+    isPublicationDue = false
+    return [.publish(table)]
   }
 
   /// The models that an admin named, with the host's facts about each. If none is named, the host's
@@ -222,5 +237,23 @@ extension HostRegistry {
     _ duration: Duration, by share: Double, _ rng: inout some RandomNumberGenerator
   ) -> Duration {
     duration * Double.random(in: (1 - share)...(1 + share), using: &rng)
+  }
+}
+
+/// Limits how often changes that probes find are published.
+struct PublicationPace: Sendable {
+  private static let pause = Duration.milliseconds(HostTableLimits.publicationPause.value)
+  /// Publications that are granted at once after a quiet time.
+  private static let burst = HostTableLimits.publications.value
+
+  /// When a whole burst would be granted again. `nil` means that none was granted yet.
+  private var rested: Instant?
+
+  /// - Returns: whether the table may be published now.
+  mutating func take(at now: Instant) -> Bool {
+    let rested = max(rested ?? now, now)
+    guard now.duration(to: rested) <= Self.pause * (Self.burst - 1) else { return false }
+    self.rested = rested.advanced(by: Self.pause)
+    return true
   }
 }

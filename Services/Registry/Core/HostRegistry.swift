@@ -99,6 +99,9 @@ public struct HostRegistry: Sendable {
   /// Table bytes assigned to hosts: for each, the larger of its list and the guaranteed room.
   var committedOfferBytes = 0
   var modelRules = ModelRules()
+  var publications = PublicationPace()
+  /// Whether a probe has found a change that is not published yet.
+  var isPublicationDue = false
   /// Bytes of all hosts' lists.
   var listedBytes = 0
   private var rowBytes = 0

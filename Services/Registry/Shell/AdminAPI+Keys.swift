@@ -85,6 +85,8 @@ extension AdminAPI {
     let before = try request.number("before", in: 1...Int64.max, or: .max)
     let query = AuditQuery(
       kind: request.text("kind"), id: request.text("id"), before: before, limit: limit)
+    let turn = try await gate.storeRead(by: request.author)
+    defer { withExtendedLifetime(turn) {} }
     let records = try await keys.audit(query)
     // A full page may be the last one, so the next record is looked up.
     var hasMore = false

@@ -108,12 +108,7 @@ struct AdminRequest: Sendable {
 extension Request {
   /// Tags in `If-Match`, with their quotes. `nil` means any.
   var expectedTags: Set<String>? {
-    let values = headers[values: .ifMatch]
-    guard !values.isEmpty else { return nil }
-    let tags = values.flatMap { $0.split(separator: ",") }
-      .map { $0.trimmingCharacters(in: .whitespaces) }
-    if tags.contains("*") { return nil }
-    return Set(tags.filter { $0.count > 2 && $0.hasPrefix("\"") && $0.hasSuffix("\"") })
+    EntityTags.parse(ifMatch: headers[values: .ifMatch])
   }
 }
 

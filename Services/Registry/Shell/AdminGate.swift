@@ -2,6 +2,7 @@ import Access
 import ClusterModel
 import HTTPTypes
 import Hummingbird
+import Overload
 import ServiceKit
 
 /// Decides who may use the admin API: holders of the admin token, and of keys with an admin scope.
@@ -11,6 +12,8 @@ struct AdminGate: Sendable {
 
   let token: AdminToken
   let keys: KeyChecker
+  /// Turns at the store's readers for lists of admins. Another reader stays free for settlements.
+  let storeReads = ClientTurns(limit: 1)
 
   /// Checks a request.
   ///
@@ -49,6 +52,11 @@ struct AdminGate: Sendable {
       throw refusal.failure
     }
     return "key tutti-\(key.id)"
+  }
+
+  /// Waits until an admin may read from the store.
+  func storeRead(by author: String) async throws(Failure) -> ClientTurns.Turn {
+    try await storeReads.enter(for: UInt64(truncatingIfNeeded: author.hashValue))
   }
 
   private func bearer(_ request: Request) -> String? {

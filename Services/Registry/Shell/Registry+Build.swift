@@ -63,6 +63,7 @@ func buildRegistry(
   AccountAPI(
     accounts: accountShell,
     authorise: { request, purpose in try gate.author(of: request, isChange: purpose == .change) },
+    storeRead: { author in try await gate.storeRead(by: author) },
     wall: { UnixTime.milliseconds() }
   ).addRoutes(to: router)
   var options = context.serverOptions(at: configuration.admin, setting: "--port")

@@ -7,6 +7,7 @@ import Limits
 import Logging
 import Metrics
 import Money
+import Overload
 import RegistryCore
 import ServiceKit
 import ServiceLifecycle
@@ -61,6 +62,9 @@ final class RegistryShell: Service {
   /// afterwards.
   private let orders = ChangeQueue<Order, Changed>()
   private let instruments = RegistryInstruments()
+  /// Rate of log lines about changes that hosts cause.
+  private let hostChanges = RateGate(
+    every: .milliseconds(Limits.hostChangePause.value), burst: Limits.tableHosts.value)
 
   /// - Parameter rejoining: time after the start until all processes have reported their requests.
   init(
@@ -426,18 +430,22 @@ final class RegistryShell: Service {
   private func carryOut(_ order: ProbeOrder) async {
     let result = await prober.probe(order)
     instruments.record(result)
-    let directives = state.withLock { state in
-      state.hosts.probed(order, result, now: now, using: &state.rng)
+    let (before, directives) = state.withLock { state in
+      (
+        state.hosts.host(order.host),
+        state.hosts.probed(order, result, now: now, using: &state.rng)
+      )
     }
     perform(directives)
-    if case .publish = directives.first, let host = host(order.host) {
-      context.logger.info(
-        "host changed",
-        metadata: [
-          LogKey.host: "\(host.id)", "state": "\(host.state.rawValue)",
-          LogKey.reason: "\(host.reason)",
-        ])
-    }
+    guard let host = host(order.host), host.state != before?.state || host.reason != before?.reason,
+      let skipped = hostChanges.pass()
+    else { return }
+    context.logger.info(
+      "host changed",
+      metadata: [
+        LogKey.host: "\(host.id)", "state": "\(host.state.rawValue)",
+        LogKey.reason: "\(host.reason)", "skipped": "\(skipped)",
+      ])
   }
 
   private func carryOut(_ order: Order) async throws(Failure) -> Changed {

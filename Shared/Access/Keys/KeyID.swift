@@ -29,6 +29,9 @@ public struct KeyID: Hashable, Sendable, CustomStringConvertible {
     return String(decoding: text, as: UTF8.self)
   }
 
+  /// Identifies the key among those of the cluster.
+  public var number: UInt64 { bits }
+
   private static let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
 
   func append(to text: inout [UInt8]) {

@@ -19,15 +19,7 @@ struct RateUsage: Sendable {
   mutating func admit(
     _ reservation: RateReservation, _ share: RateShare, at now: Instant
   ) -> RateRefusal? {
-    advance(to: now)
-    var longest: RateRefusal?
-    for limit in RateLimit.all {
-      guard let refusal = refusal(reservation, limit, share, at: now) else { continue }
-      // A request that can never be admitted is refused with that reason, before any wait.
-      if let longest, longest.secondsToWait ?? .max >= refusal.secondsToWait ?? .max { continue }
-      longest = refusal
-    }
-    if let longest { return longest }
+    if let refusal = refusal(of: reservation, share, at: now) { return refusal }
     if share[.requestsPerMinute] != nil { _ = requestsInMinute.add(1, at: now) }
     if share[.requestsPerDay] != nil { _ = requestsInDay.add(1, at: now) }
     var slots = TokenSlots()
@@ -37,6 +29,21 @@ struct RateUsage: Sendable {
     if share[.tokensPerDay] != nil { slots.day = tokensInDay.add(reservation.tokens, at: now) }
     inFlight[reservation.number] = slots
     return nil
+  }
+
+  /// The refusal with the longest wait; `nil` means that the request would be admitted.
+  mutating func refusal(
+    of reservation: RateReservation, _ share: RateShare, at now: Instant
+  ) -> RateRefusal? {
+    advance(to: now)
+    var longest: RateRefusal?
+    for limit in RateLimit.all {
+      guard let refusal = refusal(reservation, limit, share, at: now) else { continue }
+      // A request that can never be admitted is refused with that reason, before any wait.
+      if let longest, longest.secondsToWait ?? .max >= refusal.secondsToWait ?? .max { continue }
+      longest = refusal
+    }
+    return longest
   }
 
   mutating func finish(_ reservation: RateReservation, tokens: Int, at now: Instant) {

@@ -46,6 +46,18 @@ public struct RateWindows: Sendable {
     return .admitted(reservation)
   }
 
+  /// Why the smallest request of a key would be refused now; `nil` means that it would be admitted.
+  /// Counts nothing. Called before a body is read, so that no key makes work above its limits.
+  public mutating func refusal(
+    of key: KeyID, limits: KeyLimits, at now: Instant
+  ) -> RateRefusal? {
+    guard limits != .unlimited else { return nil }
+    let smallest = RateReservation(key: key, tokens: 1, number: nextNumber)
+    let share = RateShare(limits, of: gateways)
+    // A key that is not counted is within its limits.
+    return usages.change(key) { $0.refusal(of: smallest, share, at: now) } ?? nil
+  }
+
   /// Ends a request and replaces its estimate by the tokens it took. Repeated calls do nothing.
   public mutating func finish(_ reservation: RateReservation, tokens: Int, at now: Instant) {
     let tokens = min(max(tokens, 0), Limits.accessRateLimit.value)

@@ -1,3 +1,5 @@
+import Limits
+
 /// The API that a host speaks.
 public enum HostDialect: String, Codable, CaseIterable, Sendable {
   /// `/v1/chat/completions` and related paths: llama.cpp, vLLM, LM Studio, LlamaFarm, most clouds.
@@ -228,10 +230,21 @@ public struct HostTable: Equatable, Sendable {
     Set(readyOffers.filter { !$0.isHidden }.map(\.id)).sorted()
   }
 
-  /// Names that an error may suggest: models of all hosts, except hidden ones.
-  public var suggestedModels: [ModelID] {
-    hosts.flatMap(\.models).filter { !$0.isHidden }.map(\.id)
+  /// Names that an error may suggest: models of all hosts, except hidden ones. Each once, in the
+  /// table's order, as far as `names.examined` permits.
+  public func suggestedModels(where isSuggested: (ModelID) -> Bool) -> [ModelID] {
+    var models: [ModelID] = []
+    var seen: Set<ModelID> = []
+    let offers = hosts.lazy.flatMap(\.models).prefix(Self.examinedOffers)
+    for offer in offers where !offer.isHidden && isSuggested(offer.id) {
+      if seen.insert(offer.id).inserted { models.append(offer.id) }
+      guard models.count < Limits.examinedNames.value else { break }
+    }
+    return models
   }
+
+  /// Hosts that offer the same models repeat their names.
+  private static let examinedOffers = 8 * Limits.examinedNames.value
 
   public func hostModel(of model: ModelID, at host: HostID) -> ModelID {
     hosts.first { $0.id == host }?.hostModel(of: model) ?? model

@@ -32,6 +32,12 @@ public enum FuzzEntry: String, CaseIterable, Sendable, CustomStringConvertible {
   case expand
   /// The agents' transformations of texts.
   case text
+  /// Headers and query of a client's request that may have a key.
+  case key
+  /// Texts in requests to the admin API: amounts, dates, names, tags, settings, entity tags.
+  case admin
+  /// A cluster file, as `tutti apply` reads it.
+  case apply
 
   public var description: String { rawValue }
 
@@ -51,6 +57,9 @@ public enum FuzzEntry: String, CaseIterable, Sendable, CustomStringConvertible {
     case .plan: PlanEntries.plan(bytes)
     case .expand: PlanEntries.expand(bytes)
     case .text: PlanEntries.text(bytes)
+    case .key: AccountEntries.key(bytes)
+    case .admin: AccountEntries.admin(bytes)
+    case .apply: AccountEntries.apply(bytes)
     }
   }
 }

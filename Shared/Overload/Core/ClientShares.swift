@@ -26,6 +26,9 @@ public struct ClientShare: Hashable, Sendable {
 ///
 /// A request whose body is still arriving does not count as a request; only its received bytes are
 /// charged. A client that uses nothing is removed from the table.
+///
+/// Clients with keys may share an address. The last places of the total and of an address are only
+/// for keys that use few of them, so that no key keeps out the others.
 public struct ClientShares: Sendable {
   private struct Use {
     var requests = 0
@@ -38,6 +41,8 @@ public struct ClientShares: Sendable {
   /// Apply to requests and plans that begin. Running ones continue above a lower limit.
   public var limits: ClientLimits
   private var uses: [ClientID: Use] = [:]
+  /// Requests and plans by the number of their key.
+  private var keyUses: [UInt64: Use] = [:]
   /// Requests of all clients that are being answered now.
   public private(set) var requests = 0
 
@@ -48,7 +53,8 @@ public struct ClientShares: Sendable {
 
   public init(_ limits: ClientLimits) { self.limits = limits }
 
-  public var clients: Int { uses.count }
+  /// Number of clients, and of keys, that use something.
+  public var clients: Int { uses.count + keyUses.count }
 
   private func share(of client: ClientID) -> ClientShare {
     client == .local ? limits.local : limits.remote
@@ -58,7 +64,9 @@ public struct ClientShares: Sendable {
 
   /// Throws the error that `enter` would throw now. Called before a body is read, so that a full
   /// gateway does not read it.
-  public func check(_ client: ClientID) throws(Failure) {
+  ///
+  /// - Parameter key: number of the request's key. `nil` means that it has none.
+  public func check(_ client: ClientID, key: UInt64? = nil) throws(Failure) {
     guard requests < limits.total else {
       throw Failure(
         .overloaded,
@@ -70,18 +78,40 @@ public struct ClientShares: Sendable {
       let row = client == .local ? Limits.requestsPerLocalClient : Limits.requestsPerClient
       throw Self.refusal("requests under way", row.with(share.requests))
     }
+    let own = uses[client]?.requests ?? 0
+    try checkReserve("requests under way", key, \.requests, taken: requests, of: limits.total)
+    try checkReserve("requests under way", key, \.requests, taken: own, of: share.requests)
   }
 
   /// Counts a request whose body is complete.
-  public mutating func enter(_ client: ClientID) throws(Failure) {
-    try check(client)
+  /// - Parameter key: as for `check(_:key:)`.
+  public mutating func enter(_ client: ClientID, key: UInt64? = nil) throws(Failure) {
+    try check(client, key: key)
     requests += 1
     uses[client, default: Use()].requests += 1
+    if let key { keyUses[key, default: Use()].requests += 1 }
   }
 
-  public mutating func leave(_ client: ClientID) {
+  public mutating func leave(_ client: ClientID, key: UInt64? = nil) {
     requests -= 1
-    change(client) { $0.requests -= 1 }
+    Self.change(client, in: &uses) { $0.requests -= 1 }
+    if let key { Self.change(key, in: &keyUses) { $0.requests -= 1 } }
+  }
+
+  /// Refuses one of the last places to a key that has many.
+  private func checkReserve(
+    _ what: String, _ key: UInt64?, _ count: KeyPath<Use, Int>, taken: Int, of places: Int
+  ) throws(Failure) {
+    guard let key else { return }
+    let reserve = places / Limits.keyReserve.value
+    let used = keyUses[key]?[keyPath: count] ?? 0
+    guard taken < places - reserve || used < max(1, reserve / 2) else {
+      throw Failure(
+        .rateLimited,
+        "this key has \(used) \(what) already, and the last \(counted(reserve, "place")) of \(places) "
+          + "are for other keys (limit \(Limits.keyReserve.name)); try again in a moment",
+        retryAfter: .seconds(1))
+    }
   }
 
   // MARK: - Bytes of requests
@@ -97,26 +127,36 @@ public struct ClientShares: Sendable {
   }
 
   public mutating func release(_ bytes: Int, of client: ClientID) {
-    change(client) { $0.bytes -= bytes }
+    Self.change(client, in: &uses) { $0.bytes -= bytes }
   }
 
   // MARK: - Plans
 
-  public mutating func enterPlan(_ client: ClientID) throws(Failure) {
+  /// - Parameter key: as for `check(_:key:)`.
+  public mutating func enterPlan(_ client: ClientID, key: UInt64? = nil) throws(Failure) {
     let share = share(of: client)
-    guard uses[client]?.plans ?? 0 < share.plans else {
+    let own = uses[client]?.plans ?? 0
+    guard own < share.plans else {
       let row = client == .local ? Limits.plansPerLocalClient : Limits.plansPerClient
       throw Self.refusal("plans under way", row.with(share.plans))
     }
+    try checkReserve("plans under way", key, \.plans, taken: own, of: share.plans)
     uses[client, default: Use()].plans += 1
+    if let key { keyUses[key, default: Use()].plans += 1 }
   }
 
-  public mutating func leavePlan(_ client: ClientID) { change(client) { $0.plans -= 1 } }
+  public mutating func leavePlan(_ client: ClientID, key: UInt64? = nil) {
+    Self.change(client, in: &uses) { $0.plans -= 1 }
+    if let key { Self.change(key, in: &keyUses) { $0.plans -= 1 } }
+  }
 
-  private mutating func change(_ client: ClientID, _ body: (inout Use) -> Void) {
-    guard var use = uses[client] else { return }
+  /// Changes an entry, and removes it if nothing is used.
+  private static func change<User: Hashable>(
+    _ user: User, in uses: inout [User: Use], _ body: (inout Use) -> Void
+  ) {
+    guard var use = uses[user] else { return }
     body(&use)
-    uses[client] = use.isNothing ? nil : use
+    uses[user] = use.isNothing ? nil : use
   }
 
   private static func refusal(_ what: String, _ limit: Limit) -> Failure {

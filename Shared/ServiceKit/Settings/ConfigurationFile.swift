@@ -1,3 +1,5 @@
+import Limits
+import Text
 import Yams
 
 /// The YAML file of a cluster, flattened: `section:` → `member: value`.
@@ -31,6 +33,14 @@ public struct ConfigurationFile: Sendable {
     self.path = path
     guard text.utf8.count <= Self.maxBytes else {
       flaws.append(Flaw(line: 1, message: "is larger than 1 MiB: this is not a configuration file"))
+      return
+    }
+    if let limit = YAMLAliases.exceededLimit(in: text) {
+      flaws.append(
+        Flaw(
+          line: 1,
+          message: "has more than \(limit.value) aliases (`*name`, limit \(limit.name)); write "
+            + "their values out"))
       return
     }
     let root: Node?

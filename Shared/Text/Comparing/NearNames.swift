@@ -18,19 +18,22 @@ public enum NearNames {
     let sought = letters(of: name)
     guard !sought.isEmpty else { return [] }
     var found: [(distance: Int, name: String)] = []
-    var similar: [(difference: Int, name: String, letters: [UInt8])] = []
-    for candidate in known {
+    // By the difference of their lengths. Names of similar length are compared first.
+    var similar: [[(name: String, letters: [UInt8])]] = []
+    for candidate in known.prefix(Limits.examinedNames.value) {
       let other = letters(of: candidate)
+      let difference = abs(sought.count - other.count)
       if isPart(sought, of: other) || isPart(other, of: sought) {
-        found.append((min(2, abs(sought.count - other.count)), candidate))
-      } else if abs(sought.count - other.count) <= allowed(sought, other) {
-        similar.append((abs(sought.count - other.count), candidate, other))
+        found.append((min(2, difference), candidate))
+      } else if difference <= allowed(sought, other) {
+        while similar.count <= difference { similar.append([]) }
+        similar[difference].append((candidate, other))
       }
     }
-    similar.sort { ($0.difference, $0.name) < ($1.difference, $1.name) }
-    for candidate in similar.prefix(Limits.comparedNames.value) {
-      let distance = distance(sought, candidate.letters, work: &work)
-      if distance <= allowed(sought, candidate.letters) {
+    for candidate in similar.joined().prefix(Limits.comparedNames.value) {
+      if let distance = distance(
+        sought, candidate.letters, atMost: allowed(sought, candidate.letters), work: &work)
+      {
         found.append((distance, candidate.name))
       }
     }
@@ -38,27 +41,49 @@ public enum NearNames {
   }
 
   /// Levenshtein distance in which two exchanged neighbours count as one error.
+  ///
+  /// Only pairs of letters at most `limit` places apart are compared, and the comparison ends as soon
+  /// as the distance is above the limit.
+  ///
+  /// - Returns: `nil` if the distance is above the limit.
   public static func distance<Letter: Equatable>(
-    _ left: [Letter], _ right: [Letter], work: inout Int
-  ) -> Int {
-    work += left.count * right.count
-    var beforePrevious: [Int] = []
-    var previous = Array(0...right.count)
+    _ left: [Letter], _ right: [Letter], atMost limit: Int, work: inout Int
+  ) -> Int? {
+    guard limit >= 0, abs(left.count - right.count) <= limit else { return nil }
+    let far = limit + 1
+    // Three rows of the table of distances, in one array: the present one and the two above it.
+    let width = right.count + 1
+    var rows = [Int](repeating: far, count: 3 * width)
+    for j in 0..<min(width, far) { rows[j] = j }
+    var (previous, row, beforePrevious) = (0, width, 2 * width)
+    var leastBefore = 0
     for i in left.indices {
-      var row = [i + 1]
-      row.reserveCapacity(right.count + 1)
-      for j in right.indices {
-        let substitution = previous[j] + (left[i] == right[j] ? 0 : 1)
-        var cost = min(substitution, previous[j + 1] + 1, row[j] + 1)
+      let first = max(0, i - limit)
+      let end = min(right.count, i + limit + 1)
+      var last = first == 0 ? min(i + 1, far) : far
+      rows[row + first] = last
+      var least = last
+      var diagonal = rows[previous + first]
+      for j in first..<end {
+        let above = rows[previous + j + 1]
+        var cost = min(diagonal + (left[i] == right[j] ? 0 : 1), above + 1, last + 1, far)
         if i > 0, j > 0, left[i] == right[j - 1], left[i - 1] == right[j] {
-          cost = min(cost, beforePrevious[j - 1] + 1)
+          cost = min(cost, rows[beforePrevious + j - 1] + 1)
         }
-        row.append(cost)
+        (diagonal, last) = (above, cost)
+        rows[row + j + 1] = cost
+        least = min(least, cost)
       }
-      beforePrevious = previous
-      previous = row
+      work += end - first
+      // The next row reads one place more than this one has.
+      if end < right.count { rows[row + end + 1] = far }
+      // Exchanged neighbours continue from two rows above.
+      guard min(least, leastBefore) < far else { return nil }
+      leastBefore = least
+      (beforePrevious, previous, row) = (previous, row, beforePrevious)
     }
-    return previous[right.count]
+    let distance = rows[previous + right.count]
+    return distance < far ? distance : nil
   }
 
   private static func letters(of name: String) -> [UInt8] {

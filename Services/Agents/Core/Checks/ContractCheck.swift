@@ -126,8 +126,8 @@ enum NearestWord {
     var work = 0
     let near = known.compactMap { word, plain -> (word: String, distance: Int)? in
       let plain = Array(plain.unicodeScalars.prefix(2 * shortAnswerScalars))
-      let distance = NearNames.distance(answer, plain, work: &work)
-      return distance * 4 <= min(plain.count, answer.count) ? (word, distance) : nil
+      let limit = min(plain.count, answer.count) / 4
+      return NearNames.distance(answer, plain, atMost: limit, work: &work).map { (word, $0) }
     }
     guard let best = near.map(\.distance).min() else { return nil }
     let nearest = near.filter { $0.distance == best }

@@ -1,5 +1,6 @@
 import Access
 import ClusterModel
+import Limits
 import Money
 import Text
 import Yams
@@ -16,6 +17,13 @@ struct ClusterFileReader {
   mutating func read(_ text: String) {
     guard text.utf8.count <= ClusterFile.maximumBytes else {
       mistakes.add(1, "the file is larger than \(ClusterFile.maximumBytes >> 20) MiB")
+      return
+    }
+    if let limit = YAMLAliases.exceededLimit(in: text) {
+      mistakes.add(
+        1,
+        "the file has more than \(limit.value) aliases (`*name`, limit \(limit.name)); write their "
+          + "values out")
       return
     }
     let root: Node?

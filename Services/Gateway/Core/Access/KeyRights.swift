@@ -32,6 +32,9 @@ public struct KeyRights: Hashable, Sendable {
     return models.filter(key.permissions.allows)
   }
 
+  /// Whether the key allows a model of hosts.
+  func allows(_ model: ModelID) -> Bool { key?.permissions.allows(model) ?? true }
+
   /// Whether the key allows one of Tutti's own model names.
   func allows(ownModel name: String) -> Bool {
     guard let key else { return true }

@@ -25,11 +25,9 @@ public enum ModelList {
     let table = table.limited(to: rights.pools)
     let own = GatewayRouting.ownModels.filter(rights.allows(ownModel:))
     if own.contains(name) { return entry(name, owner: "tutti") }
-    guard !rights.allowed([ModelID(name)]).isEmpty,
-      let found = table.firstReadyOffers[ModelID(name)]
-    else {
+    guard rights.allows(ModelID(name)), let found = table.firstReadyOffer(of: ModelID(name)) else {
       throw GatewayRouting.notFound(
-        name, among: rights.allowed(table.listedModels), rights, param: "model")
+        name, among: table.suggestedModels(where: rights.allows), rights, param: "model")
     }
     return entry(name, host: found.host, found.offer)
   }
@@ -70,6 +68,20 @@ public enum ModelList {
 }
 
 extension HostTable {
+  /// Number of models of all hosts, as a measure of the work for a list of them.
+  public var offerCount: Int { hosts.reduce(0) { $0 + $1.models.count } }
+
+  /// The first ready host that offers the model; hosts that list facts come first.
+  fileprivate func firstReadyOffer(of model: ModelID) -> (host: HostID, offer: ModelOffer)? {
+    var first: (host: HostID, offer: ModelOffer)?
+    for host in hosts where host.state == .ready {
+      guard let offer = host.models.first(where: { $0.id == model }) else { continue }
+      if !offer.facts.isEmpty { return (host.id, offer) }
+      first = first ?? (host.id, offer)
+    }
+    return first
+  }
+
   /// For each model, the first ready host that offers it; hosts that list facts come first.
   fileprivate var firstReadyOffers: [ModelID: (host: HostID, offer: ModelOffer)] {
     var first: [ModelID: (host: HostID, offer: ModelOffer)] = [:]

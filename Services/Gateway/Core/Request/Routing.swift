@@ -29,7 +29,8 @@ public enum GatewayRouting {
     let name = request.model.name
     func unknown(_ model: String, _ param: String) -> Failure {
       let table = table.limited(to: rights.pools)
-      return notFound(model, among: rights.allowed(table.suggestedModels), rights, param: param)
+      return notFound(
+        model, among: table.suggestedModels(where: rights.allows), rights, param: param)
     }
     if patterns.contains(name) {
       guard request.endpoint == .chatCompletions else {
@@ -121,7 +122,7 @@ public enum GatewayRouting {
         .modelNotFound, "`\(shown)` is not available in this version; available: \(there)",
         param: param)
     }
-    let near = NearNames.near(name, among: Set(models.map(\.name)).union(own))
+    let near = NearNames.near(name, among: own + models.map(\.name))
     let hint =
       near.isEmpty
       ? "GET /v1/models lists the available models"

@@ -85,24 +85,23 @@ public struct AccountBook: Sendable {
 
   // MARK: - Queries
 
-  public var organisations: [OrganisationRecord] {
-    register.organisations.values.sorted { $0.id < $1.id }
-  }
+  /// In no order.
+  public var organisations: [OrganisationRecord] { Array(register.organisations.values) }
 
   public func organisation(_ id: String) -> OrganisationRecord? { register.organisations[id] }
 
-  /// Teams of one organisation, or all.
+  /// Teams of one organisation, or all, in no order.
   public func teams(of organisation: String? = nil) -> [TeamRecord] {
     register.teams.values
       .filter { organisation == nil || $0.account.organisation == organisation }
-      .sorted { "\($0.account)" < "\($1.account)" }
   }
 
   public func team(_ account: AccountPath) -> TeamRecord? { register.teams[account] }
 
   public func keyBudgets(_ key: String) -> KeyBudgetsRecord? { register.keyBudgets[key] }
 
-  public var prices: [PriceRow] { tariff.book.allRows }
+  /// Prices of clients and hosts.
+  public var priceBook: PriceBook { tariff.book }
   public var payoutRule: PayoutRule { tariff.rule }
   public var unknownPrice: UnknownPrice { tariff.unknownPrice }
 

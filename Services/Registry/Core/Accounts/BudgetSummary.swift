@@ -28,10 +28,7 @@ public struct BudgetSummary: Hashable, Sendable {
   ///   `usage.budget_series`.
   init(_ budgets: [BudgetUse], capacity: Int? = nil) {
     let capacity = max(capacity ?? Limits.budgetSeries.value, 1)
-    largest = Array(
-      budgets.map { Share(ceiling: $0.ceiling, ratio: $0.terms.ratio(of: $0.spent)) }
-        .sorted { ($1.ratio, $0.ceiling) < ($0.ratio, $1.ceiling) }
-        .prefix(capacity))
+    largest = Self.largest(budgets, capacity)
     var reached: [Int: Int] = [:]
     for budget in budgets {
       for threshold in budget.terms.warnings {
@@ -49,6 +46,27 @@ public struct BudgetSummary: Hashable, Sendable {
           perMille: nil, reached: sorted.dropFirst(capacity).reduce(0) { $0 + $1.value }))
     }
     self.thresholds = thresholds
+  }
+}
+
+extension BudgetSummary {
+  /// The budgets with the largest spent part. There may be many thousands, and settlements wait, so
+  /// they are not all sorted.
+  private static func largest(_ budgets: [BudgetUse], _ capacity: Int) -> [Share] {
+    func isLarger(_ left: Share, _ right: Share) -> Bool {
+      (right.ratio, left.ceiling) < (left.ratio, right.ceiling)
+    }
+    var largest: [Share] = []
+    for budget in budgets {
+      let share = Share(ceiling: budget.ceiling, ratio: budget.terms.ratio(of: budget.spent))
+      if largest.count >= capacity {
+        guard let last = largest.last, isLarger(share, last) else { continue }
+        largest.removeLast()
+      }
+      let place = largest.firstIndex { isLarger(share, $0) } ?? largest.count
+      largest.insert(share, at: place)
+    }
+    return largest
   }
 }
 

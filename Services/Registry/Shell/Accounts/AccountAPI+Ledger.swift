@@ -5,6 +5,7 @@ import Hummingbird
 import Limits
 import Money
 import NIOCore
+import Overload
 import RegistryCore
 import ServiceKit
 import Store
@@ -30,13 +31,13 @@ extension AccountAPI {
         throw error.answer(isNew: false)
       }
     }
-    read(router, "/admin/v1/ledger") { request, _ in
+    readStore(router, "/admin/v1/ledger") { request in
       let page = try await accounts.store.transactions(try query(request))
       return json(
         LedgerListJSON(
           data: page.rows.map { TransactionJSON($0) }, next: page.next.map(Self.text)))
     }
-    read(router, "/admin/v1/ledger/balances") { request, _ in
+    readStore(router, "/admin/v1/ledger/balances") { request in
       let limit = try request.number("limit", in: 1...Limits.ledgerPage.value, or: 100)
       let time = try request.optionalNumber("at_ms", in: Self.times)
       let found = try await accounts.store.balances(
@@ -44,15 +45,19 @@ extension AccountAPI {
         limit: limit)
       return json(Page(data: found.map { BalanceJSON($0) }, hasMore: found.count == limit))
     }
-    read(router, "/admin/v1/ledger/balance") { request, _ in
+    readStore(router, "/admin/v1/ledger/balance") { request in
       guard let account = request.text("account") else { throw AccountFailure(missing: "account") }
       let time = try request.optionalNumber("at_ms", in: Self.times)
       let balance = try await accounts.store.balance(
         of: AccountID(account), at: time.map { Int64($0) })
       return json(BalanceJSON(AccountBalance(account: AccountID(account), balance: balance)))
     }
-    read(router, "/admin/v1/ledger/export") { request, _ in try export(request) }
+    router.get("/admin/v1/ledger/export") { request, _ in
+      await answer { try export(request, by: try await authorise(request, .read)) }
+    }
     read(router, "/admin/v1/ledger/verify") { _, _ in
+      let turn = try await proofs.enter(for: 0)
+      defer { withExtendedLifetime(turn) {} }
       let audit = try await accounts.store.audit(until: wall() - Self.auditDelay)
       return json(
         VerificationJSON(
@@ -100,7 +105,8 @@ extension AccountAPI {
   // MARK: - Export
 
   /// Streams all transactions of a query, page by page, the oldest first.
-  private func export(_ request: Request) throws -> Response {
+  /// Each page is read when it is the admin's turn.
+  private func export(_ request: Request, by author: String) throws -> Response {
     let format = request.text("format") ?? "jsonl"
     guard let writer = LedgerExport(rawValue: format) else {
       throw AccountFailure(invalid: "format must be csv or jsonl.", param: "format")
@@ -109,6 +115,12 @@ extension AccountAPI {
     query.order = .oldestFirst
     query.limit = Limits.ledgerPage.value
     let store = accounts.store
+    let page: @Sendable (LedgerQuery) async throws -> (text: String, next: LedgerCursor?) = {
+      let turn = try await storeRead(author)
+      defer { withExtendedLifetime(turn) {} }
+      let page = try await store.transactions($0)
+      return (page.rows.map { writer.lines($0) }.joined(), page.next)
+    }
     return Response(
       status: .ok, headers: [.contentType: writer.contentType],
       body: ResponseBody { [query] body in
@@ -116,10 +128,9 @@ extension AccountAPI {
         if let header = writer.header { try await body.write(ByteBuffer(string: header)) }
         while true {
           // An error ends the connection without the last chunk, so a client sees the cut.
-          let page = try await store.transactions(query)
-          let text = page.rows.map { writer.lines($0) }.joined()
+          let (text, next) = try await page(query)
           if !text.isEmpty { try await body.write(ByteBuffer(string: text)) }
-          guard let next = page.next else { break }
+          guard let next else { break }
           query.after = next
         }
         try await body.finish(nil)
@@ -162,10 +173,20 @@ enum LedgerExport: String {
     }
   }
 
+  /// First bytes of fields that spreadsheets read as formulas.
+  private static let formulas = Array("=+-@\t\r\n".utf8)
+
   /// Quotes a field, and keeps spreadsheets from reading it as a formula.
   static func field(_ text: String) -> String {
-    let isFormula = ["=", "+", "-", "@", "\t", "\r"].contains { text.hasPrefix($0) }
-    return "\"" + (isFormula ? "'" : "") + text.replacingOccurrences(of: "\"", with: "\"\"") + "\""
+    // By bytes: a quote or `=` and a combining mark are one character.
+    let quote = UInt8(ascii: "\"")
+    var field = [quote]
+    if text.utf8.first.map(formulas.contains) ?? false { field.append(UInt8(ascii: "'")) }
+    for byte in text.utf8 {
+      field.append(byte)
+      if byte == quote { field.append(quote) }
+    }
+    return String(decoding: field + [quote], as: UTF8.self)
   }
 }
 

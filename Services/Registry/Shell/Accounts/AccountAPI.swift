@@ -5,6 +5,7 @@ import HTTPTypes
 import Hummingbird
 import Limits
 import Money
+import Overload
 import RegistryCore
 import ServiceKit
 import Store
@@ -19,6 +20,10 @@ struct AccountAPI: Sendable {
   let accounts: AccountShell
   /// Returns the name of the admin for the audit log, or throws.
   let authorise: @Sendable (Request, Purpose) async throws -> String
+  /// Waits until an admin may read from the store.
+  let storeRead: @Sendable (_ author: String) async throws -> ClientTurns.Turn
+  /// A proof of the ledger replays all of it, in some 100 MiB.
+  let proofs = ClientTurns(limit: 1)
   /// Milliseconds since 1970.
   let wall: @Sendable () -> Int64
 
@@ -39,9 +44,10 @@ struct AccountAPI: Sendable {
     read(router, "/admin/v1/organisations") { request, _ in
       let (limit, after) = try page(request)
       let now = wall()
+      // Sorted without the lock, for which settlements wait.
+      let records = accounts.read(\.organisations).filter { $0.id > after }.sorted { $0.id < $1.id }
       let found = accounts.read { book in
-        book.organisations.filter { $0.id > after }.prefix(limit + 1)
-          .map { OrganisationJSON($0, in: book, at: now) }
+        records.prefix(limit + 1).map { OrganisationJSON($0, in: book, at: now) }
       }
       return json(Page(data: Array(found.prefix(limit)), hasMore: found.count > limit))
     }
@@ -95,9 +101,11 @@ struct AccountAPI: Sendable {
       let (limit, after) = try page(request)
       let organisation = request.text("organisation")
       let now = wall()
+      let records = accounts.read { $0.teams(of: organisation) }
+        .map { (id: "\($0.account)", record: $0) }.filter { $0.id > after }
+        .sorted { $0.id < $1.id }
       let found = accounts.read { book in
-        book.teams(of: organisation).filter { "\($0.account)" > after }.prefix(limit + 1)
-          .map { TeamJSON($0, in: book, at: now) }
+        records.prefix(limit + 1).map { TeamJSON($0.record, in: book, at: now) }
       }
       return json(Page(data: Array(found.prefix(limit)), hasMore: found.count > limit))
     }
@@ -176,7 +184,9 @@ struct AccountAPI: Sendable {
       let limit = try request.number("limit", in: Self.pages, or: 100)
       let offset = try request.number("offset", in: 0...Limits.priceRows.value, or: 0)
       let model = request.text("model")
-      let rows = accounts.read { $0.prices }.filter { model == nil || $0.model.name == model }
+      let rows = accounts.read(\.priceBook).allRows.filter {
+        model == nil || $0.model.name == model
+      }
       let rest = rows.dropFirst(offset)
       return json(
         Page(data: rest.prefix(limit).map { PriceRow.Text($0) }, hasMore: rest.count > limit))
@@ -234,6 +244,20 @@ struct AccountAPI: Sendable {
     }
   }
 
+  /// Adds a route that reads from the store. Admins take turns.
+  func readStore(
+    _ router: Router<BasicRequestContext>, _ path: RouterPath,
+    _ handler: @escaping @Sendable (Request) async throws -> Response
+  ) {
+    router.get(path) { request, _ in
+      await answer {
+        let turn = try await storeRead(try await authorise(request, .read))
+        defer { withExtendedLifetime(turn) {} }
+        return try await handler(request)
+      }
+    }
+  }
+
   func change(
     _ router: Router<BasicRequestContext>, _ method: HTTPRequest.Method, _ path: RouterPath,
     _ handler: @escaping @Sendable (Request, Parameters, String) async throws -> Response
@@ -246,7 +270,7 @@ struct AccountAPI: Sendable {
     }
   }
 
-  private func answer(_ work: () async throws -> Response) async -> Response {
+  func answer(_ work: () async throws -> Response) async -> Response {
     do {
       return try await work()
     } catch let failure as AccountFailure {

@@ -243,7 +243,12 @@ extension LeasedBudget {
       if isFirst, canSpend(now), !line.isClosing, line.room >= request.cost.minimum {
         admitFirst(key, hold: min(line.room, request.cost.worst))
       } else {
-        lines[key]?.queue.remove(request.number)
+        // Most are the first one. To remove it from the middle would move all others.
+        if isFirst {
+          lines[key]?.queue.dropFirst()
+        } else {
+          lines[key]?.queue.remove(request.number)
+        }
         waitingKeys[request.number] = nil
         directives.append(.refuse(request.number, line.reasonToGiveUp(isFirst: isFirst)))
       }
@@ -271,7 +276,8 @@ extension LeasedBudget {
     guard !lines.isEmpty || settlements.count > 0,
       renewals.isDue(now, pause: renewals.isValid(now) ? terms.renewal : terms.retry)
     else { return }
-    for key in lines.keys.sorted() { closeIfIdle(key, after: terms.idle, now: now) }
+    let idle = lines.filter { isIdle($0.value, after: terms.idle, now: now) }
+    for key in idle.keys.sorted() { closeIfIdle(key, after: terms.idle, now: now) }
     let inUse = lines.values.lazy.map(\.lease.number).min()
     let oldest = inUse ?? lastLease + 1
     directives.append(
@@ -282,10 +288,14 @@ extension LeasedBudget {
             confirmed: settlements.confirmed))))
   }
 
+  /// Whether a lease has had no use for this time.
+  private func isIdle(_ line: KeyLease, after pause: Duration, now: Instant) -> Bool {
+    line.queue.isEmpty && line.held == .zero && !line.isClosing
+      && line.lastSettlement <= settlements.confirmed && line.lastUse.advanced(by: pause) <= now
+  }
+
   mutating func closeIfIdle(_ key: AccountID, after pause: Duration, now: Instant) {
-    guard let line = lines[key], line.queue.isEmpty, line.held == .zero, !line.isClosing,
-      line.lastSettlement <= settlements.confirmed, line.lastUse.advanced(by: pause) <= now
-    else { return }
+    guard let line = lines[key], isIdle(line, after: pause, now: now) else { return }
     lines[key]?.returned = line.returned.addingCapped(line.room)
     sendReturn(key, closes: true, now: now)
   }
