@@ -14,8 +14,8 @@ extension Limits {
     "A thousand models on some hosts each, repriced a few times. The book is 1 MiB.")
   public static let publishedPrices = Limit(
     "money.published_prices", 3_000, .count,
-    "Prices that gateways know, now and later. With model names of 256 bytes each, the table fits "
-      + "into one frame of the bus.")
+    "Prices that gateways know, now and later; no more models can have one. With model names of 256 "
+      + "bytes each, the table fits into one frame of the bus.")
   public static let unstatedAnswerTokens = Limit(
     "money.unstated_answer_tokens", 16_384, .count,
     "Longest answer to a paid request that states no `max_tokens`, if its model has room for it. The "

@@ -16,18 +16,60 @@ struct AccountPriceTests: AccountBookSuite {
     #expect(try table.price(of: Self.model, at: world.wall) == price(0, 700))
   }
 
-  @Test("a price is refused if a table could not hold it when it comes into force")
-  func tooManyPrices() throws {
+  /// A world whose models `m0`, `m1` and so on have a price, as many as gateways can be given.
+  private func fullWorld() throws -> AccountWorld {
     var world = try world()
     for number in 0..<Limits.publishedPrices.value {
-      let row = PriceRow(
-        model: ModelID("m\(number)"), effectiveFrom: world.wall, price: .free)
-      world.store.save(.price(row))
+      world.store.save(.price(row(ModelID("m\(number)"), from: world.wall)))
     }
     try world.restart()
-    let later = PriceRow(model: Self.model, effectiveFrom: world.wall + 1, price: .free)
-    #expect(throws: AccountRefusal.price(.full)) {
-      try world.book.record(for: .addPrice(later), at: world.wall)
+    return world
+  }
+
+  private func row(_ model: ModelID, on host: HostID? = nil, from time: Int64) -> PriceRow {
+    PriceRow(model: model, host: host, effectiveFrom: time, price: .free)
+  }
+
+  @Test("a price of one model more than gateways can be given is refused, now and for later")
+  func tooManyPrices() throws {
+    let world = try fullWorld()
+    for time in [world.wall, world.wall + 1] {
+      #expect(throws: AccountRefusal.price(.tooManyModels)) {
+        try world.book.record(for: .addPrice(row(Self.model, from: time)), at: world.wall)
+      }
+    }
+    #expect(throws: AccountRefusal.price(.tooManyModels)) {
+      try world.book.check(aliases: [Self.model: ["m0"]])
+    }
+    // As many as before: another price of a model, and a host's price.
+    for row in [
+      row("m0", from: world.wall + 1), row(Self.model, on: Self.host, from: world.wall),
+    ] {
+      #expect(throws: Never.self) {
+        try world.book.record(for: .addPrice(row), at: world.wall)
+      }
+    }
+    #expect(throws: Never.self) { try world.book.check(aliases: ["m1": ["m0"]]) }
+  }
+
+  @Test("the price of an alias counts, although no admin set it")
+  func aliasesCount() throws {
+    var world = try world()
+    for number in 0..<Limits.publishedPrices.value - 1 {
+      world.store.save(.price(row(ModelID("m\(number)"), from: world.wall)))
+    }
+    try world.restart()
+    world.handle(.aliases(["alias": ["m0"], "other": ["m0", Self.model]]))
+    // Free models give the alias "other" a price, which is one too many.
+    #expect(world.book.pricedModels == Limits.publishedPrices.value + 1)
+    world.handle(.aliases(["alias": ["m0"]]))
+    #expect(throws: AccountRefusal.price(.tooManyModels)) {
+      try world.book.record(for: .addPrice(row(Self.model, from: world.wall)), at: world.wall)
+    }
+    try world.change(.setUnknownPrice(.refuse))
+    world.handle(.aliases(["alias": ["m0"], "other": ["m0", Self.model]]))
+    #expect(throws: AccountRefusal.price(.tooManyModels)) {
+      try world.book.record(for: .setUnknownPrice(.free), at: world.wall)
     }
   }
 }

@@ -61,6 +61,23 @@ struct PriceTableTests {
     }
   }
 
+  @Test(
+    "without room for all prices in force, set prices come first, and left-out models are refused")
+  func cut() throws {
+    let most = Limits.publishedPrices.value
+    var rows: [PriceRow] = []
+    for number in 0..<most { rows.append(try Self.row(ModelID("m\(number)"), 0, 1)) }
+    let aliases: [ModelID: [ModelID]] = ["a": ["m0"], "b": ["m1"]]
+    for (set, leftOut) in [(rows, ["a", "b"]), (Array(rows.dropLast()), ["b"])] {
+      let table = try PriceTable(
+        epoch: 1, revision: 1, unknown: .free, book: PriceBook(stored: set), aliases: aliases,
+        at: 0)
+      #expect(table.rows.count == most)
+      for row in set { #expect(table.price(of: row.model, at: 0) != nil) }
+      for model in leftOut { #expect(table.price(of: ModelID(model), at: 0) == nil) }
+    }
+  }
+
   @Test("a table replaces older ones, and those of an earlier registry")
   func replacing() throws {
     let table = try PriceTable(epoch: 1, revision: 2, unknown: .free)

@@ -84,11 +84,12 @@ private func makeModelShell(
     // The stored settings are in force already: a model without approval is never published.
     models = try await ModelShell(
       store: store, logger: context.logger,
-      approval: context.settings.overrides.choice(.modelApproval) ?? approval
-    ) { models, approval in
-      shell.setModelRules(ModelRules(models.records, approval: approval))
-      accounts.receiveAliases(models.aliases)
-    }
+      approval: context.settings.overrides.choice(.modelApproval) ?? approval,
+      check: { models throws(Failure) in try accounts.check(aliases: models.aliases) },
+      apply: { models, approval in
+        shell.setModelRules(ModelRules(models.records, approval: approval))
+        accounts.receiveAliases(models.aliases)
+      })
   } catch {
     throw ProcessFailure(.unavailable, error.message)
   }

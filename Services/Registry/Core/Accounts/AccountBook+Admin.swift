@@ -1,5 +1,5 @@
 internal import Access
-internal import ClusterModel
+public import ClusterModel
 internal import Limits
 public import Money
 
@@ -43,20 +43,25 @@ extension AccountBook {
             terms, replacing: register.keyBudgets[key]?.budgets ?? [], position: position)))
     case .addPrice(let row):
       for name in [row.model.name, row.host?.name].compactMap(\.self) { try checkName(name) }
-      var tariff = tariff
-      do throws(PriceRowRefusal) {
-        try tariff.add(row, now: time)
-        // Gateways would keep their old prices if the table had no room for the new ones. The check
-        // counts a price in force for every model, because each may have one later.
-        _ = try PriceTable(
-          epoch: 0, revision: 0, unknown: tariff.unknownPrice, book: tariff.book, at: .max)
-      } catch {
-        throw .price(error)
-      }
+      try checkPrices { tariff throws(PriceRowRefusal) in try tariff.add(row, now: time) }
       return .price(row)
     case .setPayoutRule(let rule): return .payoutRule(rule)
-    case .setUnknownPrice(let policy): return .unknownPrice(policy)
+    case .setUnknownPrice(let policy):
+      // An alias may have a price only if those without one are free.
+      try checkPrices { tariff throws(PriceRowRefusal) in tariff.unknownPrice = policy }
+      return .unknownPrice(policy)
     }
+  }
+
+  /// Checks that gateways can be given all prices with other aliases of models.
+  public func check(aliases: [ModelID: [ModelID]]) throws(AccountRefusal) {
+    try checkPrices { tariff throws(PriceRowRefusal) in tariff.aliases = aliases }
+  }
+
+  private func checkPrices(
+    after change: (inout Tariff) throws(PriceRowRefusal) -> Void
+  ) throws(AccountRefusal) {
+    do throws(PriceRowRefusal) { try tariff.checkRoom(after: change) } catch { throw .price(error) }
   }
 
   /// Moves credits as an admin orders it.

@@ -126,7 +126,9 @@ public struct AccountBook: Sendable {
     isStale || position == 0 ? nil : AccountCheckpoint(self)
   }
 
-  /// - Throws: `full` if more prices are in force than a table may have.
+  /// Number of models and aliases with a price that clients pay now or later.
+  public var pricedModels: Int { tariff.pricedModels }
+
   public func priceTable(
     epoch: UInt64, revision: UInt64, at time: Int64
   ) throws(PriceRowRefusal) -> PriceTable {

@@ -49,6 +49,24 @@ struct Tariff: Sendable {
     try book.add(row, now: now)
   }
 
+  /// Number of models and aliases with a price that clients pay now or later.
+  var pricedModels: Int { book.pricedModels(aliases: aliases, unknown: unknownPrice) }
+
+  /// Checks that a change leaves no more models with prices than gateways can be given.
+  ///
+  /// Otherwise gateways would have to refuse some of them. A book that has too many already may be
+  /// changed as long as they do not become more.
+  func checkRoom(
+    after change: (inout Tariff) throws(PriceRowRefusal) -> Void
+  ) throws(PriceRowRefusal) {
+    var changed = self
+    try change(&changed)
+    let count = changed.pricedModels
+    guard count <= Limits.publishedPrices.value || count <= pricedModels else {
+      throw .tooManyModels
+    }
+  }
+
   mutating func restore(_ rows: [PriceRow]) throws(PriceRowRefusal) {
     book = try PriceBook(stored: rows)
   }

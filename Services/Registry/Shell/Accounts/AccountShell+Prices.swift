@@ -1,3 +1,4 @@
+import ClusterModel
 import Limits
 import Logging
 import Money
@@ -17,6 +18,17 @@ extension AccountShell {
     }
   }
 
+  /// Checks that gateways can be given the prices of all models with other aliases.
+  func check(aliases: [ModelID: [ModelID]]) throws(Failure) {
+    do throws(AccountRefusal) {
+      try state.withLock { state throws(AccountRefusal) in
+        try state.book.check(aliases: aliases)
+      }
+    } catch {
+      throw Failure(.invalidRequest, "\(error)", param: "stands_for")
+    }
+  }
+
   func publishPrices() {
     let table = state.withLock { state -> Result<PriceTable, PriceRowRefusal> in
       state.priceRevision += 1
@@ -27,10 +39,19 @@ extension AccountShell {
     }
     switch table {
     case .success(let table):
+      if table.rows.count == Limits.publishedPrices.value { warnOfLeftOutPrices() }
       state.withLock { $0.priceTable = table }
       outlet.publish(table)
     case .failure(let refusal):
       logger.error("prices cannot be published", metadata: [LogKey.reason: "\(refusal)"])
     }
+  }
+
+  /// Changes that leave no room are refused; only another version can have stored such prices.
+  private func warnOfLeftOutPrices() {
+    let priced = read(\.pricedModels)
+    guard priced > Limits.publishedPrices.value else { return }
+    logger.error(
+      "gateways refuse some models: too many have prices", metadata: ["models": "\(priced)"])
   }
 }

@@ -27,6 +27,7 @@ final class ModelShell: Service {
 
   private let store: any AccountStoring
   private let logger: Logger
+  private let check: @Sendable (ModelRegistry) throws(Failure) -> Void
   /// `apply` is called under the lock, so that the last state stays in force.
   private let state: Mutex<State>
   private let apply: @Sendable (ModelRegistry, ModelApproval) -> Void
@@ -34,14 +35,18 @@ final class ModelShell: Service {
 
   /// Reads the stored records and applies them.
   ///
-  /// - Parameter apply: puts all records into force. It must be quick and must not use this object.
+  /// - Parameters:
+  ///   - check: may refuse all records as they would be after a change. It must be quick.
+  ///   - apply: puts all records into force. It must be quick and must not use this object.
   init(
     store: any AccountStoring, logger: Logger, approval: ModelApproval = .open,
+    check: @escaping @Sendable (ModelRegistry) throws(Failure) -> Void = { _ in },
     apply: @escaping @Sendable (ModelRegistry, ModelApproval) -> Void
   ) async throws(Failure) {
     let models = try await Self.restored(from: store)
     self.store = store
     self.logger = logger
+    self.check = check
     self.apply = apply
     state = Mutex(State(models: models, approval: approval))
     apply(models, approval)
@@ -92,6 +97,9 @@ final class ModelShell: Service {
   private func carryOut(_ order: Order) async throws(Failure) {
     let change = try order.plan(models)
     guard !change.isEmpty else { return }
+    var changed = models
+    changed.apply(change, revision: ModelRegistry.absent)
+    try check(changed)
     let revision = try await save(change, by: order.author)
     state.withLock { state in
       state.models.apply(change, revision: revision)

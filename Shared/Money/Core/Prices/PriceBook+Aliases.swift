@@ -1,7 +1,12 @@
-internal import ClusterModel
+public import ClusterModel
 
 /// Prices of aliases: names that stand for other models.
 extension PriceBook {
+  /// Number of models and aliases with a price that clients pay now or later.
+  public func pricedModels(aliases: [ModelID: [ModelID]], unknown: UnknownPrice) -> Int {
+    Set(clientRows(aliases: aliases, unknown: unknown).map(\.model)).count
+  }
+
   /// Rows of prices that clients pay, with those of aliases, sorted by model and time.
   ///
   /// An alias without a row in force costs as much as the dearest model that it stands for, for each

@@ -30,6 +30,8 @@ public enum PriceRowRefusal: Error, Hashable, Sendable, CustomStringConvertible 
   /// Another price starts at the same time for the same model and host.
   case conflict(PriceRow)
   case full
+  /// Gateways cannot be given prices of more models.
+  case tooManyModels
 
   public var description: String {
     switch self {
@@ -40,6 +42,9 @@ public enum PriceRowRefusal: Error, Hashable, Sendable, CustomStringConvertible 
       "model \(row.model) has another price from \(UTCDate(milliseconds: row.effectiveFrom)); "
         + "choose a later time"
     case .full: "the price book is full (\(Limits.priceRows.value) rows)"
+    case .tooManyModels:
+      "\(Limits.publishedPrices.value) models, with the aliases of models, have prices; no more can "
+        + "have one"
     }
   }
 }
@@ -72,6 +77,9 @@ public struct PriceBook: Equatable, Sendable {
       (left.key.model, left.key.host?.name ?? "") < (right.key.model, right.key.host?.name ?? "")
     }.flatMap(\.value)
   }
+
+  /// Whether an admin set a price that clients pay for a model.
+  func hasClientPrice(of model: ModelID) -> Bool { rows[Subject(model: model, host: nil)] != nil }
 
   /// Adds a row. A row that the book has already changes nothing.
   public mutating func add(_ row: PriceRow, now: Int64) throws(PriceRowRefusal) {

@@ -29,6 +29,10 @@ public struct PriceTable: Equatable, Sendable {
   /// Selects the rows to publish: those in force at `time`, and future ones as far as there is room,
   /// the nearest first.
   ///
+  /// If there is no room for all prices in force, those that an admin set come before those of
+  /// aliases that follow from them, each by name. Models without one are refused then: a model
+  /// whose price is left out must not be free.
+  ///
   /// - Parameter aliases: names that stand for other models, and whose prices follow from theirs.
   public init(
     epoch: UInt64, revision: UInt64, unknown: UnknownPrice, book: PriceBook,
@@ -43,9 +47,14 @@ public struct PriceTable: Equatable, Sendable {
       if inForce.last?.model == row.model { inForce.removeLast() }
       inForce.append(row)
     }
+    let isCut = inForce.count > Limits.publishedPrices.value
+    if isCut {
+      let set = inForce.filter { book.hasClientPrice(of: $0.model) }
+      inForce = set + inForce.filter { !book.hasClientPrice(of: $0.model) }
+    }
     try self.init(
-      epoch: epoch, revision: revision, unknown: unknown,
-      rows: Array((inForce + future).prefix(max(inForce.count, Limits.publishedPrices.value))))
+      epoch: epoch, revision: revision, unknown: isCut ? .refuse : unknown,
+      rows: Array((inForce + future).prefix(Limits.publishedPrices.value)))
   }
 
   /// Sorted by model and time.
