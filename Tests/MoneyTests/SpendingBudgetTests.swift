@@ -38,10 +38,11 @@ struct SpendingBudgetTests {
     #expect(budget.remaining(at: first) == MicroCredits(60))
     #expect(budget.resets(at: 30 * 60_000) == first)
     let second = Self.hour + 21 * 60_000
-    #expect(budget.resets(at: 30 * 60_000, needed: MicroCredits(60)) == first)
-    #expect(budget.resets(at: 30 * 60_000, needed: MicroCredits(61)) == second)
-    #expect(budget.resets(at: 30 * 60_000, needed: MicroCredits(1_000)) == second)
     #expect(budget.remaining(at: second) == MicroCredits(100))
+    // More than the amount is spent: after the first expiry, nothing remains yet.
+    _ = try budget.spend(MicroCredits(60), at: 30 * 60_000)
+    #expect(budget.remaining(at: first) == .zero)
+    #expect(budget.resets(at: 30 * 60_000) == second)
   }
 
   @Test("no rolling period of any start contains more spending than the amount")

@@ -37,9 +37,9 @@ public struct SpendingBudget: Hashable, Sendable {
   /// The next time at which spending expires.
   ///
   /// For a calendar budget it is the end of the period. For a rolling budget it is the first time
-  /// at which `needed` fits if no more is spent. If it never fits, it is the time at which all
+  /// at which credits remain if no more is spent. If none ever do, it is the time at which all
   /// spending has expired. `nil` means that no spending will expire.
-  public func resets(at time: Int64, needed: MicroCredits = .zero) -> Int64? {
+  public func resets(at time: Int64) -> Int64? {
     let now = present(time)
     if terms.window.kind == .calendar { return expiry(ofSpendingAt: now) }
     let live = buckets.filter { $0.expiry > now }
@@ -47,7 +47,7 @@ public struct SpendingBudget: Hashable, Sendable {
     for bucket in live { remaining -= Int128(bucket.amount.count) }
     for bucket in live {
       remaining += Int128(bucket.amount.count)
-      if remaining >= Int128(needed.count) { return bucket.expiry }
+      if remaining > 0 { return bucket.expiry }
     }
     return live.last?.expiry
   }
