@@ -91,7 +91,13 @@ public struct TraceID: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// 32 lower-case hexadecimal digits.
-  public var description: String { high.hexadecimal + low.hexadecimal }
+  public var description: String {
+    var digits: [UInt8] = []
+    digits.reserveCapacity(32)
+    high.appendHexadecimal(to: &digits)
+    low.appendHexadecimal(to: &digits)
+    return String(decoding: digits, as: UTF8.self)
+  }
 }
 
 /// Identifies a span within a trace. 0 means none.
@@ -123,8 +129,18 @@ public struct TraceContext: Hashable, Sendable {
 extension UInt64 {
   /// 16 lower-case hexadecimal digits.
   var hexadecimal: String {
-    let digits = String(self, radix: 16)
-    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    var digits: [UInt8] = []
+    digits.reserveCapacity(16)
+    appendHexadecimal(to: &digits)
+    return String(decoding: digits, as: UTF8.self)
+  }
+
+  /// Appends 16 lower-case hexadecimal digits.
+  fileprivate func appendHexadecimal(to digits: inout [UInt8]) {
+    for place in 0..<UInt64(16) {
+      let digit = UInt8(truncatingIfNeeded: self >> (60 - 4 * place) & 15)
+      digits.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+    }
   }
 }
 

@@ -22,7 +22,8 @@ final class Payment: Sendable {
   private let request: UInt64
   /// Model of the request, until a host answers.
   private let model: ModelID
-  private let trace: TraceID
+  /// Text of the request's trace.
+  private let trace: String
   private let prompt: Int
   /// Hosts at the admission.
   private let table: HostTable
@@ -54,6 +55,7 @@ final class Payment: Sendable {
     self.hold = hold.amount
     self.price = price
     self.model = model
+    let trace = trace.description
     self.trace = trace
     request = hold.request
     prompt = bounds.prompt
@@ -156,7 +158,7 @@ final class Payment: Sendable {
       let (price, trace) = (price, trace)
       spending.settle(request, billed: bill.billed, entry, bill.unconfirmed) { lease in
         Settlement(
-          lease: lease, trace: "\(trace)", model: bill.model, admittedAt: price.admittedAt,
+          lease: lease, trace: trace, model: bill.model, admittedAt: price.admittedAt,
           price: price.price(of: bill.model), answers: bill.answers)
       }
     }

@@ -63,9 +63,9 @@ enum RecoveredBill {
     let request: UInt64
     let trace: String
 
-    init(request: UInt64, trace: TraceID) {
+    init(request: UInt64, trace: String) {
       self.request = request
-      self.trace = "\(trace)"
+      self.trace = trace
     }
 
     /// Reads a description. `nil` means that the text is not one.
@@ -76,6 +76,6 @@ enum RecoveredBill {
       trace = String(parts[1])
     }
 
-    var description: String { "\(request)/\(trace)" }
+    var description: String { String(request) + "/" + trace }
   }
 }
