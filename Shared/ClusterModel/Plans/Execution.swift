@@ -235,7 +235,7 @@ public struct PlanOrder: Equatable, Sendable {
 
   public var plan: Plan
   public var conversation: Conversation
-  /// Outputs that an earlier dispatcher received. Those tasks are not run again.
+  /// Outputs that an earlier dispatcher received. Their tasks are not run again.
   public var finished: [TaskID: TaskReport]
   /// Tasks that an earlier dispatcher skipped. They stay skipped, so that an answer that has begun
   /// continues from the same inputs.

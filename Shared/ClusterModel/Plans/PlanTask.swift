@@ -146,7 +146,7 @@ public enum OutputContract: Hashable, Sendable {
   case vector
 }
 
-/// What happens to the plan if a task fails after all attempts.
+/// Effect on the plan of a task that fails after all attempts.
 public enum FailureRule: String, Codable, CaseIterable, Sendable {
   /// The plan fails and reports the task and the reason.
   case fail

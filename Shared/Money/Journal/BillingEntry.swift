@@ -64,7 +64,7 @@ public struct UnconfirmedBill: Hashable, Sendable {
   public let promptTokens: Int
   public let cachedTokens: Int
   public let completionTokens: Int
-  /// Hosts that are paid. Those for which the journal has no room are left out.
+  /// Hosts that are paid, without the hosts for which the journal has no room.
   public let hosts: [HostTokens]
 
   public init(
