@@ -414,7 +414,8 @@ let package = Package(
       "ClusterTests",
       ["ClusterTesting", "ClusterModel", asyncHTTPClient, nioCore, nioHTTP1, logging],
       exclude: [
-        "ask_output.py", "openai_client.py", "bad_input.py", "keys_cli.py", "mailbox_noise.py",
+        "apply_cli.py", "ask_output.py", "openai_client.py", "bad_input.py", "keys_cli.py",
+        "mailbox_noise.py",
       ]),
   ]
     + roles.map {

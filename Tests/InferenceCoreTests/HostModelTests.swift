@@ -106,7 +106,7 @@ struct HostNeedTests {
     #expect(Set(models) == first.union(["n"]))
     #expect(view(hosts).facts(policy: .any).map(\.models.count) == [1, first.count])
     let named = view(hosts).chatModels(policy: .any, named: ["model-1", "model-999"])
-    #expect(Set(named) == Set(models).union(["model-999", "model-\(first.count)"]))
+    #expect(Set(named) == Set(models).union(["model-999", ModelID("model-\(first.count)")]))
     let facts = view(hosts).facts(policy: .any, named: ["model-999"])
     #expect(facts.last?.models.contains("model-999") == true)
   }

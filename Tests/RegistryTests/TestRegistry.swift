@@ -135,6 +135,7 @@ final class TestRegistry: Sendable {
     AccountAPI(
       accounts: accountShell,
       authorise: { request, purpose in try gate.author(of: request, isChange: purpose == .change) },
+      storeRead: { author in try await gate.storeRead(by: author) },
       wall: { Self.wall }
     ).addRoutes(to: router)
     responder = router.buildResponder()

@@ -174,7 +174,6 @@ struct PlanStream {
     answer.exchange.journal.recordFirstToken()
     tally.take(bytes: delta.text.utf8.count)
     answer.exchange.payment?.wrote(tally.total)
-    answer.exchange.journal.recordDelivered(tally.total)
     pieces += 1
     bytes += delta.text.utf8.count
   }

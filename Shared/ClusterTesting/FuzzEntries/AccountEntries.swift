@@ -98,7 +98,7 @@ enum AccountEntries {
       }
     }
     _ = try? EligibilityRules(minimumVersions: [text])
-    _ = PostedNote.read(text)
+    PostedNote.read(text)
   }
 
   private static func names(_ text: String) {
