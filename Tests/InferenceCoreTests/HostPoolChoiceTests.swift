@@ -40,7 +40,7 @@ struct HostPoolChoiceTests {
       eligible(HostPools(["x", "y"])).explanation(model: "m")
         == "no host can answer for model m now: 4 hosts are in none of the key's host pools (x, y)")
     #expect(
-      eligible(HostPools(["eu"])).explanation(model: "n")
+      eligible(HostPools(["eu"]), model: "n").explanation(model: "n")
         == "no host can answer for model n now: gpu does not offer it; "
         + "3 hosts are in none of the key's host pools (eu)")
     #expect(!eligible(.all, model: "n").explanation(model: "n").contains("pools"))

@@ -153,10 +153,11 @@ struct ClusterFileTests {
     let deep = String(repeating: "[", count: 900) + String(repeating: "]", count: 900)
     #expect(!mistakes("settings: {a: \(deep)}").isEmpty)
     #expect(mistakes(String(repeating: "#", count: ClusterFile.maximumBytes + 1)).count == 2)
-    // Each line repeats the line before ten times.
-    var bomb = "settings:\n  a0: &a0 [x]\n"
-    for level in 1...9 {
-      let before = Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", ")
+    // Each line repeats the line before eight times, with as many aliases as are permitted.
+    let first = Array(repeating: "x", count: 2_000).joined(separator: ", ")
+    var bomb = "settings:\n  a0: &a0 [\(first)]\n"
+    for level in 1...3 {
+      let before = Array(repeating: "*a\(level - 1)", count: 8).joined(separator: ", ")
       bomb += "  a\(level): &a\(level) [\(before)]\n"
     }
     #expect(mistakes(bomb).contains { $0.contains("too many values") })
