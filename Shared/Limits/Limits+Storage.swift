@@ -1,7 +1,8 @@
 extension Limits {
   static let storage = [
     crashReportTime, crashReportBytes, crashReports, childLogBytes, logBytes, logBytesLeast,
-    storeQueries, recordedRefusals, refusalPause, hostChangePause, clockTrust, yamlAliases,
+    storeQueries, waitingChanges, recordedRefusals, refusalPause, hostChangePause, clockTrust,
+    yamlAliases,
   ]
 
   public static let crashReportTime = Limit(
@@ -28,6 +29,11 @@ extension Limits {
     "store.queries", 2, .count,
     "Queries that the monitor makes at once: as many as SQLite has readers here. Keys and addresses "
       + "take turns, because a query for a key's usage may read 200,000 rows.")
+  public static let waitingChanges = Limit(
+    "store.waiting_changes", 256, .count,
+    "Changes of one kind that admins have ordered and that wait for the store. An admin that gives up "
+      + "and asks again while the store does not respond must not fill the memory: each has up to "
+      + "64 KiB.")
   public static let recordedRefusals = Limit(
     "store.recorded_refusals", 256, .count,
     "Refused requests that one gateway records at once: wrong keys, unknown models, limits. Metrics "

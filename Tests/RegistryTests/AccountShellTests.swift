@@ -1,5 +1,6 @@
 import Access
 import ClusterModel
+import Limits
 import Logging
 import Money
 import RegistryCore
@@ -252,6 +253,41 @@ struct AccountShellTests: AccountShellSuite {
       return
     }
     #expect(current == shell.revision(of: .organisation("acme")))
+    await store.close()
+  }
+
+  @Test("a change is not stored if its admin has left, and more changes than the limit are refused")
+  func abandoned() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let shell = try await shell(store, Outbox())
+    try await setUp(shell)
+    let author = Self.author
+    func change(_ name: String) async throws {
+      _ = try await shell.change(
+        .setOrganisation(id: "acme", name: name, isPrepaid: false, budgets: []), expecting: .any,
+        by: author)
+    }
+    var admins: [Task<Void, any Error>] = []
+    let limit = Limits.waitingChanges.value
+    for number in 0..<limit {
+      admins.append(Task { try await change("\(number)") })
+      while shell.waitingOrderCount <= number { await Task.yield() }
+    }
+    await #expect {
+      try await change("one more")
+    } throws: { error in
+      guard case AccountShell.OrderError.failed(let failure) = error else { return false }
+      return failure.code == .overloaded
+    }
+    for admin in admins.dropFirst() {
+      admin.cancel()
+      await #expect(throws: AccountShell.OrderError.self) { try await admin.value }
+    }
+    while await shell.processInbox() {}
+    try await admins[0].value
+    #expect(shell.read { $0.organisation("acme")?.name } == "0")
+    #expect(shell.waitingOrderCount == 0)
     await store.close()
   }
 

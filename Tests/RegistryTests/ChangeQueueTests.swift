@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 import Store
 import Synchronization
 import Testing
@@ -103,5 +104,36 @@ struct ChangeQueueTests {
       #expect(done3 == 6)
       #expect(reads.count == 5)
     }
+  }
+
+  @Test("an order is not begun if its admin has left, and more orders than the limit are refused")
+  func abandoned() async throws {
+    let queue = ChangeQueue<Int, Int>(pause: Self.longPause)
+    // Nothing is carried out before the queue runs.
+    let limit = Limits.waitingChanges.value
+    var admins: [Task<Int, any Error>] = []
+    for number in 0..<limit {
+      admins.append(Task { try await queue.submit(number) })
+      while queue.waitingCount <= number { await Task.yield() }
+    }
+    let refusal = await #expect(throws: Failure.self) { try await queue.submit(limit) }
+    #expect(refusal?.code == .overloaded)
+    for admin in admins.dropFirst().dropLast() {
+      admin.cancel()
+      await #expect(throws: Failure.self) { try await admin.value }
+    }
+    let begun = Mutex<[Int]>([])
+    let running = Task {
+      await queue.run { (order: Int) throws(Failure) in
+        begun.withLock { $0.append(order) }
+        return order * 2
+      }
+    }
+    let last = try await admins[limit - 1].value
+    #expect(last == (limit - 1) * 2)
+    #expect(begun.withLock(\.self) == [0, limit - 1])
+    #expect(queue.waitingCount == 0)
+    running.cancel()
+    await running.value
   }
 }

@@ -1,16 +1,17 @@
 import ClusterModel
+import Limits
 import Synchronization
 
 /// Changes that admins order, carried out one at a time.
 ///
-/// Bounded by the number of admin connections: each connection waits until its order is done.
+/// At most `store.waiting_changes` wait. One whose admin has left is not begun.
 ///
 /// After a write whose outcome is unknown, the store may have other records than this process. They
 /// are read again before the order is answered, otherwise as soon as the store responds, so that an
 /// admin who reads a record sees what is stored.
 final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
   private enum Entry: Sendable {
-    case order(Order, AsyncStream<Result<Outcome, Failure>>.Continuation)
+    case order(Order, OrderReceipt<Result<Outcome, Failure>>)
     /// The records may be stale.
     case check
   }
@@ -19,6 +20,8 @@ final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
     /// Whether the store may have other records.
     var isStale = false
     var hasCheck = false
+    /// Orders that have not begun.
+    var waiting = 0
   }
 
   private let entries = AsyncStream.makeStream(of: Entry.self)
@@ -33,10 +36,16 @@ final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
     self.pause = pause
   }
 
+  var waitingCount: Int { state.withLock(\.waiting) }
+
   /// Returns when the order has been carried out.
   func submit(_ order: Order) async throws(Failure) -> Outcome {
     let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Outcome, Failure>.self)
-    guard case .enqueued = entries.continuation.yield(.order(order, outcome)) else {
+    try state.withLock { state throws(Failure) in
+      guard state.waiting < Limits.waitingChanges.value else { throw .tooManyOrders }
+      state.waiting += 1
+    }
+    guard case .enqueued = entries.continuation.yield(.order(order, OrderReceipt(outcome))) else {
       throw Failure(.shuttingDown, "The registry is shutting down; nothing was changed.")
     }
     for await result in outcomes { return try result.get() }
@@ -58,9 +67,10 @@ final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
       if restore != nil { group.addTask { await self.checkWhileStale() } }
       for await entry in entries.stream {
         switch entry {
-        case .order(let order, let outcome):
-          outcome.yield(await result(of: order, restore, carryOut))
-          outcome.finish()
+        case .order(let order, let receipt):
+          state.withLock { $0.waiting -= 1 }
+          guard !receipt.isAbandoned else { continue }
+          receipt.answer(await result(of: order, restore, carryOut))
         case .check:
           state.withLock { $0.hasCheck = false }
           // If it fails, the next check follows.

@@ -80,6 +80,7 @@ extension AccountShell {
         orders.append(order)
         return true
       }
+      state.waitingOrders = 0
       return orders
     }
   }

@@ -30,33 +30,6 @@ final class AccountShell: Service {
     case transferred(isRepeated: Bool)
   }
 
-  enum OrderError: Error {
-    case refused(AccountRefusal)
-    /// The record has another revision. `nil` means that it is absent.
-    case conflict(RecordRevision?)
-    case failed(Failure)
-  }
-
-  struct Order: Sendable {
-    enum Work: Sendable {
-      case change(AccountChange, ExpectedRevision, ChangeAuthor)
-      case transfer(AdminTransfer)
-    }
-
-    let work: Work
-    let outcome: AsyncStream<Result<Done, OrderError>>.Continuation
-
-    func answer(_ result: Result<Done, OrderError>) {
-      outcome.yield(result)
-      outcome.finish()
-    }
-  }
-
-  enum Item: Sendable {
-    case event(AccountBook.Event)
-    case order(Order)
-  }
-
   struct KeyState: Equatable {
     let account: AccountPath
     let isActive: Bool
@@ -66,6 +39,8 @@ final class AccountShell: Service {
     var book: AccountBook
     var revisions: [RecordSubject: RecordRevision]
     var inbox: [Item] = []
+    /// Orders in the inbox.
+    var waitingOrders = 0
     /// The keys of `receiveKeys`.
     var keys: [String: KeyState] = [:]
     /// The hosts' own prices, which the store does not have.
@@ -273,9 +248,13 @@ final class AccountShell: Service {
 
   private func order(_ work: Order.Work) async throws(OrderError) -> Done {
     let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Done, OrderError>.self)
-    // Unbounded, but each admin waits for the outcome, so there are at most as many orders as
-    // connections of admins.
-    state.withLock { $0.inbox.append(.order(Order(work: work, outcome: outcome))) }
+    let isFull = state.withLock { state in
+      guard state.waitingOrders < Limits.waitingChanges.value else { return true }
+      state.waitingOrders += 1
+      state.inbox.append(.order(Order(work: work, receipt: OrderReceipt(outcome))))
+      return false
+    }
+    if isFull { throw .failed(.tooManyOrders) }
     guard case .terminated = wakeups.continuation.yield() else {
       for await result in outcomes { return try result.get() }
       throw .failed(Failure(.cancelled, "The client left before the change was stored."))
@@ -324,6 +303,7 @@ final class AccountShell: Service {
     let (items, dropped) = state.withLock { state in
       let items = Array(state.inbox.prefix(Limits.accountBatch.value))
       state.inbox.removeFirst(items.count)
+      state.waitingOrders -= items.count { if case .order = $0 { true } else { false } }
       defer { state.dropped = 0 }
       return (items, state.dropped)
     }
@@ -336,6 +316,7 @@ final class AccountShell: Service {
       case .event(let event):
         round.directives += await handle(event)
       case .order(let order):
+        guard !order.receipt.isAbandoned else { continue }
         switch order.work {
         case .transfer(let transfer): await make(transfer, order, &round)
         case .change(let change, let expected, let author):
