@@ -1,6 +1,7 @@
 import ClusterModel
 import RegistryCore
 import Store
+import Synchronization
 
 /// Orders of admins, and messages of other services.
 extension AccountShell {
