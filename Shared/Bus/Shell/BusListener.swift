@@ -315,7 +315,9 @@ final class ListenerHandler: ChannelInboundHandler {
   /// Key by which connections are counted: the IPv4 address, or the IPv6 network.
   private static func source(_ address: SocketAddress?) -> String {
     guard case .v6(let address)? = address else { return address?.ipAddress ?? "" }
-    let bytes = unsafe withUnsafeBytes(of: address.address.sin6_addr) { unsafe Array($0.prefix(8)) }
+    // The address begins at byte 8 of `sockaddr_in6` on Linux and macOS. Which C module its members
+    // belong to depends on the order in which modules were built.
+    let bytes = unsafe withUnsafeBytes(of: address.address) { unsafe Array($0[8..<16]) }
     return bytes.map { String($0, radix: 16) }.joined(separator: ":")
   }
 }
