@@ -2,10 +2,10 @@ import ClusterModel
 import Limits
 import Synchronization
 
-/// What the admin who gave an order waits for.
+/// The outcome of an order, for the admin who gave it.
 ///
-/// An admin who disconnects no longer waits, but its order still stands in a queue. Such an order is
-/// dropped before it begins: nobody would learn its outcome, and the admin may have repeated it.
+/// The order of an admin who has disconnected is still in a queue. It is dropped before it begins: no
+/// admin would receive its outcome, and the admin may have repeated it.
 struct OrderReceipt<Outcome: Sendable>: Sendable {
   /// Shared by the admin and the queue.
   private final class Admin: Sendable {
