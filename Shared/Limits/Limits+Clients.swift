@@ -3,7 +3,7 @@ extension Limits {
     connections, connectionsPerClient, connectionsPerLocalClient, waitingConnections,
     reservedConnections,
     requestsPerClient, requestsPerLocalClient, requestBytesPerClient, requestBytesPerLocalClient,
-    plansPerClient, plansPerLocalClient, keyReserve, uploadBytesPerClient, readerStall,
+    plansPerClient, plansPerLocalClient, keyReserve, smallBody, bodyWait, readerStall,
     forwardedHeaders,
     forwardedHeaderBytes, tlsFileBytes, tlsHandshake,
   ]
@@ -35,11 +35,12 @@ extension Limits {
     "clients.requests_per_local_client", 512, .count,
     "All programs on this machine share one address; 512 is what the gateway answers at once.")
   public static let requestBytesPerClient = Limit(
-    "clients.request_bytes_per_client", 64 << 20, .bytes,
-    "A quarter of the memory budget: five bodies of the largest size at once.")
+    "clients.request_bytes_per_client", 24 << 20, .bytes,
+    "Bodies of all requests that are not answered yet, also incomplete ones: two of the largest size. "
+      + "Further bodies wait unread. A request with a key counts for its key.")
   public static let requestBytesPerLocalClient = Limit(
-    "clients.request_bytes_per_local_client", 128 << 20, .bytes,
-    "Half of the memory budget: ten bodies of the largest size at once.")
+    "clients.request_bytes_per_local_client", 24 << 20, .bytes,
+    "The same for all programs on this machine together, as far as they have no keys.")
   public static let plansPerClient = Limit(
     "clients.plans_per_client", 32, .count,
     "A plan has up to 64 tasks, so that 32 plans keep every host of a small cluster busy.")
@@ -51,10 +52,13 @@ extension Limits {
     "One place in so many, of all requests and of each address's requests and plans, is only for keys "
       + "that have less than half of these places. One key that keeps many requests waiting, for a "
       + "slow model or for its budget, leaves 64 of 512 places to others.")
-  public static let uploadBytesPerClient = Limit(
-    "clients.upload_bytes_per_client", 16 << 20, .bytes,
-    "Bodies above 64 KiB that are not complete yet: one of the largest and some smaller ones. The next "
-      + "ones wait unread, so that halves of bodies cannot fill the memory.")
+  public static let smallBody = Limit(
+    "clients.small_body", 8 << 10, .bytes,
+    "Smaller bodies count for no client and never wait. 1,024 connections can send 8 MiB of them.")
+  public static let bodyWait = Limit(
+    "clients.body_wait", 20_000, .milliseconds,
+    "After this time a body that still waits is refused with 429, before gateway.body_deadline of "
+      + "30 s ends its connection.")
   public static let readerStall = Limit(
     "clients.reader_stall", 60_000, .milliseconds,
     "A client that takes less than 32 KiB in a minute is slower than any model. It holds a slot of a "

@@ -1,3 +1,4 @@
+import Access
 import ClusterModel
 import ClusterTesting
 import Logging
@@ -53,17 +54,22 @@ struct AdmissionTests {
     withExtendedLifetime(first) {}
   }
 
-  @Test("body bytes are charged to the client until the request ends")
-  func bodyBytes() throws {
-    let admission = admission(requestBytes: 100)
+  @Test(
+    "room for a body is kept until its request ends, and surplus room until its body is complete")
+  func bodyRoom() async throws {
+    let admission = admission(requestBytes: 100_000)
     var first: RequestReservation? = try admission.admit()
+    try await first?.reserveBody(90_000)
     let second = try admission.admit()
-    try first?.chargeBody(60)
-    #expect(failureCode { () throws(Failure) in try second.chargeBody(60) } == .rateLimited)
-    try second.chargeBody(40)
+    let third = try admission.admit()
+    let waiting = Task { try await second.reserveBody(70_000) }
+    first?.setBody(30_000)
+    try await waiting.value
+    let behind = Task { try await third.reserveBody(60_000) }
+    second.setBody(20_000)
     first = nil
-    try second.chargeBody(60)
-    withExtendedLifetime(second) {}
+    try await behind.value
+    #expect(second.hasBodyRoom && third.hasBodyRoom)
   }
 
   @Test("plans are counted per client until they end")
@@ -88,11 +94,24 @@ struct AdmissionTests {
     #expect(small.held == 0)
   }
 
-  @Test("a small body needs no wait; a large one gets a pass")
+  @Test("a small body reserves no room")
   func uploads() async throws {
     let reservation = try admission().admit()
-    #expect(try await reservation.waitForUpload(declared: 1_000) == nil)
-    #expect(try await reservation.waitForUpload(declared: 1 << 20) != nil)
+    try await reservation.reserveBody(1_000)
+    #expect(!reservation.hasBodyRoom)
+    try await reservation.reserveBody(1 << 20)
+    #expect(reservation.hasBodyRoom)
+  }
+
+  @Test("requests of different keys do not wait for each other's bodies")
+  func keys() async throws {
+    let admission = admission(requestBytes: 100_000)
+    let one = try admission.admit(key: KeyID("aaaaaaaaaaaa".utf8))
+    let other = try admission.admit(key: KeyID("bbbbbbbbbbbb".utf8))
+    try await one.reserveBody(90_000)
+    try await other.reserveBody(90_000)
+    #expect(other.hasBodyRoom)
+    withExtendedLifetime(one) {}
   }
 }
 

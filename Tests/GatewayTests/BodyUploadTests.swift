@@ -11,20 +11,16 @@ import Testing
 
 @Suite("Body of a request")
 struct BodyUploadTests {
-  private func body(
-    _ bytes: [UInt8], encoding: String? = nil, requestBytes: Int = 1 << 20
-  ) async throws -> [UInt8] {
-    let share = ClientShare(requests: 10, requestBytes: requestBytes, plans: 10)
+  private func body(_ bytes: [UInt8], encoding: String? = nil) async throws -> [UInt8] {
     let admission = Admission(
-      ClientShares(total: 10, remote: share, local: share), memory: MemoryBudget(),
-      logger: Logger(label: "test"))
+      ClientShares(total: 10), memory: MemoryBudget(), logger: Logger(label: "test"))
     var head = HTTPRequest(
       method: .post, scheme: "http", authority: "h", path: "/v1/chat/completions")
     head.headerFields[.contentEncoding] = encoding
     let upload = BodyUpload(
       request: Request(head: head, body: RequestBody(buffer: ByteBuffer(bytes: bytes))),
       reservation: try admission.admit())
-    return try await upload.decode(try await upload.receive(), for: "", on: HeavyWork())
+    return try await upload.receive(for: "", on: HeavyWork())
   }
 
   private func failure(_ work: () async throws -> [UInt8]) async -> Failure? {
@@ -64,13 +60,5 @@ struct BodyUploadTests {
     let unknown = await failure { try await body([1, 2, 3], encoding: "snappy") }
     #expect(unknown?.code.rawValue == "unsupported_encoding")
     #expect(unknown?.message.contains("snappy") == true)
-  }
-
-  @Test("a body above the client's share is refused while it arrives")
-  func share() async throws {
-    let refused = await failure {
-      try await body([UInt8](repeating: 0x20, count: 2_000), requestBytes: 1_000)
-    }
-    #expect(refused?.code == .rateLimited)
   }
 }

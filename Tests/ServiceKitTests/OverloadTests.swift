@@ -212,18 +212,6 @@ struct ClientSharesTests {
     } throws: { ($0 as? Failure)?.code == .overloaded }
   }
 
-  @Test("bytes of bodies are charged to their client only, and returned")
-  func bytes() throws {
-    var shares = shares()
-    try shares.receive(90, from: alice)
-    try shares.receive(90, from: bob)
-    #expect(throws: Failure.self) { try shares.receive(11, from: alice) }
-    try shares.receive(10, from: alice)
-    shares.release(100, of: alice)
-    try shares.receive(100, from: alice)
-    #expect(throws: Failure.self) { try shares.receive(.max, from: bob) }
-  }
-
   @Test("plans have a share of their own")
   func plans() throws {
     var shares = shares()
@@ -285,12 +273,10 @@ struct ClientSharesTests {
     for number in 0..<1_000 as Range<UInt32> {
       let client = ClientID.ipv4(number)
       let key = UInt64(number)
-      try shares.receive(10, from: client)
       try shares.enter(client, key: key)
       try shares.enterPlan(client, key: key)
       shares.leavePlan(client, key: key)
       shares.leave(client, key: key)
-      shares.release(10, of: client)
     }
     #expect(shares.clients == 0 && shares.requests == 0)
   }

@@ -15,7 +15,7 @@ final class Admission: Sendable {
   private let configured: ClientLimits
   private let shares: Mutex<ClientShares>
   private let logger: Logger
-  private let uploads = UploadGate()
+  private let bodies = BodyGate()
   private let refusals = RateGate()
   private let inFlight = Gauge(label: "tutti_gateway_in_flight")
 
@@ -43,11 +43,19 @@ final class Admission: Sendable {
     return reservation
   }
 
-  /// Waits until a large body of this client may be read.
-  fileprivate func waitForUpload(
-    _ bytes: Int, of client: ClientID
-  ) async throws(Failure) -> UploadGate.Pass {
-    try await uploads.enter(bytes, client)
+  /// Waits until a body of this size may be read.
+  fileprivate func waitForBody(
+    _ bytes: Int, of client: ClientID, key: UInt64?
+  ) async throws(Failure) -> BodyGate.Pass {
+    let limit =
+      client == .local ? Limits.requestBytesPerLocalClient : Limits.requestBytesPerClient
+    do throws(Failure) {
+      return try await bodies.enter(
+        bytes, key.map { .key($0) } ?? .address(client),
+        share: configured.share(of: client).requestBytes, limit: limit.name)
+    } catch {
+      throw error.code == .cancelled ? error : recordRefusal(error)
+    }
   }
 
   /// Changes the shares; counts and logs a refusal.
@@ -87,12 +95,8 @@ final class Admission: Sendable {
     }
   }
 
-  fileprivate func leave(
-    _ client: ClientID, _ key: UInt64?, releasing bytes: Int, isAnswered: Bool
-  ) {
+  fileprivate func leave(_ client: ClientID, _ key: UInt64?) {
     shares.withLock { shares in
-      shares.release(bytes, of: client)
-      guard isAnswered else { return }
       shares.leave(client, key: key)
       inFlight.record(shares.requests)
     }
@@ -110,6 +114,8 @@ final class RequestReservation: Sendable {
   private struct State {
     var bodyBytes = 0
     var hasSlot = false
+    /// Room for the body. `nil` if the body is small.
+    var body: BodyGate.Pass?
   }
 
   private let client: ClientID
@@ -127,24 +133,32 @@ final class RequestReservation: Sendable {
   }
 
   deinit {
-    let (bytes, hasSlot) = state.withLock { ($0.bodyBytes, $0.hasSlot) }
-    admission.leave(client, key, releasing: bytes, isAnswered: hasSlot)
+    if state.withLock({ $0.hasSlot }) { admission.leave(client, key) }
   }
 
   /// The client's address; `nil` means this machine.
   var address: String? { client == .local ? nil : "\(client)" }
 
-  /// Waits until a body may be read. Small bodies need no wait.
-  /// - Parameter declared: the length that the client announced; 0 means none.
-  /// - Returns: a pass to hold until the body is complete. `nil` means that none is needed.
-  func waitForUpload(declared: Int) async throws(Failure) -> UploadGate.Pass? {
-    guard declared > Limits.heavyBytes.value else { return nil }
-    return try await admission.waitForUpload(declared, of: client)
+  /// Waits until the body may be read, and keeps room for it until the request ends. A small body
+  /// needs no wait.
+  /// - Parameter bytes: the most bytes that the body may have.
+  func reserveBody(_ bytes: Int) async throws(Failure) {
+    guard bytes > Limits.smallBody.value else { return }
+    let pass = try await admission.waitForBody(bytes, of: client, key: key)
+    state.withLock { $0.body = pass }
   }
 
-  /// Charges the client and the process for body bytes that arrived.
+  /// Whether room for the body is reserved.
+  var hasBodyRoom: Bool { state.withLock { $0.body != nil } }
+
+  /// Releases the room that the complete body does not need.
+  /// - Parameter bytes: size of the body in memory.
+  func setBody(_ bytes: Int) {
+    state.withLock { $0.body }?.shrink(to: bytes)
+  }
+
+  /// Charges the process for body bytes that arrived.
   func chargeBody(_ bytes: Int) throws(Failure) {
-    try admission.refusing { shares throws(Failure) in try shares.receive(bytes, from: client) }
     state.withLock { $0.bodyBytes += bytes }
     try charge(bytes)
   }

@@ -16,12 +16,19 @@ struct BodyUpload: Sendable {
 
   private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
+  /// Returns the body, decompressed and without a UTF-8 byte order mark.
+  /// - Parameter client: the client's tag.
+  func receive(for client: String, on heavyWork: HeavyWork) async throws -> [UInt8] {
+    let coding = try coding()
+    let body = try await decode(try await receive(coding), coding, for: client, on: heavyWork)
+    reservation.setBody(body.count)
+    return body
+  }
+
   /// Returns the body as it was sent. A slow upload holds only the bytes that have arrived.
-  func receive() async throws -> [UInt8] {
+  private func receive(_ coding: ContentCoding) async throws -> [UInt8] {
     let declared = max(request.headers[.contentLength].flatMap { Int($0) } ?? 0, 0)
-    var pass = try await reservation.waitForUpload(
-      declared: min(declared, RequestLimits.bodyBytes))
-    defer { withExtendedLifetime(pass) {} }
+    try await reservation.reserveBody(room(declared: declared, coding))
     var body: [UInt8] = []
     var charged = 0
     for try await part in request.body {
@@ -29,9 +36,9 @@ struct BodyUpload: Sendable {
       guard count <= RequestLimits.bodyBytes else {
         throw Failure(.requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
       }
-      if pass == nil, count > Limits.heavyBytes.value {
+      if count > Limits.smallBody.value, !reservation.hasBodyRoom {
         // The length is unknown, so reserve room for the largest body.
-        pass = try await reservation.waitForUpload(declared: RequestLimits.bodyBytes)
+        try await reservation.reserveBody(RequestLimits.bodyBytes)
       }
       if body.capacity < count {
         body.reserveCapacity(declared > count ? min(declared, 2 * count) : 2 * count)
@@ -43,20 +50,32 @@ struct BodyUpload: Sendable {
     return body
   }
 
-  /// Decompresses the body and removes a UTF-8 byte order mark.
-  /// - Parameter client: the client's tag.
-  func decode(
-    _ body: [UInt8], for client: String, on heavyWork: HeavyWork
-  ) async throws -> [UInt8] {
-    let coding: ContentCoding
+  /// The most bytes that the body can have in memory. A compressed body reserves room for its
+  /// decoded bytes from the start: a request that waited a second time, with room in hand, could
+  /// block another one that does the same.
+  /// - Parameter declared: the length that the client announced; 0 if it announced none.
+  private func room(declared: Int, _ coding: ContentCoding) -> Int {
+    guard coding != .identity else { return min(declared, RequestLimits.bodyBytes) }
+    guard declared > 0 else { return RequestLimits.bodyBytes }
+    let decoded = declared.multipliedCapped(by: Limits.decodedPerByte.value)
+      .addingCapped(Limits.decodedFreely.value)
+    return min(decoded, RequestLimits.bodyBytes)
+  }
+
+  private func coding() throws(Failure) -> ContentCoding {
     do throws(UnknownCoding) {
-      coding = try ContentCoding(header: request.headers[values: .contentEncoding])
+      return try ContentCoding(header: request.headers[values: .contentEncoding])
     } catch {
       throw Failure(
         .unsupportedEncoding,
         "the body's Content-Encoding \"\(error.name)\" is not supported; send the body "
           + "without one, or encoded as one of \(ContentCoding.known)")
     }
+  }
+
+  private func decode(
+    _ body: [UInt8], _ coding: ContentCoding, for client: String, on heavyWork: HeavyWork
+  ) async throws -> [UInt8] {
     guard coding != .identity else { return Self.withoutMark(body) }
     // The cost depends on the decoded size, which is not known yet, so this counts as heavy work.
     return try await heavyWork.run(for: ClientFingerprint(tag: client).value) { [reservation] in

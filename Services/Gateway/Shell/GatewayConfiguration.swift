@@ -37,12 +37,14 @@ struct GatewayConfiguration: ServiceConfiguration {
     Setting(
       "gateway.request_bytes_per_client", .bytes((1 << 20)...(1 << 40)),
       default: bytes(Limits.requestBytesPerClient),
-      help: "Maximum request body bytes in progress from one address; more get 429 with "
-        + "Retry-After."),
+      help:
+        "Maximum bytes of request bodies in memory for one key, or for one address without keys. "
+        + "Further bodies wait; after 20 s they get 429 with Retry-After. Raise it, together with "
+        + "gateway.memory_budget, for clients that send many large bodies at once."),
     Setting(
       "gateway.request_bytes_per_local_client", .bytes((1 << 20)...(1 << 40)),
       default: bytes(Limits.requestBytesPerLocalClient),
-      help: "Maximum request body bytes in progress of all programs on this machine together."),
+      help: "The same for all programs on this machine together, as far as they have no keys."),
     Setting(.gatewayPlansPerClient),
     Setting(.gatewayPlansPerLocalClient),
   ]

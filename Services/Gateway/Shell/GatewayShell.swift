@@ -149,8 +149,7 @@ final class GatewayShell: Service {
         key: rights.keyID, authorization: request.headers[.authorization],
         address: reservation.address)
       let upload = BodyUpload(request: request, reservation: reservation)
-      let body = try await upload.decode(
-        try await upload.receive(), for: client, on: resources.heavyWork)
+      let body = try await upload.receive(for: client, on: resources.heavyWork)
       try reservation.takeSlot()
       let parsed = try await resources.heavily(body.count, client) { () throws(Failure) in
         try ClientRequest(

@@ -14,6 +14,8 @@ public struct ClientLimits: Hashable, Sendable {
     self.local = local
   }
 
+  public func share(of client: ClientID) -> ClientShare { client == .local ? local : remote }
+
   /// The limits with the values that admins set at run time.
   public func overridden(by overrides: RuntimeOverrides) -> ClientLimits {
     var limits = self

@@ -4,6 +4,7 @@ import Limits
 /// Maximum resources that one client may use at once.
 public struct ClientShare: Hashable, Sendable {
   public var requests: Int
+  /// Bytes of bodies in memory; `BodyGate` enforces this maximum.
   public var requestBytes: Int
   public var plans: Int
 
@@ -24,18 +25,17 @@ public struct ClientShare: Hashable, Sendable {
 
 /// Counts the resources each client uses and enforces the client's share and the total.
 ///
-/// A request whose body is still arriving does not count as a request; only its received bytes are
-/// charged. A client that uses nothing is removed from the table.
+/// A request whose body is still arriving does not count as a request. A client that uses nothing is
+/// removed from the table.
 ///
 /// Clients with keys may share an address. The last places of the total and of an address are only
 /// for keys that use few of them, so that no key keeps out the others.
 public struct ClientShares: Sendable {
   private struct Use {
     var requests = 0
-    var bytes = 0
     var plans = 0
 
-    var isNothing: Bool { requests == 0 && bytes == 0 && plans == 0 }
+    var isNothing: Bool { requests == 0 && plans == 0 }
   }
 
   /// Apply to requests and plans that begin. Running ones continue above a lower limit.
@@ -56,10 +56,6 @@ public struct ClientShares: Sendable {
   /// Number of clients, and of keys, that use something.
   public var clients: Int { uses.count + keyUses.count }
 
-  private func share(of client: ClientID) -> ClientShare {
-    client == .local ? limits.local : limits.remote
-  }
-
   // MARK: - Requests
 
   /// Throws the error that `enter` would throw now. Called before a body is read, so that a full
@@ -73,7 +69,7 @@ public struct ClientShares: Sendable {
         "the gateway answers \(requests) requests already (limit gateway.max_requests); try again in a "
           + "moment", retryAfter: .seconds(1))
     }
-    let share = share(of: client)
+    let share = limits.share(of: client)
     guard uses[client]?.requests ?? 0 < share.requests else {
       let row = client == .local ? Limits.requestsPerLocalClient : Limits.requestsPerClient
       throw Self.refusal("requests under way", row.with(share.requests))
@@ -114,27 +110,11 @@ public struct ClientShares: Sendable {
     }
   }
 
-  // MARK: - Bytes of requests
-
-  public mutating func receive(_ bytes: Int, from client: ClientID) throws(Failure) {
-    let share = share(of: client)
-    let sum = (uses[client]?.bytes ?? 0).addingCapped(bytes)
-    guard sum <= share.requestBytes else {
-      let row = client == .local ? Limits.requestBytesPerLocalClient : Limits.requestBytesPerClient
-      throw Self.refusal("bytes of requests under way", row.with(share.requestBytes))
-    }
-    uses[client, default: Use()].bytes = sum
-  }
-
-  public mutating func release(_ bytes: Int, of client: ClientID) {
-    Self.change(client, in: &uses) { $0.bytes -= bytes }
-  }
-
   // MARK: - Plans
 
   /// - Parameter key: as for `check(_:key:)`.
   public mutating func enterPlan(_ client: ClientID, key: UInt64? = nil) throws(Failure) {
-    let share = share(of: client)
+    let share = limits.share(of: client)
     let own = uses[client]?.plans ?? 0
     guard own < share.plans else {
       let row = client == .local ? Limits.plansPerLocalClient : Limits.plansPerClient
