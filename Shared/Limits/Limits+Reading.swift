@@ -6,18 +6,18 @@ extension Limits {
     errorMembers, strayBytes, readerBytes, decodedPerByte, decodedFreely, passedHeaders,
     passedHeaderBytes, assembledBytes, eventWork,
     emptyChunksInRow, emptyChunks, answerChoices, toolCalls, answerMembers, nameBytes, callIDBytes,
-    vectorNumbers, vectorBytes, translatedTexts, translatedParts, translatedBytes,
+    invalidBytes, vectorNumbers, vectorBytes, translatedTexts, translatedParts, translatedBytes,
   ]
 
   public static let eventBytes = Limit(
-    "answer.event_bytes", 32 << 20, .bytes,
+    "answer.event_bytes", 24 << 20, .bytes,
     "As large as a body: a picture or a minute of sound travels in one event. A chunk of text has "
       + "some 300 bytes, and only received bytes take memory.")
   public static let answerBodyBytes = Limit(
-    "answer.body_bytes", 32 << 20, .bytes,
-    "An answer that is not streamed. 32 MiB holds 2,048 embeddings of 1,024 numbers.")
+    "answer.body_bytes", 24 << 20, .bytes,
+    "An answer that is not streamed: 2,048 embeddings of 1,024 numbers with eleven digits.")
   public static let wholeAnswerBytes = Limit(
-    "answer.whole_bytes", 32 << 20, .bytes,
+    "answer.whole_bytes", 24 << 20, .bytes,
     "One body of a host that was asked for a stream: as large as any body, because the host may "
       + "answer with a picture.")
   public static let streamBytes = Limit(
@@ -48,6 +48,11 @@ extension Limits {
   public static let decodedFreely = Limit(
     "answer.decoded_freely", 1 << 20, .bytes,
     "Decoded bytes before answer.decoded_per_byte applies: a repeated letter is an honest answer.")
+  public static let invalidBytes = Limit(
+    "answer.invalid_bytes", 16, .count,
+    "Bytes of one event that may be no UTF-8; of a longer event one byte in 16. A host that cuts a "
+      + "character in two leaves three such bytes. Text in another encoding has more and is unreadable, "
+      + "so another host is asked.")
   public static let passedHeaders = Limit(
     "answer.passed_headers", 32, .count,
     "Headers of a host's answer that reach the client. OpenAI sends 10 such headers.")
@@ -55,8 +60,8 @@ extension Limits {
     "answer.passed_header_bytes", 256, .bytes,
     "The value of such a header: ids and numbers of some 50 bytes.")
   public static let readerBytes = Limit(
-    "answer.reader_bytes", 80 << 20, .bytes,
-    "A body of 32 MiB, its translation of the same size, and the spare capacity of buffers.")
+    "answer.reader_bytes", 64 << 20, .bytes,
+    "A body of 24 MiB, its translation of the same size, and the spare capacity of buffers.")
   public static let assembledBytes = Limit(
     "answer.assembled_bytes", 64 << 20, .bytes,
     "True memory of the body made of a stream: a million tokens have some 8 MiB of text, and buffers "

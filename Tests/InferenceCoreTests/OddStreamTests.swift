@@ -103,6 +103,19 @@ struct OddStreamTests {
     #expect(facts.text.hasPrefix("One \u{FFFD}"))
   }
 
+  @Test("another host is asked if much of an event is not UTF-8")
+  func otherEncoding() {
+    var wire = WireRun(hosts: 2)
+    wire.events([wireWord("One")])
+    let parts = wireWord(" #two.").split(separator: "#")
+    let bad = [UInt8](repeating: 0xE9, count: 40)
+    wire.send(Array("data: \(parts[0])".utf8) + bad + Array("\(parts[1])\n\n".utf8))
+    let failure = wire.run.attempts.first?.failure
+    #expect(failure?.kind == .garbage)
+    #expect(failure?.message.contains(Limits.invalidBytes.name) == true)
+    #expect(wire.asked.count == 2)
+  }
+
   @Test("a body in place of a stream may be padded, pretty-printed and begin with an order mark")
   func paddedBody() {
     let body = """

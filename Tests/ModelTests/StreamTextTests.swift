@@ -129,6 +129,24 @@ struct StreamTextTests {
     #expect(lines.bufferBytes < 10_000)
   }
 
+  @Test("a large event and a large line are not copied")
+  func moved() throws {
+    let limit = 8 << 20
+    let large = [UInt8](repeating: UInt8(ascii: "x"), count: 3 << 20)
+    var splitter = SSESplitter(maximumEventBytes: limit)
+    _ = try splitter.append(Array("data: ".utf8) + large)
+    #expect(splitter.bufferBytes >= limit)
+    let work = splitter.work
+    let events = try splitter.append(Array("\n\n".utf8))
+    #expect(events.map(\.data) == [large])
+    #expect(splitter.bufferBytes == 0 && splitter.work - work < large.count + 100)
+    var lines = NDJSONSplitter(maximumLineBytes: limit)
+    _ = try lines.append(large)
+    let whole = try lines.append(Array("\r\n".utf8))
+    #expect(whole == [large] && lines.bufferBytes == 0)
+    #expect(whole[0].capacity >= limit)
+  }
+
   @Test("splitting is linear in the bytes, whole or in pieces", arguments: [1, 7, 4_096])
   func linear(_ piece: Int) throws {
     func work(_ text: String) throws -> (events: Int, lines: Int) {

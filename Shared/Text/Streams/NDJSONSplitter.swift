@@ -16,7 +16,8 @@ public struct NDJSONSplitter: Sendable {
     self.maximumLineBytes = maximumLineBytes
   }
 
-  /// Returns the lines that these bytes complete, each in a buffer of its own size.
+  /// Returns the lines that these bytes complete. A large line takes the reader's buffer; all others
+  /// have buffers of their own size.
   public mutating func append(_ bytes: some Collection<UInt8>) throws(TooLarge) -> [[UInt8]] {
     try append(whole: Array(bytes))
   }
@@ -29,8 +30,7 @@ public struct NDJSONSplitter: Sendable {
 
   /// Returns the last line if the stream ended without a line end.
   public mutating func end() -> [UInt8]? {
-    defer { line = [] }
-    return Self.trimmed(line[...])
+    taken()
   }
 
   /// Not generic, so that the loop does not make a call per byte.
@@ -50,8 +50,7 @@ public struct NDJSONSplitter: Sendable {
         if let whole = Self.trimmed(piece) { lines.append(whole) }
       } else {
         line += piece
-        if let whole = Self.trimmed(line[...]) { lines.append(whole) }
-        line = []
+        if let whole = taken() { lines.append(whole) }
       }
     }
     try checkSize(bytes.count - start)
@@ -59,13 +58,21 @@ public struct NDJSONSplitter: Sendable {
     return lines
   }
 
-  /// Doubles the buffer like an array, but not beyond the limit of a line.
   private mutating func keep(_ piece: ArraySlice<UInt8>) {
-    let needed = line.count + piece.count
-    if needed > line.capacity, needed > SSESplitter.idleCapacity {
-      line.reserveCapacity(min(max(needed, 2 * line.capacity), max(maximumLineBytes, needed)))
+    if line.count + piece.count > SSESplitter.idleCapacity {
+      line.makeRoom(for: piece.count, limit: maximumLineBytes)
     }
     line += piece
+  }
+
+  /// Takes the line out of the reader.
+  private mutating func taken() -> [UInt8]? {
+    defer { line = [] }
+    guard line.count > SSESplitter.movedBytes else { return Self.trimmed(line[...]) }
+    var whole: [UInt8] = []
+    swap(&whole, &line)
+    if whole.last == 0x0D { whole.removeLast() }
+    return whole
   }
 
   private static func trimmed(_ line: ArraySlice<UInt8>) -> [UInt8]? {

@@ -28,6 +28,8 @@ public struct SSESplitter: Sendable {
 
   /// Capacity that a buffer keeps between events. A chunk has some 300 bytes.
   static let idleCapacity = 4_096
+  /// Size above which an event or a line takes the reader's buffer.
+  static let movedBytes = 1 << 20
   /// Name of the events made from JSON objects outside of events, if stray lines are kept.
   public static let strayName = "\u{0}stray"
   /// Name of the events made from comment lines, if they are wanted.
@@ -121,11 +123,9 @@ public struct SSESplitter: Sendable {
     return dispatch()
   }
 
-  /// Doubles the buffer like an array, but not beyond the limit of an event.
   private mutating func keep(_ piece: ArraySlice<UInt8>) {
-    let needed = line.count + piece.count
-    if needed > line.capacity, needed > Self.idleCapacity {
-      line.reserveCapacity(min(max(needed, 2 * line.capacity), max(maximumEventBytes, needed)))
+    if line.count + piece.count > Self.idleCapacity {
+      line.makeRoom(for: piece.count, limit: maximumEventBytes)
     }
     line += piece
   }
@@ -199,7 +199,8 @@ public struct SSESplitter: Sendable {
   }
 
   /// Ends the event. It gets a buffer of its own size: with the capacity of the largest event in
-  /// each, a host could use much more memory than it sends.
+  /// each, a host could use much more memory than it sends. A large event takes the reader's buffer,
+  /// because a copy would take its memory twice.
   private mutating func dispatch() -> SSEEvent? {
     defer {
       if data.capacity > Self.idleCapacity {
@@ -211,6 +212,11 @@ public struct SSESplitter: Sendable {
       name = nil
     }
     guard hasData else { return nil }
+    if data.count > Self.movedBytes {
+      var own: [UInt8] = []
+      swap(&own, &data)
+      return SSEEvent(name: name, data: own)
+    }
     work += data.count
     var own: [UInt8] = []
     own.reserveCapacity(data.count)

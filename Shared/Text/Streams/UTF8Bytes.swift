@@ -27,6 +27,21 @@ public enum UTF8Bytes {
     return true
   }
 
+  /// Number of bytes that begin no valid character and belong to none.
+  public static func invalidBytes(in bytes: [UInt8]) -> Int {
+    var invalid = 0
+    var position = 0
+    while position < bytes.count {
+      if let length = validSequenceLength(in: bytes, at: position) {
+        position += length
+      } else {
+        invalid += 1
+        position += 1
+      }
+    }
+    return invalid
+  }
+
   /// Length of the character that starts at `position`; `nil` if there is no valid one.
   static func validSequenceLength<Bytes: RandomAccessCollection<UInt8>>(
     in bytes: Bytes, at position: Bytes.Index

@@ -161,7 +161,8 @@ public struct UpstreamReader: Sendable {
           throw AttemptFailure(
             .tooLarge, "its answer is larger than \(limit.bytes) bytes (limit \(limit.name))")
         }
-        collect(bytes)
+        collected.makeRoom(for: bytes.count, limit: limits.bodyBytes)
+        collected += bytes
         try chargeBuffers()
         return []
       case .events, .anthropic, .ollama:
@@ -208,16 +209,6 @@ public struct UpstreamReader: Sendable {
       if bytes < limits.bodyBytes { return (bytes, Limits.vectorBytes.name) }
     }
     return (limits.bodyBytes, Limits.answerBodyBytes.name)
-  }
-
-  /// Doubles the buffer as an array does, but not beyond the maximum size of a body.
-  private mutating func collect(_ bytes: [UInt8]) {
-    let needed = collected.count + bytes.count
-    if needed > collected.capacity {
-      collected.reserveCapacity(
-        min(max(needed, collected.capacity.multipliedCapped(by: 2)), max(limits.bodyBytes, needed)))
-    }
-    collected += bytes
   }
 
   private mutating func appendToStream(
@@ -388,7 +379,15 @@ public struct UpstreamReader: Sendable {
     } catch {
       // Some hosts cut a character in two. Data that is not UTF-8 was not read at all, so it can be
       // repaired and read again.
-      guard error.kind == .garbage, !UTF8Bytes.isValid(data) else { throw error }
+      guard error.kind == .garbage else { throw error }
+      let invalid = UTF8Bytes.invalidBytes(in: data)
+      guard invalid > 0 else { throw error }
+      guard invalid <= max(Limits.invalidBytes.value, data.count / Limits.invalidBytes.value) else {
+        throw AttemptFailure(
+          .garbage,
+          "\(invalid) of \(counted(data.count, "byte")) of an event are not UTF-8 "
+            + "(limit \(Limits.invalidBytes.name))")
+      }
       try allowance.charge(2 * data.count)
       oddEvents += 1
       try readValid(Array(String(decoding: data, as: UTF8.self).utf8), &items)

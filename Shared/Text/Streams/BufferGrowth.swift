@@ -1,0 +1,14 @@
+extension [UInt8] {
+  /// Reserves room for more bytes, and doubles the capacity like an array does.
+  ///
+  /// A buffer above a quarter of its limit gets room for the limit. To move a larger buffer would
+  /// take the memory of both copies, and room without bytes takes none.
+  ///
+  /// - Parameter limit: maximum count of the buffer. A larger buffer grows only as needed.
+  public mutating func makeRoom(for more: Int, limit: Int) {
+    let needed = count + more
+    guard needed > capacity else { return }
+    let doubled = Swift.max(needed, 2 * capacity)
+    reserveCapacity(doubled > limit / 4 ? Swift.max(limit, needed) : doubled)
+  }
+}
