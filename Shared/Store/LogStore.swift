@@ -162,6 +162,8 @@ extension Failure.Code {
   public static let storeMisconfigured = Failure.Code(rawValue: "store_misconfigured")
   /// Another process writes to the same database, so this one may not write any more.
   public static let storeTaken = Failure.Code(rawValue: "store_taken")
+  /// The database has no room, and nothing was stored. The same operation can succeed later.
+  public static let storeFull = Failure.Code(rawValue: "store_full")
   /// The database refused an operation.
   public static let storeFailed = Failure.Code(rawValue: "store_failed")
 }

@@ -251,6 +251,8 @@ private let initialised: Void = {
 /// that ends with one of them may have been made.
 private let failoverCodes: Set<UInt32> = [64, 91, 189, 10_107, 11_600, 11_602, 13_435, 13_436]
 
+private let outOfDiskSpace: UInt32 = 14_031
+
 private func mongoFailure(
   _ error: inout bson_error_t, doing what: String, to address: MongoAddress
 ) -> Failure {
@@ -266,6 +268,10 @@ private func mongoFailure(
       .storeUnreachable,
       "MongoDB at \(address.hosts) has no primary or no majority (\(message)); check its replica "
         + "set.")
+  }
+  if error.code == outOfDiskSpace {
+    return Failure(
+      .storeFull, "The disk of MongoDB at \(address.hosts) is full (\(message)); make room on it.")
   }
   return Failure(.storeFailed, "MongoDB at \(address.hosts) refused (\(what)): \(message)")
 }

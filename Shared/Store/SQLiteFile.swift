@@ -65,7 +65,7 @@ enum SQLiteFile {
         .storeUnreachable,
         "Cannot open \(path) (\(error.message ?? "\(error.resultCode)")); check its permissions.")
     case let error as DatabaseError where error.resultCode.primaryResultCode == .SQLITE_FULL:
-      return Failure(.storeFailed, "The disk that holds \(path) is full; make room on it.")
+      return Failure(.storeFull, "The disk that holds \(path) is full; make room on it.")
     case let error as DatabaseError:
       return Failure(
         .storeFailed, "SQLite refused (\(path)): \(error.message ?? "\(error.resultCode)").")

@@ -31,6 +31,7 @@ struct HTTPErrorTests {
       ("hosts_busy", 503, "server_error", "overloaded"),
       ("outbox_full", 503, "server_error", "overloaded"),
       ("shutting_down", 503, "server_error", "overloaded"),
+      ("store_full", 503, "server_error", "store_full"),
       ("something_new", 500, "server_error", "internal_error"),
     ])
   func table(_ inner: String, _ status: Int, _ type: String, _ code: String) {

@@ -1,8 +1,9 @@
 import ClusterModel
 import Foundation
 import GRDB
-import Store
 import Testing
+
+@testable import Store
 
 @Suite("A store that cannot work says why")
 struct StoreFaultTests {
@@ -40,6 +41,18 @@ struct StoreFaultTests {
       await failure { _ = try MongoLogStore(uri: "mango://me:hunter2@host") })
     #expect(failure.code == .storeMisconfigured)
     #expect(!failure.message.contains("hunter2"))
+  }
+
+  @Test("a full disk has a code of its own, and the error names the file")
+  func fullDisk() {
+    let cases: [(DatabaseError, Failure.Code)] = [
+      (DatabaseError(resultCode: .SQLITE_FULL), .storeFull),
+      (DatabaseError(resultCode: .SQLITE_ERROR), .storeFailed),
+    ]
+    for (error, code) in cases {
+      let failure = SQLiteFile.failure(error, path: "/data/a.sqlite")
+      #expect(failure.code == code && failure.message.contains("/data/a.sqlite"))
+    }
   }
 
   @Test("a damaged file is refused and left as it is", arguments: ["logs", "hosts"])

@@ -26,9 +26,9 @@ final class MonitorShell: Service {
 
   /// Records per transaction: large enough to be cheap, small enough to leave room for readers.
   private static let maximumWrite = 2_000
-  /// Backoff while the store is unreachable.
+  /// Backoff while the store is unreachable or full.
   private static let backOff: ClosedRange<Duration> = .milliseconds(500)...(.seconds(30))
-  /// A reachable store that rejected a batch this often will never accept it.
+  /// A store with room that rejected a batch this often will never accept it.
   private static let maximumRefusals = 3
   private static let retentionInterval: Duration = .seconds(600)
 
@@ -161,8 +161,8 @@ final class MonitorShell: Service {
     }
   }
 
-  /// Writes until nothing is pending. It retries with backoff while the store is unreachable;
-  /// during a drain it tries each batch once.
+  /// Writes until nothing is pending. It retries with backoff while the store is unreachable or
+  /// full; during a drain it tries each batch once.
   private func writePending() async {
     var pause = Self.backOff.lowerBound
     var refusals = 0

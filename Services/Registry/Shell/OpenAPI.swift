@@ -177,14 +177,14 @@ struct DescribedError {
       codes: ["headers_too_large"]),
     DescribedError(
       status: 500, name: "InternalError",
-      description: "A bug, or the store cannot be written or read, for example because the disk "
-        + "is full; a change was not made",
+      description: "A bug, or the store cannot be written or read; a change was not made",
       codes: ["internal_error"]),
     DescribedError(
       status: 503, name: "Unavailable",
       description: "A limit of the registry is reached, it is starting or stopping, or its store "
-        + "does not answer. After store_unreachable the change may have been made: read the record",
-      codes: ["overloaded", "store_unreachable"], header: retryAfter),
+        + "does not answer or has no room. After store_unreachable the change may have been made: "
+        + "read the record",
+      codes: ["overloaded", "store_full", "store_unreachable"], header: retryAfter),
   ]
 
   /// The statuses that any request may get.

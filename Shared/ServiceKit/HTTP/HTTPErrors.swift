@@ -94,6 +94,9 @@ struct ErrorLine {
     .shuttingDown: overloaded,
     Failure.Code(rawValue: "store_unreachable"):
       ErrorLine(503, "server_error", "store_unreachable", retryAfterSeconds: 1),
+    // An operator has to make room first.
+    Failure.Code(rawValue: "store_full"):
+      ErrorLine(503, "server_error", "store_full", retryAfterSeconds: 60),
     .deadlineExceeded: ErrorLine(504, "server_error", "deadline_exceeded"),
     Failure.Code(rawValue: "hop_loop"): ErrorLine(508, "invalid_request_error", "hop_loop"),
 
