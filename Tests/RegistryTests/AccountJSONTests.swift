@@ -1,20 +1,22 @@
 import ClusterModel
 import Foundation
 import HTTPTypes
+import Hummingbird
 import Money
 import RegistryCore
+import Store
 import Testing
 
 @testable import RegistryService
 
 @Suite("JSON of accounts in the admin API")
 struct AccountJSONTests {
-  private func failure<Fields: RequestFields>(_: Fields.Type, _ json: String) -> AccountFailure? {
+  private func failure<Fields: RequestFields>(_: Fields.Type, _ json: String) -> Failure? {
     do {
       _ = try JSONDecoder().decode(Fields.self, from: Data(json.utf8))
       return nil
     } catch let error as DecodingError {
-      return AccountFailure(error)
+      return AdminFailure(error).failure
     } catch {
       Issue.record("\(error)")
       return nil
@@ -31,8 +33,30 @@ struct AccountJSONTests {
   func amounts(amount: String) {
     let refused = failure(
       TransferFields.self, #"{"kind":"credit","organisation":"acme","amount":\#(amount)}"#)
-    #expect(refused?.status.code == 400)
+    #expect(refused?.code == .invalidRequest)
     #expect(refused?.param == "amount" || refused?.message.contains("amount") == true)
+  }
+
+  @Test("a refused order has its status, its member, and the time to wait before a retry")
+  func refusals() {
+    let overloaded = Failure(.overloaded, "full", retryAfter: .seconds(3))
+    let cases: [(AccountShell.OrderError, Int, String?, wait: String?)] = [
+      (.failed(overloaded), 503, nil, "3"),
+      (.failed(.notStored(Failure(.storeFull, "no room"))), 503, nil, "60"),
+      (.refused(.stale), 503, nil, "1"),
+      (.refused(.repeatedID("t")), 409, "id", nil),
+      (.refused(.insufficient(.margin, balance: .zero)), 409, "amount", nil),
+      (.refused(.invalidAmount), 400, nil, nil),
+      (.conflict(RecordRevision(2)), 412, nil, nil),
+      (.conflict(nil), 404, nil, nil),
+    ]
+    for (error, status, param, wait) in cases {
+      let failure = AdminFailure(error, isNew: false)
+      #expect(failure.response.status.code == status, "\(error)")
+      #expect(failure.response.headers[.retryAfter] == wait, "\(error)")
+      #expect(failure.failure.param == param, "\(error)")
+    }
+    #expect(AdminFailure(.conflict(nil), isNew: true).response.status == .conflict)
   }
 
   @Test("budgets belong to an id that a key can have, with or without its prefix")

@@ -56,9 +56,9 @@ struct KeyFieldsTests {
     ])
   func wrong(json: String, param: String) async throws {
     let error = await #expect(throws: AdminFailure.self) { try await fields(json).settings() }
-    let failure = try #require(error)
-    #expect(failure.param == param && failure.failure.code == .invalidRequest, "\(failure)")
-    #expect(failure.failure.message.contains(param), "\(failure)")
+    let failure = try #require(error).failure
+    #expect(failure.param == param && failure.code == .invalidRequest, "\(failure)")
+    #expect(failure.message.contains(param), "\(failure)")
   }
 
   @Test("a rotation has a grace period of a day unless the body names another")

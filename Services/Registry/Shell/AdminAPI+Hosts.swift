@@ -13,7 +13,7 @@ extension AdminAPI {
     route(router, .post, "/admin/v1/hosts") { request in try await addHost(request) }
     route(router, .get, "/admin/v1/hosts/:id") { request in
       guard let entry = shell.entry(request.host) else {
-        throw AdminFailure(notFound: request.host)
+        throw AdminFailure(noHost: request.host)
       }
       return response(entry)
     }

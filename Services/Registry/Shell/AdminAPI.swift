@@ -83,9 +83,7 @@ struct AdminRequest: Sendable {
   let author: String
 
   /// A parameter of the query. `nil` means that it is absent.
-  func text(_ name: String) -> String? {
-    http.uri.queryParameters[name[...]].map(String.init)
-  }
+  func text(_ name: String) -> String? { http.text(name) }
 
   /// Tags in `If-Match`, with their quotes. `nil` means any.
   var expectedTags: Set<String>? { http.expectedTags }
@@ -93,55 +91,32 @@ struct AdminRequest: Sendable {
   func number<Number: FixedWidthInteger & Sendable>(
     _ name: String, in range: ClosedRange<Number>, or fallback: Number
   ) throws -> Number {
-    guard let text = text(name) else { return fallback }
-    guard let number = Number(text), range.contains(number) else {
-      throw AdminFailure(
-        Failure(
-          .invalidRequest,
-          "\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound)."),
-        param: name)
-    }
-    return number
+    try http.number(name, in: range, or: fallback)
   }
 }
 
 extension Request {
+  /// A parameter of the query. `nil` means that it is absent.
+  func text(_ name: String) -> String? {
+    uri.queryParameters[name[...]].map { String($0) }
+  }
+
+  /// A whole number of the query.
+  func number<Number: FixedWidthInteger & Sendable>(
+    _ name: String, in range: ClosedRange<Number>, or fallback: Number
+  ) throws -> Number {
+    guard let text = text(name) else { return fallback }
+    guard let number = Number(text), range.contains(number) else {
+      throw AdminFailure(
+        invalid: "\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound).",
+        param: name)
+    }
+    return number
+  }
+
   /// Tags in `If-Match`, with their quotes. `nil` means any.
   var expectedTags: Set<String>? {
     EntityTags.parse(ifMatch: headers[values: .ifMatch])
-  }
-}
-
-/// An error of the admin API with its status.
-struct AdminFailure: Error {
-  var failure: Failure
-  var param: String?
-
-  init(_ failure: Failure, param: String? = nil) {
-    self.failure = failure
-    self.param = param
-  }
-
-  init(notFound id: HostID) {
-    self.init(
-      Failure(
-        .hostNotFound,
-        "There is no host \(id); `tutti hosts list` or GET /admin/v1/hosts lists all hosts."))
-  }
-
-  var response: Response {
-    // These codes exist only in this API; all others are in the common table.
-    let status: HTTPResponse.Status
-    switch failure.code {
-    case .hostExists, .keyEnded: status = .conflict
-    case .hostNotFound, .keyNotFound: status = .notFound
-    case .conflict: status = .preconditionFailed
-    default: return jsonError(failure, param: param)
-    }
-    let error = ErrorBody(
-      message: failure.message, type: "invalid_request_error", param: param,
-      code: failure.code.rawValue)
-    return body(error.json, status)
   }
 }
 

@@ -41,7 +41,7 @@ extension HostRegistry {
   /// - Parameter tags: ETags, one of which the host must have. `nil` means any.
   /// - Throws: `conflict` or `hostNotFound`.
   func expect(_ tags: Set<String>?, of id: HostID) throws(Failure) {
-    guard let record = record(id) else { throw AdminFailure(notFound: id).failure }
+    guard let record = record(id) else { throw AdminFailure(noHost: id).failure }
     let tag = HostSettings(record).tag
     guard tags?.contains(tag) ?? true else {
       throw Failure(

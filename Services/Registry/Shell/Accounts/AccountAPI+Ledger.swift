@@ -28,7 +28,7 @@ extension AccountAPI {
           AdminTransfer(id: id, kind: fields.kind, note: fields.note))
         return json(TransferJSON(id: id, isRepeated: isRepeated), isRepeated ? .ok : .created)
       } catch {
-        throw error.answer(isNew: false)
+        throw AdminFailure(error, isNew: false)
       }
     }
     readStore(router, "/admin/v1/ledger") { request in
@@ -46,7 +46,7 @@ extension AccountAPI {
       return json(Page(data: found.map { BalanceJSON($0) }, hasMore: found.count == limit))
     }
     readStore(router, "/admin/v1/ledger/balance") { request in
-      guard let account = request.text("account") else { throw AccountFailure(missing: "account") }
+      guard let account = request.text("account") else { throw AdminFailure(missing: "account") }
       let time = try request.optionalNumber("at_ms", in: Self.times)
       let balance = try await accounts.store.balance(
         of: AccountID(account), at: time.map { Int64($0) })
@@ -71,13 +71,13 @@ extension AccountAPI {
     let from = try request.number("from_ms", in: Self.times, or: Self.times.lowerBound)
     let until = try request.optionalNumber("to_ms", in: Self.times)
     guard from <= until ?? .max else {
-      throw AccountFailure(invalid: "from_ms is after to_ms.", param: "from_ms")
+      throw AdminFailure(invalid: "from_ms is after to_ms.", param: "from_ms")
     }
     let order: LedgerQuery.Order
     switch request.text("order") {
     case nil, "desc": order = .latestFirst
     case "asc": order = .oldestFirst
-    default: throw AccountFailure(invalid: "order must be asc or desc.", param: "order")
+    default: throw AdminFailure(invalid: "order must be asc or desc.", param: "order")
     }
     return LedgerQuery(
       account: request.text("account").map { AccountID($0) },
@@ -92,7 +92,7 @@ extension AccountAPI {
     guard let text = request.text("after") else { return nil }
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     guard parts.count == 2, let time = Int64(parts[0]), let position = Int64(parts[1]) else {
-      throw AccountFailure(
+      throw AdminFailure(
         invalid: "after must be the member next of the previous page.", param: "after")
     }
     return LedgerCursor(time: time, position: position)
@@ -109,7 +109,7 @@ extension AccountAPI {
   private func export(_ request: Request, by author: String) throws -> Response {
     let format = request.text("format") ?? "jsonl"
     guard let writer = LedgerExport(rawValue: format) else {
-      throw AccountFailure(invalid: "format must be csv or jsonl.", param: "format")
+      throw AdminFailure(invalid: "format must be csv or jsonl.", param: "format")
     }
     var query = try query(request)
     query.order = .oldestFirst

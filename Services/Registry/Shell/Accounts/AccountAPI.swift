@@ -53,7 +53,7 @@ struct AccountAPI: Sendable {
     }
     change(router, .post, "/admin/v1/organisations") { request, _, author in
       let fields: OrganisationFields = try await decode(request)
-      guard let id = fields.id else { throw AccountFailure(missing: "id") }
+      guard let id = fields.id else { throw AdminFailure(missing: "id") }
       return try await setOrganisation(id, fields, .absent, author, .created)
     }
     read(router, "/admin/v1/organisations/:id") { _, parameters in
@@ -63,7 +63,7 @@ struct AccountAPI: Sendable {
     change(router, .patch, "/admin/v1/organisations/:id") { request, parameters, author in
       let fields: OrganisationFields = try await decode(request)
       let id = try parameters.name("id")
-      guard fields.id == nil || fields.id == id else { throw AccountFailure(fixed: "id") }
+      guard fields.id == nil || fields.id == id else { throw AdminFailure(fixed: "id") }
       let expected = try expected(request, revision(.organisation(id)))
       return try await setOrganisation(id, fields, expected, author, .ok)
     }
@@ -90,7 +90,7 @@ struct AccountAPI: Sendable {
     let found = accounts.read { book in
       book.organisation(id).map { OrganisationJSON($0, in: book, at: now) }
     }
-    guard let found else { throw AccountFailure(notFound: "organisation \(id)") }
+    guard let found else { throw AdminFailure(notFound: "organisation \(id)") }
     return tagged(json(found, status), revision)
   }
 
@@ -111,7 +111,7 @@ struct AccountAPI: Sendable {
     }
     change(router, .post, "/admin/v1/teams") { request, _, author in
       let fields: TeamFields = try await decode(request)
-      guard let id = fields.id else { throw AccountFailure(missing: "id") }
+      guard let id = fields.id else { throw AdminFailure(missing: "id") }
       return try await setTeam(id, fields, .absent, author, .created)
     }
     read(router, "/admin/v1/organisations/:id/teams/:team") { _, parameters in
@@ -122,7 +122,7 @@ struct AccountAPI: Sendable {
       request, parameters, author in
       let fields: TeamFields = try await decode(request)
       let account = try parameters.account()
-      guard fields.id == nil || fields.id == account else { throw AccountFailure(fixed: "id") }
+      guard fields.id == nil || fields.id == account else { throw AdminFailure(fixed: "id") }
       let expected = try expected(request, revision(.team(account)))
       return try await setTeam(account, fields, expected, author, .ok)
     }
@@ -160,7 +160,7 @@ struct AccountAPI: Sendable {
     let found = accounts.read { book in
       book.team(account).map { TeamJSON($0, in: book, at: now) }
     }
-    guard let found else { throw AccountFailure(notFound: "team \(account)") }
+    guard let found else { throw AdminFailure(notFound: "team \(account)") }
     return tagged(json(found, status), revision)
   }
 
@@ -273,12 +273,10 @@ struct AccountAPI: Sendable {
   func answer(_ work: () async throws -> Response) async -> Response {
     do {
       return try await work()
-    } catch let failure as AccountFailure {
-      return failure.response
     } catch let failure as AdminFailure {
       return failure.response
     } catch let failure as Failure {
-      return jsonError(failure)
+      return AdminFailure(failure).response
     } catch {
       return jsonError(Failure(.internalError, "\(error)"))
     }
@@ -294,13 +292,13 @@ struct AccountAPI: Sendable {
         change, expecting: expected, by: ChangeAuthor(name: author, time: wall())
       ).revision
     } catch {
-      throw error.answer(isNew: isNew ?? (expected == .absent))
+      throw AdminFailure(error, isNew: isNew ?? (expected == .absent))
     }
   }
 
   private func revision(_ subject: RecordSubject) throws -> RecordRevision {
     guard let revision = accounts.revision(of: subject) else {
-      throw AccountFailure(notFound: subject.text)
+      throw AdminFailure(notFound: subject.text)
     }
     return revision
   }
@@ -310,7 +308,7 @@ struct AccountAPI: Sendable {
     _ request: Request, _ current: RecordRevision
   ) throws -> ExpectedRevision {
     guard request.expectedTags?.contains(current.tag) ?? true else {
-      throw AccountFailure(changed: current.tag)
+      throw AdminFailure(changedTo: current.tag)
     }
     return .revision(current)
   }
@@ -325,7 +323,7 @@ struct AccountAPI: Sendable {
     guard let tags = request.expectedTags else { return .any }
     let revision = accounts.revision(of: subject)
     let tag = tag ?? (revision ?? .unstored).tag
-    guard tags.contains(tag) else { throw AccountFailure(changed: tag) }
+    guard tags.contains(tag) else { throw AdminFailure(changedTo: tag) }
     return revision.map { .revision($0) } ?? .absent
   }
 
@@ -345,109 +343,7 @@ struct AccountAPI: Sendable {
     do {
       return try JSONDecoder().decode(Fields.self, from: Data(buffer.readableBytesView))
     } catch let error as DecodingError {
-      throw AccountFailure(error)
-    }
-  }
-}
-
-/// An error of accounts and money with its status.
-struct AccountFailure: Error {
-  let status: HTTPResponse.Status
-  let code: String
-  let message: String
-  let param: String?
-
-  private init(
-    _ status: HTTPResponse.Status, _ code: String, _ message: String, param: String? = nil
-  ) {
-    self.status = status
-    self.code = code
-    self.message = message
-    self.param = param
-  }
-
-  init(invalid message: String, param: String? = nil) {
-    self.init(.badRequest, "invalid_request_error", message, param: param)
-  }
-
-  init(missing name: String) { self.init(invalid: "\(name) is missing.", param: name) }
-
-  init(fixed name: String) {
-    self.init(invalid: "\(name) cannot be changed; create another record.", param: name)
-  }
-
-  init(notFound what: String) {
-    self.init(.notFound, "not_found", "There is no \(what.cut(toBytes: 200)).")
-  }
-
-  /// - Parameter tag: the record's present ETag.
-  init(changed tag: String) {
-    self.init(
-      .preconditionFailed, "conflict",
-      "Another admin changed the record (its ETag is \(tag)); read it again.")
-  }
-
-  /// - Parameters:
-  ///   - current: revision of the record. `nil` means that it is absent.
-  ///   - isNew: whether the request makes a record.
-  fileprivate init(conflictWith current: RecordRevision?, isNew: Bool) {
-    if isNew {
-      self.init(.conflict, "conflict", "A record with this name exists; use PATCH.")
-    } else if let current {
-      self.init(changed: current.tag)
-    } else {
-      self.init(notFound: "such record")
-    }
-  }
-
-  fileprivate init(_ refusal: AccountRefusal) {
-    switch refusal {
-    case .repeatedID: self.init(.conflict, "conflict", "\(refusal)", param: "id")
-    case .insufficient:
-      self.init(.conflict, "insufficient_balance", "\(refusal)", param: "amount")
-    default: self.init(invalid: "\(refusal)")
-    }
-  }
-
-  /// Names the member that cannot be read.
-  init(_ error: DecodingError) {
-    let (context, reason): (DecodingError.Context, String) =
-      switch error {
-      case .keyNotFound(let key, let context): (context, "\(key.stringValue) is missing")
-      case .typeMismatch(_, let context): (context, "has the wrong type")
-      case .valueNotFound(_, let context): (context, "must not be null")
-      case .dataCorrupted(let context): (context, context.debugDescription)
-      @unknown default:
-        (DecodingError.Context(codingPath: [], debugDescription: ""), "cannot be read")
-      }
-    let path = context.codingPath.map { $0.intValue.map { "\($0)" } ?? $0.stringValue }
-      .joined(separator: ".").cut(toBytes: 100)
-    self.init(
-      invalid: path.isEmpty ? "The body: \(reason)." : "\(path): \(reason).",
-      param: path.isEmpty ? nil : path)
-  }
-
-  var response: Response {
-    body(
-      ErrorBody(
-        message: message,
-        type: status.code < 500 ? "invalid_request_error" : "server_error", param: param,
-        code: code
-      ).json, status)
-  }
-}
-
-extension AccountShell.OrderError {
-  /// The error that the client gets.
-  ///
-  /// - Parameter isNew: whether the request makes a record.
-  func answer(isNew: Bool) -> any Error {
-    switch self {
-    case .failed(let failure): failure
-    // Clients retry it.
-    case .refused(.stale): Failure(.overloaded, "\(AccountRefusal.stale)")
-    case .refused(let refusal): AccountFailure(refusal)
-    case .conflict(let current): AccountFailure(conflictWith: current, isNew: isNew)
+      throw AdminFailure(error)
     }
   }
 }
@@ -455,9 +351,6 @@ extension AccountShell.OrderError {
 extension RecordRevision {
   /// Stands for the revision of a record that was never stored.
   fileprivate static let unstored = RecordRevision(0)
-
-  /// As an ETag.
-  fileprivate var tag: String { "\"\(number)\"" }
 }
 
 extension RecordSubject {
@@ -486,14 +379,14 @@ extension RecordSubject {
 
 extension Parameters {
   fileprivate func name(_ name: Substring) throws -> String {
-    guard let text = get(String(name)) else { throw AccountFailure(missing: String(name)) }
+    guard let text = get(String(name)) else { throw AdminFailure(missing: String(name)) }
     return text.removingPercentEncoding ?? text
   }
 
   fileprivate func key() throws -> String {
     // The text is not repeated: it may be a whole key.
     guard let key = AccountAPI.keyID(try name("id")) else {
-      throw AccountFailure(notFound: "key with this id")
+      throw AdminFailure(notFound: "key with this id")
     }
     return key
   }
@@ -501,25 +394,8 @@ extension Parameters {
   fileprivate func account() throws -> AccountPath {
     let (organisation, team) = (try name("id"), try name("team"))
     guard let account = AccountPath(organisation: organisation, team: team) else {
-      throw AccountFailure(notFound: "team \(organisation)/\(team)")
+      throw AdminFailure(notFound: "team \(organisation)/\(team)")
     }
     return account
-  }
-}
-
-extension Request {
-  func text(_ name: String) -> String? {
-    uri.queryParameters[name[...]].map { String($0) }
-  }
-
-  func number(_ name: String, in range: ClosedRange<Int>, or fallback: Int) throws -> Int {
-    guard let text = text(name) else { return fallback }
-    guard let number = Int(text), range.contains(number) else {
-      throw AccountFailure(
-        invalid:
-          "\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound).",
-        param: name)
-    }
-    return number
   }
 }
