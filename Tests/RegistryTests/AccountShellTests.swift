@@ -31,18 +31,23 @@ struct AccountShellTests: AccountShellSuite {
     await store.close()
   }
 
+  /// Two keys of the organisation.
+  private func keys() throws -> [KeyRecord] {
+    let account = try #require(AccountPath("acme"))
+    let hash = try #require(KeyHash([UInt8](repeating: 1, count: 32)))
+    return try ["abcdefghijkl", "bbcdefghijkl"].map { id in
+      KeyRecord(
+        id: try #require(KeyID(id)), name: "k", account: account, hash: hash, scopes: [.chat])
+    }
+  }
+
   @Test("a key that is no longer among all keys is forgotten")
   func removedKey() async throws {
     let scratch = try Scratch()
     let store = try AccountStore(path: scratch.path)
     let shell = try await shell(store, Outbox())
     try await setUp(shell)
-    let account = try #require(AccountPath("acme"))
-    let hash = try #require(KeyHash([UInt8](repeating: 1, count: 32)))
-    let keys = try ["abcdefghijkl", "bbcdefghijkl"].map { id in
-      KeyRecord(
-        id: try #require(KeyID(id)), name: "k", account: account, hash: hash, scopes: [.chat])
-    }
+    let keys = try keys()
     for present in [keys, [keys[0]], keys] {
       shell.receiveKeys(present)
       #expect(await shell.processInbox())
@@ -51,6 +56,32 @@ struct AccountShellTests: AccountShellSuite {
         #expect(report.budgets.isEmpty != present.contains(key))
       }
     }
+    await store.close()
+  }
+
+  @Test("the budgets of a key that no longer exists leave the book and the store")
+  func budgetsOfRemovedKey() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let shell = try await shell(store, Outbox())
+    try await setUp(shell)
+    let keys = try keys()
+    shell.receiveKeys(keys)
+    let terms = try BudgetTerms(amount: MicroCredits(9), window: BudgetWindow(.calendar, .day))
+    for key in keys {
+      let change = AccountChange.setKeyBudgets(key: "\(key.id)", budgets: [terms])
+      _ = try await process(shell) {
+        try await shell.change(change, expecting: .absent, by: Self.author)
+      }
+    }
+    let settings = try await store.settings().count
+    shell.receiveKeys([keys[1]])
+    while await shell.processInbox() {}
+    #expect(shell.read { $0.keyBudgets("abcdefghijkl") } == nil)
+    #expect(shell.read { $0.keyBudgets("bbcdefghijkl") } != nil)
+    #expect(try await store.settings().count == settings - 1)
+    let removal = try #require(try await store.audit(AuditQuery(limit: 1)).first)
+    #expect(removal.id.hasSuffix("abcdefghijkl") && removal.after == nil)
     await store.close()
   }
 

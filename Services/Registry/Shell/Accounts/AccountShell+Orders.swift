@@ -27,6 +27,8 @@ extension AccountShell {
   enum Item: Sendable {
     case event(AccountBook.Event)
     case order(Order)
+    /// The budgets of a key that was removed.
+    case keyBudgetsRemoval(String)
   }
 
   /// Orders that have not begun.

@@ -141,27 +141,6 @@ final class AccountShell: Service {
     if isTaken { wakeups.continuation.yield() }
   }
 
-  /// Takes all keys after a change of some. Keys with the same account and state are ignored, and
-  /// keys that are no longer among them are forgotten.
-  func receiveKeys(_ records: [KeyRecord]) {
-    state.withLock { state in
-      for record in records {
-        let key = KeyState(account: record.account, isActive: record.state == .active)
-        guard state.keys.updateValue(key, forKey: record.id.description) != key else { continue }
-        // Never dropped: there are at most `access.keys`.
-        state.inbox.append(
-          .event(
-            .key(record.id.description, account: key.account, isActive: key.isActive)))
-      }
-      let present = Set(records.map(\.id.description))
-      for id in state.keys.keys.sorted() where !present.contains(id) {
-        state.keys[id] = nil
-        state.inbox.append(.event(.keyRemoved(id)))
-      }
-    }
-    wakeups.continuation.yield()
-  }
-
   /// Takes the own prices of all hosts.
   ///
   /// - Parameter revision: of the host table that has them. Tables of changes at the same time may
@@ -195,22 +174,6 @@ final class AccountShell: Service {
       case .stored(let record, let revision) = try await order(.change(change, expected, author))
     else { preconditionFailure("a change of a record ended as a transfer") }
     return (record, revision)
-  }
-
-  /// Gives a new key the budgets of the key that it replaces, with nothing spent.
-  func copyBudgets(of old: KeyID, to new: KeyID, by author: String) async throws(Failure) {
-    guard let budgets = read({ $0.keyBudgets("\(old)") })?.budgets else { return }
-    let author = ChangeAuthor(name: author, time: now().wall)
-    do throws(OrderError) {
-      _ = try await change(
-        .setKeyBudgets(key: "\(new)", budgets: budgets.map(\.terms)), expecting: .any, by: author)
-    } catch {
-      switch error {
-      case .failed(let failure): throw failure
-      case .refused(let refusal): throw Failure(.overloaded, "\(refusal)")
-      case .conflict: throw Failure(.internalError, "The new key has budgets already.")
-      }
-    }
   }
 
   /// Moves credits, and returns when the transaction is durable.
@@ -324,6 +287,10 @@ final class AccountShell: Service {
           await finish(round)
           round = await store(change, expected, author, order)
         }
+      case .keyBudgetsRemoval(let key):
+        guard read({ $0.keyBudgets(key) }) != nil else { continue }
+        await finish(round)
+        round = Round(directives: await removeBudgets(of: key))
       }
     }
     await finish(round)
