@@ -1,4 +1,5 @@
 import HTTPTypes
+import Store
 import Testing
 
 @testable import RegistryService
@@ -46,6 +47,33 @@ struct AccountTagTests {
       let last = try await registry.send(.patch, "/tariff", both, ifMatch: present.tag)
       #expect(last.status == 200 && last.text.contains("120") && last.tag != present.tag)
       #expect(try await registry.send(.get, "/tariff").tag == last.tag)
+    }
+  }
+
+  @Test("a change of both members of the tariff is made whole or not at all")
+  func wholeTariff() async throws {
+    let rule = #"{"reservation_fee": "0", "progress_fee_per_million": "0.1", "#
+    let both = #"{"unknown_price": "refuse", "payout_rule": \#(rule)"per_mille_of_winner": 120}}"#
+    let scratch = try TestRegistry.Scratch()
+    try await TestRegistry.run(in: scratch) { registry in
+      let before = try await registry.send(.get, "/tariff")
+      try await TestRegistry.edit(
+        scratch.path + "/accounts.sqlite",
+        """
+        CREATE TRIGGER refused BEFORE INSERT ON settings WHEN NEW.name = 'money.payout_rule'
+        BEGIN SELECT RAISE(ABORT, 'no'); END
+        """)
+      let refused = try await registry.send(.patch, "/tariff", both)
+      #expect(refused.status == 500)
+      let present = try await registry.send(.get, "/tariff")
+      #expect(present.text == before.text && present.tag == before.tag)
+      #expect(try await registry.accounts.settings().isEmpty)
+      try await TestRegistry.edit(scratch.path + "/accounts.sqlite", "DROP TRIGGER refused")
+      let changed = try await registry.send(.patch, "/tariff", both)
+      #expect(changed.status == 200 && changed.text.contains("refuse"))
+      #expect(changed.text.contains("120"))
+      let records = try await registry.accounts.audit(AuditQuery(kind: "setting"))
+      #expect(Set(records.map(\.id)) == ["money.payout_rule", "money.unknown_price"])
     }
   }
 

@@ -164,14 +164,18 @@ final class TestRegistry: Sendable {
 
   /// Makes a file of hosts refuse every change, as a full disk would.
   static func refuseChanges(of path: String, to change: String = "UPDATE") async throws {
+    try await edit(
+      path,
+      """
+      CREATE TRIGGER full_disk BEFORE \(change) ON hosts
+      BEGIN SELECT RAISE(ABORT, 'no space'); END
+      """)
+  }
+
+  /// Changes the file of a store as another process would.
+  static func edit(_ path: String, _ sql: String) async throws {
     let file = try DatabaseQueue(path: path)
-    try await file.write { database in
-      try database.execute(
-        sql: """
-          CREATE TRIGGER full_disk BEFORE \(change) ON hosts
-          BEGIN SELECT RAISE(ABORT, 'no space'); END;
-          """)
-    }
+    try await file.write { database in try database.execute(sql: sql) }
     try file.close()
   }
 

@@ -133,9 +133,11 @@ struct AccountAPI: Sendable {
     change(router, .put, "/admin/v1/key-budgets/:id") { request, parameters, author in
       let fields: KeyBudgetFields = try await decode(request)
       let key = try parameters.key()
+      let present = accounts.revision(of: .keyBudgets(key))
       let revision = try await perform(
         .setKeyBudgets(key: key, budgets: fields.budgets),
-        try condition(request, .keyBudgets(key)), author, isNew: false)
+        try condition(request, revision: present, tag: (present ?? .unstored).tag), author,
+        isNew: false)
       return keyBudgets(key, revision)
     }
   }
@@ -202,13 +204,24 @@ struct AccountAPI: Sendable {
     read(router, "/admin/v1/tariff") { _, _ in tariff }
     change(router, .patch, "/admin/v1/tariff") { request, _, author in
       let fields: TariffFields = try await decode(request)
-      let policy = try condition(request, .unknownPrice, tag: tariffTag)
-      let rule = try condition(request, .payoutRule, tag: tariffTag)
-      if let value = fields.unknownPrice {
-        _ = try await perform(.setUnknownPrice(value), policy, author, isNew: false)
-      }
-      if let value = fields.payoutRule {
-        _ = try await perform(.setPayoutRule(value), rule, author, isNew: false)
+      let revisions = tariffRevisions
+      let unknownPrice = try condition(
+        request, revision: revisions.unknownPrice, tag: revisions.tag)
+      let payoutRule = try condition(request, revision: revisions.payoutRule, tag: revisions.tag)
+      let changes = [
+        fields.unknownPrice.map {
+          AccountShell.ExpectedChange(change: .setUnknownPrice($0), expected: unknownPrice)
+        },
+        fields.payoutRule.map {
+          AccountShell.ExpectedChange(change: .setPayoutRule($0), expected: payoutRule)
+        },
+      ].compactMap(\.self)
+      guard !changes.isEmpty else { return tariff }
+      do throws(AccountShell.OrderError) {
+        _ = try await accounts.change(changes, by: ChangeAuthor(name: author, time: wall()))
+      } catch {
+        if case .conflict = error { throw AdminFailure(changedTo: tariffRevisions.tag) }
+        throw AdminFailure(error, isNew: false)
       }
       return tariff
     }
@@ -216,18 +229,24 @@ struct AccountAPI: Sendable {
 
   private var tariff: Response {
     // Before the tariff is read, so that the tag is never newer.
-    let tag = tariffTag
+    let tag = tariffRevisions.tag
     var response = json(accounts.read { TariffJSON($0) })
     response.headers[.eTag] = tag
     return response
   }
 
-  /// The tariff's two records have revisions of their own.
-  private var tariffTag: String {
-    let revisions = [RecordSubject.unknownPrice, .payoutRule].map {
-      "\(accounts.revision(of: $0) ?? .unstored)"
-    }
-    return "\"\(revisions.joined(separator: "."))\""
+  /// Revisions of the tariff's two records. `nil` means that a record was never stored.
+  private struct TariffRevisions {
+    let unknownPrice: RecordRevision?
+    let payoutRule: RecordRevision?
+
+    var tag: String { "\"\(unknownPrice ?? .unstored).\(payoutRule ?? .unstored)\"" }
+  }
+
+  private var tariffRevisions: TariffRevisions {
+    TariffRevisions(
+      unknownPrice: accounts.revision(of: .unknownPrice),
+      payoutRule: accounts.revision(of: .payoutRule))
   }
 
   // MARK: - Helpers
@@ -289,8 +308,7 @@ struct AccountAPI: Sendable {
   ) async throws -> RecordRevision {
     do throws(AccountShell.OrderError) {
       return try await accounts.change(
-        change, expecting: expected, by: ChangeAuthor(name: author, time: wall())
-      ).revision
+        change, expecting: expected, by: ChangeAuthor(name: author, time: wall()))
     } catch {
       throw AdminFailure(error, isNew: isNew ?? (expected == .absent))
     }
@@ -313,16 +331,15 @@ struct AccountAPI: Sendable {
     return .revision(current)
   }
 
-  /// The revision that a change of a record expects that always has a value, also if it was never
-  /// stored.
+  /// The revision that a change of a record expects that always has a value.
   ///
-  /// - Parameter tag: the present ETag. `nil` means that of the record's revision.
+  /// - Parameters:
+  ///   - revision: the present revision. `nil` means that the record was never stored.
+  ///   - tag: the present ETag.
   private func condition(
-    _ request: Request, _ subject: RecordSubject, tag: String? = nil
+    _ request: Request, revision: RecordRevision?, tag: String
   ) throws -> ExpectedRevision {
     guard let tags = request.expectedTags else { return .any }
-    let revision = accounts.revision(of: subject)
-    let tag = tag ?? (revision ?? .unstored).tag
     guard tags.contains(tag) else { throw AdminFailure(changedTo: tag) }
     return revision.map { .revision($0) } ?? .absent
   }

@@ -12,9 +12,16 @@ extension AccountShell {
     case failed(Failure)
   }
 
+  /// A change, and the revision that its record must have.
+  struct ExpectedChange: Sendable {
+    let change: AccountChange
+    let expected: ExpectedRevision
+  }
+
   struct Order: Sendable {
     enum Work: Sendable {
-      case change(AccountChange, ExpectedRevision, ChangeAuthor)
+      /// All changes are stored, or none.
+      case changes([ExpectedChange], ChangeAuthor)
       case transfer(AdminTransfer)
     }
 

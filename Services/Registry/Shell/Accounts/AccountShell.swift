@@ -25,7 +25,8 @@ final class AccountShell: Service {
 
   /// Result of an admin's order.
   enum Done: Sendable {
-    case stored(AccountRecord, RecordRevision)
+    /// The new revision of each record, in the order of the changes.
+    case stored([RecordRevision])
     /// `isRepeated` means that the same transfer was made before.
     case transferred(isRepeated: Bool)
   }
@@ -64,7 +65,7 @@ final class AccountShell: Service {
   }
 
   /// Messages that share one write.
-  private struct Round {
+  struct Round {
     var directives: [AccountBook.Directive] = []
     var orders: [(Order, Done)] = []
   }
@@ -166,16 +167,6 @@ final class AccountShell: Service {
     wakeups.continuation.yield()
   }
 
-  /// Changes a record, and returns when the change is stored and in force.
-  func change(
-    _ change: AccountChange, expecting expected: ExpectedRevision, by author: ChangeAuthor
-  ) async throws(OrderError) -> (record: AccountRecord, revision: RecordRevision) {
-    guard
-      case .stored(let record, let revision) = try await order(.change(change, expected, author))
-    else { preconditionFailure("a change of a record ended as a transfer") }
-    return (record, revision)
-  }
-
   /// Moves credits, and returns when the transaction is durable.
   /// - Returns: whether the same transfer was made before.
   func transfer(_ transfer: AdminTransfer) async throws(OrderError) -> Bool {
@@ -209,7 +200,7 @@ final class AccountShell: Service {
   /// The table that was published last.
   var priceTable: PriceTable? { state.withLock { $0.priceTable } }
 
-  private func order(_ work: Order.Work) async throws(OrderError) -> Done {
+  func order(_ work: Order.Work) async throws(OrderError) -> Done {
     let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Done, OrderError>.self)
     let isFull = state.withLock { state in
       guard state.waitingOrders < Limits.waitingChanges.value else { return true }
@@ -282,10 +273,10 @@ final class AccountShell: Service {
         guard !order.receipt.isAbandoned else { continue }
         switch order.work {
         case .transfer(let transfer): await make(transfer, order, &round)
-        case .change(let change, let expected, let author):
+        case .changes(let changes, let author):
           // Records and transactions are written in the order of their arrival.
           await finish(round)
-          round = await store(change, expected, author, order)
+          round = await store(changes, author, order)
         }
       case .keyBudgetsRemoval(let key):
         guard read({ $0.keyBudgets(key) }) != nil else { continue }
@@ -335,40 +326,6 @@ final class AccountShell: Service {
       // A repeated transfer waits, too: the first one may be part of this write.
       round.orders.append((order, .transferred(isRepeated: directives.isEmpty)))
     case .failure(let refusal): order.answer(.failure(.refused(refusal)))
-    }
-  }
-
-  /// Stores a change, and puts it into force.
-  private func store(
-    _ change: AccountChange, _ expected: ExpectedRevision, _ author: ChangeAuthor, _ order: Order
-  ) async -> Round {
-    let record: AccountRecord
-    do throws(AccountRefusal) {
-      record = try state.withLock { state throws(AccountRefusal) in
-        try state.book.record(for: change, at: now().wall)
-      }
-    } catch {
-      order.answer(.failure(.refused(error)))
-      return Round()
-    }
-    do throws(Failure) {
-      switch try await store.apply([try record.change(expected)], by: author) {
-      case .conflict(_, let current):
-        order.answer(.failure(.conflict(current)))
-        return Round()
-      case .applied(let revisions):
-        let revision = revisions.last ?? RecordRevision(0)
-        let directives = state.withLock { state in
-          if let subject = record.subject { state.revisions[subject] = revision }
-          return state.book.handle(.record(record), at: now())
-        }
-        return Round(directives: directives, orders: [(order, .stored(record, revision))])
-      }
-    } catch {
-      order.answer(.failure(.failed(.notStored(error))))
-      // The change may have reached the disk.
-      await reload(error)
-      return Round()
     }
   }
 
