@@ -118,7 +118,7 @@ extension RecordChange {
 
 extension ExpectedRevision {
   /// - Parameter present: `nil` means that the record is absent.
-  func holds(for present: RecordRevision?) -> Bool {
+  public func holds(for present: RecordRevision?) -> Bool {
     switch self {
     case .any: true
     case .absent: present == nil

@@ -91,4 +91,61 @@ struct AccountTagTests {
       #expect(try await registry.send(.get, "/organisations/acme").text.contains(#""name":"A""#))
     }
   }
+
+  @Test("a change that changes nothing keeps the ETag and is not in the audit log")
+  func unchanged() async throws {
+    let price = #"""
+      {"model": "m", "input": "1", "output": "2", "effective_from_ms": 1800000000000}
+      """#
+    let rule = #"{"reservation_fee": "0", "progress_fee_per_million": "0.1", "#
+    let team = #"{"id": "acme/lab", "name": "Lab", "budgets": [{"amount": "1", "period": "day"}]}"#
+    let steps: [(HTTPRequest.Method, String, String)] = [
+      (.patch, "/organisations/acme", #"{"prepaid": true, "name": "A"}"#),
+      (.patch, "/organisations/acme/teams/lab", team),
+      (.put, Self.budgets, Self.day),
+      (.patch, "/tariff", #"{"unknown_price": "refuse"}"#),
+      (.patch, "/tariff", #"{"payout_rule": \#(rule)"per_mille_of_winner": 120}}"#),
+      (.post, "/prices", price),
+    ]
+    try await TestRegistry.run { registry in
+      _ = try await registry.send(.post, "/organisations", #"{"id": "acme"}"#)
+      _ = try await registry.send(.post, "/teams", #"{"id": "acme/lab"}"#)
+      for (method, path, body) in steps {
+        let first = try await registry.send(method, path, body)
+        #expect([200, 201].contains(first.status), "\(path): \(first)")
+        let count = try await registry.accounts.audit(AuditQuery()).count
+        let again = try await registry.send(method, path, body)
+        #expect(again.status == first.status && again.tag == first.tag, "\(path): \(again)")
+        #expect(again.text == first.text, "\(path)")
+        #expect(try await registry.accounts.audit(AuditQuery()).count == count, "\(path)")
+        guard method != .post else { continue }
+        let stale = try await registry.send(method, path, body, ifMatch: "\"999\"")
+        #expect(stale.status == 412, "\(path)")
+      }
+      #expect(try await registry.accounts.prices().count == 1)
+    }
+  }
+
+  @Test("budgets of a key that never had any, and the default tariff, are not stored")
+  func unstored() async throws {
+    try await TestRegistry.run { registry in
+      let none = try await registry.send(.get, Self.budgets)
+      let same = try await registry.send(.put, Self.budgets, #"{"budgets": []}"#)
+      #expect(same.status == 200 && same.tag == none.tag)
+      let tariff = try await registry.send(.patch, "/tariff", #"{"unknown_price": "free"}"#)
+      #expect(tariff.status == 200)
+      #expect(try await registry.accounts.settings().isEmpty)
+    }
+  }
+
+  @Test("only the changed member of the tariff is stored")
+  func halfTariff() async throws {
+    let rule = #"{"reservation_fee": "0", "progress_fee_per_million": "0.1", "#
+    let both = #"{"unknown_price": "free", "payout_rule": \#(rule)"per_mille_of_winner": 120}}"#
+    try await TestRegistry.run { registry in
+      #expect(try await registry.send(.patch, "/tariff", both).status == 200)
+      let records = try await registry.accounts.audit(AuditQuery())
+      #expect(records.map(\.id) == ["money.payout_rule"])
+    }
+  }
 }

@@ -53,6 +53,19 @@ extension AccountBook {
     }
   }
 
+  /// Whether the book would be the same with a record. An account without budgets may have a record
+  /// of none.
+  public func has(_ record: AccountRecord) -> Bool {
+    switch record {
+    case .organisation(let new): register.organisations[new.id] == new
+    case .team(let new): register.teams[new.account] == new
+    case .keyBudgets(let new): (register.keyBudgets[new.key]?.budgets ?? []) == new.budgets
+    case .price(let row): tariff.book.contains(row)
+    case .payoutRule(let rule): tariff.rule == rule
+    case .unknownPrice(let policy): tariff.unknownPrice == policy
+    }
+  }
+
   /// Checks that gateways can be given all prices with other aliases of models.
   public func check(aliases: [ModelID: [ModelID]]) throws(AccountRefusal) {
     try checkPrices { tariff throws(PriceRowRefusal) in tariff.aliases = aliases }

@@ -365,11 +365,6 @@ struct AccountAPI: Sendable {
   }
 }
 
-extension RecordRevision {
-  /// Stands for the revision of a record that was never stored.
-  fileprivate static let unstored = RecordRevision(0)
-}
-
 extension RecordSubject {
   fileprivate static func team(_ account: AccountPath) -> RecordSubject {
     .team(account.team ?? "", organisation: account.organisation)

@@ -27,28 +27,53 @@ extension AccountShell {
     return revisions
   }
 
-  /// Stores changes, and puts them into force.
+  /// A checked change.
+  private struct PlannedChange {
+    let record: AccountRecord
+    let expected: ExpectedRevision
+    /// Revision of a record that is already as the admin wants it. `nil` means that the change must
+    /// be stored.
+    let unchanged: RecordRevision?
+  }
+
+  private func plan(_ changes: [ExpectedChange]) throws(AccountRefusal) -> [PlannedChange] {
+    try state.withLock { state throws(AccountRefusal) -> [PlannedChange] in
+      var planned: [PlannedChange] = []
+      for change in changes {
+        let record = try state.book.record(for: change.change, at: now().wall)
+        var present: RecordRevision?
+        if let subject = record.subject { present = state.revisions[subject] }
+        // The store refuses a record that another admin has changed.
+        let isUnchanged = state.book.has(record) && change.expected.holds(for: present)
+        planned.append(
+          PlannedChange(
+            record: record, expected: change.expected,
+            unchanged: isUnchanged ? (present ?? .unstored) : nil))
+      }
+      return planned
+    }
+  }
+
+  /// Stores changes, and puts them into force. A record that stays as it is keeps its revision and
+  /// gets no entry in the audit log.
   func store(
     _ changes: [ExpectedChange], _ author: ChangeAuthor, _ order: Order
   ) async -> Round {
-    let records: [AccountRecord]
+    let planned: [PlannedChange]
     do throws(AccountRefusal) {
-      records = try state.withLock { state throws(AccountRefusal) -> [AccountRecord] in
-        var records: [AccountRecord] = []
-        for change in changes {
-          records.append(try state.book.record(for: change.change, at: now().wall))
-        }
-        return records
-      }
+      planned = try plan(changes)
     } catch {
       order.answer(.failure(.refused(error)))
       return Round()
     }
+    let pending = planned.filter { $0.unchanged == nil }
+    guard !pending.isEmpty else {
+      order.answer(.success(.stored(planned.compactMap(\.unchanged))))
+      return Round()
+    }
     do throws(Failure) {
       var stored: [RecordChange] = []
-      for (record, change) in zip(records, changes) {
-        stored.append(try record.change(change.expected))
-      }
+      for change in pending { stored.append(try change.record.change(change.expected)) }
       switch try await store.apply(stored, by: author) {
       case .conflict(_, let current):
         order.answer(.failure(.conflict(current)))
@@ -56,13 +81,15 @@ extension AccountShell {
       case .applied(let revisions):
         let directives = state.withLock { state -> [AccountBook.Directive] in
           var directives: [AccountBook.Directive] = []
-          for (record, revision) in zip(records, revisions) {
-            if let subject = record.subject { state.revisions[subject] = revision }
-            directives += state.book.handle(.record(record), at: now())
+          for (change, revision) in zip(pending, revisions) {
+            if let subject = change.record.subject { state.revisions[subject] = revision }
+            directives += state.book.handle(.record(change.record), at: now())
           }
           return directives
         }
-        return Round(directives: directives, orders: [(order, .stored(revisions))])
+        var rest = revisions[...]
+        let all: [RecordRevision] = planned.map { $0.unchanged ?? rest.popFirst() ?? .unstored }
+        return Round(directives: directives, orders: [(order, .stored(all))])
       }
     } catch {
       order.answer(.failure(.failed(.notStored(error))))
@@ -71,4 +98,9 @@ extension AccountShell {
       return Round()
     }
   }
+}
+
+extension RecordRevision {
+  /// Stands for the revision of a record that was never stored.
+  static let unstored = RecordRevision(0)
 }

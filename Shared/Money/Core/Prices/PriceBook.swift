@@ -78,12 +78,14 @@ public struct PriceBook: Equatable, Sendable {
     }.flatMap(\.value)
   }
 
+  public func contains(_ row: PriceRow) -> Bool { exactRow(like: row) == row }
+
   /// Whether an admin set a price that clients pay for a model.
   func hasClientPrice(of model: ModelID) -> Bool { rows[Subject(model: model, host: nil)] != nil }
 
   /// Adds a row. A row that the book has already changes nothing.
   public mutating func add(_ row: PriceRow, now: Int64) throws(PriceRowRefusal) {
-    if row == exactRow(like: row) { return }
+    if contains(row) { return }
     let present = max(now, latestChange)
     guard row.effectiveFrom >= present else { throw .inThePast(now: present) }
     try insert(row)
