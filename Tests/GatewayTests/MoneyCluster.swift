@@ -19,6 +19,7 @@ final class MoneyCluster: Sendable {
     var settlements: [UInt64: Settlement] = [:]
     var postings: [LeasePosting] = []
     var queries = 0
+    var priceRequests = 0
   }
 
   static let key = AccountID("key/abcdefghijkl")
@@ -82,6 +83,17 @@ final class MoneyCluster: Sendable {
   /// Number of reports that the registry sent or refused.
   var queries: Int { state.withLock(\.queries) }
 
+  /// Requests for prices. The first two are refused; this registry has no prices.
+  var priceRequests: Int { state.withLock(\.priceRequests) }
+
+  private func refusePrices() throws(Failure) {
+    let number = state.withLock { state in
+      state.priceRequests += 1
+      return state.priceRequests
+    }
+    if number <= 2 { throw Failure(.overloaded, "The registry is still reading its prices.") }
+  }
+
   /// From now on the registry receives nothing.
   func leave() { state.withLock { $0.isAway = true } }
 
@@ -98,6 +110,7 @@ final class MoneyCluster: Sendable {
 
   private func answer(_ body: Body) throws(Failure) -> Body {
     if case .spendingQuery(let query) = body { return try report(query) }
+    if body == .priceTableRequest { try refusePrices() }
     let now = now
     let (outcome, table) = state.withLock { state in
       let outcome = Result { () throws(Failure) -> [PeerLeases.Directive] in

@@ -243,6 +243,18 @@ struct SpendingTests {
     }
   }
 
+  @Test("prices are requested until the registry answers, and models of one without any are free")
+  func prices() async throws {
+    try await MoneyCluster(budget: 10).run { cluster in
+      let running = Task { try await cluster.spending.run() }
+      try await cluster.wait { cluster.spending.hasPrices }
+      running.cancel()
+      _ = try? await running.value
+      #expect(try cluster.spending.priceTable().unknown == .free)
+      #expect(cluster.priceRequests == 3)
+    }
+  }
+
   @Test("a client that leaves while it waits for money takes none")
   func waiting() async throws {
     try await MoneyCluster(budget: 10).run { cluster in

@@ -1,3 +1,4 @@
+import Access
 import BusCore
 import ClusterModel
 import Foundation
@@ -42,6 +43,23 @@ private final class ModelCluster: Sendable {
     }
   }
 
+  /// - Parameter reader: the only key, which may only read.
+  private func keys(with reader: APIKey) throws -> KeyChecker {
+    let pepper = try #require(KeyPepper([UInt8](repeating: 7, count: 32)))
+    let record = KeyRecord(
+      id: reader.id, name: "reader", account: try #require(AccountPath("acme")),
+      hash: KeyHash(of: reader, pepper: pepper), scopes: [.adminRead])
+    let access = AccessDirectory(
+      ask: { _ throws(Failure) in throw Failure(.noPeer, "no registry") },
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    access.apply(
+      .accessTablePage(
+        AccessTablePage(
+          version: AccessTableVersion(epoch: 1, revision: 1), page: 0, pages: 1, isOpen: false,
+          pepper: pepper, records: [record])))
+    return KeyChecker(access)
+  }
+
   func models(of id: HostID) -> [ModelOffer] { hosts.withLock { $0.host(id)?.models ?? [] } }
 
   /// Starts a registry over the same file, and stops it after the body.
@@ -59,16 +77,15 @@ private final class ModelCluster: Sendable {
     }
     settings.onChange { models.setApproval($0.choice(.modelApproval) ?? .open) }
     let router = Router()
+    let reader = try #require(APIKey(random: (0..<48).map { UInt8($0) }))
     ModelAPI(
       models: models, hosts: { [self] in hosts.withLock(\.self) },
-      authorise: { request, isChange throws(Failure) in
-        guard request.headers[.authorization] != nil || !isChange else {
-          throw Failure(.permissionDenied, "read only")
-        }
-        return "admin"
-      }
+      gate: AdminGate(
+        token: try AdminToken(configured: Client.token, dataDirectory: directory),
+        keys: try keys(with: reader))
     ).addRoutes(to: router)
-    let client = Client(responder: router.buildResponder(), store: store)
+    let client = Client(
+      responder: router.buildResponder(), store: store, readOnlyKey: reader.revealed)
     return try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await models.run() }
       let result: Result<Value, any Error>
@@ -95,8 +112,11 @@ private struct Client: Sendable {
     }
   }
 
+  static let token = "0123456789abcdef"
+
   let responder: RouterResponder<BasicRequestContext>
   let store: AccountStore
+  let readOnlyKey: String
 
   func send(
     _ method: HTTPRequest.Method, _ path: String, _ body: String = "", ifMatch tag: String? = nil,
@@ -105,7 +125,7 @@ private struct Client: Sendable {
     var head = HTTPRequest(
       method: method, scheme: "http", authority: "t", path: "/admin/v1/models" + path)
     if let tag { head.headerFields[.ifMatch] = tag }
-    if isAdmin { head.headerFields[.authorization] = "Bearer t" }
+    head.headerFields[.authorization] = "Bearer \(isAdmin ? Self.token : readOnlyKey)"
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let response = try await responder.respond(
       to: Request(head: head, body: RequestBody(buffer: ByteBuffer(string: body))),
@@ -205,7 +225,7 @@ struct ModelAPITests {
       #expect(model.hosts == ["b"] && model.contextTokens == 512)
       #expect(cluster.models(of: "a").map(\.id) == ["small"])
       let audit = try await client.store.audit(AuditQuery(kind: "model", id: "org/large"))
-      #expect(audit.map(\.author.name) == ["admin", "admin"])
+      #expect(audit.map(\.author.name) == ["admin-token", "admin-token"])
       #expect(audit.last?.before == nil && audit.first?.before == audit.last?.after)
       let removal = try await client.send(.delete, "/org%2Flarge")
       #expect(removal.text == #"{"deleted":true,"id":"org/large","object":"model"}"#)

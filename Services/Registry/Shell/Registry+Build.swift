@@ -53,12 +53,7 @@ func buildRegistry(
   addMetricsRoute(to: router, context)
   let gate = AdminGate(token: token, keys: context.keys)
   AdminAPI(shell: shell, keys: keys, accounts: accountShell, gate: gate).addRoutes(to: router)
-  ModelAPI(
-    models: models, hosts: { shell.hosts },
-    authorise: { request, isChange throws(Failure) in
-      try gate.author(of: request, isChange: isChange)
-    }
-  ).addRoutes(to: router)
+  ModelAPI(models: models, hosts: { shell.hosts }, gate: gate).addRoutes(to: router)
   SettingsAPI(settings: settings, gate: gate).addRoutes(to: router)
   AccountAPI(
     accounts: accountShell,

@@ -1,13 +1,13 @@
-import ClusterModel
-import Logging
+public import ClusterModel
+public import Logging
 import ServiceLifecycle
 import Telemetry
 
 /// Requests a table from the registry until it answers, after pauses that double.
-final class TableRequests: Sendable {
+public final class TableRequests: Sendable {
   /// Pause after the first unanswered request of most tables.
-  static let firstPause = Duration.milliseconds(250)
-  static let longestPause = Duration.seconds(5)
+  public static let firstPause = Duration.milliseconds(250)
+  public static let longestPause = Duration.seconds(5)
 
   private let table: String
   private let firstPause: Duration
@@ -21,9 +21,10 @@ final class TableRequests: Sendable {
   ///   - table: name of the table in the log.
   ///   - firstPause: pause after the first unanswered request; it doubles up to `longestPause`.
   ///   - pause: waits, and throws if cancelled.
-  init(
+  public init(
     of table: String, firstPause: Duration = firstPause,
-    pause: @escaping @Sendable (Duration) async throws -> Void, logger: Logger
+    pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
+    logger: Logger
   ) {
     self.table = table
     self.firstPause = firstPause
@@ -32,13 +33,13 @@ final class TableRequests: Sendable {
   }
 
   /// Requests the table once more.
-  func trigger() { triggers.continuation.yield() }
+  public func trigger() { triggers.continuation.yield() }
 
   /// Requests the table at the start, and after each trigger, until the process shuts down.
   ///
   /// - Parameter fetch: requests the table and applies the answer. If it throws, it is called again
   ///   after a pause.
-  func run(_ fetch: @escaping @Sendable () async throws(Failure) -> Void) async {
+  public func run(_ fetch: @escaping @Sendable () async throws(Failure) -> Void) async {
     trigger()
     try? await cancelWhenGracefulShutdown {
       for await _ in self.triggers.stream { try await self.repeatUntilAnswered(fetch) }

@@ -6,6 +6,7 @@ import ClusterModel
 import GatewayCore
 import Logging
 import Money
+import ServiceKit
 import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -21,6 +22,7 @@ final class Spending: Service {
   /// The same, while another gateway may wait for money of a key.
   private static let scarcePause = Duration.milliseconds(10)
   private static let pricesDeadline = Duration.seconds(2)
+  /// Shorter than for other tables: without prices, a gateway admits no request with a key.
   private static let pricesPause = Duration.milliseconds(100)
 
   fileprivate enum Outcome: Sendable {
@@ -80,6 +82,7 @@ final class Spending: Service {
   private let patience: Duration
   private let clock = ProcessClock()
   private let prices = Mutex<PriceTable?>(nil)
+  private let priceRequests: TableRequests
   private let state: Mutex<State>
   private let batches = AsyncStream.makeStream(
     of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -98,6 +101,7 @@ final class Spending: Service {
     self.patience = patience
     self.bus = bus
     self.logger = logger
+    priceRequests = TableRequests(of: "prices", firstPause: Self.pricesPause, logger: logger)
     gateway = bus.peer.id
     journal = opened?.journal
     let bills = (opened?.entries ?? []).compactMap { entry in
@@ -136,25 +140,22 @@ final class Spending: Service {
     return table
   }
 
-  private func askForPrices() async throws {
-    while prices.withLock({ $0 == nil }) {
-      do throws(Failure) {
-        let answer = try await bus.call(
-          .priceTableRequest, to: .service(.registry), deadline: Self.pricesDeadline)
-        guard case .priceTable = answer else {
-          throw Failure(.internalError, "The registry's answer is not a price table.")
-        }
-        apply(answer)
-      } catch  where error.code == .unhandled {
-        // A registry that knows no prices charges nothing.
-        if let free = try? PriceTable(epoch: 0, revision: 0, unknown: .free) {
-          apply(.priceTable(free))
-        }
-      } catch {
-        logger.debug(
-          "the registry did not return its prices", metadata: [LogKey.error: "\(error)"])
-        try await Task.sleep(for: Self.pricesPause)
+  /// Requests the prices, unless they were published meanwhile.
+  private func askForPrices() async throws(Failure) {
+    guard !hasPrices else { return }
+    do throws(Failure) {
+      let answer = try await bus.call(
+        .priceTableRequest, to: .service(.registry), deadline: Self.pricesDeadline)
+      guard case .priceTable = answer else {
+        throw Failure(.internalError, "The registry's answer is not a price table.")
       }
+      apply(answer)
+    } catch {
+      // A registry that knows no prices charges nothing.
+      guard error.code == .unhandled,
+        let free = try? PriceTable(epoch: 0, revision: 0, unknown: .free)
+      else { throw error }
+      apply(.priceTable(free))
     }
   }
 
@@ -277,7 +278,9 @@ final class Spending: Service {
   func run() async throws {
     try? await cancelWhenGracefulShutdown {
       try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask { try await self.askForPrices() }
+        group.addTask {
+          await self.priceRequests.run { () throws(Failure) in try await self.askForPrices() }
+        }
         group.addTask { await self.sendBatches(self.batches.stream, after: Self.batchPause) }
         group.addTask {
           await self.sendBatches(self.scarceBatches.stream, after: Self.scarcePause)

@@ -1,5 +1,4 @@
 import ClusterModel
-import Foundation
 import HTTPTypes
 import Hummingbird
 import Limits
@@ -10,15 +9,13 @@ struct ModelAPI: Sendable {
   let models: ModelShell
   /// The hosts with their lists.
   let hosts: @Sendable () -> HostRegistry
-  /// Returns the name of the admin for the audit log. Every method but GET counts as a change.
-  let authorise: @Sendable (Request, _ isChange: Bool) throws(Failure) -> String
-
-  private static let path = "/admin/v1/models"
+  let gate: AdminGate
 
   func addRoutes(to router: Router<BasicRequestContext>) {
-    route(router, .get, Self.path) { request in try list(request) }
-    route(router, .get, "\(Self.path)/:id") { request in try model(request.model) }
-    route(router, .patch, "\(Self.path)/:id") { request in
+    gate.route(router, .get, "/admin/v1/models") { request in try list(request) }
+    // A slash in a model's name is encoded.
+    gate.route(router, .get, "/admin/v1/models/:id") { request in try model(request.model) }
+    gate.route(router, .patch, "/admin/v1/models/:id") { request in
       let (id, expected) = (request.model, request.expectedRevisions)
       let patch = try await ModelFields(request.http).patch()
       try await models.change(by: request.author) { models throws(Failure) in
@@ -26,31 +23,12 @@ struct ModelAPI: Sendable {
       }
       return try model(id)
     }
-    route(router, .delete, "\(Self.path)/:id") { request in
+    gate.route(router, .delete, "/admin/v1/models/:id") { request in
       let (id, expected) = (request.model, request.expectedRevisions)
       try await models.change(by: request.author) { models throws(Failure) in
         try models.remove(id, expected: expected)
       }
       return json(Removed(object: "model", id: id.name))
-    }
-  }
-
-  private func route(
-    _ router: Router<BasicRequestContext>, _ method: HTTPRequest.Method, _ path: String,
-    _ handler: @escaping @Sendable (AdminRequest) async throws -> Response
-  ) {
-    router.on(RouterPath(path), method: method) { request, context in
-      do {
-        let author = try authorise(request, method != .get)
-        // A slash in a model's name is encoded.
-        let name = context.parameters.get("id") ?? ""
-        return try await handler(
-          AdminRequest(http: request, id: name.removingPercentEncoding ?? name, author: author))
-      } catch let failure as AdminFailure {
-        return failure.response
-      } catch let failure as Failure {
-        return AdminFailure(failure).response
-      }
     }
   }
 
