@@ -56,8 +56,10 @@ struct HostAPITests {
       #expect(changed.text.contains(set))
       #expect(try await registry.send(.get, "/hosts").text.contains(set))
       let learned = try await registry.send(
-        .patch, "/hosts/a", #"{"dialect": "auto", "models": null}"#)
-      #expect(learned.text.contains(#""configured":{"dialect":null,"models":[]"#))
+        .patch, "/hosts/a", #"{"dialect": "auto", "models": null, "slots": null}"#)
+      #expect(
+        learned.text.contains(
+          #""configured":{"dialect":null,"models":[],"resume":null,"slots":null}"#))
     }
   }
 

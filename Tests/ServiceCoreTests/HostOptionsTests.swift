@@ -41,8 +41,10 @@ struct HostOptionsTests {
   func changed() throws {
     var options = HostOptions()
     options.dialect = "auto"
-    options.cleared = ["tag", "region"]
-    #expect(try text(options.changes()) == #"{"dialect":"auto","tags":null,"region":null}"#)
+    options.cleared = ["tag", "region", "slots"]
+    #expect(
+      try text(options.changes())
+        == #"{"dialect":"auto","tags":null,"region":null,"slots":null}"#)
     var none = HostOptions()
     none.allowsPlainHTTP = true
     #expect(mistake { _ = try none.changes() }?.contains("no property") == true)
@@ -61,11 +63,12 @@ struct HostOptionsTests {
     options.models = [""]
     options.tags = ["GPU"]
     options.region = "a b"
-    options.cleared = ["tag", "price"]
+    options.cleared = ["tag", "slots", "price"]
     let lines = try #require(mistake { _ = try options.changes() }).split(separator: "\n")
     let names = [
       "--trust", "--tier", "--dialect", "--resume", "--price", "--slots", "--credential",
       "--model", "--tag", "--region", "--clear: “price”", "--clear tag contradicts --tag",
+      "--clear slots contradicts --slots",
     ]
     #expect(lines.count == names.count)
     #expect(zip(lines, names).allSatisfy { $0.hasPrefix($1) }, "\(lines)")

@@ -86,6 +86,28 @@ struct HostSettingsTests {
     #expect(try hosts.patch("h", learned, now: now).directives.probes.isEmpty)
   }
 
+  @Test("slots that an admin set can be learned from the host again")
+  mutating func learnedSlots() throws {
+    try addReady(HostDraft(url: "http://h:1", id: "h", slots: 9))
+    #expect(hosts.host("h")?.slots == 9)
+    var report = Self.report
+    report.slots = 2
+    let learned = HostPatch(slots: .learned)
+    let now = Instant(sinceStart: .milliseconds(10))
+    let (host, directives) = try hosts.patch("h", learned, now: now)
+    #expect(host.slots == 9 && hosts.record("h")?.host.slots == nil)
+    let probe = try #require(directives.probes.first)
+    _ = hosts.probed(probe, .answered(report), now: now, using: &rng)
+    #expect(hosts.host("h")?.slots == 2)
+    #expect(try hosts.patch("h", learned, now: now).directives.isEmpty)
+    #expect(hosts.host("h")?.slots == 2)
+
+    _ = try hosts.suspend("h")
+    _ = try hosts.patch("h", HostPatch(slots: .value(7)))
+    #expect(hosts.host("h")?.slots == 7)
+    #expect(try hosts.patch("h", learned).host.slots == nil)
+  }
+
   @Test("a drained host is suspended with that reason, also after a restart")
   mutating func drained() throws {
     try addReady(HostDraft(url: "http://h:1", id: "h"))

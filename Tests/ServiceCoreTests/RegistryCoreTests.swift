@@ -230,7 +230,7 @@ struct HostRegistryTests {
     #expect(try hosts.patch("h:1", HostPatch(tier: .fallback)).directives == [])
     #expect(
       failureCode { () throws(Failure) in
-        _ = try hosts.patch("h:1", HostPatch(slots: 70_000))
+        _ = try hosts.patch("h:1", HostPatch(slots: .value(70_000)))
       } == .invalidRequest)
     #expect(
       failureCode { () throws(Failure) in _ = try hosts.patch("x", HostPatch()) } == .hostNotFound)

@@ -55,6 +55,9 @@ public struct HostPatch: Equatable, Sendable {
     /// The value is learned from the host's answers again. A credential or region is removed.
     case learned
     case value(Value)
+
+    /// `nil` means that no value is named.
+    public var newValue: Value? { if case .value(let value) = self { value } else { nil } }
   }
 
   public var dialect: Change<HostDialect>
@@ -64,7 +67,7 @@ public struct HostPatch: Equatable, Sendable {
   public var allowsPlainHTTP: Bool
   public var tier: HostTier?
   public var trust: DataPolicy?
-  public var slots: Int?
+  public var slots: Change<Int>
   public var pricePerMillion: Int?
   public var models: Change<[ModelID]>
   public var tags: [String]?
@@ -73,13 +76,13 @@ public struct HostPatch: Equatable, Sendable {
   /// Whether a probe may have another result after the change.
   var concernsProbes: Bool {
     dialect != .unchanged || resume != .unchanged || credential != .unchanged
-      || models != .unchanged
+      || models != .unchanged || slots == .learned
   }
 
   public init(
     dialect: Change<HostDialect> = .unchanged, resume: Change<ResumeWay> = .unchanged,
     credential: Change<String> = .unchanged, allowsPlainHTTP: Bool = false,
-    tier: HostTier? = nil, trust: DataPolicy? = nil, slots: Int? = nil,
+    tier: HostTier? = nil, trust: DataPolicy? = nil, slots: Change<Int> = .unchanged,
     pricePerMillion: Int? = nil, models: Change<[ModelID]> = .unchanged, tags: [String]? = nil,
     region: Change<String> = .unchanged
   ) {

@@ -222,7 +222,7 @@ public struct HostRegistry: Sendable {
       try check(models: models)
       entry.namedModels = models
     }
-    try Self.check(slots: patch.slots, price: patch.pricePerMillion ?? 0)
+    try Self.check(slots: patch.slots.newValue, price: patch.pricePerMillion ?? 0)
     let tags = try patch.tags.map(Self.checked)
     if case .value(let region) = patch.region { try Self.check(region: region) }
     if case .value(let credential) = patch.credential {
@@ -257,7 +257,13 @@ public struct HostRegistry: Sendable {
     if let tier = patch.tier { entry.host.tier = tier }
     if let trust = patch.trust { entry.host.trust = trust }
     if let price = patch.pricePerMillion { entry.host.pricePerMillion = price }
-    if let slots = patch.slots {
+    switch patch.slots {
+    case .unchanged: break
+    case .learned:
+      // A ready host is probed at once, and has its number until then.
+      if entry.configuredSlots != nil, entry.host.state != .ready { entry.host.slots = nil }
+      entry.configuredSlots = nil
+    case .value(let slots):
       entry.configuredSlots = slots
       entry.host.slots = slots
     }

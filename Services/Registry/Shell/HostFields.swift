@@ -5,6 +5,8 @@ import RegistryCore
 
 /// The body of a POST or PATCH of a host.
 struct HostFields {
+  private static let slots = 1...65_536
+
   private let fields: JSONFields
 
   init(_ request: Request) async throws { fields = try await JSONFields(request) }
@@ -24,7 +26,7 @@ struct HostFields {
       allowsPlainHTTP: try fields.flag("allow_plain_http"),
       tier: try fields.choice("tier") ?? .community,
       trust: try fields.choice("trust") ?? .any,
-      slots: try fields.integer("slots", in: 1...65_536),
+      slots: try fields.integer("slots", in: Self.slots),
       pricePerMillion: try fields.integer("price_per_million", in: Host.prices) ?? 0,
       models: try models().newValue ?? [], tags: try tags() ?? [], region: try region().newValue)
   }
@@ -37,8 +39,7 @@ struct HostFields {
     return HostPatch(
       dialect: try chosen("dialect"), resume: try chosen("resume"), credential: try credential(),
       allowsPlainHTTP: try fields.flag("allow_plain_http"), tier: try fields.choice("tier"),
-      trust: try fields.choice("trust"),
-      slots: try fields.integer("slots", in: 1...65_536),
+      trust: try fields.choice("trust"), slots: try slots(),
       pricePerMillion: try fields.integer("price_per_million", in: Host.prices),
       models: try models(), tags: try tags(), region: try region())
   }
@@ -51,6 +52,12 @@ struct HostFields {
     case .texts(let names): return names.isEmpty ? .learned : .value(names.map { ModelID($0) })
     default: throw fields.wrong("models", "an array of strings, or null")
     }
+  }
+
+  /// `null` means as the host reports.
+  private func slots() throws -> HostPatch.Change<Int> {
+    guard fields["slots"] != nil else { return .unchanged }
+    return try fields.integer("slots", in: Self.slots).map { .value($0) } ?? .learned
   }
 
   /// `null` means no tags.
@@ -103,11 +110,5 @@ struct HostFields {
       }
     default: throw fields.wrong("credential", "a string like env:NAME or file:/path, or null")
     }
-  }
-}
-
-extension HostPatch.Change {
-  fileprivate var newValue: Value? {
-    if case .value(let value) = self { value } else { nil }
   }
 }

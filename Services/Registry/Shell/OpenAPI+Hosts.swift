@@ -99,7 +99,7 @@ extension AdminDocument {
           "tier": {"$ref": "#/components/schemas/Tier"},
           "trust": {"$ref": "#/components/schemas/Trust"},
           "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": 65536,
-            "description": "Requests at once. Default: as the host reports"},
+            "description": "Requests at once; null: as the host reports"},
           "models": {"$ref": "#/components/schemas/Models"},
           "tags": {"$ref": "#/components/schemas/Tags"},
           "region": {"$ref": "#/components/schemas/Region"},

@@ -27,6 +27,7 @@ public struct HostOptions: Sendable {
     case models = "model"
     case tags = "tag"
     case region
+    case slots
 
     /// Name of the member in JSON.
     var member: String {
@@ -35,6 +36,7 @@ public struct HostOptions: Sendable {
       case .models: "models"
       case .tags: "tags"
       case .region: "region"
+      case .slots: "slots"
       }
     }
   }
@@ -145,7 +147,7 @@ public struct HostOptions: Sendable {
   private var contradictions: [String?] {
     let given: [(Property, Bool)] = [
       (.credential, credential != nil), (.models, !models.isEmpty), (.tags, !tags.isEmpty),
-      (.region, region != nil),
+      (.region, region != nil), (.slots, slots != nil),
     ]
     return given.filter { $0.1 && cleared.contains($0.0.rawValue) }
       .map { "--clear \($0.0.rawValue) contradicts --\($0.0.rawValue)" }
