@@ -73,6 +73,14 @@ extension AccountStore {
             checksum BLOB NOT NULL) STRICT;
           """)
     }
+    migrator.registerMigration("4: indexes of the audit log") { database in
+      // Each also has the position, by which lists are sorted.
+      try database.execute(
+        sql: """
+          CREATE INDEX audit_by_kind ON audit (kind);
+          CREATE INDEX audit_by_id ON audit (id);
+          """)
+    }
     return migrator
   }
 }

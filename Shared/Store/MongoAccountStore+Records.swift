@@ -112,11 +112,25 @@ extension MongoAccountStore {
     let limit = AccountStore.capped(query.limit)
     return try await read { client throws(Failure) in
       let earlier = BSONDocument().set("$lt", query.before ?? .max)
+      let documents = BSONDocument().set("_id", earlier)
       let filter = BSONDocument().set("changes.revision", earlier)
-      if let kind = query.kind { filter.set("changes.kind", kind.storable) }
-      if let id = query.id { filter.set("changes.id", id.storable) }
+      let wanted = BSONDocument()
+      if let kind = query.kind?.storable {
+        filter.set("changes.kind", kind)
+        wanted.set("kind", kind)
+      }
+      if let id = query.id?.storable {
+        filter.set("changes.id", id)
+        wanted.set("id", id)
+      }
+      if query.kind != nil || query.id != nil {
+        documents.set("changes", BSONDocument().set("$elemMatch", wanted))
+      }
       return try client.collection(Collection.changes).aggregate([
-        BSONDocument().set("$match", BSONDocument().set("_id", earlier)),
+        BSONDocument().set("$match", documents),
+        // Each of these documents has a wanted change. Only in the latest one it may be too late.
+        BSONDocument().set("$sort", BSONDocument().set("_id", -1)),
+        BSONDocument().set("$limit", limit + 1),
         BSONDocument().set("$unwind", "$changes"), BSONDocument().set("$match", filter),
         BSONDocument().set("$sort", BSONDocument().set("changes.revision", -1)),
         BSONDocument().set("$limit", limit),

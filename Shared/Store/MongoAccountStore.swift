@@ -74,6 +74,13 @@ public final class MongoAccountStore: AccountStoring {
     try client.collection(Collection.ledger).run(
       BSONDocument().set("createIndexes", Collection.ledger).set("indexes", indexes),
       "create indexes of")
+    let audit = ["kind", "id"].map { name in
+      BSONDocument().set("key", BSONDocument().set("changes.\(name)", 1).set("_id", -1))
+        .set("name", name)
+    }
+    try client.collection(Collection.changes).run(
+      BSONDocument().set("createIndexes", Collection.changes).set("indexes", audit),
+      "create indexes of")
   }
 
   private static func takeEpoch(_ client: MongoClient, _ owner: String) throws(Failure) -> Int64 {

@@ -1,5 +1,6 @@
 import ClusterModel
 import Foundation
+import GRDB
 import Limits
 import Store
 import Testing
@@ -212,6 +213,37 @@ struct AccountFileTests {
     try edit(newer, "INSERT INTO grdb_migrations VALUES ('2: of a later version')")
     let tooNew = await failure { _ = try AccountStore(path: newer) }
     #expect(tooNew?.code == .storeTooNew && tooNew?.message.contains(newer) == true)
+  }
+
+  @Test("the audit log is read by an index, also in a file of an older version")
+  func auditIndexes() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("accounts.sqlite")
+    let older = try AccountStore(path: path)
+    await older.close()
+    try edit(
+      path,
+      """
+      DROP INDEX audit_by_kind; DROP INDEX audit_by_id;
+      DELETE FROM grdb_migrations WHERE identifier LIKE '4: %'
+      """)
+    let store = try AccountStore(path: path)
+    await store.close()
+    let file = try DatabaseQueue(path: path)
+    for filter in ["kind = 'a'", "id = 'a'", "kind = 'a' AND id = 'a'"] {
+      let steps = try await file.read { database in
+        try Row.fetchAll(
+          database,
+          sql: """
+            EXPLAIN QUERY PLAN SELECT * FROM audit WHERE position < 9 AND \(filter)
+            ORDER BY position DESC LIMIT 1
+            """
+        ).map { row in try row.decode(String.self, forColumn: "detail") }
+      }
+      #expect(steps.count == 1, "\(filter): \(steps)")
+      #expect(steps.first?.contains("USING INDEX audit_by_") == true, "\(filter): \(steps)")
+    }
+    try file.close()
   }
 
   @Test("the file is for its owner only")

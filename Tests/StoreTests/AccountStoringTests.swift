@@ -199,6 +199,14 @@ struct AccountStoringTests {
     #expect(audit.first?.author == Self.author)
     #expect(
       try await again.audit(AuditQuery(kind: "team")).map(\.id) == ["acme/blue"])
+    let pages: [(AuditQuery, [Int64])] = [
+      (AuditQuery(id: "k2", limit: 1), [8]), (AuditQuery(id: "k2", before: 8), [3]),
+      (AuditQuery(kind: "key", before: 4), [3]), (AuditQuery(kind: "key", id: "s"), []),
+      (AuditQuery(kind: "price", before: 7, limit: 1), [6]), (AuditQuery(before: 3), [2, 1]),
+    ]
+    for (query, positions) in pages {
+      #expect(try await again.audit(query).map(\.position) == positions, "\(query)")
+    }
     await again.close()
   }
 
