@@ -221,4 +221,39 @@ struct HostAPITests {
       #expect(records.first?.after == records.last?.after)
     }
   }
+
+  @Test("while the audit log does not respond, no host is suspended, drained or resumed")
+  func auditLogAway() async throws {
+    let scratch = try TestRegistry.Scratch()
+    let away = Failure(.storeUnreachable, "away")
+    let tag = try await TestRegistry.run(in: scratch) { registry in
+      _ = try await registry.send(.post, "/hosts", Self.gpu)
+      func refuse(_ action: String) async throws {
+        let before = try await registry.send(.get, "/hosts/a")
+        registry.auditLog.setFault(away)
+        let refused = try await registry.send(.post, "/hosts/a/\(action)")
+        #expect(refused.status == 503, "\(action): \(refused)")
+        #expect(refused.text.contains(#""code":"store_unreachable""#), "\(refused)")
+        #expect(refused.text.contains("the host was not changed"), "\(refused)")
+        registry.auditLog.setFault(nil)
+        #expect(try await registry.send(.get, "/hosts/a").tag == before.tag, "\(action)")
+      }
+      try await refuse("suspend")
+      try await refuse("drain?wait_ms=30000")
+      let suspended = try await registry.send(.post, "/hosts/a/suspend")
+      #expect(suspended.text.contains(#""state":"suspended""#))
+      try await refuse("resume")
+      // There is no change to record.
+      registry.auditLog.setFault(away)
+      let again = try await registry.send(.post, "/hosts/a/suspend")
+      #expect(again.status == 200 && again.tag == suspended.tag)
+      let records = try await registry.accounts.audit(AuditQuery(kind: "host", id: "a"))
+      #expect(records.count == 2)
+      return suspended.tag
+    }
+    try await TestRegistry.run(in: scratch) { registry in
+      let restored = try await registry.send(.get, "/hosts/a")
+      #expect(restored.tag == tag && restored.text.contains(#""state":"suspended""#))
+    }
+  }
 }

@@ -26,6 +26,8 @@ import Testing
 final class TestRegistry: Sendable {
   let shell: RegistryShell
   let accounts: AccountStore
+  /// The accounts as the store of hosts sees them. Only changes of hosts fail with it.
+  let auditLog: FailingStore
   private let context: ServiceContext
   private let keys: KeyIssuer
   private let accountShell: AccountShell
@@ -107,6 +109,7 @@ final class TestRegistry: Sendable {
       settings: SettingsDirectory(
         ask: { () throws(Failure) in throw Failure(.noPeer, "no registry") }, logger: logger))
     accounts = try AccountStore(path: folder + "/accounts.sqlite")
+    auditLog = FailingStore(accounts)
     let hosts = try HostStore(path: folder + "/registry.sqlite")
     let publisher = KeyPublisher(bus: context.bus, access: context.access)
     keys = try await KeyIssuer(
@@ -118,7 +121,7 @@ final class TestRegistry: Sendable {
     let keeper = try await SettingsKeeper(
       store: accounts, epoch: 1, logger: logger, publish: { _ in })
     shell = RegistryShell(
-      context: context, store: AuditedHosts(store: hosts, log: accounts, logger: logger),
+      context: context, store: AuditedHosts(store: hosts, log: auditLog, logger: logger),
       restored: try await hosts.hosts(),
       prober: HostProber(
         client: HTTPClient(configuration: HostProber.clientConfiguration),
