@@ -264,7 +264,7 @@ let package = Package(
       "RegistryService", path: "Services/Registry/Shell",
       [
         "Access", "RegistryCore", "Bus", "BusCore", "Clocks", "ClusterModel", "ContentCoding",
-        "Files", "Inference", "Money", "Overload",
+        "Files", "Inference", "InferenceCore", "Money", "Overload",
         "ServiceKit",
         "Store", "Telemetry", "Text", asyncHTTPClient, crypto, hummingbird, httpTypes, lifecycle,
         logging, metrics,

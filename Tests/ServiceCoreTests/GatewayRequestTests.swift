@@ -150,7 +150,7 @@ struct GatewayRequestTests {
       "X-Auth-Token", "x-goog-api-key", "X-Amz-Security-Token", "Ocp-Apim-Subscription-Key",
       "x-forwarded-access-token", "helicone-auth", "token", "access_token", "api_key",
       "x-goog-iap-jwt-assertion", "x-amz-credential", "cf-access-client-secret", "x-tutti-hops",
-      "content-length", "Host",
+      "content-length", "Host", "Anthropic-Version",
     ]
     #expect(try ForwardedHeaders(["idempotency-key"]).names.contains("idempotency-key"))
     for name in forbidden {

@@ -3,6 +3,7 @@ import ClusterModel
 import ContentCoding
 import Foundation
 import Inference
+import InferenceCore
 import Limits
 import NIOCore
 import NIOHTTP1
@@ -107,7 +108,8 @@ final class HostProber: Sendable {
     case .ollama:
       do {
         return Listing(
-          models: try await models(order.url + "/api/tags", secret).models, backend: .ollama)
+          models: try await models(order.url + "/api/tags", secret, .ollama).models,
+          backend: .ollama)
       } catch let failure as AskFailure {
         throw Self.probeError([failure])
       }
@@ -125,7 +127,8 @@ final class HostProber: Sendable {
     var failures: [AskFailure] = []
     for omitsV1 in places {
       do {
-        let (models, server) = try await models(Self.base(order, omitsV1) + "/models", secret)
+        let (models, server) = try await models(
+          Self.base(order, omitsV1) + "/models", secret, .openai)
         return Listing(models: models, backend: models.backend(server: server), omitsV1: omitsV1)
       } catch let failure as AskFailure {
         if order.dialect == nil, failure.isAnthropic, !omitsV1 {
@@ -142,7 +145,7 @@ final class HostProber: Sendable {
   ) async throws -> Listing {
     do {
       let (models, _) = try await models(
-        order.url + "/v1/models?limit=1000", secret, anthropic: true)
+        order.url + "/v1/models?limit=1000", secret, .anthropic)
       return Listing(models: models, backend: .anthropic)
     } catch let failure as AskFailure {
       throw Self.probeError([failure])
@@ -164,7 +167,7 @@ final class HostProber: Sendable {
   /// that exists refuses GET with a status other than 404.
   private func place(of order: ProbeOrder, _ secret: String?) async -> Bool {
     let likely = order.omitsV1 ?? order.probablyOmitsV1
-    guard order.omitsV1 == nil, order.dialect ?? .openai == .openai else { return likely }
+    guard order.omitsV1 == nil, (order.dialect ?? .openai).mayOmitV1 else { return likely }
     if let known = places.withLock({ $0[order.host] }),
       known.asked.duration(to: .now) < Self.detailsLast
     {
@@ -182,7 +185,9 @@ final class HostProber: Sendable {
     var isThere: [Bool: Bool] = [:]
     for omitsV1 in [likely, !likely] {
       let url = Self.base(order, omitsV1) + "/chat/completions"
-      guard let answer = try? await exchange(Self.request(url, secret)) else { return likely }
+      guard let answer = try? await exchange(Self.request(url, secret, .openai)) else {
+        return likely
+      }
       isThere[omitsV1] = answer.status != .notFound
     }
     return isThere[likely] == false && isThere[!likely] == true ? !likely : likely
@@ -199,19 +204,6 @@ final class HostProber: Sendable {
       return known
     }
     var facts = Details(dialect: order.dialect, backend: listing.backend, asked: .now)
-    // Only Ollama reports its version at this path. Other servers are asked, too, because Ollama's
-    // list does not always show that it is Ollama.
-    if facts.backend == .ollama || facts.backend == .other,
-      let answer = try? await get(order.url + "/api/version", secret, as: ServerVersion.self),
-      let version = answer.version
-    {
-      if facts.backend == .other, order.dialect == nil,
-        (try? await models(order.url + "/api/tags", secret)) != nil
-      {
-        facts.backend = .ollama
-      }
-      if facts.backend == .ollama { facts.version = "Ollama \(version)" }
-    }
     switch facts.backend {
     case .llamaCpp:
       if let props = try? await get(order.url + "/props", secret, as: LlamaProps.self) {
@@ -224,7 +216,15 @@ final class HostProber: Sendable {
         facts.version = answer.version.map { "vLLM \($0)" }
       }
     case .lmStudio, .llamaFarm, .anthropic: facts.version = facts.backend.name
-    case .ollama, .other: break
+    case .ollama: facts.version = await ollamaVersion(of: order, secret)
+    case .other:
+      // Ollama's list of models does not always show that it is Ollama.
+      if order.dialect == nil, let version = await ollamaVersion(of: order, secret),
+        (try? await models(order.url + "/api/tags", secret, .ollama)) != nil
+      {
+        facts.backend = .ollama
+        facts.version = version
+      }
     }
     // The host chooses the length of its version; only the published part is kept.
     facts.version = facts.version?.cut(toBytes: Limits.hostVersionBytes.value)
@@ -233,6 +233,12 @@ final class HostProber: Sendable {
       known[order.host] = facts
     }
     return facts
+  }
+
+  /// `nil` means that the server does not report its version where Ollama does.
+  private func ollamaVersion(of order: ProbeOrder, _ secret: String?) async -> String? {
+    let answer = try? await get(order.url + "/api/version", secret, as: ServerVersion.self)
+    return answer?.version.map { "Ollama \($0)" }
   }
 
   // MARK: - HTTP
@@ -265,27 +271,24 @@ final class HostProber: Sendable {
   private static let shownBytes = 90
 
   private static func request(
-    _ url: String, _ secret: String?, anthropic: Bool = false
+    _ url: String, _ secret: String?, _ dialect: HostDialect
   ) -> HTTPClientRequest {
     var request = HTTPClientRequest(url: url)
     request.headers.add(name: "accept", value: "application/json")
     // A host may compress its answer anyway; it is then decoded.
     request.headers.add(name: "accept-encoding", value: "identity")
     request.headers.add(name: "user-agent", value: "tutti-registry/\(Version.current)")
-    if anthropic { request.headers.add(name: "anthropic-version", value: "2023-06-01") }
-    if let secret {
-      request.headers.add(
-        name: anthropic ? "x-api-key" : "authorization",
-        value: anthropic ? secret : "Bearer \(secret)")
+    for header in dialect.headers(secret: secret) {
+      request.headers.add(name: header.name, value: header.value)
     }
     return request
   }
 
   /// - Returns: the list and the `server` header.
   private func models(
-    _ url: String, _ secret: String?, anthropic: Bool = false
+    _ url: String, _ secret: String?, _ dialect: HostDialect
   ) async throws -> (models: ModelListing, server: String) {
-    let response = try await ask(url, secret, anthropic: anthropic)
+    let response = try await ask(url, secret, dialect)
     do {
       return (
         try ModelListing(parsing: Array(response.body.readableBytesView)), response.server
@@ -295,10 +298,11 @@ final class HostProber: Sendable {
     }
   }
 
+  /// Requests a detail from a server that takes its secret as hosts of OpenAI's dialect do.
   private func get<Answer: Decodable>(
     _ url: String, _ secret: String?, as: Answer.Type
   ) async throws -> Answer {
-    let response = try await ask(url, secret)
+    let response = try await ask(url, secret, .openai)
     do {
       return try JSONDecoder().decode(Answer.self, from: Data(response.body.readableBytesView))
     } catch {
@@ -307,9 +311,9 @@ final class HostProber: Sendable {
   }
 
   private func ask(
-    _ url: String, _ secret: String?, anthropic: Bool = false
+    _ url: String, _ secret: String?, _ dialect: HostDialect
   ) async throws -> Exchanged {
-    let response = try await exchange(Self.request(url, secret, anthropic: anthropic))
+    let response = try await exchange(Self.request(url, secret, dialect))
     guard response.status == .ok else {
       let error = try? JSONDecoder().decode(
         AnthropicError.self, from: Data(response.body.readableBytesView))

@@ -1,3 +1,5 @@
+import ClusterModel
+import InferenceCore
 import Limits
 
 /// Names of the client headers that are forwarded to the host. Cloud hosts bill by some of them,
@@ -25,11 +27,15 @@ public struct ForwardedHeaders: Hashable, Sendable {
     return credentials.contains { name.hasSuffix($0) }
   }
 
+  /// Headers of hosts' dialects, which adapters add.
+  private static let dialects = Set(
+    HostDialect.allCases.flatMap { $0.headers(secret: "") }.map { $0.name.lowercased() })
+
   /// Headers that belong to one connection or one body.
   private static let connection: Set<String> = [
     "host", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
     "upgrade", "expect", "accept", "accept-encoding", "content-type", "content-length",
-    "content-encoding", "traceparent", "tracestate", "anthropic-version", "forwarded",
+    "content-encoding", "traceparent", "tracestate", "forwarded",
   ]
 
   /// In lower case.
@@ -47,7 +53,7 @@ public struct ForwardedHeaders: Hashable, Sendable {
     var names = Self.standard
     for name in more.map({ $0.lowercased() }) {
       guard !Self.isCredential(name), !Self.connection.contains(name),
-        !name.hasPrefix("x-tutti-")
+        !Self.dialects.contains(name), !name.hasPrefix("x-tutti-")
       else {
         throw Forbidden(name: name)
       }

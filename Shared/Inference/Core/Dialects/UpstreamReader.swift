@@ -186,17 +186,21 @@ public struct UpstreamReader: Sendable {
       return
     }
     hasBegun = true
-    switch (mode, first) {
-    // No field of an event stream begins with a brace.
-    case (.events, UInt8(ascii: "{")): mode = .wholeAnswer
-    case (.body, UInt8(ascii: "d")), (.body, UInt8(ascii: "e")), (.body, UInt8(ascii: ":")):
-      guard reading.dialect == .openai, reading.endpoint != .embeddings, collected.isEmpty else {
-        return
-      }
+    switch mode {
+    case .events:
+      // No field of an event stream begins with a brace.
+      if first == UInt8(ascii: "{") { mode = .wholeAnswer }
+    case .body:
+      guard Self.eventStarts.contains(first), reading.dialect.mayStreamUnasked,
+        reading.endpoint != .embeddings, collected.isEmpty
+      else { return }
       mode = .events
-    default: break
+    case .wholeAnswer, .anthropic, .ollama, .error: break
     }
   }
+
+  /// First bytes of `data:`, of `event:` and of a comment.
+  private static let eventStarts: [UInt8] = Array("de:".utf8)
 
   private static let orderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
@@ -215,7 +219,8 @@ public struct UpstreamReader: Sendable {
     _ bytes: [UInt8]
   ) throws(AttemptFailure) -> [UpstreamItem] {
     var items: [UpstreamItem] = []
-    if case .ollama = mode {
+    switch mode {
+    case .ollama:
       let whole: [[UInt8]]
       do {
         whole = try lines.append(bytes)
@@ -224,7 +229,7 @@ public struct UpstreamReader: Sendable {
       }
       try chargeBuffers()
       for line in whole where !isBroken && !isDone { read(line, name: nil, &items) }
-    } else {
+    case .events, .wholeAnswer, .anthropic, .body, .error:
       let whole: [SSEEvent]
       do {
         whole = try events.append(bytes)
@@ -339,11 +344,8 @@ public struct UpstreamReader: Sendable {
 
   private mutating func read(_ data: [UInt8], name: String?, _ items: inout [UpstreamItem]) {
     do throws(AttemptFailure) {
-      // Anthropic's events carry their type in the data.
-      var name = name
       if name == SSESplitter.strayName { return try readStray(data) }
-      if case .anthropic = mode { name = nil }
-      switch OddEvent(data, name: name) {
+      switch OddEvent(data, name: namesEvents ? name : nil) {
       case nil: try readObject(data, &items)
       case .done: items.append(.done)
       case .silence:
@@ -358,6 +360,14 @@ public struct UpstreamReader: Sendable {
       if case .done? = items.last { isDone = true }
     } catch {
       items += broken(error)
+    }
+  }
+
+  /// Whether the name of an event has a meaning. Anthropic's events carry their type in the data.
+  private var namesEvents: Bool {
+    switch mode {
+    case .anthropic: false
+    case .events, .wholeAnswer, .ollama, .body, .error: true
     }
   }
 
@@ -430,22 +440,25 @@ public struct UpstreamReader: Sendable {
 
   private mutating func wholeBody() throws(AttemptFailure) -> UpstreamItem {
     var body = taken()
-    if reading.dialect == .ollama, reading.endpoint == .embeddings {
+    switch (reading.endpoint, reading.dialect) {
+    case (.embeddings, .ollama):
       body = try OllamaReader.embeddings(body, reading, &allowance)
       try allowance.charge(buffer: body.capacity)
-    } else if reading.endpoint == .completions,
-      let merged = try BatchAnswer.merged(body, &allowance)
-    {
-      body = merged
+    case (.completions, _):
+      if let merged = try BatchAnswer.merged(body, &allowance) { body = merged }
+    case (.chatCompletions, _), (.embeddings, .openai), (.embeddings, .anthropic): break
     }
     var json = try HostJSON(repairing: body, allowance)
     defer { allowance = json.allowance }
     if json.isRepaired { oddEvents += 1 }
     let facts = try ChunkFacts(&json, &terms)
-    if reading.endpoint == .embeddings {
-      if reading.dialect != .ollama { try EmbeddingAnswer.check(&json, vectors: reading.vectors) }
-    } else if !facts.hasChoices {
-      throw Self.noAnswer(body)
+    switch (reading.endpoint, reading.dialect) {
+    // `OllamaReader` has counted them.
+    case (.embeddings, .ollama): break
+    case (.embeddings, .openai), (.embeddings, .anthropic):
+      try EmbeddingAnswer.check(&json, vectors: reading.vectors)
+    case (.chatCompletions, _), (.completions, _):
+      if !facts.hasChoices { throw Self.noAnswer(body) }
     }
     return .body(json.document.bytes, facts)
   }

@@ -14,10 +14,9 @@ extension InferenceRun {
     forms.askForBody(patience: isAlone ? deadlines.total : nil)
   }
 
-  /// Whether the host takes the request in OpenAI's dialect, which lets Tutti choose stream or
-  /// body.
+  /// Whether Tutti chooses how the host sends its answer.
   private func takesDelivery(_ host: Host) -> Bool {
-    host.dialect == .openai || host.dialect == .ollama && request.endpoint == .completions
+    host.dialect.followsDelivery(at: request.endpoint)
   }
 
   /// The form in which a host is asked.

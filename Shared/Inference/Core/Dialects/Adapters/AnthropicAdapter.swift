@@ -63,11 +63,9 @@ enum AnthropicAdapter {
     members.append(("stream", true))
     members += fields.rest
 
-    var headers = order.headers("text/event-stream", bearer: false)
-    headers.append(.init("anthropic-version", version))
-    if let secret = order.secret { headers.append(.init("x-api-key", secret)) }
     return UpstreamRequest(
-      path: "/v1/messages", headers: headers, body: JSON.object(members).encoded,
+      path: "/v1/messages", headers: order.headers(.anthropic, accept: "text/event-stream"),
+      body: JSON.object(members).encoded,
       reading: order.reading(.anthropic, wantsUsage: fields.wantsUsage, resumed: resumed),
       resumed: resumed)
   }

@@ -14,8 +14,9 @@ public enum OllamaAdapter {
   ) -> UpstreamRequest {
     var members: [(String, JSON)] = [("model", .string(model.name)), ("messages", [])]
     if let keepAlive { members.append(("keep_alive", .integer(keepAlive))) }
-    var headers = [UpstreamRequest.Header("content-type", "application/json")]
-    if let secret { headers.append(.init("authorization", "Bearer \(secret)")) }
+    let headers =
+      [UpstreamRequest.Header("content-type", "application/json")]
+      + HostDialect.ollama.headers(secret: secret)
     return UpstreamRequest(
       path: "/api/chat", headers: headers, body: JSON.object(members).encoded,
       reading: UpstreamReading(
@@ -52,7 +53,7 @@ public enum OllamaAdapter {
     }
     members += fields.rest
     return UpstreamRequest(
-      path: "/api/chat", headers: order.headers("application/x-ndjson"),
+      path: "/api/chat", headers: order.headers(.ollama, accept: "application/x-ndjson"),
       body: JSON.object(members).encoded,
       reading: order.reading(.ollama, wantsUsage: fields.wantsUsage, resumed: resumed),
       resumed: resumed)
@@ -79,7 +80,7 @@ public enum OllamaAdapter {
     let vectors = texts.isEmpty ? nil : texts.count
     members += fields.rest
     return UpstreamRequest(
-      path: "/api/embed", headers: order.headers("application/json"),
+      path: "/api/embed", headers: order.headers(.ollama, accept: "application/json"),
       body: JSON.object(members).encoded,
       reading: order.reading(
         .ollama, wantsUsage: true, base64: format == "base64", vectors: vectors))

@@ -25,7 +25,8 @@ enum OpenAIAdapter {
     let resumed = order.resume.flatMap { continued($0, order, &edits) }
     return UpstreamRequest(
       path: order.path,
-      headers: order.headers(asksForStream ? "text/event-stream" : "application/json"),
+      headers: order.headers(
+        .openai, accept: asksForStream ? "text/event-stream" : "application/json"),
       body: edits.body,
       reading: order.reading(
         .openai, wantsUsage: wantsUsage, resumed: resumed, choices: choices(scanner),

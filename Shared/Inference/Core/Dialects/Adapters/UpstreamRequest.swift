@@ -59,9 +59,9 @@ public struct UpstreamRequest: Hashable, Sendable {
   }
 
   /// Why hosts of a dialect cannot answer a request. Worded to follow a host's name in a sentence.
-  /// `nil` means that they can. Costs nothing for `openai`, which accepts every request.
+  /// `nil` means that they can. Costs nothing for a dialect that expresses every request.
   public static func refusal(of request: InferenceRequest, by dialect: HostDialect) -> String? {
-    guard dialect != .openai else { return nil }
+    guard !dialect.expressesEveryRequest else { return nil }
     let host = Host(id: "", url: "", dialect: dialect)
     do throws(AdapterRefusal) {
       _ = try UpstreamRequest(request, to: Candidate(host: host, model: request.model ?? ""))
@@ -134,13 +134,11 @@ struct UpstreamOrder {
       choices: choices, vectors: vectors)
   }
 
-  func headers(_ accept: String, bearer: Bool = true) -> [UpstreamRequest.Header] {
-    var headers = [
+  func headers(_ dialect: HostDialect, accept: String) -> [UpstreamRequest.Header] {
+    [
       UpstreamRequest.Header("content-type", "application/json"),
       UpstreamRequest.Header("accept", accept),
-    ]
-    if bearer, let secret { headers.append(.init("authorization", "Bearer \(secret)")) }
-    return headers
+    ] + dialect.headers(secret: secret)
   }
 }
 
