@@ -8,7 +8,7 @@ extension FaultyHost {
     _ question: FaultyHostQuestion, number: Int, faults: FaultyHostFaults
   ) -> FaultyHostExchange {
     let path = question.request.path
-    let isAnswer = path != "/v1/embeddings" && path != "/api/embed" && !isTelling(path)
+    let isAnswer = question.purpose.isText
     let reply = isAnswer ? self.reply(to: question) : FaultyHostReply()
     let whole = reply.pieces(configuration.tokens)
     let kept = Array(whole.prefix(max(question.maxTokens ?? whole.count, 0)))
@@ -29,9 +29,7 @@ extension FaultyHost {
       model: question.model ?? configuration.models.first ?? "", number: number, pieces: pieces,
       tokenCount: kept.count, isCut: kept.count < whole.count,
       includeUsage: question.includeUsage)
-    let voice: any FaultyHostVoice =
-      path == "/v1/completions"
-      ? FaultyHostOpenAI(lines, isChat: false) : question.dialect.voice(lines)
+    let voice = question.dialect.voice(lines, question.purpose)
     var record = FaultyHostRecord(
       number: number, path: path, model: lines.model, streams: question.stream && isAnswer,
       began: NIODeadline.now().uptimeNanoseconds)
@@ -42,14 +40,9 @@ extension FaultyHost {
       voice: voice)
     exchange.pieces = pieces
     exchange.breaksAt = breaksAt
-    switch path {
-    case "/v1/embeddings":
-      exchange.wholeBody = FaultyHostOpenAI.embeddings(
+    if question.purpose == .embeddings {
+      exchange.wholeBody = question.dialect.embeddings(
         model: lines.model, vectors(for: question.request.body))
-    case "/api/embed":
-      exchange.wholeBody = FaultyHostOllama.embeddings(
-        model: lines.model, vectors(for: question.request.body))
-    default: break
     }
     return exchange
   }
@@ -67,8 +60,6 @@ extension FaultyHost {
     }
   }
 
-  private func isTelling(_ path: String) -> Bool { FaultyHostCounts.tellingPaths.contains(path) }
-
   private func reply(to question: FaultyHostQuestion) -> FaultyHostReply {
     switch configuration.answer {
     case .text(let text): FaultyHostReply(text)
@@ -82,28 +73,25 @@ extension FaultyHost {
   func answerAtOnce(_ question: FaultyHostQuestion) -> (status: Int, body: [UInt8])? {
     let dialect = question.dialect
     let model = question.model ?? configuration.models.first ?? ""
-    switch question.request.path {
-    case "/v1/models":
+    switch question.purpose {
+    case .listing:
       return (
-        200,
-        dialect == .anthropic
-          ? FaultyHostAnthropic.models(configuration.models)
-          : FaultyHostOpenAI.models(
-            configuration.models, contextTokens: configuration.contextTokens)
+        200, dialect.listing(of: configuration.models, contextTokens: configuration.contextTokens)
       )
-    case "/api/tags": return (200, FaultyHostOllama.tags(configuration.models))
-    case "/api/version": return (200, FaultyHostOllama.version)
-    default: break
+    case .version: return (200, dialect.version ?? [])
+    case .chat, .completion, .embeddings: break
     }
     if let complaint = question.complaint {
       return (complaint.status, dialect.error(complaint.message, status: complaint.status))
     }
-    // The OpenAI dialect accepts any model, as llama.cpp does.
-    if dialect != .openai, !configuration.models.contains(model) {
-      let message = dialect == .ollama ? "model '\(model)' not found" : "model: \(model)"
+    if !configuration.models.contains(model),
+      let message = dialect.complaint(aboutUnknown: model)
+    {
       return (404, dialect.error(message, status: 404))
     }
-    guard question.request.path == "/api/chat", question.messages.isEmpty else { return nil }
-    return (200, FaultyHostOllama.loaded(model: model, body: question.request.body))
+    guard question.purpose == .chat, question.messages.isEmpty,
+      let body = dialect.answerWithoutMessages(model: model, body: question.request.body)
+    else { return nil }
+    return (200, body)
   }
 }

@@ -66,9 +66,9 @@ public struct FaultyHostConfiguration: Sendable {
   }
 }
 
-/// A backend with repeatable answers that fails on demand, in three dialects.
+/// A backend with repeatable answers that fails on demand, in every dialect.
 ///
-/// It serves the APIs of OpenAI, Anthropic and Ollama. A test can switch the host's faults while it
+/// A test can switch the host's faults while it
 /// runs, and hold requests at a gate instead of sleeping.
 ///
 /// `GET /counts` and `GET /records` return what the host recorded; `GET` and `PUT /faults` read and
@@ -266,7 +266,7 @@ public final class FaultyHost: Sendable {
       }
       if let remaining = faults.remaining {
         // A probe comes at any time, and must not use up a fault that is meant for a request.
-        if remaining > 0, !FaultyHostCounts.tellingPaths.contains(request.path) {
+        if remaining > 0, HostDialect.runsModel(request.path) {
           state.faults.remaining = remaining - 1
         } else {
           faults = .none

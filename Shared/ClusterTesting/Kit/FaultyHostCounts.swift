@@ -1,3 +1,5 @@
+import ClusterModel
+
 /// Counters of a faulty host since its start.
 public struct FaultyHostCounts: Codable, Hashable, Sendable {
   /// Requests by path.
@@ -16,12 +18,9 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
 
   public init() {}
 
-  /// Paths that only report about the host and run no model.
-  static let tellingPaths: Set<String> = ["/v1/models", "/api/tags", "/api/version"]
-
   /// Number of requests that need a model.
   public var inferences: Int {
-    requests.reduce(0) { $0 + (Self.tellingPaths.contains($1.key) ? 0 : $1.value) }
+    requests.reduce(0) { $0 + (HostDialect.runsModel($1.key) ? $1.value : 0) }
   }
 
   public struct Cancel: Codable, Hashable, Sendable {

@@ -64,13 +64,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     case (.GET, "/hostile"): writer.writeJSON(HostileRow.all.map(HostileRowLine.init), to: channel)
     case (.GET, "/faults"): writer.writeJSON(host.faults, to: channel)
     case (.PUT, "/faults"): replaceFaults(channel)
-    case (.GET, "/v1/models"), (.POST, "/v1/chat/completions"), (.POST, "/v1/completions"),
-      (.POST, "/v1/embeddings"), (.POST, "/v1/messages"), (.GET, "/api/tags"),
-      (.GET, "/api/version"), (.POST, "/api/chat"), (.POST, "/api/embed"):
-      answerAPI(head, path: path, channel: channel)
-    default:
-      writer.write(
-        status: 404, FaultyHostOpenAI.error("unknown path \(path)", status: 404), to: channel)
+    default: answerAPI(head, path: path, channel: channel)
     }
   }
 
@@ -96,16 +90,19 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
     for (name, value) in head.headers { headers[name.lowercased()] = value }
     let request = FaultyHostRequest(
       method: head.method.rawValue, path: path, headers: headers, body: body)
-    let dialect: HostDialect =
-      path.hasPrefix("/api/")
-      ? .ollama
-      : path == "/v1/messages" || headers["anthropic-version"] != nil ? .anthropic : .openai
+    guard let dialect = host.dialect(of: request),
+      let purpose = dialect.purpose(request.method, path)
+    else {
+      let own = host.configuration.dialect ?? .openai
+      writer.write(status: 404, own.error("unknown path \(path)", status: 404), to: channel)
+      return
+    }
     if let (status, body) = host.refusal(of: request, dialect) {
       writer.write(status: status, body, to: channel)
       return
     }
     let question = FaultyHostQuestion(
-      request, dialect: dialect, prefill: host.configuration.prefill)
+      request, dialect: dialect, purpose: purpose, prefill: host.configuration.prefill)
     let (number, met) = host.received(request)
     let exchange = host.exchange(question, number: number, faults: met)
     self.exchange = exchange

@@ -36,6 +36,7 @@ public struct FaultyHostQuestion: Sendable {
 
   public let request: FaultyHostRequest
   public let dialect: HostDialect
+  let purpose: FaultyHostPurpose
   public let model: String?
   public let messages: [Message]
   public let stream: Bool
@@ -46,18 +47,21 @@ public struct FaultyHostQuestion: Sendable {
   /// An error in the request, with its HTTP status; `nil` means a valid request.
   public let complaint: (status: Int, message: String)?
 
-  init(_ request: FaultyHostRequest, dialect: HostDialect, prefill: FaultyHostPrefill) {
+  init(
+    _ request: FaultyHostRequest, dialect: HostDialect, purpose: FaultyHostPurpose,
+    prefill: FaultyHostPrefill
+  ) {
     let object = try? JSONSerialization.jsonObject(with: Data(request.body))
     let body = object as? [String: Any] ?? [:]
     func integer(_ name: String, in object: [String: Any]?) -> Int? { object?[name] as? Int }
     self.request = request
     self.dialect = dialect
+    self.purpose = purpose
     model = body["model"] as? String
     messages = (body["messages"] as? [[String: Any]] ?? []).map {
       Message(role: $0["role"] as? String ?? "", text: Self.text(of: $0["content"]))
     }
-    // Ollama streams by default.
-    stream = body["stream"] as? Bool ?? (dialect == .ollama)
+    stream = body["stream"] as? Bool ?? dialect.streamsByDefault
     let options = body["options"] as? [String: Any]
     maxTokens =
       integer("max_completion_tokens", in: body) ?? integer("max_tokens", in: body)
@@ -68,8 +72,8 @@ public struct FaultyHostQuestion: Sendable {
 
     let goesOn = body["continue_final_message"] as? Bool ?? false
     let last = messages.last.flatMap { $0.role == "assistant" && !$0.text.isEmpty ? $0.text : nil }
-    let honours = dialect != .openai || prefill == .trailing || (prefill == .flag && goesOn)
-    start = last.flatMap { honours ? .after($0) : nil } ?? .anew
+    let continues = dialect.continues(prefill, isFlagged: goesOn)
+    start = last.flatMap { continues ? .after($0) : nil } ?? .anew
     complaint = Self.complaint(
       dialect, body, last: last,
       hasBothFlags: prefill == .flag && goesOn

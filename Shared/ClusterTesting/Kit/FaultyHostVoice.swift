@@ -1,4 +1,3 @@
-import ClusterModel
 import Foundation
 
 /// Data of an answer that every dialect needs.
@@ -52,24 +51,6 @@ protocol FaultyHostVoice: Sendable {
   func errorEvent(_ message: String) -> [UInt8]
   var garbage: [UInt8] { get }
   static func error(_ message: String, status: Int) -> [UInt8]
-}
-
-extension HostDialect {
-  func voice(_ lines: FaultyHostLines) -> any FaultyHostVoice {
-    switch self {
-    case .openai: FaultyHostOpenAI(lines, isChat: true)
-    case .anthropic: FaultyHostAnthropic(lines)
-    case .ollama: FaultyHostOllama(lines)
-    }
-  }
-
-  func error(_ message: String, status: Int) -> [UInt8] {
-    switch self {
-    case .openai: FaultyHostOpenAI.error(message, status: status)
-    case .anthropic: FaultyHostAnthropic.error(message, status: status)
-    case .ollama: FaultyHostOllama.error(message, status: status)
-    }
-  }
 }
 
 /// Encodes a JSON string, quotes included.

@@ -139,10 +139,10 @@ extension FaultyHostFaults {
   /// The row to play for a request; `nil` means none.
   func hostileRow(for question: FaultyHostQuestion) -> HostileRow? {
     let target: HostileRow.Target =
-      switch question.request.path {
-      case "/v1/models", "/api/tags": .listing
-      case "/api/version": .version
-      default: .answer
+      switch question.purpose {
+      case .listing: .listing
+      case .version: .version
+      case .chat, .completion, .embeddings: .answer
       }
     let asked = question.model.flatMap { model in
       model.hasPrefix(HostileRow.prefix) ? String(model.dropFirst(HostileRow.prefix.count)) : nil
