@@ -44,10 +44,7 @@ struct ReferenceTests {
 
   @Test("docs/api.md has every dialect of a host")
   func dialects() throws {
-    let source = try Self.text("Shared/ClusterModel/Hosts/Host.swift")
-    let body = try #require(source.firstMatch(of: /enum HostDialect[^{]*\{([^}]*)\}/)).1
-    let names = body.matches(of: /case ([a-z]+)/).map { String($0.1) }
-    #expect(names.count >= 3)
+    let names = try SourceTree.dialects()
     let row = try #require(
       try Self.text("docs/api.md").split(separator: "\n").first { $0.hasPrefix("| `dialect` |") })
     for name in names { #expect(row.contains("`\(name)`"), "\(name)") }
@@ -62,6 +59,16 @@ struct ReferenceTests {
     #expect(cases.count > 10)
     #expect(
       Set(list.split(whereSeparator: \.isWhitespace).map(String.init)) == Set(cases + ["settings"]))
+  }
+
+  @Test("the answers of every dialect are fuzzed")
+  func fuzzedDialects() throws {
+    let source = try Self.text("Shared/ClusterTesting/FuzzEntries/FuzzEntry.swift")
+    let fuzzed = source.matches(of: /ReaderEntries\.upstream\(bytes, \.([a-z]+)\)/).map {
+      String($0.1)
+    }
+    // The entry `chunk` reads OpenAI's.
+    #expect(Set(fuzzed + ["openai"]) == Set(try SourceTree.dialects()))
   }
 
   @Test("seeds of plans reach every pattern")

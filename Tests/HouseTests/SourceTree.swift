@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// The repository's sources, for tests that read them as text.
 enum SourceTree {
@@ -42,5 +43,14 @@ enum SourceTree {
 
   static func text(_ path: String) throws -> String {
     try String(contentsOf: root.appending(path: path), encoding: .utf8)
+  }
+
+  /// The cases of `HostDialect`.
+  static func dialects() throws -> [String] {
+    let source = try text("Shared/ClusterModel/Hosts/Host.swift")
+    let body = try #require(source.firstMatch(of: /enum HostDialect[^{]*\{([^}]*)\}/)).1
+    let names = body.matches(of: /case ([a-zA-Z]+)/).map { String($0.1) }
+    try #require(names.count >= 3)
+    return names
   }
 }

@@ -1,4 +1,5 @@
 import ClusterModel
+import InferenceCore
 import Limits
 import NIOHTTP1
 
@@ -8,9 +9,9 @@ extension PassedHeader {
   private static let names: Set<String> = [
     "x-request-id", "request-id", "x-should-retry", "x-model-id", "x-inference-time",
   ]
-  private static let prefixes = [
-    "openai-", "x-ratelimit-", "ratelimit-", "anthropic-ratelimit-", "x-compute-",
-  ]
+  private static let prefixes =
+    ["x-ratelimit-", "ratelimit-", "x-compute-"]
+    + HostDialect.allCases.flatMap(\.passedHeaders)
 
   static func all(in headers: HTTPHeaders) -> [PassedHeader] {
     var passed: [PassedHeader] = []

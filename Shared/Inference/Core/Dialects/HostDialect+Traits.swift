@@ -20,6 +20,16 @@ extension HostDialect {
     }
   }
 
+  /// Prefixes, in lower case, of headers of an answer that clients of this API read. Hosts of other
+  /// dialects send them, too: a cloud with two APIs sends the same headers for both.
+  public var passedHeaders: [String] {
+    switch self {
+    case .openai: ["openai-"]
+    case .anthropic: ["anthropic-ratelimit-"]
+    case .ollama: []
+    }
+  }
+
   /// Whether paths of a host may follow its base URL without `/v1`.
   public var mayOmitV1: Bool {
     switch self {
