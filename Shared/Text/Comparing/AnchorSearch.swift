@@ -14,7 +14,7 @@ struct AnchorSearch: Sendable {
   private static let quotationBytes = 256
 
   private let delivered: [UInt8]
-  private let hasStrings: Bool
+  private let format: AnswerFormat
   private let anchor: [UInt8]
   private let before: [UInt8]
   /// Number of white space bytes at the end of `delivered`.
@@ -25,9 +25,9 @@ struct AnchorSearch: Sendable {
   /// - Parameters:
   ///   - delivered: the text that the client has.
   ///   - place: length of the prefix that the host was given.
-  init(_ delivered: [UInt8], from place: Int, hasStrings: Bool) {
+  init(_ delivered: [UInt8], from place: Int, in format: AnswerFormat) {
     self.delivered = delivered
-    self.hasStrings = hasStrings
+    self.format = format
     anchor = NonSpaceText(delivered[place...]).bytes
     before = NonSpaceText(delivered[..<place].suffix(2 * ResumeFilter.decidingBytes)).bytes
     space = delivered.reversed().prefix(while: JSONCursor.isWhitespace).count
@@ -98,7 +98,7 @@ struct AnchorSearch: Sendable {
   }
 
   private func follow(from place: Int) -> ResumeAlignment.Verdict {
-    .follow(RepeatedText(of: delivered, from: place, hasStrings: hasStrings), start: 0)
+    .follow(RepeatedText(of: delivered, from: place, in: format), start: 0)
   }
 }
 

@@ -202,6 +202,18 @@ public struct JSONProgress: Sendable {
 
   private var afterValue: State { open.isEmpty ? .whole : .separator }
 
+  /// Length in bytes of the escape at an index. `nil` means that there is none. A backslash outside
+  /// a string is joined with the next byte, too, which is harmless.
+  static func escapeLength(in text: [UInt8], at index: Int) -> Int? {
+    guard text[index] == UInt8(ascii: "\\"), index + 1 < text.count else { return nil }
+    guard text[index + 1] == UInt8(ascii: "u") else { return 2 }
+    // A high surrogate, D800…DBFF: the escape of its low surrogate is included.
+    guard index + 3 < text.count, text[index + 2] | 0x20 == UInt8(ascii: "d"),
+      "89abAB".utf8.contains(text[index + 3])
+    else { return 6 }
+    return 12
+  }
+
   private static func isHexadecimal(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),

@@ -1,10 +1,10 @@
 /// Compares text that a host repeats with the text that the client has, and drops the repetition.
 ///
-/// White space is ignored, because hosts indent and wrap differently, except within strings of a
-/// grammar.
+/// White space is ignored, because hosts indent and wrap differently, except within strings of
+/// JSON.
 struct RepeatedText: Sendable {
   private let known: [UInt8]
-  private let hasStrings: Bool
+  private let format: AnswerFormat
   private var position: Int
   private var isInString = false
   private var isEscaped = false
@@ -12,10 +12,10 @@ struct RepeatedText: Sendable {
   /// them.
   private var space = 0
 
-  init(of known: [UInt8], from position: Int = 0, hasStrings: Bool) {
+  init(of known: [UInt8], from position: Int = 0, in format: AnswerFormat) {
     self.known = known
     self.position = position
-    self.hasStrings = hasStrings
+    self.format = format
     skipWhitespace()
   }
 
@@ -37,7 +37,7 @@ struct RepeatedText: Sendable {
         continue
       }
       guard byte == known[position] else { return nil }
-      step(byte)
+      follow(byte)
       position += 1
       taken += 1
       if !isInString { skipWhitespace() }
@@ -45,8 +45,15 @@ struct RepeatedText: Sendable {
     return taken
   }
 
-  private mutating func step(_ byte: UInt8) {
-    guard hasStrings else { return }
+  /// Follows where strings begin and end.
+  private mutating func follow(_ byte: UInt8) {
+    switch format {
+    case .prose, .markdown: break
+    case .json: followJSON(byte)
+    }
+  }
+
+  private mutating func followJSON(_ byte: UInt8) {
     if isEscaped {
       isEscaped = false
     } else if isInString, byte == UInt8(ascii: "\\") {

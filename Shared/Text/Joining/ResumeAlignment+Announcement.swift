@@ -39,7 +39,7 @@ extension ResumeAlignment {
       case .no: continue
       case .soFar: isWaiting = true
       case .upTo(let end):
-        guard format.accepts(text[end...]) else { continue }
+        guard rules.accepts(text[end...]) else { continue }
         let match = self.match(text[end...], isFinal)
         if match == .soFar { isWaiting = true }
         let chance = continuation == .no ? 8 : 12
@@ -80,7 +80,7 @@ extension ResumeAlignment {
 
   /// Whether the text starts with a line that ends in a colon.
   func endsInAnnouncement(_ text: ArraySlice<UInt8>) -> Bool {
-    guard format.hasLines else { return false }
+    guard rules.format.hasLines else { return false }
     let line = text.drop(while: JSONCursor.isWhitespace).prefix(AnnouncementPhrases.longest)
     guard let end = line.firstIndex(of: 0x0A) else { return false }
     return line[..<end].last { !JSONCursor.isWhitespace($0) } == UInt8(ascii: ":")

@@ -28,7 +28,7 @@ extension ResumeAlignment {
   /// - Parameter text: the words, with the white space before them, which does not count.
   func match(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Match {
     guard !expectedBytes.isEmpty else { return .unknown }
-    let space = Self.space(text, inString: format.isInString)
+    let space = rules.spaceLength(text)
     let nonSpace = NonSpaceText(text.dropFirst(space).prefix(256)).bytes
     guard nonSpace.starts(with: expectedBytes.prefix(nonSpace.count)) else { return .differs }
     if nonSpace.count >= expectedBytes.count { return .agrees }
@@ -43,7 +43,7 @@ extension ResumeAlignment {
   }
 
   func hasExpectedSpace(_ text: ArraySlice<UInt8>) -> Bool {
-    let space = text.prefix(Self.space(text, inString: format.isInString))
+    let space = text.prefix(rules.spaceLength(text))
     // The known white space may be the beginning of a longer indentation.
     if expectedBytes.isEmpty, expectedSpace.isEmpty || expectedSpace.contains(0x0A) {
       return space.starts(with: expectedSpace)
@@ -54,9 +54,9 @@ extension ResumeAlignment {
   /// Whether the words can continue at the cut: they repeat the long token, if there is one, and
   /// then fit the format.
   func fit(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Fit {
-    guard hasLongToken else { return format.accepts(text) ? .upTo(text.startIndex) : .no }
+    guard hasLongToken else { return rules.accepts(text) ? .upTo(text.startIndex) : .no }
     let fit = known(text, after: text.startIndex, isFinal)
-    if case .upTo(let end) = fit, !format.accepts(text[end...]) { return .no }
+    if case .upTo(let end) = fit, !rules.accepts(text[end...]) { return .no }
     return fit
   }
 
@@ -64,7 +64,7 @@ extension ResumeAlignment {
   /// none, with a word border.
   func known(_ text: ArraySlice<UInt8>, after position: Int, _ isFinal: Bool) -> Fit {
     guard hasLongToken else {
-      guard !expectedSpace.isEmpty, !format.ignoresSpace else { return .upTo(position) }
+      guard !expectedSpace.isEmpty, !rules.ignoresSpace else { return .upTo(position) }
       guard position < text.endIndex else { return isFinal ? .upTo(position) : .soFar }
       return Self.isWord(text[position]) ? .no : .upTo(position)
     }
@@ -101,7 +101,7 @@ extension ResumeAlignment {
         case .no: continue
         case .soFar: growing = growing ?? place
         case .upTo(let end):
-          guard format.accepts(held[end...]) else { continue }
+          guard rules.accepts(held[end...]) else { continue }
           let hasMore = nonSpace.positions.last.map { $0 >= end } == true
           let match = match(text[end...], isFinal)
           whole.append(
@@ -159,23 +159,6 @@ extension ResumeAlignment {
       $0.element == tail.positions[lastStart] + $0.offset
     }.count
     return word >= 3 && agreement[lastStart] >= word
-  }
-
-  /// Bytes of white space at the start; in a string it may be written as escapes.
-  static func space(_ text: ArraySlice<UInt8>, inString: Bool) -> Int {
-    var rest = text
-    while let first = rest.first {
-      if JSONCursor.isWhitespace(first) {
-        rest = rest.dropFirst()
-      } else if inString, first == UInt8(ascii: "\\"), let second = rest.dropFirst().first,
-        "nrt".utf8.contains(second)
-      {
-        rest = rest.dropFirst(2)
-      } else {
-        break
-      }
-    }
-    return text.count - rest.count
   }
 
   static func isWord(_ byte: UInt8) -> Bool {

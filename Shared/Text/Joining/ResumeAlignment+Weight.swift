@@ -28,7 +28,7 @@ extension ResumeAlignment {
   func standing(of text: ArraySlice<UInt8>, _ match: Match) -> Standing {
     guard match != .differs else { return .differs }
     // Between tokens, white space is no evidence.
-    if format.ignoresSpace { return match == .agrees ? .agrees : .unknown }
+    if rules.ignoresSpace { return match == .agrees ? .agrees : .unknown }
     if !expectedSpace.isEmpty, !hasExpectedSpace(text) { return .lacksSpace }
     return match == .agrees ? .agrees : expectedSpace.isEmpty ? .unknown : .hasSpace
   }
@@ -47,7 +47,7 @@ extension ResumeAlignment {
   ) -> Weight {
     let continuation = standing(of: text, match)
     let length = overlap.length
-    if format.hasGrammar { return weigh(overlap, against: continuation, nonSpace) }
+    if rules.format.hidesRepetitions { return weigh(overlap, against: continuation, nonSpace) }
     let isExact = hasExactStart(text, match)
     if isAmbiguous(place: overlap.place, length, nonSpace.bytes[...]) {
       if continuation == .agrees, overlap.standing == .differs { return .continues }
@@ -79,8 +79,7 @@ extension ResumeAlignment {
     return length < 2 || !beginsToken(overlap) ? .continues : .unclear
   }
 
-  /// The same decision in a grammar, where a wrong one may give a valid document with other
-  /// content.
+  /// The same decision in a format that hides repetitions.
   ///
   /// Only evidence that cannot be an accident decides. Otherwise the overlap is unclear, and the
   /// host is asked to repeat more of the text.
@@ -91,7 +90,7 @@ extension ResumeAlignment {
     let words = nonSpace.bytes[..<length]
     // One or two bytes may equal the end of the text by chance: inside a word of a string, or
     // brackets and punctuation outside strings.
-    if length < 3, format.isInString ? !beginsToken(overlap) : !words.contains(where: Self.isWord) {
+    if length < 3, rules.isInString ? !beginsToken(overlap) : !words.contains(where: Self.isWord) {
       return .continues
     }
     if isAmbiguous(place: overlap.place, length, nonSpace.bytes[...]) { return .unclear }
@@ -103,7 +102,7 @@ extension ResumeAlignment {
       if overlap.standing == .differs { return .continues }
     }
     let clauses = overlap.standing > continuation ? 1 : 2
-    return format.isInString && length >= clauses * Self.clause ? .repeats : .unclear
+    return rules.isInString && length >= clauses * Self.clause ? .repeats : .unclear
   }
 
   /// Number of bytes that two texts do not share by chance.
@@ -121,7 +120,7 @@ extension ResumeAlignment {
   private func hasUsualSpace(_ text: ArraySlice<UInt8>) -> Bool {
     let space = text.prefix(while: JSONCursor.isWhitespace)
     guard let last = tail.positions.last else { return false }
-    guard !space.isEmpty || format.ignoresSpace else { return false }
+    guard !space.isEmpty || rules.ignoresSpace else { return false }
     return tail.positions.dropLast().contains {
       delivered[$0] == delivered[last]
         && delivered[($0 + 1)...].prefix(while: JSONCursor.isWhitespace) == space
@@ -148,7 +147,7 @@ extension ResumeAlignment {
   /// Whether the overlap has as many cells as a row of a table: two rows may be equal.
   private func isWholeRow(_ overlap: Overlap) -> Bool {
     let bar = UInt8(ascii: "|")
-    guard format.hasLines, let last = tail.positions.last else { return false }
+    guard rules.format.hasLines, let last = tail.positions.last else { return false }
     let lines = delivered[...last].suffix(Self.rowBytes).split(separator: 0x0A).suffix(2)
     guard lines.count == 2, lines.allSatisfy({ $0.first == bar }) else { return false }
     return tail.bytes[overlap.place...].count { $0 == bar } == lines.first?.count { $0 == bar }
@@ -157,7 +156,7 @@ extension ResumeAlignment {
   /// Whether the overlap starts with the first word of a sentence or a list marker. Neither comes
   /// twice in a row.
   private func beginsSentence(_ overlap: Overlap) -> Bool {
-    guard format.hasLines, overlap.place > 0 else { return false }
+    guard rules.format.hasLines, overlap.place > 0 else { return false }
     let (before, first) = (tail.positions[overlap.place - 1], tail.positions[overlap.place])
     let isLine = delivered[before..<first].contains(0x0A)
     if isLine, tail.bytes.last == UInt8(ascii: ".") { return true }

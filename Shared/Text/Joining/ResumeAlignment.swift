@@ -39,7 +39,7 @@ struct ResumeAlignment: Sendable {
   let boundary: Int
   let mode: ResumeFilter.Mode
   let context: SafeBoundary
-  let format: FormatRules
+  let rules: FormatRules
   /// The old host's next words after the cut, split into white space and non-space bytes.
   let expectedSpace: [UInt8]
   let expectedBytes: [UInt8]
@@ -59,9 +59,9 @@ struct ResumeAlignment: Sendable {
     self.delivered = delivered
     self.boundary = boundary
     self.context = context
-    format = FormatRules(at: context)
+    rules = FormatRules(at: context)
     self.mode = mode
-    let space = Self.space(unseen[...], inString: format.isInString)
+    let space = rules.spaceLength(unseen[...])
     expectedSpace = Array(unseen.prefix(space))
     expectedBytes = NonSpaceText(unseen.dropFirst(space).prefix(64)).bytes
     let given = delivered[..<boundary]
@@ -119,7 +119,7 @@ struct ResumeAlignment: Sendable {
       // The host repeats a long token, byte for byte.
       guard nonSpace.bytes.count >= ResumeFilter.certainBytes else { return .wait }
       return .follow(
-        RepeatedText(of: delivered, from: boundary, hasStrings: format.hasStrings), start: start)
+        RepeatedText(of: delivered, from: boundary, in: rules.format), start: start)
     }
     if depth < 2,
       let verdict = withoutWrapping(held, text, continuation, match, isFinal, depth)
@@ -138,7 +138,7 @@ struct ResumeAlignment: Sendable {
     if case .upTo(let start) = continuation {
       if !isFinal {
         // A grammar soon shows whether the continuation is valid.
-        if format.hasGrammar, text.endIndex - overlap.end < 48 { return .wait }
+        if rules.format.checksText, text.endIndex - overlap.end < 48 { return .wait }
         // If the words come once more, the overlap is ambiguous.
         if nonSpace.bytes.count < overlap.length + min(overlap.length, 12) { return .wait }
       }
@@ -171,12 +171,11 @@ struct ResumeAlignment: Sendable {
     }
     let from = repeatsHead ? 0 : growing.map { tail.positions[$0] } ?? 0
     // Elements of a list and verses may be equal, however long they are.
-    if from > 0, continuation != .no, format.hasGrammar || hasExactStart(text, match) {
+    if from > 0, continuation != .no, rules.format.hidesRepetitions || hasExactStart(text, match) {
       return .unclear("it repeats elements of the text, or the text has them twice: both fit")
     }
     return .follow(
-      RepeatedText(of: delivered, from: from, hasStrings: format.hasStrings), start: text.startIndex
-    )
+      RepeatedText(of: delivered, from: from, in: rules.format), start: text.startIndex)
   }
 
   /// Skips words around the continuation: an announcement, a code fence that is already open, or a
@@ -200,7 +199,7 @@ struct ResumeAlignment: Sendable {
       }
       return read(held, from: text.startIndex + count, isFinal: isFinal, depth: depth + 1)
     }
-    guard !isExpected, context.isInFence || format.hasGrammar else { return nil }
+    guard !isExpected, context.isInFence || rules.format.mayBeFenced else { return nil }
     let fence = Array("```".utf8)
     let line = text.drop(while: JSONCursor.isWhitespace)
     guard line.starts(with: fence.prefix(line.count)) else { return nil }
@@ -208,11 +207,11 @@ struct ResumeAlignment: Sendable {
       return isFinal || line.count > 40 ? nil : .wait
     }
     let info = line[..<end].drop { $0 == fence[0] }.filter { !JSONCursor.isWhitespace($0) }
-    guard format.hasGrammar || !info.isEmpty else { return nil }
+    guard rules.format.mayBeFenced || !info.isEmpty else { return nil }
     let inner = read(held, from: end + 1, isFinal: isFinal, depth: depth + 1)
     // The line of the fence contained the line break before the code.
     if case .join(let start, let insert) = inner, start == end + 1, insert.isEmpty,
-      format.hasLines
+      rules.format.hasLines
     {
       return .join(start: start, insert: expectedSpace.isEmpty ? [0x0A] : expectedSpace)
     }
@@ -226,7 +225,7 @@ struct ResumeAlignment: Sendable {
   ) -> Verdict {
     let isLackingSpace =
       !hasLongToken && !expectedSpace.isEmpty
-      && Self.space(text, inString: format.isInString) == 0
+      && rules.spaceLength(text) == 0
     let isKnown = match == .agrees && expectedBytes.count >= 8
     let isStrange = match == .differs || match == .soFar || isLackingSpace && !isKnown
     if continuation == .no || isStrange {

@@ -60,7 +60,7 @@ public struct ResumeFilter: Sendable {
   private var nextLook = 0
   /// Steps since the last `takeWork()`.
   private var steps = 0
-  private var format: FormatRules
+  private var rules: FormatRules
   /// Whether the document is complete and the fence around it is closed. Further text is dropped.
   private var isFenced = false
 
@@ -72,14 +72,14 @@ public struct ResumeFilter: Sendable {
   public init(
     delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary, mode: Mode
   ) {
-    format = FormatRules(at: context)
+    rules = FormatRules(at: context)
     if delivered.isEmpty {
       state = .joined
     } else if mode == .anchored {
       state = .seeking(
-        AnchorSearch(delivered, from: boundary, hasStrings: format.hasStrings), [])
+        AnchorSearch(delivered, from: boundary, in: rules.format), [])
     } else if mode == .fromStart {
-      state = .repeating(RepeatedText(of: delivered, hasStrings: format.hasStrings))
+      state = .repeating(RepeatedText(of: delivered, in: rules.format))
     } else {
       state = .deciding([])
       alignment = ResumeAlignment(
@@ -195,19 +195,20 @@ public struct ResumeFilter: Sendable {
     return try pass(text.dropFirst(taken))
   }
 
-  /// In a grammar every byte must fit the bytes before it. After its end, only a closing fence is
-  /// tolerated.
+  /// In a format that is checked, every byte must fit the bytes before it. After the end of the
+  /// document only a closing fence is tolerated.
   private mutating func pass(_ text: ArraySlice<UInt8>) throws(Rejection) -> [UInt8] {
-    guard format.hasGrammar else { return Array(text) }
+    guard rules.format.checksText else { return Array(text) }
     var passed: [UInt8] = []
     for byte in text {
       if isFenced { break }
-      if format.isComplete, byte == UInt8(ascii: "`") {
+      if rules.isComplete, byte == UInt8(ascii: "`") {
         isFenced = true
         break
       }
-      guard format.take(byte) else {
-        throw Rejection("its text does not continue the JSON that the client has")
+      guard rules.take(byte) else {
+        throw Rejection(
+          "its text does not continue the \(rules.format.name) that the client has")
       }
       passed.append(byte)
     }

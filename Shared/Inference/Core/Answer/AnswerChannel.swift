@@ -137,28 +137,14 @@ struct AnswerChannel: Sendable {
     let end = text.count - window
     guard end > boundary.boundary else { return boundary.boundary }
     releasableEnd = max(releasableEnd, boundary.boundary)
+    let format = boundary.format
     while releasableEnd < end {
-      let next = releasableEnd + atomLength(at: releasableEnd)
+      let next = releasableEnd + format.atomLength(in: text, at: releasableEnd)
       guard next <= end else { break }
       releasableEnd = next
       steps += 1
     }
     return releasableEnd
-  }
-
-  /// Length in bytes of the character or, in JSON, the escape at an index. In JSON, a backslash
-  /// outside a string is joined with the next byte too, which is harmless.
-  private func atomLength(at index: Int) -> Int {
-    let byte = text[index]
-    guard byte == UInt8(ascii: "\\"), boundary.format.hasEscapes, index + 1 < text.count else {
-      return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
-    }
-    guard text[index + 1] == UInt8(ascii: "u") else { return 2 }
-    // A high surrogate, D800…DBFF: the escape of its low surrogate is included.
-    guard index + 3 < text.count, text[index + 2] | 0x20 == UInt8(ascii: "d"),
-      "89abAB".utf8.contains(text[index + 3])
-    else { return 6 }
-    return 12
   }
 
   /// Forgets the text that the client does not have, because the host that sent it was given up.

@@ -180,8 +180,9 @@ extension AnswerStream {
     }
     guard reason != "length" else { return }
     for channel in channels where channel.part != .reasoning {
-      if channel.boundary.isUnfinishedJSON {
-        throw AttemptFailure(.badJoint, "it ended before the JSON was whole")
+      if channel.boundary.isUnfinished {
+        let format = channel.boundary.format.name
+        throw AttemptFailure(.badJoint, "it ended before the \(format) was whole")
       }
     }
   }

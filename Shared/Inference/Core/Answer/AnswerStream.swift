@@ -97,8 +97,10 @@ public struct AnswerStream: Sendable {
     }
   }
 
-  /// Whether the content so far is in a format with a grammar.
-  var hasGrammar: Bool { known(.content).map { channels[$0].boundary.format.hasGrammar } ?? false }
+  /// Whether the format of the content so far hides repetitions.
+  var hidesRepetitions: Bool {
+    known(.content).map { channels[$0].boundary.format.hidesRepetitions } ?? false
+  }
 
   /// Bytes that are held back and would be lost if the host broke off.
   public var heldTextBytes: Int { channels.reduce(0) { $0 + $1.text.count - $1.released } }

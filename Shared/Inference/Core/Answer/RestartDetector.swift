@@ -3,10 +3,11 @@ import Text
 /// Detects a host that begins the answer again, in other words, instead of resuming it.
 ///
 /// `ResumeFilter` finds repeated text. It needs 16 equal bytes to be sure, so a restart that agrees
-/// with the old answer for less looks like new text. In JSON and within a long token only one
-/// continuation is valid, and any other is rejected. In prose nearly anything may follow, so the
-/// text is accepted unless all of this holds: the cut lies within a sentence; the first word lacks
-/// the expected white space; it is not the expected word; it begins as sentences and headings do.
+/// with the old answer for less looks like new text. In a format that is checked, such as JSON, and
+/// within a long token only one continuation is valid, and any other is rejected. In prose nearly
+/// anything may follow, so the text is accepted unless all of this holds: the cut lies within a
+/// sentence; the first word lacks the expected white space; it is not the expected word; it begins
+/// as sentences and headings do.
 /// Text that begins in lower case, with white space or after the end of a sentence passes, because
 /// there a restart cannot be distinguished from a continuation.
 ///
@@ -28,7 +29,7 @@ struct RestartDetector: Sendable {
   init?(after channel: AnswerChannel) {
     let space = channel.unseen.prefix { Self.isSpace($0) }
     expectedWord = Array(channel.unseen.dropFirst(space.count).prefix { !Self.isSpace($0) })
-    guard !channel.boundary.format.hasGrammar, !channel.boundary.isInFence,
+    guard !channel.boundary.format.checksText, !channel.boundary.isInFence,
       channel.boundary.boundary == channel.text.count, !space.isEmpty, !expectedWord.isEmpty,
       !space.contains(0x0A), Self.isAmidSentence(channel.text)
     else { return nil }

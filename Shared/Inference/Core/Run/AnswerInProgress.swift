@@ -67,8 +67,8 @@ struct AnswerInProgress: Sendable {
   /// A stop sequence was completed across a joint, or `max_tokens` was reached.
   var isOver: Bool { stream.isOver }
 
-  /// The text so far is in a format with a grammar.
-  var hasGrammar: Bool { stream.hasGrammar }
+  /// Whether the format of the content so far hides repetitions.
+  var hidesRepetitions: Bool { stream.hidesRepetitions }
   var usage: Usage { stream.usage }
   var finishReason: String? { stream.finishReason }
   /// Completion tokens of the current host.

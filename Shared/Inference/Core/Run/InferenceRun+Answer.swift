@@ -149,14 +149,15 @@ extension InferenceRun {
   /// are two ways, and each is tried once: a shorter prefix, so that the host repeats the rest by
   /// itself, and an instruction that shows the text to repeat. The shorter prefix usually comes
   /// first, because an earlier instruction has already shown text to repeat. The instruction comes
-  /// first if the answer is JSON and the host is asked by instructions: the host may have repeated
-  /// text before, but in JSON the repetition could not be verified.
+  /// first if the answer's format hides repetitions, as JSON does, and the host is asked by
+  /// instructions: the host may have repeated text before, but the repetition could not be
+  /// verified.
   private mutating func repetition(by candidate: Candidate) -> (Candidate, ResumePoint?) {
     guard let point = answer.suspendForRepetition() else {
       return (candidate, answer.resumePoint)
     }
     let isFirst = resumeHistory.recordRepetition(of: candidate.host.id)
-    let showsFirst = candidate.host.resume == .instruct && answer.hasGrammar
+    let showsFirst = candidate.host.resume == .instruct && answer.hidesRepetitions
     guard !point.prefix.isEmpty, showsFirst == isFirst else {
       answer.setResumePoint(point.withoutAnchor)
       return (candidate, answer.resumePoint)
