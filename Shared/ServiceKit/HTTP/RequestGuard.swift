@@ -6,29 +6,6 @@ import NIOHTTP1
 import OverloadCore
 import Telemetry
 
-/// Limits on the time and size of a client's requests.
-struct RequestLimits: Sendable {
-  /// From a request's first byte, or the start of a new connection, to the end of the head.
-  var head: TimeAmount
-  /// From the end of the head to the end of the body, plus `bodyPerMiB` for each MiB of it.
-  var body: TimeAmount
-  var bodyPerMiB: TimeAmount
-  /// Between two requests on one connection.
-  var idle: TimeAmount
-  var maxBodyBytes: Int
-  /// Paths that are also answered on a reserved connection.
-  var reservedPaths: Set<String> = []
-  /// Accepted host names and web origins while no key is required; `nil` means all.
-  var access: HTTPAccess?
-  /// Whether requests need a key now.
-  var requiresKeys: @Sendable () -> Bool = { false }
-  /// How long to read and discard a client's bytes after a refusal. Closing at once would reset the
-  /// connection, and the client would not see the error.
-  var linger: TimeAmount = .seconds(2)
-  /// How long the connection may stay unwritable because the client does not read.
-  var stall: TimeAmount = .milliseconds(Int64(Limits.readerStall.value))
-}
-
 /// Refuses requests that arrive too slowly, are too large or cannot be parsed. It answers these
 /// itself; the application does not see them.
 ///
@@ -497,22 +474,5 @@ extension HTTPHeaders {
     reduce(0) { count, field in
       count + (field.name.utf8.elementsEqual(name.utf8) { $0 | 0x20 == $1 } ? 1 : 0)
     }
-  }
-}
-
-/// Reports to the guard that bytes arrived. It precedes the HTTP decoder, which emits nothing until
-/// a head is complete.
-final class FirstByteTap: ChannelInboundHandler, RemovableChannelHandler {
-  typealias InboundIn = ByteBuffer
-  typealias InboundOut = ByteBuffer
-
-  private let requestGuard: RequestGuard
-
-  init(_ requestGuard: RequestGuard) { self.requestGuard = requestGuard }
-
-  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    requestGuard.bytesWillArrive()
-    context.fireChannelRead(data)
-    requestGuard.bytesDidArrive()
   }
 }
