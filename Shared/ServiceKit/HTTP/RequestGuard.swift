@@ -9,8 +9,8 @@ import Telemetry
 /// Refuses requests that arrive too slowly, are too large or cannot be parsed. It answers these
 /// itself; the application does not see them.
 ///
-/// Its place is directly after `AnswerFlush`, which follows the HTTP decoder. It uses only the event loop's timers, so that
-/// tests control time.
+/// Its place is directly after `AnswerFlush`, which follows the HTTP decoder. It uses only the event
+/// loop's timers, so that tests control time.
 final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart
@@ -163,7 +163,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case .head(var head):
       if case .refused = reading { return }
       arriving = AnswerForm(of: head, limits.access)
-      if let failure = refusal(of: head) {
+      if let failure = limits.refusal(of: head, restriction: place?.limit) {
         refuse(failure, context)
         return
       }
@@ -176,7 +176,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       pending += 1
       asked.append(arriving)
       guard declared <= limits.maxBodyBytes else {
-        refuseBody(context)
+        refuse(limits.bodyTooLarge, context)
         return
       }
       arm(bodyTime(received: 0, declared: declared), context)
@@ -190,7 +190,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       guard case .body(let since, let received, let declared) = reading else { return }
       let total = received + bytes.readableBytes
       guard total <= limits.maxBodyBytes else {
-        refuseBody(context)
+        refuse(limits.bodyTooLarge, context)
         return
       }
       reading = .body(since: since, received: total, declared: declared)
@@ -237,41 +237,6 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     rejected(.cancelled, nil)
     clientGone()
     end(context)
-  }
-
-  /// The reason to refuse a request because of its head.
-  private func refusal(of head: HTTPRequestHead) -> Failure? {
-    let hosts = head.headers.count(of: "host")
-    guard hosts <= 1 else {
-      return Failure(.invalidRequest, "The request has \(hosts) Host headers; it may have one.")
-    }
-    let origins = head.headers.count(of: "origin")
-    guard origins <= 1 else {
-      return Failure(
-        .invalidRequest, "The request has \(origins) Origin headers; it may have one.")
-    }
-    if head.version == .http1_0 || head.version == .http0_9 {
-      if head.headers.contains(name: "transfer-encoding") {
-        return Failure(
-          .invalidRequest, "HTTP/1.0 has no Transfer-Encoding: send a Content-Length, or HTTP/1.1.")
-      }
-    } else if hosts == 0 {
-      return Failure(.invalidRequest, "The request has no Host header.")
-    }
-    if !limits.requiresKeys(),
-      let failure = limits.access?.refusal(
-        host: head.headers.first(name: "host"), origin: head.headers.first(name: "origin"))
-    {
-      return failure
-    }
-    guard let limit = place?.limit else { return nil }
-    let path = head.uri.prefix { $0 != "?" }
-    guard !limits.reservedPaths.contains(String(path)) else { return nil }
-    let isOwn = limit.name != Limits.connections.name
-    return Failure(
-      isOwn ? .rateLimited : .overloaded,
-      "\(isOwn ? "This client has" : "The server has") \(limit.value) connections already and none "
-        + "of them is idle (limit \(limit.name)); try again in a moment.", retryAfter: .seconds(1))
   }
 
   // MARK: - Eviction
@@ -402,13 +367,6 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   // MARK: - Refusing
 
-  private func refuseBody(_ context: ChannelHandlerContext) {
-    let mebibytes = Double(limits.maxBodyBytes) / 1_048_576
-    let limit = mebibytes >= 1 ? "\(Int(mebibytes)) MiB" : "\(limits.maxBodyBytes) bytes"
-    refuse(
-      Failure(.requestTooLarge, "The request's body is too large: the limit is \(limit)."), context)
-  }
-
   private func refuse(_ failure: Failure, _ context: ChannelHandlerContext) {
     // If an answer has begun, or an earlier one is pending, the client would mistake the error for
     // that answer.
@@ -463,16 +421,5 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     let held = heldClosings
     heldClosings = []
     for promise in held { promise.succeed(()) }
-  }
-}
-
-extension HTTPHeaders {
-  /// The number of headers with this name. A subscript would make an array of their values.
-  ///
-  /// - Parameter name: letters in lower case.
-  fileprivate func count(of name: String) -> Int {
-    reduce(0) { count, field in
-      count + (field.name.utf8.elementsEqual(name.utf8) { $0 | 0x20 == $1 } ? 1 : 0)
-    }
   }
 }
