@@ -408,7 +408,8 @@ let package = Package(
     tests("SpendingTests", ["GatewayCore", "ClusterModel", "InferenceCore", "Money", "Text"]),
     tests("BillingJournalTests", ["BillingJournal", "ClusterModel", "Files", "Money"]),
     tests("AccessTests", ["Access", "ClusterModel", crypto]),
-    tests("FuzzReplayTests", ["FuzzEntries", "SettingsFuzzEntry"]),
+    tests(
+      "FuzzReplayTests", ["ClusterModel", "FuzzEntries", "PlannerCore", "SettingsFuzzEntry"]),
     tests("SimulationTests", ["ClusterSimulation"]),
     tests(
       "ClusterTests",

@@ -1,7 +1,10 @@
+import ClusterModel
 import Foundation
-import FuzzEntries
+import PlannerCore
 import SettingsFuzzEntry
 import Testing
+
+@testable import FuzzEntries
 
 /// Replays a fuzzer's seed inputs and findings.
 ///
@@ -31,6 +34,30 @@ struct FuzzReplayTests {
   func small(entry: FuzzEntry) {
     entry.run([])
     for byte in UInt8.min...UInt8.max { entry.run([byte]) }
+  }
+
+  @Test("the seeds of plans reach every pattern")
+  func patterns() throws {
+    let chosen = try Self.files("plan").compactMap { try Data(contentsOf: $0).first }
+      .map(PlanEntries.chosen)
+    #expect(Set(chosen) == Set(PatternName.allCases))
+  }
+
+  @Test("the seeds of expansions reach every kind of expansion")
+  func expansions() throws {
+    let kinds = try Self.files("expand").map {
+      PlanEntries.expand(Array(try Data(contentsOf: $0)))
+    }
+    #expect(Set(kinds.joined()) == Set(Expansion.allCases.map(\.rawValue)))
+  }
+
+  @Test("a byte keeps its pattern when a pattern is added")
+  func numbers() {
+    let first: [PatternName] = [.auto, .ensemble, .debate, .maestro, .decompose]
+    let own = PatternName.allCases.count
+    for byte in UInt8.min...UInt8.max where byte < 5 || byte >= own {
+      #expect(PlanEntries.chosen(byte) == first[Int(byte) % 5])
+    }
   }
 
   @Test("every seed and finding of the settings file is read to its end")

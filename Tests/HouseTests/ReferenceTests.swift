@@ -70,13 +70,4 @@ struct ReferenceTests {
     // The entry `chunk` reads OpenAI's.
     #expect(Set(fuzzed + ["openai"]) == Set(try SourceTree.dialects()))
   }
-
-  @Test("seeds of plans reach every pattern")
-  func seeds() throws {
-    let entry = try Self.text("Shared/ClusterTesting/FuzzEntries/PlanEntries.swift")
-    let list = try #require(entry.firstMatch(of: /patterns: \[PatternName\] = \[([^\]]*)\]/)).1
-    let source = try Self.text("Shared/ClusterModel/Plans/PatternName.swift")
-    let cases = source.matches(of: /\n  case ([a-z]+) =/).map { String($0.1) }
-    #expect(Set(list.matches(of: /\.([a-z]+)/).map { String($0.1) }) == Set(cases))
-  }
 }
