@@ -344,6 +344,15 @@ struct SettingsTests {
     #expect(all.mistakes.isEmpty)
   }
 
+  @Test("every service accepts the section of every setting that admins can change")
+  func runtimeSections() {
+    for setting in RuntimeSetting.allCases {
+      let section = setting.id.prefix { $0 != "." }
+      let all = settings(["--config", "c"], files: ["c": "\(section):\n"])
+      #expect(all.mistakes.isEmpty, "\(section)")
+    }
+  }
+
   @Test("--bus tcp needs its addresses and a key, and reports all that is missing at once")
   func tcpNeeds() {
     let all = settings(["--bus", "tcp"])

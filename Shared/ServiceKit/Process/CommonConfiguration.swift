@@ -53,7 +53,7 @@ public struct CommonConfiguration: Sendable {
   /// several services share.
   public static let sections: [String] =
     ["cluster"] + ServiceName.all.map { section(of: $0) } + [
-      "access", "agents", "inference", "node", "up",
+      "access", "agents", "inference", "models", "node", "up",
     ]
 
   /// The section of a service in the file: `gateway`, `agent_research` …
