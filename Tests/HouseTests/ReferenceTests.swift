@@ -13,24 +13,68 @@ struct ReferenceTests {
     try String(contentsOf: SourceTree.root.appending(path: path), encoding: .utf8)
   }
 
-  @Test("docs/api.md has every setting of every service", arguments: services)
-  func settings(service: String) throws {
-    let page = try Self.text("docs/api.md")
-    let folder = FileManager.default.temporaryDirectory
+  /// The settings of a service, as `--check-config` lists them. A name that every service has in a
+  /// section of its own is `SERVICE.member`, as on the page.
+  private static func settings(of service: String, documented: Set<String>) throws -> Set<String> {
     let output = try Command.run(
       Command.buildDirectory.appending(path: "tutti-\(service)").path, ["--check-config"],
-      environment: ["TUTTI_CLUSTER_KEY": "of-a-test-0123456789"], directory: folder)
+      environment: ["TUTTI_CLUSTER_KEY": "of-a-test-0123456789"],
+      directory: FileManager.default.temporaryDirectory)
     try #require(output.status == 0, "\(output.text)")
     let section = service.replacing("-", with: "_")
     let keys = output.text.split(separator: "\n").compactMap { line in
-      line.prefixMatch(of: #/([a-z_]+)\.([a-z_]+): /#).map { (String($0.1), String($0.2)) }
+      line.prefixMatch(of: #/([a-z_]+)\.([a-z_]+): /#).map { match in
+        let shared = "SERVICE.\(match.2)"
+        return match.1 == section && documented.contains(shared)
+          ? shared : "\(match.1).\(match.2)"
+      }
     }
-    #expect(keys.count > 10)
-    for (place, member) in keys {
-      // The page describes settings that every process has under one name.
-      let names = ["`\(place).\(member)`", place == section ? "`SERVICE.\(member)`" : nil]
-      #expect(names.contains { $0.map(page.contains) ?? false }, "\(place).\(member)")
+    try #require(keys.count > 10)
+    return Set(keys)
+  }
+
+  /// The settings of `tutti up`, read from the source: the program checks all services, too.
+  private static func settingsOfUp() throws -> Set<String> {
+    let source = try text("Services/CommandLine/Shell/CommandLineConfiguration.swift")
+    let keys = Set(source.matches(of: /"(up\.[a-z_]+)"/).map { String($0.1) })
+    try #require(keys.count > 3)
+    return keys
+  }
+
+  /// The keys in the first columns of the tables of "Settings", and in its text.
+  private static func documentedSettings() throws -> Set<String> {
+    let page = try text("docs/api.md")
+    let start = try #require(page.firstRange(of: "\n## Settings\n"))
+    let rest = page[start.upperBound...]
+    let section = rest[..<(rest.firstRange(of: "\n## ")?.lowerBound ?? rest.endIndex)]
+    var keys: Set<String> = []
+    for line in section.split(separator: "\n") {
+      let place = line.hasPrefix("|") ? line.split(separator: "|").first ?? "" : line
+      for match in place.matches(of: /`([a-zA-Z_]+\.[a-z_]+)`/) { keys.insert(String(match.1)) }
     }
+    // The text before the tables explains the form of a key.
+    keys.remove("section.member")
+    try #require(keys.count > 50)
+    return keys
+  }
+
+  @Test("docs/api.md has every setting of every service", arguments: services)
+  func settings(service: String) throws {
+    let documented = try Self.documentedSettings()
+    let missing = try Self.settings(of: service, documented: documented).subtracting(documented)
+    #expect(missing.isEmpty, "\(missing.sorted())")
+  }
+
+  @Test("docs/api.md has every setting of tutti up, and none that does not exist")
+  func noOtherSettings() throws {
+    let documented = try Self.documentedSettings()
+    let known = try Self.services.reduce(into: Self.settingsOfUp()) { known, service in
+      known.formUnion(try Self.settings(of: service, documented: documented))
+    }
+    let unknown = documented.subtracting(known)
+    #expect(unknown.isEmpty, "\(unknown.sorted())")
+    let missing = try Self.settingsOfUp().subtracting(documented)
+    #expect(missing.isEmpty, "\(missing.sorted())")
   }
 
   @Test("docs/api.md has every pattern, with the name that a client sends")
