@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import ClusterModel
 import ClusterTesting
 import NIOCore
 import NIOHTTP1
@@ -21,6 +22,11 @@ struct FaultyHostDialectTests {
     let body = try await response.body.collect(upTo: 1 << 20)
     try await host.stop()
     return (Int(response.status.code), String(buffer: body))
+  }
+
+  @Test("there are hostile rows for every dialect", arguments: HostDialect.allCases)
+  func hostileRows(dialect: HostDialect) {
+    #expect(HostileRow.all.contains { $0.dialect == dialect })
   }
 
   @Test("a stream of messages has named events in their order")
