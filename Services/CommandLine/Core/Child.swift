@@ -35,7 +35,7 @@ public struct Child: Hashable, Sendable {
   }
 
   /// Variables for a program that is not a Tutti service. None of them holds a secret.
-  public static let fewVariables: Set<String> = [
+  static let fewVariables: Set<String> = [
     "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ",
   ]
 
@@ -108,13 +108,11 @@ public struct RestartPolicy: Hashable, Sendable {
   /// Time for which a crash counts.
   public var window: Duration = .seconds(60)
   /// This many crashes within `window` are a crash loop. It is reported, and restarts become slow.
-  public var loopCrashes = 5
+  var loopCrashes = 5
   /// Delay between the restarts of a child in a crash loop.
   public var slow: Duration = .seconds(30)
 
   public static let standard = RestartPolicy()
-
-  public init() {}
 
   /// - Parameters:
   ///   - crashes: number within the window, including this one.

@@ -102,7 +102,7 @@ public struct ClusterLayout: Hashable, Sendable {
   /// Nice value of the processes that work on plans. One plan is many requests, so the processes of
   /// a few plans would otherwise take the processor from the gateway, and with it from every
   /// client. At 10 the gateway gets nine times the share of one such process.
-  public static let planNiceness = 10
+  static let planNiceness = 10
 
   private func placement(
     of service: ServiceName

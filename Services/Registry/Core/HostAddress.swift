@@ -8,7 +8,7 @@ public struct HostAddress: Hashable, Sendable {
   /// For example `127.0.0.1:11434`. The parts of a path are joined by `-`.
   public let defaultID: HostID
   /// Whether requests can be read in transit: `http` to another machine.
-  public let isReadableOnTheWay: Bool
+  let isReadableOnTheWay: Bool
   /// Whether the API's paths follow the URL without `/v1`, as far as the URL shows it.
   /// `…/llm/v1` means no. `nil` means that a probe must find out.
   public let omitsV1: Bool?

@@ -73,15 +73,15 @@ public struct HostRegistry: Sendable {
   }
 
   /// Interval between probes of a ready host.
-  public static let readyInterval: Duration = .seconds(2)
+  static let readyInterval: Duration = .seconds(2)
   /// Minimum interval between probes of a ready host at which requests fail.
-  public static let doubtInterval: Duration = .milliseconds(500)
+  static let doubtInterval: Duration = .milliseconds(500)
   /// Interval between probes of a host that is not ready. It doubles from the first to the longest.
-  public static let firstBackOff: Duration = .seconds(1)
-  public static let longestBackOff: Duration = .seconds(30)
+  static let firstBackOff: Duration = .seconds(1)
+  static let longestBackOff: Duration = .seconds(30)
   /// Consecutive failures until a ready host becomes unreachable.
   /// A busy host may miss a probe. If nothing listens there, one failure is enough.
-  public static let failuresBeforeUnreachable = 3
+  static let failuresBeforeUnreachable = 3
   static let suspendedReason = "suspended by an admin"
   static let drainedReason = "drained by an admin"
   /// Bytes of the version and the reason at their maximum length, and of the row's other fields.

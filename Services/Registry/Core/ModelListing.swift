@@ -9,7 +9,7 @@ public import Text
 public struct ModelListing: Sendable {
   public struct Entry: Sendable {
     public var id: String
-    public var ownedBy: String?
+    var ownedBy: String?
     /// Maximum tokens of prompt and completion together.
     public var contextTokens: Int?
     /// Type of the entry. Only Anthropic's entries have one.

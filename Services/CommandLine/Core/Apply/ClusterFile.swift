@@ -1,11 +1,11 @@
 public import ClusterModel
 
 /// A record as a cluster file describes it, in normal form.
-public struct FileRecord: Hashable, Sendable {
+struct FileRecord: Hashable, Sendable {
   /// `nil` means that the record is found by its name, or that its kind has no ids.
-  public let id: String?
+  let id: String?
   /// Members that the file has, and members whose absence means a value.
-  public let members: [String: RecordValue]
+  let members: [String: RecordValue]
   /// For messages.
   let line: Int
 }

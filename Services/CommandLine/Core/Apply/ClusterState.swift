@@ -1,10 +1,10 @@
 public import ClusterModel
 
 /// A record as the registry has it, in normal form.
-public struct ClusterRecord: Hashable, Sendable {
+struct ClusterRecord: Hashable, Sendable {
   /// Empty if its kind has no ids.
-  public let id: String
-  public var members: [String: RecordValue]
+  let id: String
+  var members: [String: RecordValue]
   /// Whether learned members have the values that an admin has set. Otherwise they have those that
   /// apply.
   var hasConfigured = false

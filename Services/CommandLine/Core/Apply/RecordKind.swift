@@ -1,7 +1,7 @@
 /// Records of one kind in the admin API, as far as a cluster file can set them.
 public struct RecordKind: Hashable, Sendable {
   /// How a record of the file is matched with the registry's.
-  public enum Identity: Hashable, Sendable {
+  enum Identity: Hashable, Sendable {
     /// By a member that the file chooses.
     case member(String)
     /// By `name`, or by `id` if several keys have the same name. The registry chose the id.
@@ -28,13 +28,13 @@ public struct RecordKind: Hashable, Sendable {
     case none
   }
 
-  public enum Creation: Hashable, Sendable {
+  enum Creation: Hashable, Sendable {
     case post
     /// A change of an absent record creates it. An absent record means default values.
     case patch
   }
 
-  public enum Removal: Hashable, Sendable {
+  enum Removal: Hashable, Sendable {
     /// `DELETE`. The verb names its effect on the record.
     case delete(verb: String)
     /// A change that sets the record's value in the map to `null`.

@@ -2,7 +2,7 @@ import Limits
 import Money
 
 /// Permitted values of a member, and their normal form.
-public indirect enum RecordShape: Hashable, Sendable {
+indirect enum RecordShape: Hashable, Sendable {
   /// - Parameter atMost: maximum bytes.
   case text(atMost: Int = 2_048)
   /// Tag or region of a host.
@@ -71,7 +71,7 @@ public indirect enum RecordShape: Hashable, Sendable {
 /// A member of a record that a cluster file may set.
 public struct RecordMember: Hashable, Sendable {
   /// Meaning of a member that the file does not have.
-  public enum Absence: Hashable, Sendable {
+  enum Absence: Hashable, Sendable {
     case mistake
     case means(RecordValue)
     /// The registry's value stays, whatever it is.

@@ -25,7 +25,7 @@ public struct KeyRow: Decodable, Hashable, Sendable {
     public var dataPolicies: [String] = []
     public var hostPools: [String] = []
 
-    public init() {}
+    init() {}
 
     enum CodingKeys: String, CodingKey {
       case models, patterns

@@ -111,7 +111,7 @@ public struct TariffOptions: Sendable {
   public init() {}
 
   /// Whether a member of the payout rule is given, so that the present rule is needed.
-  public var changesRule: Bool {
+  var changesRule: Bool {
     reservationFee != nil || progressFee != nil || perMilleOfWinner != nil
   }
 

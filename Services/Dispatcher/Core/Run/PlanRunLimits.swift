@@ -10,23 +10,23 @@ public struct PlanRunLimits: Equatable, Sendable {
   public var attempts = 3
   /// Maximum wait for an agent of the task's role. A supervisor restarts one within a second or
   /// two.
-  public var agentWait = Duration.seconds(10)
+  var agentWait = Duration.seconds(10)
   /// Interval between searches for an agent.
-  public var seekInterval = Duration.milliseconds(200)
+  var seekInterval = Duration.milliseconds(200)
   /// Delay after a lost agent, times the attempts so far.
   /// The peer table needs a moment to drop the lost agent.
   public var lostDelay = Duration.milliseconds(50)
   /// Delay after an overloaded agent, times the attempts so far, unless the agent names a delay.
-  public var overloadDelay = Duration.milliseconds(250)
+  var overloadDelay = Duration.milliseconds(250)
   /// Maximum delay that an overloaded agent can impose.
-  public var longestDelay = Duration.seconds(2)
+  var longestDelay = Duration.seconds(2)
   /// Maximum time for the planner to expand a task.
   /// Planners need milliseconds, and another one is asked if one is lost.
   public var expansionWait = Duration.seconds(5)
   /// Maximum tokens of each input of a task, as estimated from its bytes: 64 KiB.
   /// 16 inputs are 1 MiB of prompt, beyond any context length we know. One agent's endless output
   /// must not fill the memory of sixteen readers.
-  public var inputTokens = 16 * 1024
+  var inputTokens = 16 * 1024
   /// Minimum completion tokens: with fewer, an answer is not worth a request.
   public var leastTokens = TokenEstimate.leastTokens
   /// Expected completion tokens of a task without a limit, used to share a budget.
@@ -41,9 +41,9 @@ public struct PlanRunLimits: Equatable, Sendable {
   /// Eight times the longest answer of any model we know.
   public var keptBytes = 1024 * 1024
   /// Maximum bytes of a delta that the dispatcher itself makes.
-  public var deltaBytes = 16 * 1024
+  var deltaBytes = 16 * 1024
   /// Maximum bytes of a reason in events.
-  public var reasonBytes = 1024
+  var reasonBytes = 1024
 
   public init() {}
 }

@@ -10,7 +10,7 @@ public struct RequestLimits: Hashable, Sendable {
   public static let messagesBytes = 4 << 20
   public static let messages = 10_000
   /// A longer name is a mistake, and would only fill logs and labels.
-  public static let modelBytes = 256
+  static let modelBytes = 256
   /// Maximum bytes of the last user message that the planner receives.
   public static let queryBytes = 64 << 10
   /// Number of first bytes of the messages that identify related conversations. If these bytes are

@@ -22,7 +22,7 @@ public struct TuttiOptions: Hashable, Sendable {
   /// Whether the trace includes the outputs of tasks.
   public var tracesOutputs = false
 
-  public static let maximumDocumentBytes = 10_000_000
+  static let maximumDocumentBytes = 10_000_000
 
   public init() {}
 

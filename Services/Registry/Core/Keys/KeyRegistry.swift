@@ -19,7 +19,7 @@ public struct KeyRegistry: Sendable {
   }
 
   /// Scopes of a key for which the admin names none.
-  public static let defaultScopes: Set<AccessScope> = [.chat, .embeddings, .plans]
+  static let defaultScopes: Set<AccessScope> = [.chat, .embeddings, .plans]
   public static let defaultAccount = "default"
   /// Time for which a replaced key stays valid: a working day and the night after it.
   public static let defaultGrace: WallMilliseconds = 24 * 3_600_000
