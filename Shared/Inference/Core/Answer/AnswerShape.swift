@@ -9,13 +9,13 @@ public struct AnswerShape: Hashable, Sendable {
 
   /// Number of choices: prompts × `n`. `best_of` adds none, because the host returns only the best.
   public var choices = 1
-  public var hasLogprobs = false
+  var hasLogprobs = false
   /// Stop sequences.
   public var stop: [[UInt8]] = []
   /// There are too many or too long stop sequences to watch. Only the hosts apply them.
-  public var hasUnwatchedStops = false
+  var hasUnwatchedStops = false
   /// The answer must be JSON.
-  public var wantsJSON = false
+  var wantsJSON = false
   /// Maximum tokens of the answer. `nil` means no limit.
   public var maximumTokens: Int?
   /// The client gets the usage, in a chunk or in the body.
@@ -24,7 +24,7 @@ public struct AnswerShape: Hashable, Sendable {
   /// picture.
   public var promptTokens = 0
   /// The last message is the assistant's. Hosts differ in whether the answer repeats it.
-  public var hasPrefill = false
+  var hasPrefill = false
 
   public init() {}
 

@@ -9,9 +9,9 @@ public struct ChoiceSteps: Hashable, Sendable {
     /// The chunk has a `finish_reason`.
     public var ends = false
     /// The reason is not `stop`, which some hosts send at the end of the reasoning.
-    public var isFirm = false
+    var isFirm = false
 
-    public init(
+    init(
       adds: Bool = false, answers: Bool = false, ends: Bool = false, isFirm: Bool = false
     ) {
       self.adds = adds
@@ -37,8 +37,6 @@ public struct ChoiceSteps: Hashable, Sendable {
   private(set) var more: [Step]?
   /// An index is negative.
   private(set) var hasInvalidIndex = false
-
-  public init() {}
 
   public mutating func add(index: Int, _ gain: Gain) {
     guard index >= 0 else {

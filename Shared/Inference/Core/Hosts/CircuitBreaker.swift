@@ -17,13 +17,13 @@ public struct CircuitBreaker: Hashable, Sendable {
     public var memory = Duration.seconds(60)
     /// Open time, doubled from `firstOpen` up to `longestOpen`.
     public var firstOpen = Duration.seconds(1)
-    public var longestOpen = Duration.seconds(60)
+    var longestOpen = Duration.seconds(60)
     /// Random share of the open time. It spreads the retries of a cluster's processes.
     public var jitter = 0.2
     /// Wait after a busy host's answer without `Retry-After`. A host's own value is capped by
     /// `longestBusy`.
-    public var defaultBusy = Duration.seconds(1)
-    public var longestBusy = Duration.seconds(300)
+    var defaultBusy = Duration.seconds(1)
+    var longestBusy = Duration.seconds(300)
 
     public init() {}
   }

@@ -25,9 +25,9 @@ public enum HostChoice {
     /// of the answer.
     public var soonest: Bool
     /// Only hosts without a price.
-    public var needsNoPrice: Bool
+    var needsNoPrice: Bool
     /// Only hosts whose context fits the estimated prompt.
-    public var needsRoom: Bool
+    var needsRoom: Bool
     /// The community's hosts have missed the deadline, so the operator's own hosts come first.
     public var isPastDeadline: Bool
 

@@ -37,8 +37,6 @@ public struct HostHabits: Sendable {
 
   private var entries: [Key: Entry] = [:]
 
-  public init() {}
-
   /// Changes of the request that this host needs.
   public func form(of host: HostID, _ model: ModelID, at now: Instant) -> RequestForm {
     guard !entries.isEmpty, let entry = entries[Key(host: host, model: model)],

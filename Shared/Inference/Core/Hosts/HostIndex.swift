@@ -1,5 +1,5 @@
 public import ClusterModel
-public import HostModel
+import HostModel
 
 /// Lookup tables for one revision of the host table, built once instead of at every decision.
 public final class HostIndex: Sendable {
@@ -30,7 +30,7 @@ public final class HostIndex: Sendable {
   let readyRows: [Int]
   let hashes: [UInt64]
 
-  public init(_ table: HostTable, rules: EligibilityRules = EligibilityRules()) {
+  init(_ table: HostTable, rules: EligibilityRules = EligibilityRules()) {
     self.table = table
     self.rules = rules
     var rows: [HostID: Int] = [:]

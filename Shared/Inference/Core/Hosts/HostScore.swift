@@ -9,8 +9,6 @@ public struct HostScore: Hashable, Sendable {
     public var firstToken = 0.30
     public var staleness = 0.20
     public var errors = 0.10
-
-    public init() {}
   }
 
   public var weights = Weights()
@@ -21,24 +19,22 @@ public struct HostScore: Hashable, Sendable {
   /// that other processes began in the last quarter of a second; if all processes chose the only
   /// idle host, it would become the busiest. Within a bucket, the less loaded of two hosts is
   /// taken. 0.5 means as many requests as slots.
-  public var loadTolerance = 0.5
+  var loadTolerance = 0.5
   /// Scale of ℓ95: 0 at 50 ms, 1 at 51.2 s, a tenth per doubling. It is logarithmic, so that a
   /// ratio counts the same on a GPU and on a laptop.
-  public var fastestFirstToken = Duration.milliseconds(50)
-  public var firstTokenDoublings = 10.0
+  var fastestFirstToken = Duration.milliseconds(50)
+  var firstTokenDoublings = 10.0
   /// s is 0 if the host responded within `freshFor`, and rises to 1 at `staleAfter`.
-  public var freshFor = Duration.seconds(5)
-  public var staleAfter = Duration.seconds(35)
+  var freshFor = Duration.seconds(5)
+  var staleAfter = Duration.seconds(35)
   /// Maximum requests that explore an unmeasured host at a time. With fewer in flight it counts as
   /// the fastest, so that it gets measured. Otherwise it counts as average, so that not all
   /// requests go there.
-  public var explorers = 2
-  public var unmeasuredFirstToken = 0.5
+  var explorers = 2
+  var unmeasuredFirstToken = 0.5
   /// An unmeasured host with a higher error rate counts as average. It has failed once and answered
   /// nothing, so exploring it would fail another request.
-  public var exploredErrorRate = 0.3
-
-  public init() {}
+  var exploredErrorRate = 0.3
 
   public static let standard = HostScore()
 

@@ -89,33 +89,33 @@ public struct HostPatience: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
     /// Multiple of the p95. With log-normal times and σ = 0.8, one request in some thousands counts
     /// as late by chance, and a dead host costs the time of four slow answers.
-    public var firstTokenFactor = 4.0
+    var firstTokenFactor = 4.0
     /// The minimum for a host that is not known to be fast: it may have to load the model or
     /// compile a grammar. A race or a hedge has asked another host before this time.
-    public var leastFirstToken = Duration.seconds(10)
+    var leastFirstToken = Duration.seconds(10)
     /// The minimum for a fast host: the first-token deadline δ of interactive use.
-    public var leastFastFirstToken = Duration.seconds(1)
+    var leastFastFirstToken = Duration.seconds(1)
     /// A host is fast if its p95 is at most this. A GPU is fast. A processor is fast for short
     /// prompts, and longer prompts get more time.
-    public var fastFirstToken = Duration.seconds(1)
+    var fastFirstToken = Duration.seconds(1)
     /// Minimum samples of a fast host. Fewer samples have no 95th percentile.
-    public var fastSamples = 20.0
+    var fastSamples = 20.0
     public var longestFirstToken = Duration.seconds(120)
     /// For an unmeasured host. A laptop's processor reads 4,000 prompt tokens in less, at about 100
     /// per second.
-    public var unknownFirstToken = Duration.seconds(60)
-    public var interTokenFactor = 4.0
+    var unknownFirstToken = Duration.seconds(60)
+    var interTokenFactor = 4.0
     /// The minimum. A host that swaps or collects garbage pauses for a second or two.
-    public var leastInterToken = Duration.seconds(5)
-    public var longestInterToken = Duration.seconds(30)
+    var leastInterToken = Duration.seconds(5)
+    var longestInterToken = Duration.seconds(30)
     /// For an unmeasured host. A laptop that swaps takes some seconds per token.
-    public var unknownInterToken = Duration.seconds(30)
+    var unknownInterToken = Duration.seconds(30)
     /// Share of the host's usual rate. A host that shares its processor with a build is slow; one
     /// at a tenth of its rate is lost.
-    public var floorShare = 0.1
+    var floorShare = 0.1
     /// For an unmeasured host: a tenth of a person's reading speed.
-    public var unknownFloor = 0.5
-    public var leastFloor = 0.2
+    var unknownFloor = 0.5
+    var leastFloor = 0.2
 
     public init() {}
   }

@@ -13,16 +13,16 @@ public struct InferenceLimits: Hashable, Sendable {
   public var failures = 6
   /// Maximum attempts that repeat a host without an addition that it refused. Equals the number of
   /// additions, because servers name one at a time.
-  public var formChanges = 8
+  var formChanges = 8
   /// Delay before a hedge if the first host has no measured latency yet.
-  public var hedgeUnmeasured = Duration.seconds(1)
+  var hedgeUnmeasured = Duration.seconds(1)
   /// Maximum hosts that work on one answer at once because earlier hosts are late.
   public var hostsAtOnce = 4
   /// Interval between searches for another host while hosts are late.
-  public var lookAgain = Duration.seconds(5)
+  var lookAgain = Duration.seconds(5)
   /// Silence after which a host that does not answer probes counts as dead. A host that reads a
   /// long prompt may miss some probes.
-  public var deadSilence = Duration.seconds(120)
+  var deadSilence = Duration.seconds(120)
   /// Maximum chunks without text that are held before the first token.
   public var heldChunks = 1_024
 
@@ -32,7 +32,7 @@ public struct InferenceLimits: Hashable, Sendable {
 
   /// Factor on the patience for a host that sends comments or pings but no token. Hosts that queue
   /// requests or read long prompts send one about every second.
-  public var signPatience = 4
+  var signPatience = 4
 
   public init() {}
 

@@ -10,18 +10,18 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
   public init(rawValue: UInt16) { self.rawValue = rawValue }
 
   /// Asks for one body instead of a stream.
-  public static let unstreamed = RequestForm(rawValue: 1 << 0)
+  static let unstreamed = RequestForm(rawValue: 1 << 0)
   /// Without Tutti's `stream_options`. The host may then not report its usage.
-  public static let withoutUsageOption = RequestForm(rawValue: 1 << 1)
-  public static let withoutTemperature = RequestForm(rawValue: 1 << 2)
-  public static let withoutTopP = RequestForm(rawValue: 1 << 3)
-  public static let withoutSeed = RequestForm(rawValue: 1 << 4)
-  public static let withoutFormat = RequestForm(rawValue: 1 << 5)
+  static let withoutUsageOption = RequestForm(rawValue: 1 << 1)
+  static let withoutTemperature = RequestForm(rawValue: 1 << 2)
+  static let withoutTopP = RequestForm(rawValue: 1 << 3)
+  static let withoutSeed = RequestForm(rawValue: 1 << 4)
+  static let withoutFormat = RequestForm(rawValue: 1 << 5)
   /// `max_completion_tokens` in place of `max_tokens`.
   public static let newLimitName = RequestForm(rawValue: 1 << 6)
   public static let withoutLimit = RequestForm(rawValue: 1 << 7)
   /// The text of system messages moves to the start of the next user message.
-  public static let foldedSystem = RequestForm(rawValue: 1 << 8)
+  static let foldedSystem = RequestForm(rawValue: 1 << 8)
 
   /// Changes of how the answer is sent. All other changes alter the question.
   static let delivery: RequestForm = [.unstreamed, .withoutUsageOption]

@@ -10,11 +10,11 @@ public struct SpeculationBudget: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
     /// Up to this utilisation, second legs included, every request may have a second leg. More than
     /// half of the slots are free, so no request waits for a slot that a losing leg holds.
-    public var freeUpTo = 0.4
+    var freeUpTo = 0.4
     /// At this utilisation or above, a request earns only `leastShare`.
-    public var scarceFrom = 0.8
+    var scarceFrom = 0.8
     /// One second leg per twenty requests, as hedging after the p95 needs.
-    public var leastShare = 0.05
+    var leastShare = 0.05
     /// Maximum credits saved. This allows a burst after idle time that is small compared with the
     /// load of a cluster in one second.
     public var saved = 5.0
