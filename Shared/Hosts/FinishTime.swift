@@ -74,7 +74,7 @@ public struct SpeedRange: Equatable, Sendable {
 public struct FinishTime: Equatable, Sendable {
   /// Assumed if no host was measured: the speed of a laptop.
   public static let usualRate = 20.0
-  public static let usualFirstToken = Duration.milliseconds(400)
+  static let usualFirstToken = Duration.milliseconds(400)
   /// Maximum number of other answers that count as slowing a host down. The slowdown is measured
   /// with few other answers, and the measured rate already includes some concurrency.
   public static let mostConcurrent = 7

@@ -6,7 +6,7 @@ public enum Limits {
     public let title: String
     public let limits: [Limit]
 
-    public init(_ title: String, _ limits: [Limit]) {
+    init(_ title: String, _ limits: [Limit]) {
       self.title = title
       self.limits = limits
     }

@@ -65,7 +65,7 @@ public struct Retention: Equatable, Sendable {
     maximumRequestAge: .seconds(31 * 24 * 3_600))
 
   /// A plan of 64 tasks with ten spans each has 640 spans; 10,000 spans are a response of 3 MB.
-  public static let spansPerTrace = 10_000
+  static let spansPerTrace = 10_000
 
   /// How far a record's time may be in the future: no clock is wrong by a day for long. A later
   /// time is set to now, because otherwise the record would never expire.

@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 
 /// Output format of log lines.
 public enum LogFormat: Sendable {
@@ -10,8 +10,8 @@ public enum LogFormat: Sendable {
 
 /// Renders log records as text, one line each. Nothing in a message or a value can end the line
 /// early or move a terminal's cursor.
-public enum LogLine {
-  public static func render(_ record: LogRecord, as format: LogFormat) -> String {
+enum LogLine {
+  static func render(_ record: LogRecord, as format: LogFormat) -> String {
     switch format {
     case .json: json(record)
     case .text: text(record)

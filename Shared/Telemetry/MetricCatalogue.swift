@@ -8,7 +8,7 @@ public struct MetricDescription: Hashable, Sendable {
   /// Upper bounds of a histogram's buckets in the metric's unit, ascending, without infinity.
   public var buckets: [Double]
 
-  public init(_ name: String, _ kind: MetricKind, _ help: String, buckets: [Double] = []) {
+  init(_ name: String, _ kind: MetricKind, _ help: String, buckets: [Double] = []) {
     self.name = name
     self.help = help
     self.kind = kind
@@ -19,9 +19,9 @@ public struct MetricDescription: Hashable, Sendable {
 /// Help texts and buckets of all metrics, in one place. A test compares the names with those that
 /// the code records.
 public struct MetricCatalogue: Sendable {
-  public private(set) var descriptions: [String: MetricDescription]
+  private(set) var descriptions: [String: MetricDescription]
 
-  public init(_ descriptions: [MetricDescription]) {
+  init(_ descriptions: [MetricDescription]) {
     self.descriptions = [:]
     for description in descriptions { self.descriptions[description.name] = description }
   }
@@ -29,7 +29,7 @@ public struct MetricCatalogue: Sendable {
   public subscript(name: String) -> MetricDescription? { descriptions[name] }
 
   /// From a fast local call to a long generation: 5 ms … 2 min.
-  public static let requestSeconds: [Double] = [
+  static let requestSeconds: [Double] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
   ]
   /// One hop over the bus: 50 µs … 1 s.

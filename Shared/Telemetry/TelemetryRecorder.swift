@@ -13,16 +13,15 @@ public struct TelemetryLimits: Sendable {
   public var requests = 4_096
   /// Maximum bytes of a batch. A bus frame is at most 1 MiB; half of it leaves room for the
   /// envelope and for errors of the size estimate.
-  public var batchBytes = 448 * 1_024
+  var batchBytes = 448 * 1_024
   /// Maximum bytes of a log line's message.
   public var messageBytes = Limits.telemetryMessageBytes.value
   /// Maximum bytes of one attribute's value.
-  public var attributeBytes = Limits.telemetryAttributeBytes.value
+  var attributeBytes = Limits.telemetryAttributeBytes.value
   /// Maximum attributes of one record.
   public var attributes = Limits.telemetryAttributes.value
 
   public static let standard = TelemetryLimits()
-  public init() {}
 }
 
 /// Collects this process's telemetry for the monitor. It never blocks and never fails: if a buffer

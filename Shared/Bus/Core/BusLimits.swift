@@ -23,16 +23,14 @@ public struct BusLimits: Equatable, Sendable {
   public var heldMessages = Limits.busHeldMessages.value
   public var heldBytes = Limits.busHeldBytes.value
   /// How long messages of unlisted peers are held.
-  public var heldFor: Duration = .seconds(2)
+  var heldFor: Duration = .seconds(2)
   public var rememberedIDs = Limits.busRememberedIDs.value
-  public var rememberedSenders = Limits.busRememberedSenders.value
+  var rememberedSenders = Limits.busRememberedSenders.value
   public var peers = Limits.busPeers.value
   public var newcomers = Limits.busNewcomers.value
   /// Silence after which a peer with requests in flight is pinged.
-  public var pingAfter: Duration = .seconds(1)
+  var pingAfter: Duration = .seconds(1)
   /// Silence after which a peer with requests in flight is considered lost, if a ping was not
   /// answered either.
   public var lostAfter: Duration = .seconds(3)
-
-  public init() {}
 }

@@ -14,8 +14,6 @@ public struct PeerDirectory: Equatable, Sendable {
   /// Peers that no current table lists, and until when they are kept.
   private var carried: [PeerID: Instant] = [:]
 
-  public init() {}
-
   public subscript(id: PeerID) -> Peer? { byID[id] }
 
   public var all: [Peer] { byID.values.sorted { $0.id < $1.id } }
@@ -34,7 +32,7 @@ public struct PeerDirectory: Equatable, Sendable {
   }
 
   /// Peers that get publications.
-  public var reachable: [Peer] { all.filter { dead[$0.id] == nil } }
+  var reachable: [Peer] { all.filter { dead[$0.id] == nil } }
 
   /// - Parameter isCurrent: whether the table comes from the registry that answered the last hello.
   ///   It then applies even with a lower epoch, as after a backward step of the registry's clock.
@@ -88,13 +86,13 @@ public struct PeerDirectory: Equatable, Sendable {
     return forgotten
   }
 
-  public mutating func recordReceived(from id: PeerID) { dead[id] = nil }
+  mutating func recordReceived(from id: PeerID) { dead[id] = nil }
 
   public mutating func leaves(_ id: PeerID) {
     if byID[id] != nil { leaving.insert(id) }
   }
 
-  public mutating func foundDead(_ id: PeerID, now: Instant) {
+  mutating func foundDead(_ id: PeerID, now: Instant) {
     if let peer = byID[id] { dead[id] = now + peer.ttl }
   }
 

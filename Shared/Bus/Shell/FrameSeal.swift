@@ -1,5 +1,5 @@
 import BusCore
-public import ClusterModel
+import ClusterModel
 import Crypto
 import Foundation
 import Limits
@@ -16,7 +16,7 @@ import Wire
 ///
 /// A process that does not know the registry's public key yet introduces itself under the cluster
 /// key alone.
-public final class FrameSeal: Sendable {
+final class FrameSeal: Sendable {
   enum Opened {
     case opened([UInt8], SealedSender)
     case refused(reason: String)
@@ -66,7 +66,7 @@ public final class FrameSeal: Sendable {
   ///   - clusterKey: at least 16 bytes.
   ///   - mailbox: the mailbox of this process, as peers address it.
   ///   - registryMailbox: the only mailbox to which this process introduces itself.
-  public init(
+  init(
     clusterKey: [UInt8], own: PeerID, identity: BusIdentity = BusIdentity(), mailbox: String,
     registryMailbox: String
   ) throws(Failure) {

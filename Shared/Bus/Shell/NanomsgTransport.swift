@@ -1,18 +1,18 @@
-public import BusCore
+import BusCore
 import CNanomsg
-public import ClusterModel
+import ClusterModel
 import Foundation
 import Synchronization
 
 /// Mailboxes over nanomsg. One thread, the reactor, uses all sockets; other threads only put frames
 /// into outboxes and wake it. A blocking receive on one of Swift's cooperative threads would stop
 /// half of a two-core process.
-public final class NanomsgTransport: Transport {
-  public struct Configuration: Sendable {
+final class NanomsgTransport: Transport {
+  struct Configuration: Sendable {
     /// The `ipc://` address that nanomsg binds.
-    public var listen: String
+    var listen: String
     /// The address that other processes connect to: that of `listener` if it is set, or `listen`.
-    public var mailbox: String
+    var mailbox: String
     /// The public listener and its seal. `nil` means that file permissions protect the sockets.
     var listener: Public?
     /// Maximum connected mailboxes. At the limit an idle one is closed for each new one.
@@ -25,7 +25,7 @@ public final class NanomsgTransport: Transport {
       var patience: Duration
     }
 
-    public init(listen: String, mailbox: String) {
+    init(listen: String, mailbox: String) {
       self.listen = listen
       self.mailbox = mailbox
     }
@@ -82,17 +82,17 @@ public final class NanomsgTransport: Transport {
     configuration.listener == nil ? Self.localReceiveLimit : Self.frameLimit
   }
 
-  public var mailbox: String { configuration.mailbox }
-  public var publicKey: [UInt8] { configuration.listener?.seal.publicKey ?? [] }
+  var mailbox: String { configuration.mailbox }
+  var publicKey: [UInt8] { configuration.listener?.seal.publicKey ?? [] }
 
-  public init(_ configuration: Configuration) throws(Failure) {
+  init(_ configuration: Configuration) throws(Failure) {
     self.configuration = configuration
     self.wake = try WakePipe()
   }
 
   // MARK: - From any thread
 
-  public func start(
+  func start(
     _ deliver: @escaping @Sendable (TransportEvent) -> Void
   ) throws(Failure) {
     guard let listen = MailboxAddress(configuration.listen), case .socket(let path) = listen.target
@@ -122,7 +122,7 @@ public final class NanomsgTransport: Transport {
     thread.start()
   }
 
-  public func send(_ frame: [UInt8], to mailbox: String, lane: Lane) -> Bool {
+  func send(_ frame: [UInt8], to mailbox: String, lane: Lane) -> Bool {
     let (queued, needsWake) = shared.withLock { shared -> (Bool, Bool) in
       guard !shared.stopped else { return (false, false) }
       let wasEmpty = shared.outboxes[mailbox]?.isEmpty ?? true
@@ -140,22 +140,22 @@ public final class NanomsgTransport: Transport {
     return queued
   }
 
-  public func connect(to mailbox: String) { enqueue(.connect(mailbox)) }
+  func connect(to mailbox: String) { enqueue(.connect(mailbox)) }
 
   /// Later frames use a new connection.
-  public func disconnect(from mailbox: String) {
+  func disconnect(from mailbox: String) {
     forget(mailbox)
     configuration.listener?.seal.know(mailbox, nil)
     enqueue(.disconnect(mailbox))
   }
 
-  public func seal(_ mailbox: String, for recipient: Recipient?) {
+  func seal(_ mailbox: String, for recipient: Recipient?) {
     if configuration.listener?.seal.know(mailbox, recipient) == true {
       enqueue(.reconnect(mailbox))
     }
   }
 
-  public func stop(grace: Duration) async {
+  func stop(grace: Duration) async {
     await withCheckedContinuation { continuation in
       let already = shared.withLock { shared -> Bool in
         if shared.stopped { return true }

@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 
 /// One answer of a host: reasoning, content and tool calls.
 public struct CorpusAnswer: Sendable {
@@ -13,7 +13,7 @@ public struct CorpusAnswer: Sendable {
   public var content = ""
   public var calls: [Call] = []
   /// Whether the text repeats itself on purpose.
-  public var repeatsItself = false
+  var repeatsItself = false
 
   public init(
     name: String, reasoning: String = "", content: String = "", calls: [Call] = [],
@@ -37,16 +37,16 @@ public struct CorpusAnswer: Sendable {
 }
 
 /// A host's stream format; ids, model, fingerprint and token boundaries differ between hosts.
-public struct CorpusHost: Sendable {
-  public var id: String
-  public var model: String
-  public var fingerprint: String
+struct CorpusHost: Sendable {
+  var id: String
+  var model: String
+  var fingerprint: String
   /// Seed of the token boundaries.
-  public var seed: UInt64
+  var seed: UInt64
   /// Number of characters at the start of each text that are sent in small tokens.
-  public var fine: Int
+  var fine: Int
 
-  public init(_ number: Int, seed: UInt64, fine: Int = 1_200) {
+  init(_ number: Int, seed: UInt64, fine: Int = 1_200) {
     self.fine = fine
     id = "chatcmpl-\(number)"
     model = "model-\(number)"
@@ -55,7 +55,7 @@ public struct CorpusHost: Sendable {
   }
 
   /// The `data` of each event, without `[DONE]`.
-  public func events(_ answer: CorpusAnswer) -> [[UInt8]] {
+  func events(_ answer: CorpusAnswer) -> [[UInt8]] {
     var rng = SplitMix64(seed: seed)
     var events = [event(#"{"role":"assistant","content":""}"#)]
     for token in Self.tokens(answer.reasoning, fine: fine, using: &rng) {
@@ -81,11 +81,11 @@ public struct CorpusHost: Sendable {
   }
 
   /// A chunk of content.
-  public func content(_ text: String) -> [UInt8] {
+  func content(_ text: String) -> [UInt8] {
     event(#"{"content":\#(quoted(text))}"#)
   }
 
-  public func end(_ finishReason: String) -> [UInt8] { event("{}", finish: #""\#(finishReason)""#) }
+  func end(_ finishReason: String) -> [UInt8] { event("{}", finish: #""\#(finishReason)""#) }
 
   private func event(_ delta: String, finish: String = "null") -> [UInt8] {
     Array(
@@ -98,7 +98,7 @@ public struct CorpusHost: Sendable {
   ///
   /// The first `fine` characters become tokens of 1 to 12 characters. The rest becomes tokens of up
   /// to 2,000 characters, so that long answers stay cheap.
-  public static func tokens(
+  static func tokens(
     _ text: String, fine: Int, using rng: inout SplitMix64
   ) -> [String] {
     let bytes = Array(text.utf8)

@@ -23,8 +23,6 @@ public struct EveryCut {
     public var ambiguous = 0
     public var faults: [String] = []
 
-    public init() {}
-
     public var description: String {
       "\(cuts) cuts, \(identical) identical, \(spacedOtherwise) spaced otherwise, "
         + "\(ambiguous) ambiguous, \(askedAgain) asked again, \(rejected) rejected, "

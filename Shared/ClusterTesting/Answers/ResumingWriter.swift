@@ -22,9 +22,9 @@ public enum ResumingPersonality: String, CaseIterable, Sendable {
   case refences
 }
 
-public enum ResumingWriter {
+enum ResumingWriter {
   /// The host's output when it is given `prefix` of `full`.
-  public static func text(
+  static func text(
     full: String, prefix: [UInt8], _ personality: ResumingPersonality, seed: UInt64
   ) -> String {
     let whole = Array(full.utf8)

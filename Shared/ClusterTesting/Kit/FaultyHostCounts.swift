@@ -10,13 +10,11 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
   public var cancels: [Cancel] = []
   /// Requests being answered now, and the maximum at any time.
   public var active = 0
-  public var maximumActive = 0
+  var maximumActive = 0
   /// Accepted connections.
   public var connections = 0
   /// Bytes sent while playing a `HostileRow`.
   public var hostileBytes = 0
-
-  public init() {}
 
   /// Number of requests that need a model.
   public var inferences: Int {
@@ -35,7 +33,7 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
     /// Tokens sent before the cancel.
     public var tokens: Int
     /// Milliseconds since the request was received completely.
-    public var afterMilliseconds: Double
+    var afterMilliseconds: Double
     /// Number of the request, counted from one.
     public var number: Int
     /// Time of the cancel, in nanoseconds of the machine's monotonic clock.

@@ -42,10 +42,10 @@ public struct FaultyHostQuestion: Sendable {
   public let stream: Bool
   public let maxTokens: Int?
   public let includeUsage: Bool
-  public let hasTools: Bool
+  let hasTools: Bool
   public let start: Start
   /// An error in the request, with its HTTP status; `nil` means a valid request.
-  public let complaint: (status: Int, message: String)?
+  let complaint: (status: Int, message: String)?
 
   init(
     _ request: FaultyHostRequest, dialect: HostDialect, purpose: FaultyHostPurpose,

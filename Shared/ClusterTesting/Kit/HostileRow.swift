@@ -28,8 +28,6 @@ public struct HostileRow: Sendable, CustomStringConvertible {
     /// Whether a good host offers the model too.
     public var isShared = false
 
-    public init() {}
-
     enum CodingKeys: String, CodingKey {
       case path, stream, clients, reads, times
       case firstTokenMilliseconds = "first_token_ms"

@@ -5,7 +5,7 @@ public typealias SeededGenerator = SplitMix64
 
 extension SplitMix64 {
   /// A real number in (0, 1]; never zero, so that its logarithm exists.
-  public mutating func nextUnit() -> Double {
+  mutating func nextUnit() -> Double {
     Double((next() >> 11) + 1) * 0x1p-53
   }
 

@@ -21,7 +21,7 @@ public final class SimulatedCluster {
   /// Requirements on hosts, the same in all processes.
   static let rules = EligibilityRules(minimumVersions: ["Simulator": "2"])
 
-  public let scenario: Scenario
+  let scenario: Scenario
   let logsFrames: Bool
   let time = VirtualTime()
   let log: EventLog

@@ -1,6 +1,6 @@
 /// Result of one run.
 public struct SimulationReport: Sendable {
-  public let scenario: Scenario
+  let scenario: Scenario
   /// Broken invariants; empty if the run is correct.
   public let violations: [String]
   public let log: [String]
@@ -8,11 +8,11 @@ public struct SimulationReport: Sendable {
   public let digest: UInt64
   public let answered: Int
   public let failed: Int
-  public let deaths: Int
+  let deaths: Int
   public let frames: Int
-  public let lostFrames: Int
+  let lostFrames: Int
   /// Frames that reached a restarted process and were meant for its predecessor.
-  public let misdirected: Int
+  let misdirected: Int
 
   init(_ cluster: SimulatedCluster) {
     scenario = cluster.scenario

@@ -142,7 +142,7 @@ public func httpStatus(of failure: Failure) -> HTTPResponse.Status {
 }
 
 /// The headers of an error: content type and, if useful, `Retry-After`.
-public func errorHeaders(for failure: Failure) -> HTTPFields {
+func errorHeaders(for failure: Failure) -> HTTPFields {
   var headers: HTTPFields = [.contentType: "application/json"]
   let asked = failure.retryAfter.map { Int(clamping: $0.inSeconds.rounded(.up)) }
   if let seconds = asked ?? ErrorLine.of(failure.code).retryAfterSeconds {

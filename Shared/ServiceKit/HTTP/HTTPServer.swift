@@ -27,18 +27,18 @@ public struct HTTPServerOptions: Sendable {
   public var headDeadline: Duration = .seconds(10)
   /// Maximum time from a request's head to the end of its body, plus `bodyDeadlinePerMiB` per MiB.
   public var bodyDeadline: Duration = .seconds(30)
-  public var bodyDeadlinePerMiB: Duration = .seconds(1)
+  var bodyDeadlinePerMiB: Duration = .seconds(1)
   /// Maximum time between requests on one connection.
-  public var idleDeadline: Duration = .seconds(75)
+  var idleDeadline: Duration = .seconds(75)
   /// Maximum size of all headers of a request; a larger one gets status 431.
-  public var maxHeaderBytes = 32 * 1024
-  public var maxHeaderCount = 100
+  var maxHeaderBytes = 32 * 1024
+  var maxHeaderCount = 100
   /// Maximum size of a body; a larger one gets status 413.
   public var maxBodyBytes = 10 * 1024 * 1024
   /// Limits on connections. At a limit the connection that has been idle longest is closed.
   public var connections = ConnectionLimits(total: 512)
   /// Paths that are also answered on reserved connections.
-  public var reservedPaths: Set<String> = ["/health", "/ready", "/metrics"]
+  var reservedPaths: Set<String> = ["/health", "/ready", "/metrics"]
   /// Header for the trace id. It is added to each answer that has none, including errors without a
   /// handler (unknown path, body too large). `nil` means that no header is added.
   public var traceHeader: HTTPField.Name?

@@ -38,7 +38,7 @@ public final class Health: Sendable {
   }
 
   /// Makes the process not ready from now on, so that load balancers choose another one.
-  public func beginDrain() {
+  func beginDrain() {
     let waiting = state.withLock { state in
       state.isDraining = true
       defer { state.waiting = [] }

@@ -62,7 +62,7 @@ public struct CrashNote: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// - Returns: `nil` if the text is not a note.
-  public init?(_ text: String) {
+  init?(_ text: String) {
     let parts = text.split(separator: " ", maxSplits: 2)
     guard parts.count == 3, let count = Int(parts[0]), count > 0, let time = Int64(parts[1])
     else { return nil }

@@ -1,7 +1,7 @@
 public import BusCore
 import Clocks
 public import ClusterModel
-public import Logging
+import Logging
 public import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -23,7 +23,7 @@ public final class HostDirectory: Service {
   /// - Parameters:
   ///   - ask: requests the table from the registry.
   ///   - pause: waits, and throws if cancelled.
-  public init(
+  init(
     ask: @escaping @Sendable () async throws(Failure) -> HostTable,
     pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
     logger: Logger

@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 import Files
 import Foundation
 
@@ -49,10 +49,10 @@ struct ProcessEnvironment: Sendable {
 }
 
 /// The directory for data that must survive restarts.
-public enum DataDirectory {
+enum DataDirectory {
   /// Creates the directory if absent, and refuses one in which other users could replace files.
   /// - Returns: its absolute path.
-  public static func prepare(_ path: String) throws(ProcessFailure) -> String {
+  static func prepare(_ path: String) throws(ProcessFailure) -> String {
     let absolute =
       path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
     do throws(FileRefused) {

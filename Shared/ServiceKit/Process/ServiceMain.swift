@@ -29,7 +29,7 @@ public struct ServiceContext: Sendable {
   /// For all HTTP ports of this process; `nil` means plain HTTP.
   public let tls: TLSIdentity?
 
-  public init(
+  init(
     common: CommonConfiguration, bus: Bus, logger: Logger, recorder: TelemetryRecorder,
     metrics: PrometheusRegistry, health: Health, hosts: HostDirectory, access: AccessDirectory,
     settings: SettingsDirectory = SettingsDirectory(), tls: TLSIdentity? = nil

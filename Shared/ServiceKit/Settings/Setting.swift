@@ -9,7 +9,7 @@ public struct Setting: Hashable, Sendable {
   public var variable: String
   public var kind: Kind
   /// The default as a user would write it. `nil` means that there is none.
-  public var defaultText: String?
+  var defaultText: String?
   public var help: String
   /// Heading in `--help`; settings of one group are listed together.
   public var group: String

@@ -244,7 +244,7 @@ public struct HostAndPort: Hashable, Sendable, CustomStringConvertible {
 
   /// - Parameter text: `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `PORT`; otherwise the result is
   ///   `nil`.
-  public init?(_ text: String) {
+  init?(_ text: String) {
     var host: Substring = "127.0.0.1"
     var portText = text[...]
     if let colon = text.lastIndex(of: ":") {

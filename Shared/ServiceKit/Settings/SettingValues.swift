@@ -109,7 +109,7 @@ public struct SettingValues: Sendable {
     return address
   }
 
-  public mutating func optionalAddress(_ key: String) -> HostAndPort? {
+  mutating func optionalAddress(_ key: String) -> HostAndPort? {
     guard case .address(let address) = find(key).value else { return nil }
     return address
   }

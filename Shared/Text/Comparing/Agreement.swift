@@ -11,7 +11,7 @@
 public enum Agreement {
   /// Bytes compared per text, half from its beginning and half from its end. A long answer fits,
   /// and 16 texts are compared within milliseconds.
-  public static let comparedBytes = 16 * 1024
+  static let comparedBytes = 16 * 1024
   /// Least similarity, in thousandths, at which two texts count as agreeing.
   public static let sameMilli = 600
   /// `sameMilli` for texts with known vectors. With this value and `meaningShare`, most of 34

@@ -3,13 +3,13 @@
 /// It is deterministic, and cheap enough for every request.
 public enum DirectGate {
   /// A shorter answer is complete before its parts could be merged.
-  public static let leastAnswerTokens = 96
+  static let leastAnswerTokens = 96
   /// The prompts of several parts alone would use up a smaller budget.
-  public static let leastBudgetTokens = 1_024
+  static let leastBudgetTokens = 1_024
   /// Bytes of the query that are examined; no sentence is longer.
   private static let lookedAt = 4 * 1_024
   /// A query with fewer words asks for one thing.
-  public static let leastWords = 8
+  static let leastWords = 8
 
   /// - Parameters:
   ///   - query: the last message of the client.

@@ -1,9 +1,9 @@
 /// Text of the simulated model: every word shows which answer it belongs to and its position.
 ///
 /// A checker needs no other knowledge to find a lost, repeated or foreign word.
-public enum ModelText {
+enum ModelText {
   /// Identifies one of 2¹⁸ texts.
-  public struct Tag: Hashable, Sendable {
+  struct Tag: Hashable, Sendable {
     let number: UInt32
 
     /// The tag of the answer to a prompt.
@@ -76,7 +76,7 @@ public enum ModelText {
 
   /// Finds the mistake in a text that consists of whole answers.
   /// - Returns: `nil` if the text has no mistake.
-  public static func mistake(in text: String) -> String? {
+  static func mistake(in text: String) -> String? {
     var expected: (tag: Tag, position: Int)?
     for word in text.split(whereSeparator: { !$0.isLetter }) {
       guard let found = position(of: word) else { return "\"\(word)\" is a foreign word" }

@@ -19,7 +19,7 @@ public struct LeaseTerms: Hashable, Sendable {
   /// Pause between recalls of one ceiling's leases.
   public var recall: Duration = .seconds(1)
   /// How long a gateway returns all unused money after a recall. Longer than two lost recalls.
-  public var frugality: Duration = .seconds(4)
+  var frugality: Duration = .seconds(4)
   /// How long an unused lease is kept. Longer than the pauses of a person who chats.
   public var idle: Duration = .seconds(30)
 

@@ -9,7 +9,7 @@ public struct LedgerBook: Sendable {
   /// create.
   public internal(set) var balances: [AccountID: MicroCredits] = [:]
   /// Organisations whose balance and holds never go below zero. Others pay later.
-  public private(set) var prepaidOrganisations: Set<String> = []
+  private(set) var prepaidOrganisations: Set<String> = []
   var memory: TransactionMemory
 
   public init() { memory = TransactionMemory() }
