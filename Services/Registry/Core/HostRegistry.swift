@@ -409,7 +409,7 @@ public struct HostRegistry: Sendable {
     isDrained ? drainedReason : suspendedReason
   }
 
-  /// Whether the registry refuses these models from an admin.
+  /// Whether the registry refuses these models if an admin names them for a host.
   public static func isUnfit(models: [ModelID]) -> Bool {
     (try? HostRegistry(epoch: 0, now: .zero).check(models: models)) == nil
   }

@@ -3,7 +3,7 @@ public import InferenceCore
 import Limits
 
 extension RequestBounds {
-  /// No tokenizer makes more tokens than this of one estimated token.
+  /// Maximum true tokens per estimated token, for any tokeniser.
   fileprivate static let mostTokensPerEstimate = 8
   private static let writingsPerAttempt = 2
 
