@@ -77,7 +77,7 @@ enum FaultyHostPiece: Hashable, Sendable {
         left -= text.utf8.count
         continue
       }
-      // Split between code points, not grapheme clusters: a tokenizer splits grapheme clusters too.
+      // Split between code points, not grapheme clusters: a tokeniser splits grapheme clusters too.
       let scalars = text.unicodeScalars
       var end = scalars.startIndex
       while left > 0, UTF8.width(scalars[end]) <= left {

@@ -6,7 +6,7 @@ public enum FaultyHostTokens: Hashable, Sendable {
   case words
   /// Pieces of that many characters.
   case characters(Int)
-  /// Pieces of 1 to `longest` code points, by seed: the boundaries of another tokenizer.
+  /// Pieces of 1 to `longest` code points, by seed: the boundaries of another tokeniser.
   case seeded(UInt64, longest: Int)
 
   func split(_ text: String) -> [String] {

@@ -45,7 +45,7 @@ public struct HostHabits: Sendable {
     return entry.form
   }
 
-  /// Converts an estimate of a prompt's tokens to this host's tokenizer.
+  /// Converts an estimate of a prompt's tokens to this host's tokeniser.
   public func tokens(estimated: Int, at host: HostID, _ model: ModelID) -> Int {
     guard !entries.isEmpty,
       let ratio = entries[Key(host: host, model: model)]?.tokensPerEstimate

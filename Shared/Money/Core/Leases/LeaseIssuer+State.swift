@@ -11,7 +11,8 @@ extension LeaseIssuer {
 
   /// A ceiling with its leases and the asks that wait for it.
   struct Level: Sendable {
-    /// `nil` means that it is not set yet, or was removed: nothing is left below it.
+    /// `nil` before the ceiling is set and after it is removed. Meanwhile no money may be leased
+    /// below it.
     var ceiling: Ceiling?
     var leased: MicroCredits = .zero
     /// Leases with money, by gateway.
