@@ -12,9 +12,9 @@ public struct Child: Hashable, Sendable {
   /// Stages start in rising order and drain in falling order.
   public var stage: Int
   /// Whether later stages wait until the child is ready.
-  public var blocksLaterStages: Bool
+  var blocksLaterStages: Bool
   /// Time from SIGTERM to SIGKILL.
-  public var grace: Duration
+  var grace: Duration
   /// Added to the nice value of `tutti up`. A higher value yields the processor to other processes.
   public var niceness: Int
 
@@ -102,15 +102,15 @@ public enum ChildExit: Hashable, Sendable, CustomStringConvertible {
 /// Delays before a child that ended is restarted.
 public struct RestartPolicy: Hashable, Sendable {
   /// Delay of the first restart: long enough for the kernel to release ports and sockets.
-  public var first: Duration = .milliseconds(100)
+  var first: Duration = .milliseconds(100)
   /// Maximum delay. The delay doubles with each crash within `window`.
-  public var longest: Duration = .seconds(5)
+  var longest: Duration = .seconds(5)
   /// Time for which a crash counts.
-  public var window: Duration = .seconds(60)
+  var window: Duration = .seconds(60)
   /// This many crashes within `window` are a crash loop. It is reported, and restarts become slow.
   var loopCrashes = 5
   /// Delay between the restarts of a child in a crash loop.
-  public var slow: Duration = .seconds(30)
+  var slow: Duration = .seconds(30)
 
   public static let standard = RestartPolicy()
 

@@ -4,9 +4,9 @@ public import ClusterModel
 public struct ClusterLayout: Hashable, Sendable {
   public var dataDirectory: String
   /// Directory of the services' executables.
-  public var binDirectory: String
+  var binDirectory: String
   /// Passed on to every service. `nil` means no file.
-  public var configFile: String?
+  var configFile: String?
   public var gatewayPort: Int
   public var registryPort: Int
   public var monitorPort: Int
@@ -14,7 +14,7 @@ public struct ClusterLayout: Hashable, Sendable {
   /// Whether the services serve HTTPS.
   public var usesTLS = false
   /// Maximum time that requests in flight may take after a service was asked to stop.
-  public var drain: Duration
+  var drain: Duration
 
   /// Time from the end of a service's drain to its kill. A service that runs longer is stuck.
   static let margin = Duration.seconds(5)
@@ -22,12 +22,12 @@ public struct ClusterLayout: Hashable, Sendable {
   /// A model server that is a child of `tutti up`.
   public struct ModelHost: Hashable, Sendable {
     public var id: HostID
-    public var port: Int
-    public var threads: Int
+    var port: Int
+    var threads: Int
     /// Path of the Python that has xllamacpp.
-    public var interpreter: String
+    var interpreter: String
     /// Path of embedded_host.py.
-    public var launcher: String
+    var launcher: String
 
     public init(id: HostID, port: Int, threads: Int, interpreter: String, launcher: String) {
       self.id = id

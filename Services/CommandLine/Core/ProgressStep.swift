@@ -10,10 +10,10 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
 
   /// One task of the plan as it is after this step.
   public struct Outline: Decodable, Equatable, Sendable {
-    public var task: String
+    var task: String
     /// `nil` means that the task is computed without an agent.
-    public var role: String?
-    public var inputs: [String]?
+    var role: String?
+    var inputs: [String]?
 
     public init(task: String, role: String? = nil, inputs: [String]? = nil) {
       self.task = task
@@ -23,10 +23,10 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
   }
 
   /// Sums over the documents that did not fit a task's prompt.
-  public struct Excerpt: Decodable, Equatable, Sendable {
-    public var documents: Int
-    public var bytes: Int
-    public var readBytes: Int
+  struct Excerpt: Decodable, Equatable, Sendable {
+    var documents: Int
+    var bytes: Int
+    var readBytes: Int
 
     enum CodingKeys: String, CodingKey {
       case documents, bytes
@@ -35,23 +35,23 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
   }
 
   /// The gateway's name of the event. Later versions may send other names.
-  public var event: String
-  public var task: String?
+  var event: String
+  var task: String?
   public var role: String?
-  public var host: String?
-  public var model: String?
-  public var status: String?
-  public var reason: String?
-  public var pattern: String?
-  public var attempt: Int?
-  public var tokens: Int?
-  public var totalMilliseconds: Int?
+  var host: String?
+  var model: String?
+  var status: String?
+  var reason: String?
+  var pattern: String?
+  var attempt: Int?
+  var tokens: Int?
+  var totalMilliseconds: Int?
   /// Number of tasks that an expansion added.
-  public var added: Int?
+  var added: Int?
   /// All tasks, if the plan is new or has changed.
   public var tasks: [Outline]?
   /// `nil` means that the task read its documents whole.
-  public var excerpt: Excerpt?
+  var excerpt: Excerpt?
 
   enum CodingKeys: String, CodingKey {
     case event, task, role, host, model, status, reason, pattern, attempt, tokens, added, tasks

@@ -41,7 +41,7 @@ public struct TerminalText: Sendable {
   /// Makes one line of a table or a message safe.
   /// Line ends and tabs become spaces. Characters that change the direction of writing could
   /// disguise a name, so they are shown, too.
-  public static func line(_ text: String) -> String {
+  static func line(_ text: String) -> String {
     var shown = String.UnicodeScalarView()
     for scalar in text.unicodeScalars {
       switch scalar.value {

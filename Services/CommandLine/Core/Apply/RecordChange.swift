@@ -1,6 +1,6 @@
 /// A change of one record that makes it equal to the file.
 public struct RecordChange: Hashable, Sendable {
-  public enum Action: Hashable, Sendable {
+  enum Action: Hashable, Sendable {
     /// Members of the new record.
     case create([String: RecordValue])
     case update([MemberChange])
@@ -10,21 +10,21 @@ public struct RecordChange: Hashable, Sendable {
     case remove([String: RecordValue])
   }
 
-  public struct MemberChange: Hashable, Sendable {
-    public let name: String
-    public let old: RecordValue
-    public let new: RecordValue
+  struct MemberChange: Hashable, Sendable {
+    let name: String
+    let old: RecordValue
+    let new: RecordValue
   }
 
-  public let kind: RecordKind
+  let kind: RecordKind
   /// The registry's id of the record; for a new key its name.
   public let id: String
   /// The record's name for people.
   public let label: String
-  public let action: Action
+  let action: Action
 
   /// `host gpu-1`; for the tariff only `tariff`.
-  public var title: String { label.isEmpty ? kind.noun : "\(kind.noun) \(label)" }
+  var title: String { label.isEmpty ? kind.noun : "\(kind.noun) \(label)" }
 
   /// New value of a member. `nil` means that the change does not set it.
   func newValue(of name: String) -> RecordValue? {
@@ -68,9 +68,9 @@ public struct AdminCall: Hashable, Sendable {
   /// Path of the record whose ETag the request must match. `nil` means that it has none.
   public let guardPath: String?
   /// Members that the call changes, with their values in the comparison. They must still be so.
-  public var expected: [String: RecordValue] = [:]
+  var expected: [String: RecordValue] = [:]
   /// Whether the call makes the record if `guardPath` has none.
-  public var makesRecord = false
+  var makesRecord = false
 }
 
 // MARK: - Requests of a change

@@ -79,7 +79,7 @@ public struct RecordMember: Hashable, Sendable {
   }
 
   /// The request that changes a member.
-  public enum Request: Hashable, Sendable {
+  enum Request: Hashable, Sendable {
     /// The request that creates or changes the record.
     case record
     /// `POST …/enable` and `…/disable`.
@@ -91,7 +91,7 @@ public struct RecordMember: Hashable, Sendable {
     case consent
   }
 
-  public let name: String
+  let name: String
   let shape: RecordShape
   let absence: Absence
   let request: Request

@@ -5,7 +5,7 @@ public struct HostDetails: Decodable, Hashable, Sendable {
   public struct Model: Decodable, Hashable, Sendable {
     public let id: String
     /// `nil` means that the host does not report it.
-    public let contextTokens: Int?
+    let contextTokens: Int?
 
     enum CodingKeys: String, CodingKey {
       case id
@@ -15,11 +15,11 @@ public struct HostDetails: Decodable, Hashable, Sendable {
 
   /// Traffic of a host, as the processes reported it.
   public struct Load: Codable, Hashable, Sendable {
-    public let inFlight: Int
+    let inFlight: Int
     /// `nil` means that no first token was measured.
-    public let firstTokenP95: Int?
+    let firstTokenP95: Int?
     /// Number of processes whose breaker is open.
-    public let openBreakers: Int?
+    let openBreakers: Int?
 
     enum CodingKeys: String, CodingKey {
       case inFlight = "in_flight"
@@ -29,11 +29,11 @@ public struct HostDetails: Decodable, Hashable, Sendable {
   }
 
   /// Settings of an admin for which the host would otherwise report values of its own.
-  public struct Configured: Decodable, Hashable, Sendable {
-    public let dialect: String?
-    public let resume: String?
-    public let slots: Int?
-    public let models: [String]
+  struct Configured: Decodable, Hashable, Sendable {
+    let dialect: String?
+    let resume: String?
+    let slots: Int?
+    let models: [String]
   }
 
   public let id: String
@@ -41,21 +41,21 @@ public struct HostDetails: Decodable, Hashable, Sendable {
   public let state: String
   public let reason: String?
   public let dialect: String?
-  public let resume: String?
-  public let credential: String?
-  public let tier: String?
-  public let trust: String?
+  let resume: String?
+  let credential: String?
+  let tier: String?
+  let trust: String?
   public let tags: [String]?
-  public let region: String?
-  public let slots: Int?
-  public let pricePerMillion: Int?
-  public let version: String?
-  public let probeMilliseconds: Int?
+  let region: String?
+  let slots: Int?
+  let pricePerMillion: Int?
+  let version: String?
+  let probeMilliseconds: Int?
   public let models: [Model]?
   /// `nil` means that no process has reported yet.
   public let load: Load?
   /// `nil` means that an older registry does not return it.
-  public let configured: Configured?
+  let configured: Configured?
 
   enum CodingKeys: String, CodingKey {
     case id, url, state, reason, dialect, resume, credential, tier, trust, tags, region, slots

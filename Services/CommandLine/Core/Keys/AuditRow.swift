@@ -4,17 +4,17 @@ import Text
 /// A change as the registry's audit log shows it.
 public struct AuditRow: Decodable, Sendable {
   /// Grows with every change.
-  public let position: Int64
+  let position: Int64
   /// Milliseconds since 1970.
-  public let time: Int64
+  let time: Int64
   /// Who made the change.
-  public let author: String
-  public let kind: String
+  let author: String
+  let kind: String
   public let id: String
   /// Members of the record before the change. `nil` means that the record was absent.
-  public let before: [String: String]?
+  let before: [String: String]?
   /// Members of the record after the change. `nil` means that the record was removed.
-  public let after: [String: String]?
+  let after: [String: String]?
 
   enum CodingKeys: String, CodingKey {
     case position, author, kind, id, before, after
@@ -36,7 +36,7 @@ public struct AuditRow: Decodable, Sendable {
   private static let longestValue = 60
 
   /// The change in a few words: `created`, `removed`, or each member that differs.
-  public var summary: String {
+  var summary: String {
     guard let before else { return after == nil ? "-" : "created" }
     guard let after else { return "removed" }
     func shown(_ value: String?) -> String {

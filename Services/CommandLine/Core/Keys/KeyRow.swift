@@ -1,4 +1,4 @@
-public import Access
+import Access
 
 /// A key as the registry's admin API shows it.
 ///
@@ -7,23 +7,23 @@ public struct KeyRow: Decodable, Hashable, Sendable {
   public let id: String
   public let name: String
   public let account: String
-  public let scopes: [String]
-  public let permissions: Permissions
-  public let limits: KeyLimits
-  public let state: String
+  let scopes: [String]
+  let permissions: Permissions
+  let limits: KeyLimits
+  let state: String
   /// Milliseconds since 1970. `nil` means that the key does not expire.
-  public let expiresAt: Int64?
+  let expiresAt: Int64?
   /// Id of the older key that this one replaces.
   public let replaces: String?
   /// Milliseconds since 1970 until which a replaced key is valid. `nil` means not replaced.
-  public let graceUntil: Int64?
+  let graceUntil: Int64?
 
   /// Names that the key may use. An empty list allows all.
-  public struct Permissions: Decodable, Hashable, Sendable {
-    public var models: [String] = []
-    public var patterns: [String] = []
-    public var dataPolicies: [String] = []
-    public var hostPools: [String] = []
+  struct Permissions: Decodable, Hashable, Sendable {
+    var models: [String] = []
+    var patterns: [String] = []
+    var dataPolicies: [String] = []
+    var hostPools: [String] = []
 
     init() {}
 
@@ -33,7 +33,7 @@ public struct KeyRow: Decodable, Hashable, Sendable {
       case hostPools = "host_pools"
     }
 
-    public init(from decoder: any Decoder) throws {
+    init(from decoder: any Decoder) throws {
       let members = try decoder.container(keyedBy: CodingKeys.self)
       models = try members.decodeIfPresent([String].self, forKey: .models) ?? []
       patterns = try members.decodeIfPresent([String].self, forKey: .patterns) ?? []
@@ -84,7 +84,7 @@ extension KeyRow {
   /// Whether and until when the key is valid, for a table.
   ///
   /// - Parameter now: milliseconds since 1970.
-  public func standing(now: Int64) -> String {
+  func standing(now: Int64) -> String {
     guard state == KeyState.active.rawValue else { return state }
     if let expiresAt, expiresAt <= now { return "expired" }
     guard let graceUntil else { return state }

@@ -9,7 +9,7 @@ public enum KeyTime {
   ///   - text: a duration, a date, or `never`.
   ///   - now: milliseconds since 1970.
   /// - Returns: milliseconds since 1970. `nil` means that the key does not expire.
-  public static func expiry(_ text: String, now: Int64) throws(ProcessFailure) -> Int64? {
+  static func expiry(_ text: String, now: Int64) throws(ProcessFailure) -> Int64? {
     if text == "never" { return nil }
     if let date = UTCDate(text) {
       guard date.milliseconds > now else {
@@ -58,7 +58,7 @@ public enum KeyTime {
   }
 
   /// A point in time for a table: `2027-01-31`, with the time of day unless it is midnight.
-  public static func text(_ milliseconds: Int64) -> String {
+  static func text(_ milliseconds: Int64) -> String {
     let date = UTCDate(milliseconds: milliseconds)
     let text = "\(date)"
     return date.millisecondOfDay == 0

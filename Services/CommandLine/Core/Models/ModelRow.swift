@@ -4,21 +4,21 @@ import ClusterModel
 ///
 /// Names are text: a newer registry may know kinds and states that this command does not know.
 public struct ModelRow: Decodable, Hashable, Sendable {
-  public struct Offer: Decodable, Hashable, Sendable {
-    public let host: String
-    public let approved: Bool
-    public let state: String
+  struct Offer: Decodable, Hashable, Sendable {
+    let host: String
+    let approved: Bool
+    let state: String
   }
 
   public let id: String
-  public let standsFor: [String]
+  let standsFor: [String]
   public let hosts: [String]
-  public let hostPools: [String]
-  public let hidden: Bool
-  public let kind: String?
-  public let contextTokens: Int?
-  public let minimumVersions: [String]
-  public let offers: [Offer]
+  let hostPools: [String]
+  let hidden: Bool
+  let kind: String?
+  let contextTokens: Int?
+  let minimumVersions: [String]
+  let offers: [Offer]
 
   enum CodingKeys: String, CodingKey {
     case id, hosts, hidden, kind, offers

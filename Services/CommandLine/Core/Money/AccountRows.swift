@@ -1,11 +1,11 @@
 /// A budget as the registry's admin API shows it.
 public struct BudgetRow: Decodable, Hashable, Sendable {
-  public let amount: String
-  public let period: String
-  public let window: String
+  let amount: String
+  let period: String
+  let window: String
   /// Thousandths of the amount.
-  public let warnings: [Int]
-  public let spent: String
+  let warnings: [Int]
+  let spent: String
 
   enum CodingKeys: CodingKey { case amount, period, window, warnings, spent }
 
@@ -47,11 +47,11 @@ public struct BudgetRow: Decodable, Hashable, Sendable {
 /// An organisation as the registry's admin API shows it.
 public struct OrganisationRow: Decodable, Hashable, Sendable {
   public let id: String
-  public let name: String
-  public let isPrepaid: Bool
-  public let budgets: [BudgetRow]
-  public let balance: String
-  public let held: String
+  let name: String
+  let isPrepaid: Bool
+  let budgets: [BudgetRow]
+  let balance: String
+  let held: String
 
   enum CodingKeys: String, CodingKey {
     case id, name, budgets, balance, held
@@ -77,8 +77,8 @@ public struct OrganisationRow: Decodable, Hashable, Sendable {
 public struct TeamRow: Decodable, Hashable, Sendable {
   /// `ORGANISATION/TEAM`.
   public let id: String
-  public let name: String
-  public let budgets: [BudgetRow]
+  let name: String
+  let budgets: [BudgetRow]
 
   enum CodingKeys: CodingKey { case id, name, budgets }
 

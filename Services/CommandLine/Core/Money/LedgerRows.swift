@@ -1,19 +1,19 @@
 /// A ledger transaction as the registry's admin API shows it.
 public struct TransactionRow: Decodable, Hashable, Sendable {
-  public struct Entry: Decodable, Hashable, Sendable {
-    public let account: String
-    public let amount: String
+  struct Entry: Decodable, Hashable, Sendable {
+    let account: String
+    let amount: String
 
     enum CodingKeys: CodingKey { case account, amount }
   }
 
-  public let position: Int64
+  let position: Int64
   public let id: String
-  public let kind: String
+  let kind: String
   /// Milliseconds since 1970.
-  public let time: Int64
-  public let entries: [Entry]
-  public let note: String
+  let time: Int64
+  let entries: [Entry]
+  let note: String
 
   enum CodingKeys: String, CodingKey {
     case position, id, kind, entries, note
@@ -54,7 +54,7 @@ public struct LedgerProof: Decodable, Hashable, Sendable {
   public let transactions: Int
   /// One sentence each.
   public let differences: [String]
-  public let isCorrect: Bool
+  let isCorrect: Bool
 
   enum CodingKeys: String, CodingKey {
     case transactions, differences

@@ -4,9 +4,9 @@ import Text
 
 /// Options of `tutti prices set`, unchecked.
 public struct PriceOptions: Sendable {
-  public var model: String
-  public var input: String
-  public var output: String
+  var model: String
+  var input: String
+  var output: String
   /// `nil` means that cached tokens cost as much as others.
   public var cachedInput: String?
   /// The host that earns the price. `nil` means the price of clients.
@@ -72,13 +72,13 @@ public enum PointInTime {
 
 /// A price as the registry's admin API shows it.
 public struct PriceRowText: Decodable, Hashable, Sendable {
-  public let model: String
-  public let host: String?
-  public let input: String
-  public let cachedInput: String
-  public let output: String
+  let model: String
+  let host: String?
+  let input: String
+  let cachedInput: String
+  let output: String
   /// Milliseconds since 1970.
-  public let effectiveFrom: Int64
+  let effectiveFrom: Int64
 
   enum CodingKeys: String, CodingKey {
     case model, host, input, output
@@ -164,9 +164,9 @@ public struct TariffOptions: Sendable {
 /// The tariff as the registry's admin API shows it.
 public struct TariffRow: Decodable, Hashable, Sendable {
   public struct Rule: Decodable, Hashable, Sendable {
-    public let reservationFee: String
-    public let progressFee: String
-    public let perMilleOfWinner: Int
+    let reservationFee: String
+    let progressFee: String
+    let perMilleOfWinner: Int
 
     enum CodingKeys: String, CodingKey {
       case reservationFee = "reservation_fee"
@@ -175,7 +175,7 @@ public struct TariffRow: Decodable, Hashable, Sendable {
     }
   }
 
-  public let unknownPrice: String
+  let unknownPrice: String
   public let payoutRule: Rule
 
   enum CodingKeys: String, CodingKey {

@@ -12,13 +12,13 @@ public struct TransferOptions: Sendable {
     fileprivate var party: String { self == .payout ? "host" : "organisation" }
   }
 
-  public let kind: Kind
+  let kind: Kind
   /// An organisation, or a host for a payout.
-  public let party: String
-  public let amount: String
+  let party: String
+  let amount: String
   /// A repeated transfer with the same id moves nothing.
   public let id: String
-  public var note: String?
+  var note: String?
 
   public init(_ kind: Kind, _ party: String, amount: String, id: String, note: String?) {
     self.kind = kind

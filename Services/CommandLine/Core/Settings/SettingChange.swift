@@ -3,9 +3,9 @@ import Text
 
 /// A change of one setting, from the arguments of `tutti settings`.
 public struct SettingChange: Hashable, Sendable {
-  public let setting: RuntimeSetting
+  let setting: RuntimeSetting
   /// `nil` removes the value.
-  public let value: RuntimeValue?
+  let value: RuntimeValue?
 
   /// - Parameter text: `nil` removes the value.
   /// - Throws: a sentence that names what is wrong.

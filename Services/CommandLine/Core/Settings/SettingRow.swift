@@ -2,9 +2,9 @@
 public struct SettingRow: Decodable, Sendable {
   public let id: String
   /// `nil` means that no admin has set the setting.
-  public let value: String?
-  public let standard: String
-  public let range: String
+  let value: String?
+  let standard: String
+  let range: String
   public let description: String
 
   private enum CodingKeys: String, CodingKey {
