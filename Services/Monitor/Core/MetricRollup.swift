@@ -24,7 +24,7 @@ public struct MetricRollup: Sendable {
     public var familiesPerInstance = RollupLimits.metricFamilies.value
     /// Processes report every few seconds: one that is silent for half a minute is gone or stuck,
     /// and its last values would look current.
-    public var silence: Duration = .seconds(30)
+    var silence: Duration = .seconds(30)
 
     public init() {}
   }
@@ -37,7 +37,7 @@ public struct MetricRollup: Sendable {
     var receivedAt: Instant
   }
 
-  public let limits: Limits
+  let limits: Limits
   private var snapshots: [String: Snapshot] = [:]
   private var kinds: [String: MetricKind] = [:]
   /// Samples left out so far, by reason.
@@ -116,7 +116,7 @@ public struct MetricRollup: Sendable {
   }
 
   /// Drops silent processes, and family kinds that only they reported.
-  public mutating func expire(now: Instant) {
+  mutating func expire(now: Instant) {
     let silent = snapshots.filter { $0.value.receivedAt.duration(to: now) >= limits.silence }.map(
       \.key)
     if silent.isEmpty { return }

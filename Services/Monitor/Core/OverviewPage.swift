@@ -3,14 +3,14 @@ public import ClusterModel
 /// The monitor's home page: hosts, latest requests, services, and links. One document without
 /// scripts, so that it works offline and nothing in it can execute.
 public struct OverviewPage: Sendable {
-  public var version: String
-  public var peers: [Peer]
-  public var hosts: [Host]
+  var version: String
+  var peers: [Peer]
+  var hosts: [Host]
   /// Newest first.
-  public var requests: [RequestRecord]
+  var requests: [RequestRecord]
   /// Why the log store does not work. `nil` means that it works.
-  public var problem: String?
-  public var nowUnixMicroseconds: UInt64
+  var problem: String?
+  var nowUnixMicroseconds: UInt64
 
   /// Allows the page to be displayed with its inline styles, and nothing else.
   public static let contentSecurityPolicy =

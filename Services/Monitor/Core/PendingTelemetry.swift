@@ -10,7 +10,7 @@ public struct PendingTelemetry: Sendable {
 
   public static let standardBytes = Limits.pendingTelemetryBytes.value
 
-  public let capacity: Int
+  let capacity: Int
   let byteCapacity: Int
   /// Queued logs, spans and requests.
   public private(set) var records = 0

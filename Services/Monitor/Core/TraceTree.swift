@@ -10,7 +10,7 @@ public struct TraceTree: Equatable, Sendable {
     /// running).
     public var orphan: Bool
 
-    public init(span: SpanRecord, depth: Int, orphan: Bool = false) {
+    init(span: SpanRecord, depth: Int, orphan: Bool = false) {
       self.span = span
       self.depth = depth
       self.orphan = orphan

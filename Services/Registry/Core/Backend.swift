@@ -39,14 +39,14 @@ public enum Backend: Hashable, Sendable {
 
 /// Response of llama.cpp's `GET /props`.
 public struct LlamaProps: Decodable {
-  public struct Generation: Decodable {
-    public var contextTokens: Int?
+  struct Generation: Decodable {
+    var contextTokens: Int?
     enum CodingKeys: String, CodingKey { case contextTokens = "n_ctx" }
   }
 
   public var totalSlots: Int?
   public var buildInfo: String?
-  public var generation: Generation?
+  var generation: Generation?
   public var contextTokens: Int? { generation?.contextTokens }
 
   enum CodingKeys: String, CodingKey {

@@ -11,10 +11,10 @@ public struct HostAddress: Hashable, Sendable {
   let isReadableOnTheWay: Bool
   /// Whether the API's paths follow the URL without `/v1`, as far as the URL shows it.
   /// `…/llm/v1` means no. `nil` means that a probe must find out.
-  public let omitsV1: Bool?
+  let omitsV1: Bool?
   /// A probe's first guess of `omitsV1`. A base URL with its own path, such as `…/v1beta/openai`,
   /// usually needs no `/v1`.
-  public let probablyOmitsV1: Bool
+  let probablyOmitsV1: Bool
   /// Equal for two spellings of one host: `localhost` equals `127.0.0.1`.
   let identity: String
 

@@ -6,24 +6,24 @@ public struct HostDraft: Equatable, Sendable {
   /// `nil` means that the id is made from the URL.
   public var id: HostID?
   /// `nil` means that the dialect is learned from the host's answers.
-  public var dialect: HostDialect?
+  var dialect: HostDialect?
   /// `nil` means that the resume way is learned from the host's answers.
-  public var resume: ResumeWay?
+  var resume: ResumeWay?
   /// `env:NAME` or `file:/path`. `nil` means that the host needs none.
-  public var credential: String?
+  var credential: String?
   /// Whether the credential may be sent to another machine without encryption.
-  public var allowsPlainHTTP: Bool
-  public var tier: HostTier
-  public var trust: DataPolicy
+  var allowsPlainHTTP: Bool
+  var tier: HostTier
+  var trust: DataPolicy
   /// `nil` means that the host's report applies.
   public var slots: Int?
   /// Credits per million tokens; 0 is free.
   public var pricePerMillion: Int
   /// Models that the host offers. Empty means the host's own list.
   public var models: [ModelID]
-  public var tags: [String]
+  var tags: [String]
   /// `nil` means that no region is named.
-  public var region: String?
+  var region: String?
 
   public init(
     url: String, id: HostID? = nil, dialect: HostDialect? = nil, resume: ResumeWay? = nil,
@@ -60,18 +60,18 @@ public struct HostPatch: Equatable, Sendable {
     public var newValue: Value? { if case .value(let value) = self { value } else { nil } }
   }
 
-  public var dialect: Change<HostDialect>
-  public var resume: Change<ResumeWay>
-  public var credential: Change<String>
+  var dialect: Change<HostDialect>
+  var resume: Change<ResumeWay>
+  var credential: Change<String>
   /// Whether the credential may be sent to another machine without encryption.
-  public var allowsPlainHTTP: Bool
-  public var tier: HostTier?
-  public var trust: DataPolicy?
+  var allowsPlainHTTP: Bool
+  var tier: HostTier?
+  var trust: DataPolicy?
   public var slots: Change<Int>
-  public var pricePerMillion: Int?
-  public var models: Change<[ModelID]>
-  public var tags: [String]?
-  public var region: Change<String>
+  var pricePerMillion: Int?
+  var models: Change<[ModelID]>
+  var tags: [String]?
+  var region: Change<String>
 
   /// Whether a probe may have another result after the change.
   var concernsProbes: Bool {

@@ -3,7 +3,7 @@ public import ClusterModel
 /// Selects hosts of the admin's list. `nil` means any.
 public struct HostFilter: Equatable, Sendable {
   public var state: HostState?
-  public var tag: String?
+  var tag: String?
   /// A model that the host offers.
   public var model: ModelID?
 

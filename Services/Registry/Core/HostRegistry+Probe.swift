@@ -33,11 +33,11 @@ public struct ProbeOrder: Hashable, Sendable {
 public struct ProbeReport: Equatable, Sendable {
   public var models: [ModelOffer]
   public var slots: Int?
-  public var version: String?
+  var version: String?
   public var dialect: HostDialect
   public var resume: ResumeWay
   /// Whether the list of models is at `/models`, not at `/v1/models`.
-  public var omitsV1: Bool
+  var omitsV1: Bool
   public var roundTrip: Duration
 
   public init(

@@ -90,7 +90,7 @@ public struct HostRegistry: Sendable {
   /// Bytes of a tag in a row besides its text: field number and length.
   static let tagHeaderBytes = 3
 
-  public let limits: Limits
+  let limits: Limits
   private let credentials: CredentialRules
   private let epoch: UInt64
   var revision: UInt64 = 1

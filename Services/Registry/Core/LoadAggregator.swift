@@ -41,7 +41,7 @@ public struct LoadAggregator: Sendable {
   /// - Parameter epoch: the registry's incarnation.
   public init(epoch: UInt64) { self.epoch = epoch }
 
-  public var processes: Int { shares.count }
+  var processes: Int { shares.count }
 
   /// Merges a process's report. Late reports, and those of a replaced incarnation, are ignored.
   public mutating func report(_ report: LoadReport, from peer: PeerID, now: Instant) {

@@ -11,22 +11,22 @@ public struct ModelListing: Sendable {
     public var id: String
     var ownedBy: String?
     /// Maximum tokens of prompt and completion together.
-    public var contextTokens: Int?
+    var contextTokens: Int?
     /// Type of the entry. Only Anthropic's entries have one.
-    public var type: String?
+    var type: String?
     /// Type of the object. The entries of all other servers have one.
-    public var object: String?
+    var object: String?
     /// Members for `/v1/models`, as in `ModelOffer.facts`.
-    public var facts = ""
+    var facts = ""
 
-    public init(id: String) { self.id = id }
+    init(id: String) { self.id = id }
   }
 
   public var entries: [Entry]
   /// Number of entries without a name.
-  public var unreadable = 0
+  var unreadable = 0
 
-  public init(entries: [Entry]) { self.entries = entries }
+  init(entries: [Entry]) { self.entries = entries }
 
   /// - Parameter bytes: a body of at most `Limits.probeBytes`.
   /// - Throws: `JSONError` if the body is not JSON or has no list of models.

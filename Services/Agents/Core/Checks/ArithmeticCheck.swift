@@ -5,7 +5,7 @@ public enum ArithmeticCheck {
   public struct WrongEquation: Hashable, Sendable {
     /// The equation as written in the text.
     public var written: String
-    public var right: String
+    var right: String
 
     public init(written: String, right: String) {
       self.written = written

@@ -14,7 +14,7 @@ public struct Consensus: Equatable, Sendable {
   public let basis: Basis
   private let names: [String]
   /// For each text, how far the other texts agree with it, in thousandths.
-  public let weights: [Int]
+  let weights: [Int]
   /// For each text, the number of other texts that mostly agree with it.
   private let agreeing: [Int]
 

@@ -13,10 +13,10 @@ public struct FactCheck: Equatable, Sendable {
   }
 
   public struct Claim: Equatable, Sendable {
-    public var text: String
+    var text: String
     public var verdict: Verdict
     /// Number of the source that decided the verdict, from 1.
-    public var source: Int?
+    var source: Int?
   }
 
   /// Enough for an answer of several pages.
@@ -62,7 +62,7 @@ public struct FactCheck: Equatable, Sendable {
     self.work = work
   }
 
-  public func count(_ verdict: Verdict) -> Int { claims.count { $0.verdict == verdict } }
+  func count(_ verdict: Verdict) -> Int { claims.count { $0.verdict == verdict } }
 
   /// For the trace: "3 supported, 1 unsupported, 0 contradicted".
   public var summary: String {

@@ -9,7 +9,7 @@ public struct Passage: Hashable, Sendable {
   public var range: Range<Int>
   public var text: String
 
-  public init(document: Int, range: Range<Int>, text: String) {
+  init(document: Int, range: Range<Int>, text: String) {
     self.document = document
     self.range = range
     self.text = text

@@ -4,14 +4,14 @@ public import ClusterModel
 public struct Role: Equatable, Sendable {
   public var name: AgentRole
   /// System prompt before the conversation. Short, because small models follow short prompts.
-  public var systemPrompt: String
+  var systemPrompt: String
   public var profile: ParameterProfile
   /// Parts of model names that this role prefers, best first; empty means any chat model.
   public var preferredModels: [String]
   /// Replaces `systemPrompt` if the task wants JSON or one word. `nil` means the same prompt.
-  public var structuredPrompt: String?
+  var structuredPrompt: String?
   /// Which model the role prefers if several fit.
-  public var appetite: ModelAppetite
+  var appetite: ModelAppetite
   /// Whether the role cites the documents that it used. Its claims are then checked against them.
   public var citesSources: Bool
   /// Whether the role judges its inputs. Mistakes in them that are found without a model are then
@@ -44,8 +44,8 @@ public struct Role: Equatable, Sendable {
 /// Sampling parameters of a role if neither the client nor the task sets them.
 public struct ParameterProfile: Equatable, Sendable {
   /// In thousandths, so that profiles compare and print exactly.
-  public var temperatureMilli: Int
-  public var topPMilli: Int
+  var temperatureMilli: Int
+  var topPMilli: Int
   /// Maximum tokens of an answer without another limit.
   public var maxTokens: Int
 

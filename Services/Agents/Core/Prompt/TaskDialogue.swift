@@ -9,7 +9,7 @@ public struct TaskDialogue: Sendable {
     /// Whether the host gets the output format (`response_format`), or only the model does.
     public var hasFormat: Bool
     /// The mistake in the previous output. `nil` means that this is the first question.
-    public var repair: Repair?
+    var repair: Repair?
 
     public init(hasFormat: Bool, repair: Repair? = nil) {
       self.hasFormat = hasFormat
@@ -19,8 +19,8 @@ public struct TaskDialogue: Sendable {
 
   /// An output that breaks its contract.
   public struct Repair: Equatable, Sendable {
-    public var output: String
-    public var mistake: String
+    var output: String
+    var mistake: String
 
     public init(output: String, mistake: String) {
       self.output = output

@@ -5,9 +5,9 @@ import HostModel
 public struct HostWork: Equatable, Sendable {
   /// Models that may do the task, the preferred one first. An empty list means any chat model.
   public var models: [ModelID]
-  public var dataPolicy: DataPolicy
+  var dataPolicy: DataPolicy
   /// Host pools of the client's key.
-  public var pools: HostPools
+  var pools: HostPools
   /// Key for expected lengths: work is expected to be as long as ended work of the same kind.
   public var kind: String
   /// Expected completion tokens, used until work of this kind has ended.

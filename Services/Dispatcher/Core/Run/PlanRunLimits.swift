@@ -28,7 +28,7 @@ public struct PlanRunLimits: Equatable, Sendable {
   /// must not fill the memory of sixteen readers.
   var inputTokens = 16 * 1024
   /// Minimum completion tokens: with fewer, an answer is not worth a request.
-  public var leastTokens = TokenEstimate.leastTokens
+  var leastTokens = TokenEstimate.leastTokens
   /// Expected completion tokens of a task without a limit, used to share a budget.
   public var expectedTokens = 512
   /// Prompt tokens besides the task's own.
@@ -39,11 +39,11 @@ public struct PlanRunLimits: Equatable, Sendable {
   public var fencedTextTokens = Fence.tokensAround
   /// Maximum bytes of partial output that is kept in case the agent is lost.
   /// Eight times the longest answer of any model we know.
-  public var keptBytes = 1024 * 1024
+  var keptBytes = 1024 * 1024
   /// Maximum bytes of a delta that the dispatcher itself makes.
   var deltaBytes = 16 * 1024
   /// Maximum bytes of a reason in events.
   var reasonBytes = 1024
 
-  public init() {}
+  init() {}
 }

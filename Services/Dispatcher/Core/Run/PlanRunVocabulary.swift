@@ -74,7 +74,7 @@ public struct TaskStart: Equatable, Sendable {
   /// Time that is left for the task.
   public var remaining: Duration
 
-  public init(
+  init(
     attempt: Attempt, role: AgentRole, order: TaskOrder, avoiding: [PeerID], remaining: Duration
   ) {
     self.attempt = attempt

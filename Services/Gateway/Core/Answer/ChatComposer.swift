@@ -76,9 +76,9 @@ public enum SSE {
 /// Makes the chunks and the body of one chat answer, all with one id, model name and date.
 public struct ChatComposer: Hashable, Sendable {
   public let id: String
-  public let model: String
+  let model: String
   /// Seconds since 1970.
-  public let created: Int
+  let created: Int
 
   public init(id: String, model: String, created: Int) {
     self.id = id

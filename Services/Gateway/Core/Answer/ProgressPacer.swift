@@ -8,7 +8,7 @@ import Text
 public struct ProgressPacer: Sendable {
   /// Minimum time between lines: faster than a person reads, and slow enough that 64 concurrent
   /// tasks cost nothing.
-  public static let interval = Duration.milliseconds(100)
+  static let interval = Duration.milliseconds(100)
 
   private enum Step: Hashable {
     case planned

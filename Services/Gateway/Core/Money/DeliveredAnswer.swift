@@ -15,7 +15,7 @@ public struct DeliveredAnswer: Hashable, Sendable {
   }
 
   /// The model as clients name it. `nil` means that no host has answered yet.
-  public private(set) var model: ModelID?
+  private(set) var model: ModelID?
   /// Completion tokens that were written to the client's socket.
   public private(set) var tokens = 0
   /// Only the last part may have no tokens.

@@ -9,9 +9,9 @@ public struct RequestBounds: Hashable, Sendable {
   /// Estimated tokens of all prompts.
   public let prompt: Int
   /// Number of answers; 0 for embeddings.
-  public let answers: Int
+  let answers: Int
   /// Maximum tokens of one answer.
-  public let answer: Int
+  let answer: Int
   /// Minimum tokens that make sense, beyond the prompt.
   private let least: Int
 

@@ -11,7 +11,7 @@ public import ClusterModel
 public struct EstimateMemory: Sendable {
   /// Half-life of observations: long enough to remember a few questions of one person, short enough
   /// that a new host takes effect within the hour.
-  public static let halfLife = HalfLife(.seconds(30 * 60))
+  static let halfLife = HalfLife(.seconds(30 * 60))
   /// Half-life of a host's best rate. If a host becomes slower, the corrections compensate until
   /// its best rate has decayed.
   static let bestHalfLife = HalfLife(.seconds(2 * 3_600))

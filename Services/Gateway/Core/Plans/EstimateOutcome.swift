@@ -20,11 +20,11 @@ public struct EstimateOutcome: Hashable, Sendable {
 
   /// A measurement of how accurate the hosts' facts were.
   public struct Lesson: Hashable, Sendable {
-    public var isSplit: Bool
+    var isSplit: Bool
     /// Measured time divided by the time predicted for as many tokens.
     public var ratio: Double
     /// Predicted time for the tokens written divided by predicted time for the tokens expected.
-    public var length: Double
+    var length: Double
 
     public init(isSplit: Bool, ratio: Double, length: Double = 1) {
       self.isSplit = isSplit
@@ -35,10 +35,10 @@ public struct EstimateOutcome: Hashable, Sendable {
 
   public let estimate: PlanEstimate
   /// The correction with which the decision was made.
-  public let correction: EstimateCorrection
-  public let milliseconds: Int
+  let correction: EstimateCorrection
+  let milliseconds: Int
   /// Completion tokens of all tasks.
-  public let tokens: Int
+  let tokens: Int
   public let verdict: Verdict
   /// `nil` means that nothing can be learned.
   public let lesson: Lesson?

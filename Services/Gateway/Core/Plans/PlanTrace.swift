@@ -7,29 +7,29 @@ import Text
 public struct PlanTrace: Sendable {
   public struct TaskLine: Hashable, Sendable {
     public var id: TaskID
-    public var role: AgentRole
-    public var agent: String
+    var role: AgentRole
+    var agent: String
     /// The tasks whose outputs this one reads.
     public var inputs: [TaskID] = []
-    public var merge = MergeRule.none
+    var merge = MergeRule.none
     public var host: HostID?
-    public var model: ModelID?
+    var model: ModelID?
     /// `nil` means that the task has not ended.
     public var status: TaskStatus?
     public var reason = ""
-    public var firstTokenMilliseconds = 0
-    public var totalMilliseconds = 0
+    var firstTokenMilliseconds = 0
+    var totalMilliseconds = 0
     public var usage = Usage.zero
     /// Documents of which the task read only a part.
-    public var excerpts: [DocumentExcerpt] = []
+    var excerpts: [DocumentExcerpt] = []
     /// Attempts so far, each by one agent.
-    public var attempts = 0
+    var attempts = 0
   }
 
   /// Tasks that were added because of a task's output.
   public struct Expansion: Hashable, Sendable {
-    public var task: TaskID
-    public var tasks: [TaskID]
+    var task: TaskID
+    var tasks: [TaskID]
 
     public init(task: TaskID, tasks: [TaskID]) {
       self.task = task
@@ -212,7 +212,7 @@ public struct PlanTrace: Sendable {
   public struct Output: Hashable, Sendable {
     public var text: String
     /// Length before the cut.
-    public var bytes: Int
+    var bytes: Int
 
     public init(text: String, bytes: Int) {
       self.text = text

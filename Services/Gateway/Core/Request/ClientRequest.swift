@@ -8,7 +8,7 @@ public struct RequestLimits: Hashable, Sendable {
   public static let bodyBytes = 12 << 20
   /// 4 MiB of conversation is a million tokens: more than any model reads.
   public static let messagesBytes = 4 << 20
-  public static let messages = 10_000
+  static let messages = 10_000
   /// A longer name is a mistake, and would only fill logs and labels.
   static let modelBytes = 256
   /// Maximum bytes of the last user message that the planner receives.
@@ -29,7 +29,7 @@ public struct ClientRequest: Sendable {
   public let stream: Bool
   /// Whether the client wants a chunk with the usage at the end of its stream.
   public let includeUsage: Bool
-  public let choices: Int
+  let choices: Int
   public let maxTokens: Int?
   /// The body's own limits on the tokens of an answer.
   let statedLimits: StatedLimits

@@ -11,10 +11,10 @@ public struct RouteDeadlines: Hashable, Sendable {
   }
 
   /// Deadlines of a direct answer, and defaults for the other routes.
-  public var standard: Deadlines
+  var standard: Deadlines
   /// Total deadlines. `nil` means the standard one.
-  public var plan: Duration?
-  public var embeddings: Duration?
+  var plan: Duration?
+  var embeddings: Duration?
 
   public init(_ standard: Deadlines, plan: Duration? = nil, embeddings: Duration? = nil) {
     self.standard = standard

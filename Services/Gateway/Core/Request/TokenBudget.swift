@@ -16,9 +16,9 @@ public struct TokenBudget: Hashable, Sendable {
 
   /// A conversion of credits to tokens.
   public struct Purchase: Hashable, Sendable {
-    public var credits: Int
+    var credits: Int
     /// Credits per million tokens.
-    public var price: Int
+    var price: Int
     public var host: HostID
   }
 

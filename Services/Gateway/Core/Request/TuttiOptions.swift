@@ -1,11 +1,11 @@
 public import ClusterModel
 import Limits
-public import Text
+import Text
 
 /// The member `tutti` of a request: options for how the cluster answers it.
 public struct TuttiOptions: Hashable, Sendable {
   /// Number of members of the pattern. A request may name the members' models instead (`models`).
-  public var members: Int?
+  var members: Int?
   public var models: [ModelID] = []
   public var rounds: Int?
   public var quorum: Int?
@@ -48,7 +48,7 @@ public struct TuttiOptions: Hashable, Sendable {
   }
 
   /// - Parameter problems: collects every mistake; an invalid option keeps its default.
-  public init(
+  init(
     parsing value: JSONValue?, in document: JSONDocument, problems: inout [Failure]
   ) {
     guard let value, value.kind != .null else { return }
@@ -79,7 +79,7 @@ public struct TuttiOptions: Hashable, Sendable {
     }
   }
 
-  public static let names = [
+  static let names = [
     "members", "rounds", "quorum", "budget", "data_policy", "race", "deadlines_ms", "documents",
     "seed", "trace",
   ]

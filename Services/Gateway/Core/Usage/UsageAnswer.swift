@@ -8,14 +8,14 @@ public import Text
 public enum UsageAnswer {
   public static let path = "/v1/usage"
   /// Allowed numbers of days.
-  public static let allowedDays = 1...Limits.usageDays.value
-  public static let standardDays = 30
+  static let allowedDays = 1...Limits.usageDays.value
+  static let standardDays = 30
 
   /// Requests without a cost. The registry does not know them, so each gateway counts its own.
   public struct FreeUse: Hashable, Sendable {
     public var rows: [DailyUsage.Row]
     /// When this gateway began to count, in milliseconds since 1970.
-    public var since: Int64
+    var since: Int64
 
     public init(rows: [DailyUsage.Row], since: Int64) {
       self.rows = rows

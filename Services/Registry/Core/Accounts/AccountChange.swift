@@ -29,7 +29,7 @@ public struct AdminTransfer: Hashable, Sendable {
   /// Chosen by the admin's client: a repeated transfer has the same id and moves nothing.
   public let id: String
   public let kind: Kind
-  public let note: String
+  let note: String
 
   /// Id of the transfer's transaction in the ledger.
   public var transactionID: String { "admin/\(id)" }

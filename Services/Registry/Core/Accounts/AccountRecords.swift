@@ -43,7 +43,7 @@ public struct TeamRecord: Hashable, Sendable {
   public let name: String
   public let budgets: [BudgetRecord]
 
-  public init(account: AccountPath, name: String, budgets: [BudgetRecord]) {
+  init(account: AccountPath, name: String, budgets: [BudgetRecord]) {
     self.account = account
     self.name = name
     self.budgets = budgets

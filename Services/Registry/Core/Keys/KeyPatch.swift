@@ -12,14 +12,14 @@ public struct KeyPatch: Equatable, Sendable {
 
   public var name: String?
   public var account: AccountPath?
-  public var scopes: Set<AccessScope>?
+  var scopes: Set<AccessScope>?
   /// An empty set allows all. The same holds for the other permissions.
   public var models: Set<ModelID>?
   public var patterns: Set<PatternName>?
   public var dataPolicies: Set<DataPolicy>?
   public var hostPools: Set<String>?
   /// The value `nil` removes a limit.
-  public var limits: [KeyLimitName: Int?]
+  var limits: [KeyLimitName: Int?]
   public var expiry: Expiry
 
   public init(

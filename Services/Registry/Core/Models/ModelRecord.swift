@@ -19,7 +19,7 @@ public struct ModelRecord: Hashable, Codable, Sendable {
   /// Maximum prompt plus completion tokens. `nil` means as the host reports.
   public var contextTokens: Int?
   /// Lowest versions of servers, each like `vLLM=0.6.3`.
-  public var minimumVersions: [String] = []
+  var minimumVersions: [String] = []
 
   public init(_ id: ModelID) { self.id = id }
 
@@ -38,14 +38,14 @@ public struct ModelRecord: Hashable, Codable, Sendable {
 
 /// A change of a model's settings. `nil` means that the setting stays.
 public struct ModelPatch: Hashable, Sendable {
-  public var standsFor: [ModelID]?
-  public var hosts: [HostID]?
-  public var hostPools: [String]?
-  public var isHidden: Bool?
+  var standsFor: [ModelID]?
+  var hosts: [HostID]?
+  var hostPools: [String]?
+  var isHidden: Bool?
   /// The inner `nil` removes the setting.
   public var kind: ModelKind??
   public var contextTokens: Int??
-  public var minimumVersions: [String]?
+  var minimumVersions: [String]?
 
   public init(
     standsFor: [ModelID]? = nil, hosts: [HostID]? = nil, hostPools: [String]? = nil,
