@@ -4,7 +4,7 @@ public import ClusterModel
 public struct EligibilityRules: Hashable, Sendable {
   /// Minimum version of each server software, with names as probes report them: "vLLM" → "0.6.3". A
   /// host that reports no version, or other software, is allowed.
-  public var minimumVersions: [String: String]
+  var minimumVersions: [String: String]
 
   public init(minimumVersions: [String: String] = [:]) { self.minimumVersions = minimumVersions }
 

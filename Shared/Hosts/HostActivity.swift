@@ -5,9 +5,9 @@ public struct HostActivity: Hashable, Sendable {
   /// The circuit breaker of some process admits no request.
   public var isBreakerOpen: Bool
   /// The host is closed to this one client, because the client's own requests failed there.
-  public var isClosedToClient: Bool
+  var isClosedToClient: Bool
   /// Time since the host's last response. `nil` means unknown; the host is treated as fresh.
-  public var silence: Duration?
+  var silence: Duration?
   /// Requests in flight, of all processes.
   public var inFlight: Int
   public var speed: HostSpeed

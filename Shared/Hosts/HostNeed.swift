@@ -24,12 +24,12 @@ public struct HostNeed: Hashable, Sendable {
   }
 
   public var models: Models
-  public var dataPolicy: DataPolicy
+  var dataPolicy: DataPolicy
   /// Host pools of the client's key.
-  public var pools: HostPools
+  var pools: HostPools
   /// The only host that may answer. `nil` means any host.
-  public var required: HostID?
-  public var horizon: Horizon
+  var required: HostID?
+  var horizon: Horizon
 
   public init(
     _ models: Models = .anyChat, dataPolicy: DataPolicy = .any, pools: HostPools = .all,

@@ -8,9 +8,9 @@ public struct SchedulableHost: Equatable, Sendable {
   public var id: HostID
   /// Chat models that the host offers.
   public var models: Set<ModelID>
-  public var trust: DataPolicy
+  var trust: DataPolicy
   /// Names of its host pools.
-  public var tags: [String]
+  var tags: [String]
   /// Maximum concurrent requests. `nil` means that the host does not report it.
   public var slots: Int?
   public var speed: HostSpeed

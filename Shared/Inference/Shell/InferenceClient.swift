@@ -193,7 +193,7 @@ public struct Inference: AsyncSequence, Sendable {
 
   public var host: HostID { opening.host }
   public var model: ModelID { opening.model }
-  public var hostModel: ModelID { opening.hostModel }
+  var hostModel: ModelID { opening.hostModel }
   /// HTTP status of the host's answer.
   public var status: Int { opening.status }
   /// Time from the request to the first valid token or the whole body.

@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 import Foundation
 
 /// Distribution of a host's first-token latency, with closed forms for a race of k such hosts
@@ -10,7 +10,7 @@ public enum LatencyModel: Hashable, Sendable {
   /// Heavy tail: P(T > t) = (minimum ÷ t)^alpha.
   case pareto(minimum: Double, alpha: Double)
 
-  public func sample(using rng: inout SplitMix64) -> Double {
+  func sample(using rng: inout SplitMix64) -> Double {
     switch self {
     case .logNormal(let median, let sigma):
       let radius = (-2 * log(Self.unit(&rng))).squareRoot()

@@ -11,7 +11,7 @@ public struct RaceSimulation: Sendable {
   /// First-token deadline in milliseconds.
   public var deadline: Double
   /// Delay before `hedged` asks the next host, in milliseconds.
-  public var hedgeAfter: Double
+  var hedgeAfter: Double
 
   /// Maximum latency in milliseconds. 30 years are as good as never, and clocks can represent them.
   static let longest = 1e12

@@ -17,9 +17,9 @@ public struct AnswerShape: Hashable, Sendable {
   /// The answer must be JSON.
   var wantsJSON = false
   /// Maximum tokens of the answer. `nil` means no limit.
-  public var maximumTokens: Int?
+  var maximumTokens: Int?
   /// The client gets the usage, in a chunk or in the body.
-  public var wantsUsage = false
+  var wantsUsage = false
   /// Estimated prompt tokens: one per four bytes, including JSON syntax, plus a fixed number per
   /// picture.
   public var promptTokens = 0
@@ -161,7 +161,7 @@ public struct AnswerShape: Hashable, Sendable {
   }
 
   /// Why no other host can resume the answer. `nil` means that another host can.
-  public var obstacle: String? {
+  var obstacle: String? {
     if choices > 1 { return "it has \(choices) choices (n)" }
     if hasLogprobs { return "it carries logprobs" }
     if hasUnwatchedStops {

@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 import Limits
 import Text
 
@@ -8,7 +8,7 @@ extension AnswerStream {
   private static let turnTokens = 4
 
   /// Usage over all hosts: the client's prompt once, and the completion tokens that the client got.
-  public var usage: Usage {
+  var usage: Usage {
     Usage(
       promptTokens: knownPromptTokens ?? shape.promptTokens,
       completionTokens: priorTokens + tally.total(withoutBytes: droppedBytes),

@@ -14,7 +14,7 @@ import Text
 public struct AnswerStream: Sendable {
   /// Maximum bytes held back: a long word. If a token is longer, its older bytes are released, and
   /// a host that resumes the answer must repeat them exactly.
-  public static let heldBytes = 64
+  static let heldBytes = 64
 
   let shape: AnswerShape
   var channels: [AnswerChannel] = []
@@ -57,7 +57,7 @@ public struct AnswerStream: Sendable {
   var firstPromptTokens: Int?
   /// The answer is over, and later chunks are ignored. A stop sequence spanned a joint, or
   /// `max_tokens` was reached.
-  public internal(set) var isOver = false
+  var isOver = false
 
   /// Charges the current host's steps and the memory of the text.
   private var allowance = AnswerStream.newAllowance()

@@ -1,13 +1,13 @@
 /// Changes that one chunk makes to the choices of an answer. Indices below 64 need no allocation.
-public struct ChoiceSteps: Hashable, Sendable {
+struct ChoiceSteps: Hashable, Sendable {
   /// Changes that one chunk makes to one choice.
-  public struct Gain: Hashable, Sendable {
+  struct Gain: Hashable, Sendable {
     /// The chunk adds anything to the choice.
-    public var adds = false
+    var adds = false
     /// The chunk adds more than reasoning: text, a tool call, a refusal.
-    public var answers = false
+    var answers = false
     /// The chunk has a `finish_reason`.
-    public var ends = false
+    var ends = false
     /// The reason is not `stop`, which some hosts send at the end of the reasoning.
     var isFirm = false
 
@@ -38,7 +38,7 @@ public struct ChoiceSteps: Hashable, Sendable {
   /// An index is negative.
   private(set) var hasInvalidIndex = false
 
-  public mutating func add(index: Int, _ gain: Gain) {
+  mutating func add(index: Int, _ gain: Gain) {
     guard index >= 0 else {
       hasInvalidIndex = true
       return
@@ -57,7 +57,7 @@ public struct ChoiceSteps: Hashable, Sendable {
   }
 
   /// Number of choices that end with the chunk.
-  public var ended: Int {
+  var ended: Int {
     guard let more else { return ending.nonzeroBitCount }
     return ending.nonzeroBitCount + more.count { $0.gain.ends }
   }

@@ -13,7 +13,7 @@ public struct ChunkFacts: Hashable, Sendable {
   /// The first choice's `finish_reason`.
   public var finishReason: String?
   /// Additions to each choice.
-  public private(set) var steps = ChoiceSteps()
+  private(set) var steps = ChoiceSteps()
   public var usage: Usage?
   /// The chunk has usage and no choice. Hosts send it last, if the request asks for usage.
   public var isOnlyUsage: Bool

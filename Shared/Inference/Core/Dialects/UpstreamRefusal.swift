@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 import Limits
 import Text
 
@@ -6,7 +6,7 @@ import Text
 public struct UpstreamRefusal: Hashable, Sendable {
   public var status: Int
   /// Members of the host's error object for the client, without its message.
-  public var members: [HostRefusal.Member]
+  var members: [HostRefusal.Member]
   /// Request members that the host reports as faulty, in lower case, such as `stream_options` or
   /// `messages.0.role`.
   var named: [String]

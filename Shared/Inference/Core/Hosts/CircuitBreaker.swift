@@ -7,14 +7,14 @@ public import ClusterModel
 public struct CircuitBreaker: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
     /// Consecutive failures that open the breaker.
-    public var failures = 5
+    var failures = 5
     /// Minimum share of failures among the last 20 verdicts, or among all if there are fewer. A
     /// host that fails one request in five at random has five failures in a row once in 3,000
     /// requests, and reaches this share at the same time only once in 100,000. Such a host is bad,
     /// but not down.
     public var share = 0.6
     /// Failures further apart than this are not consecutive.
-    public var memory = Duration.seconds(60)
+    var memory = Duration.seconds(60)
     /// Open time, doubled from `firstOpen` up to `longestOpen`.
     public var firstOpen = Duration.seconds(1)
     var longestOpen = Duration.seconds(60)

@@ -11,9 +11,9 @@ public struct ClusterView: Sendable {
   public let standings: [HostStanding]
   let pulses: [HostPulse]
   let closed: ClosedHosts
-  public let score: HostScore
+  let score: HostScore
   /// How hosts accept requests.
-  public let habits: HostHabits
+  let habits: HostHabits
   /// Time at which the view was taken.
   public var moment: Instant
 

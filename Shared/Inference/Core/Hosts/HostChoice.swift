@@ -11,25 +11,25 @@ public enum HostChoice {
   /// Preferences and requirements of a request.
   public struct Wish: Hashable, Sendable {
     /// Hosts to avoid, unless there is no other.
-    public var avoid: [HostID]
+    var avoid: [HostID]
     /// Host to choose first, if it is eligible.
-    public var prefer: HostID?
+    var prefer: HostID?
     /// Hosts to exclude, because they were asked already.
-    public var excluding: [HostID]
+    var excluding: [HostID]
     /// Key by which requests prefer the same host, which has the conversation's prefix cached. The
     /// host must be in the best bucket and have a free slot.
     public var affinity: [UInt8]?
     /// Only hosts with a free slot, for a second attempt.
-    public var needsFreeSlot: Bool
+    var needsFreeSlot: Bool
     /// Chooses the host with the lowest expected time per token. Used if a client waits for the end
     /// of the answer.
-    public var soonest: Bool
+    var soonest: Bool
     /// Only hosts without a price.
     var needsNoPrice: Bool
     /// Only hosts whose context fits the estimated prompt.
     var needsRoom: Bool
     /// The community's hosts have missed the deadline, so the operator's own hosts come first.
-    public var isPastDeadline: Bool
+    var isPastDeadline: Bool
 
     public init(
       avoid: [HostID] = [], prefer: HostID? = nil, excluding: [HostID] = [],

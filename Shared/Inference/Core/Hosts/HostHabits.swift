@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 import Limits
 
 /// A learned fact about how a host and one of its models accept requests.
@@ -11,7 +11,7 @@ public enum HostHabit: Hashable, Sendable {
 
 /// Remembers how hosts accept requests, by host and model. Bounded. A refused addition is tried
 /// again after an hour.
-public struct HostHabits: Sendable {
+struct HostHabits: Sendable {
   private struct Key: Hashable, Sendable {
     var host: HostID
     var model: ModelID
@@ -38,7 +38,7 @@ public struct HostHabits: Sendable {
   private var entries: [Key: Entry] = [:]
 
   /// Changes of the request that this host needs.
-  public func form(of host: HostID, _ model: ModelID, at now: Instant) -> RequestForm {
+  func form(of host: HostID, _ model: ModelID, at now: Instant) -> RequestForm {
     guard !entries.isEmpty, let entry = entries[Key(host: host, model: model)],
       now < entry.formUntil
     else { return [] }
@@ -46,7 +46,7 @@ public struct HostHabits: Sendable {
   }
 
   /// Converts an estimate of a prompt's tokens to this host's tokeniser.
-  public func tokens(estimated: Int, at host: HostID, _ model: ModelID) -> Int {
+  func tokens(estimated: Int, at host: HostID, _ model: ModelID) -> Int {
     guard !entries.isEmpty,
       let ratio = entries[Key(host: host, model: model)]?.tokensPerEstimate
     else { return estimated }

@@ -82,7 +82,7 @@ public final class HostIndex: Sendable {
 
   public var count: Int { table.hosts.count }
 
-  public func row(of host: HostID) -> Int? { rows[host] }
+  func row(of host: HostID) -> Int? { rows[host] }
 
   func offers(of model: ModelID?) -> [Offer] {
     guard let model else { return chatOffers }

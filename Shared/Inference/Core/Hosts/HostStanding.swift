@@ -23,7 +23,7 @@ public struct HostStanding: Hashable, Sendable {
   /// unmeasured.
   public var slowdown: Double?
   /// 95th percentile of the longest pause within an answer.
-  public var pauseP95: Duration?
+  var pauseP95: Duration?
   /// Average prompt tokens of the requests in the first-token times.
   public var usualPromptTokens: Double?
   /// Time of the host's last answered probe or other response. `nil` means unknown.
@@ -60,7 +60,7 @@ public struct HostStanding: Hashable, Sendable {
     self.isSuspect = isSuspect
   }
 
-  public var freeSlots: Int { max(0, (slots ?? HostSharing.assumedSlots) - inFlight) }
+  var freeSlots: Int { max(0, (slots ?? HostSharing.assumedSlots) - inFlight) }
 
   public func isMeasured(at now: Instant) -> Bool {
     firstTokenP95 != nil && (measuredUntil.map { now < $0 } ?? true)
@@ -74,7 +74,7 @@ public struct HostPatience: Hashable, Sendable {
   /// A host with a lower rate, measured over some seconds, is late.
   public var tokensPerSecondFloor: Double
 
-  public init(firstToken: Duration, interToken: Duration, tokensPerSecondFloor: Double) {
+  init(firstToken: Duration, interToken: Duration, tokensPerSecondFloor: Double) {
     self.firstToken = firstToken
     self.interToken = interToken
     self.tokensPerSecondFloor = tokensPerSecondFloor
@@ -100,7 +100,7 @@ public struct HostPatience: Hashable, Sendable {
     var fastFirstToken = Duration.seconds(1)
     /// Minimum samples of a fast host. Fewer samples have no 95th percentile.
     var fastSamples = 20.0
-    public var longestFirstToken = Duration.seconds(120)
+    var longestFirstToken = Duration.seconds(120)
     /// For an unmeasured host. A laptop's processor reads 4,000 prompt tokens in less, at about 100
     /// per second.
     var unknownFirstToken = Duration.seconds(60)

@@ -151,7 +151,7 @@ public struct HostStatistics: Sendable {
   }
 
   /// How often breakers of this process have opened.
-  public var trips: Int { records.values.reduce(0) { $0 + $1.breaker.trips } }
+  var trips: Int { records.values.reduce(0) { $0 + $1.breaker.trips } }
 
   // MARK: - Observations
 

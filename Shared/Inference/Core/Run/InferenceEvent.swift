@@ -194,7 +194,7 @@ public struct AttemptFailure: Error, Hashable, Sendable {
   /// The cause, including the host's own error message if it sent one.
   public var message: String
   public var status: Int?
-  public var retryAfter: Duration?
+  var retryAfter: Duration?
   /// The host's error; `nil` means that the failure does not come from an error response.
   public var refusal: UpstreamRefusal?
   /// For `badJoint`: it is unclear which of the host's words are new. The host may be asked to

@@ -24,11 +24,11 @@ public struct InferenceLimits: Hashable, Sendable {
   /// long prompt may miss some probes.
   var deadSilence = Duration.seconds(120)
   /// Maximum chunks without text that are held before the first token.
-  public var heldChunks = 1_024
+  var heldChunks = 1_024
 
   /// Silence after which an answer counts as complete if all its choices have ended. The usage
   /// chunk and `[DONE]` follow the last token within milliseconds.
-  public var endPatience = Duration.seconds(5)
+  var endPatience = Duration.seconds(5)
 
   /// Factor on the patience for a host that sends comments or pings but no token. Hosts that queue
   /// requests or read long prompts send one about every second.

@@ -19,7 +19,7 @@ public struct InferenceRequest: Hashable, Sendable {
   public var prefix: [UInt8]
   /// Changes that undo members that were added to the client's own. A host that refuses an addition
   /// is asked again without it.
-  public var undoable: RequestForm
+  var undoable: RequestForm
   /// Headers of the client that are passed to a host.
   public var headers: [UpstreamRequest.Header]
 
@@ -45,15 +45,15 @@ public struct InferenceConstraints: Hashable, Sendable {
   /// `nil` means the default of the process: `InferenceLimits.race`.
   public var race: RaceMode?
   public var deadlines: Deadlines
-  public var dataPolicy: DataPolicy
+  var dataPolicy: DataPolicy
   /// Host pools of the client's key.
-  public var pools: HostPools
+  var pools: HostPools
   /// Hosts to use only if no other host is available.
-  public var avoid: [HostID]
+  var avoid: [HostID]
   /// The host to ask first, if it is eligible. Other hosts remain for failover.
-  public var prefer: HostID?
+  var prefer: HostID?
   /// The only host that may be asked.
-  public var require: HostID?
+  var require: HostID?
   /// Requests with equal keys prefer the same host if load does not decide. That host has the
   /// prefix of the conversation in its cache.
   public var affinity: [UInt8]?

@@ -15,7 +15,7 @@ public struct Race: Sendable {
 
   public let mode: RaceMode
   /// Maximum legs at once.
-  public let width: Int
+  let width: Int
   private let hedgeAfter: Duration
   public private(set) var running: [AttemptID] = []
   public private(set) var winner: AttemptID?

@@ -17,7 +17,7 @@ public struct SpeculationBudget: Hashable, Sendable {
     var leastShare = 0.05
     /// Maximum credits saved. This allows a burst after idle time that is small compared with the
     /// load of a cluster in one second.
-    public var saved = 5.0
+    var saved = 5.0
 
     public init() {}
   }
@@ -69,9 +69,9 @@ public struct RetryBudget: Hashable, Sendable {
     public var share = 0.5
     /// Retries earned per second. Without other traffic, one request per second can still try all
     /// its hosts.
-    public var perSecond = 3.0
+    var perSecond = 3.0
     /// Maximum retries saved: 20 s of idle time, or what 120 requests earn.
-    public var saved = 60.0
+    var saved = 60.0
 
     public init() {}
   }

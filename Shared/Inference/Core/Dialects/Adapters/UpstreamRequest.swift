@@ -24,7 +24,7 @@ public struct UpstreamRequest: Hashable, Sendable {
   /// happens even with a resume point if the prefix is empty or the request cannot be resumed.
   public var resumed: ResumeWay?
 
-  public init(
+  init(
     path: String, headers: [Header], body: [UInt8], reading: UpstreamReading,
     resumed: ResumeWay? = nil
   ) {
@@ -155,17 +155,17 @@ public struct UpstreamReading: Hashable, Sendable {
   public var id: String
   public var model: ModelID
   /// Whether the host has another name for the model. Its answers are then renamed.
-  public var isAlias: Bool
+  var isAlias: Bool
   /// Seconds since 1970, set by the caller, which has a clock.
   public var created: Int
   /// Text that a host may repeat before it continues, if it answers in one body.
   public var prefix: [UInt8]
   /// Whether embeddings are base64 of little-endian 32-bit floats.
-  public var encodesBase64: Bool
+  var encodesBase64: Bool
   /// Choices that the request asks for. More are garbage.
   public var choices: Int
   /// Embeddings that the request asks for. `nil` means that the number is unknown.
-  public var vectors: Int?
+  var vectors: Int?
 
   public init(
     dialect: HostDialect = .openai, endpoint: InferenceEndpoint, streams: Bool,
