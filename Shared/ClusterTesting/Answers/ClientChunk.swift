@@ -13,12 +13,12 @@ public struct ClientChunk {
     public init() {}
   }
 
-  public var identity = ""
+  var identity = ""
   public var content = ""
   public var reasoning = ""
   public var calls: [Call] = []
-  public var finish: String?
-  public var hasRole = false
+  var finish: String?
+  var hasRole = false
 
   public init(_ data: [UInt8]) throws {
     guard let chunk = PlainJSON(data), let choice = chunk["choices"]?.elements.first,

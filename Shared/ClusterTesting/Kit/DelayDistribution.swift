@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 import Foundation
 
 /// Distribution of a delay, in milliseconds.
@@ -26,7 +26,7 @@ public enum DelayDistribution: Hashable, Sendable {
   }
 
   /// Draws one delay, in milliseconds.
-  public func sample(using rng: inout SplitMix64) -> Double {
+  func sample(using rng: inout SplitMix64) -> Double {
     switch self {
     case .constant(let milliseconds): return milliseconds
     case .logNormal(let median, let sigma):

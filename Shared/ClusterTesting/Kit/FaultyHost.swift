@@ -22,22 +22,22 @@ public struct FaultyHostConfiguration: Sendable {
   public var contextTokens: Int?
   public var answer: Answer
   /// Computes the embedding of a text.
-  public var vector: @Sendable (String) -> [Double]
+  var vector: @Sendable (String) -> [Double]
   public var tokens: FaultyHostTokens
   /// The only dialect that the host serves; `nil` means all, which no real server does.
-  public var dialect: HostDialect?
+  var dialect: HostDialect?
   /// Requests without this secret get 401; `nil` means that no secret is required.
-  public var secret: String?
+  var secret: String?
   /// How the OpenAI dialect treats a trailing assistant message.
-  public var prefill: FaultyHostPrefill
+  var prefill: FaultyHostPrefill
   /// Rules by which the host refuses requests for text; `nil` means no rules.
-  public var family: FaultyHostFamily?
+  var family: FaultyHostFamily?
   public var firstToken: DelayDistribution
   public var interToken: DelayDistribution
   public var seed: UInt64
   public var faults: FaultyHostFaults
   /// Port on 127.0.0.1; 0 means a free one.
-  public var port: Int
+  var port: Int
 
   public init(
     models: [String] = ["faulty-model"], contextTokens: Int? = nil,
@@ -157,7 +157,7 @@ public final class FaultyHost: Sendable {
   private let boundPort = Mutex(0)
 
   /// Port on 127.0.0.1; 0 before the first start.
-  public var port: Int { boundPort.withLock { $0 } }
+  var port: Int { boundPort.withLock { $0 } }
   /// Base URL, without `/v1`.
   public var url: String { "http://127.0.0.1:\(port)" }
 

@@ -29,7 +29,7 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
     }
 
     public var phase: Phase
-    public var path: String
+    var path: String
     /// Tokens sent before the cancel.
     public var tokens: Int
     /// Milliseconds since the request was received completely.
@@ -66,7 +66,7 @@ public struct FaultyHostRecord: Codable, Hashable, Sendable {
 
   /// Number of the request, counted from one in order of arrival.
   public var number: Int
-  public var path: String
+  var path: String
   public var model: String
   public var streams: Bool
   /// Bytes of the prefix to resume after; `nil` means that the answer started from the beginning.

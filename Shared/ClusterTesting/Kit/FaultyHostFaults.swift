@@ -39,37 +39,37 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   /// Respond with this status instead of an answer.
   public var status: Int?
   /// Body of the `status` response; unset means an OpenAI error object.
-  public var statusBody: String?
+  var statusBody: String?
   /// `Retry-After` of the `status` response, in seconds.
-  public var retryAfter: Int?
+  var retryAfter: Int?
   /// Drop the connection after that many bytes of the answer's body.
-  public var dropAtByte: Int?
+  var dropAtByte: Int?
   /// Send nothing more after that many tokens; 0 means not even the response head.
   public var stallAtToken: Int?
   /// End the stream properly after that many tokens, without `finish_reason` and `[DONE]`.
-  public var endAtToken: Int?
+  var endAtToken: Int?
   /// Send an error event after that many tokens, then end.
-  public var errorAtToken: Int?
+  var errorAtToken: Int?
   /// Milliseconds between tokens instead of the configured delay.
-  public var crawlMilliseconds: Double?
+  var crawlMilliseconds: Double?
   /// Send bytes that are not JSON in place of the answer.
   public var garbage: Bool?
   /// The token with this index contains only the first half of a UTF-8 character.
-  public var halfCharacterAtToken: Int?
+  var halfCharacterAtToken: Int?
   /// Send that many bytes in one line that never ends.
-  public var hugeBodyBytes: Int?
+  var hugeBodyBytes: Int?
   /// Drop the connection after a request was received, before any answer.
-  public var refuse: Bool?
+  var refuse: Bool?
   /// Name of the `HostileRow` to play for each request that the row targets.
-  public var hostile: String?
+  var hostile: String?
   /// Whether to play the second host of the row that `hostile` names.
   public var hostileSecond: Bool?
   /// Divisor of every repetition count in the row that `hostile` names; unset means 1.
-  public var hostileDivisor: Int?
+  var hostileDivisor: Int?
   /// Probability that the faults apply to a request; unset means 1.
   public var probability: Double?
   /// Number of requests that the faults apply to before the host works again; unset means all.
-  public var remaining: Int?
+  var remaining: Int?
 
   public static let none = FaultyHostFaults()
 

@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 import Foundation
 
 /// A request as a faulty host received it.
@@ -35,13 +35,13 @@ public struct FaultyHostQuestion: Sendable {
   }
 
   public let request: FaultyHostRequest
-  public let dialect: HostDialect
+  let dialect: HostDialect
   let purpose: FaultyHostPurpose
   public let model: String?
   public let messages: [Message]
   public let stream: Bool
-  public let maxTokens: Int?
-  public let includeUsage: Bool
+  let maxTokens: Int?
+  let includeUsage: Bool
   let hasTools: Bool
   public let start: Start
   /// An error in the request, with its HTTP status; `nil` means a valid request.

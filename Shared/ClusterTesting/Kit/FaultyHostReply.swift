@@ -13,7 +13,7 @@ public struct FaultyHostReply: Hashable, Sendable {
     }
   }
 
-  public var reasoning: String
+  var reasoning: String
   public var text: String
   public var toolCalls: [ToolCall]
 
@@ -105,17 +105,17 @@ public struct FaultyHostCorpus: Sendable {
   /// A request to resume an answer that another host began.
   public struct Resumption: Sendable {
     /// The complete answer.
-    public let reply: FaultyHostReply
+    let reply: FaultyHostReply
     /// Text that the client already has.
     public let prefix: String
     /// Whether a message asks the host to continue; otherwise the prefix is prefilled.
     public let isInstructed: Bool
-    public let question: FaultyHostQuestion
+    let question: FaultyHostQuestion
   }
 
   /// Answers by a marker in a user message, or by model id.
-  public var replies: [String: FaultyHostReply]
-  public var otherwise: FaultyHostReply
+  var replies: [String: FaultyHostReply]
+  var otherwise: FaultyHostReply
   public var resume: @Sendable (Resumption) -> FaultyHostReply
 
   public init(
@@ -138,7 +138,7 @@ public struct FaultyHostCorpus: Sendable {
     return reply
   }
 
-  public func reply(to question: FaultyHostQuestion) -> FaultyHostReply {
+  func reply(to question: FaultyHostQuestion) -> FaultyHostReply {
     let messages = question.messages
     let asked = messages.last { $0.role == "user" && marker(in: $0.text) != nil }
     let key = asked.flatMap { marker(in: $0.text) } ?? question.model ?? ""

@@ -20,9 +20,9 @@ public struct HostileRow: Sendable, CustomStringConvertible {
     /// A deadline makes a gateway request a stream even if the client does not.
     public var firstTokenMilliseconds: Int?
     /// Number of concurrent clients.
-    public var clients = 1
+    var clients = 1
     /// Whether the clients read the answer.
-    public var reads = true
+    var reads = true
     /// Number of requests of each client, in sequence.
     public var times = 1
     /// Whether a good host offers the model too.
@@ -37,7 +37,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
 
   public let name: String
   /// Description of the harm.
-  public let harm: String
+  let harm: String
   public var dialect = HostDialect.openai
   public var target = Target.answer
   public var client = Client()

@@ -5,11 +5,11 @@ public struct SimulationReport: Sendable {
   public let violations: [String]
   public let log: [String]
   /// Digest of every event and every frame. Equal digests mean equal runs.
-  public let digest: UInt64
-  public let answered: Int
-  public let failed: Int
+  let digest: UInt64
+  let answered: Int
+  let failed: Int
   let deaths: Int
-  public let frames: Int
+  let frames: Int
   let lostFrames: Int
   /// Frames that reached a restarted process and were meant for its predecessor.
   let misdirected: Int

@@ -3,7 +3,7 @@ import ClusterModel
 /// Faults and requests of one run, drawn from its seed.
 public struct Scenario: Sendable, CustomStringConvertible {
   /// Kind of a run: which faults occur, and which requests must be answered.
-  public enum Kind: String, CaseIterable, Sendable {
+  enum Kind: String, CaseIterable, Sendable {
     /// No faults. Every request is answered.
     case calm
     /// Hosts fail, but one stays healthy, and so do services and network. Every request is answered.
@@ -28,9 +28,9 @@ public struct Scenario: Sendable, CustomStringConvertible {
     case ignoredVersion = "ignored-version"
   }
 
-  public let seed: UInt64
-  public let kind: Kind
-  public let planted: PlantedBug?
+  let seed: UInt64
+  let kind: Kind
+  let planted: PlantedBug?
   /// Lost frames per 10,000.
   let lossPerTenThousand: Int
   let maximumDelay: Duration
