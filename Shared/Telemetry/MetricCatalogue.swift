@@ -6,7 +6,7 @@ public struct MetricDescription: Hashable, Sendable {
   public var help: String
   public var kind: MetricKind
   /// Upper bounds of a histogram's buckets in the metric's unit, ascending, without infinity.
-  public var buckets: [Double]
+  var buckets: [Double]
 
   init(_ name: String, _ kind: MetricKind, _ help: String, buckets: [Double] = []) {
     self.name = name
@@ -33,15 +33,15 @@ public struct MetricCatalogue: Sendable {
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
   ]
   /// One hop over the bus: 50 µs … 1 s.
-  public static let hopSeconds: [Double] = [
+  static let hopSeconds: [Double] = [
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1,
   ]
   /// 256 B … 16 MiB.
-  public static let bytes: [Double] = [
+  static let bytes: [Double] = [
     256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
   ]
   /// Small counts: tokens, tasks, members.
-  public static let counts: [Double] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096]
+  static let counts: [Double] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096]
 
   public static let tutti = MetricCatalogue([
     // Every process.

@@ -82,7 +82,7 @@ public enum PrometheusText {
 extension MetricFamily {
   /// The family with `labels` added in front on every sample, for example the name of its process.
   /// They replace a sample's own labels with the same keys.
-  public func labelled(_ labels: [Attribute]) -> MetricFamily {
+  func labelled(_ labels: [Attribute]) -> MetricFamily {
     let keys = Set(labels.map(\.key))
     var family = self
     for index in family.samples.indices {

@@ -8,18 +8,18 @@ import Synchronization
 public struct TelemetryLimits: Sendable {
   /// Buffered records. Normally two batches a second empty the buffer. If the monitor is away for a
   /// minute, a busy process loses its oldest lines, and uses at most some 4 MiB of memory.
-  public var logs = 4_096
-  public var spans = 4_096
-  public var requests = 4_096
+  var logs = 4_096
+  var spans = 4_096
+  var requests = 4_096
   /// Maximum bytes of a batch. A bus frame is at most 1 MiB; half of it leaves room for the
   /// envelope and for errors of the size estimate.
   var batchBytes = 448 * 1_024
   /// Maximum bytes of a log line's message.
-  public var messageBytes = Limits.telemetryMessageBytes.value
+  var messageBytes = Limits.telemetryMessageBytes.value
   /// Maximum bytes of one attribute's value.
   var attributeBytes = Limits.telemetryAttributeBytes.value
   /// Maximum attributes of one record.
-  public var attributes = Limits.telemetryAttributes.value
+  var attributes = Limits.telemetryAttributes.value
 
   public static let standard = TelemetryLimits()
 }
@@ -27,9 +27,9 @@ public struct TelemetryLimits: Sendable {
 /// Collects this process's telemetry for the monitor. It never blocks and never fails: if a buffer
 /// is full, the oldest record is dropped and counted.
 public final class TelemetryRecorder: Sendable {
-  public let service: String
+  let service: String
   /// Peer name of this process.
-  public let instance: String
+  let instance: String
 
   struct State: Sendable {
     var logs: BoundedBuffer<LogRecord>
@@ -67,14 +67,14 @@ public final class TelemetryRecorder: Sendable {
     if dropped { countDrop("request") }
   }
 
-  public func record(_ span: SpanRecord) {
+  func record(_ span: SpanRecord) {
     var span = span
     span.attributes = cut(span.attributes)
     let dropped = state.withLock { [span] in $0.spans.append(span) }
     if dropped { countDrop("span") }
   }
 
-  public func record(_ log: LogRecord) {
+  func record(_ log: LogRecord) {
     var log = log
     log.message = log.message.cut(toBytes: limits.messageBytes)
     log.attributes = cut(log.attributes)
@@ -111,7 +111,7 @@ public final class TelemetryRecorder: Sendable {
 
   /// Sends further batches to `sink` instead of the bus; the monitor keeps its own batches this
   /// way.
-  public func redirect(_ sink: @escaping @Sendable (TelemetryBatch) -> Void) {
+  func redirect(_ sink: @escaping @Sendable (TelemetryBatch) -> Void) {
     state.withLock { $0.sink = sink }
   }
 

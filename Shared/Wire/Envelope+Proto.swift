@@ -19,7 +19,7 @@ extension Envelope {
   }
 
   /// - Throws: `WireError` for bytes that are not a valid message of this schema version.
-  public init(
+  init(
     decoding bytes: UnsafeRawBufferPointer, limits: WireLimits = .standard
   ) throws(WireError) {
     try unsafe Self.scan(bytes, limits)

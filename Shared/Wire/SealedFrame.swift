@@ -7,13 +7,13 @@ public import ClusterModel
 /// for the body: "TS", version, kind (1 byte each), incarnation and counter (8 bytes, big endian),
 /// public key (32), length of the name (1), name, proof (16), body.
 public struct SealedFrame: Equatable, Sendable {
-  public static let version: UInt8 = 2
+  static let version: UInt8 = 2
   /// Bytes of a public key.
-  public static let keyBytes = 32
+  static let keyBytes = 32
   /// Bytes of the proof, and of the tag at the end of the body.
   public static let tagBytes = 16
   /// Maximum bytes of a sender's name.
-  public static let nameBytes = 64
+  static let nameBytes = 64
   /// Bytes before the name.
   static let fixedBytes = 4 + 16 + keyBytes + 1
 

@@ -51,7 +51,7 @@ public struct WireLimits: Hashable, Sendable {
 
   public var frameBytes: Int
   /// Elements of all repeated fields together.
-  public var elements: Int
+  var elements: Int
 
   public init(frameBytes: Int, elements: Int) {
     self.frameBytes = frameBytes

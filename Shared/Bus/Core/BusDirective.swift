@@ -41,7 +41,7 @@ public struct BusRequest: Equatable, Sendable {
   /// caller set no deadline.
   public let remaining: Duration?
   /// Key of a request that must not run twice. Empty if the request has none.
-  public let idempotencyKey: [UInt8]
+  let idempotencyKey: [UInt8]
 
   public init(
     body: Body, sender: PeerID, trace: TraceContext?, remaining: Duration?,

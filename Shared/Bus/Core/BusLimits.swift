@@ -24,10 +24,10 @@ public struct BusLimits: Equatable, Sendable {
   public var heldBytes = Limits.busHeldBytes.value
   /// How long messages of unlisted peers are held.
   var heldFor: Duration = .seconds(2)
-  public var rememberedIDs = Limits.busRememberedIDs.value
+  var rememberedIDs = Limits.busRememberedIDs.value
   var rememberedSenders = Limits.busRememberedSenders.value
   public var peers = Limits.busPeers.value
-  public var newcomers = Limits.busNewcomers.value
+  var newcomers = Limits.busNewcomers.value
   /// Silence after which a peer with requests in flight is pinged.
   var pingAfter: Duration = .seconds(1)
   /// Silence after which a peer with requests in flight is considered lost, if a ping was not

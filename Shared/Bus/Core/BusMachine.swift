@@ -40,10 +40,10 @@ public struct BusMachine: Sendable {
   }
 
   public let own: Peer
-  public let registryMailbox: String
+  let registryMailbox: String
   public let limits: BusLimits
   public internal(set) var directory = PeerDirectory()
-  public internal(set) var isDraining = false
+  var isDraining = false
 
   /// The registry that answered the last hello.
   var registry: PeerID?

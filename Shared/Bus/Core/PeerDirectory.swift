@@ -37,7 +37,7 @@ public struct PeerDirectory: Equatable, Sendable {
   /// - Parameter isCurrent: whether the table comes from the registry that answered the last hello.
   ///   It then applies even with a lower epoch, as after a backward step of the registry's clock.
   /// - Returns: peers that left with this table; `nil` if the table is older than the known one.
-  public mutating func apply(
+  mutating func apply(
     _ new: PeerTable, isCurrent: Bool = false, now: Instant
   ) -> [Peer]? {
     let isOther = isCurrent && new.epoch != table.epoch
@@ -70,7 +70,7 @@ public struct PeerDirectory: Equatable, Sendable {
   ///   - limit: maximum number of peers that no table lists.
   /// - Returns: the peer that was removed to make room.
   @discardableResult
-  public mutating func introduce(
+  mutating func introduce(
     _ peer: Peer, until: Instant?, limit: Int = .max
   ) -> Peer? {
     guard byID[peer.id] == nil else { return nil }
@@ -88,7 +88,7 @@ public struct PeerDirectory: Equatable, Sendable {
 
   mutating func recordReceived(from id: PeerID) { dead[id] = nil }
 
-  public mutating func leaves(_ id: PeerID) {
+  mutating func leaves(_ id: PeerID) {
     if byID[id] != nil { leaving.insert(id) }
   }
 
@@ -97,7 +97,7 @@ public struct PeerDirectory: Equatable, Sendable {
   }
 
   /// - Returns: carried peers whose time is over.
-  public mutating func expire(now: Instant) -> [Peer] {
+  mutating func expire(now: Instant) -> [Peer] {
     for (id, until) in dead where until <= now { dead[id] = nil }
     let late = carried.filter { $0.value <= now }.keys.sorted().compactMap { byID[$0] }
     for peer in late { forget(peer.id) }

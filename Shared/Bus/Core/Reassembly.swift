@@ -20,7 +20,7 @@ public struct Reassembly: Sendable {
   /// Identifies the fragments of one message. An answer carries the id of its request, so the shape
   /// and the sequence number are also needed.
   public struct Key: Hashable, Sendable {
-    public let sender: PeerID
+    let sender: PeerID
     let messageID: UInt64
     let sequence: UInt32
     let shape: Envelope.Shape

@@ -374,7 +374,7 @@ public final class Bus: Service, Sendable {
   }
 
   /// Number of dropped messages since the start by reason, as in `tutti_bus_dropped_total`.
-  public var dropped: [String: Int] { drops.withLock { $0 } }
+  var dropped: [String: Int] { drops.withLock { $0 } }
 
   func count(_ reason: String) {
     drops.withLock { $0[reason, default: 0] += 1 }

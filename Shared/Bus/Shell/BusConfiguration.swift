@@ -13,10 +13,10 @@ public struct BusConfiguration: Sendable {
   public var addresses: BusAddresses
   /// Duration of the lease: the registry removes a process that sends no hello for this long.
   /// Hellos are sent three times as often.
-  public var ttl: Duration
-  public var limits: BusLimits
+  var ttl: Duration
+  var limits: BusLimits
   /// How long handlers may continue after a graceful shutdown began.
-  public var drainGrace: Duration
+  var drainGrace: Duration
   /// Time for an unknown connection on `tcp://` to prove that it holds the cluster key.
   var strangerWait = Duration.milliseconds(Limits.busStrangerWait.value)
 
@@ -35,7 +35,7 @@ public struct BusConfiguration: Sendable {
   }
 
   /// The registry's mailbox, known to all processes in advance.
-  public var registryMailbox: String {
+  var registryMailbox: String {
     switch addresses {
     case .ipc(let directory): "ipc://\(directory)/registry"
     case .tcp(_, _, let registry, _, _, _): Self.url(registry)

@@ -10,14 +10,14 @@ public final class LoopbackNetwork: Sendable {
   /// Rates of the simulated faults.
   public struct Faults: Sendable {
     /// Lost frames per 1,000.
-    public var lossPerMille = 0
+    var lossPerMille = 0
     /// Duplicated frames per 1,000.
-    public var duplicatePerMille = 0
+    var duplicatePerMille = 0
     /// Maximum random delay of a frame; different delays reorder frames.
-    public var maximumDelay: Duration = .zero
+    var maximumDelay: Duration = .zero
 
     public static let none = Faults()
-    public init() {}
+    init() {}
   }
 
   /// Maximum bytes in transit to one mailbox, like the capacity of a nanomsg outbox.
@@ -78,10 +78,10 @@ public final class LoopbackNetwork: Sendable {
   }
 
   /// Changes the fault rates from now on.
-  public func set(_ faults: Faults) { state.withLock { $0.faults = faults } }
+  func set(_ faults: Faults) { state.withLock { $0.faults = faults } }
 
   /// Removes a mailbox without a goodbye, like `kill -9` of its process.
-  public func kill(_ mailbox: String) { close(mailbox) }
+  func kill(_ mailbox: String) { close(mailbox) }
 
   /// Makes the transport of one process in this network.
   func endpoint(mailbox: String) -> LoopbackTransport {

@@ -7,15 +7,15 @@ import Telemetry
 
 /// The OpenAI error shape: `{"error":{"message","type","param","code"}}`.
 public struct ErrorBody: Hashable, Sendable {
-  public var message: String
+  var message: String
   /// Example: `invalid_request_error`.
-  public var type: String
+  var type: String
   /// The invalid field of the request; `nil`, written as `null`, if there is none.
-  public var param: String?
-  public var code: String?
+  var param: String?
+  var code: String?
   /// Members of a host's error. They replace `type`, `param` and `code`; others, except `message`,
   /// are added.
-  public var members: [HostRefusal.Member] = []
+  var members: [HostRefusal.Member] = []
 
   public init(message: String, type: String, param: String? = nil, code: String?) {
     self.message = message
@@ -131,7 +131,7 @@ extension HTTPField.Name {
 }
 
 /// The HTTP status of a code.
-public func httpStatus(for code: Failure.Code) -> HTTPResponse.Status { ErrorLine.of(code).status }
+func httpStatus(for code: Failure.Code) -> HTTPResponse.Status { ErrorLine.of(code).status }
 
 /// The HTTP status of a failure: the hosts' own status if they agree on one.
 public func httpStatus(of failure: Failure) -> HTTPResponse.Status {

@@ -22,7 +22,7 @@ import Telemetry
 
 /// Limits of an HTTP server. Normal clients do not reach them.
 public struct HTTPServerOptions: Sendable {
-  public var address: HostAndPort
+  var address: HostAndPort
   /// Maximum time from a request's first byte to the end of its head.
   public var headDeadline: Duration = .seconds(10)
   /// Maximum time from a request's head to the end of its body, plus `bodyDeadlinePerMiB` per MiB.

@@ -18,7 +18,7 @@ public final class Health: Sendable {
   private let service: String
   private let state = Mutex(State())
 
-  public init(service: String = "") { self.service = service }
+  init(service: String = "") { self.service = service }
 
   /// - Parameter check: returns `nil` if ready, otherwise one sentence with the reason. It runs at
   ///   each `GET /ready`, so it must be quick.
@@ -27,7 +27,7 @@ public final class Health: Sendable {
   }
 
   /// Reasons why the process is not ready, by check; empty if it is ready.
-  public func reasons() async -> [String: String] {
+  func reasons() async -> [String: String] {
     let (checks, isDraining) = state.withLock { ($0.checks, $0.isDraining) }
     var reasons: [String: String] = [:]
     if isDraining { reasons["process"] = "It is stopping and accepts no new requests." }

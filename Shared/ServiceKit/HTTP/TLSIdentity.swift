@@ -7,13 +7,13 @@ import NIOTLS
 import Synchronization
 
 /// Paths of the certificate and key with which this process serves HTTPS.
-public struct TLSFiles: Hashable, Sendable {
+struct TLSFiles: Hashable, Sendable {
   /// PEM file with the server's certificate, followed by the intermediate ones.
-  public var certificate: String
+  var certificate: String
   /// PEM file, not encrypted.
-  public var key: String
+  var key: String
 
-  public init(certificate: String, key: String) {
+  init(certificate: String, key: String) {
     self.certificate = certificate
     self.key = key
   }
@@ -71,7 +71,7 @@ public struct TLSFiles: Hashable, Sendable {
 ///
 /// If a changed file is unusable, the previous certificate stays in use and the error is reported
 /// once.
-public final class TLSIdentity: Sendable {
+final class TLSIdentity: Sendable {
   private struct Stamp: Equatable {
     var modified: Date
     var size: Int

@@ -1,5 +1,5 @@
 public import ClusterModel
-public import Logging
+import Logging
 
 /// The configuration that all services of the cluster share.
 public struct CommonConfiguration: Sendable {
@@ -8,11 +8,11 @@ public struct CommonConfiguration: Sendable {
   public var name: String
   public var dataDirectory: String
   /// Address of health and metrics; `nil` means that they are not served.
-  public var http: HostAndPort?
-  public var logLevel: Logger.Level
+  var http: HostAndPort?
+  var logLevel: Logger.Level
   /// Certificate and key of every HTTP port; `nil` means plain HTTP.
-  public var tls: TLSFiles?
-  public var bus: BusChoice
+  var tls: TLSFiles?
+  var bus: BusChoice
   /// Host name of this machine.
   private var machine: String
   /// `/metrics` needs no key, also once keys are required.
@@ -39,7 +39,7 @@ public struct CommonConfiguration: Sendable {
   }
 
   /// How the processes find each other. Creates no directory or socket.
-  public enum BusChoice: Sendable {
+  enum BusChoice: Sendable {
     /// One machine; the socket directory is derived from the data directory.
     case ipc
     /// Many machines.
@@ -57,7 +57,7 @@ public struct CommonConfiguration: Sendable {
     ]
 
   /// The section of a service in the file: `gateway`, `agent_research` …
-  public static func section(of service: ServiceName) -> String {
+  static func section(of service: ServiceName) -> String {
     service.description.replacing("-", with: "_")
   }
 

@@ -51,9 +51,9 @@ public enum CrashReports {
 public struct CrashNote: Hashable, Sendable, CustomStringConvertible {
   public static let variable = "TUTTI_CRASHES"
 
-  public var count: Int
-  public var lastUnixSeconds: Int64
-  public var reason: String
+  var count: Int
+  var lastUnixSeconds: Int64
+  var reason: String
 
   public init(count: Int, lastUnixSeconds: Int64, reason: String) {
     self.count = count

@@ -45,7 +45,7 @@ public final class HostDirectory: Service {
   public var table: HostTable { feed.withLock { $0.table } }
 
   /// Whether a table has arrived from the registry.
-  public var hasTable: Bool { feed.withLock { $0.hasTable } }
+  var hasTable: Bool { feed.withLock { $0.hasTable } }
 
   /// Waits for the first table. A process that has just started has no table, which does not mean
   /// that there are no hosts.

@@ -7,7 +7,7 @@ public import InferenceCore
 /// tasks on hosts, uses only `rules`.
 public struct InferenceConfiguration: Sendable {
   public var limits: InferenceLimits
-  public var score: HostScore
+  var score: HostScore
   public var rules: EligibilityRules
 
   private static let group = "Inference (the same for the gateway, the dispatcher and the agents)"

@@ -27,7 +27,7 @@ public struct ServiceContext: Sendable {
   /// Settings that admins have changed at run time. The registry updates its own with `apply`.
   public let settings: SettingsDirectory
   /// For all HTTP ports of this process; `nil` means plain HTTP.
-  public let tls: TLSIdentity?
+  let tls: TLSIdentity?
 
   init(
     common: CommonConfiguration, bus: Bus, logger: Logger, recorder: TelemetryRecorder,

@@ -2,12 +2,12 @@ public import ClusterModel
 
 /// The complete configuration of a service, resolved from its sources.
 public struct ServiceSettings<C: ServiceConfiguration>: Sendable {
-  public let request: SettingsTable.Request
-  public let table: SettingsTable
-  public let values: SettingValues
-  public let common: CommonConfiguration
+  let request: SettingsTable.Request
+  let table: SettingsTable
+  let values: SettingValues
+  let common: CommonConfiguration
   public let own: C
-  public let warnings: [String]
+  let warnings: [String]
   /// All mistakes found. If there are any, the other properties must not be used.
   public let mistakes: [String]
 

@@ -1,6 +1,6 @@
 public import BusCore
 public import ClusterModel
-public import Logging
+import Logging
 public import ServiceLifecycle
 import Synchronization
 
@@ -23,7 +23,7 @@ public final class SettingsDirectory: Service {
   /// - Parameters:
   ///   - ask: requests the table from the registry.
   ///   - pause: waits, and throws if cancelled.
-  public init(
+  init(
     ask: @escaping @Sendable () async throws(Failure) -> RuntimeSettingsTable,
     pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
     logger: Logger

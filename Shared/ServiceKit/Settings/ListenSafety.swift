@@ -46,5 +46,5 @@ extension SettingValues {
 
 extension HostAndPort {
   /// Whether only this machine can reach the address.
-  public var isLoopback: Bool { host.isLoopbackName }
+  var isLoopback: Bool { host.isLoopbackName }
 }

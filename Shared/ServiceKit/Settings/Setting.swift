@@ -6,18 +6,18 @@ public struct Setting: Hashable, Sendable {
   /// Example: `--max-body-bytes`.
   public var flag: String
   /// Example: `TUTTI_GATEWAY_MAX_BODY_BYTES`.
-  public var variable: String
-  public var kind: Kind
+  var variable: String
+  var kind: Kind
   /// The default as a user would write it. `nil` means that there is none.
   var defaultText: String?
-  public var help: String
+  var help: String
   /// Heading in `--help`; settings of one group are listed together.
-  public var group: String
+  var group: String
   /// Whether the value is secret. It is printed as `***`, and may also come from a file named by
   /// `VARIABLE_FILE`, `--flag-file` or the member `key_file`. Setting it by flag causes a warning,
   /// because all users of the machine can read the process list.
-  public var secret: Bool
-  public var required: Bool
+  var secret: Bool
+  var required: Bool
 
   /// - Parameter key: `section.member`. By default the flag is `--member` and the variable
   ///   `TUTTI_SECTION_MEMBER` (`TUTTI_MEMBER` for the section `cluster`).

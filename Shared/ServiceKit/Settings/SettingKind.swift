@@ -234,10 +234,10 @@ extension Substring {
 
 /// A host and a port to listen on or to connect to.
 public struct HostAndPort: Hashable, Sendable, CustomStringConvertible {
-  public var host: String
-  public var port: Int
+  var host: String
+  var port: Int
 
-  public init(host: String = "127.0.0.1", port: Int) {
+  init(host: String = "127.0.0.1", port: Int) {
     self.host = host
     self.port = port
   }

@@ -63,7 +63,7 @@ public struct SettingValues: Sendable {
     return number
   }
 
-  public mutating func real(_ key: String) -> Double {
+  mutating func real(_ key: String) -> Double {
     guard case .real(let number) = needed(key) else { return 0 }
     return number
   }
@@ -93,7 +93,7 @@ public struct SettingValues: Sendable {
   }
 
   /// The chosen case. If the value is invalid, the first case.
-  public mutating func choice<T: RawRepresentable & CaseIterable>(
+  mutating func choice<T: RawRepresentable & CaseIterable>(
     _ key: String, as: T.Type
   ) -> T where T.RawValue == String {
     if case .text(let text) = needed(key) {
@@ -114,7 +114,7 @@ public struct SettingValues: Sendable {
     return address
   }
 
-  public mutating func port(_ key: String) -> Int { integer(key) }
+  mutating func port(_ key: String) -> Int { integer(key) }
 
   /// Empty if not set.
   public mutating func list(_ key: String) -> [String] {
@@ -140,7 +140,7 @@ public struct SettingValues: Sendable {
 
   /// Records a warning about a value that is allowed but may be unwise.
   /// - Parameter why: continues a sentence that begins with the setting's name.
-  public mutating func warn(_ key: String, _ why: String) {
+  mutating func warn(_ key: String, _ why: String) {
     let entry = find(key)
     switch entry.source {
     case .defaultValue, .unset: warnings.append("\(entry.setting.flag): \(why)")

@@ -6,15 +6,15 @@ public import ClusterModel
 /// rule is one line in a table of tests.
 public struct SettingsTable: Sendable {
   /// The action requested on the command line.
-  public enum Request: Hashable, Sendable {
+  enum Request: Hashable, Sendable {
     case run, help, version, checkConfig
   }
 
   public struct Resolution: Sendable {
-    public var request: Request
+    var request: Request
     public var values: SettingValues
     /// Warnings that do not prevent the start.
-    public var warnings: [String]
+    var warnings: [String]
     /// All mistakes found, in the order flags, variables, file, defaults.
     public var mistakes: [String] { values.mistakes }
   }

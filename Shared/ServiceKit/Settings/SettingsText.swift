@@ -1,7 +1,7 @@
 extension SettingsTable {
   /// The text that `--help` prints: the program, the sources of settings, and every setting with
   /// its range, default and variable.
-  public func help(program: String, summary: String) -> String {
+  func help(program: String, summary: String) -> String {
     var text = """
       \(program): \(summary)
 
