@@ -38,7 +38,7 @@ public final class BodyDecoder: @unchecked Sendable {
   }
 
   /// Encoded bytes that are not decoded yet.
-  public var pendingBytes: Int { input.count - position }
+  var pendingBytes: Int { input.count - position }
 
   public func push(_ bytes: some Collection<UInt8>) {
     if position > 0 {

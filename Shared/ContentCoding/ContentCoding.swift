@@ -45,7 +45,7 @@ public struct BrokenCoding: Error, Hashable, Sendable, CustomStringConvertible {
     case memory
   }
 
-  public let coding: ContentCoding
+  let coding: ContentCoding
   public let cause: Cause
   /// Predicate of a sentence whose subject is "its body" or "the body".
   public let description: String

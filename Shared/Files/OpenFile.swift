@@ -2,7 +2,7 @@ import Foundation
 
 /// A file, pipe, terminal or socket that this process has open, by its descriptor.
 public struct OpenFile: Sendable {
-  public let descriptor: CInt
+  let descriptor: CInt
 
   public init(descriptor: CInt) { self.descriptor = descriptor }
 

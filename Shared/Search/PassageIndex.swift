@@ -5,8 +5,8 @@ internal import GRDB
 public struct PassageIndex: Sendable {
   /// A passage. A match in its text counts more than a match in the name of its document.
   public struct Entry: Sendable {
-    public var name: String
-    public var text: String
+    var name: String
+    var text: String
 
     public init(name: String, text: String) {
       self.name = name

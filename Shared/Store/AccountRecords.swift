@@ -53,9 +53,9 @@ public struct StoredPrice: Hashable, Sendable {
   /// Grows with every row.
   public let position: Int64
   public let json: String
-  public let revision: RecordRevision
+  let revision: RecordRevision
 
-  public init(position: Int64, json: String, revision: RecordRevision) {
+  init(position: Int64, json: String, revision: RecordRevision) {
     self.position = position
     self.json = json
     self.revision = revision

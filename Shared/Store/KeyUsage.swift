@@ -3,7 +3,7 @@ public import ClusterModel
 /// Selects the requests of one key since a time.
 public struct UsageQuery: Equatable, Sendable {
   public var key: String
-  public var sinceUnixMicroseconds: UInt64
+  var sinceUnixMicroseconds: UInt64
   /// Maximum number of rows.
   public var limit: Int
 

@@ -16,7 +16,7 @@ public struct LedgerCheckpoint: Hashable, Sendable {
     self.ids = ids
   }
 
-  public var byteCount: Int { json.utf8.count + ids.count }
+  var byteCount: Int { json.utf8.count + ids.count }
 
   /// SHA-256 over all members. The length separates the last two.
   var checksum: [UInt8] {

@@ -18,7 +18,7 @@ public struct LedgerRow: Hashable, Sendable {
   public let position: Int64
   public let transaction: LedgerTransaction
 
-  public init(position: Int64, transaction: LedgerTransaction) {
+  init(position: Int64, transaction: LedgerTransaction) {
     self.position = position
     self.transaction = transaction
   }
@@ -44,7 +44,7 @@ public struct LedgerQuery: Hashable, Sendable {
   /// Transactions with an entry of this account. `nil` means every account.
   public var account: AccountID?
   /// Milliseconds since 1970, the end excluded.
-  public var times: Range<Int64>
+  var times: Range<Int64>
   public var order: Order
   /// Last row of the previous page. `nil` means the first page.
   public var after: LedgerCursor?
@@ -69,7 +69,7 @@ public struct LedgerPage: Hashable, Sendable {
   /// Where the next page begins. `nil` means that this page is the last one.
   public let next: LedgerCursor?
 
-  public init(rows: [LedgerRow], next: LedgerCursor?) {
+  init(rows: [LedgerRow], next: LedgerCursor?) {
     self.rows = rows
     self.next = next
   }

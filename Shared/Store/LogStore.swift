@@ -48,10 +48,10 @@ enum Kind: String, CaseIterable, Sendable {
 /// Limits on the stored records.
 public struct Retention: Equatable, Sendable {
   /// Maximum records of each kind: logs, spans, requests.
-  public var maximumRecords: Int
+  var maximumRecords: Int
   /// Maximum age of logs and spans.
-  public var maximumAge: Duration
-  public var maximumRequestAge: Duration
+  var maximumAge: Duration
+  var maximumRequestAge: Duration
   /// Maximum size of the whole store in bytes, if the store knows its size.
   public var maximumBytes: Int
 
@@ -136,7 +136,7 @@ public struct RequestQuery: Equatable, Sendable {
   /// Id of the key that made the requests. `nil` means all requests, with and without keys.
   public var key: String?
   /// Earliest time.
-  public var sinceUnixMicroseconds: UInt64?
+  var sinceUnixMicroseconds: UInt64?
   public var limit: Int
 
   /// - Parameter limit: clamped to `LogQuery.limits`.

@@ -26,7 +26,7 @@ public struct KeyTraffic: Sendable {
   }
 
   /// Label of the keys that are counted together.
-  public static let otherLabel = "other"
+  static let otherLabel = "other"
 
   private let capacity: Int
   private var named: [Named] = []

@@ -25,7 +25,7 @@ public enum RateLimit: String, CaseIterable, Sendable {
 
 extension KeyLimits {
   /// `nil` means no limit.
-  public subscript(_ limit: RateLimit) -> Int? {
+  subscript(_ limit: RateLimit) -> Int? {
     switch limit {
     case .concurrentRequests: concurrentRequests
     case .requestsPerMinute: requestsPerMinute

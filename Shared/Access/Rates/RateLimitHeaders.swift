@@ -6,7 +6,7 @@ public struct RateLimitHeaders: Hashable, Sendable {
     /// The part of this gateway's share that is left.
     public let remaining: Int
     /// Seconds until nothing is counted, if no request follows.
-    public let secondsToReset: Int
+    let secondsToReset: Int
 
     /// Time until nothing is counted, for example `6m0s`.
     public var resetText: String { RateLimitHeaders.durationText(secondsToReset) }

@@ -8,7 +8,7 @@ public struct AccessNeed: Hashable, Sendable {
   /// not allow.
   public var models: [ModelID]
   public var pattern: PatternName?
-  public var dataPolicy: DataPolicy?
+  var dataPolicy: DataPolicy?
 
   public init(
     _ scope: AccessScope? = nil, models: [ModelID] = [], pattern: PatternName? = nil,
@@ -73,7 +73,7 @@ public struct AccessRefusal: Hashable, Sendable {
   /// HTTP status: 401 if there is no valid key, 403 if the key does not permit the request.
   public var status: Int { code == .invalidAPIKey ? 401 : 403 }
 
-  public var code: Failure.Code {
+  var code: Failure.Code {
     switch reason {
     case .missing, .unusable, .unknown, .expired, .disabled, .revoked, .replaced: .invalidAPIKey
     case .scope, .model, .pattern, .dataPolicy: .permissionDenied

@@ -5,7 +5,7 @@ public struct TaskSpanFacts: Hashable, Sendable {
   public var task: TaskID?
   public var role: AgentRole?
   /// Peer name of the agent.
-  public var agent: String?
+  var agent: String?
   /// Number of the agent that got the task: 1 for the first one.
   public var attempt: Int?
   public var host: HostID?

@@ -90,7 +90,7 @@ public struct ModelOffer: Hashable, Sendable {
   }
 
   /// The name that the host knows.
-  public var hostModel: ModelID { upstream ?? id }
+  var hostModel: ModelID { upstream ?? id }
 
   /// Whether the model answers conversations with text.
   public var isChat: Bool { kind ?? suggestedKind == .chat }

@@ -64,7 +64,7 @@ public struct TokenFlow: Hashable, Sendable {
 /// It fits a straight line to the time per token by least squares. Each token counts once.
 public struct SlowdownMemory: Hashable, Sendable {
   /// One hour: the slowdown depends on hardware and backend, not on the hour or the load.
-  public static let halfLife = HalfLife(.seconds(3_600))
+  static let halfLife = HalfLife(.seconds(3_600))
   /// Minimum of tokens × (concurrent answers − mean)²: 200 tokens alone and 200 with one other
   /// answer. With less, a single delayed answer would decide the result.
   static let leastSpread = 100.0

@@ -26,7 +26,7 @@ public enum PlanValidation {
   /// Less than 1 ms is zero on the wire. Over an hour, clients no longer wait.
   public static let deadlines: ClosedRange<Duration> = .milliseconds(1)...Duration.seconds(3600)
   /// Range of OpenAI's API, in thousandths.
-  public static let temperatures = 0...2000
+  static let temperatures = 0...2000
 
   /// - Throws: the first rule that the plan breaks, with its task if there is one.
   public static func validate(_ plan: Plan) throws(InvalidPlan) {

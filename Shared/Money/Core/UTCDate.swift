@@ -1,10 +1,10 @@
 /// A date and time of day in UTC, in the proleptic Gregorian calendar, without leap seconds.
 public struct UTCDate: Hashable, Sendable, CustomStringConvertible {
-  public let year: Int64
+  let year: Int64
   /// 1 … 12.
   public let month: Int64
   /// 1 … 31.
-  public let day: Int64
+  let day: Int64
   /// 0 … 86,399,999.
   public let millisecondOfDay: Int64
 

@@ -60,12 +60,12 @@ public struct HostTokens: Hashable, Sendable {
 
 /// The bill of an answer that has ended, which the registry has not acknowledged.
 public struct UnconfirmedBill: Hashable, Sendable {
-  public let billed: MicroCredits
-  public let promptTokens: Int
-  public let cachedTokens: Int
-  public let completionTokens: Int
+  let billed: MicroCredits
+  let promptTokens: Int
+  let cachedTokens: Int
+  let completionTokens: Int
   /// Hosts that are paid, without the hosts for which the journal has no room.
-  public let hosts: [HostTokens]
+  let hosts: [HostTokens]
 
   public init(
     billed: MicroCredits, promptTokens: Int, cachedTokens: Int, completionTokens: Int,

@@ -51,7 +51,7 @@ public struct ClientShares: Sendable {
     self.init(ClientLimits(total: total, remote: remote, local: local))
   }
 
-  public init(_ limits: ClientLimits) { self.limits = limits }
+  init(_ limits: ClientLimits) { self.limits = limits }
 
   /// Number of clients, and of keys, that use something.
   public var clients: Int { uses.count + keyUses.count }

@@ -8,9 +8,9 @@ public struct ConnectionID: Hashable, Sendable {
 /// Limits on a server's connections.
 public struct ConnectionLimits: Hashable, Sendable {
   public var total: Int
-  public var perClient: Int
+  var perClient: Int
   /// Limit for all programs on this machine together.
-  public var perLocalClient: Int
+  var perLocalClient: Int
   /// Connections beyond `total`, for health and metrics only.
   public var reserved: Int
 

@@ -34,7 +34,7 @@ public struct MemoryLedger: Sendable {
     var bytes = 0
   }
 
-  public let limit: Limit
+  let limit: Limit
   /// Minimum unread bytes of a stream that may be ended. A stream with fewer is being read, and
   /// ending it frees little.
   private let smallestVictim: Int

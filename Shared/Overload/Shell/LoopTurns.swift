@@ -78,7 +78,7 @@ public final class LoopTurns: Sendable {
   }
 
   /// Number of submitted pieces of work that have not begun.
-  public var waitingCount: Int { state.withLock(\.work.count) }
+  var waitingCount: Int { state.withLock(\.work.count) }
 
   /// Runs the work on the event loop; at once, if called there while nothing waits.
   ///

@@ -13,7 +13,7 @@ public enum Agreement {
   /// and 16 texts are compared within milliseconds.
   static let comparedBytes = 16 * 1024
   /// Least similarity, in thousandths, at which two texts count as agreeing.
-  public static let sameMilli = 600
+  static let sameMilli = 600
   /// `sameMilli` for texts with known vectors. With this value and `meaningShare`, most of 34
   /// labelled triples of texts are classified correctly, both with MiniLM and with E5.
   public static let sameMeaningMilli = 375
@@ -48,7 +48,7 @@ public enum Agreement {
 
   /// Groups texts that agree, directly or through other texts.
   /// - Returns: indices; larger groups first, equal ones by their first index.
-  public static func groups(in matrix: [[Int]], sameMilli: Int = sameMilli) -> [[Int]] {
+  static func groups(in matrix: [[Int]], sameMilli: Int = sameMilli) -> [[Int]] {
     var group = Array(matrix.indices)
     for row in matrix.indices {
       for column in matrix.indices

@@ -1,7 +1,7 @@
 /// Position and reason at which a text stops being JSON.
 public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Byte offset from the start.
-  public let offset: Int
+  let offset: Int
   public let reason: String
 
   public init(offset: Int, reason: String) {
@@ -35,7 +35,7 @@ public struct JSONMember: Hashable, Sendable {
   public let nameRange: Range<Int>
   public let value: JSONValue
 
-  public init(name: String, nameRange: Range<Int>, value: JSONValue) {
+  init(name: String, nameRange: Range<Int>, value: JSONValue) {
     self.name = name
     self.nameRange = nameRange
     self.value = value

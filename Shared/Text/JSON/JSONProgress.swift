@@ -23,7 +23,7 @@ public struct JSONProgress: Sendable {
   private var progress = 0
 
   /// Bytes taken.
-  public private(set) var offset = 0
+  private(set) var offset = 0
   /// End of the last token, without the white space after it. A number ends when another byte
   /// follows.
   public private(set) var tokenBoundary = 0

@@ -18,7 +18,7 @@ public struct QueryFeatures: Hashable, Sendable {
   public var certainty = 0
 
   /// Maximum bytes that are examined; the beginning of a longer text is enough.
-  public static let maximumBytes = 64 * 1024
+  static let maximumBytes = 64 * 1024
 
   public init(_ query: String) {
     shape = QueryShape(query)

@@ -8,7 +8,7 @@ public struct QueryShape: Hashable, Sendable {
   public private(set) var bytes = 0
   public private(set) var words = 0
   /// Sentences end at a mark or at the end of a line.
-  public private(set) var sentences = 0
+  private(set) var sentences = 0
   /// Sentences that end in a question mark.
   public private(set) var questions = 0
   /// Lines that begin with a bullet, a number or a letter of a list.
@@ -16,7 +16,7 @@ public struct QueryShape: Hashable, Sendable {
   /// `(1)`, `2)` or `(a)` within a line.
   public private(set) var inlineMarkers = 0
   /// Commas and semicolons before white space.
-  public private(set) var separators = 0
+  private(set) var separators = 0
 
   /// Bytes examined by default. A longer text is pasted, and its shape does not reflect the
   /// question.

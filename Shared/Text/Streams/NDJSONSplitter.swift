@@ -4,7 +4,7 @@
 /// limit is an error.
 public struct NDJSONSplitter: Sendable {
   public struct TooLarge: Error, Hashable, Sendable {
-    public let limit: Int
+    let limit: Int
   }
 
   private let maximumLineBytes: Int

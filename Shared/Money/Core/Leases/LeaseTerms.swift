@@ -6,22 +6,22 @@ public struct LeaseTerms: Hashable, Sendable {
   ///
   /// A registry that is away for less is not noticed. A gateway that dies blocks its money for this
   /// long.
-  public var validity: Duration = .seconds(60)
+  var validity: Duration = .seconds(60)
   /// How much longer the registry keeps the money, for clocks that run at different speeds.
-  public var grace: Duration = .seconds(3)
+  var grace: Duration = .seconds(3)
   /// Pause between renewals. Twelve renewals must be lost before a lease ends.
-  public var renewal: Duration = .seconds(5)
+  var renewal: Duration = .seconds(5)
   /// Pause before an unanswered message is sent again.
-  public var retry: Duration = .seconds(1)
+  var retry: Duration = .seconds(1)
   /// How long the registry keeps a waiting request that its gateway no longer repeats. Five
   /// repetitions must be lost.
   public var waiting: Duration = .seconds(6)
   /// Pause between recalls of one ceiling's leases.
-  public var recall: Duration = .seconds(1)
+  var recall: Duration = .seconds(1)
   /// How long a gateway returns all unused money after a recall. Longer than two lost recalls.
   var frugality: Duration = .seconds(4)
   /// How long an unused lease is kept. Longer than the pauses of a person who chats.
-  public var idle: Duration = .seconds(30)
+  var idle: Duration = .seconds(30)
 
   public init() {}
 

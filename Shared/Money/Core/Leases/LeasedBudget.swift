@@ -52,7 +52,7 @@ public struct LeasedBudget: Sendable {
   /// for its money.
   public var isRestless: Bool { !restless.isEmpty }
   /// Settlements that the registry has not confirmed, for the shell's journal.
-  public var unconfirmedSettlements: Int { settlements.count }
+  var unconfirmedSettlements: Int { settlements.count }
 
   /// The lease that a running request holds money of. `nil` means that the request does not run.
   public func lease(of request: UInt64) -> LeaseID? { running[request]?.lease }
