@@ -78,7 +78,7 @@ struct UsageAnswerTests {
     ] {
       #expect(text.contains(part), "\(part) in \(text)")
     }
-    // The row of nine days ago is outside the seven days.
+    // The row of nine days ago is counted in ten days, but not in the seven days above.
     #expect(try self.text(report(), days: 10).contains(#""total":{"requests":4,"#))
   }
 

@@ -42,7 +42,7 @@ final class DispatcherShell: Sendable {
           in: HostView(hosts.table, load: load?.table, age: load?.age ?? .zero, rules: rules))
       })
     hosts.onChange { turns.reconsider() }
-    // The first host table may have arrived before `onChange`.
+    // The first host table may have arrived before the listener was set, and is not reported to it.
     turns.reconsider()
     self.turns = turns
     self.context = context

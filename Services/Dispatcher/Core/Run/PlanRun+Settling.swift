@@ -39,7 +39,8 @@ extension PlanRun {
       reason: reasons.joined(separator: "; ").cut(toBytes: limits.reasonBytes), report: report)
   }
 
-  /// Whether an agent runs the task. Its output has then been emitted already.
+  /// Whether an agent runs the task. The output of a streaming task was emitted while the agent
+  /// sent it, and must not be emitted again.
   private func isWithAgent(_ index: Int) -> Bool {
     guard case .running = board.phase(index) else { return false }
     return true

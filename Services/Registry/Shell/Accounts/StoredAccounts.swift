@@ -36,8 +36,11 @@ struct StoredAccounts: Sendable {
     }
   }
 
-  /// A replay that starts from the latest valid checkpoint, and the checkpoint's place. Others are
-  /// removed: the ledger has all that they had.
+  /// A replay that starts from the latest valid checkpoint, and the checkpoint's place in the
+  /// ledger.
+  ///
+  /// Later checkpoints, which are not valid, are removed. Nothing is lost, because a replay of the
+  /// ledger computes the same facts. Without a valid checkpoint the replay starts at place 0.
   private static func start(
     _ records: StoredRecords, _ store: any AccountStoring, _ logger: Logger
   ) async -> (AccountReplay, Int64) {
