@@ -4,7 +4,7 @@ import Limits
 public struct Conversation: Equatable, Sendable {
   /// The request's `messages` array.
   public var messagesJSON: [UInt8]
-  /// The other members of the request, in order. The sink inherits all of them.
+  /// The members of the request besides `messages`, in order. The sink inherits all of them.
   public var parameters: [Parameter]
 
   public init(messagesJSON: [UInt8], parameters: [Parameter] = []) {

@@ -51,8 +51,8 @@ extension ResumeAlignment {
     return space.elementsEqual(expectedSpace)
   }
 
-  /// Whether the words can continue at the cut: they repeat the long token, if there is one, and
-  /// then fit the format.
+  /// Whether the host's words can continue the answer at the cut. If the cut is in a long token,
+  /// they must repeat the token first. The rest must fit the format.
   func fit(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Fit {
     guard hasLongToken else { return rules.accepts(text) ? .upTo(text.startIndex) : .no }
     let fit = known(text, after: text.startIndex, isFinal)

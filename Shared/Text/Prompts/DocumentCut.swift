@@ -15,8 +15,10 @@ public enum DocumentCut {
     return String(decoding: bytes[range], as: UTF8.self)
   }
 
-  /// Index of the first byte after part `number`. Borders never decrease with the number: each is
-  /// searched in the last quarter of its part, or is the start of the character at its end.
+  /// Index of the first byte after part `number`.
+  ///
+  /// The border lies in the last quarter of the equal share. If there is no white space, it is the
+  /// start of the character at the end of the share. So a later part never has an earlier border.
   private static func border(_ number: Int, _ count: Int, _ bytes: [UInt8]) -> Int {
     guard number > 0 else { return 0 }
     guard number < count else { return bytes.count }

@@ -10,7 +10,8 @@ struct ChunkTerms: Sendable {
   private let isPlain: Bool
   /// A choice had a `delta`. A later `message` repeats the text of the deltas.
   private var hasDelta = false
-  /// Message of the last object without a choice. `nil` means that it had none.
+  /// Message of the last object, if the object is a remark of the host and not a chunk. `nil` means
+  /// that the object is a chunk or that its message was taken.
   var words: String?
   /// How the host numbers the chunks of a request's only choice.
   private var numbering = Numbering.none

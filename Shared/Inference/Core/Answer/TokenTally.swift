@@ -37,7 +37,8 @@ public struct TokenTally: Sendable {
     reportedBytes = bytes
   }
 
-  /// The most tokens that a text can have: one per byte, one mark per chunk, and some more marks.
+  /// Maximum tokens of an answer: per choice one token per byte, one token without text per chunk,
+  /// and `markTokens` more without text.
   static func most(bytes: Int, chunks: Int, choices: Int) -> Int {
     bytes.addingCapped(chunks).addingCapped(markTokens).multipliedCapped(by: max(1, choices))
   }

@@ -126,7 +126,8 @@ extension InferenceRun {
     }
   }
 
-  /// Whether the host's text did not join and the host was not asked by an instruction yet.
+  /// Whether the host's text failed to join the answer, and the next request shall ask the host to
+  /// resume by an instruction (`ResumeInstruction`). Each host gets one such request at most.
   func shouldInstruct(_ host: HostID) -> Bool {
     answer.resumePoint?.prefix.isEmpty == false && !resumeHistory.isInstructed(host)
       && ledger.hasBadJoint(host)
