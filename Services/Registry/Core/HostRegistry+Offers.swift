@@ -68,7 +68,7 @@ extension HostRegistry {
     return selection
   }
 
-  /// Bytes of the table that a host's models may use now.
+  /// Maximum bytes of the offer table for one host's models, given the other hosts' current share.
   func offerRoom(of entry: Entry) -> Int {
     let others = committedOfferBytes - max(entry.offerBytes, limits.guaranteedOfferBytes)
     return max(

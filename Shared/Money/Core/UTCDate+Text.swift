@@ -1,8 +1,8 @@
 extension UTCDate {
-  /// Parses a date, which means its first millisecond, or a date and time in UTC.
+  /// Parses a date, or a date and time in UTC. A date alone means its first millisecond.
   ///
   /// - Parameter text: `2027-01-31`, `2027-01-31T12:00Z` or `2027-01-31T12:00:00Z`. The result is
-  ///   `nil` for any other text, for a day that does not exist, and outside `times`.
+  ///   `nil` for any other form, for a day that does not exist, and for a time outside `times`.
   public init?(_ text: String) {
     let text = Array(text.utf8)
     guard [10, 17, 20].contains(text.count), let year = Self.number(text, 0..<4),

@@ -95,14 +95,14 @@ public struct EstimateMemory: Sendable {
 
   /// The correction for the next plan.
   ///
-  /// A split consists of answers, so the correction of direct answers is the prior for splits.
-  /// Otherwise splitting would look worse the faster the hosts prove to be, and would never be
-  /// tried. A slow split does not change the correction of direct answers: its hosts may have
-  /// slowed each other down.
+  /// The parts of a split are answers, too, so the correction of direct answers is the prior for
+  /// splits. If the prior were 1, direct answers that are faster than estimated would make splits
+  /// look slow, and splits would never be tried. A slow split does not change the correction of
+  /// direct answers, because its hosts may have slowed each other down.
   ///
-  /// The length of one answer depends on its question. But splits may systematically write less or
-  /// more than direct answers do, each relative to its estimate: models end short parts sooner, or
-  /// start each part anew. The correction of splits includes that difference.
+  /// The length of one answer depends on its question. But the parts of a split may be shorter or
+  /// longer than estimated more often than direct answers are: models end short parts sooner, or
+  /// repeat an introduction in each part. The correction of splits includes this difference.
   public func correction(at now: Instant) -> EstimateCorrection {
     func percent(_ logarithm: Double) -> Int {
       Int(clamping: (100 * BinaryLogarithm.power(logarithm)).rounded())

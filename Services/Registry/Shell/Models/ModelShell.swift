@@ -28,7 +28,8 @@ final class ModelShell: Service {
   private let store: any AccountStoring
   private let logger: Logger
   private let check: @Sendable (ModelRegistry) throws(Failure) -> Void
-  /// `apply` is called under the lock, so that the last state stays in force.
+  /// `apply` is called under the lock. Otherwise two calls at the same time could apply their
+  /// states in the wrong order.
   private let state: Mutex<State>
   private let apply: @Sendable (ModelRegistry, ModelApproval) -> Void
   private let orders = ChangeQueue<Order, Void>()

@@ -16,7 +16,8 @@ extension LeasedBudget {
     var arrival: UInt64 = 0
   }
 
-  /// The waiting requests to which the answer to an ask applies.
+  /// The requests that waited when an ask was sent. If the registry refuses the ask, the refusal
+  /// applies to some of them.
   struct AskedRequests: Sendable {
     /// Number of the last request that waited when the ask was sent.
     let lastArrival: UInt64
