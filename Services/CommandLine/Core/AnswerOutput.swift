@@ -2,8 +2,8 @@
 public enum OutputArrangement: Equatable, Sendable {
   /// Both lead to one target, which keeps their order.
   case shared
-  /// Both may lead to one place, in either order: for example two pipes into the log of a job, or a
-  /// terminal and a pipe to `tee`.
+  /// Both outputs may reach the same place, but their order is not kept: for example two pipes into
+  /// the log of a job, or a terminal and a pipe to `tee`.
   case adjacent
   /// The answer goes to a different place than the progress, for example to a file.
   case apart

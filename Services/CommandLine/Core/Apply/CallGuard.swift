@@ -1,4 +1,4 @@
-/// Decides before a call whether the record is still as it was compared.
+/// Checks before a call that the record has not changed since it was compared with the file.
 public struct CallGuard: Sendable {
   public enum Verdict: Equatable, Sendable {
     /// The call may be made if the record still has this ETag then. `nil` means that it has none.

@@ -51,9 +51,10 @@ extension ClusterClient {
   /// ETag of a model without a record.
   private static let absent = #""0""#
 
-  /// Approves hosts for a model besides those that are approved already.
+  /// Approves hosts for a model.
   ///
-  /// - Parameter isOnly: other hosts lose their approval.
+  /// - Parameter isOnly: `true` means that all other hosts lose their approval. `false` adds the
+  ///   hosts to those that are approved already.
   func approve(_ hosts: [HostID], for id: ModelID, isOnly: Bool) async throws -> Answer {
     let answer = try await request(.GET, modelURL(id), token: provenToken())
     var present: [String] = []
