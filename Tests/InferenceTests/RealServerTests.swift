@@ -14,7 +14,7 @@ private struct ScriptedServer {
   /// Called for each request with its head, its number and a reply.
   typealias Script = @Sendable (HTTPRequestHead, Int, Reply) -> Void
 
-  /// Answers one request on its connection.
+  /// Response to one request: sends bytes, or closes the connection.
   struct Reply: Sendable {
     /// Number of earlier requests on this connection.
     let earlier: Int

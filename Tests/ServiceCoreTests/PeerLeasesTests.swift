@@ -82,7 +82,8 @@ struct PeerLeasesTests {
           == .overloaded)
     }
     #expect(leases.table.peers.first == honest)
-    // The same key may restart at once, another key only after the lease.
+    // A process with the same key may take the name over at once. A process with another key may
+    // take it over only after the lease has ended.
     let restarted = keyed("a", 3, 1, "tcp://10.0.0.1:1")
     #expect(try leases.hello(restarted, now: at(ms: 20)).count == 1)
     let successor = keyed("a", 4, 2, "tcp://10.0.0.1:1")

@@ -263,7 +263,7 @@ struct AccountFileTests {
     let store = try AccountStore(path: path)
     for round in 1...10 {
       _ = try await store.append(try (0..<3).map { try transfer("\(round)/\($0)", 1) })
-      // Database and log as a process that is killed now leaves them.
+      // A process that is killed now leaves these two files: the database and its log.
       let copy = scratch.path("copy-\(round).sqlite")
       for suffix in ["", "-wal"] {
         try FileManager.default.copyItem(atPath: path + suffix, toPath: copy + suffix)

@@ -96,7 +96,7 @@ public final class SimulatedCluster {
     while !isDone(), time.now < end { time.run(until: time.now + Scenario.checkInterval) }
   }
 
-  /// Draws when faults strike and clients ask.
+  /// Schedules clients' requests and faults at random times.
   private func schedule() {
     func moment() -> Instant {
       .zero + Scenario.start
