@@ -17,8 +17,8 @@ struct AdminGate: Sendable {
 
   /// Checks a request.
   ///
-  /// - Parameter isChange: the request needs the scope `admin:write`. Others need `admin:read` or
-  ///   `admin:write`.
+  /// - Parameter isChange: `true` means that the request needs the scope `admin:write`. `false`
+  ///   means that `admin:read` is enough, too.
   /// - Returns: the admin's name for the audit log.
   /// - Throws: `invalid_api_key`, `permission_denied`, or `rate_limited` after many wrong attempts.
   func author(of request: Request, isChange: Bool) throws(Failure) -> String {

@@ -13,7 +13,8 @@ struct JSONFields {
     self.prefix = prefix
   }
 
-  /// - Parameter isOptional: an empty body means an object without members.
+  /// - Parameter isOptional: `true` means that an empty body is accepted as an object without
+  ///   members.
   init(_ request: Request, isOptional: Bool = false) async throws {
     // The server has already refused a larger body.
     let buffer = try await request.body.collect(upTo: 64 * 1024)

@@ -8,9 +8,10 @@ public struct AccessTable: Hashable, Sendable {
   private let pepper: KeyPepper
   private let grants: [KeyID: KeyGrant]
 
-  /// Records beyond the limit and those with an id that occurred before are left out.
+  /// Leaves out records beyond the limit, and a record whose id an earlier record has.
   ///
-  /// - Parameter isOpen: ignored if there are records, because an open table accepts every request.
+  /// - Parameter isOpen: whether requests need no key. Ignored if there are records, because an
+  ///   open table accepts every request.
   public init(
     version: AccessTableVersion, isOpen: Bool, pepper: KeyPepper, records: some Sequence<KeyRecord>
   ) {

@@ -20,8 +20,9 @@ public struct AccessTableFeed: Sendable {
 
   public init() {}
 
-  /// - Parameter isAnswer: the registry sent the page in answer to a request of this process, so it
-  ///   is alive. Its epoch may then be lower than that of the table, after its clock was set back.
+  /// - Parameter isAnswer: whether the registry sent the page in answer to a request of this
+  ///   process. Such a page comes from the live registry. It is accepted even if its epoch is lower
+  ///   than the table's, because the registry's clock may have been set back.
   public mutating func received(_ page: AccessTablePage, isAnswer: Bool = false) -> Outcome {
     func isNews(after version: AccessTableVersion?) -> Bool {
       guard let version else { return true }

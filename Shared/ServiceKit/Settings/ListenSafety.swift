@@ -9,8 +9,8 @@ enum ListenSafety {
   /// The reason why a port at this address is unsafe; `nil` means that it is safe.
   ///
   /// - Parameters:
-  ///   - hasTLS: the port serves HTTPS.
-  ///   - asksForKeys: the port refuses requests without a valid key or token.
+  ///   - hasTLS: whether the port serves HTTPS.
+  ///   - asksForKeys: whether the port refuses requests without a valid key or token.
   static func danger(
     of address: HostAndPort, hasTLS: Bool, asksForKeys: Bool
   ) -> String? {

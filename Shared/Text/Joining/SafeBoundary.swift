@@ -31,7 +31,7 @@ public struct SafeBoundary: Sendable {
 
   /// Follows a text whose format is already known, from its start.
   ///
-  /// - Parameter isSequence: several documents may follow each other.
+  /// - Parameter isSequence: whether several JSON documents may follow each other.
   public init(_ format: AnswerFormat?, isSequence: Bool) {
     rule = format?.boundaryRule
     self.isSequence = isSequence

@@ -11,12 +11,14 @@ public enum DirectGate {
   /// A query with fewer words asks for one thing.
   static let leastWords = 8
 
+  /// The reason to answer a request directly, if there is one.
+  ///
   /// - Parameters:
   ///   - query: the last message of the client.
   ///   - maxTokens: the client's limit on the answer.
-  ///   - budgetTokens: the client's limit on everything.
+  ///   - budgetTokens: the client's limit on all prompts and answers together.
   ///   - documents: number of documents in the request.
-  ///   - isStructured: the client wants JSON, or gave tools.
+  ///   - isStructured: whether the client wants JSON or sent tools.
   /// - Returns: the reason for a direct answer; `nil` means that a split may be worthwhile.
   public static func reason(
     query: String, maxTokens: Int?, budgetTokens: Int?, documents: Int, isStructured: Bool

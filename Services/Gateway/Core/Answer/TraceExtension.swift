@@ -20,8 +20,8 @@ public enum TraceExtension {
 
   /// - Parameters:
   ///   - estimate: the outcome of the planner's estimate; `nil` means that it made none.
-  ///   - hasOutputs: include the tasks' outputs, within `Limits.tracedOutputBytes`.
-  ///   - cost: what the client pays, in credits. `nil` means that requests are not billed.
+  ///   - hasOutputs: whether to include the tasks' outputs, up to `Limits.tracedOutputBytes`.
+  ///   - cost: the client's charge in credits. `nil` means that requests are not billed.
   public static func json(
     _ trace: TraceID, _ plan: PlanTrace, _ times: Times, estimate: EstimateOutcome? = nil,
     hasOutputs: Bool = false, cost: MicroCredits? = nil

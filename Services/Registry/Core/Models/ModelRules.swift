@@ -76,8 +76,8 @@ public struct ModelRules: Equatable, Sendable {
 
   /// Whether a host may serve a model that it lists.
   ///
-  /// - Parameter isAlias: the host lists a model that this one stands for. The approval of that
-  ///   model is enough for an alias that names no hosts.
+  /// - Parameter isAlias: whether `model` is an alias, and the host lists a model that it stands
+  ///   for. If the alias names no hosts, the approval of that model is enough.
   func isApproved(_ model: ModelID, on host: Host, isAlias: Bool = false) -> Bool {
     guard let rule = rules[model] else { return approval == .open }
     guard rule.versions.allow(host) else { return false }

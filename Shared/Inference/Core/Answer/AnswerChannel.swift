@@ -43,7 +43,7 @@ struct AnswerChannel: Sendable {
   private static let checkpointBytes = 64 << 10
 
   /// - Parameters:
-  ///   - isOneDocument: the answer is required to be one JSON text.
+  ///   - isOneDocument: whether the answer is required to be one JSON text.
   ///   - stops: finds beginnings of stop sequences.
   init(_ part: AnswerPart, isOneDocument: Bool = false, stops: StopMatcher? = nil) {
     self.part = part

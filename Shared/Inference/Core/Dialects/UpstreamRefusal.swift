@@ -45,7 +45,8 @@ public struct UpstreamRefusal: Hashable, Sendable {
     }
   }
 
-  /// - Parameter isFlat: The error's members are members of the whole body.
+  /// - Parameter isFlat: `true` means that `error` is the whole body and not an object in it.
+  ///   Members with unknown names are then left out.
   private mutating func read(_ error: JSONValue, _ document: JSONDocument, isFlat: Bool) {
     var texts: [String] = []
     var bytes = 0

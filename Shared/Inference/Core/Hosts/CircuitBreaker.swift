@@ -106,7 +106,8 @@ public struct CircuitBreaker: Hashable, Sendable {
 
   /// The host failed a request.
   ///
-  /// - Parameter isSuspect: another process's breaker is open, so one failure is enough.
+  /// - Parameter isSuspect: whether another process's breaker for the host is open. One failure
+  ///   then opens this breaker, too.
   public mutating func failed(
     started: Instant, isSuspect: Bool = false, now: Instant, using rng: inout SplitMix64
   ) {

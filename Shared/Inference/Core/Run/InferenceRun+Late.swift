@@ -21,9 +21,8 @@ extension InferenceRun {
     return directives + askAnother(cluster, now, isNew: isNew)
   }
 
-  /// Asks one more host if all running hosts are late.
-  /// - Parameter isNew: a running host has just become late. Another host is then asked even if not
-  ///   all are late.
+  /// Asks one more host if all running hosts are late, or if a running host has just become late.
+  /// - Parameter isNew: whether a running host has just become late.
   mutating func askAnother(
     _ cluster: some ClusterAccess, _ now: Instant, isNew: Bool = false
   ) -> [Directive] {

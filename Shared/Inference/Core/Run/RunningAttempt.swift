@@ -147,7 +147,7 @@ struct RunningAttempt: Sendable {
   }
 
   /// Deadline for the next chunk of the answering attempt.
-  /// - Parameter isFinished: only usage and the end of the stream are outstanding.
+  /// - Parameter isFinished: whether only the usage and the end of the stream are outstanding.
   func nextChunkDue(
     after last: Instant, isFinished: Bool, _ limits: InferenceLimits
   ) -> Instant {
@@ -157,11 +157,11 @@ struct RunningAttempt: Sendable {
       after: last, silence, limits, isOwn: deadlines.interToken != nil || isFinished)
   }
 
-  /// Deadline for the next token after a time. Hosts send comments or pings before or between
+  /// Deadline for the next token after `last`. Hosts send comments or pings before or between
   /// chunks. Each such sign renews the patience, up to a longer deadline (`signPatience`).
   ///
-  /// - Parameter isOwn: The patience is set by the client, or applies to a complete answer. Signs
-  ///   do not renew it.
+  /// - Parameter isOwn: `true` means that signs do not renew the patience, because the client set
+  ///   it or the answer is complete.
   private func due(
     after last: Instant, _ patience: Duration, _ limits: InferenceLimits, isOwn: Bool
   ) -> Instant {
