@@ -36,9 +36,9 @@ public final class BillingJournal: Sendable {
 
   /// Opens the journal, or creates it.
   /// - Parameters:
-  ///   - path: in a directory that `PrivateDirectory` has prepared. A damaged file is kept next to
-  ///     it under another name.
-  ///   - incarnation: of this process.
+  ///   - path: path of the file, in a directory that `PrivateDirectory` has prepared. A damaged
+  ///     file is kept next to it under another name.
+  ///   - incarnation: incarnation of this process.
   /// - Throws: if the file is a link, belongs to another user, is used by another process, or
   ///   cannot be written.
   public static func open(

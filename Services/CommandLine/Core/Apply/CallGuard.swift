@@ -27,8 +27,8 @@ public struct CallGuard: Sendable {
   }
 
   /// - Parameters:
-  ///   - status: of the answer to `GET` of the call's `guardPath`.
-  ///   - answer: the body. `nil` means that it is not JSON.
+  ///   - status: status of the answer to `GET` of the call's `guardPath`.
+  ///   - answer: body of that answer. `nil` means that the body is not JSON.
   public func verdict(status: Int, etag: String?, answer: RecordValue?) -> Verdict {
     if status == 404, isRemoval { return .isDone }
     if status == 404, call.makesRecord { return .proceed(ifMatch: Self.absentTag) }

@@ -56,7 +56,7 @@ public struct ClusterState: Equatable, Sendable {
 
   /// Adds the budgets of a key.
   ///
-  /// - Parameter answer: of `GET /admin/v1/key-budgets/ID`.
+  /// - Parameter answer: body of the answer to `GET /admin/v1/key-budgets/ID`.
   public mutating func setKeyBudgets(_ answer: RecordValue, of id: String) {
     guard let index = self[.keys].firstIndex(where: { $0.id == id }),
       let shape = RecordKind.keys.member("budgets")?.shape

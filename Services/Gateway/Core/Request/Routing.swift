@@ -20,9 +20,10 @@ public enum GatewayRouting {
   /// Names in the list of models in addition to the hosts' models.
   public static let ownModels = [fast] + patterns
 
-  /// - Parameter rights: of the client's key. Errors suggest only models that the key may see.
+  /// - Parameter rights: rights of the client's key. Errors suggest only models that the key may
+  ///   see.
   /// - Throws: a failure if the request does not fit its route, or if the model is unknown. The
-  ///   latter suggests similar names.
+  ///   error for an unknown model suggests similar names.
   public static func route(
     _ request: ClientRequest, table: HostTable, rights: KeyRights = KeyRights()
   ) throws(Failure) -> GatewayRoute {

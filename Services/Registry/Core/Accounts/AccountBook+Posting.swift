@@ -6,9 +6,9 @@ extension AccountBook {
   /// Records a posting of the issuer as one ledger transaction.
   ///
   /// - Parameters:
-  ///   - id: of the transaction. `nil` means that it is made from the posting.
-  ///   - bill: of a settlement.
-  ///   - details: of a settlement, for its note.
+  ///   - id: id of the transaction. `nil` means that the id is made from the posting.
+  ///   - bill: bill of the request, if the posting is a settlement.
+  ///   - details: details for the note, if the posting is a settlement.
   mutating func post(
     _ posting: LeasePosting, id: String? = nil, _ bill: Bill? = nil,
     _ details: PostingNote.Details? = nil, at time: AccountTime

@@ -144,8 +144,8 @@ final class AccountShell: Service {
 
   /// Takes the own prices of all hosts.
   ///
-  /// - Parameter revision: of the host table that has them. Tables of changes at the same time may
-  ///   arrive in another order; an earlier one is ignored.
+  /// - Parameter revision: revision of the host table that has the prices. Changes at the same time
+  ///   may arrive in any order, so prices of an older revision are ignored.
   func receiveHostPrices(_ prices: [HostID: TokenPrice], revision: UInt64) {
     state.withLock { state in
       guard revision >= state.hostRevision else { return }
@@ -361,7 +361,8 @@ final class AccountShell: Service {
       switch result {
       case .appended: break
       case .alreadyPresent, .conflict:
-        // Others of the batch were appended, so the code is that of an unknown outcome.
+        // Other transactions of the batch were appended, so the error's code leaves the outcome
+        // open.
         throw Failure(
           .storeUnreachable,
           "The ledger has a transaction \(transaction.id) that was not expected.")

@@ -112,9 +112,10 @@ struct NewKeyOptions: ParsableArguments {
     }
   }
 
-  /// Sends the request that makes a key. Without an answer the key may exist, without an owner.
+  /// Sends the request that makes a key. If no answer arrives, the key may exist, but its secret is
+  /// lost. A message then asks the user to revoke it.
   ///
-  /// - Parameter description: of the new key, for people.
+  /// - Parameter description: description of the new key, for that message.
   func made(
     _ description: String, _ send: () async throws -> ClusterClient.Answer
   ) async throws -> ClusterClient.Answer {
