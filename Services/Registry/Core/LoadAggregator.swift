@@ -63,7 +63,7 @@ public struct LoadAggregator: Sendable {
     hasNews = true
   }
 
-  /// Whether the host is registered: a report cannot add hosts.
+  /// Whether the host is registered. Reports about other hosts are ignored.
   private func isHost(_ host: HostID) -> Bool { known?.contains(host) ?? true }
 
   private mutating func recordRates(_ hostReport: HostLoadReport, _ now: Instant) {

@@ -3,7 +3,7 @@ public import InferenceCore
 import Limits
 
 extension RequestBounds {
-  /// Maximum true tokens per estimated token, for any tokeniser.
+  /// Maximum tokens that any tokenizer makes from the text of one estimated token.
   fileprivate static let mostTokensPerEstimate = 8
   private static let writingsPerAttempt = 2
 
@@ -22,8 +22,8 @@ extension RequestBounds {
     return summary
   }
 
-  /// Maximum completion tokens of all answers. A host that writes more is not paid for them, and
-  /// the client neither.
+  /// Maximum completion tokens of all answers. The client does not pay for more tokens, and the
+  /// host is not paid for them.
   ///
   /// - Parameter tokens: as for `credible(_:tokens:)`; for a plan, maximum tokens of the plan.
   public func mostCompletion(tokens: Int?) -> Int {

@@ -4,7 +4,7 @@ import Limits
 public import Money
 import Text
 
-/// The most tokens that a request is expected to take. Its hold of money is made from them.
+/// Maximum tokens that a request is expected to use. Its hold is computed from them.
 public struct RequestBounds: Hashable, Sendable {
   /// Estimated tokens of all prompts.
   public let prompt: Int

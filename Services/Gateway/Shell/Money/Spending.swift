@@ -364,7 +364,7 @@ extension Spending.State {
       case .send(.settle(let lease)):
         if let settlement = reports[lease.number] { queue(settlement, &effects) }
       case .send(let request):
-        // The batch goes first: the registry answers a renewal with the settlements that it has.
+        // The batch goes first, so that the registry's answer to a renewal counts its settlements.
         sendBatches(&effects)
         effects.messages.append(.leaseRequest(request))
       case .admit(let request, let amount): admit(request, amount, &effects)

@@ -196,7 +196,7 @@ public struct AccountBook: Sendable {
     }
   }
 
-  /// The time, not before that of an earlier event.
+  /// Returns the time of an event. If the clock was set back, the wall time is the latest so far.
   mutating func steady(_ time: AccountTime) -> AccountTime {
     clock = max(clock, time.wall)
     return AccountTime(wall: clock, instant: time.instant)

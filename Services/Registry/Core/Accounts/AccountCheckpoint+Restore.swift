@@ -138,7 +138,8 @@ extension AccountCheckpoint {
   /// A settlement that the checkpoint counts as recorded, but that the ledger lacks, would be lost.
   private func gatewayDifferences(_ replayed: AccountCheckpoint) -> [String] {
     let ledger = Dictionary(replayed.leases.gateways.map { ($0.id, $0) }) { first, _ in first }
-    // A full replay has forgotten gateways, possibly others than the running registry has.
+    // A replay that has reached the limit of gateways has forgotten some, and possibly not the same
+    // ones as the registry that wrote the checkpoint.
     let isFull = ledger.count >= Limits.leasingGateways.value
     return leases.gateways.compactMap { gateway in
       guard !isFull || ledger[gateway.id] != nil else { return nil }

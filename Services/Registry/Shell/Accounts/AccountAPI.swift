@@ -44,7 +44,7 @@ struct AccountAPI: Sendable {
     read(router, "/admin/v1/organisations") { request, _ in
       let (limit, after) = try page(request)
       let now = wall()
-      // Sorted without the lock, for which settlements wait.
+      // Sort without holding the lock, because settlements wait for it.
       let records = accounts.read(\.organisations).filter { $0.id > after }.sorted { $0.id < $1.id }
       let found = accounts.read { book in
         records.prefix(limit + 1).map { OrganisationJSON($0, in: book, at: now) }

@@ -51,11 +51,11 @@ extension LeaseIssuer {
     guard let lease = leases[ask.lease], let key = keys[lease.key], key.isActive else {
       return .refuse(.key)
     }
-    // The most that the request can get if everything in flight turns out to cost nothing.
+    // Maximum that the request can get if all requests in flight turn out to cost nothing.
     var target = ask.worst
     for id in key.path {
       let level = levels[id] ?? Level()
-      // An admin has just made it. Its amount follows with the next event.
+      // An admin has just made the ceiling. Its amount follows with the next event.
       if level.ceiling == nil, !ask.isLastCall { return .wait(id) }
       var possible = level.left
       if !ask.isLastCall {

@@ -11,8 +11,7 @@ extension LeaseIssuer {
 
   /// A ceiling with its leases and the asks that wait for it.
   struct Level: Sendable {
-    /// `nil` before the ceiling is set and after it is removed. Meanwhile no money may be leased
-    /// below it.
+    /// `nil` means that the ceiling is not set yet or was removed. No money is then left below it.
     var ceiling: Ceiling?
     var leased: MicroCredits = .zero
     /// Leases with money, by gateway.
@@ -25,7 +24,7 @@ extension LeaseIssuer {
 
     var left: MicroCredits { (ceiling?.remaining ?? .zero).subtractingCapped(leased) }
 
-    /// Whether it is the same as a level that does not exist.
+    /// Whether the level has no ceiling, no leases with money and no waiting asks.
     var isUnused: Bool { ceiling == nil && holders.isEmpty && queue.isEmpty }
   }
 
@@ -126,8 +125,8 @@ extension LeaseIssuer {
     changed = []
   }
 
-  /// Forgets gateways without money, those not seen for longest first, until `lease.gateways` are
-  /// left.
+  /// Forgets gateways without money until `lease.gateways` are left. The gateway whose last message
+  /// is oldest goes first.
   private mutating func forgetGateways() {
     let excess = gateways.count - Limits.leasingGateways.value
     guard excess > 0 else { return }

@@ -102,8 +102,8 @@ public struct LeaseIssuer: Sendable {
     return finish(now: now)
   }
 
-  /// Ends a key: it gets no more money, and gateways return what it has. It is forgotten with its
-  /// last lease.
+  /// Ends a key. The key gets no more money, and gateways return the money of its leases. The key
+  /// is forgotten when its last lease ends.
   public mutating func revokeKey(_ key: AccountID, now: Instant) -> [Directive] {
     keys[key, default: Key()].isActive = false
     for id in keys[key, default: Key()].leases.sorted() {

@@ -17,8 +17,8 @@ public struct LeaseAsk: Hashable, Sendable {
   public var key: AccountID
   /// Counts the asks of a lease. A later ask replaces an earlier one.
   public var number: UInt64
-  /// Total granted so far, as the gateway knows it. If it misses a grant, its amounts are out of
-  /// date, and the registry sends the grant again instead of deciding.
+  /// Total granted so far, as the gateway knows it. If the gateway missed a grant, the amounts of
+  /// the ask are out of date, and the registry sends that grant again instead of deciding.
   public var granted: MicroCredits
   /// Total returned so far. The ask is thus complete even if a `LeaseReturn` was lost.
   public var returned: MicroCredits
@@ -30,7 +30,8 @@ public struct LeaseAsk: Hashable, Sendable {
   public var worst: MicroCredits
   /// `worst` plus a reserve for later requests, as far as money is left.
   public var want: MicroCredits
-  /// Whether the waiting request's patience has ended: it takes what is left now, or is refused.
+  /// Whether the waiting request's patience has ended. The registry then grants the money that is
+  /// left now, or refuses the ask.
   public var isLastCall: Bool
 
   public init(
@@ -148,7 +149,8 @@ public struct LeaseGrant: Hashable, Sendable {
   public var ask: UInt64
   /// All that was ever granted to the lease.
   public var total: MicroCredits
-  /// Whether no more can be had: the waiting request takes what there is.
+  /// Whether the grant is less than the ask's `worst`, because no more money is left. The waiting
+  /// request then starts with the money that the lease has.
   public var isRest: Bool
 
   public init(lease: LeaseID, ask: UInt64, total: MicroCredits, isRest: Bool = false) {

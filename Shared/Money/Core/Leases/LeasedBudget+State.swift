@@ -80,7 +80,8 @@ extension LeasedBudget {
     }
 
     /// Counts a settlement, and releases its hold.
-    /// - Returns: whether nothing else is to be done: no request waits, and no money is to return.
+    /// - Returns: `true` if nothing else is to be done, because no request waits and no money has
+    ///   to return to the registry.
     mutating func settle(_ hold: Hold, _ settlement: LeaseSettlement, now: Instant) -> Bool {
       if lease == hold.lease {
         held = held.subtractingCapped(hold.amount)

@@ -174,7 +174,8 @@ public struct LeasedBudget: Sendable {
     return LeaseID(gateway: gateway, number: lastLease)
   }
 
-  /// Whether money of the leases may be spent: the registry has confirmed that it keeps it.
+  /// Whether money of the leases may be spent. The registry must have confirmed the leases
+  /// recently, and few settlements may be unconfirmed.
   func canSpend(_ now: Instant) -> Bool {
     renewals.isValid(now) && settlements.count < Limits.unconfirmedSettlements.value
   }
