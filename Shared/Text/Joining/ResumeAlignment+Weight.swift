@@ -115,8 +115,8 @@ extension ResumeAlignment {
     return !expectedSpace.isEmpty || match == .agrees || hasUsualSpace(text)
   }
 
-  /// Whether `text` starts with the usual white space: the same white space follows an earlier byte
-  /// that equals the last one before the cut.
+  /// Whether `text` starts with white space that is usual after the last byte before the cut. White
+  /// space is usual if it also follows an equal byte earlier in the answer.
   private func hasUsualSpace(_ text: ArraySlice<UInt8>) -> Bool {
     let space = text.prefix(while: JSONCursor.isWhitespace)
     guard let last = tail.positions.last else { return false }
@@ -171,8 +171,8 @@ extension ResumeAlignment {
       || !Self.isWord(tail.bytes[overlap.place])
   }
 
-  /// Whether the text could contain the words twice: they are periodic, the text already has them
-  /// twice, or they come a third time.
+  /// Whether the repeated words may be a new part of the answer. They may if they are periodic, if
+  /// the answer already has them twice, or if the host writes them once more.
   ///
   /// - Parameter received: non-space bytes of the host, from the repeated words on.
   func isAmbiguous(place: Int, _ length: Int, _ received: ArraySlice<UInt8>) -> Bool {

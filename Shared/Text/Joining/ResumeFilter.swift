@@ -8,9 +8,10 @@
 public struct ResumeFilter: Sendable {
   /// How the new host was asked, which predicts its first words.
   public enum Mode: Hashable, Sendable {
-    /// To complete the text itself: its output usually continues there.
+    /// To complete the text itself. The output usually continues at the end of the text.
     case completion
-    /// By an instruction that quotes the end of the text: its output often repeats some of it.
+    /// By an instruction that quotes the end of the text. The output often repeats some of the
+    /// quote.
     case instruction
     /// To continue from an earlier place, so that its output repeats the words after it.
     case anchored
@@ -94,7 +95,7 @@ public struct ResumeFilter: Sendable {
     return steps
   }
 
-  /// Whether the host may end now: it has repeated all that it had to repeat.
+  /// Whether the host may end now, because it has repeated all words that it had to repeat.
   public var isWholeAtEnd: Bool {
     if case .repeating(let repeated) = state { return repeated.isDone }
     return true

@@ -25,7 +25,7 @@ public enum ArithmeticCheck {
     var terms: [(value: Double, decimals: Int)]
     var operations: [Character] = []
     var range: Range<String.Index>
-    /// Whether the calculation begins with this side: no earlier text is part of it.
+    /// Whether no text before this side can be a part of its calculation.
     var isWhole: Bool
     /// Whether a dash before the side may be its sign or a list bullet.
     var isMaybeNegative = false

@@ -118,8 +118,8 @@ public struct Eligibility: Sendable {
       .map { moment.duration(to: $0) }
   }
 
-  /// Whether racing is free: the first host and a second one have no price. Also true if there is
-  /// no second host.
+  /// Whether a race costs the client nothing, because the first host and a possible second host
+  /// have no price. Also true if there is no host for the second leg.
   func isSecondFree(beside first: Candidate) -> Bool {
     guard first.host.pricePerMillion == 0 else { return false }
     var hasPriced = false

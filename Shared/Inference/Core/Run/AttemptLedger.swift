@@ -20,7 +20,8 @@ struct AttemptLedger: Sendable {
 
   // MARK: - Attempts
 
-  /// Failed attempts, without those after which the same host was asked without an addition.
+  /// Failed attempts, except those whose host refused an addition by Tutti and was asked again
+  /// without it.
   var failed: [AttemptRecord] {
     records.filter { $0.failure != nil && $0.failure?.kind != .formRefused }
   }

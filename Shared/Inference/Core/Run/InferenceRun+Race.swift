@@ -108,8 +108,8 @@ extension InferenceRun {
     }
   }
 
-  /// Whether an answer that ended without text is accepted: the host began a choice, and no other
-  /// host can be asked.
+  /// Whether an answer that ended without text is accepted. It is accepted if the host began a
+  /// choice and no other host can be asked.
   private func isLastResort(_ index: Int, _ cluster: some ClusterAccess) -> Bool {
     guard phase == .racing, legs.count == 1 else { return false }
     return legs[index].held.contains { $0.facts.hasChoices } && !hasUntriedHost(cluster.view())
