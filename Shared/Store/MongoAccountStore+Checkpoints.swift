@@ -3,7 +3,8 @@ internal import Foundation
 
 /// Checkpoints of the ledger, one document each.
 extension MongoAccountStore {
-  /// MongoDB's largest document has 16 MiB. Ids take four bytes for three.
+  /// Maximum bytes of the JSON and the base64 text of the ids. MongoDB's documents have at most 16
+  /// MiB.
   private static let documentBytes = 15 << 20
 
   public func save(_ checkpoint: LedgerCheckpoint) async throws(Failure) {

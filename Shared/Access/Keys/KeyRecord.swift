@@ -27,7 +27,7 @@ public struct KeyRecord: Hashable, Sendable {
   public var expiresAt: WallMilliseconds?
   /// Id of the older key that this one replaces.
   public var replaces: KeyID?
-  /// A newer key replaced this one, which stays valid before this time. `nil` means not replaced.
+  /// End of the grace period after a newer key replaced this one. `nil` means not replaced.
   public var graceUntil: WallMilliseconds?
 
   public init(

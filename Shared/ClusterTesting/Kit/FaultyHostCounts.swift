@@ -76,8 +76,9 @@ public struct FaultyHostRecord: Codable, Hashable, Sendable {
   public var tokens = 0
   public var outcome = Outcome.completed
   public var cancelPhase: FaultyHostCounts.Cancel.Phase?
-  /// Time at which the request was received completely; `ended` is when it ended. Nanoseconds of
-  /// the machine's monotonic clock, which other processes on the machine read too.
+  /// Time at which the last byte of the request arrived. Like `ended`, in nanoseconds of the
+  /// machine's monotonic clock, so that other processes on the machine can compare it with their
+  /// times.
   public var began: UInt64
   public var ended: UInt64 = 0
 

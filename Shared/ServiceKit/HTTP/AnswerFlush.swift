@@ -35,7 +35,7 @@ final class AnswerFlush: ChannelDuplexHandler, RemovableChannelHandler {
       waiting = count < Self.wholeBytes ? count : nil
     case .end: waiting = nil
     }
-    // After the last part that waits, its writer asks for a flush.
+    // No flush is needed here, because the writer asks for one after its last part.
     context.write(data, promise: promise)
   }
 

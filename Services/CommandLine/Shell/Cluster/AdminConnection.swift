@@ -176,7 +176,7 @@ struct AdminConnection {
     return id
   }
 
-  /// Makes a call if the record is still as it was compared.
+  /// Makes a call if the record has not changed since the comparison.
   ///
   /// - Returns: `nil` if the record that the call removes is gone.
   private func perform(
