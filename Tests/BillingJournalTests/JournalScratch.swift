@@ -20,7 +20,7 @@ final class JournalScratch: Sendable {
 
   func path(_ name: String) -> String { directory.appendingPathComponent(name).path }
 
-  /// The file as a process that is killed now leaves it.
+  /// Bytes of the file, as they remain if the process is killed now.
   func contents(of path: String) throws -> [UInt8] {
     [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
   }

@@ -84,8 +84,8 @@ final class TestCluster: Sendable {
       logger: Logger(label: "test"))
   }
 
-  /// Longer than any pause of a busy machine: a peer that is paused while it answers would be
-  /// taken for dead, and a stranger that is paused before it sends its bytes for a timeout.
+  /// Longer than any pause of a busy machine. With a shorter time, a peer that is paused while it
+  /// answers would count as dead, and a connection that is paused before its bytes would time out.
   private static let longPause = Duration.seconds(600)
 
   /// The cluster key for `tcp://`.

@@ -99,7 +99,7 @@ struct PanicTests {
     #expect(try wait(["a": .open(until: at(30)), "trusted": .open(until: at(7))]) == .seconds(7))
     // A probe is in flight: its verdict, or the next probe, is about a second away.
     #expect(try wait(["a": .open(until: at(30)), "trusted": .halfOpen]) == .seconds(1))
-    // The host whose breaker admits first may not see the data.
+    // The breaker of `a` admits a request first, but the data policy does not allow `a`.
     #expect(
       try wait(["a": .open(until: at(2)), "trusted": .open(until: at(7))], policy: .trusted)
         == .seconds(7))

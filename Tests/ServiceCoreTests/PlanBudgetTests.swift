@@ -184,7 +184,7 @@ struct PlanBudgetTests {
     let known = Usage(promptTokens: 10, completionTokens: 3, estimated: true)
     #expect(budget.spent == known)
     #expect(budget.cost(of: 0)?.host == "h0" && budget.cost(of: 0)?.usage == known)
-    // 300 minus 100 of the lost attempt and the sink's prompt.
+    // 300 minus 100 for the lost attempt and 10 for the sink's prompt.
     #expect(granted(budget.grant(to: 1, sink, reservingFor: nil)) == 190)
   }
 
