@@ -1,7 +1,7 @@
 import Limits
 import Text
 
-/// One text of an answer, as sent by hosts and as released to the client.
+/// One text of an answer: the bytes that hosts sent, and how many of them the client has.
 struct AnswerChannel: Sendable {
   let part: AnswerPart
   /// Name of a tool call, as sent to the client.
@@ -10,41 +10,41 @@ struct AnswerChannel: Sendable {
 
   private(set) var text: [UInt8] = []
   private(set) var boundary: SafeBoundary
-  /// The boundary at two earlier offsets, the older one first. When unreleased text is removed,
-  /// only the text after one of the two is scanned again.
+  /// States of the boundary scan at two earlier offsets, the older one first. After unreleased text
+  /// is removed, the scan starts again from one of them instead of from the start.
   private var checkpoints: [SafeBoundary] = []
   /// Bytes that the client has.
   var released = 0
-  /// All of the text may be released, for example because another text followed.
+  /// Whether all of the text may be released, for example because another text followed.
   var isClosed = false
-  /// Bytes that the previous host sent after `released`, at most twice `heldBytes`. The joint
-  /// compares the next host's text with them.
+  /// Bytes that the previous host sent after `released`, at most twice `heldBytes`. The next host's
+  /// text is compared with them to find the joint.
   private(set) var unseen: [UInt8] = []
   /// Number of the last chunk that added to this text.
   var lastChunk = 0
   /// Work on the text since the last `takeSteps()`, in bytes and comparisons.
   private var steps = 0
-  /// End of the bytes of a long token that may be released: all but its last `window` bytes. It
-  /// never splits a character or an escape.
+  /// End of the releasable bytes of a long token: all but its last `window` bytes. The end never
+  /// splits a character or an escape.
   private var releasableEnd = 0
-  /// Bytes without white space, counted up to `leastBeginning`.
+  /// Number of bytes other than white space, counted up to `leastBeginning`.
   private var visibleBytes = 0
-  /// End of the first `leastBeginning` bytes without white space. `nil` means that fewer have
+  /// End of the first `leastBeginning` bytes other than white space. `nil` means that fewer have
   /// arrived.
   private var beginningEnd: Int?
-  /// Finds text that may begin a stop sequence and is therefore held back. `nil` means that there
-  /// is nothing to find.
+  /// Finds text at the end that may be the beginning of a stop sequence. Such text is held back.
+  /// `nil` means that there are no stop sequences to find.
   private var stops: StopMatcher?
 
-  /// Minimum bytes without white space in the first release, unless the text is shorter. The
-  /// repetition of a shorter word cannot be recognised.
+  /// Minimum bytes other than white space in the first release, unless the whole text is shorter.
+  /// If the client had less, a repetition by the next host could not be recognised.
   private static let leastBeginning = 3
   /// Bytes between checkpoints. Scanning them takes half a millisecond.
   private static let checkpointBytes = 64 << 10
 
   /// - Parameters:
-  ///   - isOneDocument: whether the answer is required to be one JSON text.
-  ///   - stops: finds beginnings of stop sequences.
+  ///   - isOneDocument: whether the whole answer must be one JSON text.
+  ///   - stops: finds beginnings of stop sequences. `nil` means that there are none.
   init(_ part: AnswerPart, isOneDocument: Bool = false, stops: StopMatcher? = nil) {
     self.part = part
     self.stops = part == .content ? stops : nil
@@ -95,29 +95,30 @@ struct AnswerChannel: Sendable {
     steps += stops?.takeWork() ?? 0
   }
 
-  /// Number of bytes that the client may have: all bytes up to the last safe boundary. If the token
-  /// that follows is longer than `window`, all bytes but the last `window` ones.
+  /// Number of bytes that the client may have: all bytes up to the last safe boundary. If a token
+  /// after the boundary is longer than `window`, all bytes except the last `window` ones.
   mutating func limit(window: Int) -> Int {
     if isClosed { return text.count }
     return atLeastBeginning(beforeStop(safeLimit(window: window), window))
   }
 
-  /// Bytes up to the last safe boundary, without any part of a longer token.
+  /// Number of bytes up to the last safe boundary. Never includes part of a longer token.
   mutating func boundaryLimit(window: Int) -> Int {
     atLeastBeginning(beforeStop(boundary.boundary, window))
   }
 
-  /// Returns 0 if the limit is too small for a first release. As long as the client has nothing,
-  /// another host may start over. If the client had only an "I" or a bracket, its repetition by the
-  /// next host could not be recognised.
+  /// Returns 0 if the limit is too small for a first release, otherwise the limit.
+  ///
+  /// While the client has nothing, another host may start over. If the client had only an "I" or a
+  /// bracket, a repetition of these bytes by the next host could not be recognised.
   private func atLeastBeginning(_ limit: Int) -> Int {
     guard part == .content, released == 0, limit > 0 else { return limit }
     guard let beginningEnd, beginningEnd <= limit else { return 0 }
     return limit
   }
 
-  /// Lowers a limit to the beginning of a possible stop sequence. The sequence lies within the last
-  /// `window` bytes. The white space before it is held back too.
+  /// Lowers a limit to the beginning of a possible stop sequence within the last `window` bytes.
+  /// White space before the sequence is held back too.
   private mutating func beforeStop(_ limit: Int, _ window: Int) -> Int {
     let earliest = max(released, text.count - window)
     guard stops != nil, earliest < limit else { return limit }
@@ -170,11 +171,13 @@ struct AnswerChannel: Sendable {
     steps += unread.count
   }
 
-  /// Maximum bytes to repeat. A host that would repeat more may as well start over.
+  /// Maximum bytes that a host repeats. A host that would have to repeat more starts over.
   private static let longestAnchor = 2_048
 
-  /// Offset from which a host repeats text to locate the joint. The text after the offset occurs
-  /// nowhere else in the answer. Zero means that the host must start over.
+  /// Offset from which the next host repeats text, so that the joint can be found.
+  ///
+  /// The text after the offset occurs only once in the answer. Zero means that the host must start
+  /// over.
   mutating func anchoredPlace() -> Int {
     var back = 2 * AnchoredText.leastBytes
     var known = AnchoredText(text)
@@ -188,7 +191,7 @@ struct AnswerChannel: Sendable {
     return 0
   }
 
-  /// The last safe boundary up to an offset.
+  /// The last safe boundary at or before an offset.
   private mutating func boundary(before place: Int) -> Int {
     let format = boundary.isKnown ? boundary.format : nil
     var known =
@@ -200,7 +203,7 @@ struct AnswerChannel: Sendable {
     return known.boundary
   }
 
-  /// The last checkpoint from which the text can be scanned again.
+  /// The latest state from which the boundary scan can start again.
   private var lastCheckpoint: SafeBoundary {
     if let last = checkpoints.last(where: { $0.format.sharesBoundaries(with: boundary.format) }) {
       return last

@@ -4,10 +4,11 @@ import Text
 
 /// Properties of a request that decide whether and how two hosts' texts can be joined.
 public struct AnswerShape: Hashable, Sendable {
-  /// The most choices that any host returns. A higher number in a request is capped.
+  /// Maximum choices of a request. A higher number in a request is lowered to it.
   public static let maximumChoices = Limits.answerChoices.value
 
-  /// Number of choices: prompts × `n`. `best_of` adds none, because the host returns only the best.
+  /// Number of choices: prompts × `n`. `best_of` adds none, because the host returns only the best
+  /// one.
   public var choices = 1
   var hasLogprobs = false
   /// Stop sequences.
@@ -81,8 +82,8 @@ public struct AnswerShape: Hashable, Sendable {
     }
   }
 
-  /// Number of prompts in a `/v1/completions` request. `prompt` is a text, the tokens of one, or an
-  /// array of either.
+  /// Number of prompts in a `/v1/completions` request. `prompt` is a text, an array of token
+  /// numbers, or an array of texts or of token arrays.
   private static func prompts(in value: JSONValue, _ document: JSONDocument) -> Int {
     guard value.kind == .array else { return 1 }
     var count = 0
@@ -102,7 +103,7 @@ public struct AnswerShape: Hashable, Sendable {
     var text = scanner.bytes.count - (scanner["tutti"]?.range.count ?? 0)
     text = max(text - excessOfEscapes(scanner.bytes), 0)
     var pictures = 0
-    // A shorter body has no picture that matters.
+    // Only a longer body can have a picture that changes the estimate much.
     guard text > 4_096, let messages = scanner["messages"], messages.kind == .array else {
       return text / TokenEstimate.bytesPerToken
     }
@@ -122,8 +123,7 @@ public struct AnswerShape: Hashable, Sendable {
     return max(text, 0) / TokenEstimate.bytesPerToken + pictures * TokenEstimate.mediaTokens
   }
 
-  /// Bytes that JSON escapes add to the characters themselves. A model reads the same text, escaped
-  /// or not.
+  /// Number of bytes that JSON escapes add to the text. A model reads the text without escapes.
   private static func excessOfEscapes(_ bytes: [UInt8]) -> Int {
     var excess = 0
     var position = 0
@@ -136,8 +136,8 @@ public struct AnswerShape: Hashable, Sendable {
       }
       position = escape + 6
       func digit(_ place: Int) -> UInt8 { bytes[escape + 2 + place] | 0x20 }
-      // In UTF-8 the character needs one, two or three bytes. A surrogate is half of a character of
-      // four bytes.
+      // The UTF-8 form of the character has one, two or three bytes. A surrogate is half of a
+      // character of four bytes.
       let isBelow0x800 = digit(0) == 0x30 && digit(1) < 0x38
       let isASCII = isBelow0x800 && digit(1) == 0x30 && digit(2) < 0x38
       let isSurrogate = digit(0) == 0x64 && digit(1) >= 0x38
@@ -146,8 +146,10 @@ public struct AnswerShape: Hashable, Sendable {
     return excess
   }
 
-  /// Bytes of the data in a part of a message: `{"type":"image_url","image_url":{"url":"data:…"}}`,
-  /// `{"type":"input_audio","input_audio":{"data":"…"}}`. `nil` means that the part has none.
+  /// Number of bytes of binary data in a part of a message. Forms:
+  /// `{"type":"image_url","image_url":{"url":"data:…"}}` and
+  /// `{"type":"input_audio","input_audio":{"data":"…"}}`. `nil` means that the part has no such
+  /// data.
   private static func data(in part: JSONValue, _ document: JSONDocument) -> Int? {
     guard let type = document.value("type", in: part).flatMap(document.string), type != "text",
       let value = document.value(type, in: part)

@@ -5,37 +5,40 @@ import Text
 extension AnswerStream {
   /// Joins the text of a resuming host to the answer so far.
   struct Hop: Sendable {
-    /// Identity of the first host's chunks. `nil` means that it is unknown, because another process
-    /// received them.
+    /// Identity of the first host's chunks. `nil` means that another process received these chunks,
+    /// so that their identity is unknown.
     let identity: StreamIdentity?
-    /// The answer has tool calls, so the next host sends it again from the start.
+    /// Whether the answer has tool calls. The next host then sends the answer again from the start.
     let callsTools: Bool
     var isFromStart: Bool
-    /// Bytes of the client's text that the host is given, if the host must repeat the rest of it.
-    /// `nil` means that the host is given the text up to the last safe boundary.
+    /// Number of bytes of the client's text that the host continues. The host must repeat the rest
+    /// of the client's text. `nil` means that the host continues the text up to the last safe
+    /// boundary.
     var anchor: Int?
     /// Prompt tokens added by resumption: the answer so far and the resume instruction.
     var addedPromptTokens = 0
 
-    /// The host's text is joined to text that the client already has.
+    /// Whether the host's text is joined to text that the client already has.
     var joins = false
     /// Removes repeated text from the host's content. `nil` means that all of the content is new.
     private var content: ResumeFilter?
-    /// Checks the first words after the joint for a restart. `nil` means that the check is over, or
-    /// that any word may follow.
+    /// Checks the first words after the joint for a restart. `nil` means that the check has been
+    /// made, or that no restart can be detected.
     private var restartDetector: RestartDetector?
-    /// The content before the tool calls differs from the client's text and is dropped.
+    /// Whether the host's content before the tool calls is dropped, because it differs from the
+    /// client's content.
     private var dropsContent = false
     private var reasoning: ResumeFilter?
     private var dropsReasoning = false
-    /// Tool calls that the client already has, in the client's order, with the state of their
-    /// arguments.
+    /// Tool calls that the client already has, in the client's order. Each has a filter that
+    /// removes repeated arguments.
     private(set) var known: [KnownCall] = []
-    /// Order of arrival of this host's calls, by the host's index.
+    /// Place of each of this host's calls in their order of arrival, by the host's index of the
+    /// call.
     private(set) var positions: [Int: Int] = [:]
-    /// Index for the host's first new call: one above the highest known index.
+    /// The client's index for the host's first new call: one above the highest known index.
     private var nextIndex = 0
-    /// Finds a stop sequence that spans the joint. `nil` means that none can.
+    /// Finds a stop sequence that spans the joint. `nil` means that no sequence can.
     var stopWatch: StopWatch?
     /// Steps that are not charged yet.
     private var steps = 0
@@ -91,8 +94,8 @@ extension AnswerStream {
     }
   }
 
-  /// Finds a stop sequence that spans the joint. Holds the first new bytes as long as a sequence
-  /// may span the joint.
+  /// Finds a stop sequence that spans the joint. Holds the first new bytes back while a sequence
+  /// may still span the joint.
   struct StopWatch: Sendable {
     private var matcher: StopMatcher
     private let longest: Int
@@ -106,11 +109,11 @@ extension AnswerStream {
       for byte in delivered.suffix(longest - 1) { matcher.take(byte) }
     }
 
-    /// So many bytes have arrived that no sequence can span the joint any more.
+    /// Whether so many bytes have arrived that no sequence can span the joint any more.
     var isOver: Bool { text.count >= longest + min(longest, AnswerStream.heldBytes) }
 
     /// - Returns: offset in `text` at which the first stop sequence begins. A negative offset lies
-    ///   in the text before it.
+    ///   in the text of the old host. `nil` means that no sequence was found.
     mutating func append(_ bytes: [UInt8]) -> Int? {
       var first: Int?
       for byte in bytes {
@@ -124,16 +127,17 @@ extension AnswerStream {
     mutating func takeSteps() -> Int { matcher.takeWork() }
   }
 
-  /// Rewrites a chunk of the new host for the client. `nil` means that nothing of it is left to
-  /// send.
+  /// Rewrites a chunk of the new host for the client. `nil` means that the rewritten chunk would be
+  /// empty.
   mutating func rejoined(
     _ chunk: InferenceChunk, _ parts: ChunkDelta
   ) throws(AttemptFailure) -> InferenceChunk? {
     var rewrite = ChunkRewrite()
-    // If another process began the answer, this host's own identity stays.
+    // If another process began the answer, the first identity is unknown, and the chunk keeps its
+    // own.
     if let identity = hop?.identity, !identity.members.isEmpty { rewrite.identity = identity }
     rewrite.keepsRole = !hasBegun
-    // Content held for the joint is released before the calls.
+    // Content that is held for the joint must be released before tool calls and before the end.
     let isLast = chunk.facts.finishReason != nil || !parts.calls.isEmpty
     do throws(ResumeFilter.Rejection) {
       try hop?.join(parts, isLast: isLast, &rewrite)
@@ -149,8 +153,10 @@ extension AnswerStream {
     return try rewrite.apply(to: chunk)
   }
 
-  /// Ends the answer at a stop sequence that spans the joint. The sequence begins in text of the
-  /// old host and ends in text of the new one, so neither host may detect it.
+  /// Ends the answer at a stop sequence that spans the joint.
+  ///
+  /// Such a sequence begins in the old host's text and ends in the new host's text. Neither host
+  /// sees all of it.
   private mutating func stopAtJoint(_ rewrite: inout ChunkRewrite, isLast: Bool) {
     guard isLast || rewrite.texts[.content] != nil else { return }
     let start = hop?.stopWatch?.append(rewrite.texts[.content] ?? [])
@@ -168,7 +174,7 @@ extension AnswerStream {
     }
   }
 
-  /// Checks that the answer may end now.
+  /// Checks that the answer may end here: its tool calls and JSON must be complete.
   mutating func checkEnd(_ reason: String) throws(AttemptFailure) {
     guard let hop, hop.joins, !isOver else { return }
     try charge(hop.known.count + channels.count)
@@ -189,7 +195,7 @@ extension AnswerStream {
 }
 
 extension AnswerStream.Hop {
-  /// Passes the host's texts through the joint, and records in `rewrite` the text for the client.
+  /// Removes repeated text from the host's texts, and adds the rest to `rewrite`.
   mutating func join(
     _ parts: ChunkDelta, isLast: Bool, _ rewrite: inout ChunkRewrite
   ) throws(ResumeFilter.Rejection) {
@@ -211,7 +217,7 @@ extension AnswerStream.Hop {
     try content?.finish()
   }
 
-  /// Position of a call among this host's calls.
+  /// Place of a call in the order in which this host's calls arrived.
   private mutating func position(of index: Int) -> Int {
     if let position = positions[index] { return position }
     positions[index] = positions.count
@@ -248,9 +254,9 @@ extension AnswerStream.Hop {
   ) throws(ResumeFilter.Rejection) {
     guard !piece.isEmpty else { return }
     let expectedName = known[position].name
-    // Some hosts repeat the name with each piece of the arguments.
+    // Some hosts send the whole name again with each piece of the arguments.
     if piece == expectedName, known[position].sentName == expectedName { return }
-    // Compares bytes, because a piece may end inside a character.
+    // Bytes are compared, because a piece may end inside a character.
     guard known[position].sentName.utf8.count + piece.utf8.count <= expectedName.utf8.count,
       expectedName.utf8.dropFirst(known[position].sentName.utf8.count).starts(with: piece.utf8)
     else {
@@ -284,8 +290,8 @@ extension AnswerStream.Hop {
       if dropsContent { return [] }
       restartDetector?.append(text)
       guard callsTools, content != nil else { return try checked(content?.take(text) ?? text) }
-      // Content before tool calls may differ, because it is not the answer. The client keeps the
-      // content that it has.
+      // Content before tool calls is not the answer, so it may differ. The client keeps the content
+      // that it has.
       guard let rest = try? content?.take(text) else {
         dropsContent = true
         return []
@@ -294,8 +300,7 @@ extension AnswerStream.Hop {
     case .reasoning:
       if dropsReasoning { return [] }
       guard reasoning != nil else { return text }
-      // Reasoning may differ, because it is not the answer. The client keeps the reasoning that it
-      // has.
+      // Reasoning is not the answer, so it may differ. The client keeps the reasoning that it has.
       guard let rest = try? reasoning?.take(text) else {
         dropsReasoning = true
         return []

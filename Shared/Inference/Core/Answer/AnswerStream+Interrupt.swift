@@ -2,13 +2,13 @@ public import ClusterModel
 import Limits
 import Text
 
-/// Failover: a host breaks off, and another one resumes the answer.
+/// Failover: a host stops in mid-answer, and another host resumes the answer.
 extension AnswerStream {
   /// Gives up the current host. Releases its text up to the last safe boundary, and forgets the
-  /// rest.
+  /// rest of its text.
   ///
-  /// - Parameter anchored: the next host is to repeat some text that the client has, because the
-  ///   joint would be ambiguous otherwise.
+  /// - Parameter anchored: whether the next host must repeat some text that the client has. Without
+  ///   a repetition, the place of the joint would be unclear.
   /// - Throws: `upstreamFailed` with the reason, if no host can resume this answer.
   public mutating func interrupt(anchored: Bool = false) throws(Failure) -> (
     release: [InferenceChunk], resume: ResumePoint
@@ -36,7 +36,7 @@ extension AnswerStream {
     isOver = false
     let hadCalls = channels.contains { $0.part.isCall }
     let callsTools = hadCalls || hop?.callsTools == true
-    // Release the old hop, which shares buffers with the channels.
+    // Free the old hop first. It shares buffers with the channels, which would be copied on change.
     let identity = hop?.identity ?? self.identity
     hop = nil
     for index in channels.indices { channels[index].forgetUnreleased() }
@@ -62,15 +62,15 @@ extension AnswerStream {
     return (releases, point)
   }
 
-  /// Length in bytes of the part of a text that the next host is given.
+  /// Number of bytes of a channel's text that the next host continues.
   private mutating func place(in channel: Int, anchored: Bool) -> Int {
     guard anchored else { return channels[channel].boundary.boundary }
     defer { steps += channels[channel].takeSteps() }
     return channels[channel].anchoredPlace()
   }
 
-  /// Releases all safe text. If a chunk cannot be read, the old host is at fault, and the rest is
-  /// dropped.
+  /// Releases all safe text. If a chunk cannot be read, the old host is at fault. The chunks after
+  /// it are then dropped.
   private mutating func releaseSafe() -> [InferenceChunk] {
     var released: [InferenceChunk] = []
     while let entry = held.first {
@@ -97,7 +97,8 @@ extension AnswerStream {
 
   /// Begins the next host's answer at the resume point.
   ///
-  /// - Parameter way: `nil` means that the host starts over, because the request cannot be resumed.
+  /// - Parameter way: how the host was asked to resume. `nil` means that the host starts over,
+  ///   because the request cannot be resumed.
   public mutating func resume(_ way: ResumeWay?) {
     if way == nil { hop?.isFromStart = true }
     let added = addedPromptTokens(way)

@@ -18,8 +18,10 @@ extension AnswerStream {
   /// Tokens that the current host has generated, including dropped ones.
   var hostTokens: Int { tally.total }
 
-  /// Bytes that the current host sent and the client does not get. Never negative: white space
-  /// added where the texts of two hosts meet counts as kept, but no host sent it.
+  /// Number of bytes that the current host sent and the client does not get.
+  ///
+  /// Kept bytes can exceed sent bytes, because white space that Tutti adds at a joint counts as
+  /// kept. The result is then 0.
   private var droppedBytes: Int { max(tally.bytes - keptBytes, 0) }
 
   private var knownPromptTokens: Int? {
@@ -41,7 +43,7 @@ extension AnswerStream {
 
   // MARK: - Failover
 
-  /// Adds the current host's delivered tokens to `priorTokens`, without those of held chunks.
+  /// Adds the current host's delivered tokens to `priorTokens`. Tokens of held chunks do not count.
   mutating func countDelivered() {
     firstPromptTokens = knownPromptTokens
     if hasDelivered {
@@ -56,7 +58,7 @@ extension AnswerStream {
     hasReportedUsage = false
   }
 
-  /// Estimated tokens in `bytes` of the delivered text, in proportion to its total.
+  /// Estimated tokens in a piece of `bytes` bytes, from its share of the delivered bytes.
   func deliveredTokens(ofBytes bytes: Int) -> Int {
     let all = channels.reduce(0) { $0 + $1.released }
     guard all > 0 else { return 0 }
@@ -65,7 +67,7 @@ extension AnswerStream {
 
   /// Prompt tokens that resumption adds to the client's prompt.
   ///
-  /// - Parameter way: `nil` means that the host starts over, which adds none.
+  /// - Parameter way: `nil` means that the host starts over, which adds no prompt tokens.
   func addedPromptTokens(_ way: ResumeWay?) -> Int {
     guard let way, hop?.isFromStart == false, let content = known(.content) else { return 0 }
     let prefix = channels[content].text[..<(hop?.anchor ?? channels[content].boundary.boundary)]
@@ -77,7 +79,7 @@ extension AnswerStream {
 
   // MARK: - Ends without a host's report
 
-  /// Completes an answer whose host broke off, if `max_tokens` was reached.
+  /// Completes an answer whose host failed, if the answer already has `max_tokens` tokens.
   ///
   /// - Returns: the remaining chunks and an end chunk. `nil` means that the answer is incomplete.
   mutating func endAtLimit() -> [InferenceChunk]? {
@@ -90,7 +92,7 @@ extension AnswerStream {
     return released + [end]
   }
 
-  /// A usage chunk, if the client wants usage and has not got the total.
+  /// A usage chunk, if the client wants the total usage and no host has reported it.
   func lastUsage() -> [InferenceChunk] {
     guard shape.wantsUsage, !hasReportedUsage, isOver || hop?.joins == true, let identity else {
       return []

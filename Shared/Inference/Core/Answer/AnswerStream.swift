@@ -4,13 +4,13 @@ import Text
 
 /// State of one answer: the delivered text, the held chunks, and how another host resumes it.
 ///
-/// Chunks of a healthy host pass unchanged and slightly delayed. Text after the last safe boundary
-/// is held until the next boundary is known, because delivered text cannot be taken back. The
-/// stream keeps the answer's text, because the next host must be given it: up to
-/// `Limits.continuableBytes`. A longer answer is not kept and cannot be resumed.
+/// Chunks of a healthy host pass unchanged and slightly delayed. Delivered text cannot be taken
+/// back, so text after the last safe boundary is held until the next boundary. The stream keeps up
+/// to `Limits.continuableBytes` of the answer's text, because the next host needs the text to
+/// resume. A longer answer is not kept and cannot be resumed.
 ///
-/// A host's cost is bounded. Its steps are charged to an allowance that grows with the bytes it
-/// sends, and the memory of held chunks is limited.
+/// A host's cost is bounded. Its steps are charged to an allowance that grows with the number of
+/// bytes that the host sends. The memory of held chunks is limited.
 public struct AnswerStream: Sendable {
   /// Maximum bytes held back: a long word. If a token is longer, its older bytes are released, and
   /// a host that resumes the answer must repeat them exactly.
@@ -18,40 +18,40 @@ public struct AnswerStream: Sendable {
 
   let shape: AnswerShape
   var channels: [AnswerChannel] = []
-  /// Index in `channels` of each text.
+  /// Index in `channels` of the text of each part.
   private var places: [AnswerPart: Int] = [:]
   var held = HeldChunks()
-  /// Index of the channel that was written last.
+  /// Index of the channel that was written last; -1 before the first write.
   var current = -1
   let isContinuable: Bool
   private(set) var isTooLong = false
-  /// The client has data of a part that is not tracked, such as a picture.
+  /// Whether the client has data of a part that is not tracked, such as a picture.
   private(set) var hasForeign = false
-  /// The host sent text after a `finish_reason`, so its reasons do not mark the end.
+  /// Whether the host sent text after a `finish_reason`. Its reasons then do not mark the end.
   var hasFalseEnd = false
-  /// The first short chunk that any host sent. If the client has no chunk yet, an end chunk that
-  /// Tutti makes gets the identity of this one.
+  /// The first short chunk that any host sent. If Tutti must make an end chunk before the client
+  /// has any chunk, the end chunk gets the identity of this sample.
   private var sample: [UInt8]?
-  /// The first chunk that the client got, if it was short. Every later one gets its identity.
+  /// The first chunk that the client got, if it is short. Every later chunk gets its identity.
   private var firstChunk: [UInt8]?
   private var firstIdentity: StreamIdentity?
   var hasDelivered = false
-  /// Tokens of the current host, and how many of its bytes were not dropped.
+  /// Tokens of the current host, and the number of its bytes that were not dropped.
   var tally = TokenTally()
   var keptBytes = 0
-  /// Bytes of the current host's text, with the JSON of deltas that hold more than text.
+  /// Bytes of the current host's text. A delta that holds more than text counts with its JSON.
   var deltaBytes = 0
-  /// Whether the operator trusts the current host, and so its count of tokens. The count of another
-  /// host is limited by its text, because it is paid by this count.
+  /// Whether the operator trusts the current host's count of tokens. A host is paid by this count,
+  /// so the count of an untrusted host is limited by the length of its text.
   var trustsCount = true
   /// Tokens that the client had before the current host.
   var priorTokens = 0
-  /// The usage of the whole answer was sent.
+  /// Whether the usage of the whole answer was sent.
   var hasReportedUsage = false
   /// State of the host that resumes the answer. `nil` means that the first host answers.
   var hop: Hop?
 
-  /// Why the host ended the answer. Set as soon as it was read, even if its chunk is held.
+  /// Why the host ended the answer. Set when the reason is read, even if its chunk is still held.
   public internal(set) var finishReason: String?
   var hostUsage: Usage?
   var firstPromptTokens: Int?
@@ -64,8 +64,8 @@ public struct AnswerStream: Sendable {
   /// Bytes of all kept texts.
   private var textBytes = 0
   private var chunkNumber = 0
-  /// Steps that are not charged yet. They are charged with the next chunk, because a charge that
-  /// throws would lose released chunks.
+  /// Steps that are not charged yet. The next chunk pays for them. If they were charged at once and
+  /// the charge failed, released chunks would be lost.
   var steps = 0
   /// Failure that the next call of `take(_:)` throws.
   private var failure: AttemptFailure?
@@ -87,9 +87,9 @@ public struct AnswerStream: Sendable {
     recordReleased(index, prefix.count)
     // The tokens of the prefix are unknown, so estimate them.
     priorTokens = TokenEstimate.tokens(bytes: prefix.count)
-    // The other process releases text up to a safe boundary, so the end of the prefix usually is
-    // one. Exceptions: the prefix ends in a token that was too long to be held back, or in white
-    // space, which belongs to the next word.
+    // The other process releases text up to a safe boundary, so the prefix usually ends at one.
+    // There are two exceptions. The prefix may end in a token that was too long to be held back. It
+    // may also end in white space, which belongs to the next word.
     let channel = channels[index]
     let endsInSpace = prefix.last.map { [0x09, 0x0A, 0x0D, 0x20].contains($0) } ?? true
     if !endsInSpace, prefix.count - channel.boundary.boundary <= Self.heldBytes {
@@ -116,17 +116,17 @@ public struct AnswerStream: Sendable {
     Allowance(memory: Limits.answerMemory, freeWork: Limits.answerFreeWork)
   }
 
-  /// Gives the next host an allowance of its own. Work to compare its text with the kept text is
-  /// credited in advance.
+  /// Gives the next host an allowance of its own. The allowance includes the work to compare the
+  /// host's text with the kept text.
   mutating func renewAllowance() {
     allowance = Self.newAllowance()
     steps = 0
     failure = nil
     textBytes = channels.reduce(0) { $0 + $1.text.count }
-    // Charge the kept text, and the memory for comparing it with the next host's text.
+    // Charge the kept text and the memory that is needed to compare it with the next host's text.
     let memory = channels.reduce(0) { $0 + $1.memory + MemoryLayout<Hop.KnownCall>.stride }
     do { try allowance.keep(memory) } catch { isTooLong = true }
-    // Credit the work for comparing all of the text with a repetition.
+    // Credit the work that is needed to compare a repetition with all of the kept text.
     allowance.receive(textBytes)
   }
 
@@ -143,7 +143,7 @@ public struct AnswerStream: Sendable {
     }
   }
 
-  /// Fixed steps per event, besides those that depend on its length.
+  /// Steps charged for each event, in addition to its length.
   private static let eventSteps = 64
 
   // MARK: - Events
@@ -188,7 +188,7 @@ public struct AnswerStream: Sendable {
     return try release()
   }
 
-  /// Passes a chunk on without keeping its text.
+  /// Passes a chunk to the client without keeping its text.
   private mutating func pass(_ chunk: InferenceChunk) -> InferenceChunk {
     hasDelivered = hasDelivered || chunk.facts.isValidToken
     begin(with: chunk)
@@ -203,8 +203,8 @@ public struct AnswerStream: Sendable {
     finishReason = reason
   }
 
-  /// Ends a complete answer: releases all held chunks, and adds the usage over all hosts, which no
-  /// host can report.
+  /// Ends a complete answer. Releases all held chunks, and adds the usage of all hosts together,
+  /// which no single host can report.
   ///
   /// - Throws: `garbage` if a held chunk cannot be read.
   public mutating func finish() throws(AttemptFailure) -> [InferenceChunk] {
@@ -246,13 +246,13 @@ public struct AnswerStream: Sendable {
       entry.end = channels[entry.channel].text.count
     }
     held.append(entry)
-    // All channels but the current one are closed already.
+    // Only the current channel can still be open.
     if chunk.facts.finishReason != nil, !hasFalseEnd, current >= 0 {
       channels[current].isClosed = true
     }
   }
 
-  /// - Returns: the channels that grew, with their ends.
+  /// - Returns: the channels that grew, each with its new end.
   private mutating func write(
     _ parts: ChunkDelta
   ) throws(AttemptFailure) -> [(channel: Int, end: Int)] {
@@ -270,7 +270,8 @@ public struct AnswerStream: Sendable {
     return grown
   }
 
-  /// Adds to a call's name. Hosts send it in pieces, or whole with each piece of the arguments.
+  /// Adds a piece to a call's name. Some hosts send the whole name again with each piece of the
+  /// arguments.
   private mutating func name(
     _ index: Int, _ call: ChunkDelta.Call
   ) throws(AttemptFailure) {
@@ -302,12 +303,13 @@ public struct AnswerStream: Sendable {
     return index
   }
 
-  /// Charges memory of the text. An answer that takes too much is passed on and cannot be resumed.
+  /// Charges memory of the text. An answer that takes too much memory is passed on without
+  /// being kept, and cannot be resumed.
   private mutating func keep(_ bytes: Int) {
     do { try allowance.keep(bytes) } catch { isTooLong = true }
   }
 
-  /// Makes a channel the current one. The previous one is then complete.
+  /// Makes a channel the current one, and closes the channel that was current.
   private mutating func begin(_ index: Int) {
     guard index != current else { return }
     if channels.indices.contains(current) { channels[current].isClosed = true }
@@ -329,7 +331,7 @@ public struct AnswerStream: Sendable {
     return channels.count - 1
   }
 
-  /// Removes channels of which the client has nothing.
+  /// Removes channels of whose text the client has nothing.
   mutating func removeUnseenChannels() {
     channels.removeAll { $0.released == 0 && !$0.hasHeader }
     places = [:]
@@ -349,7 +351,7 @@ public struct AnswerStream: Sendable {
       if let part = try releasePart() { released.append(part) }
       if let limit = held.overdrawn { throw overdrawn(limit) }
     } catch {
-      // Released chunks must reach the client before the failure is thrown.
+      // The client must get the released chunks first, so the next call throws the failure.
       guard !released.isEmpty else { throw error }
       failure = error
     }
@@ -425,7 +427,7 @@ public struct AnswerStream: Sendable {
       rewrite.calls[index] = ChunkRewrite.Call(
         index: index, keepsHeader: !entry.isSplit, name: name)
     }
-    // Rewrite the last part, which is short, instead of the whole chunk again.
+    // Rewrite the last part, which is short, and not the whole chunk again.
     let source = held.lastPart ?? entry.chunk
     steps += 8 * source.data.count
     guard let part = try rewrite.apply(to: source) else { return nil }
@@ -454,13 +456,14 @@ public struct AnswerStream: Sendable {
   /// Whether the client has received a chunk.
   var hasBegun: Bool { firstChunk != nil || firstIdentity != nil }
 
-  /// The identity of the first chunk, which later chunks get. `nil` means that the client has no
-  /// chunk.
+  /// The identity of the first chunk, which later chunks also get. `nil` means that the client has
+  /// no chunk.
   var identity: StreamIdentity? {
     firstIdentity ?? firstChunk.map { StreamIdentity(of: $0) }
   }
 
-  /// Records the first chunk. A short one is kept unread, and is read only if another host resumes.
+  /// Records the first chunk. A short chunk is stored as it is, and parsed only if another host
+  /// resumes.
   private mutating func begin(with chunk: InferenceChunk) {
     guard !hasBegun else { return }
     if chunk.data.capacity <= Self.shortChunk {

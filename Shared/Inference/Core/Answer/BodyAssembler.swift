@@ -7,17 +7,17 @@ import Text
 public struct BodyAssembler: Sendable {
   /// A choice under assembly.
   private struct Choice {
-    /// The assembled `delta`. `nil` for a completion.
+    /// The assembled `delta`. `nil` means that the choice had none, as in a plain completion.
     var message: GrowingObject?
-    /// The choice had a `delta`. A later `message` repeats the text and is ignored.
+    /// Whether the choice had a `delta`. A later `message` repeats its text and is ignored.
     var hasDelta = false
-    /// All other members but the index.
+    /// All members of the choice except `index` and the delta.
     var rest = GrowingObject()
   }
 
   private let endpoint: InferenceEndpoint
   private let limit: Int
-  /// The request asks for one choice, so the host's choice indices are ignored.
+  /// Whether the request asks for one choice. The host's choice indices are then ignored.
   private let isOnly: Bool
   private var taken = 0
   private var top = GrowingObject()
@@ -37,7 +37,7 @@ public struct BodyAssembler: Sendable {
     self.limit = limit
   }
 
-  /// - Throws: `garbage` if the data is not a chunk, `tooLarge` above the limit.
+  /// - Throws: `garbage` if the data is not a chunk, `tooLarge` if all chunks exceed the limit.
   public mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) {
     taken = taken.addingCapped(chunk.data.count)
     guard taken <= limit else {
@@ -57,7 +57,7 @@ public struct BodyAssembler: Sendable {
         }
         if top.place(of: "choices") == nil { try top.append("choices", .null, &json) }
       case "id", "object", "created", "model":
-        // An answer has one identity. Some hosts leave it empty in their first chunk.
+        // An answer has one identity. Some hosts send an empty value in their first chunk.
         if !top.isSet(member.name) { try top.set(member.name, member.value, &json) }
       default:
         // The last value of a counter is the final one.
@@ -98,7 +98,7 @@ public struct BodyAssembler: Sendable {
           try grown.message?.gain(gain.name, gain.value, &json)
         }
       case "text", "logprobs": try grown.rest.gain(member.name, member.value, &json)
-      // Hosts add one or more elements per token. Arrays about the prompt arrive whole.
+      // Hosts add elements to these arrays with each token. Arrays about the prompt arrive whole.
       case _ where member.value.kind == .array && !member.name.hasPrefix("prompt_"):
         try grown.rest.gain(member.name, member.value, under: GrowingJSON.list, &json)
       default: try grown.rest.set(member.name, member.value, &json)
@@ -106,7 +106,7 @@ public struct BodyAssembler: Sendable {
     }
   }
 
-  /// - Throws: `garbage` if there was no choice.
+  /// - Throws: `garbage` if no chunk had a choice.
   public func body() throws(AttemptFailure) -> [UInt8] {
     guard !choices.isEmpty else {
       throw AttemptFailure(.garbage, "its answer has no choice")

@@ -27,7 +27,8 @@ struct ChoiceSteps: Hashable, Sendable {
     var gain: Gain
   }
 
-  /// Choices in the chunk, one bit per index below 64. The next four properties hold their gains.
+  /// Choices in the chunk, one bit per index below 64. Each of the next four properties has the
+  /// bits of one property of `Gain`.
   private(set) var present: UInt64 = 0
   private(set) var adding: UInt64 = 0
   private(set) var answering: UInt64 = 0
@@ -35,7 +36,7 @@ struct ChoiceSteps: Hashable, Sendable {
   private(set) var firm: UInt64 = 0
   /// Choices with an index of 64 or above. `nil` means that there are none.
   private(set) var more: [Step]?
-  /// An index is negative.
+  /// Whether an index is negative.
   private(set) var hasInvalidIndex = false
 
   mutating func add(index: Int, _ gain: Gain) {
@@ -72,19 +73,20 @@ struct ChoiceSteps: Hashable, Sendable {
 
 /// Tracks which choices of an answer have begun and which have ended.
 ///
-/// Completion is a property of each choice, not a count: hosts repeat a `finish_reason`, send it
-/// early or with every chunk, or return fewer choices than requested. The end of a choice is final
-/// if nothing was added after it and the choice is not reasoning alone. Any other end counts only
-/// if the stream ends properly right after it.
+/// Completion is a property of each choice. Finish reasons cannot simply be counted: hosts repeat a
+/// `finish_reason`, send it early or with every chunk, or return fewer choices than requested. The
+/// end of a choice is final if nothing was added after it. Exception: a `stop` of a choice that has
+/// only reasoning is not final. An end that is not final counts only if the stream ends properly
+/// right after it.
 struct ChoiceProgress: Hashable, Sendable {
   private var begun: UInt64 = 0
   private var filled: UInt64 = 0
   private var answered: UInt64 = 0
-  /// Choices that have ended, with nothing added after the end.
+  /// Choices that have ended and have gained nothing since.
   private var ended: UInt64 = 0
-  /// Choices whose last end is firm.
+  /// Choices whose last end was firm (`Gain.isFirm`).
   private var firm: UInt64 = 0
-  /// Choices to which text was added after an end. Their reasons are ignored.
+  /// Choices that gained text after an end. Their finish reasons are ignored.
   private var revived: UInt64 = 0
   /// State of the choices with an index of 64 or above.
   private var more: [Int: Choice] = [:]
@@ -118,25 +120,26 @@ struct ChoiceProgress: Hashable, Sendable {
     for step in further { more[step.index, default: Choice()].take(step.gain) }
   }
 
-  /// Choices below 64 whose end is final.
+  /// Choices with an index below 64 whose end is final.
   private var final: UInt64 { ended & ~revived & (answered | firm | ~filled) }
 
-  /// Whether as many choices as requested have a final end. The host has nothing left to send.
+  /// Whether at least as many choices as requested have a final end. The host then has nothing left
+  /// to send.
   func isComplete(_ expected: Int) -> Bool {
     let low = final.nonzeroBitCount
     guard low < expected, !more.isEmpty else { return low >= expected }
     return low + more.values.count { $0.isFinal } >= expected
   }
 
-  /// Whether every choice that has begun has a final end. If so, silence ends the answer, even if
-  /// there are fewer choices than requested.
+  /// Whether every choice that has begun has a final end. If the host then sends nothing more, the
+  /// answer is complete, even with fewer choices than requested.
   var isEveryBegunFinal: Bool {
     guard hasBegun else { return false }
     return begun & ~final == 0 && more.values.allSatisfy { $0.isFinal }
   }
 
   /// Whether every choice that has begun has ended. If the stream also ends properly, the answer is
-  /// whole.
+  /// complete.
   var isEveryBegunEnded: Bool {
     guard hasBegun else { return false }
     return begun & ~ended == 0 && more.values.allSatisfy { $0.hasEnded }

@@ -7,7 +7,7 @@ enum AnswerPart: Hashable, Sendable {
   case content
   /// `delta.reasoning_content` or `delta.reasoning`.
   case reasoning
-  /// The arguments of the tool call with that index.
+  /// The arguments of the tool call with this index.
   case call(Int)
 
   var isCall: Bool { if case .call = self { true } else { false } }
@@ -18,13 +18,13 @@ struct ChunkDelta: Sendable {
   struct Call: Sendable {
     var index: Int
     var name: String?
-    /// The chunk has some of the call's arguments.
+    /// Whether the chunk has some of the call's arguments.
     var hasArguments = false
   }
 
   var texts: [(part: AnswerPart, text: [UInt8])] = []
   var calls: [Call] = []
-  /// The chunk adds to an untracked part, so the answer cannot be resumed.
+  /// Whether the chunk adds to a part that is not tracked. The answer then cannot be resumed.
   var isForeign = false
 
   private static let foreign: Set<String> = [
@@ -47,7 +47,7 @@ struct ChunkDelta: Sendable {
     for member in try Self.members(of: document.root, in: document) {
       switch member.name {
       case "reasoning_content", "reasoning":
-        // Some hosts send both, with the same text.
+        // Some hosts send both members with the same text, so the last one is used.
         if let text = document.string(member.value), !text.isEmpty { reasoning = Array(text.utf8) }
       case "tool_calls":
         for (position, call) in document.elements(of: member.value).enumerated() {
@@ -92,9 +92,9 @@ struct ChunkDelta: Sendable {
     calls.append(read)
   }
 
-  /// The index of a call. The default is its position in the chunk.
+  /// The index of a tool call. The default is the call's position in the chunk.
   ///
-  /// - Throws: `garbage` if it is out of range.
+  /// - Throws: `garbage` if the index is out of range.
   static func index(
     _ value: JSONValue?, _ position: Int, _ document: JSONDocument
   ) throws(AttemptFailure) -> Int {
@@ -108,8 +108,8 @@ struct ChunkDelta: Sendable {
     return index
   }
 
-  /// Maximum bytes of a member's name. All names that are read fit: "reasoning_content", fully
-  /// escaped, takes 102 bytes.
+  /// Maximum bytes of a member's name, escapes included. The longest name that is read,
+  /// "reasoning_content", takes 102 bytes if every character is escaped.
   private static let longestName = 128
 
   private static func members(
@@ -119,8 +119,8 @@ struct ChunkDelta: Sendable {
     var count = 0
     document.forEachMember(of: value) { member in
       count += 1
-      // Skip long names: none of them is read, and comparing names with many combining marks is
-      // slow.
+      // Skip long names. No long name is read, and a name with many combining marks is slow to
+      // compare.
       if member.nameRange.count <= longestName { members.append(member) }
       return count <= Limits.answerMembers.value
     }

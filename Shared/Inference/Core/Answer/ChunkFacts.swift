@@ -2,22 +2,25 @@ public import ClusterModel
 public import Limits
 import Text
 
-/// Facts of a stream's chunk, or of a whole body, that the cluster needs.
+/// Facts that the cluster needs about a stream's chunk or a whole body.
 public struct ChunkFacts: Hashable, Sendable {
   /// Text that the first choice gains.
   public var text: String
   /// The first choice's whole `delta`, byte for byte, if it holds more than text.
   public var deltaJSON: [UInt8]?
-  /// Whether the chunk adds more than text to a choice: tool calls, reasoning, a refusal.
+  /// Whether the chunk adds something other than text to a choice: tool calls, reasoning or a
+  /// refusal.
   public var hasOther: Bool
   /// The first choice's `finish_reason`.
   public var finishReason: String?
   /// Additions to each choice.
   private(set) var steps = ChoiceSteps()
   public var usage: Usage?
-  /// The chunk has usage and no choice. Hosts send it last, if the request asks for usage.
+  /// Whether the chunk has usage and no choice. Hosts send such a chunk last, if the request asks
+  /// for usage.
   public var isOnlyUsage: Bool
-  /// The client did not ask for this usage-only chunk. It is counted and not passed on.
+  /// Whether the chunk has only usage that the client did not ask for. Such a chunk is counted, but
+  /// not passed on.
   public var isUnasked = false
 
   public init(
@@ -45,7 +48,8 @@ public struct ChunkFacts: Hashable, Sendable {
   /// Whether the chunk has any choice.
   var hasChoices: Bool { steps.highest >= 0 }
 
-  /// Whether the chunk can begin an answer: it has visible text or another gain, or ends a choice.
+  /// Whether the chunk can begin an answer. It has visible text or another addition, or ends a
+  /// choice.
   public var isValidToken: Bool {
     hasOther || finishedChoices > 0 || text.contains { !$0.isWhitespace }
   }
@@ -53,7 +57,8 @@ public struct ChunkFacts: Hashable, Sendable {
   /// Reads a chunk or a body of `/v1/chat/completions` or `/v1/completions`.
   ///
   /// - Parameter choices: number of choices that the request asks for.
-  /// - Throws: `garbage`, or `errorEvent` with the host's message.
+  /// - Throws: `garbage` if the bytes are no valid chunk or body, `errorEvent` if the host reports
+  ///   an error.
   public init(
     parsing bytes: [UInt8], choices: Int = Limits.answerChoices.value
   ) throws(AttemptFailure) {
@@ -70,7 +75,7 @@ public struct ChunkFacts: Hashable, Sendable {
     try self.init(parsing: bytes, &terms, &allowance)
   }
 
-  /// - Parameter terms: updated from the chunk.
+  /// - Parameter terms: what is known from the request and earlier chunks. The chunk updates it.
   init(
     parsing bytes: [UInt8], _ terms: inout ChunkTerms, _ allowance: inout Allowance
   ) throws(AttemptFailure) {
@@ -151,13 +156,14 @@ public struct ChunkFacts: Hashable, Sendable {
       try count.count()
       switch member.name {
       case "index":
-        // The index of an only choice is ignored: some hosts count their chunks there.
+        // If the request asks for one choice, the index is ignored. Some hosts number their chunks
+        // there.
         let bound = terms.choices == 1 ? Int.max : terms.choices
         index = try json.index(member.value, below: bound, "a choice") ?? index
       case "delta" where member.value.kind != .null: delta = member.value
       case "message" where member.value.kind != .null: message = member.value
       case "text" where member.value.kind == .string: plain = member.value
-      // Some hosts send "" instead of null.
+      // Some hosts send "" and not null for no reason.
       case "finish_reason":
         reason = try json.name(member.value, "a finish_reason").flatMap { $0.isEmpty ? nil : $0 }
       default: break
@@ -165,7 +171,7 @@ public struct ChunkFacts: Hashable, Sendable {
     }
     if let reason, let failure = FinishReason.failure(reason) { throw failure }
     let isOnly = terms.choices == 1
-    // Several choices are interleaved, each in its own chunks.
+    // Hosts send several choices interleaved, one choice per chunk. Only the first one counts here.
     let isFirst = isOnly || index == 0
     var gain = ChoiceSteps.Gain()
     switch terms.choose(delta: delta, message: message, text: plain) {
@@ -184,7 +190,7 @@ public struct ChunkFacts: Hashable, Sendable {
     steps.add(index: isOnly ? 0 : index, gain)
   }
 
-  /// - Returns: the choice's gains.
+  /// - Returns: what the chunk adds to the choice.
   private mutating func read(
     delta: JSONValue, isFirst: Bool, in json: inout HostJSON
   ) throws(AttemptFailure) -> ChoiceSteps.Gain {
@@ -236,8 +242,8 @@ public struct ChunkFacts: Hashable, Sendable {
     return gain
   }
 
-  /// Checks the limits of tool calls. Later stages rely on them, because they keep a buffer for
-  /// each index of a call.
+  /// Checks the limits of tool calls. Later stages keep a buffer for each index of a call, so they
+  /// rely on this check.
   private func checkCalls(
     _ calls: JSONValue, in json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -282,7 +288,7 @@ public struct ChunkFacts: Hashable, Sendable {
 }
 
 extension Usage {
-  /// Reads a host's `usage` object. `nil` means that the value is not one.
+  /// Reads a host's `usage` object. `nil` means that the value is not a usage object.
   init?(_ value: JSONValue, in document: JSONDocument) {
     guard value.kind == .object else { return nil }
     let counts = document.values(["prompt_tokens", "completion_tokens"], in: value)
@@ -293,7 +299,7 @@ extension Usage {
 }
 
 extension JSONDocument {
-  /// A host's token count. `nil` means that the value is not one.
+  /// A host's token count. `nil` means that the value is not a count.
   func tokens(_ value: JSONValue) -> Int? {
     integer(value).flatMap { $0 >= 0 ? Usage.bounded($0) : nil }
   }
@@ -301,10 +307,11 @@ extension JSONDocument {
 
 /// Error messages of hosts.
 public enum UpstreamWords {
-  /// Maximum bytes of a message. A sentence is enough; a page of HTML is not a cause.
+  /// Maximum bytes of a message. A sentence is enough to report a cause, and a page of HTML is too
+  /// much.
   static let longest = 500
 
-  /// The message in an error body of any shape.
+  /// The message in an error body, in any known format.
   public static func message(ofBody bytes: [UInt8]) -> String {
     let bytes = dataOfEvent(bytes) ?? bytes
     guard let document = try? JSONDocument(validating: bytes) else {
@@ -313,8 +320,8 @@ public enum UpstreamWords {
     return message(ofRoot: document.root, in: document)
   }
 
-  /// The message in an object that holds an error under a common name. Some hosts put the object
-  /// into an array.
+  /// The message in an object that holds an error under a common name. Some hosts wrap the object
+  /// in an array.
   static func message(ofRoot root: JSONValue, in document: JSONDocument) -> String {
     let root = document.firstElement(of: root) ?? root
     let values = document.values(names, in: root)
@@ -337,8 +344,8 @@ public enum UpstreamWords {
     "status_msg", "error_description", "reason", "title",
   ]
 
-  /// The host's message, to follow a sentence. Empty if there is none. Bytes that begin with a
-  /// brace are a broken chunk of the answer, and not a message.
+  /// The host's message with a colon before it, to be appended to a sentence. Empty if there is no
+  /// message. Bytes that begin with a brace are a broken chunk and not a message.
   static func quoted(_ bytes: [UInt8]) -> String {
     guard bytes.first(where: { $0 > 0x20 }) != UInt8(ascii: "{") else { return "" }
     let words = message(ofBody: bytes)
@@ -355,9 +362,10 @@ public enum UpstreamWords {
     return text
   }
 
-  /// Wordings for a prompt that exceeds the context. Sources: OpenAI (`context_length_exceeded`),
-  /// vLLM ("maximum context length is"), llama.cpp (`exceed_context_size_error`), LM Studio
-  /// ("context length of only"), Anthropic ("prompt is too long"), Gemini ("input token count").
+  /// Phrases that report that a prompt exceeds the context. Sources: OpenAI
+  /// (`context_length_exceeded`), vLLM ("maximum context length is"), llama.cpp
+  /// (`exceed_context_size_error`), LM Studio ("context length of only"), Anthropic ("prompt is too
+  /// long"), Gemini ("input token count").
   private static let contextWords = [
     "context length", "context_length", "context size", "context_size", "context window",
     "prompt is too long", "input token count",

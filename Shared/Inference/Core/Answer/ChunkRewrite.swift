@@ -2,20 +2,20 @@ import ClusterModel
 import Limits
 import Text
 
-/// Rewrites a chunk: replaces its texts and identity, or removes its end. All other members are
-/// unchanged.
+/// Rewrites a chunk: replaces its texts and identity, and can remove its end. All other members
+/// stay unchanged.
 struct ChunkRewrite: Sendable {
   struct Call: Sendable {
     /// The client's index of the call.
     var index: Int
-    /// Whether ID and type stay. They are removed if the client has them already.
+    /// Whether the call's ID and type stay. They are removed if the client already has them.
     var keepsHeader: Bool
     /// The call's name in the rewritten chunk. `nil` removes it.
     var name: String?
   }
 
-  /// Members of each object that are rewritten. A partial chunk keeps them even if they are long,
-  /// and an object must not have them twice.
+  /// Members of each object that the rewrite reads. A partial chunk keeps them even if they are
+  /// long. An object must not have one of them twice.
   private enum Read {
     static let chunk: Set<String> = ["choices", "usage"]
     static let choice: Set<String> = ["delta", "text", "finish_reason"]
@@ -28,21 +28,21 @@ struct ChunkRewrite: Sendable {
 
   var identity: StreamIdentity?
   var keepsRole = true
-  /// Whether `finish_reason` and `usage` stay.
+  /// Whether the chunk keeps `finish_reason` and `usage`.
   var keepsEnd = true
-  /// The chunk carries only the first part of its text. Long unknown members are sent with the
-  /// rest, so that the client gets them once.
+  /// Whether the chunk carries only the first part of its text. Long unknown members are then left
+  /// for the last part, so that the client gets them once.
   var isPart = false
   var finishReason: String?
-  /// Replaces the host's usage. Its details are dropped, because they describe only one host's
-  /// part.
+  /// Usage that replaces the host's. The details of the host's usage are dropped, because they
+  /// describe only one host's part.
   var usage: Usage?
-  /// The new texts. A missing text is empty.
+  /// The new texts. A part without an entry becomes empty.
   var texts: [AnswerPart: [UInt8]] = [:]
-  /// Changes by the host's call index. A call without a change stays.
+  /// Changes to calls, by the host's index of the call. A call without an entry is unchanged.
   var calls: [Int: Call] = [:]
 
-  /// - Returns: `nil` if nothing is left to send.
+  /// - Returns: `nil` if the rewritten chunk would be empty.
   /// - Throws: `garbage` if the chunk cannot be read.
   func apply(to chunk: InferenceChunk) throws(AttemptFailure) -> InferenceChunk? {
     let scanner = try Self.scan(chunk.data, "a chunk", Read.chunk)
@@ -85,9 +85,10 @@ struct ChunkRewrite: Sendable {
 
   private static let emptyObject = Array("{}".utf8)
 
-  /// - Parameter names: members that are read, which must be unique, because the choice between
+  /// - Parameter names: members that are read. Each must be unique, because a choice between
   ///   duplicates would be a guess.
-  /// - Throws: `garbage` if it is not an object, has too many members, or has one of `names` twice.
+  /// - Throws: `garbage` if the JSON is not an object, has too many members, or has one of `names`
+  ///   twice.
   private static func scan(
     _ json: [UInt8], _ what: String, _ names: Set<String>
   ) throws(AttemptFailure) -> JSONObjectScanner {
@@ -103,7 +104,7 @@ struct ChunkRewrite: Sendable {
     return scanner
   }
 
-  /// Names of long members, except `names`.
+  /// Names of the long members that are not in `names`.
   private func long(_ scanner: JSONObjectScanner, but names: Set<String>) -> [String] {
     scanner.members.filter { Self.isLong($0) && !names.contains($0.name) }.map(\.name)
   }
@@ -122,7 +123,8 @@ struct ChunkRewrite: Sendable {
     let hadText = !facts.text.isEmpty
     facts.text = text
     var removals: Set<String> = isPart ? Set(long(scanner, but: Read.choice)) : []
-    // Some hosts repeat a text in one choice, or send `message` instead of `delta`.
+    // Some hosts repeat the text in several members of a choice, or send `message` instead of
+    // `delta`.
     let message = scanner["message"].flatMap { $0.kind == .null ? nil : $0 }
     let own = scanner["delta"].flatMap { $0.kind == .null ? nil : $0 }
     if let delta = own ?? message ?? scanner["delta"], delta.kind != .null || !text.isEmpty {
@@ -153,7 +155,7 @@ struct ChunkRewrite: Sendable {
     )
   }
 
-  /// - Parameter hadText: the chunk had text, possibly in parts of an array.
+  /// - Parameter hadText: whether the chunk had text. The text may be in the parts of an array.
   private func rewritten(
     delta: [UInt8], _ text: String, hadText: Bool
   ) throws(AttemptFailure) -> ([UInt8], hasContent: Bool) {
@@ -219,8 +221,8 @@ struct ChunkRewrite: Sendable {
     return rewritten
   }
 
-  /// - Parameter seen: calls already rewritten in this chunk. If a call occurs twice, the first
-  ///   gets all its text.
+  /// - Parameter seen: indices of calls that were already rewritten in this chunk. If a call occurs
+  ///   twice, its first occurrence gets all the text.
   private func rewritten(
     call: [UInt8], _ position: Int, _ seen: inout Set<Int>
   ) throws(AttemptFailure) -> [UInt8]? {

@@ -2,16 +2,16 @@ import ClusterModel
 import Limits
 import Text
 
-/// Facts of the request and of earlier chunks that are needed to read a chunk.
+/// Facts that are needed to read a chunk. They come from the request and from earlier chunks.
 struct ChunkTerms: Sendable {
   /// Number of choices that the request asks for.
   let choices: Int
-  /// The endpoint is `/v1/completions`, whose choices hold their text in `text`.
+  /// Whether the endpoint is `/v1/completions`. Its choices hold their text in `text`.
   private let isPlain: Bool
-  /// A choice had a `delta`. A later `message` repeats the text of the deltas.
+  /// Whether a choice had a `delta`. A later `message` repeats the text of the deltas.
   private var hasDelta = false
-  /// Message of the last object, if the object is a remark of the host and not a chunk. `nil` means
-  /// that the object is a chunk or that its message was taken.
+  /// Message of the last object, if the object is not a chunk but a remark of the host. `nil` means
+  /// that the last object is a chunk, or that its message was already taken.
   var words: String?
   /// How the host numbers the chunks of a request's only choice.
   private var numbering = Numbering.none
@@ -21,7 +21,7 @@ struct ChunkTerms: Sendable {
     case once(Int)
     case constant(Int)
     case counting(Int)
-    /// A `finish_reason` arrived with this number.
+    /// A `finish_reason` arrived in a chunk with this number.
     case ended(Int)
   }
 
@@ -37,7 +37,7 @@ struct ChunkTerms: Sendable {
     isPlain = endpoint == .completions
   }
 
-  /// Chooses the member to read. Some hosts repeat the text in several members of a choice.
+  /// Chooses the member to read, because some hosts repeat the text in several members of a choice.
   mutating func choose(delta: JSONValue?, message: JSONValue?, text: JSONValue?) -> Source {
     if isPlain, let text { return .text(text) }
     if let delta {
@@ -48,10 +48,12 @@ struct ChunkTerms: Sendable {
     return text.map { .text($0) } ?? .nothing
   }
 
-  /// Checks the indices of a request's only choice. Some hosts count its chunks in the index, or
-  /// number the choice from 1. Without the check, two choices would be merged into one text.
+  /// Checks the indices of a request's only choice.
   ///
-  /// - Throws: `garbage` if the indices are those of several choices.
+  /// Some hosts number the chunks in the choice's index, or number the choice from 1. These hosts
+  /// are accepted. If a host sends several choices, they must not be merged into one text.
+  ///
+  /// - Throws: `garbage` if the indices can only mean several choices.
   mutating func check(
     index: Int, _ gain: ChoiceSteps.Gain
   ) throws(AttemptFailure) {

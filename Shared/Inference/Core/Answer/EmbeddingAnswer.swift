@@ -1,11 +1,12 @@
 import Limits
 import Text
 
-/// Checks that an embeddings answer has one vector per text sent.
+/// Checks that an embeddings answer has one vector for each text that was sent.
 enum EmbeddingAnswer {
   /// Checks a body of `/v1/embeddings`.
   ///
-  /// - Parameter vectors: number of vectors that the request asks for. `nil` means unknown.
+  /// - Parameter vectors: number of vectors that the request asks for. `nil` means that the number
+  ///   is unknown.
   static func check(_ json: inout HostJSON, vectors: Int?) throws(AttemptFailure) {
     guard let vectors else { return }
     var count = 0

@@ -1,10 +1,12 @@
 import Text
 
-/// The input texts of an embeddings request. A model reads each text separately, so a hundred short
-/// texts fit into a small context.
+/// The input texts of an embeddings request.
+///
+/// A model reads each text separately, so even a hundred short texts fit into a small context.
 enum EmbeddingInput {
-  /// Tokens of the longest text. They are estimated at four bytes a token, or counted if the text
-  /// is sent as tokens. If the input is not an array, the whole body is estimated.
+  /// Tokens of the longest text. A text counts as one token per four bytes. A text that is sent as
+  /// an array of tokens is counted exactly. If the input is not an array, the whole body is
+  /// estimated.
   static func longestTokens(in body: [UInt8]) -> Int {
     guard let scanner = try? JSONObjectScanner(body), let input = scanner["input"],
       input.kind == .array
@@ -12,7 +14,8 @@ enum EmbeddingInput {
     let document = scanner.document
     var count = 0
     var longest = 0
-    // Elements are not collected: an array of digits would take twelve times its bytes.
+    // The elements are not collected in an array: for many digits it would take twelve times their
+    // bytes.
     for text in document.eachElement(of: input) {
       count += 1
       longest = max(longest, Self.tokens(text, document))
@@ -33,7 +36,7 @@ enum EmbeddingInput {
     return false
   }
 
-  /// Number of input texts. `nil` means that the request does not determine it.
+  /// Number of input texts. `nil` means that the request does not show the number.
   static func count(_ scanner: JSONObjectScanner) -> Int? {
     guard let input = scanner["input"] else { return nil }
     if input.kind == .string { return 1 }

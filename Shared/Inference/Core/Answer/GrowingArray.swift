@@ -1,26 +1,28 @@
 import Limits
 import Text
 
-/// An array whose elements grow. Elements with an index or ID are found in constant time; all
-/// others are kept as received.
+/// An array whose elements grow.
+///
+/// Elements with an index or ID are found in constant time. All other elements are kept as
+/// received.
 struct GrowingArray: Sendable {
   enum Kind: Sendable {
     case calls
-    /// Parts of a content. A part of the same type as the last one extends it.
+    /// Parts of a content. A new part extends the last part if the types are equal.
     case parts
     /// Elements are never merged.
     case list
-    /// Elements are matched by index, and calls by ID.
+    /// Elements are matched by index. Tool calls are also matched by ID.
     case other
   }
 
   private enum Slot: Sendable {
     case one(GrowingJSON)
-    /// Elements that are never matched, joined by commas, and the offset of the last one.
+    /// Elements that are never matched, joined by commas. `last` is the offset of the last element.
     case run([UInt8], last: Int)
   }
 
-  /// Facts that decide which element a new one extends.
+  /// Facts about a new element that decide which existing element it extends.
   private struct Mark {
     var index: Int?
     var id: ArraySlice<UInt8>?
@@ -28,19 +30,19 @@ struct GrowingArray: Sendable {
     var name: ArraySlice<UInt8>?
     var hasArguments = false
     var type: ArraySlice<UInt8>?
-    /// A later element may extend it.
+    /// Whether a later element may extend this one.
     var canBeFound = false
     var hasOddIndex = false
   }
 
   private let arrayKind: Kind
   private var slots: [Slot] = []
-  /// Number of slots that later elements can extend.
+  /// Number of slots that later elements can find and extend.
   private var findable = 0
-  /// The last slot of each index and the first slot of each ID.
+  /// The last slot of each index. `byID` has the first slot of each ID.
   private var byIndex: [Int: Int] = [:]
   private var byID: [[UInt8]: Int] = [:]
-  /// An index or ID of a slot has changed, so the lookups must be rebuilt.
+  /// Whether an index or ID of a slot has changed. The two lookup tables must then be rebuilt.
   private var isStale = false
 
   init(_ kind: Kind) { arrayKind = kind }
@@ -57,8 +59,8 @@ struct GrowingArray: Sendable {
     }
   }
 
-  /// Appends the elements of an array, or extends the matching ones. A single value counts as an
-  /// array of one.
+  /// Adds the elements of an array. An element extends the element that it matches, or is appended.
+  /// A single value counts as an array with one element.
   mutating func gain(
     elementsOf value: JSONValue, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -82,7 +84,7 @@ struct GrowingArray: Sendable {
     json.allowance = own.allowance
   }
 
-  /// - Parameter position: index among the elements of the same value.
+  /// - Parameter position: index of the element in the array that it arrived in.
   private mutating func gain(
     _ element: JSONValue, position: Int, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -93,7 +95,7 @@ struct GrowingArray: Sendable {
     default: break
     }
     let mark = try Self.mark(of: element, &json)
-    // Parts and calls in one value are separate, even without index and ID.
+    // Parts and calls that arrive in one array are separate, even without index and ID.
     let isAlone = position == 0 || mark.index != nil || mark.id?.isEmpty == false
     guard isAlone || arrayKind == .other else {
       try append(element, mark, &json)
@@ -115,8 +117,8 @@ struct GrowingArray: Sendable {
     if mark.hasOddIndex || Self.id(of: tree) != before { isStale = true }
   }
 
-  /// Merges a call without index and ID into the last element. That element was kept as received.
-  /// If it is not an object, the call is appended.
+  /// Merges a call without index and ID into the last element, which was kept as received. If the
+  /// last element is not an object, the call is appended.
   private mutating func replaceLast(
     with element: JSONValue, _ mark: Mark, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -161,7 +163,7 @@ struct GrowingArray: Sendable {
         mark.canBeFound = true
         mark.index = json.document.integer(member.value)
         mark.hasOddIndex = mark.index == nil && member.value.kind != .null
-      // llama.cpp gives log probabilities their token numbers as IDs, so only string IDs match.
+      // Only string IDs match. llama.cpp sends the token numbers of log probabilities as `id`.
       case "id" where mark.id == nil && member.value.kind == .string:
         mark.canBeFound = true
         mark.id = json.document.slice(member.value).dropFirst().dropLast()
@@ -192,7 +194,8 @@ struct GrowingArray: Sendable {
     if arrayKind == .parts, let last = slots.last, isSameType(mark, as: last) {
       return slots.count - 1
     }
-    // A call without an index extends the call with its ID, otherwise the last one.
+    // A call without an index extends the call with the same ID. A call without an ID extends the
+    // last call.
     guard mark.isCall, let last = slots.last else { return nil }
     if let id = mark.id, !id.isEmpty { return byID[Array(id)] }
     return try isAnotherCall(mark, than: last, &json) ? nil : slots.count - 1
@@ -205,8 +208,10 @@ struct GrowingArray: Sendable {
     return known.elementsEqual(type.dropFirst().dropLast())
   }
 
-  /// Some servers send index 0 or none for every call. A named call is a new one if its ID differs,
-  /// or if the existing call's arguments are complete.
+  /// Whether a call is a new one, although its index is that of an existing call or missing.
+  ///
+  /// Some servers send index 0 or none with every call. A named call is new if its ID differs, or
+  /// if the arguments of the existing call are complete.
   private func isAnotherCall(
     _ mark: Mark, than slot: Slot, _ json: inout HostJSON
   ) throws(AttemptFailure) -> Bool {

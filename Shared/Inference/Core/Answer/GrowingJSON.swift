@@ -1,38 +1,41 @@
 import Limits
 import Text
 
-/// A JSON value that grows while the chunks of a stream are merged into it. Numbers, string
-/// contents and values that no later chunk can extend keep their bytes.
+/// A JSON value that grows while the chunks of a stream are merged into it.
 ///
-/// Each mutation first moves the parts out of their places, so that they have one owner and grow in
-/// place: an answer of a million tokens is not copied a million times. Each value is charged to the
-/// allowance of the `HostJSON` that it is read from: memory by capacity, work by bytes and entries.
+/// Numbers, the contents of strings, and values that cannot grow keep their bytes.
+///
+/// Each mutation first moves the parts of the value out of their places. The parts then have one
+/// owner and grow in place. Otherwise an answer of a million tokens would be copied a million
+/// times.
+///
+/// Each value is charged to the allowance of the `HostJSON` that it is read from. Memory is charged
+/// by capacity, work by bytes and entries.
 enum GrowingJSON: Sendable {
   case object(GrowingObject)
   case array(GrowingArray)
-  /// A string without its quotes. Escapes keep their bytes, so that halves of a surrogate pair
-  /// join.
+  /// A string without its quotes. Escapes keep their bytes, so that the two halves of a surrogate
+  /// pair can join.
   case string([UInt8])
-  /// A text of a member without a rule, and how often it was repeated unchanged. It counts as a
-  /// constant until another text follows.
+  /// A text of a member without a merge rule, and how often it arrived again unchanged. It counts
+  /// as a constant until a different text arrives.
   case repeated([UInt8], Int)
   case raw([UInt8])
   case null
 
   /// Name that selects the merge rule of array elements.
   static let element = "\u{0}element"
-  /// Name that selects replacement: such values never grow.
+  /// Name that selects replacement by the newest value. Such values never grow.
   static let replaced = "\u{0}replaced"
-  /// Name that selects appending: elements of such arrays are added and never looked up.
+  /// Name that selects appending: new elements are added and never matched.
   static let list = "\u{0}list"
 
-  /// Memory of an entry in addition to its buffers: a slot in an array that over-allocates, a slot
-  /// in a dictionary, and the header of an allocation.
+  /// Memory of an entry in addition to its buffers. Includes a slot in an array that
+  /// over-allocates, a slot in a dictionary, and the header of an allocation.
   static let entryBytes = 160
   static let bufferBytes = 32
 
-  /// Copies a value. The recursion is bounded, because the document was checked against a depth
-  /// limit.
+  /// Copies a value. The recursion is bounded, because the parser limits the depth of documents.
   init(_ value: JSONValue, under name: String, _ json: inout HostJSON) throws(AttemptFailure) {
     try json.allowance.charge(value.range.count)
     switch value.kind {
@@ -70,13 +73,13 @@ enum GrowingJSON: Sendable {
     }
   }
 
-  /// The name that selects the merge rule of an object's member. Arrays in `logprobs` have one
-  /// entry per token, whatever the entries look like.
+  /// The name that selects the merge rule of an object's member. Arrays in `logprobs` always have
+  /// one entry per token.
   private static func inner(of object: String, _ member: String) -> String {
     object == "logprobs" ? list : member
   }
 
-  /// Whether objects of this name grow. Chunks repeat all other objects in full.
+  /// Whether objects with this name grow. Objects with other names are sent whole in each chunk.
   private static func grows(_ name: String) -> Bool {
     ["logprobs", "function_call", "function", "audio", element].contains(name)
   }
@@ -124,7 +127,7 @@ enum GrowingJSON: Sendable {
     case (.string, .string): try gain(text: more, under: name, &json)
     case (.array, .array): try gain(elements: more, &json)
     case (.object, .object): try gain(members: more, under: name, &json)
-    // The content may be a text in one chunk and an array of parts in another.
+    // The content may be a text in one chunk and an array of parts in the next.
     case (.string, .array) where name == "content":
       try convertToParts(&json)
       try gain(elements: more, &json)
@@ -154,7 +157,7 @@ enum GrowingJSON: Sendable {
     try array.gain(elementsOf: more, &json)
   }
 
-  /// Turns the text of a content into the first part of an array.
+  /// Turns a content that is a text into an array with this text as its first part.
   private mutating func convertToParts(_ json: inout HostJSON) throws(AttemptFailure) {
     let text: [UInt8] =
       switch self {
@@ -194,10 +197,10 @@ enum GrowingJSON: Sendable {
     let new = json.document.slice(more).dropFirst().dropLast()
     guard !new.isEmpty else { return }
     switch name {
-    // Most servers send these once; some repeat them in every chunk.
+    // Most servers send these members once. Some repeat them in every chunk.
     case "role", "type": try replace(with: more, under: name, &json)
-    // Servers send these whole. The first value stays, because some servers make a new one per
-    // chunk.
+    // Servers send these members whole. The first value stays, because some servers make a new one
+    // for each chunk.
     case "id", Self.list:
       guard textBytes == 0 else { return }
       try replace(with: more, under: name, &json)
@@ -213,8 +216,10 @@ enum GrowingJSON: Sendable {
     }
   }
 
-  /// Merges a text of a member without a rule. Equal texts are counted as repetitions of a
-  /// constant, such as a format. If another text follows, all of them are joined as pieces.
+  /// Merges a text of a member without a merge rule.
+  ///
+  /// Equal texts count as one constant, such as the name of a format. If a different text arrives,
+  /// all texts are joined as pieces.
   private mutating func gain(
     unknown new: ArraySlice<UInt8>, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -231,13 +236,13 @@ enum GrowingJSON: Sendable {
     try append(new, &json)
   }
 
-  /// Members whose text models produce piece by piece.
+  /// Members whose text arrives piece by piece, because models generate it.
   private static let texts: Set<String> = [
     "arguments", "content", "data", "input", "output", "output_text", "partial_json", "reasoning",
     "reasoning_content", "reasoning_text", "refusal", "summary", "text", "thinking", "thought",
     "transcript", "value",
   ]
-  /// Members with short texts that identify or classify.
+  /// Members with short texts that identify or classify something.
   private static let labels: Set<String> = ["id", "name", "role", "type", list]
 
   private func isText(_ text: ArraySlice<UInt8>) -> Bool {
@@ -270,7 +275,7 @@ enum GrowingJSON: Sendable {
 /// An object whose members grow. Lookup by name takes constant time.
 struct GrowingObject: Sendable {
   private(set) var members: [(name: String, value: GrowingJSON)] = []
-  /// Index of the first member of each name, filled if there are more members than
+  /// Index of the first member with each name. Filled only if there are more members than
   /// `linearSearchLimit`.
   private var places: [String: Int] = [:]
   private static let linearSearchLimit = 8
@@ -281,7 +286,7 @@ struct GrowingObject: Sendable {
 
   func value(_ name: String) -> GrowingJSON? { place(of: name).map { members[$0].value } }
 
-  /// Whether a member exists that is not empty, zero or null.
+  /// Whether the member exists and is neither an empty string nor zero nor `null`.
   func isSet(_ name: String) -> Bool {
     switch value(name) {
     case nil, .null: false
@@ -290,7 +295,8 @@ struct GrowingObject: Sendable {
     }
   }
 
-  /// Appends a member, even if the name exists. Later values are merged into the first one.
+  /// Appends a member, even if there is one with the same name. Later values are merged into the
+  /// first of them.
   mutating func append(
     _ name: String, _ value: GrowingJSON, _ json: inout HostJSON
   ) throws(AttemptFailure) {
@@ -338,12 +344,12 @@ struct GrowingObject: Sendable {
     }
   }
 
-  /// Adds a member that a stream may omit, if it is missing.
+  /// Adds a member that a stream may omit, unless the object has it.
   mutating func complete(_ name: String, with value: GrowingJSON) {
     if place(of: name) == nil { complete(with: name, value) }
   }
 
-  /// Removes the indices of tool calls, which only the pieces of a stream need.
+  /// Removes the indices of tool calls. Only the pieces of a stream need them.
   mutating func dropCallIndices() {
     guard let place = place(of: "tool_calls"), case .array(var calls) = members[place].value
     else { return }
@@ -352,7 +358,7 @@ struct GrowingObject: Sendable {
     members[place].value = .array(calls)
   }
 
-  /// The object without a member. For output only: the result has no index of names.
+  /// The object without a member. The result is for output only, because its lookup table is empty.
   func without(_ name: String) -> GrowingObject {
     var rest = GrowingObject()
     rest.members = members.filter { $0.name != name }

@@ -2,17 +2,18 @@ import Limits
 
 /// Chunks held until the next safe boundary, oldest first, with their memory.
 struct HeldChunks: Sendable {
-  /// A held chunk, with the ends of its texts in their channels.
+  /// A held chunk. `end` is the end of its text in its channel.
   struct Entry: Sendable {
     var chunk: InferenceChunk
-    /// The only channel that the chunk adds to. -1 means none, or several (`more`).
+    /// The only channel that the chunk adds to. -1 means that the chunk adds to no channel, or to
+    /// several (`more`).
     var channel = -1
     var end = 0
-    /// All channels and ends of a chunk that adds to several.
+    /// The channels and ends of a chunk that adds to several channels. Otherwise empty.
     var more: [(channel: Int, end: Int)] = []
-    /// The first part of the text has been sent.
+    /// Whether the first part of the text has been sent.
     var isSplit = false
-    /// The chunk adds to a part that is not tracked.
+    /// Whether the chunk adds to a part that is not tracked.
     var isForeign = false
 
     var hasText: Bool { channel >= 0 || !more.isEmpty }
@@ -31,19 +32,20 @@ struct HeldChunks: Sendable {
   private var head = 0
   /// Memory in use by the held chunks.
   private(set) var memory = 0
-  /// The last part sent of the first chunk. The next part is made from it.
+  /// The part of the first chunk that was sent last. The next part is made from it.
   var lastPart: InferenceChunk?
 
   var first: Entry? { head < entries.count ? entries[head] : nil }
 
-  /// The limit that the held chunks exceed. A chunk that is released at once may be larger.
+  /// The limit that the memory of the held chunks exceeds. `nil` means none. A larger chunk is
+  /// allowed if it is released at once.
   var overdrawn: Overdrawn? {
     memory > Limits.heldChunkBytes.value ? Overdrawn(Limits.heldChunkBytes) : nil
   }
 
   mutating func append(_ entry: Entry) {
     var entry = entry
-    // Copy the data if its buffer is much too large, because it once held a larger event.
+    // The buffer may have held a larger event. Copy the data if the buffer is much too large.
     if entry.chunk.data.capacity > 2 * entry.chunk.data.count + 1_024 {
       var data: [UInt8] = []
       data.reserveCapacity(entry.chunk.data.count)

@@ -5,7 +5,7 @@ import Text
 enum OddEvent: Equatable {
   /// The end of the stream: `[DONE]`.
   case done
-  /// A heartbeat, or JSON that is no object: it has no content.
+  /// A heartbeat, or JSON that is not an object. It has no content.
   case silence
   /// A text. It is reported as the cause if the stream ends without an answer.
   case words
@@ -54,8 +54,10 @@ enum OddEvent: Equatable {
   }
 }
 
-/// Decides which chunks without content are passed on. A host may send them without end, and each
-/// would be held and sent to the client.
+/// Decides which chunks without content are passed on.
+///
+/// A host may send such chunks without end, and each one that is passed on is held and sent to the
+/// client.
 struct ChunkNews: Sendable {
   private var inRow = 0
   private var total = 0
@@ -78,7 +80,7 @@ struct ChunkNews: Sendable {
     inRow += 1
     try countSkipped()
     let free = Limits.emptyChunksInRow.value
-    // Chunks with token counts are always passed on. Each choice also has an opening chunk.
+    // Chunks with token counts are always passed on. Each choice may also have one opening chunk.
     return facts.usage != nil || inRow <= free + choices || inRow % free == 0
   }
 }

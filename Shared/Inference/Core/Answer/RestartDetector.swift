@@ -1,22 +1,25 @@
 import Text
 
-/// Detects a host that begins the answer again, in other words, instead of resuming it.
+/// Detects a host that begins the answer again in other words instead of resuming it.
 ///
-/// `ResumeFilter` finds repeated text. It needs 16 equal bytes to be sure, so a restart that agrees
-/// with the old answer for less looks like new text. In a format that is checked, such as JSON, and
-/// within a long token only one continuation is valid, and any other is rejected. In prose nearly
-/// anything may follow, so the text is accepted unless all of this holds: the cut lies within a
-/// sentence; the first word lacks the expected white space; it is not the expected word; it begins
-/// as sentences and headings do.
-/// Text that begins in lower case, with white space or after the end of a sentence passes, because
-/// there a restart cannot be distinguished from a continuation.
+/// `ResumeFilter` finds repeated text, but needs 16 equal bytes to be sure. A restart whose first
+/// words differ therefore looks like new text. In JSON and within a long token only one
+/// continuation is valid, and any other is rejected. In prose nearly anything may follow, so text
+/// is rejected only if all of these conditions hold:
 ///
-/// A host that resumes correctly is rejected too if it strips the white space and begins with
-/// another noun or name. The run then asks the next host.
+/// - The cut lies within a sentence.
+/// - The first word lacks the expected white space.
+/// - The first word is not the expected word.
+/// - The first word begins with a capital letter or `#`.
+///
+/// In all other cases a restart cannot be distinguished from a continuation.
+///
+/// The detector also rejects a host that resumes correctly, if the host strips the white space and
+/// begins with another noun or name. The run then asks the next host.
 struct RestartDetector: Sendable {
-  /// The first word that the old host sent after the cut, as far as it arrived.
+  /// The first word that the old host sent after the cut, as far as the word arrived.
   private let expectedWord: [UInt8]
-  /// The first bytes of the new host, at least as many as are compared with `expectedWord`.
+  /// The first bytes of the new host, at least as many as the comparison with `expectedWord` needs.
   private var received: [UInt8] = []
   /// Received bytes other than white space.
   private var visibleBytes = 0
@@ -42,9 +45,9 @@ struct RestartDetector: Sendable {
     visibleBytes += text.count { !Self.isSpace($0) }
   }
 
-  /// - Parameter passed: The part of all received text that the joint lets through.
+  /// - Parameter passed: the received text that is left after the joint removed repeated text.
   func detectsRestart(in passed: [UInt8]) -> Bool {
-    // If text was dropped, the host repeated it: this is no restart in other words.
+    // If text was dropped, the host repeated it. The host then did not restart in other words.
     guard passed.count(where: { !Self.isSpace($0) }) == visibleBytes,
       let first = received.first, !Self.isSpace(first)
     else { return false }
@@ -58,7 +61,8 @@ struct RestartDetector: Sendable {
     return first == UInt8(ascii: "#") || scalar?.properties.isUppercase == true
   }
 
-  /// Whether the last line is neither heading nor table row, and ends in a word or a comma.
+  /// Whether the last line ends within a sentence: it is neither heading nor table row, and ends in
+  /// a word or a comma.
   private static func isAmidSentence(_ text: [UInt8]) -> Bool {
     let end = text.suffix(lineBytes)
     let line = end[(end.lastIndex(of: 0x0A).map { $0 + 1 } ?? end.startIndex)...]

@@ -1,18 +1,18 @@
 /// The point from which a host resumes an interrupted answer.
 public struct ResumePoint: Hashable, Sendable {
-  /// UTF-8 text of the first choice that the next host continues: up to the last safe boundary,
-  /// without the white space before the cut.
+  /// UTF-8 text of the first choice that the next host continues. The text ends at the last safe
+  /// boundary, without the white space before it.
   ///
-  /// Empty means that the answer is requested from its start: it has no text yet, or it holds tool
-  /// calls or reasoning, which no backend continues. The host then produces again what the client
-  /// has, and the repetition is dropped.
+  /// Empty means that the answer is requested from its start. This is so if the answer has no text
+  /// yet, or if it holds tool calls or reasoning, which no backend continues. The host then
+  /// produces the client's text again, and Tutti drops the repetition.
   public var prefix: [UInt8]
   /// Completion tokens in `prefix`, counted or estimated. The next host's `max_tokens` is lowered
-  /// by them.
+  /// by this number.
   public var spentTokens: Int
-  /// Text after `prefix` that the client already has. A host that is asked by an instruction is
+  /// Text after `prefix` that the client already has. A host with the resume way `instruct` is
   /// shown this text and must repeat it before it continues. Any other host gets `prefix` alone and
-  /// produces the text again by itself.
+  /// generates the text again by itself.
   public var anchor: [UInt8]
 
   public init(prefix: [UInt8] = [], spentTokens: Int = 0, anchor: [UInt8] = []) {
@@ -21,11 +21,11 @@ public struct ResumePoint: Hashable, Sendable {
     self.anchor = anchor
   }
 
-  /// The resume point for a host that is asked by an instruction.
+  /// The resume point for a host with the resume way `instruct`: the prefix includes the anchor.
   var inWords: ResumePoint {
     ResumePoint(prefix: prefix + anchor, spentTokens: spentTokens, anchor: anchor)
   }
 
-  /// The resume point without text that the host must repeat.
+  /// The resume point for all other hosts: the host is not shown the anchor.
   var withoutAnchor: ResumePoint { ResumePoint(prefix: prefix, spentTokens: spentTokens) }
 }

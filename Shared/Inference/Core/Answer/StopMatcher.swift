@@ -1,10 +1,11 @@
 /// Finds stop sequences in streamed text, in constant time per byte and sequence.
 ///
-/// Uses one Knuth-Morris-Pratt automaton per sequence: no text is read twice.
+/// Uses one Knuth-Morris-Pratt automaton per sequence, so that no text is read twice.
 struct StopMatcher: Sendable {
   private struct Pattern: Sendable {
     let bytes: [UInt8]
-    /// For each length of a prefix: length of the longest shorter prefix that is also its suffix.
+    /// For each length of a prefix: the length of the longest shorter prefix that the prefix ends
+    /// with.
     let fallback: [Int]
 
     init(_ bytes: [UInt8]) {
@@ -21,18 +22,19 @@ struct StopMatcher: Sendable {
   }
 
   private let patterns: [Pattern]
-  /// For each sequence: length of its longest prefix that ends the text.
+  /// For each sequence: the length of its longest prefix that the text ends with.
   private var matched: [Int]
   /// Steps since the last `takeWork()`.
   private var work = 0
 
-  /// - Parameter sequences: Stop sequences; none is empty.
+  /// - Parameter sequences: stop sequences. None of them may be empty.
   init(_ sequences: [[UInt8]]) {
     patterns = sequences.map(Pattern.init)
     matched = sequences.map { _ in 0 }
   }
 
-  /// Watches for beginnings of sequences, of at most `longest` bytes, instead of whole sequences.
+  /// Watches for beginnings of sequences instead of whole sequences. Beginnings have at most
+  /// `longest` bytes.
   ///
   /// - Returns: `nil` if no sequence is longer than one byte.
   init?(beginningsOf sequences: [[UInt8]], longest: Int) {
@@ -43,7 +45,7 @@ struct StopMatcher: Sendable {
     self.init(beginnings)
   }
 
-  /// - Returns: The length of the longest pattern that ends with this byte; 0 if none does.
+  /// - Returns: the length of the longest pattern that ends with this byte. 0 means that none does.
   @discardableResult
   mutating func take(_ byte: UInt8) -> Int {
     var longest = 0
@@ -63,7 +65,7 @@ struct StopMatcher: Sendable {
     return longest
   }
 
-  /// Length of the longest beginning of a pattern, of at most `bound` bytes, that ends the text.
+  /// Length of the longest beginning of a pattern that the text ends with. At most `bound` bytes.
   mutating func openLength(atMost bound: Int) -> Int {
     var longest = 0
     for index in patterns.indices {

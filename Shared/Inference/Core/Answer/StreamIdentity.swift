@@ -3,13 +3,13 @@ import Text
 
 /// Members that all chunks of a stream share, so that the client sees one stream.
 ///
-/// The first host sends them. They are copied into every chunk of later hosts, so their length is
-/// bounded.
+/// The members of the first host's chunks are copied into every chunk of later hosts, so their
+/// length is bounded.
 struct StreamIdentity: Hashable, Sendable {
   static let names = ["id", "created", "model", "system_fingerprint"]
-  /// Name and JSON of the members that the first chunk has.
+  /// Name and JSON of each member that the first chunk has.
   private(set) var members: [(name: String, json: [UInt8])] = []
-  /// JSON of `object`, needed if a chunk has to be made.
+  /// JSON of `object`. Needed for chunks that Tutti makes itself.
   private(set) var object: [UInt8]?
   /// Whether the chunks belong to a chat, not to a plain completion.
   private(set) var isChat = true
@@ -29,8 +29,8 @@ struct StreamIdentity: Hashable, Sendable {
     }
   }
 
-  /// Copies a scalar of at most `Limits.nameBytes`. Longer strings are cut between two characters.
-  /// `nil` means that the value is left out.
+  /// Copies a string, number, Boolean or `null`. Long strings are cut between two characters to
+  /// `Limits.nameBytes`. `nil` means that the value is left out.
   private static func bounded(_ value: JSONValue, in document: JSONDocument) -> [UInt8]? {
     switch value.kind {
     case .object, .array: return nil

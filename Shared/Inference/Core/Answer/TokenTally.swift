@@ -1,21 +1,23 @@
 import Limits
 import Text
 
-/// Counts the completion tokens of one host, and estimates what the host does not report.
+/// Counts the completion tokens of one host, and estimates tokens that the host does not report.
 ///
-/// The host's own count is used if there is one; some hosts report it in every chunk. After the
-/// last report, each chunk with text counts as one token, which is how nearly all hosts send them.
-/// If chunks are longer than tokens can be, four bytes count as one token. The count is too low if
-/// a host sends two or three short tokens per chunk and reports none.
+/// If the host reports a count, the count is used. Some hosts report it in every chunk. After the
+/// last report, each chunk with text counts as one token, because nearly all hosts send one token
+/// per chunk. If chunks are longer than tokens can be, four bytes count as one token.
+///
+/// The count is too low if a host sends two or three short tokens per chunk and reports no count.
 public struct TokenTally: Sendable {
-  /// Bytes per token that no vocabulary exceeds on average: prose has 4 to 5, code and JSON fewer,
-  /// a Chinese character 3. A single word may be longer.
+  /// Number of bytes per token that no vocabulary exceeds on average. A token has 4 to 5 bytes in
+  /// prose, fewer in code and JSON, and 3 for a Chinese character. A single word may be longer.
   static let longestAverage = 8
 
-  /// Tokens without text: ends, and marks of tool calls and reasoning.
+  /// Maximum tokens without text that a choice has in addition to one per chunk. Such tokens end a
+  /// text or delimit tool calls and reasoning.
   private static let markTokens = 16
 
-  /// Chunks with text, and bytes of all their texts.
+  /// Number of chunks with text. `bytes` has the bytes of all their texts.
   private(set) var chunks = 0
   private(set) var bytes = 0
   private var reported = 0
@@ -37,13 +39,15 @@ public struct TokenTally: Sendable {
     reportedBytes = bytes
   }
 
-  /// Maximum tokens of an answer: per choice one token per byte, one token without text per chunk,
-  /// and `markTokens` more without text.
+  /// Maximum tokens of an answer.
+  ///
+  /// Each choice has at most one token per byte, one token without text per chunk, and `markTokens`
+  /// more without text.
   static func most(bytes: Int, chunks: Int, choices: Int) -> Int {
     bytes.addingCapped(chunks).addingCapped(markTokens).multipliedCapped(by: max(1, choices))
   }
 
-  /// No text came after the host's own count.
+  /// Whether the host's own count includes all text so far.
   var isReported: Bool { reportedChunks == chunks }
 
   public var total: Int {
@@ -52,12 +56,12 @@ public struct TokenTally: Sendable {
       + (bytes <= Self.longestAverage * chunks ? chunks : TokenEstimate.tokens(bytes: bytes))
   }
 
-  /// Total tokens, less those of repeated text that was dropped and of the last chunks that were
-  /// forgotten.
+  /// Total tokens, minus the tokens of repeated text that was dropped and of the last chunks that
+  /// were forgotten.
   func total(
     withoutBytes dropped: Int, orLastChunks lastChunks: Int = 0, ofBytes lastBytes: Int = 0
   ) -> Int {
-    // One more, because the end-of-text token has no text.
+    // The end-of-text token has no text, so there may be one more token.
     let isOneAChunk = total <= chunks + chunks / 8 + 1
     let last = isOneAChunk ? lastChunks : share(of: lastBytes)
     return max(total - share(of: dropped) - last, 0)
