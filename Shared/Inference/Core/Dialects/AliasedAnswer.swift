@@ -1,9 +1,9 @@
 import ClusterModel
 import Text
 
-/// Answers of a host that knows the model by another name than the client.
+/// Gives answers the client's name of the model, if the host uses another one.
 enum AliasedAnswer {
-  /// Puts the client's name of the model in the place of the host's. Answers without one stay
+  /// Replaces the host's name of the model by the client's. An answer without a model name is
   /// unchanged.
   static func renamed(_ items: [UpstreamItem], to model: ModelID) -> [UpstreamItem] {
     items.map { item in
@@ -18,7 +18,7 @@ enum AliasedAnswer {
   }
 
   private static func renamed(_ json: [UInt8], to model: ModelID) -> [UInt8] {
-    // It was read before, so it can be read again.
+    // The JSON was parsed before, so the scanner does not fail.
     guard let scanner = try? JSONObjectScanner(json), scanner["model"] != nil else { return json }
     return scanner.edited(replacing: [("model", JSON.quoted(model.name))])
   }

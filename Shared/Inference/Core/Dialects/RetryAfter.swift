@@ -2,13 +2,13 @@ import Limits
 
 /// Parses HTTP's `Retry-After`: seconds, whole or fractional, or a date (RFC 9110, 10.2.3).
 public enum RetryAfter {
-  /// One day in seconds. Larger values count as mistakes.
+  /// Longest accepted wait: one day, in seconds. A larger value counts as a mistake.
   static let longest = 86_400.0
 
   /// - Parameter now: Seconds since 1970 by the local clock. If the host's clock differs, the wait
   ///   is wrong by the difference.
-  /// - Returns: `nil` for any other value and for more than a day. A date in the past means no
-  ///   wait.
+  /// - Returns: `nil` if the value has another format or means more than a day. A date in the past
+  ///   means no wait.
   public static func duration(_ value: String, now: Int) -> Duration? {
     let text = value.trimmed
     guard text.utf8.first.map({ $0 < UInt8(ascii: "A") }) == true else {
@@ -34,8 +34,9 @@ public enum RetryAfter {
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
   ]
 
-  /// Seconds since 1970 of a date such as "Sun, 06 Nov 1994 08:49:37 GMT", the only format that may
-  /// still be sent.
+  /// Seconds since 1970 of a date such as "Sun, 06 Nov 1994 08:49:37 GMT".
+  ///
+  /// HTTP has other date formats too, but servers may no longer send them.
   private static func date(_ text: String) -> Int? {
     let words = text.split(separator: " ")
     guard words.count == 6, words[0].hasSuffix(","), words[5] == "GMT",
@@ -50,7 +51,8 @@ public enum RetryAfter {
     return days(year, month + 1, day) * 86_400 + time[0] * 3_600 + time[1] * 60 + time[2]
   }
 
-  /// Days since 1 January 1970. Years begin in March here, so that the leap day is their last.
+  /// Days from 1 January 1970 to a date. For the calculation a year begins in March, so that a leap
+  /// day is the last day of its year.
   private static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
     let shifted = month <= 2 ? year - 1 : year
     let inYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1

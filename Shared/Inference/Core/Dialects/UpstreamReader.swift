@@ -23,16 +23,19 @@ public enum UpstreamItem: Hashable, Sendable {
   case end
 }
 
-/// Parses the bytes of one response into items, however the network split them. Streams of all
-/// dialects become chunks in OpenAI's; a stream in OpenAI's dialect keeps its bytes.
+/// Parses the bytes of one response into items, no matter how the network splits the bytes.
 ///
-/// The caller feeds slices. A call of `append(_:)` with at most 16 KiB takes less than about 1 ms
-/// unless `pendingBytes` is large: the call that completes an event, or `end()`, then parses that
-/// many bytes at once. The reader is a `Sendable` value, so such a call can run off the event loop:
-/// take the reader out of its place, call it, and put it back before the next bytes.
+/// Streams of all dialects become chunks in OpenAI's dialect. A stream in OpenAI's dialect keeps
+/// its bytes.
 ///
-/// All cost is charged to `allowance`: kept bytes by the capacity of their buffers, work by each
-/// pass over bytes. A host that exceeds it ends with `broken`.
+/// The caller passes the bytes in pieces. A call of `append(_:)` with at most 16 KiB takes less
+/// than about 1 ms, unless `pendingBytes` is large. The call that completes an event, and `end()`,
+/// parse that many bytes at once. Such a call can run off the event loop, because the reader is a
+/// `Sendable` value. Take the reader out of its place, call it, and put it back before the next
+/// bytes.
+///
+/// All cost is charged to `allowance`: memory by the capacity of the buffers, work by each pass
+/// over bytes. If a host exceeds the allowance, its response ends with `broken`.
 public struct UpstreamReader: Sendable {
   private enum Mode {
     /// OpenAI's server-sent events, unless the answer turns out to be one JSON body.
@@ -43,14 +46,15 @@ public struct UpstreamReader: Sendable {
     case ollama
     /// No stream was requested, as for embeddings.
     case body
-    /// The status is not 2xx. The body gives the cause.
+    /// The status is not 2xx. The body reports the cause.
     case error(status: Int, retryAfter: Duration?)
   }
 
   private let reading: UpstreamReading
   private let limits: UpstreamLimits
   private var mode: Mode
-  // Stored outside `Mode`: a payload would be copied when it is taken out and changed.
+  // Both readers are stored outside `mode`. A payload of `mode` would be copied when it is taken
+  // out and changed.
   private var anthropic: AnthropicReader
   private var ollama: OllamaReader
   private var events: SSESplitter
@@ -58,19 +62,19 @@ public struct UpstreamReader: Sendable {
   private var collected: [UInt8] = []
   private var hasBegun = false
   private var isBroken = false
-  /// `data: [DONE]` arrived. The rest of the response is not read.
+  /// Whether `data: [DONE]` arrived. The rest of the response is then not read.
   private var isDone = false
   private var splitterWork = 0
   private var bufferBytes = 0
   private var news = ChunkNews()
   private var terms: ChunkTerms
-  /// Text that the host sent outside of chunks. It is the cause if the stream ends before its
-  /// answer.
+  /// Text that the host sent outside of chunks. If the stream ends before its answer, this text is
+  /// reported as the cause.
   private var words = ""
-  /// A choice has ended with its `finish_reason`.
+  /// Whether a choice has ended with a `finish_reason`.
   private var hasEnd = false
   private var otherSigns = 0
-  /// Events that were skipped or repaired.
+  /// Number of events that were skipped or repaired.
   public private(set) var oddEvents = 0
   /// Memory and work that the host has cost so far.
   public private(set) var allowance = Allowance(memory: Limits.readerBytes)
@@ -110,8 +114,8 @@ public struct UpstreamReader: Sendable {
       retryAfter: retryAfter, limits: limits)
   }
 
-  /// Bytes that the next call of `append(_:)` or `end()` may parse in addition to its argument: an
-  /// incomplete event, or a body that is parsed at its end.
+  /// Bytes that the next call of `append(_:)` or `end()` may have to parse in addition to its
+  /// argument. They belong to an incomplete event, or to a body that is parsed at its end.
   public var pendingBytes: Int {
     switch mode {
     case .events, .anthropic: events.pendingBytes
@@ -128,7 +132,7 @@ public struct UpstreamReader: Sendable {
     named(append(piece: Array(bytes)))
   }
 
-  /// Items as the client gets them: with its own name of the model.
+  /// The items with the client's name of the model.
   private mutating func named(_ items: [UpstreamItem]) -> [UpstreamItem] {
     guard reading.isAlias, !items.isEmpty else { return items }
     do throws(AttemptFailure) {
@@ -145,7 +149,7 @@ public struct UpstreamReader: Sendable {
     return AliasedAnswer.renamed(items, to: reading.model)
   }
 
-  /// Not generic, so that iterating over the bytes makes no call per byte.
+  /// The parameter is an array and not generic, so that the iteration makes no call for each byte.
   private mutating func append(piece bytes: [UInt8]) -> [UpstreamItem] {
     guard !isBroken, !isDone else { return [] }
     allowance.receive(bytes.count)
@@ -179,8 +183,9 @@ public struct UpstreamReader: Sendable {
     }
   }
 
-  /// Detects a body in place of a stream, or a stream in place of a body. Decides by the first byte
-  /// that is neither white space nor part of a byte order mark.
+  /// Detects a body in place of a stream, and a stream in place of a body.
+  ///
+  /// The first byte decides that is neither white space nor part of a byte order mark.
   private mutating func begin(_ bytes: [UInt8]) {
     guard let first = bytes.first(where: { $0 > 0x20 && !Self.orderMark.contains($0) }) else {
       return
@@ -242,8 +247,8 @@ public struct UpstreamReader: Sendable {
     return items
   }
 
-  /// Reads a line that belongs to no event and begins like an object. An error in it ends the
-  /// stream.
+  /// Reads a line that begins like an object and belongs to no event. If it reports an error, the
+  /// stream ends.
   private mutating func readStray(_ line: [UInt8]) throws(AttemptFailure) {
     try allowance.charge(2 * line.count)
     guard let document = try? JSONDocument(validating: line),
@@ -299,7 +304,8 @@ public struct UpstreamReader: Sendable {
   private mutating func endOfEvents() throws(AttemptFailure) -> [UpstreamItem] {
     guard !isDone else { return [.end] }
     var items: [UpstreamItem] = []
-    // The empty line after the last event may be missing. If more is missing, the stream was cut.
+    // The empty line after the last event may be missing. If the event is incomplete too, the
+    // stream was cut, and the event is dropped.
     if let event = events.end() {
       var copy = self
       copy.read(event.data, name: event.name, &items)
@@ -314,7 +320,8 @@ public struct UpstreamReader: Sendable {
     return items + [.end]
   }
 
-  /// The host's own text as the cause of a stream that ended before its answer.
+  /// The failure of a stream that ended before its answer. The host's own text is the cause. `nil`
+  /// means that there is no such text.
   private var wordsAtEnd: AttemptFailure? {
     guard !isDone, !hasEnd else { return nil }
     let words = words.isEmpty ? UpstreamWords.message(ofBody: events.stray) : words
@@ -322,8 +329,10 @@ public struct UpstreamReader: Sendable {
     return AttemptFailure(.errorEvent, "its stream ended before its answer: \(words)")
   }
 
-  /// Handles a connection that was lost before the response was complete. An error is reported with
-  /// the received part of its body. A body counts as an answer only if it is complete JSON.
+  /// Handles a connection that was lost before the response was complete.
+  ///
+  /// An error response is reported with the part of its body that arrived. A JSON body counts as an
+  /// answer only if it is complete.
   public mutating func cutShort() -> [UpstreamItem] {
     guard !isBroken else { return [] }
     switch mode {
@@ -430,10 +439,10 @@ public struct UpstreamReader: Sendable {
     return [.broken(failure)]
   }
 
-  /// Takes the body out of the reader. It is parsed once, and no copy stays.
+  /// Takes the body out of the reader, so that it is parsed without a copy.
   private mutating func taken() -> [UInt8] {
     defer { collected = [] }
-    // Drops a byte order mark, or the rest of one.
+    // Drops a byte order mark or a part of one.
     collected.removeFirst(collected.prefix { Self.orderMark.contains($0) }.count)
     return collected
   }

@@ -2,7 +2,7 @@ import ClusterModel
 import Limits
 import Text
 
-/// The error response of a host that refuses a request.
+/// The error response with which a host refuses a request.
 public struct UpstreamRefusal: Hashable, Sendable {
   public var status: Int
   /// Members of the host's error object for the client, without its message.
@@ -10,7 +10,7 @@ public struct UpstreamRefusal: Hashable, Sendable {
   /// Request members that the host reports as faulty, in lower case, such as `stream_options` or
   /// `messages.0.role`.
   var named: [String]
-  /// The host's messages and codes, in lower case.
+  /// The host's messages and error codes, in lower case.
   var words: String
 
   /// Maximum bytes of `words`. A list of ten faulty fields has about 1,000.
@@ -54,7 +54,7 @@ public struct UpstreamRefusal: Hashable, Sendable {
       let text = document.string(member.value)
       switch member.name {
       case "message", "error", "detail":
-        // Some hosts nest a whole error in the message of another.
+        // Some hosts put a whole error object in the place of the message.
         texts.append(text ?? String(decoding: document.slice(member.value), as: UTF8.self))
         continue
       case "param": named += text.map { [$0.lowercased()] } ?? []
@@ -107,11 +107,11 @@ public struct UpstreamRefusal: Hashable, Sendable {
     text.cut(toBytes: longestWords).lowercased()
   }
 
-  /// Replaces a secret that the host repeats in its error.
+  /// Replaces a secret of Tutti that the host repeats in its error.
   public mutating func hide(_ secret: String) {
     words = words.replacing(secret.lowercased(), with: "***")
     for place in members.indices {
-      // JSON may escape a slash.
+      // In JSON, a slash may be escaped.
       for form in [secret, secret.replacing("/", with: "\\/")] {
         members[place].json = Array(
           String(decoding: members[place].json, as: UTF8.self)

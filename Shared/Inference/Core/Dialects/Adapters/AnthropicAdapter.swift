@@ -1,8 +1,9 @@
 import ClusterModel
 import Text
 
-/// Translates requests into Anthropic's Messages API. Refuses a request that the API cannot
-/// express, before a host is contacted.
+/// Translates requests into Anthropic's Messages API.
+///
+/// If the API cannot express a request, the adapter refuses the request before a host is contacted.
 ///
 /// Source: https://platform.claude.com/docs/en/api/messages
 enum AnthropicAdapter {
@@ -70,7 +71,7 @@ enum AnthropicAdapter {
       resumed: resumed)
   }
 
-  /// Hints and bookkeeping of OpenAI's cloud. Dropping them does not change the answer.
+  /// Hints for OpenAI's cloud and its accounting. Dropping them does not change the answer.
   private static let ignored = [
     "seed", "store", "service_tier", "prediction", "verbosity", "safety_identifier",
     "prompt_cache_key", "prompt_cache_retention",
@@ -101,8 +102,9 @@ enum AnthropicAdapter {
     .object([("type", "text"), ("text", .string(text))] + extras)
   }
 
-  /// The conversation, split into system messages and alternating user and assistant turns. The
-  /// results of several tools belong in one user turn.
+  /// The conversation, split into system messages and alternating user and assistant turns.
+  ///
+  /// The results of consecutive tool calls belong in one user turn.
   private static func conversation(
     _ fields: inout RequestFields
   ) throws(AdapterRefusal) -> (system: [JSON], turns: [Turn]) {
@@ -157,8 +159,8 @@ enum AnthropicAdapter {
     return (system, turns)
   }
 
-  /// Members of a message besides its content and calls. A member that cannot be translated makes
-  /// the adapter refuse the message.
+  /// Members of a message other than its content and calls. If a member cannot be translated, the
+  /// adapter refuses the message.
   private struct MessageMembers {
     /// Signed thinking blocks, which must precede all other blocks.
     var before: [Block] = []
@@ -176,7 +178,7 @@ enum AnthropicAdapter {
         case "thinking_blocks": before = try Self.thoughts(extra.value, fields)
         case "refusal":
           after.append(.text(fields.document.string(extra.value) ?? ""))
-        // These repeat the text of the signed thinking blocks.
+        // These members repeat the text of the signed thinking blocks.
         case "reasoning_content", "reasoning", "reasoning_details":
           guard Self.hasThoughts(message) else {
             throw .cannot("take \(extra.name) without the thinking_blocks that belong to it")
@@ -223,7 +225,7 @@ enum AnthropicAdapter {
     }
   }
 
-  /// Part types that Anthropic's API defines. They are sent unchanged.
+  /// Types of parts that Anthropic's API defines. Such parts are sent unchanged.
   private static let ownParts: Set<String> = [
     "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use",
     "tool_result", "container_upload",
@@ -258,7 +260,8 @@ enum AnthropicAdapter {
     }
   }
 
-  /// Appends the partial answer to the conversation, in the form that this model accepts.
+  /// Appends the partial answer to the conversation. The form depends on what the host and the
+  /// model accept.
   private static func resume(
     _ order: UpstreamOrder, thinks: Bool, _ turns: inout [Turn]
   ) -> ResumeWay? {
@@ -340,7 +343,8 @@ enum AnthropicAdapter {
     if document.value("strict", in: function).flatMap(document.boolean) == true {
       described.append(("strict", true))
     }
-    // Members of Anthropic's dialect, such as `cache_control`, next to the function or inside it.
+    // The client may put members of Anthropic's dialect, such as `cache_control`, next to the
+    // function or inside it.
     let own =
       try ChatMessage.extras(of: tool, besides: ["type", "function"], document)
       + ChatMessage.extras(
@@ -410,7 +414,7 @@ enum AnthropicAdapter {
     }
   }
 
-  /// The schema, with the description that OpenAI's dialect puts next to it.
+  /// The schema, with the description that OpenAI's dialect puts next to the schema.
   private static func described(
     _ schema: JSONValue, _ format: JSONValue, _ fields: RequestFields
   ) -> JSON {
@@ -424,8 +428,9 @@ enum AnthropicAdapter {
         + document.eachMember(of: schema).map { ($0.name, fields.raw($0.value)) })
   }
 
-  /// Maps `reasoning_effort` to `output_config`. The API does not think by default, so "none" and
-  /// "minimal" need no member.
+  /// Maps `reasoning_effort` to `output_config`.
+  ///
+  /// Without this member the model does not think, so "none" and "minimal" are left out.
   private static func addEffort(
     _ fields: inout RequestFields, to members: inout [(String, JSON)]
   ) throws(AdapterRefusal) {

@@ -3,8 +3,10 @@ import Text
 
 /// Facts about Anthropic models, looked up by model name.
 enum AnthropicModels {
-  /// Maximum answer tokens for a request that sets no limit. The API requires a limit, and a client
-  /// that sets none wants the whole answer.
+  /// Maximum answer tokens for a request that sets no limit.
+  ///
+  /// The API requires a limit. A client that sets none wants the whole answer, so the limit is as
+  /// high as the model allows.
   ///
   /// Source: https://platform.claude.com/docs/en/about-claude/models/overview
   static func mostTokens(of model: ModelID, at host: Host, _ promptBytes: Int) -> Int {
@@ -13,13 +15,14 @@ enum AnthropicModels {
     let name = model.name.lowercased()
     let known = table.first { entry in entry.names.contains { name.contains($0) } }?.tokens
     if let known { return known }
-    // Some servers count prompt and answer together against the context.
+    // Some servers count the prompt and the answer together against the context.
     guard !name.contains("claude"), let context = offer?.contextTokens else { return 64_000 }
     return min(64_000, max(leastTokens, context - promptBytes / bytesPerToken))
   }
 
   private static let leastTokens = 1_024
-  /// Fewer than in most prompts, so that the remaining context is underestimated.
+  /// Lower than in most prompts, so that the prompt is overestimated and the answer fits into the
+  /// context.
   private static let bytesPerToken = 2
 
   private static let table: [(names: [String], tokens: Int)] = [
@@ -37,8 +40,8 @@ enum AnthropicModels {
       .compactMap { $0.flatMap(facts.integer) }.first { $0 > 0 }
   }
 
-  /// Whether the model accepts a trailing assistant message. Models from 4.6 on answer one with an
-  /// error, so only models known to accept it return `true`.
+  /// Whether the model accepts an assistant message at the end. Newer models, from 4.6 on, answer
+  /// such a request with an error. So only models that are known to accept it return `true`.
   static func takesPrefix(_ model: ModelID) -> Bool {
     let name = model.name.lowercased()
     let old = [

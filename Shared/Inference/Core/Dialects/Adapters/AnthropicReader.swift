@@ -5,8 +5,8 @@ import Text
 /// Converts Anthropic's events into chunks, one event at a time.
 struct AnthropicReader: Sendable {
   private var writer: ChunkWriter
-  /// Tool calls by content block. `index` is the call's index in the chunks for the client, and
-  /// `hasArguments` means that its arguments have begun.
+  /// Tool calls by content block. `index` is the call's index in the chunks for the client.
+  /// `hasArguments` means that some of the call's arguments have arrived.
   private var calls: [Int: (index: Int, hasArguments: Bool)] = [:]
   private var nextCall = 0
   /// The open thinking block. Its signature covers the whole block.
@@ -79,15 +79,16 @@ struct AnthropicReader: Sendable {
       thought = (block, "", "")
       return try think(content[2], &json)
     case "redacted_thinking":
-      // Only the host can read a redacted block, and requires it in the next request.
+      // Only the host can read a redacted block. The host requires the block in the client's next
+      // request.
       guard let value else { return [] }
       return [try thinkingBlock(.raw(Array(json.document.slice(value))), &json)]
     case "tool_use":
       guard nextCall < Limits.toolCalls.value else {
         throw AttemptFailure(overdrawn: Limits.toolCalls)
       }
-      // Arguments sent whole instead of in pieces. Usually this is an empty object, which means
-      // that the arguments follow.
+      // Some hosts send the arguments whole and not in pieces. Usually this value is an empty
+      // object, which means that the arguments follow in pieces.
       let given = content[3].map { json.document.slice($0) } ?? []
       let whole = given.count > 2 ? String(decoding: given, as: UTF8.self) : ""
       calls[block] = (nextCall, !whole.isEmpty)
@@ -146,7 +147,7 @@ struct AnthropicReader: Sendable {
     ]
   }
 
-  /// Attaches the prompt tokens to the first chunk. A stream that breaks off does not report them
+  /// Attaches the prompt tokens to the first chunk. A stream that is cut short does not report them
   /// again.
   private func opening(_ item: UpstreamItem) -> UpstreamItem {
     guard hasUsage, case .chunk(var chunk) = item else { return item }
@@ -177,7 +178,8 @@ struct AnthropicReader: Sendable {
     return try emit("reasoning_content", value, &json)
   }
 
-  /// The complete thinking block with its signature, which the host requires in the next request.
+  /// The complete thinking block with its signature. The host requires the block in the client's
+  /// next request.
   private mutating func sign(_ json: inout HostJSON) throws(AttemptFailure) -> [UpstreamItem] {
     defer { release(&json) }
     guard let thought, !thought.signature.isEmpty else { return [] }

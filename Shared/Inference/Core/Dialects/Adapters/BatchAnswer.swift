@@ -2,7 +2,7 @@ import ClusterModel
 import Limits
 import Text
 
-/// An array with one answer per prompt. Some versions of llama.cpp return it from
+/// An array with one answer for each prompt. Some versions of llama.cpp return such an array from
 /// `/v1/completions`.
 enum BatchAnswer {
   /// Merges the array into one answer with all choices. `nil` means that the body is not such an

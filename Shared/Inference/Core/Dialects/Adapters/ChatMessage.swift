@@ -1,18 +1,18 @@
 import ClusterModel
 import Text
 
-/// A client's message, split into parts that every dialect has.
+/// A client's message, split into parts that every adapter can translate.
 struct ChatMessage {
   enum Part {
     case text(String)
     /// Media type and base64 data of a `data:` URL.
     case image(mediaType: String, base64: String)
     case imageURL(String)
-    /// A type that OpenAI's dialect does not have.
+    /// A part of a type that OpenAI's dialect does not have.
     case other(type: String, JSONValue)
   }
 
-  /// A part and its members that only some dialects have.
+  /// A part, and those of its members that only some dialects have.
   struct Piece {
     var part: Part
     var extras: [JSONMember] = []
@@ -21,7 +21,7 @@ struct ChatMessage {
   struct Call {
     var id: String
     var name: String
-    /// A JSON object.
+    /// JSON text of an object.
     var arguments: [UInt8]
     var extras: [JSONMember] = []
   }
@@ -29,7 +29,7 @@ struct ChatMessage {
   var role: String
   var pieces: [Piece]
   var calls: [Call]
-  /// Other members that are not empty.
+  /// Members that have no property here and are not empty.
   var extras: [JSONMember] = []
   /// ID of the call that a tool message answers.
   var callID: String?
@@ -63,8 +63,8 @@ struct ChatMessage {
     }
   }
 
-  /// Quotes a client's word for an error message. Cut by bytes, because one character may have any
-  /// number of them.
+  /// Quotes a client's word for an error message. The word is cut after a number of bytes, because
+  /// a single character may have any number of bytes.
   static func quoted(_ word: String) -> String {
     "\"" + String(decoding: word.utf8.prefix(32), as: UTF8.self) + "\""
   }
@@ -80,10 +80,10 @@ struct ChatMessage {
     return all
   }
 
-  /// No dialect has this many members in one object.
+  /// Maximum unknown members of one object. No dialect has this many.
   private static let mostExtras = 32
 
-  /// Members that are not in `known`, without `null`, empty strings and empty arrays.
+  /// Members that are not in `known`. Leaves out `null`, empty strings and empty arrays.
   static func extras(
     of value: JSONValue, besides known: Set<String>, _ document: JSONDocument
   ) throws(AdapterRefusal) -> [JSONMember] {
@@ -143,7 +143,7 @@ struct ChatMessage {
     var pieces: [Piece] = []
     for element in document.eachElement(of: content) {
       try fields.keep(element)
-      // The content is a plain list of strings.
+      // Some clients send strings in place of parts.
       if let text = document.string(element) {
         pieces.append(Piece(part: .text(text)))
         continue
@@ -168,8 +168,9 @@ struct ChatMessage {
     return pieces
   }
 
-  /// Refuses image options that other dialects lack. The other dialects always use the highest
-  /// detail, so `auto` and `high` pass.
+  /// Refuses image options that other dialects lack.
+  ///
+  /// `auto` and `high` pass, because the other dialects always use the highest detail.
   private static func checkImage(
     _ value: JSONValue, _ document: JSONDocument
   ) throws(AdapterRefusal) {
@@ -181,8 +182,10 @@ struct ChatMessage {
     }
   }
 
-  /// Parses the URL of an image. Works on bytes, because an image has millions of characters and
-  /// iterating over them is slow.
+  /// Parses the URL of an image.
+  ///
+  /// Works on bytes, because an image has millions of characters and an iteration over characters
+  /// is slow.
   private static func image(_ url: String) throws(AdapterRefusal) -> Part {
     let bytes = url.utf8
     guard bytes.starts(with: "data:".utf8) else { return .imageURL(url) }

@@ -6,7 +6,7 @@ import Text
 struct ChunkWriter: Sendable {
   private let reading: UpstreamReading
   private(set) var id: String
-  /// The members before `choices`, encoded once. Empty until the first chunk.
+  /// The members before `choices`, encoded once. Empty means that no chunk was written yet.
   private var head: [UInt8] = []
   private var isNamed = false
   private var written = 0
@@ -57,7 +57,8 @@ struct ChunkWriter: Sendable {
     if let cached {
       usage.append(("prompt_tokens_details", ["cached_tokens": .integer(cached)]))
     }
-    // Anthropic's field names, because OpenAI has none for tokens written to the cache.
+    // OpenAI has no field for tokens that were written to the cache, so both fields have
+    // Anthropic's names.
     if let written, written > 0 {
       usage.append(("cache_creation_input_tokens", .integer(written)))
       usage.append(("cache_read_input_tokens", .integer(cached ?? 0)))
@@ -71,8 +72,8 @@ struct ChunkWriter: Sendable {
     if head.isEmpty { encodeHead(model: reading.model.name) }
     var data = head
     data += JSON.object(members).encoded.dropFirst()
-    // Written bytes count against the host's stream limit too, because short lines of the host
-    // become long chunks.
+    // Written bytes count against the host's stream limit. Otherwise a host could exceed the limit
+    // with short lines, which become long chunks.
     written = written.addingCapped(data.count)
     guard written <= Limits.streamBytes.value else {
       throw AttemptFailure(overdrawn: Limits.streamBytes)
@@ -90,7 +91,7 @@ extension InferenceChunk {
     try self.init(data, reading, &terms, &allowance)
   }
 
-  /// - Parameter terms: updated from the chunk.
+  /// - Parameter terms: what is known from the request and earlier chunks. The chunk updates it.
   init(
     _ data: [UInt8], _ reading: UpstreamReading, _ terms: inout ChunkTerms,
     _ allowance: inout Allowance

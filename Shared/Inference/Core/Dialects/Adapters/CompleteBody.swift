@@ -1,8 +1,9 @@
 import Limits
 import Text
 
-/// Converts the whole body of a host into one chunk of a stream. Removes the prefix if the host
-/// repeated it, as llama.cpp does.
+/// Converts the whole body of a host into one chunk of a stream.
+///
+/// Some hosts, such as llama.cpp, repeat the prefix in their answer. The repetition is removed.
 struct CompleteBody {
   private var json: HostJSON
   private let prefix: [UInt8]
@@ -70,8 +71,8 @@ struct CompleteBody {
       case "message" where member.value.kind != .null:
         edits.append((member.nameRange, JSON.quoted("delta")))
         try edit(message: member.value)
-      // In a body, `message` holds the answer. The names are swapped, because the client reads
-      // `delta`.
+      // In a body, `message` holds the answer. The client reads `delta`, so the two names are
+      // swapped.
       case "delta" where message != nil && message?.kind != .null:
         edits.append((member.nameRange, JSON.quoted("message")))
       default: break

@@ -5,10 +5,10 @@ import Text
 ///
 /// Source: https://docs.ollama.com/api
 public enum OllamaAdapter {
-  /// Loads or unloads a model by a chat request without messages.
+  /// Loads or unloads a model, by a chat request without messages.
   ///
-  /// - Parameter keepAlive: seconds that the model stays loaded. 0 unloads it at once, a negative
-  ///   number keeps it loaded. `nil` means the host's default.
+  /// - Parameter keepAlive: seconds for which the model stays loaded. 0 unloads it at once. A
+  ///   negative number keeps it loaded without a time limit. `nil` means the host's default.
   public static func load(
     _ model: ModelID, keepAlive: Int? = nil, secret: String? = nil
   ) -> UpstreamRequest {
@@ -76,7 +76,7 @@ public enum OllamaAdapter {
     var members: [(String, JSON)] = [
       ("model", .string(order.model.name)), ("input", .array(texts.map { .string($0) })),
     ]
-    // An empty list is sent too: the host's own error explains it to the client.
+    // An empty list is sent too, because the host's own error explains the mistake to the client.
     let vectors = texts.isEmpty ? nil : texts.count
     members += fields.rest
     return UpstreamRequest(
@@ -143,7 +143,7 @@ public enum OllamaAdapter {
         case "cache_control": break
         case "thinking_blocks", "audio", "function_call", "annotations":
           throw .cannot("take \(ChatMessage.quoted(extra.name)) of a message")
-        // Members of Ollama's API, including future ones.
+        // Members of Ollama's API. Members that a later version adds pass too.
         default: members.append((extra.name, fields.raw(extra.value)))
         }
       }
@@ -181,7 +181,7 @@ public enum OllamaAdapter {
     _ fields: inout RequestFields, less spent: Int
   ) throws(AdapterRefusal) -> [(String, JSON)] {
     var options: [(String, JSON)] = []
-    // A client that knows Ollama may send its options itself.
+    // A client that knows Ollama may send Ollama's `options` itself.
     if let own = fields.take("options") {
       guard own.kind == .object else { throw .invalid("options is not an object") }
       for member in fields.document.eachMember(of: own) {
@@ -214,7 +214,7 @@ public enum OllamaAdapter {
     case nil where choice == nil: break
     case "auto": break
     case "none":
-      // The model must not call a tool, so it is not shown any.
+      // The model must not call a tool, so the request contains no tools.
       fields.drop(["tools"])
       return
     default: throw .cannot("be made to call a tool (tool_choice)")

@@ -42,7 +42,7 @@ struct OllamaReader: Sendable {
     if let reason, let failure = FinishReason.failure(reason) { throw failure }
     let finish = reason == "length" ? "length" : calls > 0 ? "tool_calls" : "stop"
     items.append(try writer.delta([], finishReason: finish, &json.allowance))
-    // Ollama omits the prompt count if the whole prompt was cached.
+    // Ollama omits the count of prompt tokens if the whole prompt was cached.
     if let made = root[5].flatMap(json.document.tokens) {
       let prompt = root[6].flatMap(json.document.tokens) ?? 0
       items.append(try writer.usage(prompt: prompt, completion: made, &json.allowance))
@@ -74,7 +74,7 @@ struct OllamaReader: Sendable {
     let id =
       try json.name(call[1], "the id of a tool call", limit: Limits.callIDBytes)
       ?? "call_\(calls)_\(writer.id)"
-    // An object. Some servers send a string, as OpenAI's dialect does.
+    // Ollama sends the arguments as an object. Some servers send them as a string, like OpenAI.
     let arguments = function[1].flatMap { value in
       value.kind == .null
         ? nil
@@ -114,7 +114,7 @@ struct OllamaReader: Sendable {
     return answer
   }
 
-  /// Appends the vectors directly as bytes. A JSON value per vector would take more memory than the
+  /// Appends the vectors to the answer as bytes. JSON values would take more memory than the
   /// vectors themselves.
   private static func append(
     _ embeddings: JSONValue, _ reading: UpstreamReading, to answer: inout [UInt8],
@@ -141,7 +141,9 @@ struct OllamaReader: Sendable {
     guard reading.vectors ?? index == index else { throw EmbeddingAnswer.wrongCount(most) }
   }
 
-  /// Checks that a vector holds only numbers, and returns them if `decoded` is set.
+  /// Checks that a vector holds only numbers.
+  ///
+  /// - Parameter decoded: whether the numbers are returned. If `false`, the result is empty.
   private static func numbers(
     _ vector: JSONValue, decoded: Bool, _ json: inout HostJSON
   ) throws(AttemptFailure) -> [Double] {
@@ -164,7 +166,7 @@ struct OllamaReader: Sendable {
     return numbers
   }
 
-  /// Base64 of little-endian 32-bit floats, OpenAI's format.
+  /// Encodes numbers in OpenAI's format: base64 of little-endian 32-bit floats.
   static func base64(_ numbers: [Double]) -> String {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     var bytes: [UInt8] = []

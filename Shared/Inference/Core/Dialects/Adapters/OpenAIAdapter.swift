@@ -2,8 +2,8 @@ import ClusterModel
 import Limits
 import Text
 
-/// Prepares requests for hosts that speak OpenAI's dialect, like the client. Edits a few members in
-/// place and keeps all other bytes.
+/// Prepares requests for hosts that speak OpenAI's dialect, like the client. A few members are
+/// edited in place, and all other bytes stay.
 enum OpenAIAdapter {
   static func request(_ order: UpstreamOrder) throws(AdapterRefusal) -> UpstreamRequest {
     let scanner = try RequestFields.scanner(order.request.body)
@@ -17,7 +17,7 @@ enum OpenAIAdapter {
       edits.set("stream", Array("true".utf8)) { scanner.document.boolean($0) == true }
       wantsUsage = askForUsage(order, &edits)
     } else if order.request.stream {
-      // An agent asked for a stream, but this host must answer in one body.
+      // The request asks for a stream, but this host must answer in one body.
       edits.remove("stream")
       edits.remove("stream_options")
       wantsUsage = true
@@ -35,7 +35,7 @@ enum OpenAIAdapter {
       resumed: resumed)
   }
 
-  /// Number of choices that the request asks for: `n` per prompt.
+  /// Number of choices that the request asks for: `n` for each prompt.
   static func choices(_ scanner: JSONObjectScanner) -> Int {
     let most = Limits.answerChoices.value
     let each = max(scanner["n"].flatMap(scanner.document.integer) ?? 1, 1)
@@ -53,11 +53,11 @@ enum OpenAIAdapter {
 
   /// Asks the host for usage, because hosts are paid by usage.
   ///
-  /// - Returns: whether the client asked for it too.
+  /// - Returns: whether the client asked for usage too.
   private static func askForUsage(_ order: UpstreamOrder, _ edits: inout Edits) -> Bool {
     let asked = [(name: "include_usage", json: Array("true".utf8))]
     if order.form.contains(.withoutUsageOption) {
-      // An agent's `stream_options` were added by Tutti.
+      // If the request is an agent's, Tutti added its `stream_options`.
       if order.request.undoable.contains(.withoutUsageOption) { edits.remove("stream_options") }
       return false
     }
@@ -78,8 +78,8 @@ enum OpenAIAdapter {
 
   /// Edits the request to resume the answer.
   ///
-  /// - Returns: how the host resumes. `nil` means that this request cannot be resumed, only
-  ///   restarted.
+  /// - Returns: how the host is asked to resume. `nil` means that this request can only be answered
+  ///   from the start.
   private static func continued(
     _ resume: ResumePoint, _ order: UpstreamOrder, _ edits: inout Edits
   ) -> ResumeWay? {
@@ -123,7 +123,8 @@ enum OpenAIAdapter {
         (ownPrefix ? extended(last, within: messages, by: order.prefix, document) : nil)
           ?? appended([answer], to: messages, after: last, document))
     case .trailingAssistant:
-      // Hosts refuse two assistant messages at the end, so the client's own prefix is extended.
+      // Hosts refuse two assistant messages at the end. So if the client's last message is the
+      // assistant's, the answer is appended to this message.
       edits.set(
         "messages",
         extended(last, within: messages, by: order.prefix, document)
@@ -139,8 +140,10 @@ enum OpenAIAdapter {
     JSON.object([("role", .string(role)), ("content", .string(content))]).encoded
   }
 
-  /// The last element. The elements are not collected, because an array of digits would take twelve
-  /// times its bytes.
+  /// The last element of an array.
+  ///
+  /// The elements are not collected in an array: for many digits it would take twelve times their
+  /// bytes.
   private static func last(of array: JSONValue, _ document: JSONDocument) -> JSONValue? {
     var last: JSONValue?
     for element in document.eachElement(of: array) { last = element }
@@ -156,8 +159,8 @@ enum OpenAIAdapter {
     return inserted(added, at: last.range.upperBound, within: array, document)
   }
 
-  /// The array with text added to its last element. `nil` means that this element is not an
-  /// assistant message.
+  /// The array with text added to its last message. `nil` means that the last message is not the
+  /// assistant's, or that text cannot be added to its content.
   private static func extended(
     _ message: JSONValue, within array: JSONValue, by text: String, _ document: JSONDocument
   ) -> [UInt8]? {
@@ -181,7 +184,7 @@ enum OpenAIAdapter {
   ) -> ResumeWay? {
     let document = edits.scanner.document
     guard let prompt = edits.scanner["prompt"] else { return nil }
-    // Text cannot be appended to a prompt of tokens, nor to several prompts.
+    // Text can be appended only to a single prompt that is a text.
     let texts = prompt.kind == .array ? Array(document.eachElement(of: prompt).prefix(2)) : [prompt]
     guard texts.count == 1, let text = document.string(texts[0]) else { return nil }
     if edits.scanner["echo"].flatMap(document.boolean) == true {
@@ -195,7 +198,7 @@ enum OpenAIAdapter {
         inserted(
           inner(order.prefix), at: texts[0].range.upperBound - 1, within: prompt, document))
     }
-    // Every backend continues a prompt, so no backend option is needed.
+    // Every backend can continue a prompt, so no option of a backend is needed.
     return .trailingAssistant
   }
 
@@ -206,7 +209,7 @@ enum OpenAIAdapter {
       + document.bytes[position..<value.range.upperBound]
   }
 
-  /// The text as it appears inside a JSON string.
+  /// The text with JSON escapes, without quotes around it.
   private static func inner(_ text: String) -> [UInt8] {
     Array(JSON.quoted(text).dropFirst().dropLast())
   }
@@ -220,7 +223,8 @@ private struct Edits {
 
   init(_ scanner: JSONObjectScanner) { self.scanner = scanner }
 
-  /// - Parameter isRight: whether the present value may stay.
+  /// - Parameter isRight: whether a present value may stay. It stays only if every member with this
+  ///   name may.
   mutating func set(
     _ name: String, _ json: [UInt8], unless isRight: (JSONValue) -> Bool = { _ in false }
   ) {

@@ -2,11 +2,14 @@ import ClusterModel
 import Limits
 import Text
 
-/// Members of a client's request, for translation into another dialect. The adapter takes the
-/// members that it knows and forwards the rest, so that new fields reach the host.
+/// Members of a client's request, for translation into another dialect.
+///
+/// The adapter takes the members that it knows and forwards all others, so that new fields reach
+/// the host.
 struct RequestFields {
   let scanner: JSONObjectScanner
-  /// Budget for translating one request: work is linear in the body, and memory is bounded.
+  /// Budget for translating one request. Work may grow in proportion to the body, and memory is
+  /// bounded.
   var allowance: Allowance
   private var taken: Set<String> = ["tutti", "stream", "stream_options"]
 
@@ -27,7 +30,7 @@ struct RequestFields {
     }
   }
 
-  /// Charges a part of the conversation and the bytes that are copied for it.
+  /// Charges one message, part or call, and the bytes that are copied for it.
   mutating func keep(_ value: JSONValue) throws(AdapterRefusal) {
     parts += 1
     guard parts <= Limits.translatedParts.value else {
@@ -41,7 +44,8 @@ struct RequestFields {
     }
   }
 
-  /// Memory of a translated message, part or call: Swift values and the JSON built from them.
+  /// Memory of a translated message, part or call in addition to its bytes: Swift values and JSON
+  /// values.
   private static let partBytes = 512
   private var parts = 0
 
@@ -111,7 +115,8 @@ struct RequestFields {
     return texts
   }
 
-  /// Takes the limit on the answer's length, less the tokens already spent.
+  /// Takes the maximum tokens of the answer, minus the tokens already spent. `nil` means that the
+  /// client sets no limit.
   mutating func maxTokens(less spent: Int) throws(AdapterRefusal) -> Int? {
     let newer = try integer("max_completion_tokens")
     let older = try integer("max_tokens")
@@ -139,7 +144,7 @@ struct RequestFields {
     if take("web_search_options") != nil { throw .cannot("search the web") }
   }
 
-  /// The members that were not taken, unchanged.
+  /// The members that were not taken. They stay unchanged.
   var rest: [(String, JSON)] {
     scanner.members.filter { !taken.contains($0.name) }.map {
       ($0.name, raw($0.value))

@@ -1,8 +1,10 @@
 import Text
 
-/// Prompt that asks a model to resume an answer, for hosts that cannot continue a prefix.
+/// Prompt that asks a model to resume an answer. It is used for hosts that cannot continue a
+/// prefix.
 enum ResumeInstruction {
-  /// Long enough to be found in the model's output, short enough to be repeated exactly.
+  /// Maximum bytes of the anchor. An anchor of this length is long enough to be found in the
+  /// model's output and short enough to be repeated exactly.
   static let anchorBytes = 64
 
   /// Estimated tokens of the instruction without the anchor: one per word and punctuation mark.
@@ -26,11 +28,11 @@ enum ResumeInstruction {
       + "<<<\(anchor)>>>"
   }
 
-  /// The end of the text, from the beginning of a word if possible.
+  /// The end of the text. The result begins at the start of a word if possible.
   static func anchor(of prefix: [UInt8]) -> String {
     guard prefix.count > anchorBytes else { return String(decoding: prefix, as: UTF8.self) }
     var tail = prefix.suffix(anchorBytes)
-    // Do not begin inside a character.
+    // The anchor must not begin inside a character.
     tail = tail.drop { $0 & 0b1100_0000 == 0b1000_0000 }
     let words = tail.drop { $0 != 0x20 && $0 != 0x0A }.dropFirst()
     if words.count >= anchorBytes / 2 { tail = words }

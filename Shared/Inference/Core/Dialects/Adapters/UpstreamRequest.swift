@@ -2,7 +2,7 @@ public import ClusterModel
 public import Limits
 import Text
 
-/// A request to a host, and how to read its answer.
+/// A request to a host, with the facts that are needed to read its answer.
 public struct UpstreamRequest: Hashable, Sendable {
   public struct Header: Hashable, Sendable {
     public var name: String
@@ -20,8 +20,10 @@ public struct UpstreamRequest: Hashable, Sendable {
   public var headers: [Header]
   public var body: [UInt8]
   public var reading: UpstreamReading
-  /// How the host is asked to resume. `nil` means that its answer starts from the beginning. This
-  /// happens even with a resume point if the prefix is empty or the request cannot be resumed.
+  /// How the host is asked to resume.
+  ///
+  /// `nil` means that the host's answer starts from the beginning. This happens even with a resume
+  /// point, if the prefix is empty or the request cannot be resumed.
   public var resumed: ResumeWay?
 
   init(
@@ -38,9 +40,10 @@ public struct UpstreamRequest: Hashable, Sendable {
   /// Translates a request into the host's dialect.
   ///
   /// - Parameters:
-  ///   - resume: the resume point; `nil` means a first attempt. `max_tokens` is reduced by the
-  ///     tokens spent if the host resumes, and unchanged if it starts over.
-  ///   - secret: the secret that the host's credential refers to.
+  ///   - resume: the resume point. `nil` means that the answer has not begun. If the host resumes,
+  ///     `max_tokens` is reduced by the tokens spent. If the host starts over, `max_tokens` is
+  ///     unchanged.
+  ///   - secret: the secret that the host's credential refers to. `nil` means that there is none.
   public init(
     _ request: InferenceRequest, to candidate: Candidate, from resume: ResumePoint? = nil,
     secret: String? = nil
@@ -49,8 +52,8 @@ public struct UpstreamRequest: Hashable, Sendable {
     request.body = candidate.form.applied(to: request.body)
     let order = UpstreamOrder(request, candidate, resume, secret)
     switch (candidate.host.dialect, request.endpoint) {
-    // Ollama's native completion endpoint applies a chat template. Its OpenAI endpoint does the
-    // same and needs no translation.
+    // Ollama's native completion endpoint applies a chat template. Its OpenAI endpoint applies the
+    // template too, and needs no translation.
     case (.openai, _), (.ollama, .completions): self = try OpenAIAdapter.request(order)
     case (.anthropic, _): self = try AnthropicAdapter.request(order)
     case (.ollama, .chatCompletions): self = try OllamaAdapter.chat(order)
@@ -58,8 +61,10 @@ public struct UpstreamRequest: Hashable, Sendable {
     }
   }
 
-  /// Why hosts of a dialect cannot answer a request. Worded to follow a host's name in a sentence.
-  /// `nil` means that they can. Costs nothing for a dialect that expresses every request.
+  /// Why hosts of a dialect cannot answer a request, worded to follow a host's name.
+  ///
+  /// `nil` means that such hosts can answer. For `openai`, which accepts every request, the check
+  /// costs nothing.
   public static func refusal(of request: InferenceRequest, by dialect: HostDialect) -> String? {
     guard !dialect.expressesEveryRequest else { return nil }
     let host = Host(id: "", url: "", dialect: dialect)
@@ -78,7 +83,8 @@ struct UpstreamOrder {
   let host: Host
   /// The host's own name of the model.
   let model: ModelID
-  /// The client's name if it is an alias. Answers get it.
+  /// The client's name of the model if it is an alias. The host's answer gets this name. `nil`
+  /// means that the client uses the host's own name.
   let alias: ModelID?
   /// `nil` means that the answer starts from the beginning.
   let resume: ResumePoint?
@@ -92,7 +98,7 @@ struct UpstreamOrder {
     host = candidate.host
     model = candidate.hostModel
     alias = candidate.upstream == nil ? nil : candidate.model
-    // Without a prefix the host starts over, with the full token limit.
+    // Without a prefix, the host starts over with the full token limit.
     self.resume = resume.flatMap {
       guard !$0.prefix.isEmpty else { return nil }
       return candidate.host.resume == .instruct ? $0.inWords : $0.withoutAnchor
@@ -103,12 +109,12 @@ struct UpstreamOrder {
 
   /// Whether the answer is read as a stream.
   var streams: Bool {
-    // When an answer is resumed, a whole body is read as one chunk of it.
+    // If an answer is resumed, even a whole body is read as one chunk of the stream.
     request.endpoint != .embeddings && (request.stream || !asksForBody || resume != nil)
   }
 
-  /// Whether the host is asked for one body instead of a stream. Only the `openai` dialect does
-  /// this.
+  /// Whether the host is asked for one body instead of a stream. Only the adapter for `openai` does
+  /// so.
   var asksForBody: Bool { form.contains(.unstreamed) && request.endpoint != .embeddings }
 
   /// The path of OpenAI's API, relative to the host's base URL.
@@ -117,10 +123,11 @@ struct UpstreamOrder {
     return host.omitsV1 && path.hasPrefix("/v1") ? String(path.dropFirst(3)) : path
   }
 
-  /// The text that the host continues.
+  /// The text that the host continues. Empty means that the answer starts from the beginning.
   var prefix: String { String(decoding: resume?.prefix ?? [], as: UTF8.self) }
 
-  /// - Parameter streams: `nil` means that the dialect streams every endpoint but embeddings.
+  /// - Parameter streams: whether the answer is read as a stream. `nil` means the default: every
+  ///   endpoint except embeddings.
   func reading(
     _ dialect: HostDialect, wantsUsage: Bool, resumed: ResumeWay? = nil, base64: Bool = false,
     choices: Int = 1, vectors: Int? = nil, streams: Bool? = nil
@@ -147,7 +154,7 @@ public struct UpstreamReading: Hashable, Sendable {
   public var dialect: HostDialect
   public var endpoint: InferenceEndpoint
   /// Whether the answer is read as chunks. A whole body then becomes one chunk. If `false`, the
-  /// body is passed on unchanged.
+  /// body is passed on as one body.
   public var streams: Bool
   /// Whether a chunk that holds only usage is sent to the client.
   public var wantsUsage: Bool
@@ -158,7 +165,7 @@ public struct UpstreamReading: Hashable, Sendable {
   var isAlias: Bool
   /// Seconds since 1970, set by the caller, which has a clock.
   public var created: Int
-  /// Text that a host may repeat before it continues, if it answers in one body.
+  /// Text of the answer so far. A host that answers in one body may repeat it before it continues.
   public var prefix: [UInt8]
   /// Whether embeddings are base64 of little-endian 32-bit floats.
   var encodesBase64: Bool
@@ -192,9 +199,9 @@ public struct UpstreamReading: Hashable, Sendable {
 /// Why a request cannot be translated into a host's dialect.
 public struct AdapterRefusal: Error, Hashable, Sendable {
   public enum Kind: Hashable, Sendable {
-    /// The dialect cannot express the request; a host of another dialect may answer it.
+    /// The dialect cannot express the request. A host of another dialect may answer it.
     case untranslatable
-    /// The request is invalid: every host would refuse it.
+    /// The request is invalid, so every host would refuse it.
     case invalid
   }
 
