@@ -2,8 +2,8 @@ public import ClusterModel
 
 /// Stops requests to a failing host, and admits single requests as probes.
 ///
-/// Counts consecutive failures and the failed share of recent answers. Has no socket, host or
-/// clock; the owner decides which results are failures.
+/// The breaker counts consecutive failures and the failed share of recent answers. It has no
+/// socket, host or clock. Its owner decides which results are failures.
 public struct CircuitBreaker: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
     /// Consecutive failures that open the breaker.
@@ -33,8 +33,8 @@ public struct CircuitBreaker: Hashable, Sendable {
     case closed
     /// Admits no request before `until`. Next: `halfOpen`, when a request is sent after `until`.
     case open(until: Instant)
-    /// One request probes the host. Next: `closed` (a token arrived), `open` (it failed, or ended
-    /// without a verdict, which opens for zero time).
+    /// One request probes the host. Next: `closed` (a token arrived), `open` (the request failed).
+    /// If the request ends without a verdict, the breaker opens for zero time.
     case halfOpen
 
     /// Whether a request may pass now.
@@ -53,13 +53,13 @@ public struct CircuitBreaker: Hashable, Sendable {
   /// How often the breaker has opened.
   public private(set) var trips = 0
   private var failuresInRow = 0
-  /// Recent verdicts, the newest in the lowest bit; 1 is a failure.
+  /// Recent verdicts, one bit each, the newest in the lowest bit. 1 means a failure.
   private var verdicts: UInt32 = 0
   private var verdictCount = 0
-  /// The host has begun an answer since the breaker opened, but not ended one.
+  /// Whether the host has begun an answer since the breaker opened, but has not completed one.
   private var isOnProbation = false
   private var lastFailure = Instant.zero
-  /// Openings since the last complete answer. Each doubles the open time.
+  /// Number of openings since the last complete answer. Each opening doubles the open time.
   private var openings = 0
   /// When the breaker last opened or became half-open. Verdicts of attempts that started earlier
   /// are ignored.
@@ -72,20 +72,20 @@ public struct CircuitBreaker: Hashable, Sendable {
 
   // MARK: - Events
 
-  /// A request was sent, whether or not the breaker admitted it.
+  /// Records that a request was sent, even if the breaker did not admit it.
   ///
-  /// - Parameter started: time of the decision, just before `now`. It identifies the probe's
-  ///   verdict.
+  /// - Parameter started: time of the decision to send, just before `now`. The verdict of the probe
+  ///   is recognised by it.
   public mutating func began(started: Instant, now: Instant) {
     guard case .open(let until) = state, until <= now else { return }
     state = .halfOpen
     since = started
   }
 
-  /// The host has begun to answer. This does not reset the failure count, because the host may
-  /// still stall.
+  /// Records that the host has begun to answer. The failure count stays, because the host may still
+  /// stall.
   ///
-  /// The breaker may be open: if no other host is left, requests are sent anyway.
+  /// The breaker may be open here, because requests are sent anyway if no other host is left.
   public mutating func answered(started: Instant) {
     guard counts(started), state != .closed else { return }
     state = .closed
@@ -93,7 +93,7 @@ public struct CircuitBreaker: Hashable, Sendable {
     isOnProbation = true
   }
 
-  /// An answer is complete.
+  /// Records that the host has completed an answer.
   public mutating func succeeded(started: Instant) {
     guard counts(started) else { return }
     state = .closed
@@ -104,18 +104,19 @@ public struct CircuitBreaker: Hashable, Sendable {
     note(failed: false)
   }
 
-  /// The host failed a request.
+  /// Records that the host failed a request.
   ///
-  /// - Parameter isSuspect: whether another process's breaker for the host is open. One failure
-  ///   then opens this breaker, too.
+  /// - Parameter isSuspect: whether another process's breaker for the host is open. If so, one
+  ///   failure also opens this breaker.
   public mutating func failed(
     started: Instant, isSuspect: Bool = false, now: Instant, using rng: inout SplitMix64
   ) {
     guard counts(started) else { return }
     switch state {
     case .open(let until):
-      // The failure does not prolong the open time. Exception: the open time is over, for example
-      // because the probe ended without a verdict, and this failure is its verdict.
+      // A failure while the breaker is open does not prolong the open time. If the open time is
+      // over, this failure is a verdict on the host. This happens, for example, after the probe
+      // ended without a verdict.
       if until <= now { open(now, &rng) }
     case .halfOpen: open(now, &rng)
     case .closed:
@@ -128,16 +129,16 @@ public struct CircuitBreaker: Hashable, Sendable {
     }
   }
 
-  /// The host is overloaded, which is not a fault.
+  /// Records that the host reported overload, which is not a fault.
   public mutating func overloaded(retryAfter: Duration?, started: Instant, now: Instant) {
     let wait = min(max(retryAfter ?? policy.defaultBusy, .zero), policy.longestBusy)
     busyUntil = max(busyUntil ?? .zero, now + wait)
-    // The host responds, so the cause of the open breaker is gone.
+    // The host responds, so the breaker need not stay open.
     if counts(started), state == .halfOpen { state = .closed }
   }
 
-  /// A request ended without a verdict on the host. The client left, another host was faster, or
-  /// the request was at fault.
+  /// Records that a request ended without a verdict on the host: the client left, another host was
+  /// faster, or the request was at fault.
   public mutating func ended(started: Instant, now: Instant) {
     guard counts(started), state == .halfOpen else { return }
     state = .open(until: now)

@@ -3,8 +3,7 @@ public import HostModel
 
 /// Input of a decision: the hosts and their standings at one moment.
 ///
-/// A copy costs some reference counts: its arrays are shared with `HostStatistics` until they
-/// change.
+/// A copy is cheap: its arrays are shared with `HostStatistics` until one of the two changes.
 public struct ClusterView: Sendable {
   public let index: HostIndex
   /// Standings, in the table's order.
@@ -33,7 +32,7 @@ public struct ClusterView: Sendable {
     moment = now
   }
 
-  /// For tests and simulations. A host without a standing gets a new one.
+  /// Creates a view for tests and simulations. A host without a standing gets a new standing.
   public init(
     table: HostTable, standing: [HostID: HostStanding] = [:], rules: EligibilityRules = .init(),
     score: HostScore = .standard, now: Instant = .zero
@@ -44,20 +43,21 @@ public struct ClusterView: Sendable {
       pulses: standings.map { HostPulse($0, score) }, score: score, now: now)
   }
 
-  /// `nil` means that the host is not in the table.
+  /// The standing of a host. `nil` means that the host is not in the table.
   public func standing(of host: HostID) -> HostStanding? {
     index.row(of: host).map { standings[$0] }
   }
 
-  /// Whether the host is open to this client (`ClosedHosts`), whatever the state of its breaker.
+  /// Whether the host is open to this client, as `ClosedHosts` records it. The host's breaker does
+  /// not count here.
   func isOpen(_ row: Int, to client: ClientFingerprint?) -> Bool {
     closed.admits(client, to: table.hosts[row].id, at: moment)
   }
 
   /// The hosts as the planner and the agents see them.
   ///
-  /// As in the dispatcher's view, a breaker is open if it is open in any process: plans must not
-  /// count on hosts that get no tasks.
+  /// A breaker counts as open if it is open in any process, as in the dispatcher's view. Plans must
+  /// not count on hosts that get no tasks.
   ///
   /// - Parameter client: the client of the request. `nil` means a request by Tutti itself.
   public func hosts(for client: ClientFingerprint? = nil) -> HostView {
@@ -69,7 +69,7 @@ public struct ClusterView: Sendable {
     return HostView(table, activities: activities, rules: index.rules)
   }
 
-  /// The host's activity with only this process's breaker, as `infer()` uses it.
+  /// The host's activity as `infer()` uses it. Only this process's breaker counts.
   func activity(of row: Int, for client: ClientFingerprint?) -> HostActivity {
     let standing = standings[row]
     return HostActivity(
@@ -83,7 +83,7 @@ public struct ClusterView: Sendable {
         slowdown: standing.slowdown))
   }
 
-  /// Requests in flight per slot on the community's ready hosts. At 1 every slot is taken.
+  /// Requests in flight per slot on the community's ready hosts. 1 means as many requests as slots.
   public var utilisation: Double {
     var inFlight = 0
     var slots = 0
@@ -98,9 +98,10 @@ public struct ClusterView: Sendable {
 /// A host that may be asked, with the model and the request form to use.
 public struct Candidate: Hashable, Sendable {
   public var host: Host
-  /// As clients name it.
+  /// The name that clients use for the model.
   public var model: ModelID
-  /// The host's own name if `model` is an alias.
+  /// The host's own name of the model if `model` is an alias. `nil` means that `model` is the
+  /// host's own name.
   public var upstream: ModelID?
   /// Changes of the request that this host needs.
   public var form: RequestForm
@@ -112,6 +113,6 @@ public struct Candidate: Hashable, Sendable {
     self.form = form
   }
 
-  /// The name that the host knows.
+  /// The host's own name of the model.
   var hostModel: ModelID { upstream ?? model }
 }

@@ -6,15 +6,16 @@ import Text
 /// Computes which hosts may answer a request, and why each other host may not.
 ///
 /// A decision among a thousand hosts has no time to build sentences or copy hosts. So the result
-/// holds rows of the view's table, and everything else is computed on demand. The rows are those
-/// that `HostNeed` does not refuse. The index has already applied the rules that depend on the
-/// table alone, so that the loop only compares numbers.
+/// holds only rows of the view's table, and everything else is computed on demand.
+///
+/// A row is eligible if `HostNeed` does not refuse its host. The index has already applied the
+/// rules that depend on the table alone, so the loop only compares numbers.
 public struct Eligibility: Sendable {
   public struct Refusal: Hashable, Sendable {
     public var host: HostID
     /// Worded to follow the host's name in a sentence: "is suspended".
     public var reason: String
-    /// The host offers other models, so no change of its state makes it eligible.
+    /// Whether the host offers other models only. No change of its state then makes it eligible.
     var isOfModels: Bool
   }
 
@@ -23,22 +24,24 @@ public struct Eligibility: Sendable {
   let view: ClusterView
   /// Eligible rows, in the table's order.
   let rows: [Int]
-  /// Context tokens, by row, of eligible hosts whose context is too small for the estimated prompt.
-  /// The estimate may be wrong, so these hosts are asked last.
+  /// Eligible hosts whose context is too small for the estimated prompt: context tokens by row. The
+  /// estimate may be wrong, so these hosts are not excluded but asked last.
   let small: [Int: Int]
 
   /// Selects hosts by the state of their breakers.
   public enum Breakers: Hashable, Sendable {
-    /// Hosts whose breakers are closed, or admit one request now.
+    /// Hosts whose breakers are closed, or admit one request now as a probe.
     case admitting
-    /// Hosts that only a breaker excludes. They are asked if no other host is left, because
-    /// refusing the request would be an outage of the cluster's own making. `panicRequests` limits
-    /// the requests in flight at each.
+    /// Hosts that only a breaker excludes. They are asked if no other host is left. If such a
+    /// request were refused, breakers alone would cause an outage. `panicRequests` limits the
+    /// requests in flight at each of these hosts.
     case shut
   }
 
-  /// Maximum requests in flight at a host while a breaker excludes it. A host that fails all of
-  /// them is retried as often as clients ask; one that hangs holds no more connections than this.
+  /// Maximum requests in flight at a host while a breaker excludes it.
+  ///
+  /// If the host fails its requests at once, it is tried again as often as clients ask. If it does
+  /// not answer at all, it holds no more connections than this.
   static func panicRequests(slots: Int?) -> Int {
     max(leastPanicRequests, (slots ?? HostSharing.assumedSlots).multipliedCapped(by: 2))
   }
@@ -46,8 +49,8 @@ public struct Eligibility: Sendable {
   private static let leastPanicRequests = 16
 
   /// - Parameters:
-  ///   - promptTokens: estimated; hosts with a smaller context are asked last.
-  ///   - breakers: which hosts to return.
+  ///   - promptTokens: estimated tokens of the prompt. Hosts with a smaller context are asked last.
+  ///   - breakers: whether to return hosts that breakers admit or hosts that breakers exclude.
   public init(
     model: ModelID?, constraints: InferenceConstraints, view: ClusterView, promptTokens: Int = 0,
     breakers: Breakers = .admitting
@@ -75,8 +78,8 @@ public struct Eligibility: Sendable {
         guard standing.inFlight < Self.panicRequests(slots: standing.slots) else { continue }
       }
       rows.append(offer.row)
-      // A prompt has at most one token per byte: four times the estimate. A context of that size
-      // always fits.
+      // The estimate is one token per four bytes, and a prompt has at most one token per byte. A
+      // context of four times the estimate therefore always fits.
       guard offer.contextTokens / TokenEstimate.bytesPerToken < promptTokens,
         let model = model ?? index.chatModel(offer.row),
         offer.contextTokens
@@ -88,29 +91,29 @@ public struct Eligibility: Sendable {
     self.small = small
   }
 
-  /// Uses the table alone, to explain eligibility without sending a request.
+  /// Explains eligibility from the table alone, without sending a request.
   public init(model: ModelID?, constraints: InferenceConstraints, table: HostTable) {
     self.init(model: model, constraints: constraints, view: ClusterView(table: table))
   }
 
   public var isEmpty: Bool { rows.isEmpty }
 
-  /// Time until the first host that only a breaker excludes admits a request again. `nil` means
-  /// that there is no such host: a retry would fail, too.
+  /// Time until a host that only a breaker excludes admits a request again. Of several hosts, the
+  /// first one counts. `nil` means that there is no such host, so a retry would fail too.
   var untilBreakersAdmit: Duration? {
     let requirements = Requirements(constraints, view)
     return view.index.offers(of: model).lazy.map(\.row).filter { requirements.allow($0, view) }
       .compactMap(untilBreakerAdmits).min()
   }
 
-  /// - Returns: `nil` if the row's breakers admit a request now.
+  /// Time until the row's breakers admit a request. `nil` means that they admit a request now.
   private func untilBreakerAdmits(_ row: Int) -> Duration? {
     let moment = view.moment
     let open: Instant?
     switch view.standings[row].breaker {
     case .closed: open = nil
     case .open(let until): open = until
-    // A probe is in flight. If it fails, the breaker opens for at least this long.
+    // A probe is in flight. If the probe fails, the breaker opens for at least this long.
     case .halfOpen: open = moment + CircuitBreaker.Policy().firstOpen
     }
     let closed = view.closed.end(for: constraints.client, at: view.table.hosts[row].id)
@@ -118,8 +121,8 @@ public struct Eligibility: Sendable {
       .map { moment.duration(to: $0) }
   }
 
-  /// Whether a race costs the client nothing, because the first host and a possible second host
-  /// have no price. Also true if there is no host for the second leg.
+  /// Whether a race costs the client nothing, because neither the first host nor a possible second
+  /// host has a price. Also `true` if there is no possible second host.
   func isSecondFree(beside first: Candidate) -> Bool {
     guard first.host.pricePerMillion == 0 else { return false }
     var hasPriced = false
@@ -145,13 +148,14 @@ public struct Eligibility: Sendable {
   }
 
   func candidate(_ row: Int) -> Candidate {
-    // A row is only included if its host offers the model, or a chat model.
+    // A row is included only if its host offers the model. If no model is named, it offers a chat
+    // model.
     let model = model ?? view.index.chatModel(row) ?? ModelID("")
     return Candidate(
       host: view.table.hosts[row], model: model, upstream: view.index.upstream(of: model, row))
   }
 
-  /// Why each other host of the key's pools is not eligible.
+  /// The reason for each host in the key's pools that is not eligible.
   public var refusals: [Refusal] {
     let eligible = Set(rows)
     return view.table.hosts.enumerated().compactMap { row, host in
@@ -189,7 +193,8 @@ public struct Eligibility: Sendable {
       + (reasons.isEmpty ? "" : ": " + reasons.joined(separator: "; "))
   }
 
-  /// Why the host is not eligible. `nil` means that only the selection by `Breakers` excludes it.
+  /// Why the host is not eligible. `nil` means that the host is excluded only because `Breakers`
+  /// selects other hosts.
   private func refusal(of row: Int) -> HostNeed.Refusal? {
     need.refusal(
       of: view.table.hosts[row], in: view.activity(of: row, for: constraints.client),
@@ -203,15 +208,18 @@ public struct Eligibility: Sendable {
   }
 }
 
-/// Requirements of `HostNeed` besides the index and the breakers: the host reported recently, is
-/// trusted with the data, is in one of the key's pools, and is the required one.
+/// Requirements of `HostNeed` that neither the index nor the breakers check.
+///
+/// The host must have responded recently, be trusted with the data, and be in one of the key's
+/// pools. If a host is required, it must be this host.
 private struct Requirements {
-  /// Earliest last response of an eligible host, in seconds on the process's clock.
+  /// Earliest time of an eligible host's last response, in seconds on the process's clock.
   private let answeredSince: Double
   private let policy: DataPolicy
-  /// For each number of a tag, whether the key's pools include it. `nil` means any host.
+  /// For each number of a tag: whether the key's pools include the tag. `nil` means that all hosts
+  /// are included.
   private let pools: [Bool]?
-  /// `nil` means any row.
+  /// Row of the required host. `nil` means that any row is allowed.
   private let row: Int?
 
   init(_ constraints: InferenceConstraints, _ view: ClusterView) {

@@ -3,10 +3,12 @@ import HostModel
 
 /// Chooses among eligible hosts.
 ///
-/// Draws two hosts from the best bucket and takes the less loaded one. This is nearly as good as
-/// taking the least loaded of all, and processes that decide at the same moment do not all choose
-/// the same host. The choice does not depend on dictionary order or `Hasher`: the same view and
-/// seed give the same hosts everywhere.
+/// Draws two hosts at random from the best bucket and takes the less loaded one. This is nearly as
+/// good as taking the least loaded of all hosts. Processes that decide at the same moment then do
+/// not all choose the same host.
+///
+/// The choice does not depend on dictionary order or `Hasher`, so the same view and seed give the
+/// same hosts everywhere.
 public enum HostChoice {
   /// Preferences and requirements of a request.
   public struct Wish: Hashable, Sendable {
@@ -50,8 +52,8 @@ public enum HostChoice {
 
   /// Chooses at most `count` different hosts, in the order in which to ask them.
   ///
-  /// A host of the fallback tier is chosen alone, never for a race, and only if the request is past
-  /// its deadline or no community host is left.
+  /// A host of the fallback tier is never chosen for a race. It is chosen only if the request is
+  /// past its deadline or no community host is left.
   public static func choose(
     _ count: Int, from eligible: Eligibility, _ wish: Wish = Wish(), using rng: inout SplitMix64
   ) -> [Candidate] {
@@ -121,14 +123,14 @@ public enum HostChoice {
   // MARK: - Choosing
 
   /// Relative difference below which expected times count as equal. Rates are not measured more
-  /// exactly.
+  /// exactly than this.
   private static let sameTime = 0.1
 
-  /// The host with the least expected time per token, including its queue and failed attempts.
+  /// The host with the lowest expected time per token, including its queue and failed attempts.
   ///
-  /// The client waits, and a choice cannot be taken back, so an unmeasured host counts as the
-  /// slowest. The length of the rest of the answer is unknown, so times to the first token are not
-  /// compared.
+  /// An unmeasured host counts as the slowest, because the client waits and a choice cannot be
+  /// taken back. Times to the first token are not compared, because the length of the rest of the
+  /// answer is unknown.
   private static func soonest(
     _ rows: [Int], _ view: ClusterView, _ rng: inout SplitMix64
   ) -> [Int] {
@@ -194,7 +196,7 @@ public enum HostChoice {
     }
   }
 
-  /// Moves the best bucket to the front, in its original order, and returns its length.
+  /// Moves the hosts of the best bucket to the front, and returns their number.
   private static func bestBucket(_ hosts: inout [Scored], _ score: HostScore) -> Int {
     var best = hosts[0]
     for host in hosts where host.score < best.score { best = host }
@@ -209,8 +211,8 @@ public enum HostChoice {
     return end
   }
 
-  /// The key's host, by rendezvous hashing. Each key ranks the hosts in its own order, and takes
-  /// the first that is present and idle.
+  /// The host that a key prefers, by rendezvous hashing. Each key ranks all hosts in its own order.
+  /// The result is the first of them that is in the bucket and idle. `nil` means that none is.
   private static func home(
     of key: [UInt8], _ bucket: ArraySlice<Scored>, _ view: ClusterView
   ) -> Int? {
@@ -225,12 +227,13 @@ public enum HostChoice {
     return best?.place
   }
 
-  /// Takes the less loaded of two random hosts. If their scores differ by more than the bucket's
-  /// width, which load tolerance permits, takes the better score.
+  /// Takes the less loaded of two random hosts. Load tolerance permits scores in a bucket that
+  /// differ by more than the bucket's width. If the two scores do, the better score decides.
   private static func betterOfTwo(
     _ bucket: ArraySlice<Scored>, _ width: Double, _ rng: inout SplitMix64
   ) -> Int {
-    // Only idle hosts are drawn, if there are any: queueing is not worth a slightly better history.
+    // If there are idle hosts, only these are drawn: a slightly better history is not worth a
+    // queue.
     let idle = bucket.count { $0.load < idleLoad }
     let all = idle == 0
     let count = all ? bucket.count : idle
@@ -243,10 +246,11 @@ public enum HostChoice {
     return b.load < a.load ? second : first
   }
 
-  /// Load of a host whose slots are all taken. A host with less load is idle.
+  /// Load of a host whose slots are all taken. A host with a lower load is idle.
   private static let idleLoad = 0.5
 
-  /// Position of the n-th idle host, or of the n-th host if `all`.
+  /// Position of the idle host with a number, counted from 0. If `all` is set, busy hosts count
+  /// too.
   private static func place(_ number: Int, _ bucket: ArraySlice<Scored>, _ all: Bool) -> Int {
     guard !all else { return number }
     var left = number
@@ -257,7 +261,7 @@ public enum HostChoice {
     return bucket.startIndex
   }
 
-  /// The next position after the given one.
+  /// Position of the next idle host after a position, or of the next host if `all` is set.
   private static func place(
     behind place: Int, _ bucket: ArraySlice<Scored>, _ all: Bool
   ) -> Int {

@@ -3,9 +3,9 @@ import Limits
 
 /// A learned fact about how a host and one of its models accept requests.
 public enum HostHabit: Hashable, Sendable {
-  /// The host answered a request with these changes, after it had refused one without them.
+  /// The host refused a request, and answered it with these changes.
   case form(RequestForm)
-  /// The host's token count of a prompt, and our estimate of it.
+  /// The host's token count of a prompt, and Tutti's estimate of it.
   case prompt(estimated: Int, counted: Int)
 }
 
@@ -20,19 +20,22 @@ struct HostHabits: Sendable {
   private struct Entry: Sendable {
     var form: RequestForm = []
     var formUntil = Instant.zero
-    /// Tokens counted per estimated token. `nil` means that the host has counted none.
+    /// Tokens that the host counts per estimated token. `nil` means that the host has not counted
+    /// any.
     var tokensPerEstimate: Double?
     var last = Instant.zero
   }
 
-  /// Time for which a refused addition is left out. Servers are updated and models replaced, and a
-  /// check costs only one refused request per hour.
+  /// Time for which a refused addition is left out. Servers are updated and models are replaced, so
+  /// the addition is then tried again. This costs only one refused request per hour.
   static let formLife = Duration.seconds(3_600)
-  /// Minimum estimate for a useful count. In shorter prompts the chat template dominates the count.
+  /// Minimum estimate of a prompt whose count is used. In shorter prompts, most tokens come from
+  /// the chat template.
   private static let leastTokens = 64
-  /// Weight of a new count in the moving average: about the last eight decide.
+  /// Weight of a new count in the moving average. About the last eight counts decide.
   private static let weight = 0.25
-  /// A ratio outside this range is an error, or the prompt is not only text.
+  /// Plausible ratios of count and estimate. Outside this range the count is wrong, or the prompt
+  /// is not only text.
   private static let plausible = 0.05...8.0
 
   private var entries: [Key: Entry] = [:]
@@ -80,7 +83,7 @@ struct HostHabits: Sendable {
     entries[key] = entry
   }
 
-  /// Drops half of the entries, so that the search for the oldest is rare.
+  /// Drops the older half of the entries, so that this search is rare.
   private mutating func forgetOldest() {
     let times = entries.values.map(\.last).sorted()
     let middle = times[times.count / 2]

@@ -12,15 +12,16 @@ public final class HostIndex: Sendable {
   public let table: HostTable
   let rules: EligibilityRules
   private let rows: [HostID: Int]
-  /// Offers of hosts that the table alone does not exclude, in the table's order.
+  /// Offers by model, in the table's order. Hosts that the table alone excludes are left out.
   private let offers: [ModelID: [Offer]]
-  /// The first chat model of each host that the table alone does not exclude.
+  /// Each host's first chat model. Hosts that the table alone excludes are left out.
   private let chatOffers: [Offer]
   private let chatModels: [ModelID?]
-  /// The hosts' own names of models that are aliases, by row. Most tables have none.
+  /// The hosts' own names of models that are aliases, by alias and row. Most tables have no
+  /// aliases.
   private let upstreams: [ModelID: [Int: ModelID]]
   let trust: [DataPolicy]
-  /// Number of each tag of the table.
+  /// Number of each tag that occurs in the table.
   let tagNumbers: [String: Int]
   /// Numbers of the tags of each host.
   let tags: [[Int]]
@@ -42,7 +43,8 @@ public final class HostIndex: Sendable {
     let need = HostNeed(.any)
     for (row, host) in table.hosts.enumerated() {
       rows[host.id] = row
-      // An alias comes with its model, unless the table has no room for both.
+      // A model comes before an alias. The table lists an alias without its model only if it has no
+      // room for both.
       let chat =
         host.models.first { $0.isChat && $0.upstream == nil }
         ?? host.models.first(where: \.isChat)
@@ -91,13 +93,13 @@ public final class HostIndex: Sendable {
 
   func chatModel(_ row: Int) -> ModelID? { chatModels[row] }
 
-  /// The host's own name of a model that is an alias. `nil` means that it is none.
+  /// The host's own name of a model that is an alias. `nil` means that the model is not an alias.
   func upstream(of model: ModelID, _ row: Int) -> ModelID? {
     upstreams.isEmpty ? nil : upstreams[model]?[row]
   }
 
-  /// Whether the index is built from this table: epoch, revision and number of hosts are equal. IDs
-  /// are not compared. If the table lists a host twice, the later row counts.
+  /// Whether the index was built from this table. Compares epoch, revision and number of hosts, but
+  /// not the hosts' IDs. If a table lists a host twice, the later row counts.
   func isCurrent(_ other: HostTable) -> Bool {
     table.epoch == other.epoch && table.revision == other.revision && count == other.hosts.count
   }
@@ -105,7 +107,7 @@ public final class HostIndex: Sendable {
 
 /// A hash that is the same on every machine and in every process, unlike `Hasher`.
 enum StableHash {
-  /// FNV-1a, mixed once more, because its low bits are similar for similar names.
+  /// FNV-1a with one more mixing step, because its low bits are similar for similar names.
   static func of(_ bytes: some Sequence<UInt8>) -> UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }

@@ -34,7 +34,7 @@ extension AttemptFailure {
     AttemptFailure(.garbage, "it sent \(what)")
   }
 
-  /// The failure of a host that sent an error instead of a chunk. The client gets the error's
+  /// The failure of a host that sent an error in place of a chunk. The client gets the error's
   /// members with status 502, because the host's own status was 200.
   ///
   /// - Parameter bytes: the JSON that holds the error.
@@ -49,7 +49,7 @@ extension AttemptFailure {
 struct HostJSON {
   let document: JSONDocument
   var allowance: Allowance
-  /// The bytes were not UTF-8.
+  /// Whether the bytes were not UTF-8 and were repaired.
   private(set) var isRepaired = false
 
   /// Parses a host's JSON, whose root must be an object.
@@ -59,7 +59,7 @@ struct HostJSON {
     document = try ChunkFacts.document(bytes)
   }
 
-  /// Parses a body and replaces invalid UTF-8 with U+FFFD. Some hosts split a character.
+  /// Parses a body, and replaces invalid UTF-8 with U+FFFD. Some hosts split a character in two.
   init(repairing bytes: [UInt8], _ allowance: Allowance) throws(AttemptFailure) {
     do throws(AttemptFailure) {
       try self.init(bytes, allowance)
@@ -78,7 +78,7 @@ struct HostJSON {
   struct Members {
     private var left = Limits.answerMembers.value
 
-    /// Counts one member. Call it for each member.
+    /// Counts one member. The caller must call it for each member.
     mutating func count() throws(AttemptFailure) {
       left -= 1
       guard left >= 0 else { throw AttemptFailure(overdrawn: Limits.answerMembers) }
@@ -105,8 +105,8 @@ struct HostJSON {
     return document.eachElement(of: value)
   }
 
-  /// The first members with these names, found in one pass. All are `nil` if the value is not an
-  /// object.
+  /// The first member with each name, found in one pass. `nil` means that there is none, or that
+  /// the value is not an object.
   mutating func values(
     _ names: [String], in value: JSONValue?
   ) throws(AttemptFailure) -> [JSONValue?] {
@@ -126,7 +126,7 @@ struct HostJSON {
     return document.string(value)
   }
 
-  /// Checks the type and length of a text, without reading it.
+  /// Checks the type and length of a text without decoding it.
   func checkName(
     _ value: JSONValue, _ what: StaticString, limit: Limit = Limits.nameBytes
   ) throws(AttemptFailure) {
@@ -135,7 +135,8 @@ struct HostJSON {
     try check(length: value, limit)
   }
 
-  /// Checks the length of a text. An escape of six bytes stands for at least one byte.
+  /// Checks the length of a text. A text with escapes may be longer in JSON: an escape has up to
+  /// six bytes for one byte of text.
   func check(length value: JSONValue, _ limit: Limit) throws(AttemptFailure) {
     guard value.range.count - 2 > limit.value else { return }
     guard value.range.count <= 6 * limit.value + 2,

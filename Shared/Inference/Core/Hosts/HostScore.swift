@@ -2,8 +2,9 @@ public import ClusterModel
 
 /// Configuration of the score that compares eligible hosts.
 public struct HostScore: Hashable, Sendable {
-  /// Weights of S(h) = 0.40 ρ + 0.30 ℓ95 + 0.20 s + 0.10 e. Each term ranges from 0 to 1. The
-  /// lowest score is the best.
+  /// Weights of S(h) = 0.40 ρ + 0.30 ℓ95 + 0.20 s + 0.10 e.
+  ///
+  /// Each of the four terms ranges from 0 to 1. The host with the lowest score is the best.
   public struct Weights: Hashable, Sendable {
     public var load = 0.40
     public var firstToken = 0.30
@@ -12,8 +13,9 @@ public struct HostScore: Hashable, Sendable {
   }
 
   public var weights = Weights()
-  /// Hosts within this distance of the best score are equally good. 0.05 corresponds to a threefold
-  /// first-token time, which exceeds random differences in the p95 of two equal hosts.
+  /// Hosts within this distance of the best score count as equally good. A difference of 0.05
+  /// arises if one host's first-token time is three times the other's. Random differences between
+  /// the p95 of two equal hosts are smaller.
   public var bucketWidth = 0.05
   /// Difference in load that is ignored when hosts are assigned to buckets. The view lacks requests
   /// that other processes began in the last quarter of a second; if all processes chose the only
@@ -38,8 +40,9 @@ public struct HostScore: Hashable, Sendable {
 
   public static let standard = HostScore()
 
-  /// ρ = x / (1 + x) for x requests per slot. 0.5 means that every slot is taken. It never
-  /// saturates, so a queue of ten is still better than one of twenty.
+  /// ρ = x / (1 + x) for x requests per slot. At 0.5 every slot is taken.
+  ///
+  /// The value always grows with x, so a queue of ten scores better than a queue of twenty.
   public func load(inFlight: Int, slots: Int?) -> Double {
     let perSlot = Double(max(0, inFlight)) / Double(max(1, slots ?? HostSharing.assumedSlots))
     return perSlot / (1 + perSlot)
@@ -52,7 +55,7 @@ public struct HostScore: Hashable, Sendable {
     return min(max(doublings / firstTokenDoublings, 0), 1)
   }
 
-  /// S(h), for display. Decisions use the same numbers.
+  /// S(h), for display. Decisions compute the same number faster.
   public func score(_ standing: HostStanding, now: Instant) -> Double {
     let pulse = HostPulse(standing, self)
     let seconds = now.sinceStart.inSeconds
@@ -60,14 +63,14 @@ public struct HostScore: Hashable, Sendable {
   }
 }
 
-/// Data of a host that a decision reads: one cache line of the processor.
+/// Facts about a host that a decision reads. They fit into one cache line of the processor.
 struct HostPulse: Hashable, Sendable {
-  /// ρ and the parts of S(h) that do not change with time alone.
+  /// ρ, and the parts of S(h) that do not change with time alone.
   var load: Double
   var firstToken: Double
   var unmeasured: Double
   var errors: Double
-  /// Times in seconds on the process's clock. Infinity means always or never.
+  /// Times in seconds on the process's clock. Negative and positive infinity mean never and always.
   var measuredUntil: Double
   var lastAnswered: Double
   var blockedUntil: Double
@@ -85,7 +88,7 @@ struct HostPulse: Hashable, Sendable {
     } else {
       measuredUntil = standing.measuredUntil.map { $0.sinceStart.inSeconds } ?? .infinity
     }
-    // A host that never reported is treated as fresh.
+    // A host whose last response is unknown counts as fresh.
     lastAnswered = standing.lastAnswered.map { $0.sinceStart.inSeconds } ?? .infinity
     switch standing.breaker {
     case .closed: blockedUntil = -.infinity
@@ -97,7 +100,7 @@ struct HostPulse: Hashable, Sendable {
 
   func load(at now: Double) -> Double { busyUntil > now ? 1 : load }
 
-  /// S(h) without its load.
+  /// S(h) without the load term.
   func quality(at now: Double, _ score: HostScore) -> Double {
     let fresh = score.freshFor.inSeconds
     let stale = score.staleAfter.inSeconds

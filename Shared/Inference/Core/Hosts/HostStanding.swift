@@ -1,26 +1,29 @@
 public import ClusterModel
 
-/// State of one host as this process knows it. It combines the process's own measurements with
-/// those merged by the registry. The value has no references, so that a thousand of them are one
-/// flat array.
+/// State of one host as this process knows it.
+///
+/// The state combines the process's own measurements with those that the registry has merged. The
+/// value holds no references, so a thousand standings are one flat array.
 public struct HostStanding: Hashable, Sendable {
   /// Requests in flight, of all processes.
   public var inFlight: Int
-  /// Number of requests that the host answers at once. `nil` means that it does not report it.
+  /// Maximum requests that the host answers at the same time. `nil` means that the host does not
+  /// report it.
   public var slots: Int?
-  /// First-token times. Recent ones weigh most. `nil` means that the host is unmeasured.
+  /// First-token times, in which recent ones weigh most. `nil` means that the host is unmeasured.
   public var firstTokenP50: Duration?
   public var firstTokenP95: Duration?
-  /// Decayed number of this process's own first-token times. The times of other processes do not
-  /// count: the lengths of their prompts are unknown.
+  /// Number of this process's own first-token times, decayed with time. Times of other processes do
+  /// not count, because the lengths of their prompts are unknown.
   public var ownFirstTokens: Double
   /// Time at which the first-token times become outdated and the host counts as unmeasured.
   public var measuredUntil: Instant?
-  /// Share of ended attempts that failed by the host's fault, 0 … 1. Recent attempts weigh most.
+  /// Share of ended attempts that failed through the host's fault, 0 … 1. Recent attempts weigh
+  /// most.
   public var errorRate: Double
   public var tokensPerSecond: Double?
   /// How much simultaneous answers slow each other down, 0 … 1 (see `HostSharing`). `nil` means
-  /// unmeasured.
+  /// that it was not measured.
   public var slowdown: Double?
   /// 95th percentile of the longest pause within an answer.
   var pauseP95: Duration?
@@ -31,7 +34,7 @@ public struct HostStanding: Hashable, Sendable {
   public var breaker: CircuitBreaker.State
   /// Time until which the host reported itself too busy.
   public var busyUntil: Instant?
-  /// Another process's breaker is open.
+  /// Whether another process's breaker for the host is open.
   public var isSuspect: Bool
 
   public init(
@@ -67,11 +70,11 @@ public struct HostStanding: Hashable, Sendable {
   }
 }
 
-/// How long to wait for one host before another is asked at the same time.
+/// Limits that decide when a host is late, so that another host is asked at the same time.
 public struct HostPatience: Hashable, Sendable {
   public var firstToken: Duration
   public var interToken: Duration
-  /// A host with a lower rate, measured over some seconds, is late.
+  /// Tokens per second. A host with a lower rate, measured over some seconds, is late.
   public var tokensPerSecondFloor: Double
 
   init(firstToken: Duration, interToken: Duration, tokensPerSecondFloor: Double) {
@@ -80,7 +83,7 @@ public struct HostPatience: Hashable, Sendable {
     self.tokensPerSecondFloor = tokensPerSecondFloor
   }
 
-  /// Whether any limit of this patience is stricter than that of another one.
+  /// Whether any limit of this patience is stricter than the same limit of another patience.
   func isStricter(than other: HostPatience) -> Bool {
     firstToken < other.firstToken || interToken < other.interToken
       || tokensPerSecondFloor > other.tokensPerSecondFloor
@@ -120,8 +123,8 @@ public struct HostPatience: Hashable, Sendable {
     public init() {}
   }
 
-  /// - Parameter promptTokens: estimated tokens of this request. Prompts longer than usual get more
-  ///   time, and so do requests that queue for a slot.
+  /// - Parameter promptTokens: estimated tokens of this request. A prompt that is longer than usual
+  ///   gets more time. A request that must queue for a slot gets more time, too.
   public init(
     for standing: HostStanding, promptTokens: Int? = nil, policy: Policy = Policy(), now: Instant
   ) {
@@ -149,8 +152,8 @@ public struct HostPatience: Hashable, Sendable {
     }
   }
 
-  /// Whether enough fast first tokens were measured. The usual length of the prompts must be known,
-  /// so that a longer prompt gets more time.
+  /// Whether enough fast first tokens were measured. The usual length of prompts must be known too,
+  /// so that a longer prompt can get more time.
   private static func isFast(
     _ standing: HostStanding, _ p95: Duration, _ policy: Policy
   ) -> Bool {

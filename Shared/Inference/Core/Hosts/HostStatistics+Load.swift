@@ -1,8 +1,8 @@
 import Limits
 public import ClusterModel
 
-// Load of the whole cluster: what this process reports to the registry, and how it uses the merged
-// table.
+// Load of the whole cluster: the reports of this process to the registry, and the use of the merged
+// table that the registry publishes.
 
 extension HostStatistics {
   /// State of the load tables received from the registry.
@@ -10,8 +10,8 @@ extension HostStatistics {
     var own: PeerID?
     var epoch: UInt64 = 0
     var revision: UInt64 = 0
-    /// Publication time of the current table, on this process's clock. `nil` means that none was
-    /// received.
+    /// Publication time of the current table, on this process's clock. `nil` means that no table
+    /// was received.
     var published: Instant?
     private var refreshedAt = Instant.zero
 
@@ -28,7 +28,8 @@ extension HostStatistics {
       return rest > 0 ? Int(clamping: (Double(others) * rest).rounded(.up)) : 0
     }
 
-    /// A published load with its samples decayed since publication. `nil` means that there is none.
+    /// A published load, with its samples decayed by the time since publication. `nil` means that
+    /// there is no published load.
     func worth(_ load: HostLoad?, _ now: Instant) -> HostLoad? {
       guard var load, let published else { return nil }
       let rest = HalfLife.standard.rest(after: published.duration(to: now))
@@ -37,8 +38,8 @@ extension HostStatistics {
       return load
     }
 
-    /// Time at which a host last answered a probe. While the registry is silent, the age must not
-    /// grow, so this time advances with the clock.
+    /// Time at which a host last answered a probe. While the registry is silent, this time advances
+    /// with the clock, so that the host does not seem to get staler.
     func lastAnswered(_ load: HostLoad?) -> Instant? {
       guard let published, let lastAnswered = load?.probeAge else { return nil }
       return Instant(sinceStart: published.sinceStart + frozen - lastAnswered)
@@ -51,21 +52,22 @@ extension HostStatistics {
 
     mutating func refreshed(_ now: Instant) { refreshedAt = now }
 
-    /// Whether to refresh the standings. While the registry is silent, they change with time alone,
-    /// and are refreshed each second.
+    /// Whether to refresh the standings now. While the registry is silent, the standings change
+    /// with time, so they are refreshed each second.
     func needsRefresh(_ now: Instant) -> Bool {
       published != nil && isSilent(now) && refreshedAt.duration(to: now) >= .seconds(1)
     }
   }
 
-  /// Reports that the registry may not have merged yet.
+  /// This process's load reports, and those of them that the registry may not have merged yet.
   struct Reporting: Sendable {
-    /// Maximum reports kept: those of at least 16 s. A registry that lags further counts as silent.
+    /// Maximum reports kept. They cover at least 16 s. A registry that is further behind counts as
+    /// silent.
     static let remembered = 64
 
     var sequence: UInt64 = 0
     var lastReport: Instant?
-    /// Requests in flight in each report.
+    /// Requests in flight in each kept report.
     var inFlight: [(sequence: UInt64, hosts: [HostID: Int])] = []
     /// Requests in flight in the last report.
     var last: [HostID: Int] = [:]
@@ -73,8 +75,8 @@ extension HostStatistics {
     var lastOpen: Set<HostID> = []
   }
 
-  /// The report to send to the registry now. `nil` means that nothing has changed, or that it is
-  /// too soon.
+  /// The report to send to the registry now. `nil` means that nothing has changed, or that the last
+  /// report is too recent.
   public mutating func report(now: Instant) -> LoadReport? {
     let since = reporting.lastReport.map { $0.duration(to: now) }
     if let since, since < LoadRhythm.interval { return nil }
@@ -83,9 +85,8 @@ extension HostStatistics {
     let hasNews =
       records.values.contains { $0.news != .none } || inFlight != reporting.last
       || open != reporting.lastOpen
-    // Reports are repeated without news, because the registry forgets silent processes, and may be
-    // a new one. A process that reported no requests in flight and no open breaker needs no
-    // repetition.
+    // A report is repeated even without news. The registry forgets silent processes, and it may be
+    // a new registry. Exception: the last report had no requests in flight and no open breaker.
     let isDue =
       !(reporting.last.isEmpty && reporting.lastOpen.isEmpty)
       && (since ?? .zero) >= LoadRhythm.idleInterval
@@ -116,17 +117,16 @@ extension HostStatistics {
       trips: record.news.trips, isOpen: !record.breaker.admits(at: now))
   }
 
-  /// Takes the registry's load table. A table that was taken already costs nothing.
+  /// Takes the registry's load table. A table that was already taken is ignored.
   ///
-  /// - Parameter age: time since the table reached this process.
+  /// - Parameter age: time since the table arrived in this process.
   public mutating func merge(_ table: LoadTable, age: Duration = .zero, now: Instant) {
-    // A restarted registry has a higher epoch. Late messages of the old one are ignored.
+    // A restarted registry has a higher epoch. Late messages of the old registry are ignored.
     guard (table.epoch, table.revision) > (hearing.epoch, hearing.revision) else { return }
     hearing.epoch = table.epoch
     hearing.revision = table.revision
     hearing.published = Instant(sinceStart: now.sinceStart - max(.zero, age))
-    // Own requests are counted exactly, so the merged sum is reduced by the own share that it
-    // contains.
+    // This process counts its own requests exactly. So its share in the merged sum is subtracted.
     let merged = table.merged.first { $0.peer == hearing.own }?.sequence ?? 0
     reporting.inFlight.removeAll { $0.sequence < merged }
     var ownShare: [HostID: Int] = [:]

@@ -7,43 +7,45 @@ public enum HostObservation: Hashable, Sendable {
   case began(promptTokens: Int)
   /// The first valid token, or the whole body, arrived.
   case firstToken
-  /// Tokens arrived since the last report. `over` is the time that they took, and `longestPause` is
-  /// `nil` if pauses were not measured. One report at the end suffices; long answers report
-  /// earlier.
+  /// Tokens arrived since the last report.
+  ///
+  /// `over` is the time in which they arrived. `longestPause` is `nil` if pauses were not measured.
+  /// One report at the end is enough, but long answers also report before it.
   case flowed(tokens: Int, over: Duration, longestPause: Duration?)
   /// The answer is complete.
   case ended
   /// The attempt failed. `answered` means that its first token had arrived.
   case failed(AttemptFailure, answered: Bool)
-  /// The attempt lost a race and was cancelled through no fault of the host.
+  /// The attempt lost a race and was cancelled. The host is not at fault.
   case cancelled(answered: Bool)
-  /// The attempt was cancelled for the client: it left, or its own deadline passed. The elapsed
-  /// time does not describe an unmeasured host.
+  /// The attempt was cancelled because the client left or its own deadline passed. The elapsed time
+  /// does not describe an unmeasured host.
   case withdrawn(answered: Bool)
   /// The host refused a request that another host then answered.
   case contradicted
   /// The run learned how the host accepts requests for a model.
   case learned(HostHabit, ModelID)
 
-  /// Whether the host was slower than expected, and another one took over.
+  /// Whether the attempt failed because the host was slower than expected.
   var isLateness: Bool {
     guard case .failed(let failure, _) = self else { return false }
     return failure.kind.isLateness
   }
 }
 
-/// Learns each host's standing from the results of attempts. Results of other processes arrive
-/// merged by the registry.
+/// Learns each host's standing from the results of attempts. The registry merges and publishes the
+/// results of other processes.
 ///
-/// A decision counts the published requests, corrected by those that this process began or ended
-/// after the publication. While the registry is silent, the process relies on its own measurements:
-/// other processes' requests fade out, the age of the last probe stands still, and no host becomes
-/// ineligible.
+/// A decision counts the published requests in flight, corrected by requests that this process
+/// began or ended after the publication.
+///
+/// While the registry is silent, the process relies on its own measurements. The other processes'
+/// requests fade out, the age of the last probe stands still, and no host becomes ineligible.
 public struct HostStatistics: Sendable {
   struct Record: Sendable {
     var slots: Int?
-    /// Attempts begun minus ended. Briefly negative if the end of an attempt is reported before its
-    /// beginning, which may happen on another thread.
+    /// Number of attempts begun minus number of attempts ended. The number may be negative for a
+    /// moment, if another thread reports the end of an attempt before its beginning.
     var inFlight = 0
     var firstTokens = LatencyHistogram()
     var pauses = LatencyHistogram()
@@ -60,13 +62,14 @@ public struct HostStatistics: Sendable {
     var clients = ClientFailures()
     /// Time of the host's last token or response to this process.
     var lastAnswered: Instant?
-    /// The registry's merged load, and the other processes' requests in it.
+    /// The registry's merged load. `others` has the requests in flight of all other processes in
+    /// it.
     var published: HostLoad?
     var others = 0
     var news = News()
 
-    /// - Parameter others: requests in flight at other processes, reduced while the registry is
-    ///   silent.
+    /// - Parameter others: requests in flight at other processes. The number fades out while the
+    ///   registry is silent.
     mutating func noteCrowd(others: Int, _ now: Instant) {
       crowd.set(max(0, inFlight) + others, now: now)
     }
@@ -83,9 +86,9 @@ public struct HostStatistics: Sendable {
     static let none = News()
   }
 
-  /// Minimum weight of samples for an estimate. A single sample suffices for one half-life.
+  /// Minimum weight of the samples for an estimate. A single sample is enough for one half-life.
   static let leastSamples = 0.5
-  /// Time in which other processes' requests fade out, once the registry is silent.
+  /// Time in which other processes' requests fade out after the registry became silent.
   static let othersForgotten = Duration.seconds(30)
 
   public let score: HostScore
@@ -103,7 +106,7 @@ public struct HostStatistics: Sendable {
 
   /// - Parameters:
   ///   - own: this process's ID on the bus. `nil` means that it sends no reports.
-  ///   - seed: for the breakers' jitter.
+  ///   - seed: seed for the breakers' jitter.
   public init(
     own: PeerID? = nil, score: HostScore = .standard, rules: EligibilityRules = .init(),
     breaker: CircuitBreaker.Policy = .init(), seed: UInt64
@@ -118,7 +121,7 @@ public struct HostStatistics: Sendable {
 
   // MARK: - The table and the view
 
-  /// Takes a host table. The current table costs nothing.
+  /// Takes a host table. If it is the current table, the call does nothing.
   public mutating func adopt(_ table: HostTable, now: Instant) {
     guard !index.isCurrent(table) else { return }
     index = HostIndex(table, rules: rules)
@@ -132,8 +135,8 @@ public struct HostStatistics: Sendable {
     refreshAll(now)
   }
 
-  /// A view for decisions. It shares its arrays, so a view that is held makes the next change copy
-  /// them.
+  /// A view for decisions. The view shares its arrays with this value. So while a view is kept, the
+  /// next change copies the arrays.
   public mutating func view(now: Instant) -> ClusterView {
     if hearing.needsRefresh(now) { refreshAll(now) }
     return ClusterView(
@@ -156,8 +159,8 @@ public struct HostStatistics: Sendable {
   // MARK: - Observations
 
   /// - Parameters:
-  ///   - client: the client of the request. `nil` means a request by Tutti itself, of which every
-  ///     failure counts.
+  ///   - client: the client of the request. `nil` means that Tutti itself sends the request. All
+  ///     failures of such requests count.
   ///   - started: start of the attempt. An attempt that started before a breaker opened does not
   ///     change the breaker.
   public mutating func observe(
@@ -171,7 +174,7 @@ public struct HostStatistics: Sendable {
     records[host] = nil  // so that the arrays inside are not shared while they change
     var counts = true
     let others = hearing.fading(record.others, now)
-    // A host that is slow while it serves other requests is loaded, which is not a fault.
+    // A host that is slow while it serves other requests too is loaded. This is not a fault.
     let isLoad = observation.isLateness && max(0, record.inFlight - 1) + others > 0
     if let client, !isLoad {
       counts = judge(observation, of: host, &record.clients, for: client, now)
@@ -183,7 +186,7 @@ public struct HostStatistics: Sendable {
     refresh(host, record, now)
   }
 
-  /// - Returns: whether a failure counts for all clients, and not only for this one.
+  /// - Returns: whether a failure counts for all clients, and not only for this client.
   private mutating func judge(
     _ observation: HostObservation, of host: HostID, _ clients: inout ClientFailures,
     for client: ClientFingerprint, _ now: Instant
@@ -230,8 +233,8 @@ public struct HostStatistics: Sendable {
       isSuspect: isSuspect(record, now))
     let published = hearing.worth(record.published, now)
 
-    // The published load includes this process's earlier samples, and both decay alike. So the
-    // larger number of samples counts, not the sum.
+    // The published load includes earlier samples of this process, which decay in the same way. So
+    // the larger number of samples counts, not the sum.
     let own = record.firstTokens.weight(at: now)
     standing.ownFirstTokens = own
     let samples = max(own, published?.samples ?? 0)
@@ -243,14 +246,14 @@ public struct HostStatistics: Sendable {
       standing.measuredUntil =
         now + HalfLife.standard.time(from: samples, to: Self.leastSamples)
     }
-    // Two extra successes are counted, so that one failure is not a rate of 100 %.
+    // Two successes are added, so that a single failure does not make a rate of 100 %.
     let failed = record.failed.value(at: now)
     let rate = failed / (failed + record.answered.value(at: now) + 2)
     standing.errorRate = max(rate, published?.errorRate ?? 0)
     let flow = record.flowSeconds.value(at: now)
     standing.tokensPerSecond =
       flow > 0.5 ? record.tokens.value(at: now) / flow : published?.tokensPerSecond
-    // The published slowdown is based on more answers than this process's own one.
+    // The published slowdown is based on more answers than this process's own slowdown.
     standing.slowdown = published?.slowdown ?? record.slowdown.slowdown(at: now)
     if record.pauses.weight(at: now) >= Self.leastSamples {
       standing.pauseP95 = record.pauses.quantile(0.95)
@@ -264,7 +267,7 @@ public struct HostStatistics: Sendable {
     return standing
   }
 
-  /// Weighted mean of two quantiles, by their samples.
+  /// Mean of two quantiles, weighted by their samples.
   private static func mean(
     _ own: Duration?, _ ownWeight: Double, _ published: Duration?, _ weight: Double
   ) -> Duration? {
@@ -297,7 +300,7 @@ extension HostStatistics.Record {
       tokens.add(Double(count), now: now)
       flowSeconds.add(time.inSeconds, now: now)
       if let pause { pauses.record(pause, now: now) }
-      // Only requests in a slot slow the host down, and one of them is this request.
+      // Only requests in a slot slow each other down. One of them is this request.
       let crowd = min(crowd.mean(over: time, until: now), slots.map { Double($0) } ?? .infinity)
       let flow = TokenFlow(tokens: count, over: time, concurrency: max(0, crowd - 1))
       slowdown.add(flow, now: now)
@@ -312,7 +315,7 @@ extension HostStatistics.Record {
       inFlight -= 1
       switch failure.blame {
       case .host:
-        // The elapsed time is a lower bound of the first-token time.
+        // The first token would have taken at least this long, so the time counts as a sample.
         if !answered, failure.kind == .firstTokenDeadline { sample(waited, now) }
         fault(started, now, counts: counts, isSuspect: isSuspect, using: &rng)
       case .load:
@@ -328,7 +331,7 @@ extension HostStatistics.Record {
       inFlight -= 1
       withdrawn(waited, answered, started, now)
     case .contradicted:
-      // The attempt has already ended without a verdict on the host.
+      // The attempt itself ended without a verdict on the host, so the verdict is recorded now.
       fault(started, now, counts: counts, isSuspect: isSuspect, using: &rng)
     case .learned: break
     }
@@ -338,7 +341,7 @@ extension HostStatistics.Record {
   private mutating func fault(
     _ started: Instant, _ now: Instant, counts: Bool, isSuspect: Bool, using rng: inout SplitMix64
   ) {
-    // One client's failing requests must not keep a breaker open.
+    // The failing requests of one client must not keep a breaker open.
     guard counts else { return breaker.ended(started: started, now: now) }
     failed.add(1, now: now)
     news.failed += 1
@@ -352,9 +355,11 @@ extension HostStatistics.Record {
     news.firstTokens[LatencyHistogram.bucket(of: time), default: 0] += 1
   }
 
-  /// Records the loser of a race. It would otherwise stay unmeasured and be explored again and
-  /// again. Its elapsed time is a lower bound of the first-token time; it is recorded if it exceeds
-  /// the median.
+  /// Records an attempt that lost a race.
+  ///
+  /// The first token would have taken longer than the elapsed time. The elapsed time is recorded if
+  /// it exceeds the median. Without such a record, the host would stay unmeasured and be explored
+  /// again and again.
   private mutating func givenUp(
     _ waited: Duration, _ answered: Bool, _ started: Instant, _ now: Instant
   ) {
@@ -362,8 +367,10 @@ extension HostStatistics.Record {
     breaker.ended(started: started, now: now)
   }
 
-  /// Ends an attempt that the client cut short. Its elapsed time is recorded only if it exceeds a
-  /// measured median: a client's deadline of 1 ms must not make an unmeasured host look fast.
+  /// Ends an attempt that was cancelled for the client.
+  ///
+  /// The elapsed time is recorded only if it exceeds a measured median. Otherwise a client's
+  /// deadline of 1 ms could make an unmeasured host look fast.
   private mutating func withdrawn(
     _ waited: Duration, _ answered: Bool, _ started: Instant, _ now: Instant
   ) {
@@ -379,19 +386,19 @@ extension AttemptFailure {
     case unasked
   }
 
-  /// Whether the request may have caused the failure. It cannot cause a refused connection, but it
-  /// can crash, stall or confuse the host.
+  /// Whether the request may have caused the failure. A request can make a host crash, stall or
+  /// send garbage, but it cannot cause a refused connection.
   var mayBeOfRequest: Bool { kind != .connect }
 
-  /// The party at fault, for the host's standing.
+  /// The party at fault, as far as the host's standing is concerned.
   var blame: Blame {
     switch kind {
     case .connect, .lostBeforeHead, .lost, .firstTokenDeadline, .stall, .crawl, .cut,
       .garbage, .errorEvent, .tooLarge:
       .host
     case .busy: .load
-    // A host that returns 4xx works. If another host answers the request, the refusal is counted
-    // then (`HostObservation.contradicted`).
+    // A host that returns 4xx works. If another host answers the request, this refusal is counted
+    // later (`HostObservation.contradicted`).
     case .status: (status ?? 500) >= 500 ? .host : .nobody
     case .rejected, .formRefused, .contextTooSmall, .totalDeadline, .badJoint, .consumerLeft:
       .nobody

@@ -3,7 +3,7 @@ import Text
 
 /// Reasons that hosts give for the end of an answer.
 enum FinishReason {
-  /// Reasons that mean the answer is incomplete.
+  /// Reasons that mean that the answer is incomplete.
   private static let failures: Set<String> = [
     "abort", "aborted", "cancelled", "canceled", "error", "failed", "failure", "internal_error",
     "server_error", "engine_error", "insufficient_system_resource",
@@ -16,9 +16,9 @@ enum FinishReason {
   }
 }
 
-/// Collects signs that an object reports a failure.
+/// Collects signs in the members of a host's object that it reports a failure.
 struct HostTrouble {
-  /// The object has members that every chunk has.
+  /// Whether the object has members that every chunk has.
   var isChunk = false
   private var error: JSONValue?
   private var base: JSONValue?
@@ -42,7 +42,8 @@ struct HostTrouble {
     }
   }
 
-  /// Whether an error member is not empty. Some hosts send an empty error with each chunk.
+  /// Whether the value of an error member reports an error. Some hosts send an empty error with
+  /// each chunk.
   static func isSet(_ value: JSONValue, _ document: JSONDocument) -> Bool {
     switch value.kind {
     case .null: false
@@ -52,7 +53,7 @@ struct HostTrouble {
     }
   }
 
-  /// The host's message about the failure. `nil` means that the object reports none.
+  /// The host's message about the failure. `nil` means that the object reports no failure.
   ///
   /// - Parameter isAnswer: whether the object has a choice or usage.
   func words(in json: HostJSON, isAnswer: Bool) -> String? {
@@ -66,14 +67,14 @@ struct HostTrouble {
     return UpstreamWords.message(ofRoot: json.root, in: json.document)
   }
 
-  /// Whether the object has a message and no members of a chunk. It reports progress, or the cause
-  /// of a failure that follows.
+  /// Whether the object has a message and no members of a chunk. Such an object reports progress or
+  /// the cause of a failure that follows.
   var isRemark: Bool { hasWords && !isChunk && !isTyped }
 }
 
 /// Extracts the text of an HTML page or of plain text.
 enum PageText {
-  /// The page's title, heading or text without tags. Plain text is returned unchanged.
+  /// The page's title, its heading, or its text without tags. Plain text is returned unchanged.
   static func words(of bytes: [UInt8], atMost longest: Int) -> String {
     let page = bytes.prefix(Limits.strayBytes.value)
     guard page.first(where: { $0 > 0x20 }) == UInt8(ascii: "<") else {
@@ -92,7 +93,7 @@ enum PageText {
     while let begin = find(open, in: page[start...]) {
       let after = begin + open.count
       guard after < page.endIndex else { return nil }
-      // `<p` is also the beginning of `<pre`.
+      // `<p` may also be the beginning of `<pre`.
       guard page[after] == UInt8(ascii: ">") || page[after] <= 0x20,
         let inside = page[after...].firstIndex(of: UInt8(ascii: ">")).map({ $0 + 1 })
       else {
@@ -116,7 +117,7 @@ enum PageText {
     (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
   }
 
-  /// Text without tags, with runs of white space replaced by one space.
+  /// Text of a page without tags. Each run of white space becomes one space.
   private static func plain(_ page: ArraySlice<UInt8>) -> String {
     var text: [UInt8] = []
     var isInTag = false

@@ -1,21 +1,22 @@
 import ClusterModel
 
-/// Recent history of an integer level, for its time-weighted mean.
+/// Recent history of an integer level, such as requests in flight. Computes its mean over time.
 struct TimeWeightedMean: Hashable, Sendable {
   private struct Change: Hashable, Sendable {
     var at: Instant
     var level: Int
-    /// Level × seconds up to `at`.
+    /// Integral of the level up to `at`, in level × seconds.
     var area: Double
   }
 
-  /// Maximum number of changes kept. They cover more than a minute of a host that answers several
-  /// requests at once. The mean over a longer time covers only the changes that are kept.
+  /// Maximum changes kept. At a host that answers several requests at once, they cover more than a
+  /// minute. A mean over a longer time covers only the kept changes.
   static let remembered = 64
 
   private var changes: [Change] = []
 
-  /// - Parameter now: A time before the last change counts as the time of the last change.
+  /// - Parameter now: time of the change. A time before the last change counts as the time of the
+  ///   last change.
   mutating func set(_ level: Int, now: Instant) {
     guard let last = changes.last else {
       changes.append(Change(at: now, level: level, area: 0))
@@ -27,7 +28,7 @@ struct TimeWeightedMean: Hashable, Sendable {
     changes.append(Change(at: now, level: level, area: Self.area(now, last)))
   }
 
-  /// - Returns: The mean over the last `time`, weighted by time; 0 if no level was set.
+  /// - Returns: the mean over the last `time`, weighted by time. 0 means that no level was set.
   func mean(over time: Duration, until now: Instant) -> Double {
     guard let first = changes.first, let last = changes.last else { return 0 }
     let end = max(now, last.at)
