@@ -61,7 +61,7 @@ extension HostStatistics {
 
   /// This process's load reports, and those of them that the registry may not have merged yet.
   struct Reporting: Sendable {
-    /// Maximum reports kept. They cover at least 16 s. A registry that is further behind counts as
+    /// Maximum reports kept. They cover at least 16 s. A registry with a longer delay counts as
     /// silent.
     static let remembered = 64
 

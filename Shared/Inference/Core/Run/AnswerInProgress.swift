@@ -1,45 +1,45 @@
 import ClusterModel
 
-/// The answer of a run: what the client gets of it, how far it is, and where a host resumes it.
+/// The answer of a run: its text, its progress, and the point from which a host can resume it.
 ///
-/// It exists before the first token, so that chunks change it in place: as an optional or as a
-/// payload of the run's phase it would have to be taken out and put back for each chunk. It depends
-/// on no attempt except the one whose chunks it takes.
+/// The value exists before the first token, so that chunks change it in place. If it were an
+/// optional or a payload of the run's phase, each chunk would have to take it out and put it back.
+/// The value depends on no attempt except the one whose chunks it takes.
 struct AnswerInProgress: Sendable {
   typealias Directive = InferenceRun.Directive
 
   /// The state from which relief hosts resume the answer while a late host still works.
   private struct Relief: Sendable {
-    /// The answer up to the last safe boundary.
+    /// The answer, cut at the last safe boundary.
     let stream: AnswerStream
     let body: BodyAssembler?
-    /// Chunks that the client gets if a relief host takes over.
+    /// Chunks up to the safe boundary. The client gets them if a relief host takes over.
     let release: [InferenceChunk]
-    /// `nil` means that the next host starts at the beginning.
+    /// Point from which a relief host resumes. `nil` means that it starts at the beginning.
     let resume: ResumePoint?
     let cause: AttemptFailure.Kind
-    /// Output of a crawling host since a relief host was asked. The client gets it unless a relief
-    /// host takes over.
+    /// Output that the late host has sent since a relief host was asked. The client gets it unless
+    /// a relief host takes over.
     var withheld: [Directive] = []
   }
 
   private let shape: AnswerShape
   private let endpoint: InferenceEndpoint
-  /// The client has the beginning of the answer from another process.
+  /// Whether the client has the beginning of the answer from another process.
   private let hasGivenPrefix: Bool
-  /// A host has sent a valid token, or the client has a prefix.
+  /// Whether a host has sent a valid token, or the client has a prefix.
   private(set) var hasBegun = false
   private var stream: AnswerStream
-  /// Assembles the body if the client does not stream.
+  /// Assembles the body for a client that does not stream. `nil` means that the client streams.
   private var body: BodyAssembler?
-  /// `nil` means that no host has sent a token yet.
+  /// Time from the request to the first token. `nil` means that no host has sent a token yet.
   private(set) var firstToken: Duration?
   private(set) var lastChunk = Instant.zero
   private var pace = Pace(floor: 0, from: .zero)
   private var progress = ChoiceProgress()
-  /// `nil` means that the next host starts at the beginning.
+  /// Point from which the next host resumes. `nil` means that it starts at the beginning.
   private(set) var resumePoint: ResumePoint?
-  /// At most one element; an array keeps answers without relief small.
+  /// At most one element. An array is used because it keeps answers without relief small.
   private var relief: [Relief] = []
 
   init(to request: InferenceRequest, _ shape: AnswerShape) {
@@ -56,15 +56,15 @@ struct AnswerInProgress: Sendable {
     BodyAssembler(endpoint: endpoint, choices: shape.choices)
   }
 
-  /// Every choice that the request asks for has ended for good.
+  /// Whether every choice that the request asks for has a final end.
   var isFinished: Bool { progress.isComplete(shape.choices) }
-  /// Every choice that the host began has ended for good. The host may begin another one while
-  /// its stream is open.
+  /// Whether every choice that the host began has a final end. The host may still begin another
+  /// choice while its stream is open.
   var isWhole: Bool { progress.isEveryBegunFinal }
-  /// Every choice that the host began has a finish reason. The reasons count only after the stream
-  /// has ended too.
+  /// Whether every choice that the host began has a finish reason. These reasons count only after
+  /// the stream has also ended.
   var isEnded: Bool { progress.isEveryBegunEnded }
-  /// A stop sequence was completed across a joint, or `max_tokens` was reached.
+  /// Whether the answer ended at a stop sequence that spans a joint, or at `max_tokens`.
   var isOver: Bool { stream.isOver }
 
   /// Whether the format of the content so far hides repetitions.
@@ -102,7 +102,7 @@ struct AnswerInProgress: Sendable {
   }
 
   /// Records which choices a chunk continues and ends.
-  /// - Throws: `garbage` for a choice index that the request does not ask for.
+  /// - Throws: `garbage` if a chunk has a choice that the request does not ask for.
   mutating func recordSteps(_ steps: ChoiceSteps) throws(AttemptFailure) {
     guard !steps.hasInvalidIndex, steps.highest < shape.choices else {
       throw AttemptFailure(
@@ -113,7 +113,8 @@ struct AnswerInProgress: Sendable {
   }
 
   /// Takes a chunk of the current host.
-  /// - Returns: deliveries to the client. They are withheld while a relief host may take over.
+  /// - Returns: deliveries to the client. While a relief host may take over, they are withheld, and
+  ///   the result is empty.
   mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) -> [Directive] {
     let passed = try pass(try stream.take(chunk))
     guard !relief.isEmpty else { return passed }
@@ -130,7 +131,8 @@ struct AnswerInProgress: Sendable {
     return []
   }
 
-  /// - Returns: tokens per second of the last window if the host crawls, otherwise `nil`.
+  /// - Returns: tokens per second of the last window if the host is too slow. `nil` means that it
+  ///   is fast enough, or that the window is not complete.
   mutating func checkPace(now: Instant) -> Double? { pace.check(now: now) }
 
   /// Ignores the time in which the client did not read.
@@ -148,8 +150,10 @@ struct AnswerInProgress: Sendable {
     return directives
   }
 
-  /// Ends the answer if the failed host had used up `max_tokens`. No other host is needed then.
-  /// - Returns: `nil` if tokens are left, or if a body cannot be assembled.
+  /// Ends the answer if it already has `max_tokens` tokens when its host fails. No other host is
+  /// needed then.
+  /// - Returns: the remaining deliveries. `nil` means that tokens are left or that a body cannot be
+  ///   assembled.
   mutating func endAtLimit() -> [Directive]? {
     var ended = stream
     guard let last = ended.endAtLimit() else { return nil }
@@ -157,17 +161,17 @@ struct AnswerInProgress: Sendable {
     return try? pass(last) + finish()
   }
 
-  /// The answer with its text after the last safe boundary, for `releaseAll(of:)`.
+  /// The answer including its text after the last safe boundary, for `releaseAll(of:)`.
   ///
-  /// `nil` if the client does not stream. `nil` also for a host that resumed the answer, because
-  /// its text may be wrong until the joint is verified.
+  /// `nil` means that the client does not stream, or that the host resumed the answer of another
+  /// one. In the second case the text may be wrong, because the joint may not be verified yet.
   var unsafeText: AnswerStream? { body == nil && stream.hop == nil ? stream : nil }
 
-  /// Delivers the held text of an answer that no other host resumes, so that the client gets all
+  /// Delivers the held text of an answer that no other host resumes. The client then has all text
   /// that the host sent.
   ///
   /// - Parameter unsafeText: the answer before its unsafe text was dropped.
-  /// - Returns: `nil` if the client has seen nothing of the answer.
+  /// - Returns: `nil` if the client has no part of the answer.
   mutating func releaseAll(of unsafeText: AnswerStream?) -> [Directive]? {
     guard var whole = unsafeText, whole.hasDelivered, let last = try? whole.releaseAll() else {
       return nil
@@ -178,12 +182,16 @@ struct AnswerInProgress: Sendable {
 
   // MARK: - Resuming
 
-  /// The answer may start over, because the client has seen nothing of it.
+  /// Whether the answer may start over, because the client has seen no part of it.
   var mayStartOver: Bool { hasBegun && body != nil && !hasGivenPrefix }
 
-  /// Delivers the safe text and stores the point at which the next host resumes. A client that does
-  /// not stream has seen nothing. Its answer therefore starts over if it cannot be resumed or if an
-  /// attempt to resume it failed.
+  /// Delivers the safe text and stores the point from which the next host resumes.
+  ///
+  /// A client that does not stream has seen no part of the answer. The answer then starts over if
+  /// it cannot be resumed.
+  ///
+  /// - Parameter isJoinable: `false` means that an attempt to resume the answer has failed. The
+  ///   answer starts over if the client has seen no part of it.
   mutating func suspendAtBoundary(isJoinable: Bool = true) throws(Failure) -> [Directive] {
     progress = ChoiceProgress()
     if !isJoinable, mayStartOver {
@@ -211,7 +219,7 @@ struct AnswerInProgress: Sendable {
     resumePoint = nil
   }
 
-  /// Suspends the answer again, at a point from which a host repeats some of the client's text.
+  /// Suspends the answer again, so that the next host repeats some of the client's text.
   /// - Returns: `nil` if the answer cannot be resumed.
   mutating func suspendForRepetition() -> ResumePoint? {
     (try? stream.interrupt(anchored: true))?.resume
@@ -222,14 +230,15 @@ struct AnswerInProgress: Sendable {
   // MARK: - Relief
 
   var hasRelief: Bool { !relief.isEmpty }
-  /// Why relief hosts were asked; `nil` means that none was.
+  /// Why relief hosts were asked. `nil` means that no relief host was asked.
   var reliefCause: AttemptFailure.Kind? { relief.first?.cause }
-  /// The answer as relief hosts find it; `nil` means that none was asked.
+  /// The answer from which relief hosts resume. `nil` means that no relief host was asked.
   var reliefStream: AnswerStream? { relief.first?.stream }
-  /// `nil` means that the relief hosts start at the beginning, or that none was asked.
+  /// Point from which relief hosts resume. `nil` means that they start at the beginning, or that no
+  /// relief host was asked.
   var reliefPoint: ResumePoint? { relief.first?.resume }
 
-  /// Prepares the state from which relief hosts resume the answer, if it does not exist yet.
+  /// Prepares the state from which relief hosts resume the answer. If the state exists, it stays.
   /// - Returns: `false` if no host can resume the answer.
   mutating func prepareRelief(_ cause: AttemptFailure.Kind) -> Bool {
     guard relief.isEmpty else { return true }
@@ -250,15 +259,15 @@ struct AnswerInProgress: Sendable {
     return true
   }
 
-  /// Ends relief, because the answering host is to continue.
+  /// Ends relief without a change of the answering host.
   /// - Returns: the directives that were withheld.
   mutating func endRelief() -> [Directive] {
     defer { relief = [] }
     return relief.first?.withheld ?? []
   }
 
-  /// Replaces the answer by the state that the relief hosts resume.
-  /// - Returns: deliveries of earlier text, as far as the client does not have it.
+  /// Replaces the answer by the state from which the relief hosts resume.
+  /// - Returns: deliveries of text up to the safe boundary that the client does not have yet.
   mutating func adoptRelief() -> [Directive] {
     guard let adopted = relief.first else { return [] }
     relief = []

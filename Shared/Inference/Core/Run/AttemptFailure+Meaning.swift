@@ -1,13 +1,13 @@
 import ClusterModel
 
-/// Questions about a failure that decide what a run does next.
+/// Properties of a failure that decide what a run does next.
 extension AttemptFailure {
-  /// Whether the same host may succeed if asked again. It was reached, and reported neither
-  /// overload nor a bad request.
+  /// Whether the same host may succeed if it is asked again. The host was reached, and it reported
+  /// neither overload nor a bad request.
   var mayBeChance: Bool {
     switch kind {
     case .lostBeforeHead, .lost, .cut, .garbage, .errorEvent, .stall, .crawl: true
-    // A sampling model produces other text the next time.
+    // A model that samples produces other text the next time.
     case .badJoint: true
     case .status: (status ?? 0) >= 500
     case .connect, .busy, .rejected, .formRefused, .contextTooSmall, .firstTokenDeadline,
@@ -21,19 +21,20 @@ extension AttemptFailure {
   /// Whether the same host may succeed if asked again after some seconds.
   var mayPass: Bool { mayBeChance && kind != .badJoint || kind == .busy || kind == .connect }
 
-  /// Whether the host answered 500 or 501, for which the request itself may be the reason. Also
-  /// true if the host was then asked again without an addition.
+  /// Whether the host answered 500 or 501, which the request itself may have caused.
+  ///
+  /// Also `true` if the host was then asked again without an addition.
   var isServerError: Bool {
     (kind == .status || kind == .formRefused) && (status == 500 || status == 501)
   }
 
-  /// The host refused the request, or refused access, with a 4xx status.
+  /// Whether the host refused the request, or access, with a 4xx status.
   var isRefusal: Bool {
-    // A rejection without a status comes from Tutti: the host was not asked.
+    // A rejection without a status comes from Tutti, which then did not ask the host.
     (kind == .rejected || kind == .status) && (400..<500).contains(status ?? 0)
   }
 
-  /// The host was not reached, or not asked.
+  /// Whether the host was not reached or not asked.
   var isUnasked: Bool {
     switch kind {
     case .connect, .lostBeforeHead, .noSecret, .unsuited: true
@@ -41,12 +42,12 @@ extension AttemptFailure {
     }
   }
 
-  /// The host's refusal for the client; `nil` if no host answered with a status.
+  /// The host's refusal for the client. `nil` means that no host answered with a status.
   var forClient: HostRefusal? {
     refusal?.forClient ?? status.map { HostRefusal(status: $0) }
   }
 
-  /// This failure as a refusal of an addition.
+  /// This failure, recorded as the refusal of an addition.
   var ofForm: AttemptFailure {
     var failure = self
     failure.kind = .formRefused
@@ -55,6 +56,6 @@ extension AttemptFailure {
 }
 
 extension AttemptFailure.Kind {
-  /// Whether the host was too slow, and might have answered if the wait had been longer.
+  /// Whether the host was too slow. It might have answered after a longer wait.
   var isLateness: Bool { self == .firstTokenDeadline || self == .stall || self == .crawl }
 }

@@ -2,10 +2,10 @@ import ClusterModel
 
 /// Failures of whole runs, composed from the failures of their attempts.
 extension AttemptLedger {
-  /// The failure of an answer that began and cannot be completed.
+  /// The failure of an answer that has begun and cannot be completed.
   /// - Parameters:
   ///   - failure: the failure of the last attempt.
-  ///   - reason: why the answer cannot be resumed; `nil` means that no host is left.
+  ///   - reason: why the answer cannot be resumed. `nil` means that no host is left.
   func failureOfAnswer(after failure: AttemptFailure, _ reason: Failure?) -> Failure {
     let code: Failure.Code =
       failure.kind == .totalDeadline ? .deadlineExceeded : .upstreamFailed
@@ -16,7 +16,7 @@ extension AttemptLedger {
         + Self.causes(records), refusal: Self.serverError(records.compactMap(\.failure)))
   }
 
-  /// One failure that sums up the failures of all attempts.
+  /// One failure that summarises the failures of all attempts.
   var failure: Failure {
     let failed = failed
     let failures = failed.compactMap(\.failure)
@@ -53,7 +53,7 @@ extension AttemptLedger {
     return Failure(.upstreamFailed, causes, refusal: Self.serverError(failures))
   }
 
-  /// The messages of all failed attempts. Repeated messages appear once, with their count.
+  /// The messages of all failed attempts. A repeated message appears once, with its count.
   private static func causes(_ records: [AttemptRecord]) -> String {
     var causes: [(text: String, times: Int)] = []
     for record in records {
@@ -69,8 +69,10 @@ extension AttemptLedger {
       .joined(separator: "; ")
   }
 
-  /// The last failure with a 4xx status, if all hosts that answered agree on the status. For 429,
-  /// hosts that were never reached are ignored: they do not disprove that a host is busy.
+  /// The last failure with a 4xx status, if all hosts that answered have this status.
+  ///
+  /// For 429, hosts that were never reached are ignored, because they cannot contradict it. `nil`
+  /// means that the hosts do not agree.
   private static func agreed(_ failures: [AttemptFailure]) -> AttemptFailure? {
     guard let last = failures.last(where: { $0.status != nil }), let status = last.status,
       (400..<500).contains(status)
@@ -105,7 +107,7 @@ extension AttemptLedger {
   }
 
   /// The error object of the last host, if all failures carry the same error status of 500 or more.
-  /// An error in a stream counts as 502.
+  /// An error in a stream counts as status 502. `nil` means that the statuses differ.
   private static func serverError(_ failures: [AttemptFailure]) -> HostRefusal? {
     guard let last = failures.last?.refusal, last.status >= 500,
       failures.allSatisfy({ $0.refusal?.status == last.status })
@@ -115,7 +117,7 @@ extension AttemptLedger {
 }
 
 extension Failure.Code {
-  /// OpenAI's code. Client libraries that receive it shorten the prompt.
+  /// OpenAI's code. Client libraries shorten the prompt if they receive it.
   static let contextLengthExceeded = Failure.Code(rawValue: "context_length_exceeded")
   static let insufficientBalance = Failure.Code(rawValue: "insufficient_balance")
 }

@@ -2,15 +2,15 @@ import ClusterModel
 
 /// The attempts of one run that have ended, in the order in which they ended.
 ///
-/// Decides from the ended attempts how many more the run may make, and at which hosts. Has no
-/// access to running attempts or the answer.
+/// Decides from the ended attempts how many more attempts the run may make, and at which hosts. The
+/// ledger cannot access running attempts or the answer.
 struct AttemptLedger: Sendable {
   /// Whether a host that was asked before may be asked once more.
   enum Repetition: Hashable, Sendable {
     case allowed
     case refused
     /// The host works, but its text did not join the answer. The state of the answer decides
-    /// whether the host is asked again.
+    /// whether the host is asked again. `isFirst` means that this happened once so far.
     case afterBadJoint(isFirst: Bool)
   }
 
@@ -20,8 +20,8 @@ struct AttemptLedger: Sendable {
 
   // MARK: - Attempts
 
-  /// Failed attempts, except those whose host refused an addition by Tutti and was asked again
-  /// without it.
+  /// Failed attempts. If a host refused an addition by Tutti and was asked again without it, the
+  /// refused attempt does not count.
   var failed: [AttemptRecord] {
     records.filter { $0.failure != nil && $0.failure?.kind != .formRefused }
   }
@@ -38,8 +38,8 @@ struct AttemptLedger: Sendable {
   }
 
   /// Whether too many attempts have failed for the run to make another one.
-  /// - Parameter limit: maximum failed attempts. Unclear joints show that the host works and are
-  ///   counted separately.
+  /// - Parameter limit: maximum failed attempts. Attempts with an unclear joint are counted
+  ///   separately against it, because their hosts work.
   func isExhausted(limit: Int) -> Bool {
     let failed = failed
     let unclear = failed.count { $0.failure?.isUnclear == true }
@@ -54,18 +54,18 @@ struct AttemptLedger: Sendable {
   /// Hosts with an attempt that has ended, whatever its outcome.
   var hosts: Set<HostID> { Set(records.map(\.host)) }
 
-  /// Hosts with a failed attempt, also if they only refused an addition.
+  /// Hosts with a failed attempt. Includes hosts that only refused an addition.
   var hostsWithFailure: Set<HostID> { Set(records.filter { $0.failure != nil }.map(\.host)) }
 
-  /// Hosts that cannot replace a late host, because their last failure is not over.
+  /// Hosts that failed and cannot replace a late host yet.
   ///
-  /// A host that was overloaded or unreachable, or whose failure may have been chance, can be asked
-  /// again after a while. Without this, a request waits for its late host until the deadline of the
-  /// whole answer although the other host works again.
+  /// A host can be asked again after a while if it was overloaded or unreachable, or if its failure
+  /// may have been chance. Otherwise a request could wait for its late host until the deadline of
+  /// the whole answer, although another host works again.
   /// - Parameters:
   ///   - elapsed: time since the run began.
-  ///   - recovery: time after a failure until its host counts as recovered, unless the host asked
-  ///     for more.
+  ///   - recovery: time after a failure until its host counts as recovered. A longer wait that the
+  ///     host asked for counts instead.
   func hostsNotRecovered(at elapsed: Duration, recovery: Duration) -> Set<HostID> {
     hostsWithFailure.filter { host in
       let own = records.filter { $0.host == host }
@@ -80,14 +80,15 @@ struct AttemptLedger: Sendable {
     records.contains { $0.host == host && $0.failure?.kind == .badJoint }
   }
 
-  /// Failure of the host's last attempt. `nil` means that it did not fail or was not asked.
+  /// Failure of the host's last attempt. `nil` means that this attempt did not fail, or that the
+  /// host was not asked.
   func lastFailure(of host: HostID) -> AttemptFailure? {
     records.last { $0.host == host }?.failure
   }
 
   func repetition(of host: HostID) -> Repetition {
     let own = records.filter { $0.host == host && $0.failure?.kind != .formRefused }
-    // The request itself may cause the server error. One repetition, at any host, is enough.
+    // The request itself may have caused the server errors. One repetition, at any host, is enough.
     if own.contains(where: { $0.failure?.isServerError == true }),
       records.count(where: { $0.failure?.isServerError == true }) > 1
     {
@@ -98,7 +99,7 @@ struct AttemptLedger: Sendable {
     return .afterBadJoint(isFirst: own.count { $0.failure?.kind == .badJoint } == 1)
   }
 
-  /// Hosts whose context was too small, and candidates whose context is not larger.
+  /// Hosts whose context was too small, and candidates whose context is known to be no larger.
   func hostsNotLarger(among candidates: [Candidate]) -> [HostID] {
     let refusing = records.filter { $0.failure?.kind == .contextTooSmall }
     guard !refusing.isEmpty else { return [] }
@@ -115,7 +116,7 @@ struct AttemptLedger: Sendable {
     return refusing.map(\.host) + smaller.map(\.host.id)
   }
 
-  /// Attempts whose refusal is contradicted if another host answers the request.
+  /// Attempts whose hosts refused the request. If another host answers it, the refusals were wrong.
   var contradicted: [AttemptRecord] {
     records.filter { $0.role != .resumption && $0.failure?.isRefusal == true }
   }

@@ -12,7 +12,7 @@ extension AttemptOutcome {
 }
 
 extension AttemptRecord {
-  /// The attempt as traces show it.
+  /// The facts that traces show about the attempt.
   public var facts: AttemptFacts {
     AttemptFacts(
       host: host, role: role.rawValue, outcome: outcome.name, changes: form.changes,

@@ -1,36 +1,36 @@
 import ClusterModel
 import Limits
 
-/// Hash of a client's tag, to attribute failures. Equal for the same client, and does not identify
-/// it.
+/// Hash of a client's tag. It is equal for the same client and does not identify the client.
+/// Failures are attributed by it.
 public struct ClientFingerprint: Hashable, Sendable {
   public let value: UInt64
 
   public init(_ value: UInt64) { self.value = value }
 
-  /// - Parameter tag: how the gateway distinguishes clients. All clients with an empty tag count as
-  ///   one.
+  /// - Parameter tag: text by which the gateway distinguishes clients. All clients with an empty
+  ///   tag count as one.
   public init(tag: String) { value = StableHash.of(tag.utf8) }
 }
 
-/// The failures of one host by client.
+/// The failures of one host, by client.
 ///
-/// A request can cause every failure but a refused connection, so the client may be at fault. Each
-/// client therefore contributes a limited number of failures to the host's standing, fewer than the
-/// breaker needs. A client whose requests keep failing at a host is kept from that host.
+/// A request can cause every failure except a refused connection, so the client may be at fault.
+/// Each client therefore adds only a limited number of failures to the host's standing, fewer than
+/// open a breaker. A host is closed to a client whose requests keep failing there.
 struct ClientFailures: Sendable {
-  /// Maximum failures of one client per window that count toward the breaker for all clients. That
+  /// Maximum failures of one client per window that count toward the breaker for all clients. The
   /// breaker opens after five failures, so at least two clients must have failed.
   private static let counted = Limits.countedClientFailures.value
   private static let window = Duration.milliseconds(Limits.clientFailureWindow.value)
-  /// Consecutive failures until the host is closed to this client: as many as open a breaker.
+  /// Consecutive failures that close the host to this client: as many as open a breaker.
   private static let failures = 5
   private static let firstOpen = Duration.seconds(1)
   private static let longestOpen = Duration.seconds(60)
 
   private struct Entry: Sendable {
     var client: ClientFingerprint
-    /// Failures in this window that counted for all clients.
+    /// Failures since `windowBegan` that counted for all clients.
     var counted = 0
     var windowBegan: Instant
     var inRow = 0
@@ -41,9 +41,10 @@ struct ClientFailures: Sendable {
 
   /// Consequences of a failure.
   struct Verdict: Hashable, Sendable {
-    /// The failure counts towards the host's standing.
+    /// Whether the failure counts towards the host's standing.
     var counts: Bool
-    /// Time until which the host is closed to this client. `nil` means that it stays open.
+    /// Time until which the host is closed to this client. `nil` means that the failure did not
+    /// close it.
     var closedUntil: Instant?
   }
 
@@ -61,7 +62,8 @@ struct ClientFailures: Sendable {
     let counts = entries[place].counted < Self.counted
     if counts { entries[place].counted += 1 }
     guard entries[place].inRow >= Self.failures else { return Verdict(counts: counts) }
-    // Requests that were in flight when the host was closed end together and count once.
+    // Several requests may be in flight when the host is closed to the client. Their failures count
+    // as one.
     guard entries[place].closedUntil <= now else {
       return Verdict(counts: counts, closedUntil: entries[place].closedUntil)
     }
@@ -71,8 +73,10 @@ struct ClientFailures: Sendable {
     return Verdict(counts: counts, closedUntil: entries[place].closedUntil)
   }
 
-  /// An answer for this client is complete. The window continues, because a client that alternates
-  /// failures and successes must not get more failures counted.
+  /// Records a complete answer for this client.
+  ///
+  /// The window of counted failures continues. Otherwise a client that alternates failures and
+  /// successes could add more failures.
   ///
   /// - Returns: whether the host was closed to the client before.
   mutating func succeeded(_ client: ClientFingerprint) -> Bool {
@@ -90,14 +94,14 @@ struct ClientFailures: Sendable {
       entries.append(new)
       return entries.count - 1
     }
-    // The client whose last failure is oldest loses least.
+    // Forget the client whose last failure is oldest. Its entry is worth least.
     let oldest = entries.indices.min { entries[$0].last < entries[$1].last } ?? 0
     entries[oldest] = new
     return oldest
   }
 }
 
-/// Hosts that are closed to single clients.
+/// Hosts that are closed to single clients because of those clients' failures.
 struct ClosedHosts: Sendable {
   private struct Key: Hashable, Sendable {
     var client: ClientFingerprint
@@ -113,7 +117,8 @@ struct ClosedHosts: Sendable {
   ) {
     if until.count >= Limits.closedHosts.value {
       until = until.filter { $0.value > now }
-      // All entries are current. Forgetting them costs each client five more failures.
+      // No entry has expired, so all are dropped. Each client must then fail five times again
+      // before a host is closed to it.
       if until.count >= Limits.closedHosts.value { until = [:] }
     }
     until[Key(client: client, host: host)] = end

@@ -1,13 +1,13 @@
 import ClusterModel
 
-/// Dialects that cannot express a request, with reasons.
+/// Dialects that cannot express a request, with the reasons.
 ///
-/// Results are cached per dialect, because a check takes a translation of the request.
+/// Each dialect is checked once, because a check translates the whole request.
 struct DialectRefusals: Sendable {
-  /// The inner `nil` means that the dialect can express the request.
+  /// A reason, or an inner `nil`, which means that the dialect can express the request.
   private var known: [HostDialect: String?] = [:]
 
-  /// Why hosts that are otherwise eligible cannot be asked, by name of the dialect.
+  /// Why hosts that are otherwise eligible cannot be asked, in the order of the dialects' names.
   var reasons: [String] {
     known.sorted { $0.key.rawValue < $1.key.rawValue }.compactMap { dialect, reason in
       reason.map { "a host of dialect \(dialect.rawValue) \($0)" }

@@ -2,23 +2,23 @@ import Text
 
 /// Decides which additions to remove from a request after a host has refused it.
 ///
-/// Source of the wordings: OpenAI, Azure, vLLM, llama.cpp, SGLang, TGI, Mistral, Gemini, DeepSeek,
+/// Sources of the phrases: OpenAI, Azure, vLLM, llama.cpp, SGLang, TGI, Mistral, Gemini, DeepSeek,
 /// Anthropic, LiteLLM, and servers that check requests with Pydantic (2024–2026).
 enum FormRemedy {
   /// A change to the request before it is sent to the same host again.
   struct Change: Hashable, Sendable {
     var form: RequestForm
-    /// The refusal names no member, so the change is a guess.
+    /// Whether the change is a guess, because the refusal names no member.
     var isBlind = false
-    /// The change is due to this prompt; other requests may not need it.
+    /// Whether only this prompt needs the change. Other requests may do without it.
     var isForPrompt = false
   }
 
   /// - Parameters:
-  ///   - left: changes that undo additions of Tutti and are not made yet.
-  ///   - isSure: if `true`, removes only additions that the refusal names, because another part of
+  ///   - left: changes that would undo additions by Tutti and have not been made yet.
+  ///   - isSure: whether only additions that the refusal names are removed. Set if another part of
   ///     the request may be at fault.
-  /// - Returns: the change, or `nil` if the failure is not about an addition.
+  /// - Returns: the change. `nil` means that the failure is not about an addition.
   static func change(
     after failure: AttemptFailure, left: RequestForm, isSure: Bool = false
   ) -> Change? {
@@ -45,7 +45,8 @@ enum FormRemedy {
     return change.form.isEmpty ? nil : change
   }
 
-  /// - Returns: `nil` if the host names no member. Empty if it names a member of the client.
+  /// - Returns: the changes for the members that the host names. `nil` means that it names no
+  ///   member. Empty means that it names only members of the client.
   private static func named(
     by refusal: UpstreamRefusal, _ left: RequestForm
   ) -> RequestForm? {
@@ -63,8 +64,10 @@ enum FormRemedy {
     chosen(changes(of: words), left, words)
   }
 
-  /// Change for a request that exceeds the context. The prompt and the limit on its answer count
-  /// together, so the limit may be the cause.
+  /// The change for a request that exceeds the context.
+  ///
+  /// Hosts count the prompt and the maximum length of the answer together. So the length that Tutti
+  /// added may be the cause.
   private static func limit(
     tooLarge refusal: UpstreamRefusal, _ left: RequestForm
   ) -> RequestForm {
@@ -85,7 +88,7 @@ enum FormRemedy {
     status != 500 && status != 403 && status != 424
   }
 
-  /// Whether the message rejects a feature, rather than reporting a fault.
+  /// Whether the message rejects a feature and does not report a fault.
   private static func complains(_ words: String) -> Bool {
     [
       "not support", "unsupported", "not available", "unavailable", "not allowed", "not permitted",
@@ -96,7 +99,7 @@ enum FormRemedy {
 
   // MARK: - Members named by a refusal
 
-  /// Members that some hosts refuse only in combination with an addition.
+  /// Members that some hosts refuse only together with an addition.
   private static let companions = [
     "logprobs", "best_of", "tool", "function call", "audio", "modalities", "echo",
   ]
@@ -123,14 +126,14 @@ enum FormRemedy {
     "developer instruction", "developer message", "'developer'", "roles must alternate",
   ]
 
-  /// - Parameter name: a member of the request in lower case, or the path of a nested one.
+  /// - Parameter name: a member of the request, or the path of a nested member, in lower case.
   private static func changes(naming name: String) -> RequestForm {
     if name.hasPrefix("messages") { return name.hasSuffix("role") ? .foldedSystem : [] }
     let form = changes(of: name)
     return name == "system" ? form.union(.foldedSystem) : form
   }
 
-  /// - Parameter words: the message in lower case.
+  /// - Parameter words: the host's message in lower case.
   private static func changes(of words: String) -> RequestForm {
     let before = beforeSupported(words)
     let form = changes(in: before)
@@ -145,7 +148,7 @@ enum FormRemedy {
       form.insert(.withoutUsageOption)
       for name in usageNames { rest = rest.replacing(name, with: " ") }
     }
-    // Does not match "upstream".
+    // Compares the beginnings of words, so that "upstream" does not match.
     if wordList(rest).contains(where: { $0.starts(with: "stream".utf8) }) {
       form.insert(.unstreamed)
     }
@@ -158,7 +161,7 @@ enum FormRemedy {
     return form
   }
 
-  /// The words before a list of supported members, which are not at fault.
+  /// The words before a list of supported members. The members in such a list are not at fault.
   private static func beforeSupported(_ words: String) -> String {
     let lists = [
       " supported parameters", " supported params", " supported fields", " allowed parameters",
@@ -195,19 +198,20 @@ enum FormRemedy {
     _ meant: RequestForm, _ left: RequestForm, _ words: String
   ) -> RequestForm {
     var form = meant.intersection(left)
-    // Removing one of the two suffices. The temperature stays, because it matters more to a role.
+    // It is enough to remove one of the two. The temperature stays, because a role depends more on
+    // it.
     if form.isSuperset(of: [.withoutTemperature, .withoutTopP]) {
       form.remove(.withoutTemperature)
     }
     if form.contains(.newLimitName) {
-      // A new name for the same limit does not help if the limit is too large.
+      // If the limit is too large, a new name for the same limit does not help.
       let isSize = sizeWords.contains { words.contains($0) } && form.contains(.withoutLimit)
       form.remove(isSize ? .newLimitName : .withoutLimit)
     }
     return form
   }
 
-  /// Whether a refusal without a name may be about an addition.
+  /// Whether a refusal that names no member may still be about an addition.
   private static func mayBeBlind(_ refusal: UpstreamRefusal) -> Bool {
     switch refusal.status {
     case 400, 405, 406, 415, 422, 501: break
@@ -221,12 +225,12 @@ enum FormRemedy {
     return !others.contains { refusal.words.contains($0) }
   }
 
-  /// The additions to leave out next if the host did not name the one that it refuses.
+  /// The additions to leave out next if the host did not name the addition that it refuses.
   ///
-  /// The additions that hosts refuse most often are left out first. The additions that a task needs
-  /// most are left out last.
+  /// Additions that hosts refuse most often are left out first. Additions that a task needs most
+  /// are left out last.
   private static func blind(_ left: RequestForm) -> RequestForm {
-    // Only `delivery` changes apply to a client's own request, which keeps its original bytes.
+    // A client's own request keeps its bytes, so only `delivery` changes apply to it.
     guard !left.subtracting(.delivery).isEmpty else { return left }
     let rounds: [RequestForm] = [
       [

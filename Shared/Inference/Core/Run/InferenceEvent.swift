@@ -1,12 +1,12 @@
 public import ClusterModel
 
-/// One element of an answer. The sequence ends with `finished`, or it throws.
+/// One element of an answer. The sequence of elements ends with `finished`, or it throws.
 public enum InferenceEvent: Hashable, Sendable {
   /// One chunk of a streamed answer.
   case chunk(InferenceChunk)
   /// The host's whole body, byte for byte, if the answer is not streamed.
   case body([UInt8])
-  /// Another host resumes the answer: the next chunks are its.
+  /// Another host resumes the answer. The next chunks come from this host.
   case resumed(InferenceOpening)
   case finished(InferenceSummary)
 }
@@ -32,7 +32,7 @@ public struct InferenceOpening: Hashable, Sendable {
   /// Time from the request to the first valid token or the whole body, including failed attempts.
   public var firstToken: Duration
   public var attempt: Int
-  /// As in `AttemptRecord`.
+  /// The host's own name of the model (see `AttemptRecord`).
   public var hostModel: ModelID
   public var tier: HostTier
 
@@ -55,11 +55,13 @@ public struct InferenceSummary: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
   /// Prompt tokens of the client's request, counted once, and completion tokens that the client got
-  /// from all hosts. The counts are estimates if a host did not report them or if several hosts
-  /// answered: one token per chunk, or one per four bytes if chunks are longer than tokens; one
-  /// prompt token per four bytes.
+  /// from all hosts.
+  ///
+  /// The counts are estimates if a host reported none or if several hosts answered. A prompt is
+  /// estimated at one token per four bytes. A completion is estimated at one token per chunk, or at
+  /// one per four bytes if chunks are longer than tokens.
   public var usage: Usage
-  /// Empty for embeddings, which have no finish reason.
+  /// Why the answer ended. Empty for embeddings, which have no finish reason.
   public var finishReason: String
   public var firstToken: Duration
   public var total: Duration
@@ -85,7 +87,7 @@ public enum AttemptRole: String, CaseIterable, Sendable {
   case first
   /// The second leg of a race.
   case speculative
-  /// After a failure before the first token.
+  /// An attempt after a failure before the first token.
   case retry
   /// Resumes an answer that another host began.
   case resumption
@@ -95,7 +97,7 @@ public enum AttemptRole: String, CaseIterable, Sendable {
 public enum AttemptOutcome: Hashable, Sendable {
   /// The host sent the last token of the answer.
   case answered
-  /// Another host was faster and this attempt was cancelled. It is not a failure.
+  /// Another host was faster, and this attempt was cancelled. This is not a failure.
   case beaten
   case failed(AttemptFailure)
 }
@@ -104,20 +106,21 @@ public enum AttemptOutcome: Hashable, Sendable {
 public struct AttemptRecord: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
-  /// The host's own name of the model, which differs for an alias. It decides about the host's pay.
+  /// The host's own name of the model, which differs from `model` for an alias. The host's pay
+  /// depends on it.
   public var hostModel: ModelID
   public var role: AttemptRole
   public var tier: HostTier
-  /// `started` and `ended` are measured from the start of the request.
+  /// Times from the start of the request to the start and the end of the attempt.
   public var started: Duration
   public var ended: Duration
-  /// Tokens that the host produced for this request, including tokens that the client did not get.
-  /// The host's own count if it reported one, otherwise estimated from its chunks.
+  /// Tokens that the host generated for this request, including tokens that the client did not get.
+  /// If the host reported no count, its chunks give an estimate.
   public var tokens: Int
   /// Additions by Tutti that this attempt left out because hosts had refused them.
   public var form: RequestForm
   public var outcome: AttemptOutcome
-  /// The host was asked although its breaker was open, because no other host was left.
+  /// Whether the host was asked although its breaker was open, because no other host was left.
   public var isPanic: Bool
 
   public init(
@@ -152,8 +155,8 @@ public struct AttemptFailure: Error, Hashable, Sendable {
   public enum Kind: String, CaseIterable, Sendable {
     /// No connection could be opened.
     case connect
-    /// The connection closed before the response head. It may have been an idle connection that the
-    /// host closed when the request was sent.
+    /// The connection closed before the response head. Perhaps it was an idle connection that the
+    /// host closed while Tutti sent the request.
     case lostBeforeHead = "lost_before_head"
     /// The connection closed during the answer.
     case lost
@@ -161,11 +164,11 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     case busy
     /// Any other error status. Another host may succeed.
     case status
-    /// The host rejects the request. Every host of its kind would.
+    /// The host rejects the request. Every host with the same software would reject it too.
     case rejected
-    /// The host rejects an addition by Tutti. It is asked again without the addition.
+    /// The host rejects an addition by Tutti, and is asked again without this addition.
     case formRefused = "form_refused"
-    /// The request exceeds the host's context. Another host may have a larger one.
+    /// The request exceeds the host's context. Another host may have a larger context.
     case contextTooSmall = "context_too_small"
     case firstTokenDeadline = "first_token_deadline"
     case stall
@@ -174,7 +177,7 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     case totalDeadline = "total_deadline"
     /// The stream ended without `finish_reason`.
     case cut
-    /// The host's bytes do not follow its dialect.
+    /// The bytes that the host sent do not follow its dialect.
     case garbage
     /// The host's text does not join the text that the client already has.
     case badJoint = "bad_joint"
@@ -182,7 +185,7 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     case errorEvent = "error_event"
     /// The request cannot be expressed in the host's dialect.
     case unsuited
-    /// The host was not asked: this process cannot find the secret that the host needs.
+    /// The host was not asked, because this process cannot find the secret that the host needs.
     case noSecret = "no_secret"
     /// The answer exceeds a size limit.
     case tooLarge = "too_large"
@@ -197,8 +200,8 @@ public struct AttemptFailure: Error, Hashable, Sendable {
   var retryAfter: Duration?
   /// The host's error; `nil` means that the failure does not come from an error response.
   public var refusal: UpstreamRefusal?
-  /// For `badJoint`: it is unclear which of the host's words are new. The host may be asked to
-  /// repeat more.
+  /// For `badJoint`: whether it is unclear which of the host's words are new. The host may then be
+  /// asked to repeat more text.
   public var isUnclear = false
 
   public init(

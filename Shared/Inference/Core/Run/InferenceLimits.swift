@@ -2,14 +2,14 @@ public import ClusterModel
 
 /// Bounds on what one request may cost the cluster.
 public struct InferenceLimits: Hashable, Sendable {
-  /// The race of requests that choose none. `nil` means that price decides: `dual` if a race of two
-  /// costs nothing, otherwise `hedged`.
+  /// Race mode of requests that choose none. `nil` means that the price decides: `dual` if a race
+  /// of two hosts costs nothing, otherwise `hedged`.
   public var race: RaceMode?
   /// Maximum legs of a race at once. Two legs remove most of the latency tail; a third adds little
   /// (LLooMA v1.1, table I).
   public var raceWidth = 2
-  /// Maximum failed attempts, before and during the answer together. If one attempt in five fails,
-  /// one request in 15,000 is lost.
+  /// Maximum failed attempts, both before and during the answer. If one attempt in five fails at
+  /// random, one request in 15,000 is lost.
   public var failures = 6
   /// Maximum attempts that repeat a host without an addition that it refused. Equals the number of
   /// additions, because servers name one at a time.

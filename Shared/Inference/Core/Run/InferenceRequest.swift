@@ -5,17 +5,19 @@ public struct InferenceRequest: Hashable, Sendable {
   public var endpoint: InferenceEndpoint
   /// `nil` means any chat model.
   public var model: ModelID?
-  /// The client's JSON object. A host gets it with `model` rewritten and `tutti` removed; every
-  /// other byte stays.
+  /// The client's JSON object. A host gets it with its own name of the model and without `tutti`.
+  /// All other bytes stay.
   public var body: [UInt8]
-  /// Whether the body asks for a stream. The body must contain `stream` itself too.
+  /// Whether the body asks for a stream. Must agree with `stream` in the body.
   public var stream: Bool
   public var trace: TraceContext
   /// Ids of the gateways that the request passed, oldest first. A host may be a gateway itself.
   public var hops: [String]
-  /// UTF-8 text of the answer that the client already has from an earlier process. The run resumes
-  /// after it, as after a failed host. Its tokens count towards `max_tokens`. Empty means that the
-  /// answer starts at its beginning.
+  /// UTF-8 text of the answer that the client already has from another process. Empty means that
+  /// the answer starts at its beginning.
+  ///
+  /// The run resumes after this text, as after a failed host. The text's tokens count towards
+  /// `max_tokens`.
   public var prefix: [UInt8]
   /// Changes that undo members that were added to the client's own. A host that refuses an addition
   /// is asked again without it.
@@ -57,10 +59,10 @@ public struct InferenceConstraints: Hashable, Sendable {
   /// Requests with equal keys prefer the same host if load does not decide. That host has the
   /// prefix of the conversation in its cache.
   public var affinity: [UInt8]?
-  /// The client that sent the request. It is recorded so that the failures of one client cannot
-  /// close a host to all clients. `nil` means that Tutti itself sends the request.
+  /// The client that sent the request. The client is recorded so that the failures of its requests
+  /// alone cannot close a host to all clients. `nil` means that Tutti itself sends the request.
   public var client: ClientFingerprint?
-  /// The same seed, request and host table give the same choice.
+  /// Seed for random choices. The same seed, request and host table give the same choice.
   public var seed: UInt64
 
   public init(

@@ -1,10 +1,11 @@
 import ClusterModel
 import Limits
 
-/// The phase from the first valid token to the last, over as many hosts as needed.
+/// The phase from the first valid token to the last. Several hosts may take part in it.
 extension InferenceRun {
-  /// Resumes an answer that another process began. Asks one host, as if another had failed at the
-  /// end of the given prefix.
+  /// Resumes an answer that another process began.
+  ///
+  /// The run asks one host, as if a previous host had failed at the end of the given prefix.
   mutating func resumeGivenPrefix(
     at first: Candidate, _ view: ClusterView, _ now: Instant
   ) -> [Directive] {
@@ -24,7 +25,7 @@ extension InferenceRun {
     let isFinished = answer.isFinished
     switch item {
     case .chunk(let chunk): return take(chunk, cluster, now)
-    // The host itself reports the end, with or without a reason.
+    // The host itself reports the end, so the answer is complete even without a finish reason.
     case .done: return finish(cluster, now)
     case .end:
       if isFinished || answer.isEnded { return finish(cluster, now) }
@@ -42,7 +43,7 @@ extension InferenceRun {
   mutating func take(
     _ chunk: InferenceChunk, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
-    // A late host had only paused.
+    // The host was late and sends again, so it had only paused.
     var directives = legs[0].isLate ? endLateness(now) : []
     legs[0].count(chunk.facts.tokens, now: now)
     answer.recordChunk(tokens: chunk.facts.tokens, now: now)
@@ -53,13 +54,15 @@ extension InferenceRun {
     } catch {
       return directives + interrupt(error, cluster, now)
     }
-    // A stop sequence was completed across a joint. The host would continue, so its attempt is
+    // If a stop sequence spans the joint, the host would continue. Its attempt is therefore
     // cancelled.
     if answer.isOver { directives += finish(cluster, now, cancels: true) }
     return directives
   }
 
-  /// Ends the run: the host has completed the answer.
+  /// Ends the run, because the host has completed the answer.
+  ///
+  /// - Parameter cancels: whether the attempt is cancelled, because its stream may continue.
   mutating func finish(
     _ cluster: some ClusterAccess, _ now: Instant, cancels: Bool = false
   ) -> [Directive] {
@@ -86,8 +89,8 @@ extension InferenceRun {
     ]
   }
 
-  /// Gives up the answering host. Another host resumes at the end of a word, a JSON token or a
-  /// line.
+  /// Gives up the answering host. Another host resumes at the last safe boundary, such as the end
+  /// of a word, a JSON token or a line.
   mutating func interrupt(
     _ failure: AttemptFailure, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -122,7 +125,7 @@ extension InferenceRun {
     return directives + released + resume(at: next, view, now)
   }
 
-  /// Asks a host to resume the answer. The race ends: from here one host is asked at a time.
+  /// Asks a host to resume the answer. From here on there is no race: one host is asked at a time.
   private mutating func resume(
     at next: Candidate, _ view: ClusterView, _ now: Instant
   ) -> [Directive] {
@@ -145,13 +148,16 @@ extension InferenceRun {
     return start(next, .resumption, view, way: way, at: resume, now: now)
   }
 
-  /// The candidate and resume point for a host that must repeat some of the client's text. There
-  /// are two ways, and each is tried once: a shorter prefix, so that the host repeats the rest by
-  /// itself, and an instruction that shows the text to repeat. The shorter prefix usually comes
-  /// first, because an earlier instruction has already shown text to repeat. The instruction comes
-  /// first if the answer's format hides repetitions, as JSON does, and the host is asked by
-  /// instructions: the host may have repeated text before, but the repetition could not be
-  /// verified.
+  /// The candidate and resume point for a host that must repeat some of the client's text.
+  ///
+  /// There are two ways to ask for a repetition, and each is tried once. With a shorter prefix, the
+  /// host generates the rest of the client's text again by itself. An instruction shows the host
+  /// the text to repeat.
+  ///
+  /// The shorter prefix usually comes first, because a host that was asked by instruction has
+  /// already been shown text to repeat. If the answer is JSON and the host is always asked by
+  /// instruction, the instruction comes first. The host may have repeated the text that it was
+  /// shown before, but in JSON that repetition could not be verified.
   private mutating func repetition(by candidate: Candidate) -> (Candidate, ResumePoint?) {
     guard let point = answer.suspendForRepetition() else {
       return (candidate, answer.resumePoint)
@@ -168,13 +174,15 @@ extension InferenceRun {
     return (instructed, point)
   }
 
-  /// How a host can be asked to resume this answer; `nil` means that it must start over.
+  /// How a host can be asked to resume this answer. `nil` means that it must start over.
   private func way(to next: Candidate, at resume: ResumePoint?) -> ResumeWay? {
     (try? UpstreamRequest(request, to: next, from: resume))?.resumed
   }
 
-  /// The same host, to be asked by an instruction. Backends that accept no trailing assistant
-  /// message answer 400, and are asked once more in this way.
+  /// The same host, to be asked again by an instruction.
+  ///
+  /// Backends that accept no assistant message at the end answer 400. They are asked once more in
+  /// this way. `nil` means that the failure has another cause.
   func instructed(
     _ leg: RunningAttempt, _ failure: AttemptFailure, at resume: ResumePoint?
   ) -> Candidate? {
@@ -186,7 +194,8 @@ extension InferenceRun {
     return candidate
   }
 
-  /// Handles silence and slow answers. A slow answer counts only if another host could do better.
+  /// Handles silence and slow answers. A slow answer only counts if there is a host that was not
+  /// asked yet.
   mutating func checkPace(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     guard let leg = legs.first else { return [] }
     let due = nextChunkDue(leg)
@@ -205,7 +214,7 @@ extension InferenceRun {
       return directives
     }
     if answer.reliefCause == .crawl {
-      // The relief host had one interval of the pace check to take over.
+      // The relief host had one interval of the pace check to take over, and did not.
       directives += dismissRelief(by: leg, now)
     }
     guard let rate = answer.checkPace(now: now), !answer.isWhole,

@@ -23,7 +23,7 @@ extension InferenceRun {
     }
   }
 
-  /// Chooses a host that is excluded only by its breaker.
+  /// Chooses a host that only its breaker excludes.
   mutating func chooseShut(
     _ view: ClusterView, excluding: Set<HostID> = []
   ) -> Candidate? {
@@ -36,15 +36,18 @@ extension InferenceRun {
       || !view.isOpen(row, to: constraints.client)
   }
 
-  /// A host for a second leg. It has a free slot, so that no other request waits because of it.
-  /// Fallback hosts are never chosen: they serve requests that no other host answers.
+  /// A host for a second leg.
+  ///
+  /// The host must have a free slot, so that no other request waits because of the second leg.
+  /// Fallback hosts are never chosen, because they serve requests that no other host answers.
   mutating func speculativeHost(
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
     let asked = ledger.hosts.union(legs.map(\.host))
     // Neither the request nor a setting chose `dual`, so the second leg must be free of charge.
     let isUnpaid = constraints.race == nil && limits.race == nil && race.mode == .dual
-    // A host that silently truncates the prompt must not win the race because of that.
+    // A host that silently shortens the prompt could answer first. It must not win the race in this
+    // way.
     guard
       let next = choose(
         eligibility(view), excluding: asked, needsFreeSlot: true, needsNoPrice: isUnpaid,
@@ -54,18 +57,20 @@ extension InferenceRun {
     return next
   }
 
-  /// The next host after a failure. Hosts that have not failed come first, then, once more, hosts
-  /// whose failure may have been chance. `nil` means that no host is left, that enough attempts
-  /// have failed, or that the retry budget is spent.
+  /// The next host after a failure.
+  ///
+  /// Hosts that have not failed come first. Hosts whose failure may have been chance come next,
+  /// once more each. `nil` means that no host is left, that enough attempts have failed, or that
+  /// the retry budget is spent.
   mutating func replacement(
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
     guard !ledger.isExhausted(limit: limits.failures) else { return nil }
     let eligible = eligibility(view)
-    // If an answer has begun, the host rejects the way of resuming and not the request.
+    // After an answer has begun, a host rejects the way of resuming and not the request.
     let rejecting = answer.hasBegun ? [] : ledger.rejections
     if let first = rejecting.first {
-      // Two hosts that agree settle it: the request is at fault.
+      // If two hosts reject the request, the request is at fault.
       guard rejecting.count < 2 else { return nil }
       if ledger.endsWithRejection { return secondOpinion(first.host, eligible) }
     }
@@ -74,11 +79,11 @@ extension InferenceRun {
       + ledger.hostsNotLarger(among: eligible.candidates)
     // After a missed deadline, fallback hosts come first.
     let isPastDeadline = ledger.hasMissedFirstToken
-    // A host that lost a race works: it is as good as an untried one.
+    // A host that lost a race works, so it is as good as an untried host.
     let failed = ledger.failed.map(\.host)
     let spent = ledger.hosts.filter { !mayTryAgain($0) }.union(running)
     var next: Candidate?
-    // A host whose context seems too small comes after one that may have failed by chance.
+    // A host that may have failed by chance comes before a host whose context seems too small.
     for needsRoom in [true, false] where next == nil {
       next =
         choose(
@@ -86,29 +91,32 @@ extension InferenceRun {
           isPastDeadline: isPastDeadline)
         ?? choose(eligible, excluding: spent, needsRoom: needsRoom)
     }
-    // Only breakers exclude the remaining hosts: try those that have not failed, then those that
-    // may be tried again.
+    // The breakers of all remaining hosts are open. Hosts that have not failed come first, then
+    // hosts that may be tried again.
     if next == nil {
       next =
         chooseShut(view, excluding: Set(failed + running)) ?? chooseShut(view, excluding: spent)
     }
-    // An answer that has begun is resumed even if the retry budget is spent.
+    // If an answer has begun, it is resumed even if the retry budget is spent.
     guard next != nil, answer.hasBegun || cluster.mayRetry(at: view) else { return nil }
     return next
   }
 
-  /// The second host that decides whether a rejection is the request's fault. It runs different
-  /// server software if possible, because the same software would reject the request too. It takes
-  /// nothing from the retry budget: a rejection costs a host next to nothing, and a client that
-  /// sends only bad requests must not use up the retries of other clients. `nil` means that the
-  /// rejection stands.
+  /// The second host, which decides whether a rejection is the request's fault. `nil` means that
+  /// the rejection stands.
+  ///
+  /// The second host runs different server software if possible, because the same software would
+  /// also reject the request. It takes nothing from the retry budget. A rejection costs a host very
+  /// little, and a client that sends only bad requests must not use up the retries of other
+  /// clients.
   private mutating func secondOpinion(_ rejecting: HostID, _ eligible: Eligibility) -> Candidate? {
     let asked = ledger.hosts.union(legs.map(\.host))
     let all = eligible.candidates
     let software = all.first { $0.host.id == rejecting }?.host.softwareName
     let alike = all.filter { $0.host.softwareName == software }.map(\.host.id)
     let other = choose(eligible, excluding: asked.union(alike))
-    // Fallback hosts do not replace community hosts for a second opinion.
+    // A fallback host is taken only if no community host is left, even if only the fallback host
+    // runs different software.
     if let other, other.host.tier == .community { return other }
     return choose(eligible, excluding: asked) ?? other
   }
@@ -118,23 +126,23 @@ extension InferenceRun {
     case .allowed: return true
     case .refused: return false
     case .afterBadJoint(let isFirst):
-      // The client has seen nothing, so the host may start over once.
+      // The client has seen no part of the answer, so the host may start over once.
       if isFirst, answer.mayStartOver { return true }
-      // The host can still be asked by an instruction, or be asked to repeat some of the client's
+      // The host can still be asked by an instruction, or asked to repeat some of the client's
       // text.
       return shouldInstruct(host) || shouldRepeat(host)
     }
   }
 
-  /// Whether the host's text failed to join the answer, and the next request shall ask the host to
-  /// resume by an instruction (`ResumeInstruction`). Each host gets one such request at most.
+  /// Whether the next request to the host shall ask it by an instruction (`ResumeInstruction`),
+  /// because its text failed to join the answer. Each host gets at most one such request.
   func shouldInstruct(_ host: HostID) -> Bool {
     answer.resumePoint?.prefix.isEmpty == false && !resumeHistory.isInstructed(host)
       && ledger.hasBadJoint(host)
   }
 
-  /// Whether it is unclear how the host's text joins the answer, and the host has not yet been
-  /// asked in both ways to repeat some of the client's text.
+  /// Whether the host shall be asked to repeat some of the client's text, because it is unclear how
+  /// its text joins the answer. There are two ways to ask, and each is tried once.
   func shouldRepeat(_ host: HostID) -> Bool {
     guard let prefix = answer.resumePoint?.prefix, !prefix.isEmpty,
       resumeHistory.mayRepeat(host),

@@ -1,9 +1,11 @@
 import ClusterModel
 
 extension InferenceRun {
-  /// Decides whether a client that asked for no stream gets the host's own body. It does if only
-  /// one host may answer: no race, deadline or failover then needs a stream. It also does if the
-  /// client's own prefix is continued, because hosts return such a prefix differently in a stream.
+  /// Decides whether a client that asked for no stream gets the host's own body.
+  ///
+  /// The client gets it if only one host may answer, because then no race, deadline or failover
+  /// needs a stream. The client also gets it if the answer continues the client's own prefix,
+  /// because in a stream hosts return such a prefix differently.
   mutating func decideOnBody(_ eligible: Eligibility, _ first: Candidate) {
     let deadlines = constraints.deadlines
     guard !request.stream, request.endpoint != .embeddings, takesDelivery(first.host),
@@ -14,7 +16,8 @@ extension InferenceRun {
     forms.askForBody(patience: isAlone ? deadlines.total : nil)
   }
 
-  /// Whether Tutti chooses how the host sends its answer.
+  /// Whether the host takes the request in OpenAI's dialect. Only in this dialect can Tutti choose
+  /// between stream and body.
   private func takesDelivery(_ host: Host) -> Bool {
     host.dialect.followsDelivery(at: request.endpoint)
   }
@@ -29,13 +32,14 @@ extension InferenceRun {
     return takesDelivery(host) ? form : form.subtracting(.delivery)
   }
 
-  /// The form as the trace reports it. `unstreamed` is left out if the client asked for no stream.
+  /// The form as the trace reports it. If the client asked for no stream, `unstreamed` is not a
+  /// change and is left out.
   func reported(_ form: RequestForm) -> RequestForm {
     forms.asksForBody ? form.subtracting(.unstreamed) : form
   }
 
-  /// The same host, to be asked without the addition that it refused. `nil` means that the refusal
-  /// does not concern an addition by Tutti.
+  /// The same host, to be asked again without the addition that it refused. `nil` means that the
+  /// refusal is not about an addition by Tutti.
   mutating func reformed(_ leg: RunningAttempt, _ failure: AttemptFailure) -> Candidate? {
     guard !leg.hasToken, forms.changes < limits.formChanges else { return nil }
     var left = forms.undoable.subtracting(leg.candidate.form)
@@ -48,7 +52,8 @@ extension InferenceRun {
     return leg.candidate
   }
 
-  /// Records that a host answered. A body has no first-token latency: all its tokens come at once.
+  /// Records that a host answered. A body has no first-token latency, because all its tokens arrive
+  /// at once.
   func answered(_ winner: RunningAttempt) -> [Directive] {
     var directives: [Directive] = []
     let isBody =

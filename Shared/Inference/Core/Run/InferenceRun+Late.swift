@@ -1,14 +1,14 @@
 import ClusterModel
 
-/// Hosts that are slower than their learned patience.
+/// Handles hosts that are slower than their learned patience.
 ///
-/// A learned patience decides when another host is asked. It ends no attempt: a late host continues
-/// until another one has taken over or until it counts as dead. Only a deadline that the client set
-/// ends the attempt.
+/// A learned patience decides when another host is asked. It does not end the attempt. A late host
+/// continues until another host has taken over, or until it counts as dead. Only a deadline that
+/// the client set ends the attempt.
 extension InferenceRun {
   // MARK: - Up to the first token
 
-  /// Checks the running hosts before their first tokens, and asks another if they are late.
+  /// Checks the running hosts before their first tokens, and asks another host if they are late.
   mutating func checkLateAttempts(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     guard constraints.deadlines.firstToken == nil else { return giveUpLate(cluster, now) }
     var isNew = false
@@ -37,8 +37,10 @@ extension InferenceRun {
     }
   }
 
-  /// The next relief host: one that is not running and has not failed, otherwise one that may have
-  /// recovered since.
+  /// The next host to ask while a host is late.
+  ///
+  /// A host that is not running and has not failed comes first, then a host that may have recovered
+  /// from its failure. `nil` means that no host is left.
   private mutating func anotherHost(
     _ view: ClusterView, _ cluster: some ClusterAccess, _ now: Instant
   ) -> Candidate? {
@@ -48,7 +50,8 @@ extension InferenceRun {
     let eligible = eligibility(view)
     let notRecovered = ledger.hostsNotRecovered(
       at: begun.duration(to: now), recovery: limits.lookAgain)
-    // A running host is late, so fallback hosts come first.
+    // Every choice here is past a deadline, because a running host is late. So fallback hosts come
+    // first.
     let next =
       choose(
         eligible, excluding: ledger.hostsWithFailure.union(legs.map(\.host)), isPastDeadline: true)
@@ -58,7 +61,7 @@ extension InferenceRun {
     return next
   }
 
-  /// Gives up hosts that are late, silent for `deadSilence` and do not answer probes.
+  /// Gives up late hosts that were silent for `deadSilence` and do not answer probes.
   private mutating func giveUpDead(
     _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -77,8 +80,9 @@ extension InferenceRun {
     return directives
   }
 
-  /// The failure of a host that counts as dead. The silence must be long, because a host that works
-  /// on a long prompt may miss its probes.
+  /// The failure of a host that counts as dead. `nil` means that it does not count as dead.
+  ///
+  /// The silence must be long, because a host that reads a long prompt may miss its probes.
   private func death(
     of leg: RunningAttempt, _ cluster: some ClusterAccess, _ now: Instant
   ) -> AttemptFailure? {
@@ -97,8 +101,8 @@ extension InferenceRun {
 
   // MARK: - During the answer
 
-  /// Asks another host to resume the answer because the answering host is late. The late host
-  /// continues until the other one has taken over.
+  /// Asks another host to resume the answer, because the answering host is late. The late host
+  /// continues until the other host has taken over.
   mutating func relieve(
     _ cause: AttemptFailure.Kind, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -107,7 +111,7 @@ extension InferenceRun {
       let directives = giveUpDead(cluster, now)
       guard directives.isEmpty else { return directives }
     }
-    // A relief host has time until it is late too.
+    // If a relief host is running and not late, no other host is asked yet.
     guard legs.dropFirst().allSatisfy(\.isLate) else { return [] }
     let view = cluster.view()
     guard let next = anotherHost(view, cluster, now), answer.prepareRelief(cause) else { return [] }
@@ -131,13 +135,13 @@ extension InferenceRun {
   }
 
   /// Handles a chunk from a late host.
-  /// - Returns: Directives that end the relief attempts, because the host only paused.
+  /// - Returns: directives that end the relief attempts, because the late host had only paused.
   mutating func endLateness(_ now: Instant) -> [Directive] {
     legs[0].endLateness()
     return dismissRelief(by: legs[0], now)
   }
 
-  /// Ends the relief attempts. The client gets the withheld output.
+  /// Ends the relief attempts. The client gets the output that was withheld meanwhile.
   mutating func dismissRelief(by winner: RunningAttempt, _ now: Instant) -> [Directive] {
     let withheld = answer.endRelief()
     var directives: [Directive] = []
@@ -148,8 +152,8 @@ extension InferenceRun {
     return withheld + directives
   }
 
-  /// Handles output of a relief host. The relief host takes over as soon as some of its text joins
-  /// the answer.
+  /// Handles output of a relief host. The relief host takes over when the client would get text or
+  /// the end of the answer from it.
   mutating func receivedFromRelief(
     _ item: UpstreamItem, _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -208,7 +212,7 @@ extension InferenceRun {
     return directives + (onTrial.map { win($0, cluster, now) } ?? [])
   }
 
-  /// Replaces the answer by the state that the relief hosts resume.
+  /// Replaces the answer by the state from which the relief hosts resume.
   private mutating func adoptRelief(_ now: Instant) -> [Directive] {
     beginResuming()
     race = Race(mode: .single)
@@ -244,7 +248,7 @@ extension InferenceRun {
     }
     directives += askAnother(cluster, now, isNew: legs.count == 1)
     guard legs.count == 1 else { return directives }
-    // No relief host is left: wait for the late host.
+    // No relief host is left, so wait for the late host.
     return directives + dismissRelief(by: legs[0], now)
   }
 }

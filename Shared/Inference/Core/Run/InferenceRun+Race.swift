@@ -11,17 +11,18 @@ extension InferenceRun {
       promptTokens: embeddedTokens ?? promptTokens, breakers: breakers)
   }
 
-  /// Estimated tokens of the prompt: a rough upper bound for prose. Includes the resumed part of
-  /// the answer.
+  /// Estimated tokens of the prompt, usually more than the real number for prose. Includes the part
+  /// of the answer that a host resumes.
   var promptTokens: Int { shape.promptTokens + (answer.resumePoint?.spentTokens ?? 0) }
 
-  /// Chooses the race mode. Without a mode in the request or in the limits, price decides: `dual` if
-  /// a race of two costs nothing, otherwise `hedged`.
+  /// Chooses the race mode. If neither the request nor the limits set a mode, the price decides:
+  /// `dual` if a race of two hosts costs nothing, otherwise `hedged`.
   func makeRace(_ eligible: Eligibility, first: Candidate, _ view: ClusterView) -> Race {
     var mode =
       constraints.race ?? limits.race ?? (eligible.isSecondFree(beside: first) ? .dual : .hedged)
-    // An embedding arrives as one piece of known work, so computing it twice gains nothing. A body
-    // shows which host is first only when it is complete.
+    // A single host is enough for an embedding and for a body. An embedding takes the same work on
+    // each host, so a second computation gains nothing. A body shows only at its end which host is
+    // first.
     if constraints.require != nil || forms.asksForBody
       || constraints.race == nil && request.endpoint == .embeddings
     {
@@ -32,7 +33,7 @@ extension InferenceRun {
       mode: mode, width: limits.raceWidth, hedgeAfter: usual ?? limits.hedgeUnmeasured)
   }
 
-  /// Starts an attempt for each host that the race asks for, if one is found.
+  /// Starts an attempt for each `ask` of the race. An `ask` stays open if no host is found.
   mutating func ask(
     _ wanted: [Race.Directive], _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -48,8 +49,10 @@ extension InferenceRun {
   }
 
   /// - Parameters:
-  ///   - way: How the host is asked to resume the answer.
-  ///   - resume: The point from which it resumes; `nil` means that it starts at the beginning.
+  ///   - way: how the host is asked to resume the answer. `nil` means that it starts at the
+  ///     beginning.
+  ///   - resume: the point from which the host resumes. `nil` means that it starts at the
+  ///     beginning.
   mutating func start(
     _ candidate: Candidate, _ role: AttemptRole, _ view: ClusterView, way: ResumeWay? = nil,
     at resume: ResumePoint? = nil, now: Instant
@@ -96,7 +99,7 @@ extension InferenceRun {
       legs[index].hold(chunk)
       guard chunk.facts.isValidToken else {
         legs[index].recordSign(now: now)
-        // Chunks without a token are held, so their number is limited.
+        // Chunks without a token are held in memory, so their number is limited.
         guard legs[index].held.count < limits.heldChunks else {
           let failure = AttemptFailure(
             .garbage, "it sent \(limits.heldChunks) chunks without a token")
@@ -108,14 +111,14 @@ extension InferenceRun {
     }
   }
 
-  /// Whether an answer that ended without text is accepted. It is accepted if the host began a
-  /// choice and no other host can be asked.
+  /// Whether an answer that ended without text is accepted. This is so if the host began a choice
+  /// and no other host can be asked.
   private func isLastResort(_ index: Int, _ cluster: some ClusterAccess) -> Bool {
     guard phase == .racing, legs.count == 1 else { return false }
     return legs[index].held.contains { $0.facts.hasChoices } && !hasUntriedHost(cluster.view())
   }
 
-  /// Handles the first valid token: the other legs lose, and the answer begins or resumes.
+  /// Handles the first valid token. The other legs lose, and the answer begins or resumes.
   mutating func win(
     _ index: Int, _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {
@@ -201,15 +204,15 @@ extension InferenceRun {
       return directives + ask(wanted, cluster, now) + askAnother(cluster, now)
         + failIfNoAttemptIsLeft()
     }
-    // A host that still works on the request shows whether the rejection is right. Otherwise one
-    // other host is asked, alone.
+    // If another host still works on the request, it will show whether the rejection is right. If
+    // none does, one other host is asked, without a race.
     guard legs.isEmpty else { return directives }
     race = Race(mode: .single)
     return directives + ask([.ask(speculative: false)], cluster, now) + failIfNoAttemptIsLeft()
   }
 
-  /// Gives up all hosts that missed the client's deadline. One host replaces them all: most likely
-  /// a fallback host.
+  /// Gives up all hosts that missed the client's deadline. One host replaces them all. A fallback
+  /// host is preferred.
   mutating func giveUpLate(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     var directives: [Directive] = []
     for leg in legs {

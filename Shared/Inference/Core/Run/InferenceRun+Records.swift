@@ -21,7 +21,8 @@ extension InferenceRun {
     }
   }
 
-  /// Observations that hosts were wrong to refuse the request, because another host answered it.
+  /// Observations that hosts were wrong to refuse the request, because another host has answered
+  /// it.
   func contradictions() -> [Directive] {
     ledger.contradicted.map { record in
       .observe(record.host, .contradicted, started: begun.advanced(by: record.started))
@@ -39,7 +40,7 @@ extension InferenceRun {
   }
 
   /// The failure of an answer that cannot be completed.
-  /// - Parameter reason: why it cannot be resumed; `nil` means that no host is left.
+  /// - Parameter reason: why the answer cannot be resumed. `nil` means that no host is left.
   func brokenAnswer(_ failure: AttemptFailure, _ reason: Failure? = nil) -> Failure {
     guard answer.firstToken != nil else { return ledger.failure }
     return ledger.failureOfAnswer(after: failure, reason)
