@@ -3,12 +3,14 @@ import Foundation
 import InferenceCore
 import Synchronization
 
-/// Looks up the secrets that hosts need, for this process only. A secret goes into a request header
-/// and nowhere else: not into a log, a metric, an error or a table.
+/// Looks up the secrets that hosts need, for this process only.
+///
+/// A secret is sent in a request header and nowhere else: not in a log, a metric, an error or a
+/// table.
 public final class Credentials: Sendable {
-  /// Maximum bytes of a secret. Keys and tokens are smaller.
+  /// Maximum bytes of a secret. API keys and tokens are smaller.
   static let maximumBytes = 8_192
-  /// Maximum cached secrets: as many as there can be hosts.
+  /// Maximum cached secrets: one for each possible host.
   private static let maximumFiles = 1_000
 
   private struct Stamp: Equatable {
@@ -23,14 +25,15 @@ public final class Credentials: Sendable {
 
   /// - Parameters:
   ///   - environment: `nil` means the environment of this process.
-  ///   - rules: References outside of them are refused.
+  ///   - rules: allowed names and files. A reference outside of them is refused.
   public init(environment: [String: String]? = nil, rules: CredentialRules = CredentialRules()) {
     self.environment = environment ?? ProcessInfo.processInfo.environment
     self.rules = rules
   }
 
-  /// The secret that a host needs; `nil` means that it needs none. A file is read again after it
-  /// has changed.
+  /// The secret that a host needs. `nil` means that the host needs none.
+  ///
+  /// A file is read again after it has changed.
   ///
   /// - Throws: `invalidRequest` with a message that names the reference and the remedy.
   public func secret(for host: ClusterModel.Host) throws(Failure) -> String? {
@@ -49,11 +52,12 @@ public final class Credentials: Sendable {
     }
   }
 
-  /// A shorter text is no secret, and would occur in any sentence.
+  /// Minimum characters of a secret that is hidden. A shorter text is not a secret, and it may
+  /// occur in any sentence.
   private static let shortestHidden = 4
 
-  /// Removes the secret from a host's error messages. They go to logs and clients, and some hosts
-  /// repeat an unknown key in them.
+  /// Removes the secret from a host's error messages. Such messages go to logs and clients, and
+  /// some hosts repeat an unknown key in them.
   static func hide(_ secret: String?, in items: [UpstreamItem]) -> [UpstreamItem] {
     guard let secret, secret.count >= shortestHidden else { return items }
     return items.map { item in
@@ -67,7 +71,7 @@ public final class Credentials: Sendable {
   private static func hide(_ secret: String, in message: String) -> String {
     let hidden = message.replacing(secret, with: "***")
     guard hidden.hasSuffix("…") else { return hidden }
-    // A long message is clipped, perhaps within the secret.
+    // A long message is clipped, possibly in the middle of the secret.
     let words = hidden.dropLast()
     let part = (shortestHidden..<secret.count).reversed().first {
       words.hasSuffix(secret.prefix($0))
@@ -77,7 +81,7 @@ public final class Credentials: Sendable {
 
   private func read(_ path: String, _ host: HostID) throws(Failure) -> String {
     let what = "the file \(path)"
-    // Resolves links: a mounted secret is replaced by moving a link.
+    // Links are resolved, because a mounted secret is replaced by changing a link.
     let target = URL(filePath: path).resolvingSymlinksInPath().path
     let folder = URL(filePath: rules.folder).resolvingSymlinksInPath().path
     guard target.hasPrefix(folder + "/") else {
@@ -106,8 +110,8 @@ public final class Credentials: Sendable {
     }
     let secret = try checked(
       text.trimmingCharacters(in: .whitespacesAndNewlines), what, host)
-    // A second change within the resolution of the file system's clock would look like the first,
-    // so a fresh file is not cached.
+    // A fresh file is not cached. If it changed again within the resolution of the file system's
+    // clock, the new version would look like the cached one.
     guard Date().timeIntervalSince(modified) > 1 else { return secret }
     files.withLock { known in
       if known.count >= Self.maximumFiles { known.removeAll() }

@@ -7,7 +7,7 @@ public import Overload
 import Synchronization
 
 /// Sends requests to hosts: chooses a host, asks it, enforces timeouts and fails over. Every token
-/// of the cluster passes through this class.
+/// from a host passes through this class.
 public final class InferenceClient: Sendable {
   let connections = UpstreamConnections()
   let logger: Logger
@@ -16,23 +16,24 @@ public final class InferenceClient: Sendable {
   let credentials: Credentials
   let memory: MemoryBudget
   let heavyWork: HeavyWork
-  /// Rate shared by the streams that are faster than any model.
+  /// Rate that all streams share that are faster than any model.
   let fastStreams = FastStreams(loops: System.coreCount, at: .zero)
   private let hosts: @Sendable () -> HostTable
   private let load: @Sendable () -> (table: LoadTable, age: Duration)?
   private let clock = ProcessClock()
   private let statistics: Mutex<HostStatistics>
-  /// The limits of the configuration.
+  /// The limits of the configuration, before admins' values are applied.
   private let configuredLimits: InferenceLimits
   private let currentLimits: Mutex<InferenceLimits>
   private let budgets = Mutex((speculation: SpeculationBudget(), retry: RetryBudget()))
 
   /// - Parameters:
-  ///   - hosts: This process's copy of the host table, read at every decision.
-  ///   - load: The merged load of all processes and its age; `nil` means that only this process's
+  ///   - hosts: this process's copy of the host table. Read at every decision.
+  ///   - load: the merged load of all processes, and its age. `nil` means that only this process's
   ///     own measurements are known.
-  ///   - statistics: Host statistics at the start, and how hosts are compared.
-  ///   - inferenceLimits: Limits on the cost of one request, before `apply`.
+  ///   - statistics: the host statistics to start with, and the settings by which hosts are
+  ///     compared.
+  ///   - inferenceLimits: limits on the cost of one request. `apply` may change them.
   ///   - memory: The process's budget for answers that clients have not read.
   ///   - heavyWork: The thread that reads and translates large bodies.
   public init(
@@ -56,37 +57,38 @@ public final class InferenceClient: Sendable {
     currentLimits = Mutex(inferenceLimits)
   }
 
-  /// Limits of requests that begin now.
+  /// Limits that apply to requests that begin now.
   var inferenceLimits: InferenceLimits { currentLimits.withLock(\.self) }
 
-  /// Applies values that admins set at run time to requests that begin later.
+  /// Applies values that admins set at run time. They affect requests that begin later.
   public func apply(_ overrides: RuntimeOverrides) {
     currentLimits.withLock { $0 = configuredLimits.overridden(by: overrides) }
   }
 
-  /// Closes the connections. Running requests fail.
+  /// Closes the connections. Requests that are running fail.
   public func shutdown() async throws {
     try await connections.shutdown()
   }
 
-  /// Sends a request, and returns at the first valid token or the whole body.
+  /// Sends a request. Returns after the first valid token or the whole body has arrived.
   ///
-  /// Dropping the answer, or cancelling the task, cancels the request at its host.
+  /// The request is cancelled at its host if the answer is dropped or the task is cancelled.
   ///
-  /// - Throws: `noEligibleHost` with a reason for each host; `upstreamFailed`, `overloaded`,
-  ///   `deadlineExceeded`, `invalidRequest` with the hosts' own messages; `cancelled`.
+  /// - Throws: `noEligibleHost` with a reason for each host. `upstreamFailed`, `overloaded`,
+  ///   `deadlineExceeded` or `invalidRequest` with the hosts' own messages. `cancelled` if the task
+  ///   was cancelled.
   public func infer(
     _ request: InferenceRequest, constraints: InferenceConstraints
   ) async throws(Failure) -> Inference {
     let pending = start(request, constraints: constraints)
-    // Without a limit on the wait, `nil` is never returned.
+    // `nil` would mean that the maximum wait is over, but this wait has no maximum.
     guard let inference = try await pending.inference() else {
       throw Failure(.internalError, "an inference was neither answered nor failed")
     }
     return inference
   }
 
-  /// Sends a request, and returns without waiting for the answer.
+  /// Sends a request, and returns at once without waiting for the answer.
   public func start(
     _ request: InferenceRequest, constraints: InferenceConstraints
   ) -> PendingInference {
@@ -98,7 +100,7 @@ public final class InferenceClient: Sendable {
   /// Running requests by host.
   public var inFlight: [HostID: Int] { statistics.withLock(\.inFlight) }
 
-  /// This process's load report for the registry; `nil` means that there is nothing to report.
+  /// This process's load report for the registry. `nil` means that there is nothing to report.
   public func loadReport() -> LoadReport? {
     let now = now
     let (report, standings) = statistics.withLock {
@@ -117,8 +119,8 @@ public final class InferenceClient: Sendable {
 
   var now: Instant { clock.now }
 
-  /// The cluster state for a decision: the published tables, plus this process's own measurements
-  /// since their publication.
+  /// The state of the cluster for a decision: the published tables, and this process's own
+  /// measurements since their publication.
   public func view() -> ClusterView {
     let table = hosts()
     let merged = load()
@@ -132,7 +134,7 @@ public final class InferenceClient: Sendable {
 
   /// - Parameters:
   ///   - asker: The client that sent the request.
-  ///   - started: When the attempt began, by this client's clock.
+  ///   - started: time at which the attempt began, on the clock of this `InferenceClient`.
   func observe(
     _ observation: HostObservation, of host: HostID, for asker: ClientFingerprint?,
     started: Instant
@@ -162,22 +164,24 @@ extension InferenceClient: ClusterAccess {
   }
 }
 
-/// A running request. Dropping it cancels it.
+/// A running request. If this value is dropped, the request is cancelled.
 public struct PendingInference: Sendable {
   fileprivate let handle: InferenceHandle
 
-  /// The answer, once its first valid token or its whole body has arrived.
-  /// - Parameter patience: Maximum wait, after which `nil` is returned and the call can be
-  ///   repeated. `nil` means no limit except the request's own deadlines.
+  /// Waits until the first valid token or the whole body has arrived, and returns the answer.
+  /// - Parameter patience: maximum wait. After it `nil` is returned, and the call can be repeated.
+  ///   `nil` as the argument means that only the request's own deadlines limit the wait.
   public func inference(within patience: Duration? = nil) async throws(Failure) -> Inference? {
     try await handle.session.open(within: patience).map { Inference(opening: $0, handle: handle) }
   }
 
-  /// Cancels the request at its host. A task that waits or reads gets `cancelled`.
+  /// Cancels the request at its host. A task that waits for the answer or reads it gets
+  /// `cancelled`.
   public func cancel() { handle.session.leave() }
 }
 
-/// An answer that has begun. It can be read once, and ends after `finished` or throws.
+/// An answer that has begun. It can be read only once. The sequence ends after `finished`, or
+/// throws.
 public struct Inference: AsyncSequence, Sendable {
   public typealias Element = InferenceEvent
   public typealias Failure = ClusterModel.Failure
@@ -198,7 +202,7 @@ public struct Inference: AsyncSequence, Sendable {
   public var status: Int { opening.status }
   /// Time from the request to the first valid token or the whole body.
   public var firstToken: Duration { opening.firstToken }
-  /// Headers of the host that began the answer, limited to those meant for clients.
+  /// Headers that the host that began the answer sent for the client.
   public var headers: [PassedHeader] {
     handle.session.headers(of: AttemptID(opening.attempt - 1))
   }
@@ -211,7 +215,7 @@ public struct Inference: AsyncSequence, Sendable {
 
     init(handle: InferenceHandle) { self.handle = handle }
 
-    /// All events that have arrived, after waiting for the first. An empty batch is the end.
+    /// Waits until events have arrived, and returns all of them. An empty batch means the end.
     public mutating func nextBatch() async throws(ClusterModel.Failure)
       -> ArraySlice<InferenceEvent>
     {
@@ -232,7 +236,7 @@ public struct Inference: AsyncSequence, Sendable {
   }
 }
 
-/// Lives as long as the answer can be read, and then cancels the request.
+/// Cancels the request when the answer can no longer be read.
 final class InferenceHandle: Sendable {
   let session: InferenceSession
 

@@ -3,8 +3,10 @@ import InferenceCore
 import Metrics
 import Synchronization
 
-/// Metrics of answers, by host. The number of hosts with a name is bounded. All further hosts share
-/// `other`, so that a cluster of thousands does not flood the scraper.
+/// Metrics of answers, by host.
+///
+/// A bounded number of hosts are named. All other hosts share the name `other`, so that a cluster
+/// with thousands of hosts does not produce too many metrics.
 final class InferenceMetrics: Sendable {
   static let maximumHosts = 256
 
@@ -33,9 +35,11 @@ final class InferenceMetrics: Sendable {
     }
   }
 
-  /// The host that sent the first token, and the time since it was asked. Times of earlier attempts
-  /// are not included, and another host may have sent the last token. `nil` means that another
-  /// process sent the first token.
+  /// The host that sent the first token, and the time that it took.
+  ///
+  /// The time is measured from the start of this host's attempt, so earlier attempts are not
+  /// included. Another host may have sent the last token. `nil` means that another process
+  /// delivered the first token.
   static func firstToken(
     of summary: InferenceSummary, _ attempts: [AttemptRecord]
   ) -> (host: HostID, waited: Duration)? {
@@ -46,8 +50,8 @@ final class InferenceMetrics: Sendable {
     return speaker.map { ($0.host, summary.firstToken - $0.started) }
   }
 
-  /// The tier is a dimension, so that uses of the operator's own hosts (`fallback`) are counted
-  /// separately.
+  /// The dimensions of an attempt's counter. They include the tier, so that requests to the
+  /// operator's own hosts (`fallback`) are counted separately.
   static func dimensions(of attempt: AttemptRecord, host: String) -> [(String, String)] {
     [("host", host), ("tier", attempt.tier.rawValue), ("outcome", attempt.outcome.name)]
   }
@@ -56,7 +60,7 @@ final class InferenceMetrics: Sendable {
   func record(_ report: LoadReport, _ standings: [HostID: HostStanding]) {
     for line in report.hosts {
       let host = label(line.host)
-      // A gauge for hosts that share a name would show only the host that was recorded last.
+      // Several hosts share this name. A gauge would show only the host that was recorded last.
       guard host != Self.others else { continue }
       let dimensions = [("host", host)]
       Gauge(label: "tutti_host_in_flight", dimensions: dimensions).record(line.inFlight)

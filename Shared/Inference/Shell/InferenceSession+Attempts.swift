@@ -5,8 +5,8 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Key of a translated request: the values that its bytes depend on if the answer starts at its
-/// beginning.
+/// Key of a translated request: all values that the translation depends on. Only translations
+/// without a resume point are kept.
 struct PreparedKey: Hashable, Sendable {
   let dialect: HostDialect
   let model: ModelID
@@ -18,7 +18,7 @@ struct PreparedKey: Hashable, Sendable {
 
 /// Sends the requests of attempts to hosts.
 extension InferenceSession {
-  /// Maximum translations that are kept of a request.
+  /// Maximum translations of a request that are kept.
   private static let mostPrepared = 2
 
   func start(_ id: AttemptID, _ candidate: Candidate, _ resume: ResumePoint?) {
@@ -30,7 +30,7 @@ extension InferenceSession {
   }
 
   private func ask(_ id: AttemptID, _ candidate: Candidate, _ resume: ResumePoint?) {
-    // The job may have waited for the thread until its answer was no longer needed.
+    // The job may have waited for the thread for so long that its answer is no longer needed.
     if isLarge, state.withLock({ $0.upstream[id] == nil || $0.end != nil }) { return }
     let http: HTTPClient.Request
     let prepared: UpstreamRequest
@@ -66,11 +66,12 @@ extension InferenceSession {
       state.upstream[id] = .some(task)
       return true
     }
-    // The attempt was given up, or the answer was complete, before the task was stored.
+    // The attempt was given up, or the answer was completed, before the task was stored.
     if !isCurrent { pool.eventLoop.scheduleTask(in: .zero) { task.cancel() } }
   }
 
-  /// Translates a request for a host. A large request is translated once per dialect and model.
+  /// Translates a request for a host. A large request is translated only once for hosts with equal
+  /// keys.
   private func prepare(
     _ candidate: Candidate, _ resume: ResumePoint?, _ secret: String?
   ) throws(AttemptFailure) -> UpstreamRequest {

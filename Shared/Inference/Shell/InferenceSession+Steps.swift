@@ -7,9 +7,9 @@ import NIOCore
 import Overload
 import Synchronization
 
-/// Handles events, and performs the directives of the run.
+/// Passes events to the run, and performs the directives that the run returns.
 extension InferenceSession {
-  /// Effects to perform outside the lock, in this order.
+  /// Effects to perform outside the lock.
   struct Effects {
     var cancels: [HTTPClient.Task<Void>] = []
     var releases: [HTTPClient.Task<Void>] = []
@@ -20,19 +20,20 @@ extension InferenceSession {
     var read: Result<[InferenceEvent], Failure> = .success([])
     var resumed: [EventLoopPromise<Void>] = []
     var wakeAt: Instant?
-    /// All attempts of the run, once it is over.
+    /// All attempts of the run. `nil` means that the run is not over.
     var attempts: [AttemptRecord]?
     var account: MemoryAccount?
     var charge = 0
     var pause: EventLoopFuture<Void>?
   }
 
-  /// How long a response may continue after its last token before its connection is closed.
+  /// Time for which a response may continue after its last token. Then its connection is closed.
   private static let releaseGrace = TimeAmount.seconds(1)
   private static let readerStall = Duration.milliseconds(Limits.readerStall.value)
 
   /// Handles an event on the caller's thread.
-  /// - Returns: A future after which a host's stream may be read further; `nil` means at once.
+  /// - Returns: a future. The host's stream is read further when the future completes. `nil` means
+  ///   at once.
   @discardableResult
   func step(_ event: Event) -> EventLoopFuture<Void>? {
     let now = client.now
@@ -59,16 +60,16 @@ extension InferenceSession {
     return effects.pause
   }
 
-  /// Whether an event may lead to a search for another host, a translation or an assembly, and the
-  /// request or the answer is large.
+  /// Whether an event may take long to handle. It does if it may lead to a search for another host,
+  /// a translation or an assembly, and the request or the answer is large.
   private func isLong(_ event: Event, now: Instant) -> Bool {
     guard isLarge || answerIsLong.load(ordering: .relaxed), pool.eventLoop.inEventLoop else {
       return false
     }
     switch event {
     case .begin, .failed: return true
-    // At the deadline of the whole answer no host is searched for, and the deadline must not wait
-    // for other work.
+    // At the deadline of the whole answer, no other host is searched for. The deadline must not
+    // wait for other work.
     case .timePassed: return now < deadline
     case .items(let items, _):
       return !items.allSatisfy { if case .chunk = $0 { true } else { false } }
@@ -94,7 +95,9 @@ extension InferenceSession {
     return done.futureResult
   }
 
-  /// Runs a job on the thread for heavy work. If too many jobs wait, the request fails.
+  /// Runs a job on the thread for heavy work. If too many jobs are waiting, the request fails.
+  ///
+  /// - Returns: whether the job was accepted.
   @discardableResult
   func aside(_ job: @escaping @Sendable () -> Void) -> Bool {
     let isTaken = client.heavyWork.submit(for: asker?.value ?? 0, job)
@@ -108,8 +111,10 @@ extension InferenceSession {
     return isTaken
   }
 
-  /// Handles an event with the run out of the lock, and then the events that arrived in that time.
-  /// - Returns: A future after which a host's stream may be read further; `nil` means at once.
+  /// Takes the run out of the lock, and handles an event. Then handles the events that arrived
+  /// meanwhile.
+  /// - Returns: a future. The host's stream is read further when the future completes. `nil` means
+  ///   at once.
   @discardableResult
   func stepOutside(_ first: Event) -> EventLoopFuture<Void>? {
     handleOutside(first)
@@ -184,8 +189,10 @@ extension InferenceSession {
     "the client read nothing for \(Limits.readerStall.value / 1_000) s while the answer waited "
       + "(limit \(Limits.readerStall.name))")
 
-  /// Queues an event while the run is out of the lock. A client that leaves ends the answer at
-  /// once, and so does the deadline of the answer.
+  /// Queues an event while the run is out of the lock.
+  ///
+  /// Two events end the answer at once: the client leaves, or the deadline of the whole answer
+  /// passes.
   private func wait(
     _ event: Event, _ state: inout State, _ effects: inout Effects, now: Instant
   ) {
@@ -195,7 +202,7 @@ extension InferenceSession {
       endEarly(
         Failure(.deadlineExceeded, "the whole answer took longer than its deadline"), &state,
         &effects)
-    // A sign is dropped: the next event also shows that the host is alive.
+    // A sign is dropped, because the next event of the host also shows that the host is alive.
     case .sign: return
     case .begin, .head, .items, .failed, .timePassed: break
     }
@@ -225,7 +232,7 @@ extension InferenceSession {
           effects.releases.append(task)
         }
       case .observe(let host, let observation, let started):
-        // Recorded under the lock of this run, because its next decision must include the
+        // Recorded under the lock of this session, because the run's next decision must include the
         // observation.
         client.observe(observation, of: host, for: asker, started: started)
       case .open(let opening):
@@ -239,7 +246,8 @@ extension InferenceSession {
         end(.success(()), &state, &effects)
       case .fail(let failure):
         var failure = failure
-        // The refusal comes from the last host that answered.
+        // The refusal comes from the last host that answered, so the client gets this host's
+        // headers.
         let last = state.headers.max { $0.key.number < $1.key.number }
         failure.refusal?.headers = last?.value ?? []
         open(.failure(failure), &state, &effects)
@@ -264,7 +272,8 @@ extension InferenceSession {
     effects.attempts = []
   }
 
-  /// Gives unread events to a waiting reader, and resumes host streams that were paused for it.
+  /// Gives unread events to a waiting reader, and resumes the host streams that waited for the
+  /// reader.
   func settle(_ state: inout State, _ effects: inout Effects, now: Instant) {
     if !state.unread.isEmpty || state.end != nil, let reader = state.readWaiter.take() {
       effects.reader = reader
@@ -289,8 +298,8 @@ extension InferenceSession {
     }
   }
 
-  /// Pauses a host's stream after its items. The stream is read further when the client has read,
-  /// or when the run has handled the items.
+  /// Pauses a host's stream after its items. The stream is read further after the client has read,
+  /// or after the run has handled the items.
   private func pause(
     _ state: inout State, _ effects: inout Effects, now: Instant
   ) {
@@ -314,7 +323,8 @@ extension InferenceSession {
     Counter(label: "tutti_inference_paused_total").increment()
   }
 
-  /// Arms one timer at a time. Only an earlier wake time replaces it, so a token needs no timer.
+  /// Arms the timer for the next wake time. An armed timer is replaced only by an earlier one, so a
+  /// token usually needs no new timer.
   private func rearm(_ state: inout State, _ effects: inout Effects) {
     var wake = state.run == nil ? deadline : state.run?.nextWake
     if let since = state.pausedSince {

@@ -7,19 +7,22 @@ import NIOCore
 import Overload
 import Synchronization
 
-/// Shell around one `InferenceRun`: sockets, a timer and the waiting reader.
+/// Shell around one `InferenceRun`: connections, a timer and the client's reads.
 ///
-/// Events come from the HTTP client's event loops, the timer and the reader. The session passes
-/// each to the run under the lock and performs the run's directives outside it. An event that takes
-/// long is handled on the thread for heavy work, with the run taken out of the lock. Events that
-/// arrive meanwhile wait in order; a client that leaves does not wait.
+/// Events come from the event loops of the HTTP client, from the timer and from the reader. The
+/// session passes each event to the run under the lock, and performs the run's directives outside
+/// the lock.
+///
+/// An event that takes long is handled on the thread for heavy work. The run is then taken out of
+/// the lock, and other events wait in order. Only the departure of the client ends the answer at
+/// once.
 final class InferenceSession: Sendable {
   /// An input of the run.
   enum Event: Sendable {
     case begin
     case head(status: Int, AttemptID)
     case items([UpstreamItem], AttemptID)
-    /// A comment, a ping or an empty event: the host is alive but sends no answer.
+    /// A comment, a ping or an empty event. It shows that the host is alive, but is no answer.
     case sign(AttemptID)
     case failed(AttemptFailure, AttemptID)
     case timePassed
@@ -27,32 +30,32 @@ final class InferenceSession: Sendable {
   }
 
   struct State {
-    /// `nil` while an event is handled outside the lock.
+    /// The run. `nil` means that an event is being handled outside the lock.
     var run: InferenceRun?
     /// Events that arrived while `run` was `nil`, in order.
     var waiting: ArraySlice<Event> = []
-    /// HTTP tasks of the running attempts; `nil` means that the task is not stored yet.
+    /// HTTP tasks of the running attempts. An inner `nil` means that the task is not stored yet.
     var upstream: [AttemptID: HTTPClient.Task<Void>?] = [:]
     var headers: [AttemptID: [PassedHeader]] = [:]
     var opening: Result<InferenceOpening, Failure>?
     var openWaiter: CheckedContinuation<Result<InferenceOpening?, Failure>, Never>?
-    /// Counts waits, so that the timer of an earlier wait does not end a later one.
+    /// Number of waits so far, so that the timer of an earlier wait does not end a later wait.
     var openWaits = 0
     var unread: [InferenceEvent] = []
     var unreadBytes = 0
-    /// Reads of host streams that continue once the client has read.
+    /// Promises for paused host streams. When they succeed, the streams are read further.
     var paused: [EventLoopPromise<Void>] = []
-    /// When the client stopped reading; `nil` means that it reads.
+    /// Time at which the client stopped reading. `nil` means that the client reads.
     var pausedSince: Instant?
-    /// Account for the memory of unread events, opened when the client first stops reading.
+    /// Account for the memory of unread events. Opened when the client first stops reading.
     var account: MemoryAccount?
     var summary: InferenceSummary?
-    /// `nil` means that more events may come.
+    /// The end of the answer. `nil` means that more events may come.
     var end: Result<Void, Failure>?
     var readWaiter: CheckedContinuation<Result<[InferenceEvent], Failure>, Never>?
     var timer: Scheduled<Void>?
     var timerWake: Instant?
-    /// Translated requests whose bodies are too large to be translated twice.
+    /// Translated requests. Only large ones are kept, so that they are not translated twice.
     var prepared: [PreparedKey: UpstreamRequest] = [:]
 
     var isFull: Bool { unreadBytes > Limits.streamPause.value }
@@ -62,16 +65,16 @@ final class InferenceSession: Sendable {
 
   let client: InferenceClient
   let request: InferenceRequest
-  /// The client that sent the request; `nil` means that it is unknown.
+  /// The client that sent the request. `nil` means that the client is unknown.
   let asker: ClientFingerprint?
   let pool: UpstreamConnections.Pool
   let state: Mutex<State>
   /// Deadline of the whole answer.
   let deadline: Instant
 
-  /// Whether it takes long to translate the request or to search for a host.
+  /// Whether the request is so large that a translation or a search for a host takes long.
   var isLarge: Bool { request.body.count > Limits.heavyBytes.value }
-  /// Whether it takes long to assemble the answer or to ask another host to resume it.
+  /// Whether the answer is so long that its assembly or its resumption at another host takes long.
   let answerIsLong = Atomic(false)
 
   init(client: InferenceClient, request: InferenceRequest, constraints: InferenceConstraints) {
@@ -91,7 +94,9 @@ final class InferenceSession: Sendable {
   /// Asks the first host.
   func begin() { step(.begin) }
 
-  /// Waits for the answer to begin. Returns `nil` if it does not begin within `patience`.
+  /// Waits until the answer begins. Returns `nil` if it does not begin within `patience`.
+  ///
+  /// - Parameter patience: maximum wait. `nil` means no limit.
   func open(within patience: Duration?) async throws(Failure) -> InferenceOpening? {
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
@@ -125,7 +130,7 @@ final class InferenceSession: Sendable {
     waiter?.resume(returning: .success(nil))
   }
 
-  /// Takes all unread events, and waits if there are none. Returns an empty array at the end.
+  /// Takes all unread events. If there are none, waits for more. An empty array means the end.
   func take() async throws(Failure) -> [InferenceEvent] {
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
@@ -157,7 +162,7 @@ final class InferenceSession: Sendable {
     return try result.get()
   }
 
-  /// Cancels the requests at hosts, because the client no longer reads.
+  /// Cancels the requests at the hosts, because the client no longer reads.
   func leave() { step(.abandon(Self.left)) }
 
   // MARK: - The host's side
@@ -167,18 +172,19 @@ final class InferenceSession: Sendable {
     step(.head(status: status, id))
   }
 
-  /// Headers of an attempt's response that are meant for the client.
+  /// The headers of an attempt's response that the client gets.
   func headers(of id: AttemptID) -> [PassedHeader] { state.withLock { $0.headers[id] ?? [] } }
 
-  /// - Returns: A future after which the host's stream may be read further; `nil` means at once.
+  /// - Returns: a future. The host's stream is read further when the future completes. `nil` means
+  ///   at once.
   func received(_ items: [UpstreamItem], from id: AttemptID) -> EventLoopFuture<Void>? {
     items.isEmpty ? nil : step(.items(items, id))
   }
 
   func receivedSign(from id: AttemptID) { step(.sign(id)) }
 
-  /// Handles items that are so large that the run takes long to handle them. Called on the thread
-  /// for heavy work.
+  /// Handles items that are so large that the run needs long for them. Called on the thread for
+  /// heavy work.
   func receivedOutside(_ items: [UpstreamItem], from id: AttemptID) -> EventLoopFuture<Void>? {
     items.isEmpty ? nil : stepOutside(.items(items, id))
   }
@@ -187,7 +193,7 @@ final class InferenceSession: Sendable {
 }
 
 extension Duration {
-  /// Rounded up, because a timer that fires early would find nothing to do.
+  /// Nanoseconds, rounded up. If a timer fired too early, there would be nothing to do yet.
   var nanosecondsRoundedUp: Int64 {
     let (seconds, attoseconds) = components
     return seconds * 1_000_000_000 + (attoseconds + 999_999_999) / 1_000_000_000
@@ -195,7 +201,8 @@ extension Duration {
 }
 
 extension InferenceEvent {
-  /// Memory of the event while the client has not read it: capacity, and the entry itself.
+  /// Memory of the event while the client has not read it: capacity of its buffers, and the entry
+  /// itself.
   var keptBytes: Int {
     switch self {
     case .chunk(let chunk):
@@ -205,6 +212,6 @@ extension InferenceEvent {
     }
   }
 
-  /// The event, the header of its array, and the strings of a chunk's facts.
+  /// Memory of the event, of the header of its array, and of the strings in a chunk's facts.
   private static let entryBytes = MemoryLayout<InferenceEvent>.stride + 256
 }

@@ -3,8 +3,9 @@ import InferenceCore
 import Limits
 import NIOHTTP1
 
-/// Selects the headers of a host's answer that reach the client. They describe the request and the
-/// rate limits. All other headers stay between the host and Tutti.
+/// Selects the headers of a host's answer that the client gets.
+///
+/// The selected headers describe the request and the rate limits. All other headers are dropped.
 extension PassedHeader {
   private static let names: Set<String> = [
     "x-request-id", "request-id", "x-should-retry", "x-model-id", "x-inference-time",

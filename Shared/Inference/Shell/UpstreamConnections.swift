@@ -5,22 +5,26 @@ import NIOPosix
 import Overload
 import Synchronization
 
-/// Connections to hosts: one pool per event loop, so that a request, its answer and its timers stay
-/// on one loop.
+/// Connections to hosts. Each event loop has a pool of its own, so that a request, its answer and
+/// its timers stay on one loop.
 ///
-/// With two loops, a connection is notified a moment late that its request was written. If the host
-/// has already answered and closes the connection in that moment, the process crashes: the pool of
-/// AsyncHTTPClient 1.37 no longer knows the connection, and traps. A single client whose requests
-/// demand their event loop would close each connection after its answer.
+/// If a request and its connection were on two loops, the connection would be notified a moment
+/// late that its request was written. If the host then answers and closes the connection in this
+/// moment, the process crashes. The reason is that the pool of AsyncHTTPClient 1.37 no longer knows
+/// the connection and traps.
+///
+/// A single `HTTPClient` for all loops is no alternative: if its requests demand their event loop,
+/// it closes each connection after its answer.
 struct UpstreamConnections: Sendable {
   /// The connections of one event loop.
   struct Pool: Sendable {
     let eventLoop: any EventLoop
     let client: HTTPClient
-    /// Keeps no connections. Used to repeat a request whose connection the host had closed.
+    /// Client that keeps no connections. It repeats a request whose kept connection the host had
+    /// closed.
     let fresh: HTTPClient
     let kept: KeptConnections
-    /// Reads of streams that have more data than one turn of the event loop may read.
+    /// Queue for reads of streams that have more data than one turn of the event loop may read.
     let turns: LoopTurns
   }
 
@@ -40,7 +44,7 @@ struct UpstreamConnections: Sendable {
     self.pools = pools
   }
 
-  /// The pool of the current event loop; on any other thread, each pool in turn.
+  /// The pool of the current event loop. On any other thread, the pools are used in turn.
   func pool() -> Pool {
     let loop = MultiThreadedEventLoopGroup.singleton.any()
     guard let pool = pools[ObjectIdentifier(loop)] else {
@@ -58,18 +62,20 @@ struct UpstreamConnections: Sendable {
 
   private static var configuration: HTTPClient.Configuration {
     var configuration = HTTPClient.Configuration()
-    // A redirect would carry the prompt to a host that is not registered.
+    // A redirect could send the prompt to a host that is not registered.
     configuration.redirectConfiguration = .disallow
     configuration.timeout.connect = .seconds(5)
     configuration.httpVersion = .http1Only
-    // `InferenceRun` chooses the next host, not the pool.
+    // `InferenceRun` decides what happens after a failed connection, so the pool must not retry.
     configuration.connectionPool.retryConnectionEstablishment = false
-    // Hosts queue requests themselves. The pool must not add a queue that no metric shows.
+    // Hosts queue requests themselves. The pool must not add another queue, which no metric would
+    // show.
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_024
-    // Shorter than the keep-alive of common servers (uvicorn: 5 s), so that Tutti closes first.
+    // Shorter than the keep-alive of common servers (uvicorn: 5 s), so that Tutti closes a
+    // connection before the host does.
     configuration.connectionPool.idleTimeout = Self.idleTimeout
-    // Limit the receive buffer. The kernel would otherwise buffer up to 32 MiB per connection that
-    // Tutti has not read yet.
+    // Limits the receive buffer. Otherwise the kernel would buffer up to 32 MiB per connection
+    // before Tutti reads.
     configuration.http1_1ConnectionDebugInitializer = { channel in
       channel.setOption(
         .socketOption(.so_rcvbuf), value: .init(Limits.answerSocketBytes.value))
@@ -80,16 +86,17 @@ struct UpstreamConnections: Sendable {
   fileprivate static let idleTimeout = TimeAmount.seconds(4)
 }
 
-/// Hosts to which a pool may keep connections. The host may have closed some of them without the
-/// pool noticing. A request that meets such a connection is sent again on a new one, and the host
-/// is not at fault.
+/// Hosts to which a pool may have kept connections.
+///
+/// The host may have closed such a connection without the pool noticing. A request that meets a
+/// closed connection is sent again on a new one. The host is not at fault.
 final class KeptConnections: Sendable {
-  /// Maximum hosts to remember: more than a cluster can have.
+  /// Maximum hosts to remember. A cluster cannot have more.
   private static let mostHosts = 4_096
 
   private let lastAnswers = Mutex<[String: NIODeadline]>([:])
 
-  /// Records that an answer of this host was complete, so that its connection is kept.
+  /// Records that an answer of this host was complete, so its connection is kept.
   func keep(_ url: String, at now: NIODeadline) {
     lastAnswers.withLock { answers in
       if answers.count >= Self.mostHosts { answers.removeAll() }
@@ -100,7 +107,7 @@ final class KeptConnections: Sendable {
   /// Whether a request to this host may use a kept connection.
   func mayBeUsed(_ url: String, at now: NIODeadline) -> Bool {
     lastAnswers.withLock { answers in
-      // One second more, because the pool's timer may be late.
+      // The pool's timer may be late, so one second is added.
       answers[url].map { now < $0 + UpstreamConnections.idleTimeout + .seconds(1) } ?? false
     }
   }

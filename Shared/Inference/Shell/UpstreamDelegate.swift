@@ -11,50 +11,52 @@ import Overload
 import OverloadCore
 import Synchronization
 
-/// Passes the response of one host to its session, with a bounded number of bytes per turn of the
-/// event loop. Large events and bodies are read on the thread for heavy work.
+/// Passes the response of one host to its session. Each turn of the event loop reads only a bounded
+/// number of bytes. Large events and bodies are read on the thread for heavy work.
 ///
-/// Until the future of a part is done, AsyncHTTPClient reads no further and does not report the end
-/// of the response. It may report an error at any time; the delegate holds the error until the part
-/// is done.
+/// AsyncHTTPClient passes a part and gets a future. Until this future is done, it reads no further
+/// and does not report the end of the response. It may report an error at any time, so the delegate
+/// holds the error until the part is done.
 final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   typealias Response = Void
 
   /// The result of reading some bytes.
   private struct Read {
     var items: [UpstreamItem] = []
-    /// The host sent comments or pings.
+    /// Whether the host sent comments, pings or empty events.
     var hasSigns = false
     var oddEvents = 0
   }
 
   private struct State {
-    /// `nil` until the response head arrives.
+    /// Reader of the body. `nil` means that the response head has not arrived.
     var reader: UpstreamReader?
-    /// Decodes a compressed answer; `nil` means that it is not compressed.
+    /// Decoder of a compressed answer. `nil` means that the answer is not compressed.
     var decoder: BodyDecoder?
-    /// The coding is unknown, or the body does not follow it. Further bytes are not read.
+    /// Whether the coding is unknown or the body does not follow it. Further bytes are then not
+    /// read.
     var isUnreadable = false
     var status = 0
-    /// Sends the request again on a new connection, if this one was closed before the response
-    /// head.
+    /// Sends the request again on a new connection, if this connection is closed before the
+    /// response head. `nil` means that the request is not sent again.
     var again: (@Sendable () -> Void)?
     /// Bytes read since the event loop last turned to other work.
     var turn = 0
     var received = 0
-    /// Pace of a stream that exceeded its burst.
+    /// Pace of a stream after its first `streamBurst` bytes. `nil` means that the stream has fewer
+    /// bytes.
     var pace: StreamPace?
-    /// The stream exceeds the rate that every stream is granted.
+    /// Whether the stream exceeds the rate that every stream is granted.
     var isFast = false
-    /// More bytes have arrived than an event loop should assemble.
+    /// Whether more bytes have arrived than an event loop should assemble.
     var isLong = false
-    /// A part is not completely read yet.
+    /// Whether a part was passed and is not completely read yet.
     var isReading = false
-    /// An error that was reported while a part was being read.
+    /// An error that was reported while a part was being read. It is handled after the part.
     var failure: (any Error)?
-    /// Memory that the reader holds for a large event or body.
+    /// Account for the memory that the reader needs for a large event or body. `nil` means none.
     var account: MemoryAccount?
-    /// Comments, pings and odd events that were already reported.
+    /// Number of comments, pings and empty events that were already reported.
     var signs = 0
     var oddEvents = 0
 
@@ -74,14 +76,14 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   private let reading: UpstreamReading
   private let secret: String?
   private let limits: UpstreamLimits
-  /// Used by one thread at a time: the event loop, or the thread for heavy work while the event
-  /// loop waits for it. The lock is never contended.
+  /// Only one thread at a time uses the state: the event loop, or the thread for heavy work while
+  /// the event loop waits. So no thread waits for the lock.
   private let state: Mutex<State>
 
   /// - Parameters:
   ///   - host: The host's base URL.
   ///   - secret: The host's secret, which the host may repeat in an error message.
-  ///   - again: Sends the request on a new connection; `nil` means that this connection is new.
+  ///   - again: sends the request on a new connection. `nil` means that this connection is new.
   init(
     session: InferenceSession, attempt: AttemptID, host: String, reading: UpstreamReading,
     secret: String?, limits: UpstreamLimits, again: (@Sendable () -> Void)? = nil
@@ -131,7 +133,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   func didReceiveBodyPart(
     task: HTTPClient.Task<Void>, _ buffer: ByteBuffer
   ) -> EventLoopFuture<Void> {
-    // `read` is `nil` if the part is compressed or does not fit into this turn of the event loop.
+    // `read` is `nil` if the part is compressed or must not be read in this turn of the event loop.
     let (read, isCoded) = state.withLock { state -> (Read?, Bool) in
       if state.isUnreadable { return (Read(), false) }
       if let decoder = state.decoder {
@@ -161,7 +163,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     return done.futureResult
   }
 
-  /// Counts bytes of the answer before they are read.
+  /// Counts bytes of the answer. Called before they are read.
   private func count(_ bytes: Int, _ state: inout State) {
     state.received += bytes
     state.turn += bytes
@@ -188,7 +190,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   private func end() -> [UpstreamItem] {
     let read = state.withLock { state -> Read in
       state.account = nil
-      // The decoder may hold a byte or two until more bytes identify the coding.
+      // The decoder may still hold one or two bytes, because it needs more bytes to recognise the
+      // coding.
       state.decoder?.finish()
       let rest = (try? state.decoder?.pull(Limits.turnBytes.value)) ?? []
       return state.read { reader in
@@ -212,7 +215,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
       again()
       return
     }
-    // The received part of an error's body explains the failure, even without its end.
+    // The part of an error's body that arrived explains the failure, even if its end is missing.
     let items = state.withLock { state in
       state.account = nil
       return state.reader?.cutShort() ?? []
@@ -221,8 +224,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     session.failed(failure, attempt)
   }
 
-  /// Stops reading a body that cannot be decoded. The attempt fails, except for an error response:
-  /// its status is cause enough.
+  /// Stops reading a body that cannot be decoded. The attempt fails. Exception: an error response
+  /// is reported as usual, because its status is cause enough.
   private func giveUpReading(_ why: String) {
     let status = state.withLock { state in
       state.isUnreadable = true
@@ -233,7 +236,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     session.failed(AttemptFailure(.garbage, why), attempt)
   }
 
-  /// The items of a result. Reports comments and pings to the session, and counts odd events.
+  /// The items of a result, without the host's secret. Also reports comments and pings to the
+  /// session, and counts odd events.
   private func items(of read: Read) -> [UpstreamItem] {
     if read.hasSigns { session.receivedSign(from: attempt) }
     if read.oddEvents > 0 {
@@ -244,7 +248,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
 
   // MARK: - Reading
 
-  /// Measures the pace of a stream. Its first `streamBurst` bytes are not timed.
+  /// Measures the pace of a stream. The time of its first `streamBurst` bytes does not count.
   private func keepPace(_ bytes: Int, _ state: inout State) {
     guard reading.streams, state.received > Limits.streamBurst.value else { return }
     let now = session.client.now
@@ -253,7 +257,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     state.pace = pace
   }
 
-  /// Whether the next bytes may complete an event or body too large for an event loop.
+  /// Whether the next bytes may complete an event or body that is too large for an event loop.
   private static func isHeavy(_ state: State, _ bytes: Int) -> Bool {
     (state.reader?.pendingBytes ?? 0) + min(bytes, Limits.turnBytes.value) > Limits.heavyBytes.value
   }
@@ -262,8 +266,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     items(of: state.withLock { state -> Read in state.read { $0?.append(bytes) } })
   }
 
-  /// Reads a part in slices, each in its own turn of the event loop. On the thread for heavy work,
-  /// reads all of it at once.
+  /// Reads a part in slices, each in its own turn of the event loop. If the part must be read on
+  /// the thread for heavy work, it is read at once.
   private func readSlices(_ buffer: ByteBuffer, _ done: EventLoopPromise<Void>) {
     var rest = buffer
     let isHeavy = state.withLock { Self.isHeavy($0, buffer.readableBytes) }
@@ -283,7 +287,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     pass(slice.readableBytesView, isHeavy: isHeavy, done) { self.readSlices(left, done) }
   }
 
-  /// Reads a compressed part, which is decoded slice by slice.
+  /// Reads a compressed part. It is decoded slice by slice.
   private func readDecoded(_ done: EventLoopPromise<Void>) {
     let slice = state.withLock { state -> Result<[UInt8], BrokenCoding> in
       do throws(BrokenCoding) {
@@ -316,7 +320,9 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     pass(bytes, isHeavy: isHeavy, done) { self.readDecoded(done) }
   }
 
-  /// Reads a slice, and continues in another turn of the event loop.
+  /// Reads a slice, and then runs the continuation in another turn of the event loop.
+  ///
+  /// - Parameter isHeavy: whether the slice is read on the thread for heavy work.
   private func pass(
     _ slice: some Collection<UInt8> & Sendable, isHeavy: Bool, _ done: EventLoopPromise<Void>,
     _ continuation: @escaping @Sendable () -> Void
@@ -353,8 +359,11 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     if !isTaken { finishPart(done) }
   }
 
-  /// Charges the memory budget of the process for the bytes that the reader holds, and for the
-  /// copies made of them.
+  /// Charges the memory budget of the process for the bytes that the reader holds, and for copies
+  /// of them.
+  ///
+  /// - Parameter more: number of bytes that are added to the reader next.
+  /// - Returns: `false` if the budget is exhausted.
   private func hold(_ more: Int) -> Bool {
     let (account, bytes) = state.withLock { state in
       if state.account == nil { state.account = session.client.memory.account() }
@@ -383,7 +392,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
       return AttemptFailure(.connect, "there was no connection within 5 s")
     default: break
     }
-    // This connection existed. One that could not be opened gives a `NIOConnectionError`.
+    // The connection was open before. If no connection can be opened, the error is a
+    // `NIOConnectionError`.
     if error is IOError {
       return AttemptFailure(
         .lostBeforeHead, "the connection was reset before an answer (\(error))")

@@ -6,7 +6,7 @@ import NIOCore
 import NIOHTTP1
 
 extension InferenceClient {
-  /// The secret that a host needs; `nil` means that it needs none.
+  /// The secret that a host needs. `nil` means that the host needs none.
   ///
   /// - Throws: `noSecret` with a message that contains no secret.
   func secret(for candidate: Candidate) throws(AttemptFailure) -> String? {
@@ -23,7 +23,7 @@ extension InferenceClient {
   ) throws(AttemptFailure) -> HTTPClient.Request {
     var headers = HTTPHeaders()
     for header in upstream.headers { headers.add(name: header.name, value: header.value) }
-    // A host may compress its answer anyway. The answer is then decoded.
+    // The request asks for no compression. If a host compresses its answer anyway, it is decoded.
     headers.add(name: "accept-encoding", value: "identity")
     for header in request.headers where !headers.contains(name: header.name) {
       headers.add(name: header.name, value: header.value)
@@ -43,7 +43,8 @@ extension InferenceClient {
     }
   }
 
-  /// A large body is copied slice by slice while it is sent, so that it is in memory once.
+  /// A large body is copied slice by slice while it is sent, so that only one whole copy is in
+  /// memory.
   private static func body(_ bytes: [UInt8]) -> HTTPClient.Body {
     guard bytes.count > Limits.heavyBytes.value else { return .bytes(bytes) }
     return .stream(contentLength: Int64(bytes.count)) { writer in

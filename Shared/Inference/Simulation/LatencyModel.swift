@@ -4,8 +4,8 @@ import Foundation
 /// Distribution of a host's first-token latency, with closed forms for a race of k such hosts
 /// (LLooMA v1.1, section III). All times are in milliseconds.
 public enum LatencyModel: Hashable, Sendable {
-  /// ln T ~ N(ln median, sigma²), because queueing, scheduling, contention and prompt length
-  /// multiply.
+  /// ln T ~ N(ln median, sigma²). The logarithm is normal, because delays from queueing,
+  /// scheduling, contention and prompt length multiply.
   case logNormal(median: Double, sigma: Double)
   /// Heavy tail: P(T > t) = (minimum ÷ t)^alpha.
   case pareto(minimum: Double, alpha: Double)
@@ -19,22 +19,22 @@ public enum LatencyModel: Hashable, Sendable {
     }
   }
 
-  /// Uniform in (0, 1]: 53 bits, never 0, so that its logarithm is finite.
+  /// A uniform number in (0, 1] with 53 random bits. It is never 0, so its logarithm is finite.
   private static func unit(_ rng: inout SplitMix64) -> Double {
     Double((rng.next() >> 11) + 1) / Double(1 << 53)
   }
 
-  /// P(T₍₁₎ ≤ t) of k hosts: equation 1.
+  /// P(T₍₁₎ ≤ t): probability that the first of k hosts answers within t (equation 1).
   public func cumulative(_ t: Double, hosts k: Int) -> Double {
     1 - pow(1 - cumulative(t), Double(k))
   }
 
-  /// Share of requests that none of k hosts answers before the deadline: equation 2.
+  /// Share of requests that none of k hosts answers before the deadline (equation 2).
   public func missShare(deadline: Double, hosts k: Int) -> Double {
     pow(1 - cumulative(deadline), Double(k))
   }
 
-  /// p-quantile of the first answer of k hosts: equations 3 and 5.
+  /// p-quantile of the time of the first answer from k hosts (equations 3 and 5).
   public func quantile(_ p: Double, hosts k: Int) -> Double {
     switch self {
     case .logNormal(let median, let sigma):
@@ -43,13 +43,13 @@ public enum LatencyModel: Hashable, Sendable {
     }
   }
 
-  /// p-quantile of k hosts divided by that of one host: equation 4.
+  /// p-quantile of k hosts, divided by the p-quantile of one host (equation 4).
   public func gain(_ p: Double, hosts k: Int) -> Double {
     quantile(p, hosts: k) / quantile(p, hosts: 1)
   }
 
-  /// Expected latency of the first answer of k hosts: equation 6. `nil` means that it does not
-  /// exist (Pareto with alpha · k ≤ 1) or has no closed form here (log-normal).
+  /// Expected time of the first answer from k hosts (equation 6). `nil` means that there is no such
+  /// mean (Pareto with alpha · k ≤ 1) or that it has no closed form here (log-normal).
   public func mean(hosts k: Int) -> Double? {
     guard case .pareto(let minimum, let alpha) = self, alpha * Double(k) > 1 else { return nil }
     return alpha * Double(k) * minimum / (alpha * Double(k) - 1)
@@ -65,8 +65,10 @@ public enum LatencyModel: Hashable, Sendable {
 
   static func normalCumulative(_ z: Double) -> Double { erfc(-z / 2.0.squareRoot()) / 2 }
 
-  /// Bisection on the cumulative function. The tolerance of 1e-12 is far below what a simulation
-  /// can measure, and there is no table of coefficients to mistype.
+  /// Inverts the cumulative function by bisection.
+  ///
+  /// The tolerance of 1e-12 is far below what a simulation can measure. Unlike an approximation
+  /// formula, bisection has no coefficients that could be mistyped.
   static func normalQuantile(_ p: Double) -> Double {
     var low = -40.0
     var high = 40.0

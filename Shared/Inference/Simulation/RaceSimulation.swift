@@ -1,22 +1,23 @@
 public import ClusterModel
 import InferenceCore
 
-/// Runs many requests, one after another, through the real `Race` on virtual time. Only the
+/// Runs many requests one after another through the real `Race`, in virtual time. Only the
 /// latencies of the hosts are simulated.
 public struct RaceSimulation: Sendable {
   public var model: LatencyModel
   public var mode: RaceMode
-  /// Maximum hosts that run at once.
+  /// Maximum hosts that are asked at once.
   public var hosts: Int
   /// First-token deadline in milliseconds.
   public var deadline: Double
   /// Delay before `hedged` asks the next host, in milliseconds.
   var hedgeAfter: Double
 
-  /// Maximum latency in milliseconds. 30 years are as good as never, and clocks can represent them.
+  /// Maximum latency in milliseconds. 30 years are as good as never, and the simulated clock can
+  /// represent them.
   static let longest = 1e12
 
-  /// - Parameter hedgeAfter: `nil` means the p95 of one host.
+  /// - Parameter hedgeAfter: delay in milliseconds. `nil` means the p95 of one host.
   public init(
     _ model: LatencyModel, mode: RaceMode = .dual, hosts: Int, deadline: Double,
     hedgeAfter: Double? = nil
@@ -28,7 +29,8 @@ public struct RaceSimulation: Sendable {
     self.hedgeAfter = min(hedgeAfter ?? model.quantile(0.95, hosts: 1), Self.longest)
   }
 
-  /// - Returns: First-token latencies, sorted, and the number of hosts that were asked.
+  /// - Returns: the sorted first-token latencies, and the numbers of hosts asked and deadlines
+  ///   missed.
   public func run(samples: Int, seed: UInt64) -> RaceSample {
     var rng = SplitMix64(seed: seed)
     var latencies: [Double] = []
@@ -80,11 +82,11 @@ public struct RaceSimulation: Sendable {
 
 /// Result of a simulation.
 public struct RaceSample: Sendable {
-  /// Milliseconds, ascending.
+  /// First-token latencies in milliseconds, ascending.
   public let latencies: [Double]
-  /// Hosts asked for all requests together.
+  /// Number of hosts that were asked for all requests together.
   public let asked: Int
-  /// Requests without an answer before the deadline.
+  /// Number of requests without an answer before the deadline.
   public let missed: Int
 
   /// The smallest latency that at least a share p of the requests does not exceed.
@@ -95,6 +97,6 @@ public struct RaceSample: Sendable {
 
   public var mean: Double { latencies.reduce(0, +) / Double(latencies.count) }
   public var missShare: Double { Double(missed) / Double(latencies.count) }
-  /// Hosts asked beyond one per request, as a share of the requests.
+  /// Hosts asked in addition to one per request, as a share of the requests.
   public var extraLoad: Double { Double(asked) / Double(latencies.count) - 1 }
 }

@@ -8,49 +8,49 @@ public struct AttemptID: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "#\(number)" }
 }
 
-/// State machine of one request: which hosts are asked, when each is given up, what is delivered.
+/// State machine of one request: asks hosts, gives up hosts, and delivers the answer.
 ///
-/// Hosts race up to the first valid token, and failed attempts are invisible to the client. After
-/// the first token one host answers. If it fails, another host resumes the text that the client
-/// already has. A host that is late continues while another one is asked.
+/// Hosts race up to the first valid token. Attempts that fail before it are invisible to the
+/// client. After the first token one host answers. If this host fails, another host resumes the
+/// text that the client already has. If it is late, another host is asked while it continues.
 ///
 /// A run takes events and returns directives. It has no socket, clock or host table of its own. A
 /// shell drives it:
 ///
 /// 1. Call `begin(_:now:)` once, before every other event except `abandon(_:now:)`.
 /// 2. Carry out the returned directives of all calls in their order:
-///    - `.start`: send the request. Report its response under the attempt's id: any number of
-///      `receivedSign(from:now:)`, `received(status:from:)` once the head has arrived,
-///      `received(_:from:cluster:now:)` for each item of the answer, and at most one
-///      `failed(_:_:cluster:now:)`, if the connection failed or could not be opened.
-///    - `.cancel`, `.release`: the attempt has ended. Its later events may still be passed in; the
-///      run ignores them.
+///    - `.start`: send the request, and report its response under the attempt's id. Call
+///      `receivedSign(from:now:)` for each sign that the host is alive, `received(status:from:)`
+///      after the response head, and `received(_:from:cluster:now:)` for each item of the answer.
+///      If the connection failed or could not be opened, call `failed(_:_:cluster:now:)` once.
+///    - `.cancel`, `.release`: the attempt has ended. If later events of the attempt are still
+///      passed in, the run ignores them.
 ///    - `.observe`: update the host's statistics, so that the next decisions include it.
-///    - `.open`, `.deliver`: pass on to the client. `.open` comes at most once and before every
-///      `.deliver`.
-/// 3. Call `tick(cluster:now:)` at `nextWake`, which each other call may change. An earlier tick
-///    has no effect.
+///    - `.open`, `.deliver`: pass the value on to the client. `.open` is returned at most once, and
+///      before every `.deliver`.
+/// 3. Call `tick(cluster:now:)` at `nextWake`. Every other call may change `nextWake`. An earlier
+///    tick has no effect.
 /// 4. Call `readingPaused(now:)` when the host's stream is no longer read because the client does
-///    not read, and `readingResumed(now:)` when it is read again.
+///    not read. Call `readingResumed(now:)` when the stream is read again.
 /// 5. Call `abandon(_:now:)` if the client leaves or reads too slowly.
-/// 6. Stop after `.complete` or `.fail`. One of them is the last directive of every run that has
-///    begun. When it is returned, all attempts have ended, `attempts` holds their records, and
+/// 6. Stop after `.complete` or `.fail`. Every run that has begun returns exactly one of these, as
+///    its last directive. All attempts have then ended, `attempts` holds their records, and
 ///    `nextWake` is `nil`. A run that is abandoned before it begins returns no directive.
 ///
-/// Times may not decrease from call to call. A run is a value without a lock; calls must not
-/// overlap. The `cluster` of a call shows the cluster at the time of the call, and charges attempts
-/// to the budgets of the process.
+/// Times may not decrease from call to call. A run is a value without a lock, so calls must not
+/// overlap. The `cluster` of a call shows the cluster at the time of the call. It also charges
+/// attempts to the budgets of the process.
 public struct InferenceRun: Sendable {
   public enum Directive: Hashable, Sendable {
-    /// Send the request to this host, from the resume point if there is one. Its events carry the
-    /// id.
+    /// Send the request to this host. If there is a resume point, the host continues from it.
+    /// Events of the attempt carry the id.
     case start(AttemptID, Candidate, ResumePoint?)
-    /// Cancel the attempt. Its later events do not count.
+    /// Cancel the attempt. Its later events are ignored.
     case cancel(AttemptID)
-    /// The attempt has completed its answer. The rest of its response may still arrive and does not
-    /// count.
+    /// The attempt has completed its answer. The rest of its response may still arrive and is
+    /// ignored.
     case release(AttemptID)
-    /// An observation of a host from an attempt that began at `started`.
+    /// Record an observation of a host. It comes from an attempt that began at `started`.
     case observe(HostID, HostObservation, started: Instant)
     /// The answer has begun.
     case open(InferenceOpening)
@@ -61,19 +61,22 @@ public struct InferenceRun: Sendable {
     case fail(Failure)
   }
 
-  /// The phase determines which attempts may deliver. Its data is in other properties of the run,
-  /// so that chunks can change it in place.
+  /// The phase determines which attempts may deliver.
+  ///
+  /// The data of a phase is in other properties of the run, so that chunks can change it in place.
   enum Phase {
-    /// Can transition to: `racing`, `resuming` if the request has a prefix, `over`.
+    /// No host was asked yet. Can transition to: `racing`, `resuming` if the request has a prefix,
+    /// `over`.
     case new
-    /// Hosts were asked and none has sent a valid token. Can transition to: `answering`, `over`.
+    /// Hosts were asked, and none has sent a valid token. Can transition to: `answering`, `over`.
     case racing
     /// Chunks of the first leg are delivered. Can transition to: `resuming`, `over`.
     case answering
-    /// The answering host failed and another was asked to resume. Can transition to: `answering`
-    /// with the first token, `resuming` with the next host, `over`.
+    /// The answering host failed, and another host was asked to resume. Can transition to:
+    /// `answering` after the first token, `resuming` with the next host, `over`.
     case resuming
-    /// Finished, failed or abandoned; every later event is ignored. No attempt is running.
+    /// The run has finished, failed or was abandoned. No attempt is running, and later events are
+    /// ignored.
     case over
   }
 
@@ -81,20 +84,20 @@ public struct InferenceRun: Sendable {
   let constraints: InferenceConstraints
   let limits: InferenceLimits
   let shape: AnswerShape
-  /// Tokens of the longest text to embed; `nil` means that the endpoint is not embeddings.
+  /// Tokens of the longest text to embed. `nil` means that the request is not for embeddings.
   let embeddedTokens: Int?
-  /// Additions by Tutti that may be left out for a host that refuses them, and those that were.
+  /// Additions by Tutti that a host may refuse, and those that hosts have refused in this run.
   var forms: RequestForms
   var rng: SplitMix64
   private(set) var phase = Phase.new
   var race = Race(mode: .single)
-  /// Running attempts. While `answering`: the answering attempt first, then the relief attempts
-  /// that were started because it is late.
+  /// Running attempts. In the phase `answering`, the answering attempt comes first. After it come
+  /// relief attempts, which were started because the first attempt is late.
   var legs: [RunningAttempt] = []
   var answer: AnswerInProgress
   private(set) var begun = Instant.zero
   private var nextAttempt = 0
-  /// When the client stopped reading; `nil` means that it reads.
+  /// Time at which the client stopped reading. `nil` means that the client reads.
   private var pausedSince: Instant?
   var resumeHistory = ResumeHistory()
   var dialects = DialectRefusals()
@@ -119,7 +122,7 @@ public struct InferenceRun: Sendable {
     answer = AnswerInProgress(to: request, shape)
   }
 
-  /// The latest time at which `tick` must be called; `nil` means never.
+  /// The latest time at which `tick` must be called. `nil` means that no call is needed.
   public var nextWake: Instant? {
     let total = begun.advanced(by: constraints.deadlines.total)
     switch phase {
@@ -154,17 +157,18 @@ public struct InferenceRun: Sendable {
     phase = .racing
     decideOnBody(eligibility, first)
     race = makeRace(eligibility, first: first, view)
-    // The first host is already known: its latency decides how long a hedge waits.
+    // The first host is already chosen, because its latency decides how long a hedge waits.
     return start(first, .first, view, now: now) + ask(Array(race.begin().dropFirst()), cluster, now)
   }
 
-  /// Records the status of the response head. The items that follow give its meaning.
+  /// Records the status of the response head. The items of the body decide what the status means.
   public mutating func received(status: Int, from id: AttemptID) {
     guard let index = legs.firstIndex(where: { $0.id == id }) else { return }
     legs[index].recordHead(status: status)
   }
 
-  /// Records a comment, a ping or an empty event: the host is alive but has sent no answer.
+  /// Records a comment, a ping or an empty event. It shows that the host is alive, but is no
+  /// answer.
   public mutating func receivedSign(from id: AttemptID, now: Instant) {
     guard let index = legs.firstIndex(where: { $0.id == id }) else { return }
     legs[index].recordSign(now: now)
@@ -193,7 +197,7 @@ public struct InferenceRun: Sendable {
     case .racing, .resuming: return lose(index, failure, cluster, now)
     case .answering:
       guard index == 0 else { return loseRelief(index, failure, cluster, now) }
-      // The last token has arrived. Losing the connection now costs at most the usage report.
+      // The last token has arrived, so the lost connection costs at most the usage report.
       if answer.isFinished { return finish(cluster, now) }
       return interrupt(failure, cluster, now)
     }
@@ -214,13 +218,16 @@ public struct InferenceRun: Sendable {
     }
   }
 
-  /// The host's stream is no longer read, because the client does not read. Only the deadline of
-  /// the whole answer still applies: the host is not at fault for the silence that follows.
+  /// Records that the host's stream is no longer read, because the client does not read.
+  ///
+  /// The host is not at fault for the silence that follows, so only the deadline of the whole
+  /// answer still applies.
   public mutating func readingPaused(now: Instant) {
     if pausedSince == nil { pausedSince = now }
   }
 
-  /// The host's stream is read again. The pause counts neither as silence nor in the host's pace.
+  /// Records that the host's stream is read again. The pause counts neither as silence nor in the
+  /// host's rate of tokens.
   public mutating func readingResumed(now: Instant) {
     guard let since = pausedSince else { return }
     pausedSince = nil
@@ -252,7 +259,7 @@ public struct InferenceRun: Sendable {
       .totalDeadline,
       "the whole answer took longer than \(constraints.deadlines.total.wholeMilliseconds) ms")
     let hadLeg = !legs.isEmpty
-    // A client that did not read is not the host's fault.
+    // If the client did not read, the host is not at fault.
     let cause = pausedSince == nil ? failure : AttemptFailure(.consumerLeft, failure.message)
     let directives = giveUpAll(cause, now)
     return directives + [.fail(hadLeg ? brokenAnswer(failure) : ledger.failure)]
@@ -273,7 +280,7 @@ public struct InferenceRun: Sendable {
   /// Enters `answering`, because the first leg has sent a valid token.
   mutating func beginAnswering() { phase = .answering }
 
-  /// Enters `resuming`, because no host answers and another one is asked for the rest of the
+  /// Enters `resuming`, because no host answers and another host is asked for the rest of the
   /// answer.
   mutating func beginResuming() { phase = .resuming }
 

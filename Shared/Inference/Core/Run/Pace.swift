@@ -1,12 +1,13 @@
 import ClusterModel
 
-/// Counts tokens in windows of fixed length. A host that sends a token now and then is as bad as a
-/// silent one.
+/// Counts tokens in windows of fixed length.
+///
+/// A host that sends only a token now and then is as bad as a silent host.
 struct Pace: Sendable {
-  /// Long enough that a burst or a pause of a healthy host does not decide.
+  /// Length of a window: so long that a short burst or pause of a healthy host does not decide.
   static let window = Duration.seconds(10)
 
-  /// Tokens per second.
+  /// Minimum rate in tokens per second.
   let floor: Double
   private var windowStart: Instant
   private var tokens = 0
@@ -20,8 +21,8 @@ struct Pace: Sendable {
 
   mutating func count(_ more: Int) { tokens += more }
 
-  /// - Returns: Tokens per second of the completed window if they are below `floor`, otherwise
-  ///   `nil`.
+  /// - Returns: tokens per second of the completed window if the rate is below `floor`. `nil` means
+  ///   that the rate is high enough or that the window is not complete.
   mutating func check(now: Instant) -> Double? {
     guard nextCheck <= now else { return nil }
     let rate = Double(tokens) / windowStart.duration(to: now).inSeconds

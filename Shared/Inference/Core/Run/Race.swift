@@ -2,14 +2,16 @@ public import ClusterModel
 
 /// State machine of a race between hosts for one request: the first valid token wins.
 ///
-/// Racing turns the latency tail of one host into the k-th power of that tail:
-/// P(T₍₁₎ > t) = (1 − F(t))ᵏ (LLooMA v1.1, equation 1). A race has no hosts, budgets or slots: its
-/// owner finds a host for each `ask`, or leaves the `ask` open.
+/// A race of k hosts turns the latency tail of one host into its k-th power: P(T₍₁₎ > t) = (1 −
+/// F(t))ᵏ (LLooMA v1.1, equation 1).
+///
+/// A race knows no hosts, budgets or slots. Its owner finds a host for each `ask`. If there is
+/// none, the owner ignores the `ask`.
 public struct Race: Sendable {
   public enum Directive: Hashable, Sendable {
-    /// Start another leg. A speculative one only if it takes no slot that another request needs.
+    /// Start another leg. A speculative leg must not take a slot that another request needs.
     case ask(speculative: Bool)
-    /// The leg lost.
+    /// Cancel the leg, because it has lost.
     case cancel(AttemptID)
   }
 
@@ -22,16 +24,16 @@ public struct Race: Sendable {
   private var hedgeAt: Instant?
 
   /// - Parameters:
-  ///   - width: Maximum legs at once. Ignored for `single`, which has one.
-  ///   - hedgeAfter: Delay of `hedged` before each further leg: the first host's recent p95, so
-  ///     that one request in twenty is asked twice (Dean and Barroso, The Tail at Scale).
+  ///   - width: maximum legs at once. A `single` race ignores it and has one leg.
+  ///   - hedgeAfter: for `hedged`, the delay before each further leg. It is the first host's recent
+  ///     p95, so that one request in twenty is asked twice (Dean and Barroso, The Tail at Scale).
   public init(mode: RaceMode, width: Int = 2, hedgeAfter: Duration = .zero) {
     self.mode = mode
     self.width = mode == .single ? 1 : max(width, 1)
     self.hedgeAfter = hedgeAfter
   }
 
-  /// The latest time at which `tick` must be called; `nil` means never.
+  /// The latest time at which `tick` must be called. `nil` means that no call is needed.
   public var nextWake: Instant? { hedgeAt }
 
   public func begin() -> [Directive] {
@@ -57,8 +59,10 @@ public struct Race: Sendable {
     return running.filter { $0 != leg }.map { .cancel($0) }
   }
 
-  /// Records that a leg failed. The last leg is replaced at once. Otherwise a dual race asks for a
-  /// speculative replacement, and a hedged race waits for its timer.
+  /// Records that a leg failed.
+  ///
+  /// If no leg is left, the race asks for a replacement at once. If legs are left, a dual race asks
+  /// for a speculative replacement, and a hedged race waits for its timer.
   public mutating func failed(_ leg: AttemptID) -> [Directive] {
     guard winner == nil, let index = running.firstIndex(of: leg) else { return [] }
     running.remove(at: index)

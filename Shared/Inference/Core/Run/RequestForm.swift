@@ -2,8 +2,8 @@ import ClusterModel
 import Limits
 import Text
 
-/// Changes of a request that undo additions by Tutti. A host that refuses an addition is asked
-/// again without it.
+/// Changes of a request that undo additions by Tutti. If a host refuses an addition, it is asked
+/// again without this addition.
 public struct RequestForm: OptionSet, Hashable, Sendable {
   public let rawValue: UInt16
 
@@ -23,7 +23,7 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
   /// The text of system messages moves to the start of the next user message.
   static let foldedSystem = RequestForm(rawValue: 1 << 8)
 
-  /// Changes of how the answer is sent. All other changes alter the question.
+  /// Changes that only affect how the answer is sent. All other changes affect the question.
   static let delivery: RequestForm = [.unstreamed, .withoutUsageOption]
 
   private static let names: [(change: RequestForm, text: String)] = [
@@ -39,8 +39,8 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
     Self.names.compactMap { contains($0.change) ? $0.text : nil }
   }
 
-  /// The changes that undo members of a request.
-  /// - Parameter added: Names of members that Tutti added; `system` means its system message.
+  /// The changes that undo additions to a request.
+  /// - Parameter added: names of the members that Tutti added. `system` means a system message.
   public init(undoing added: some Sequence<String>) {
     self = []
     for name in added {
@@ -58,7 +58,7 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
     }
   }
 
-  /// The body after all changes that alter the question. All other bytes stay.
+  /// The body after all changes that affect the question. All other bytes stay.
   func applied(to body: [UInt8]) -> [UInt8] {
     guard !subtracting(.delivery).isEmpty, let scanner = try? JSONObjectScanner(body) else {
       return body
@@ -85,7 +85,8 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
 
   // MARK: - System messages
 
-  /// The messages without system messages. Their text moves to the next user message.
+  /// The messages without system messages. The text of a system message moves to the next user
+  /// message.
   private static func folded(_ messages: JSONValue, _ document: JSONDocument) -> [UInt8] {
     var kept: [JSON] = []
     var pending: [String] = []
@@ -110,7 +111,8 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
     ["role": "user", "content": .string(texts.joined(separator: "\n\n"))]
   }
 
-  /// A user message that starts with these texts; two messages if its content cannot take text.
+  /// A user message that starts with these texts. If the texts cannot be added to its content, they
+  /// become a message of their own.
   private static func joined(_ texts: [String], _ message: [UInt8]) -> [[UInt8]] {
     let separate = [user(texts).encoded, message]
     guard let scanner = try? JSONObjectScanner(message), let content = scanner["content"] else {
@@ -149,7 +151,7 @@ extension InferenceRequest {
     guard endpoint != .embeddings else { return undoable }
     var form = undoable
     if !stream { form.insert(.unstreamed) }
-    // A client that streams and wants usage has set the option itself.
+    // A client that streams and wants usage has set `stream_options` itself.
     if !stream || !shape.wantsUsage { form.insert(.withoutUsageOption) }
     return form
   }

@@ -1,19 +1,21 @@
 import ClusterModel
 
-/// The additions that a run may leave out, and those that hosts refused.
+/// The additions that a run may leave out, and the additions that hosts refused.
 struct RequestForms: Sendable {
   /// Changes that undo an addition.
   let undoable: RequestForm
-  /// The client wants one body, and no feature of the run needs a stream.
+  /// Whether hosts are asked for one body, because the client wants one and the run needs no
+  /// stream.
   private(set) var asksForBody = false
-  /// Patience for a whole body. Half of the total time remains for another host.
+  /// Patience for a whole body: half of the total time by default, so that half remains for another
+  /// host.
   private(set) var bodyPatience: Duration
   /// Additions that each host refused in this run.
   private var refused: [HostID: RequestForm] = [:]
-  /// Changes made after a refusal that named no member. They apply to all later hosts, which thus
-  /// get the client's own bytes at once.
+  /// Changes after a refusal that named no member. They apply to all later hosts too, so that these
+  /// hosts get the client's own bytes at once.
   private var common: RequestForm = []
-  /// Changes that only this prompt needs. They are not remembered for the host.
+  /// Changes that only this prompt needs. They are not remembered for the host's other requests.
   private var unremembered: RequestForm = []
   private(set) var changes = 0
 
@@ -23,7 +25,7 @@ struct RequestForms: Sendable {
   }
 
   /// Asks hosts for one body.
-  /// - Parameter patience: `nil` means that it stays half of the total time.
+  /// - Parameter patience: maximum time for a whole body. `nil` means half of the total time.
   mutating func askForBody(patience: Duration?) {
     asksForBody = true
     if let patience { bodyPatience = patience }
@@ -39,7 +41,7 @@ struct RequestForms: Sendable {
   /// Changes for a host in this run, in addition to those in `HostHabits`.
   func form(for host: HostID) -> RequestForm { common.union(refused[host] ?? []) }
 
-  /// Changes to remember for a host that answers; empty if it refused nothing.
+  /// Changes to remember for a host that answers. Empty if the host has refused nothing.
   func learned(of host: HostID) -> RequestForm {
     refused[host]?.subtracting(unremembered) ?? []
   }

@@ -1,12 +1,13 @@
 import ClusterModel
 
-/// How each host was asked to resume the answer, beyond its usual way.
+/// Records how each host was asked to resume the answer, apart from the usual way.
 struct ResumeHistory: Sendable {
-  /// Maximum requests to repeat text: one with a shorter prefix, one with an instruction.
+  /// Maximum requests per host to repeat text: one with a shorter prefix, and one with an
+  /// instruction.
   private static let repetitions = 2
 
   private var instructed: Set<HostID> = []
-  /// How often each host was asked to repeat the end of the text that the client already has.
+  /// Number of requests to each host to repeat the end of the text that the client already has.
   private var repeated: [HostID: Int] = [:]
 
   /// Whether the host was asked by an instruction.
@@ -18,7 +19,7 @@ struct ResumeHistory: Sendable {
   mutating func recordInstruction(of host: HostID) { instructed.insert(host) }
 
   /// Records that the host is asked to repeat some of the client's text.
-  /// - Returns: whether it is asked for the first time.
+  /// - Returns: whether this is the first such request to the host.
   mutating func recordRepetition(of host: HostID) -> Bool {
     let before = repeated[host, default: 0]
     repeated[host] = before + 1

@@ -1,56 +1,58 @@
 import ClusterModel
 
-/// One attempt that has not ended: how its host was asked, what it sent, and when it is late.
+/// One attempt that has not ended: the request to its host, the output so far, and its deadlines.
 ///
-/// A learned patience ends no attempt. A late host continues until another one has taken over, or
-/// until it counts as dead. Only a deadline that the client set ends the attempt.
+/// A learned patience does not end the attempt. A late host continues until another host has taken
+/// over, or until it counts as dead. Only a deadline that the client set ends the attempt.
 struct RunningAttempt: Sendable {
   let id: AttemptID
   let candidate: Candidate
   let role: AttemptRole
   let started: Instant
-  /// How the host was asked to resume the answer; `nil` means that it starts over.
+  /// How the host was asked to resume the answer. `nil` means that the host starts at the
+  /// beginning.
   let way: ResumeWay?
-  /// The host was asked although its breaker was open, because no other host was left.
+  /// Whether the host was asked although its breaker was open, because no other host was left.
   let isPanic: Bool
-  /// The client's deadline is shorter than the one derived from the host's history.
+  /// Whether a deadline of the client is stricter than the same limit from the host's history.
   private let isHurried: Bool
-  /// Time from which on the host is late, so that another host can answer before the deadline of
-  /// the whole answer. `nil` means that only the patience decides.
+  /// Time from which the host counts as late, so that another host can answer before the deadline
+  /// of the whole answer. `nil` means that only the patience decides.
   private let latestFirstToken: Instant?
   /// Time that the host's history allows for the first token.
   private let learnedPatience: Duration
   /// The client's deadlines. Signs that the host is alive do not extend them.
   private let deadlines: Deadlines
   private(set) var patience: HostPatience
-  /// The host's patience has passed, and relief hosts are asked.
+  /// Whether the host's patience has passed. Another host is then asked at the same time.
   private(set) var isLate = false
   /// Next time to check the host's silence, before its first token or while it is late.
   private(set) var checkAt: Instant
-  /// The answer as this host would resume it while another host is still answering. At most one
-  /// element; an array keeps attempts without a trial small.
+  /// The answer as this host would resume it, while another host is still answering. At most one
+  /// element. An array is used because it keeps attempts without a trial small.
   private var trial: [AnswerStream] = []
   /// HTTP status; 0 until the response head arrives.
   private(set) var status = 0
   /// Chunks before the first valid token. They belong to the answer only if this attempt wins.
   private(set) var held: [InferenceChunk] = []
-  /// Count of tokens in chunks, times of the first and last chunk that had any, and the longest
-  /// pause between two such chunks.
+  /// Number of tokens in chunks. The next three properties have the times of the first and last
+  /// chunk with tokens, and the longest pause between two such chunks.
   private(set) var tokens = 0
   private var firstToken: Instant?
   private var lastToken: Instant?
   private var longestPause = Duration.zero
-  /// Completion tokens by the host's own count if it reported one, otherwise by `AnswerStream`.
-  /// `nil` means that only `tokens` is known.
+  /// Completion tokens as the host reported them, otherwise as `AnswerStream` counts them. `nil`
+  /// means that only `tokens` is known.
   private var producedTokens: Int?
   /// Time of the last comment, ping or chunk without text.
   private var lastSign: Instant?
 
   /// - Parameters:
-  ///   - patience: learned from the host's history.
-  ///   - deadlines: set by the client; they replace the learned patience.
-  ///   - left: time until the deadline of the whole answer. Half of it remains for another host.
-  ///     `nil` means that it does not shorten the learned patience.
+  ///   - patience: limits learned from the host's history.
+  ///   - deadlines: the client's deadlines. They replace the learned patience.
+  ///   - left: time until the deadline of the whole answer. The host counts as late after half of
+  ///     it, so that the other half remains for another host. `nil` means that the deadline does
+  ///     not make the host late earlier.
   init(
     _ id: AttemptID, _ candidate: Candidate, _ role: AttemptRole, patience: HostPatience,
     deadlines: Deadlines, left: Duration? = nil, isPanic: Bool = false, way: ResumeWay? = nil,
@@ -78,7 +80,7 @@ struct RunningAttempt: Sendable {
 
   var host: HostID { candidate.host.id }
 
-  /// Whether the operator trusts the host, and so its count of tokens.
+  /// Whether the operator trusts the host's count of tokens.
   var trustsCount: Bool { candidate.host.trust != .any }
 
   var hasToken: Bool { firstToken != nil }
@@ -100,11 +102,11 @@ struct RunningAttempt: Sendable {
     lastToken = now
   }
 
-  /// Records a better count of completion tokens than the count of chunks.
+  /// Records a count of completion tokens that is better than the count of chunks.
   mutating func recordProduced(_ tokens: Int?) { producedTokens = tokens }
 
-  /// Makes this the answering attempt.
-  /// - Returns: the held chunks, which begin its part of the answer.
+  /// Makes this attempt the answering one.
+  /// - Returns: the held chunks. They begin the host's part of the answer.
   mutating func win() -> [InferenceChunk] {
     defer { held = [] }
     isLate = false
@@ -113,12 +115,13 @@ struct RunningAttempt: Sendable {
 
   // MARK: - Relief of another host
 
-  /// Whether chunks of this host have been tried as the rest of another host's answer.
+  /// Whether chunks of this host were tried as the rest of another host's answer.
   var isOnTrial: Bool { !trial.isEmpty }
 
-  /// Tries held chunks as the rest of an answer: all in the first call, later only the last one.
-  /// - Parameter answer: the answer at the point where this host resumes it.
-  /// - Returns: whether the client would get text of this host.
+  /// Tries held chunks as the rest of an answer. The first call tries all of them, each later call
+  /// only the last one.
+  /// - Parameter answer: the answer up to the point from which this host resumes it.
+  /// - Returns: whether the client would get text or the end of the answer from this host.
   mutating func resumes(_ answer: AnswerStream) throws(AttemptFailure) -> Bool {
     var chunks = held.suffix(1)
     if trial.isEmpty {
@@ -147,7 +150,8 @@ struct RunningAttempt: Sendable {
   }
 
   /// Deadline for the next chunk of the answering attempt.
-  /// - Parameter isFinished: whether only the usage and the end of the stream are outstanding.
+  /// - Parameter isFinished: whether all choices have ended, so that only the usage and the end of
+  ///   the stream are missing.
   func nextChunkDue(
     after last: Instant, isFinished: Bool, _ limits: InferenceLimits
   ) -> Instant {
@@ -157,11 +161,13 @@ struct RunningAttempt: Sendable {
       after: last, silence, limits, isOwn: deadlines.interToken != nil || isFinished)
   }
 
-  /// Deadline for the next token after `last`. Hosts send comments or pings before or between
-  /// chunks. Each such sign renews the patience, up to a longer deadline (`signPatience`).
+  /// Deadline for the next token after `last`.
   ///
-  /// - Parameter isOwn: `true` means that signs do not renew the patience, because the client set
-  ///   it or the answer is complete.
+  /// Hosts may send comments or pings before and between chunks. Each such sign renews the
+  /// patience, but not beyond a longer deadline (`signPatience`).
+  ///
+  /// - Parameter isOwn: whether signs do not renew the patience. `true` if the client set the
+  ///   deadline or the answer is complete.
   private func due(
     after last: Instant, _ patience: Duration, _ limits: InferenceLimits, isOwn: Bool
   ) -> Instant {
@@ -170,7 +176,7 @@ struct RunningAttempt: Sendable {
       sign.advanced(by: patience), last.advanced(by: patience * limits.signPatience))
   }
 
-  /// Next time to check the host's silence before its first token.
+  /// Next time to check whether the host is late with its first token, or still late.
   func nextCheck(_ limits: InferenceLimits) -> Instant {
     isLate ? checkAt : max(checkAt, firstTokenDue(limits))
   }
@@ -180,16 +186,18 @@ struct RunningAttempt: Sendable {
     checkAt = checkAgain
   }
 
-  /// Records that a late host only paused: the learned patience was too short.
+  /// Records that a late host had only paused. The learned patience was too short, so it is
+  /// doubled.
   mutating func endLateness() {
     isLate = false
     patience.interToken = patience.interToken * 2
   }
 
-  /// Moves the next check past a time in which the client did not read.
+  /// Postpones the next check by the time in which the client did not read.
   mutating func postponeCheck(by pause: Duration) { checkAt = checkAt.advanced(by: pause) }
 
-  /// Moves the measured times past a time in which the client did not read.
+  /// Adds the time in which the client did not read to the measured times, so that it does not
+  /// count.
   mutating func shift(by pause: Duration) {
     firstToken = firstToken?.advanced(by: pause)
     lastToken = lastToken?.advanced(by: pause)
@@ -197,7 +205,8 @@ struct RunningAttempt: Sendable {
 
   // MARK: - Outcomes
 
-  /// The failure of an attempt without a token at its deadline. `nil` means that it has time left.
+  /// The failure of an attempt that has no token at its deadline. `nil` means that the deadline has
+  /// not passed.
   func missedFirstToken(_ limits: InferenceLimits, now: Instant) -> AttemptFailure? {
     let due = firstTokenDue(limits)
     guard due <= now else { return nil }
@@ -247,7 +256,7 @@ struct RunningAttempt: Sendable {
       // One client's strict deadline must not open a host's breaker for all other clients.
       case .failed(let failure) where isHurried && failure.kind.isLateness:
         .withdrawn(answered: hasToken)
-      // Another host answered before this host's own patience was over.
+      // Another host answered before this host's learned patience had passed.
       case .failed(let failure)
       where failure.kind == .firstTokenDeadline && started.duration(to: now) < learnedPatience:
         .withdrawn(answered: hasToken)

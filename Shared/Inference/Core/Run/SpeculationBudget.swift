@@ -3,9 +3,9 @@ public import ClusterModel
 /// Budget for second legs, shared by all race modes.
 ///
 /// A race doubles the load of its request. While most slots are free, this costs other requests
-/// nothing. When few are free, it slows the cluster down, and a slow cluster starts more second
-/// legs. Each request therefore earns a share of a second leg, which falls with the cluster's
-/// utilisation.
+/// nothing. When few slots are free, second legs slow the cluster down, and a slow cluster starts
+/// even more of them. Each request therefore adds only a share of a second leg to the budget. The
+/// share falls when the cluster's utilisation rises.
 public struct SpeculationBudget: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
     /// Up to this utilisation, second legs included, every request may have a second leg. More than
@@ -24,7 +24,7 @@ public struct SpeculationBudget: Hashable, Sendable {
 
   private let policy: Policy
   private var credits: Double
-  /// Requests, and their second legs, since the start.
+  /// Number of requests since the start. `legs` has the number of their second legs.
   public private(set) var requests = 0
   public private(set) var legs = 0
   public private(set) var refused = 0
@@ -49,7 +49,7 @@ public struct SpeculationBudget: Hashable, Sendable {
     credits = min(credits + share(at: utilisation), policy.saved)
   }
 
-  /// Takes a credit for one second leg. Returns whether the leg may start.
+  /// Takes one second leg from the budget. Returns whether the leg may start.
   public mutating func take() -> Bool {
     guard credits >= 1 else {
       refused += 1
@@ -61,11 +61,13 @@ public struct SpeculationBudget: Hashable, Sendable {
   }
 }
 
-/// Budget for attempts after failures. It keeps an outage from multiplying the load that caused it.
+/// Budget for attempts after failures. Without a limit, retries would multiply the load in an
+/// outage.
 public struct RetryBudget: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
     /// Retries earned per request. If one attempt in five fails, a request needs 0.25 retries on
-    /// average. Twice that covers chance, and limits what an outage adds to the load to one half.
+    /// average. Twice this number leaves room for chance. In an outage, retries then add at most
+    /// one half to the load.
     public var share = 0.5
     /// Retries earned per second. Without other traffic, one request per second can still try all
     /// its hosts.
@@ -92,7 +94,7 @@ public struct RetryBudget: Hashable, Sendable {
     credits = min(credits + policy.share, policy.saved)
   }
 
-  /// Takes a credit for one attempt. Returns whether the attempt may start.
+  /// Takes one retry from the budget. Returns whether the attempt may start.
   public mutating func take(now: Instant) -> Bool {
     earn(now)
     guard credits >= 1 else {
