@@ -24,7 +24,7 @@ public final class Credentials: Sendable {
   private let files = Mutex<[String: (stamp: Stamp, secret: String)]>([:])
 
   /// - Parameters:
-  ///   - environment: `nil` means the environment of this process.
+  ///   - environment: environment variables. `nil` means those of this process.
   ///   - rules: allowed names and files. A reference outside of them is refused.
   public init(environment: [String: String]? = nil, rules: CredentialRules = CredentialRules()) {
     self.environment = environment ?? ProcessInfo.processInfo.environment

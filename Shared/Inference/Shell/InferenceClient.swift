@@ -16,7 +16,7 @@ public final class InferenceClient: Sendable {
   let credentials: Credentials
   let memory: MemoryBudget
   let heavyWork: HeavyWork
-  /// Rate that all streams share that are faster than any model.
+  /// Rate that is shared by all streams that are faster than any model.
   let fastStreams = FastStreams(loops: System.coreCount, at: .zero)
   private let hosts: @Sendable () -> HostTable
   private let load: @Sendable () -> (table: LoadTable, age: Duration)?
@@ -202,7 +202,7 @@ public struct Inference: AsyncSequence, Sendable {
   public var status: Int { opening.status }
   /// Time from the request to the first valid token or the whole body.
   public var firstToken: Duration { opening.firstToken }
-  /// Headers that the host that began the answer sent for the client.
+  /// Headers for the client, from the host that began the answer.
   public var headers: [PassedHeader] {
     handle.session.headers(of: AttemptID(opening.attempt - 1))
   }

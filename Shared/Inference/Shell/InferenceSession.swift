@@ -14,8 +14,8 @@ import Synchronization
 /// the lock.
 ///
 /// An event that takes long is handled on the thread for heavy work. The run is then taken out of
-/// the lock, and other events wait in order. Only the departure of the client ends the answer at
-/// once.
+/// the lock, and other events wait in order. Two events do not wait but end the answer at once: the
+/// client leaves, or the deadline of the whole answer passes.
 final class InferenceSession: Sendable {
   /// An input of the run.
   enum Event: Sendable {
@@ -39,7 +39,7 @@ final class InferenceSession: Sendable {
     var headers: [AttemptID: [PassedHeader]] = [:]
     var opening: Result<InferenceOpening, Failure>?
     var openWaiter: CheckedContinuation<Result<InferenceOpening?, Failure>, Never>?
-    /// Number of waits so far, so that the timer of an earlier wait does not end a later wait.
+    /// Number of waits so far. The timer of an earlier wait must not end a later wait.
     var openWaits = 0
     var unread: [InferenceEvent] = []
     var unreadBytes = 0

@@ -359,8 +359,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     if !isTaken { finishPart(done) }
   }
 
-  /// Charges the memory budget of the process for the bytes that the reader holds, and for copies
-  /// of them.
+  /// Charges the process's memory budget for the bytes that the reader holds. Copies of the bytes
+  /// count too.
   ///
   /// - Parameter more: number of bytes that are added to the reader next.
   /// - Returns: `false` if the budget is exhausted.

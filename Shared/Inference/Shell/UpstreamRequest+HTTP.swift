@@ -23,7 +23,8 @@ extension InferenceClient {
   ) throws(AttemptFailure) -> HTTPClient.Request {
     var headers = HTTPHeaders()
     for header in upstream.headers { headers.add(name: header.name, value: header.value) }
-    // The request asks for no compression. If a host compresses its answer anyway, it is decoded.
+    // The request asks for no compression. If a host compresses its answer anyway, Tutti decodes
+    // it.
     headers.add(name: "accept-encoding", value: "identity")
     for header in request.headers where !headers.contains(name: header.name) {
       headers.add(name: header.name, value: header.value)
@@ -43,8 +44,8 @@ extension InferenceClient {
     }
   }
 
-  /// A large body is copied slice by slice while it is sent, so that only one whole copy is in
-  /// memory.
+  /// The body of an HTTP request. A large body is copied slice by slice while it is sent, so that
+  /// only one whole copy is in memory.
   private static func body(_ bytes: [UInt8]) -> HTTPClient.Body {
     guard bytes.count > Limits.heavyBytes.value else { return .bytes(bytes) }
     return .stream(contentLength: Int64(bytes.count)) { writer in

@@ -1,8 +1,10 @@
 import ClusterModel
 import Foundation
 
-/// Distribution of a host's first-token latency, with closed forms for a race of k such hosts
-/// (LLooMA v1.1, section III). All times are in milliseconds.
+/// Distribution of a host's first-token latency.
+///
+/// Closed forms describe a race of k such hosts (LLooMA v1.1, section III). All times are in
+/// milliseconds.
 public enum LatencyModel: Hashable, Sendable {
   /// ln T ~ N(ln median, sigma²). The logarithm is normal, because delays from queueing,
   /// scheduling, contention and prompt length multiply.

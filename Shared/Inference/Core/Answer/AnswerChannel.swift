@@ -32,7 +32,7 @@ struct AnswerChannel: Sendable {
   /// End of the first `leastBeginning` bytes other than white space. `nil` means that fewer have
   /// arrived.
   private var beginningEnd: Int?
-  /// Finds text at the end that may be the beginning of a stop sequence. Such text is held back.
+  /// Finds the beginning of a stop sequence at the end of the text. Such a beginning is held back.
   /// `nil` means that there are no stop sequences to find.
   private var stops: StopMatcher?
 

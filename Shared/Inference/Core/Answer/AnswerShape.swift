@@ -88,7 +88,7 @@ public struct AnswerShape: Hashable, Sendable {
     guard value.kind == .array else { return 1 }
     var count = 0
     document.forEachElement(of: value) { element in
-      // Numbers are the tokens of one prompt.
+      // An array of numbers holds the tokens of one prompt.
       guard element.kind != .number else { return false }
       count += 1
       return count < maximumChoices

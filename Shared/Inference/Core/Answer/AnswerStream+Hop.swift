@@ -33,8 +33,7 @@ extension AnswerStream {
     /// Tool calls that the client already has, in the client's order. Each has a filter that
     /// removes repeated arguments.
     private(set) var known: [KnownCall] = []
-    /// Place of each of this host's calls in their order of arrival, by the host's index of the
-    /// call.
+    /// Places of this host's calls in order of arrival. The key is the host's index of the call.
     private(set) var positions: [Int: Int] = [:]
     /// The client's index for the host's first new call: one above the highest known index.
     private var nextIndex = 0

@@ -58,7 +58,7 @@ extension AnswerStream {
     hasReportedUsage = false
   }
 
-  /// Estimated tokens in a piece of `bytes` bytes, from its share of the delivered bytes.
+  /// Estimated tokens in a part of the delivered text, from the part's share of the bytes.
   func deliveredTokens(ofBytes bytes: Int) -> Int {
     let all = channels.reduce(0) { $0 + $1.released }
     guard all > 0 else { return 0 }

@@ -36,7 +36,7 @@ public struct AnswerStream: Sendable {
   private var firstChunk: [UInt8]?
   private var firstIdentity: StreamIdentity?
   var hasDelivered = false
-  /// Tokens of the current host, and the number of its bytes that were not dropped.
+  /// Tokens of the current host. `keptBytes` has the number of its bytes that were not dropped.
   var tally = TokenTally()
   var keptBytes = 0
   /// Bytes of the current host's text. A delta that holds more than text counts with its JSON.

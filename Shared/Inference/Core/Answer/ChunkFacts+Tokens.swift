@@ -1,5 +1,5 @@
 extension ChunkFacts {
-  /// Tokens that a chunk counts as if no host reports a count: 1 if the chunk adds anything,
+  /// Estimate of the chunk's tokens if no host reports them: 1 if the chunk adds anything,
   /// otherwise 0.
   public var tokens: Int { text.isEmpty && !hasOther ? 0 : 1 }
 }

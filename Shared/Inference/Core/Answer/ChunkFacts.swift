@@ -156,14 +156,14 @@ public struct ChunkFacts: Hashable, Sendable {
       try count.count()
       switch member.name {
       case "index":
-        // If the request asks for one choice, the index is ignored. Some hosts number their chunks
-        // there.
+        // Some hosts number their chunks in the index. So the index is ignored if the request asks
+        // for only one choice.
         let bound = terms.choices == 1 ? Int.max : terms.choices
         index = try json.index(member.value, below: bound, "a choice") ?? index
       case "delta" where member.value.kind != .null: delta = member.value
       case "message" where member.value.kind != .null: message = member.value
       case "text" where member.value.kind == .string: plain = member.value
-      // Some hosts send "" and not null for no reason.
+      // If there is no reason yet, some hosts send "" in place of `null`.
       case "finish_reason":
         reason = try json.name(member.value, "a finish_reason").flatMap { $0.isEmpty ? nil : $0 }
       default: break
@@ -171,7 +171,7 @@ public struct ChunkFacts: Hashable, Sendable {
     }
     if let reason, let failure = FinishReason.failure(reason) { throw failure }
     let isOnly = terms.choices == 1
-    // Hosts send several choices interleaved, one choice per chunk. Only the first one counts here.
+    // Hosts interleave the chunks of several choices. Only the first choice counts here.
     let isFirst = isOnly || index == 0
     var gain = ChoiceSteps.Gain()
     switch terms.choose(delta: delta, message: message, text: plain) {

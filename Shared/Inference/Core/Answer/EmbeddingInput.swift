@@ -14,13 +14,13 @@ enum EmbeddingInput {
     let document = scanner.document
     var count = 0
     var longest = 0
-    // The elements are not collected in an array: for many digits it would take twelve times their
-    // bytes.
+    // The elements are not collected in an array. An array of single digits would take twelve times
+    // the memory of their JSON text.
     for text in document.eachElement(of: input) {
       count += 1
       longest = max(longest, Self.tokens(text, document))
     }
-    // [1, 2, 3] is one text.
+    // An array of numbers is one text, sent as tokens.
     return isTokens(input, document) ? count : longest
   }
 

@@ -73,8 +73,8 @@ enum GrowingJSON: Sendable {
     }
   }
 
-  /// The name that selects the merge rule of an object's member. Arrays in `logprobs` always have
-  /// one entry per token.
+  /// The name that selects the merge rule of an object's member. Arrays in `logprobs` have one
+  /// entry per token, so entries are always appended.
   private static func inner(of object: String, _ member: String) -> String {
     object == "logprobs" ? list : member
   }
@@ -207,7 +207,7 @@ enum GrowingJSON: Sendable {
     case "name":
       try json.allowance.charge(new.count)
       guard !isText(new) else { return }
-      // An escape of six bytes stands for at least one byte.
+      // The name still has its escapes. Six bytes of an escape may stand for one byte of the name.
       guard textBytes + new.count <= 6 * Limits.nameBytes.value else {
         throw AttemptFailure(overdrawn: Limits.nameBytes)
       }
@@ -321,7 +321,7 @@ struct GrowingObject: Sendable {
   }
 
   /// Merges a later value into a member, or adds the member.
-  /// - Parameter rule: The name that selects the merge rule; `nil` means `name`.
+  /// - Parameter rule: the name that selects the merge rule. `nil` means that `name` selects it.
   mutating func gain(
     _ name: String, _ more: JSONValue, under rule: String? = nil, _ json: inout HostJSON
   ) throws(AttemptFailure) {

@@ -4,8 +4,8 @@
 struct StopMatcher: Sendable {
   private struct Pattern: Sendable {
     let bytes: [UInt8]
-    /// For each length of a prefix: the length of the longest shorter prefix that the prefix ends
-    /// with.
+    /// Fallback table of the automaton. For each length of a matched prefix, it has the length with
+    /// which to continue after a mismatch.
     let fallback: [Int]
 
     init(_ bytes: [UInt8]) {

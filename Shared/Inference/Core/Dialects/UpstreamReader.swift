@@ -29,9 +29,9 @@ public enum UpstreamItem: Hashable, Sendable {
 /// its bytes.
 ///
 /// The caller passes the bytes in pieces. A call of `append(_:)` with at most 16 KiB takes less
-/// than about 1 ms, unless `pendingBytes` is large. The call that completes an event, and `end()`,
-/// parse that many bytes at once. Such a call can run off the event loop, because the reader is a
-/// `Sendable` value. Take the reader out of its place, call it, and put it back before the next
+/// than about 1 ms, unless `pendingBytes` is large. The call that completes an event or a body
+/// parses all pending bytes at once. Such a call can run off the event loop, because the reader is
+/// a `Sendable` value. Take the reader out of its place, call it, and put it back before the next
 /// bytes.
 ///
 /// All cost is charged to `allowance`: memory by the capacity of the buffers, work by each pass
@@ -185,7 +185,7 @@ public struct UpstreamReader: Sendable {
 
   /// Detects a body in place of a stream, and a stream in place of a body.
   ///
-  /// The first byte decides that is neither white space nor part of a byte order mark.
+  /// The first byte decides, apart from white space and a byte order mark.
   private mutating func begin(_ bytes: [UInt8]) {
     guard let first = bytes.first(where: { $0 > 0x20 && !Self.orderMark.contains($0) }) else {
       return
@@ -247,8 +247,8 @@ public struct UpstreamReader: Sendable {
     return items
   }
 
-  /// Reads a line that begins like an object and belongs to no event. If it reports an error, the
-  /// stream ends.
+  /// Reads a line that begins like an object and belongs to no event. If the line reports an error,
+  /// the stream ends.
   private mutating func readStray(_ line: [UInt8]) throws(AttemptFailure) {
     try allowance.charge(2 * line.count)
     guard let document = try? JSONDocument(validating: line),

@@ -107,7 +107,7 @@ public struct UpstreamRefusal: Hashable, Sendable {
     text.cut(toBytes: longestWords).lowercased()
   }
 
-  /// Replaces a secret of Tutti that the host repeats in its error.
+  /// Replaces a secret by asterisks wherever the host repeats it in its error.
   public mutating func hide(_ secret: String) {
     words = words.replacing(secret.lowercased(), with: "***")
     for place in members.indices {

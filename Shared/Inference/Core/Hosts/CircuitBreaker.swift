@@ -74,8 +74,8 @@ public struct CircuitBreaker: Hashable, Sendable {
 
   /// Records that a request was sent, even if the breaker did not admit it.
   ///
-  /// - Parameter started: time of the decision to send, just before `now`. The verdict of the probe
-  ///   is recognised by it.
+  /// - Parameter started: time of the decision to send, just before `now`. The probe's verdict
+  ///   carries the same time, so the breaker recognises it.
   public mutating func began(started: Instant, now: Instant) {
     guard case .open(let until) = state, until <= now else { return }
     state = .halfOpen

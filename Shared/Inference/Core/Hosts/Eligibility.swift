@@ -13,7 +13,7 @@ import Text
 public struct Eligibility: Sendable {
   public struct Refusal: Hashable, Sendable {
     public var host: HostID
-    /// Worded to follow the host's name in a sentence: "is suspended".
+    /// The reason, worded to follow the host's name: "is suspended".
     public var reason: String
     /// Whether the host offers other models only. No change of its state then makes it eligible.
     var isOfModels: Bool
@@ -91,7 +91,7 @@ public struct Eligibility: Sendable {
     self.small = small
   }
 
-  /// Explains eligibility from the table alone, without sending a request.
+  /// Computes eligibility from the table alone, to explain it without sending a request.
   public init(model: ModelID?, constraints: InferenceConstraints, table: HostTable) {
     self.init(model: model, constraints: constraints, view: ClusterView(table: table))
   }
@@ -121,8 +121,8 @@ public struct Eligibility: Sendable {
       .map { moment.duration(to: $0) }
   }
 
-  /// Whether a race costs the client nothing, because neither the first host nor a possible second
-  /// host has a price. Also `true` if there is no possible second host.
+  /// Whether a race costs the client nothing. The first host must have no price. If there are other
+  /// hosts, at least one of them must have no price either.
   func isSecondFree(beside first: Candidate) -> Bool {
     guard first.host.pricePerMillion == 0 else { return false }
     var hasPriced = false
@@ -148,14 +148,13 @@ public struct Eligibility: Sendable {
   }
 
   func candidate(_ row: Int) -> Candidate {
-    // A row is included only if its host offers the model. If no model is named, it offers a chat
-    // model.
+    // A row is included only if its host offers the model, or any chat model if no model is named.
     let model = model ?? view.index.chatModel(row) ?? ModelID("")
     return Candidate(
       host: view.table.hosts[row], model: model, upstream: view.index.upstream(of: model, row))
   }
 
-  /// The reason for each host in the key's pools that is not eligible.
+  /// Why hosts in the key's pools are not eligible. Hosts outside the pools are left out.
   public var refusals: [Refusal] {
     let eligible = Set(rows)
     return view.table.hosts.enumerated().compactMap { row, host in
@@ -216,8 +215,8 @@ private struct Requirements {
   /// Earliest time of an eligible host's last response, in seconds on the process's clock.
   private let answeredSince: Double
   private let policy: DataPolicy
-  /// For each number of a tag: whether the key's pools include the tag. `nil` means that all hosts
-  /// are included.
+  /// For each tag, by its number in the index: whether the key's pools include the tag. `nil` means
+  /// that all hosts are included.
   private let pools: [Bool]?
   /// Row of the required host. `nil` means that any row is allowed.
   private let row: Int?

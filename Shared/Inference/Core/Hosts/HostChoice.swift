@@ -249,8 +249,8 @@ public enum HostChoice {
   /// Load of a host whose slots are all taken. A host with a lower load is idle.
   private static let idleLoad = 0.5
 
-  /// Position of the idle host with a number, counted from 0. If `all` is set, busy hosts count
-  /// too.
+  /// Position of the idle host with this number, counted from 0. If `all` is `true`, busy hosts
+  /// count too.
   private static func place(_ number: Int, _ bucket: ArraySlice<Scored>, _ all: Bool) -> Int {
     guard !all else { return number }
     var left = number
@@ -261,7 +261,7 @@ public enum HostChoice {
     return bucket.startIndex
   }
 
-  /// Position of the next idle host after a position, or of the next host if `all` is set.
+  /// Position of the next idle host after a position. If `all` is `true`, busy hosts count too.
   private static func place(
     behind place: Int, _ bucket: ArraySlice<Scored>, _ all: Bool
   ) -> Int {

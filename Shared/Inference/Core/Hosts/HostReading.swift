@@ -117,7 +117,8 @@ struct HostJSON {
     return document.values(names, in: value)
   }
 
-  /// A text that is copied into many chunks. `nil` means that the value is `null` or absent.
+  /// The text of a value. Its length is bounded, because the text is copied into many chunks. `nil`
+  /// means that the value is `null` or absent.
   func name(
     _ value: JSONValue?, _ what: StaticString, limit: Limit = Limits.nameBytes
   ) throws(AttemptFailure) -> String? {

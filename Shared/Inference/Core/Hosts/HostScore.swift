@@ -65,7 +65,7 @@ public struct HostScore: Hashable, Sendable {
 
 /// Facts about a host that a decision reads. They fit into one cache line of the processor.
 struct HostPulse: Hashable, Sendable {
-  /// ρ, and the parts of S(h) that do not change with time alone.
+  /// ρ and the other parts of S(h) that do not change as time passes.
   var load: Double
   var firstToken: Double
   var unmeasured: Double

@@ -123,8 +123,9 @@ public struct HostPatience: Hashable, Sendable {
     public init() {}
   }
 
-  /// - Parameter promptTokens: estimated tokens of this request. A prompt that is longer than usual
-  ///   gets more time. A request that must queue for a slot gets more time, too.
+  /// - Parameter promptTokens: estimated tokens of this request. `nil` means unknown. A prompt that
+  ///   is longer than usual gets more time. A request that must queue for a slot gets more time,
+  ///   too.
   public init(
     for standing: HostStanding, promptTokens: Int? = nil, policy: Policy = Policy(), now: Instant
   ) {

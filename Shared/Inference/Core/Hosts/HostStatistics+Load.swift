@@ -59,7 +59,7 @@ extension HostStatistics {
     }
   }
 
-  /// This process's load reports, and those of them that the registry may not have merged yet.
+  /// This process's load reports. Keeps the reports that the registry may not have merged yet.
   struct Reporting: Sendable {
     /// Maximum reports kept. They cover at least 16 s. A registry with a longer delay counts as
     /// silent.
@@ -85,8 +85,9 @@ extension HostStatistics {
     let hasNews =
       records.values.contains { $0.news != .none } || inFlight != reporting.last
       || open != reporting.lastOpen
-    // A report is repeated even without news. The registry forgets silent processes, and it may be
-    // a new registry. Exception: the last report had no requests in flight and no open breaker.
+    // A report is repeated even without news, because the registry forgets silent processes, and a
+    // restarted registry knows none. Exception: the last report had no requests in flight and no
+    // open breaker.
     let isDue =
       !(reporting.last.isEmpty && reporting.lastOpen.isEmpty)
       && (since ?? .zero) >= LoadRhythm.idleInterval

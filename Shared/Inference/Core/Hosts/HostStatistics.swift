@@ -10,7 +10,7 @@ public enum HostObservation: Hashable, Sendable {
   /// Tokens arrived since the last report.
   ///
   /// `over` is the time in which they arrived. `longestPause` is `nil` if pauses were not measured.
-  /// One report at the end is enough, but long answers also report before it.
+  /// One report at the end is enough, but long answers send earlier reports too.
   case flowed(tokens: Int, over: Duration, longestPause: Duration?)
   /// The answer is complete.
   case ended
@@ -18,8 +18,8 @@ public enum HostObservation: Hashable, Sendable {
   case failed(AttemptFailure, answered: Bool)
   /// The attempt lost a race and was cancelled. The host is not at fault.
   case cancelled(answered: Bool)
-  /// The attempt was cancelled because the client left or its own deadline passed. The elapsed time
-  /// does not describe an unmeasured host.
+  /// The attempt was cancelled because the client left or the client's own deadline passed. The
+  /// elapsed time does not describe an unmeasured host.
   case withdrawn(answered: Bool)
   /// The host refused a request that another host then answered.
   case contradicted
@@ -62,8 +62,8 @@ public struct HostStatistics: Sendable {
     var clients = ClientFailures()
     /// Time of the host's last token or response to this process.
     var lastAnswered: Instant?
-    /// The registry's merged load. `others` has the requests in flight of all other processes in
-    /// it.
+    /// The registry's merged load. `others` is the part of its requests in flight that belongs to
+    /// other processes.
     var published: HostLoad?
     var others = 0
     var news = News()

@@ -16,7 +16,7 @@ enum FinishReason {
   }
 }
 
-/// Collects signs in the members of a host's object that it reports a failure.
+/// Reads the members of a host's JSON object, to find out whether the object reports a failure.
 struct HostTrouble {
   /// Whether the object has members that every chunk has.
   var isChunk = false

@@ -38,8 +38,8 @@ struct AttemptLedger: Sendable {
   }
 
   /// Whether too many attempts have failed for the run to make another one.
-  /// - Parameter limit: maximum failed attempts. Attempts with an unclear joint are counted
-  ///   separately against it, because their hosts work.
+  /// - Parameter limit: maximum failed attempts. Attempts with an unclear joint have a limit of
+  ///   their own, of the same size, because their hosts work.
   func isExhausted(limit: Int) -> Bool {
     let failed = failed
     let unclear = failed.count { $0.failure?.isUnclear == true }

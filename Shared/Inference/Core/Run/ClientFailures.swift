@@ -1,8 +1,9 @@
 import ClusterModel
 import Limits
 
-/// Hash of a client's tag. It is equal for the same client and does not identify the client.
-/// Failures are attributed by it.
+/// Hash of a client's tag, by which failures are attributed to the client.
+///
+/// The hash is equal for the same client, but does not show who the client is.
 public struct ClientFingerprint: Hashable, Sendable {
   public let value: UInt64
 
@@ -43,8 +44,7 @@ struct ClientFailures: Sendable {
   struct Verdict: Hashable, Sendable {
     /// Whether the failure counts towards the host's standing.
     var counts: Bool
-    /// Time until which the host is closed to this client. `nil` means that the failure did not
-    /// close it.
+    /// Time until which the host is closed to this client. `nil` means that the host stays open.
     var closedUntil: Instant?
   }
 

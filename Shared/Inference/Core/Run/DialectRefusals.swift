@@ -4,7 +4,7 @@ import ClusterModel
 ///
 /// Each dialect is checked once, because a check translates the whole request.
 struct DialectRefusals: Sendable {
-  /// A reason, or an inner `nil`, which means that the dialect can express the request.
+  /// Results of the checks by dialect: the reason, or `nil` if the dialect can express the request.
   private var known: [HostDialect: String?] = [:]
 
   /// Why hosts that are otherwise eligible cannot be asked, in the order of the dialects' names.

@@ -66,8 +66,8 @@ enum FormRemedy {
 
   /// The change for a request that exceeds the context.
   ///
-  /// Hosts count the prompt and the maximum length of the answer together. So the length that Tutti
-  /// added may be the cause.
+  /// Hosts count the prompt and the maximum length of the answer together. So a maximum length that
+  /// Tutti added may be the cause.
   private static func limit(
     tooLarge refusal: UpstreamRefusal, _ left: RequestForm
   ) -> RequestForm {

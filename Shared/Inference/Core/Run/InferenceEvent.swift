@@ -102,7 +102,7 @@ public enum AttemptOutcome: Hashable, Sendable {
   case failed(AttemptFailure)
 }
 
-/// Record of one attempt. The token ledger uses it.
+/// Record of one attempt, for traces and for the payout of its host.
 public struct AttemptRecord: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID

@@ -115,8 +115,8 @@ extension InferenceRun {
     let software = all.first { $0.host.id == rejecting }?.host.softwareName
     let alike = all.filter { $0.host.softwareName == software }.map(\.host.id)
     let other = choose(eligible, excluding: asked.union(alike))
-    // A fallback host is taken only if no community host is left, even if only the fallback host
-    // runs different software.
+    // If only a fallback host runs different software, a community host with the same software is
+    // preferred.
     if let other, other.host.tier == .community { return other }
     return choose(eligible, excluding: asked) ?? other
   }
@@ -134,15 +134,15 @@ extension InferenceRun {
     }
   }
 
-  /// Whether the next request to the host shall ask it by an instruction (`ResumeInstruction`),
-  /// because its text failed to join the answer. Each host gets at most one such request.
+  /// Whether the next request to the host shall ask by an instruction (`ResumeInstruction`). It
+  /// shall if the host's text failed to join the answer. Each host gets at most one such request.
   func shouldInstruct(_ host: HostID) -> Bool {
     answer.resumePoint?.prefix.isEmpty == false && !resumeHistory.isInstructed(host)
       && ledger.hasBadJoint(host)
   }
 
-  /// Whether the host shall be asked to repeat some of the client's text, because it is unclear how
-  /// its text joins the answer. There are two ways to ask, and each is tried once.
+  /// Whether the host shall be asked to repeat some of the client's text. It shall if it is unclear
+  /// how the host's text joins the answer. There are two ways to ask, and each is tried once.
   func shouldRepeat(_ host: HostID) -> Bool {
     guard let prefix = answer.resumePoint?.prefix, !prefix.isEmpty,
       resumeHistory.mayRepeat(host),

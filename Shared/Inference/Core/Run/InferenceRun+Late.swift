@@ -50,7 +50,7 @@ extension InferenceRun {
     let eligible = eligibility(view)
     let notRecovered = ledger.hostsNotRecovered(
       at: begun.duration(to: now), recovery: limits.lookAgain)
-    // Every choice here is past a deadline, because a running host is late. So fallback hosts come
+    // A running host is late. So the request counts as past its deadline, and fallback hosts come
     // first.
     let next =
       choose(

@@ -16,8 +16,9 @@ struct RunningAttempt: Sendable {
   let isPanic: Bool
   /// Whether a deadline of the client is stricter than the same limit from the host's history.
   private let isHurried: Bool
-  /// Time from which the host counts as late, so that another host can answer before the deadline
-  /// of the whole answer. `nil` means that only the patience decides.
+  /// Time at which the host counts as late even if its patience has not passed. Another host can
+  /// then still answer before the deadline of the whole answer. `nil` means that only the patience
+  /// decides.
   private let latestFirstToken: Instant?
   /// Time that the host's history allows for the first token.
   private let learnedPatience: Duration
@@ -193,10 +194,10 @@ struct RunningAttempt: Sendable {
     patience.interToken = patience.interToken * 2
   }
 
-  /// Postpones the next check by the time in which the client did not read.
+  /// Postpones the next check by a pause in which the client did not read.
   mutating func postponeCheck(by pause: Duration) { checkAt = checkAt.advanced(by: pause) }
 
-  /// Adds the time in which the client did not read to the measured times, so that it does not
+  /// Moves the measured times by a pause in which the client did not read. The pause then does not
   /// count.
   mutating func shift(by pause: Duration) {
     firstToken = firstToken?.advanced(by: pause)

@@ -49,7 +49,7 @@ public struct SpeculationBudget: Hashable, Sendable {
     credits = min(credits + share(at: utilisation), policy.saved)
   }
 
-  /// Takes one second leg from the budget. Returns whether the leg may start.
+  /// Takes the permission for a second leg from the budget. Returns whether the leg may start.
   public mutating func take() -> Bool {
     guard credits >= 1 else {
       refused += 1

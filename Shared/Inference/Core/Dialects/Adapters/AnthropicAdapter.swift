@@ -211,7 +211,7 @@ enum AnthropicAdapter {
       return blocks
     }
 
-    /// Moves the message's `cache_control` to its last block.
+    /// Moves the `cache_control` of the message to the message's last block.
     mutating func cache(_ blocks: inout [Block]) throws(AdapterRefusal) {
       guard let mark = cacheControl.take(), let last = blocks.popLast() else { return }
       switch last {

@@ -41,7 +41,8 @@ enum AnthropicModels {
   }
 
   /// Whether the model accepts an assistant message at the end. Newer models, from 4.6 on, answer
-  /// such a request with an error. So only models that are known to accept it return `true`.
+  /// such a request with an error. The result is `true` only for models that are known to accept
+  /// it.
   static func takesPrefix(_ model: ModelID) -> Bool {
     let name = model.name.lowercased()
     let old = [

@@ -53,7 +53,7 @@ struct AnthropicReader: Sendable {
       let isBusy = ["overloaded_error", "rate_limit_error"].contains(type ?? "")
       let words = UpstreamWords.message(of: root[6] ?? json.root, in: json.document)
       throw isBusy ? AttemptFailure(.busy, words) : .errorEvent(words, in: json.document.bytes)
-    default: return []  // `ping`, and events of later versions
+    default: return []  // `ping`, and events of later versions of the API
     }
   }
 
@@ -98,7 +98,7 @@ struct AnthropicReader: Sendable {
           block, id: json.name(content[4], "the id of a tool call", limit: Limits.callIDBytes),
           name: json.name(content[5], "the name of a tool") ?? "", arguments: whole, &json)
       ]
-    default: return []  // made by Anthropic's own tools only
+    default: return []  // blocks of Anthropic's own tools
     }
   }
 
@@ -127,7 +127,7 @@ struct AnthropicReader: Sendable {
       else { return [] }
       calls[block]?.hasArguments = true
       return [try call(block, arguments: piece, &json)]
-    default: return []  // of later versions
+    default: return []  // deltas of later versions of the API
     }
   }
 

@@ -43,7 +43,7 @@ enum OpenAIAdapter {
     if let prompt = scanner["prompt"], prompt.kind == .array {
       for element in scanner.document.eachElement(of: prompt) {
         prompts += 1
-        // Numbers are the tokens of one prompt.
+        // An array of numbers holds the tokens of one prompt.
         if element.kind == .number { prompts = 1 }
         if element.kind == .number || prompts >= most { break }
       }
@@ -142,8 +142,8 @@ enum OpenAIAdapter {
 
   /// The last element of an array.
   ///
-  /// The elements are not collected in an array: for many digits it would take twelve times their
-  /// bytes.
+  /// The elements are not collected in an array. An array of single digits would take twelve times
+  /// the memory of their JSON text.
   private static func last(of array: JSONValue, _ document: JSONDocument) -> JSONValue? {
     var last: JSONValue?
     for element in document.eachElement(of: array) { last = element }
@@ -223,8 +223,8 @@ private struct Edits {
 
   init(_ scanner: JSONObjectScanner) { self.scanner = scanner }
 
-  /// - Parameter isRight: whether a present value may stay. It stays only if every member with this
-  ///   name may.
+  /// - Parameter isRight: whether a present value may stay. If several members have this name, each
+  ///   value must be allowed to stay.
   mutating func set(
     _ name: String, _ json: [UInt8], unless isRight: (JSONValue) -> Bool = { _ in false }
   ) {

@@ -86,7 +86,7 @@ struct UpstreamOrder {
   /// The client's name of the model if it is an alias. The host's answer gets this name. `nil`
   /// means that the client uses the host's own name.
   let alias: ModelID?
-  /// `nil` means that the answer starts from the beginning.
+  /// The resume point. `nil` means that the answer starts from the beginning.
   let resume: ResumePoint?
   let secret: String?
   let form: RequestForm
@@ -158,7 +158,7 @@ public struct UpstreamReading: Hashable, Sendable {
   public var streams: Bool
   /// Whether a chunk that holds only usage is sent to the client.
   public var wantsUsage: Bool
-  /// ID for chunks that Tutti writes because the host's dialect has none.
+  /// ID of the chunks that Tutti writes for hosts of other dialects than OpenAI's.
   public var id: String
   public var model: ModelID
   /// Whether the host has another name for the model. Its answers are then renamed.
@@ -206,7 +206,7 @@ public struct AdapterRefusal: Error, Hashable, Sendable {
   }
 
   public var kind: Kind
-  /// Worded to follow the host's name in a sentence: "cannot give several choices (n = 3)".
+  /// The reason, worded to follow the host's name: "cannot give several choices (n = 3)".
   public var reason: String
 
   public init(_ kind: Kind, _ reason: String) {
