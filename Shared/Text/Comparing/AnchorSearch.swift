@@ -1,4 +1,4 @@
-/// Finds the anchor words that a host was asked to repeat; its new text begins after them.
+/// Finds the anchor in a host's output: the words that the host was asked to repeat.
 ///
 /// The host was given the text without its last words, which occur once in the whole text. Wherever
 /// the host resumes (at the cut, at an earlier sentence, after an announcement), its output
@@ -9,8 +9,8 @@ struct AnchorSearch: Sendable {
   static let leastBytes = 40
   /// Longest text before the anchor; a longer one is a new answer.
   private static let longestLead = 400
-  /// After an announcement the anchor may be a quotation. Then it occurs again within this many
-  /// bytes.
+  /// Bytes after a first anchor in which a second one is searched. A host that announces its
+  /// continuation may quote the anchor before it resumes the text.
   private static let quotationBytes = 256
 
   private let delivered: [UInt8]

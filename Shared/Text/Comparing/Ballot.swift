@@ -37,7 +37,7 @@ public struct Ballot: Hashable, Sendable {
   /// Index of the first text with the most frequent answer. `nil` means that no text voted.
   public var winner: Int? { counts.first?.first }
 
-  /// Whether the first answer keeps the most votes, however `missing` further texts vote.
+  /// Whether the leading answer wins however the `missing` outstanding texts vote.
   public func isDecided(missing: Int) -> Bool {
     guard let leader = counts.first, missing == 0 || !mayBeChoices else { return false }
     let second = counts.count > 1 ? counts[1].votes : 0

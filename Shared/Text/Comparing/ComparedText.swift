@@ -29,8 +29,8 @@ struct ComparedText {
   private var isShort: Bool { words.count <= Self.shortWords }
 
   /// - Parameter meaningMilli: similarity by an embedding model (`VectorLikeness`), in thousandths.
-  ///   `nil` means that no model was used. Vectors do not see numbers and negations, so those are
-  ///   always compared as words.
+  ///   `nil` means that no model was used. Vectors hardly reflect numbers and negations, so these
+  ///   are always compared as words.
   func similarityMilli(to other: ComparedText, meaningMilli: Int? = nil) -> Int {
     if words == other.words { return 1_000 }
     if words.isEmpty || other.words.isEmpty { return 0 }

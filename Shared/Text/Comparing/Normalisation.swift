@@ -9,15 +9,16 @@
 /// It works byte by byte and holds back bytes that may become a token, so the result does not
 /// depend on how a stream was cut. Normalising a result again does not change it.
 public struct Normaliser: Sendable {
-  /// Longest quotation on one line, in bytes. Holding back 4 KiB of text is a second or more of
-  /// silence.
+  /// Maximum bytes of a quotation on one line. A quotation is held back until it ends, and 4 KiB
+  /// are a second or more of silence for the client.
   static let maximumQuoteBytes = 4_096
 
   private enum Mode {
     case text
-    /// After a header token: perhaps the name of a role.
+    /// The text after a header token, which may be the name of a role.
     case role([UInt8])
-    /// A token in a possible quotation; `waiting` holds the bytes until a closing run of backticks.
+    /// After a token that may be part of quoted code. `waiting` holds the bytes from the token to
+    /// the run of backticks that ends the quotation.
     case quoted(length: Int, run: Int)
     /// Within reasoning that ends with these bytes; `waiting` holds the last bytes.
     case reasoning(end: [UInt8])
@@ -37,8 +38,8 @@ public struct Normaliser: Sendable {
   private var hasContent = false
   private var newlines = 0
   private var spaces: [UInt8] = []
-  /// End of the output, back to the last white space. The bytes around a removed token must not
-  /// form another token.
+  /// End of the output since the last white space. It is checked so that the bytes on both sides of
+  /// a removed token never form another token.
   private var word: [UInt8] = []
   private var swallowsSpaces = false
   private var hasJustRemoved = false

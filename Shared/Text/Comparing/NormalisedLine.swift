@@ -1,11 +1,11 @@
-/// State of the line being written: enough to distinguish code from text.
+/// State of the line that is being written. It distinguishes code from text.
 struct NormalisedLine: Sendable {
   struct Fence: Hashable, Sendable {
     var byte: UInt8
     var length: Int
   }
 
-  /// The line has a byte that is not white space.
+  /// Whether the line has a byte that is not white space.
   private(set) var hasContent = false
   /// The run of backticks or tildes at the beginning of the line.
   private(set) var fence: Fence?
@@ -50,7 +50,8 @@ struct NormalisedLine: Sendable {
     currentRun = 0
   }
 
-  /// Length of the run of backticks after which code may have begun; `nil` if there is none.
+  /// Length of the run of backticks that may have opened quoted code. `nil` means that no run is
+  /// open.
   var quoteLength: Int? { hasNoQuotes ? nil : openRun }
 
   /// The fence that this line opens; `nil` if it opens none.
@@ -59,7 +60,7 @@ struct NormalisedLine: Sendable {
     return fence.byte == UInt8(ascii: "`") && hasBacktickAfterFence ? nil : fence
   }
 
-  /// Whether the line so far closes that fence.
+  /// Whether the line so far closes the open fence.
   func closes(_ open: Fence) -> Bool {
     guard let fence, fence.byte == open.byte else { return false }
     return fence.length >= open.length && !hasContentAfterFence

@@ -1,7 +1,8 @@
 /// Reduces a text to its short answer, in a form that can be compared. For example, `B`, `(b)` and
 /// `**Answer:** B.` become equal, and so do `42`, `42.0` and `The answer is 42.`
 enum ShortAnswer {
-  /// The answer that the text names, otherwise its last line if that is short, otherwise all of it.
+  /// The answer that the text names. If the text names none, its last line if that line is short,
+  /// otherwise the whole text.
   /// - Parameter hasOptions: whether `B. Paris` means the option B, not a person's name.
   static func of(_ text: String, hasOptions: Bool = false) -> String {
     let text = Normaliser.normalised(ComparedText.bounded(text))
@@ -76,8 +77,8 @@ enum ShortAnswer {
       && word.first?.isUppercase == true
   }
 
-  /// For each word: whether all words up to the end of the clause are capitalised. Computed once,
-  /// from the end, because a line of initials needs it at every word.
+  /// For each word, whether all words from there to the end of the clause are capitalised. The
+  /// flags are computed once, from the end, because a line of initials needs them at every word.
   private struct NamesToClauseEnd {
     private var begins: [Bool]
     private let first: Int

@@ -3,8 +3,8 @@ import Limits
 /// Similarity of texts by their embedding vectors, on one scale for all models.
 ///
 /// A cosine alone means little: for unrelated texts, MiniLM gives 0.0 and E5 gives 0.8. So the
-/// model also embeds texts on unrelated topics. The mean similarity of the compared texts to them
-/// becomes 0 on the scale; 1 stays 1.
+/// model also embeds texts on unrelated topics. The mean cosine between these and the compared
+/// texts becomes 0 on the scale. A cosine of 1 stays 1.
 public enum VectorLikeness {
   /// Texts on different topics, in plain words that models have read often. There are four, because
   /// the topic of a draft may be near one of them.
@@ -18,14 +18,14 @@ public enum VectorLikeness {
   /// texts.
   static let highestFloor = 0.95
 
-  /// Similarity of each pair in thousandths, 1,000 on the diagonal; 0 means not nearer than
-  /// unrelated texts.
+  /// Similarity of each pair of texts, in thousandths. It is 1,000 on the diagonal. 0 means that
+  /// two texts are no more similar than unrelated ones.
   ///
   /// - Parameters:
   ///   - vectors: vectors of the texts, in order.
   ///   - unrelated: the same model's vectors of `unrelated`.
-  /// - Returns: `nil` if the vectors cannot be compared: lengths differ, one has no direction, or
-  ///   all point the same way.
+  /// - Returns: `nil` if the vectors cannot be compared, because their lengths differ, one has no
+  ///   direction, or all point the same way.
   public static func matrix(of vectors: [[Double]], unrelated: [[Double]]) -> [[Int]]? {
     guard let vectors = directions(vectors), let unrelated = directions(unrelated),
       let length = (vectors + unrelated).first?.count,
@@ -44,7 +44,8 @@ public enum VectorLikeness {
     }
   }
 
-  /// The mean direction of a text's pieces; `nil` if there are none or they cannot be compared.
+  /// The mean direction of the pieces of a text. `nil` means that there are no pieces or that their
+  /// vectors cannot be compared.
   public static func mean(of pieces: [[Double]]) -> [Double]? {
     guard let directions = directions(pieces), let first = directions.first,
       directions.allSatisfy({ $0.count == first.count })

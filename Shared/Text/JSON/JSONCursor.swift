@@ -1,6 +1,7 @@
 /// A position in JSON bytes.
 ///
-/// The `validate…` methods check the bytes. The other methods walk checked bytes and rely on that.
+/// The `validate…` methods check the bytes. The other methods require bytes that were checked
+/// before.
 struct JSONCursor {
   let bytes: [UInt8]
   var position = 0
@@ -20,8 +21,8 @@ struct JSONCursor {
     return root
   }
 
-  /// Checks one value. Keeps one flag per open container instead of recursing; `true` means an
-  /// object.
+  /// Checks one value. It does not recurse. It keeps one flag per open container, in which `true`
+  /// means an object.
   mutating func validateValue(maximumDepth: Int) throws(JSONError) -> JSONValue {
     var open: [Bool] = []
     var root: JSONValue?

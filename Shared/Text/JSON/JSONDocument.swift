@@ -29,7 +29,7 @@ public struct JSONValue: Hashable, Sendable {
 
 /// A member of an object.
 public struct JSONMember: Hashable, Sendable {
-  /// Unescaped.
+  /// The name without escapes.
   public let name: String
   /// The bytes of the name, quotes included.
   public let nameRange: Range<Int>
@@ -47,8 +47,7 @@ public struct JSONMember: Hashable, Sendable {
 /// A value is decoded only on request, so the bytes can be passed on unchanged. Validation is
 /// linear in the bytes and does not recurse, so no input can make it slow or overflow the stack.
 public struct JSONDocument: Sendable {
-  /// Default nesting limit. No request or tool schema seen in the field nests deeper than some 30
-  /// levels.
+  /// Default limit of nesting. Known requests and tool schemas nest at most some 30 levels.
   public static let standardDepth = 128
 
   /// Longest number that is parsed, in bytes. The longest exact decimal form of a Double has 1,077.
@@ -126,7 +125,8 @@ public struct JSONDocument: Sendable {
     return Double(String(decoding: bytes[value.range], as: UTF8.self))
   }
 
-  /// A number without a fraction, also written as `1.0` or `1e3`; `nil` for any other value.
+  /// The value of a number without a fraction. `1.0` and `1e3` count as such numbers. `nil` means
+  /// any other value.
   public func integer(_ value: JSONValue) -> Int? {
     guard value.kind == .number, value.range.count <= Self.longestNumber else { return nil }
     if let exact = Int(String(decoding: bytes[value.range], as: UTF8.self)) { return exact }

@@ -4,7 +4,8 @@ struct JSONElision: Sendable {
   /// text.
   static let maximumDepth = 64
 
-  /// Leaves are ranges of the text: a buffer per leaf would take fifty times the bytes of a digit.
+  /// A JSON value. Leaves are ranges of the text, because a buffer for a single digit would take
+  /// fifty times its size.
   private enum Node: Sendable {
     case object([(name: Range<Int>, value: Node)], size: Int)
     case array([Node], size: Int)
@@ -12,7 +13,7 @@ struct JSONElision: Sendable {
     /// A number, `true`, `false` or `null`.
     case plain(Range<Int>)
 
-    /// Bytes without white space.
+    /// Bytes of the node, without the white space between tokens.
     var size: Int {
       switch self {
       case .object(_, let size), .array(_, let size): size

@@ -4,8 +4,8 @@ public enum JSONMending {
   /// lacks the object around it, and so on.
   static let maximumParts = 4
 
-  /// Returns the complete parts, the longest first: cut after a complete member or element, with
-  /// the open containers closed.
+  /// Returns the complete parts, the longest first. Each ends after a complete member or element,
+  /// and its open containers are closed.
   ///
   /// - Parameter start: offset of the opening brace or bracket.
   /// - Returns: an empty array if no member is complete, or if the JSON is malformed rather than

@@ -1,9 +1,8 @@
 /// Validates JSON byte by byte while it is written.
 ///
-/// It knows whether the bytes so far are the beginning of a JSON text, where the tokens end, and
-/// whether the text is complete. `JSONDocument` checks a complete text; this type takes an
-/// incomplete one and never looks back. It keeps one flag per open container, and assumes that the
-/// bytes are UTF-8.
+/// It reports whether the bytes so far are the beginning of a JSON text, where the tokens end, and
+/// whether the text is complete. Unlike `JSONDocument`, it accepts an incomplete text and reads
+/// each byte once. It keeps one flag per open container, and assumes that the bytes are UTF-8.
 public struct JSONProgress: Sendable {
   enum State: UInt8, Sendable {
     case value, elementOrEnd, nameOrEnd, name, colon, separator, whole, broken

@@ -1,8 +1,8 @@
-/// Finds complete JSON objects and arrays in other text: in a fence, after "Here it is:", among
-/// several.
+/// Finds complete JSON objects and arrays within other text, for example in a fence or after "Here
+/// it is:".
 ///
-/// Linear in the bytes: if a value is broken, the search resumes at the error, not at the value's
-/// start.
+/// The time is linear in the bytes: if a value is broken, the search resumes at the error, not at
+/// the start of the value.
 public enum JSONSearch {
   /// The first object or array that `isWanted` accepts; `nil` if there is none.
   public static func first(

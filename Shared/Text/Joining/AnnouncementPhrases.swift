@@ -3,7 +3,8 @@
 /// Only English ones are recognised by their words. In another language, an announcement is
 /// recognised only if the host repeats the end of the answer after it.
 enum AnnouncementPhrases {
-  /// Maximum bytes: a sentence. A longer text is the beginning of an answer.
+  /// Maximum bytes of an announcement, which is one sentence. A longer text is the beginning of an
+  /// answer.
   static let longest = 200
 
   private static let openers = [
@@ -22,7 +23,8 @@ enum AnnouncementPhrases {
     case none
     /// The text may become an announcement.
     case unfinished
-    /// Bytes of the announcement, the white space after it included.
+    /// The announcement is complete. The number counts its bytes and those of the white space after
+    /// it.
     case ends(Int)
   }
 

@@ -19,7 +19,7 @@ struct RepeatedText: Sendable {
     skipWhitespace()
   }
 
-  /// The host has repeated all of the known text.
+  /// Whether the host has repeated all of the known text.
   var isDone: Bool { position == known.count }
 
   /// - Returns: number of bytes that repeat the known text; `nil` if the bytes differ from it.
@@ -82,8 +82,8 @@ struct NonSpaceText: Sendable {
     }
   }
 
-  /// For every index of `text`: number of bytes from there on that agree with the start of `start`.
-  /// Linear (the Z function).
+  /// Returns, for every index of `text`, how many bytes from there on equal the beginning of
+  /// `start`. Takes linear time (the Z function).
   static func agreement(of text: [UInt8], withStartOf start: [UInt8]) -> [Int] {
     let joined = start + text
     guard !start.isEmpty else { return Array(repeating: 0, count: text.count) }

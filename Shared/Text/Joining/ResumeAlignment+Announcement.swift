@@ -20,7 +20,8 @@ extension ResumeAlignment {
     for (index, length) in back.enumerated() where length >= 6 && length <= index {
       var length = length
       var first = index + 1 - length
-      // The colon may belong to the announcement, even if the text has one there, too.
+      // The repetition seems to begin with a colon. The colon may be the end of the announcement
+      // instead.
       if nonSpace.bytes[first] == UInt8(ascii: ":"), length > 6 {
         length -= 1
         first += 1
@@ -54,7 +55,7 @@ extension ResumeAlignment {
       }
     }
     if !isFinal {
-      // The held bytes may end amid words that the client has, before the place of the cut.
+      // The held bytes may end in a repetition that has not reached the cut yet.
       let last = NonSpaceText.agreement(
         of: Array(tail.bytes.reversed()), withStartOf: Array(nonSpace.bytes.reversed()))
       if isWaiting || last.contains(where: { $0 >= 8 && $0 < nonSpace.bytes.count }) {

@@ -4,7 +4,7 @@ extension ResumeAlignment {
   enum Match: Hashable {
     /// The old host's next words are unknown.
     case unknown
-    /// They agree, but are too few yet.
+    /// The words agree so far, but are too few to decide.
     case soFar
     case agrees
     case differs
@@ -25,7 +25,7 @@ extension ResumeAlignment {
     let isPending: Bool
   }
 
-  /// - Parameter text: the words, with the white space before them, which does not count.
+  /// - Parameter text: the host's words. White space before them is not compared.
   func match(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Match {
     guard !expectedBytes.isEmpty else { return .unknown }
     let space = rules.spaceLength(text)
@@ -60,8 +60,8 @@ extension ResumeAlignment {
     return fit
   }
 
-  /// Checks the text after a repetition: it must begin with the long token or, if the client has
-  /// none, with a word border.
+  /// Checks the text after a repetition. If the client has a part of a long token, the text must
+  /// begin with this token. Otherwise it must begin with a word border.
   func known(_ text: ArraySlice<UInt8>, after position: Int, _ isFinal: Bool) -> Fit {
     guard hasLongToken else {
       guard !expectedSpace.isEmpty, !rules.ignoresSpace else { return .upTo(position) }
@@ -118,8 +118,8 @@ extension ResumeAlignment {
     return (whole, growing, compared)
   }
 
-  /// Whether the bytes end with their own beginning: with at least half of them, or at least
-  /// `clause` bytes.
+  /// Whether the bytes end with a repetition of their own beginning. The repetition must have half
+  /// of the bytes or `clause` bytes, whichever is less.
   static func isPeriodic(_ bytes: ArraySlice<UInt8>) -> Bool {
     let bytes = Array(bytes)
     guard bytes.count > 1 else { return false }
@@ -128,16 +128,18 @@ extension ResumeAlignment {
     return (1...(bytes.count - least)).contains { $0 + agreement[$0] == bytes.count }
   }
 
-  /// For every index of `text`: number of bytes up to it that agree with the end of `tail`.
+  /// Returns, for every index of `text`, how many bytes up to and including this one equal the end
+  /// of `tail`.
   static func agreementBack(of text: [UInt8], _ tail: [UInt8]) -> [Int] {
     let agreement = NonSpaceText.agreement(
       of: Array(text.reversed()), withStartOf: Array(tail.reversed()))
     return Array(agreement.reversed())
   }
 
-  /// Whether the words repeat the text from the start of one of its words and then differ from it.
+  /// Whether the host starts again at an earlier word of the text and then deviates from the text.
   ///
-  /// 16 repeated bytes suffice, or the first word of the cut sentence, if it is capitalised.
+  /// The evidence is 16 repeated bytes. The first word of the sentence that was cut suffices, too,
+  /// if the host repeats it and it is capitalised.
   func beginsAgain(_ agreement: [Int], _ nonSpace: NonSpaceText, lacksSpace: Bool) -> Bool {
     var longest = zip(head.bytes, nonSpace.bytes).prefix { $0 == $1 }.count
     var lastStart = 0
@@ -154,7 +156,7 @@ extension ResumeAlignment {
     guard lacksSpace, lastStart < agreement.count, let first = nonSpace.bytes.first,
       (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(first)
     else { return false }
-    // The first word of the cut sentence.
+    // The first word of the sentence that was cut.
     let word = tail.positions[lastStart...].enumerated().prefix {
       $0.element == tail.positions[lastStart] + $0.offset
     }.count

@@ -2,7 +2,7 @@
 extension ResumeAlignment {
   /// How well the new part of a reading agrees with the old host's next words.
   enum Standing: Int, Comparable {
-    /// Other words follow.
+    /// The new words differ from the old host's next words.
     case differs
     /// The words may be right, but the white space before them is missing.
     case lacksSpace
@@ -16,12 +16,13 @@ extension ResumeAlignment {
 
   enum Weight { case repeats, continues, unclear }
 
-  /// Lengths in non-space bytes. A repetition shorter than `chance` may be an accident, one as long
-  /// as `clause` is not.
+  /// Lengths in non-space bytes. A repetition shorter than `chance` may be an accident. One of at
+  /// least `clause` is no accident.
   private static let chance = 4
   static let clause = 12
   /// Non-space bytes of a verse. If a host continues with exactly the expected white space, a
-  /// shorter overlap may be a verse that comes twice; a longer one is a repetition by mistake.
+  /// shorter overlap may be a verse that occurs twice in the answer. A longer overlap is a
+  /// repetition by mistake.
   private static let verse = 160
 
   /// - Parameter text: the words that would be new if the reading is right.
@@ -33,7 +34,7 @@ extension ResumeAlignment {
     return match == .agrees ? .agrees : expectedSpace.isEmpty ? .unknown : .hasSpace
   }
 
-  /// The overlap that agrees best; among equals, the longest.
+  /// The overlap with the best standing. Among equal ones, it is the longest.
   func best(_ overlaps: [Overlap]) -> Overlap? {
     overlaps.max { ($0.standing, $0.length) < ($1.standing, $1.length) }
   }
@@ -61,7 +62,7 @@ extension ResumeAlignment {
       return continuation == .differs && length >= 3 && beginsToken(overlap) ? .repeats : .unclear
     }
     if overlap.standing < continuation {
-      // One or two letters may agree by chance.
+      // If only one or two of the expected bytes are known, they may agree by chance.
       let isSure = expectedBytes.count >= 3 || length < 16
       return isSure || mode == .completion && isExact ? .continues : .unclear
     }
@@ -69,20 +70,21 @@ extension ResumeAlignment {
     if overlap.place == 0, head.bytes.isEmpty, expectedSpace.isEmpty || !isExact {
       return length >= 3 ? .repeats : .unclear
     }
-    // A host that repeats may begin with exactly the expected white space.
+    // Exact white space is no proof of new text: a host that repeats may also begin with it.
     if mode == .completion, isExact { return length < Self.chance ? .continues : .unclear }
     if isExact, length < Self.verse { return length < Self.chance ? .continues : .unclear }
-    // Rows and values may equal those before them; brackets usually do.
+    // Rows and values may equal earlier ones, and brackets usually do.
     if length < 3, !nonSpace.bytes[..<length].contains(where: Self.isWord) { return .continues }
     if isWholeRow(overlap) { return .unclear }
     if length >= Self.clause { return .repeats }
     return length < 2 || !beginsToken(overlap) ? .continues : .unclear
   }
 
-  /// The same decision in a format that hides repetitions.
+  /// Makes the same decision in a grammar. There, a wrong decision may give a valid document with
+  /// other content.
   ///
-  /// Only evidence that cannot be an accident decides. Otherwise the overlap is unclear, and the
-  /// host is asked to repeat more of the text.
+  /// Only evidence that cannot be an accident decides. Without such evidence the overlap is
+  /// unclear, and the host is asked to repeat more of the text.
   private func weigh(
     _ overlap: Overlap, against continuation: Standing, _ nonSpace: NonSpaceText
   ) -> Weight {
@@ -108,8 +110,8 @@ extension ResumeAlignment {
   /// Number of bytes that two texts do not share by chance.
   private static let sureBytes = 8
 
-  /// Whether the text starts with exactly the expected bytes, white space included. If none are
-  /// known, it must start with the usual white space.
+  /// Whether the text starts with exactly the expected bytes, white space included. If no bytes are
+  /// expected, it must start with the usual white space.
   func hasExactStart(_ text: ArraySlice<UInt8>, _ match: Match) -> Bool {
     guard match != .differs, hasExpectedSpace(text) else { return false }
     return !expectedSpace.isEmpty || match == .agrees || hasUsualSpace(text)
@@ -127,24 +129,27 @@ extension ResumeAlignment {
     }
   }
 
-  /// Whether the host was asked to complete the text, and nothing shows that it does otherwise.
+  /// Whether the host was asked to complete the text, and its words do not contradict a
+  /// continuation at the cut.
   func mayBeExact(_ text: ArraySlice<UInt8>, _ match: Match) -> Bool {
     mode == .completion && match != .differs && hasExpectedSpace(text)
   }
 
-  /// Whether the host repeats the whole text, however short it is.
+  /// Whether the host repeats the whole text, however short the text is.
   ///
-  /// One or two bytes may be a number or a syllable that comes twice. They count only if the
-  /// expected words follow the repetition, and a continuation would differ from them.
+  /// A text of one or two bytes may be a number or a syllable that the host writes again as new
+  /// text. It counts as repeated only if the expected words follow the repetition, and the host's
+  /// words differ from them if they are read as a continuation.
   private func repeatsWholeText(_ overlap: Overlap, _ continuation: Standing) -> Bool {
     guard overlap.place == 0, head.bytes.isEmpty else { return false }
     return overlap.length >= 3 || overlap.standing == .agrees && continuation == .differs
   }
 
-  /// The last two rows of a table are searched within this many bytes.
+  /// Bytes at the end of the text in which the last two rows of a table are searched.
   private static let rowBytes = 8_192
 
-  /// Whether the overlap has as many cells as a row of a table: two rows may be equal.
+  /// Whether the overlap has as many cells as a row of a table. Two rows may be equal, so such an
+  /// overlap is no proof of a repetition.
   private func isWholeRow(_ overlap: Overlap) -> Bool {
     let bar = UInt8(ascii: "|")
     guard rules.format.hasLines, let last = tail.positions.last else { return false }
@@ -153,8 +158,8 @@ extension ResumeAlignment {
     return tail.bytes[overlap.place...].count { $0 == bar } == lines.first?.count { $0 == bar }
   }
 
-  /// Whether the overlap starts with the first word of a sentence or a list marker. Neither comes
-  /// twice in a row.
+  /// Whether the overlap starts with the first word of a sentence or a list marker. Neither occurs
+  /// twice in succession.
   private func beginsSentence(_ overlap: Overlap) -> Bool {
     guard rules.format.hasLines, overlap.place > 0 else { return false }
     let (before, first) = (tail.positions[overlap.place - 1], tail.positions[overlap.place])
@@ -171,8 +176,8 @@ extension ResumeAlignment {
       || !Self.isWord(tail.bytes[overlap.place])
   }
 
-  /// Whether the repeated words may be a new part of the answer. They may if they are periodic, if
-  /// the answer already has them twice, or if the host writes them once more.
+  /// Whether the repeated words may be a new part of the answer. This is so if the words are
+  /// periodic, if the answer already has them twice, or if the host writes them once more.
   ///
   /// - Parameter received: non-space bytes of the host, from the repeated words on.
   func isAmbiguous(place: Int, _ length: Int, _ received: ArraySlice<UInt8>) -> Bool {

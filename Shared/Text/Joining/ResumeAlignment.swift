@@ -1,11 +1,16 @@
 /// Decides how the first words of a new host join the text that the client has.
 ///
-/// Three readings of the words compete. They continue the text at the cut; or they repeat the end
-/// of the text (from a word, a sentence or the beginning, perhaps after an announcement); or they
-/// cannot be joined. If the old host's next words are known, they decide. Otherwise a repetition
-/// must be longer than chance would produce. A text that repeats itself at the cut fits two
-/// readings. Then the words of a host that was asked to complete the text are taken for new, and
-/// those of a host that was instructed are rejected.
+/// The cut is the end of the text that the new host was given. There are three readings of the
+/// words:
+/// - They continue the text at the cut.
+/// - They repeat the end of the text: from a word, a sentence or the beginning, perhaps after an
+///   announcement.
+/// - They cannot be joined.
+///
+/// If the old host's next words are known, they decide. Otherwise a repetition must be longer than
+/// chance would produce. A text that repeats itself at the cut fits two readings. In this case, the
+/// words of a host that was asked to complete the text count as new, and those of a host that was
+/// instructed are rejected.
 struct ResumeAlignment: Sendable {
   enum Verdict: Sendable {
     /// More bytes are needed.
@@ -31,8 +36,8 @@ struct ResumeAlignment: Sendable {
   /// Bytes at the end of the text in which a repetition may begin: a long paragraph. A repetition
   /// of the answer's beginning is found as well.
   private static let tailBytes = 2_048
-  /// Unexpected words are held up to this length: an announcement and the beginning of what it
-  /// announces.
+  /// Bytes up to which unexpected words are held: an announcement and the beginning of the text
+  /// after it.
   private static let suspiciousBytes = 200
 
   let delivered: [UInt8]
@@ -71,8 +76,8 @@ struct ResumeAlignment: Sendable {
       ? NonSpaceText(given.prefix(2 * ResumeFilter.decidingBytes)) : NonSpaceText([])
   }
 
-  /// Whether the client already has a part of a long token, which the host must repeat: the text
-  /// after the boundary.
+  /// Whether the client already has text after the boundary. This text is a part of a long token,
+  /// and the host must repeat it.
   var hasLongToken: Bool { boundary < delivered.count }
 
   /// Returns the steps since the last call.
@@ -209,7 +214,7 @@ struct ResumeAlignment: Sendable {
     let info = line[..<end].drop { $0 == fence[0] }.filter { !JSONCursor.isWhitespace($0) }
     guard rules.format.mayBeFenced || !info.isEmpty else { return nil }
     let inner = read(held, from: end + 1, isFinal: isFinal, depth: depth + 1)
-    // The line of the fence contained the line break before the code.
+    // The fence's line ended with the line break that the code needs, so the break is inserted.
     if case .join(let start, let insert) = inner, start == end + 1, insert.isEmpty,
       rules.format.hasLines
     {
@@ -218,7 +223,7 @@ struct ResumeAlignment: Sendable {
     return inner
   }
 
-  /// Verdict on words that do not repeat the text from their first word on.
+  /// Returns the verdict on words that do not begin with a repetition of the text.
   private mutating func verdictOnNewWords(
     _ text: ArraySlice<UInt8>, _ nonSpace: NonSpaceText, _ agreement: [Int], _ continuation: Fit,
     _ match: Match, _ isFinal: Bool

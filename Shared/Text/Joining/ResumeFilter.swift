@@ -6,23 +6,25 @@
 /// of the new host are held until it is clear how they join. Repeated words are dropped. Words that
 /// cannot be joined are rejected, so that the request fails over to another host.
 public struct ResumeFilter: Sendable {
-  /// How the new host was asked, which predicts its first words.
+  /// How the new host was asked. It predicts the host's first words.
   public enum Mode: Hashable, Sendable {
-    /// To complete the text itself. The output usually continues at the end of the text.
+    /// The host was asked to complete the text itself. The output usually continues at the end of
+    /// the text.
     case completion
-    /// By an instruction that quotes the end of the text. The output often repeats some of the
-    /// quote.
+    /// The host got an instruction that quotes the end of the text. The output often repeats some
+    /// of the quote.
     case instruction
-    /// To continue from an earlier place, so that its output repeats the words after it.
+    /// The host was asked to continue from an earlier place, so that its output repeats the words
+    /// after that place.
     case anchored
-    /// For the whole answer again.
+    /// The host was asked for the whole answer again.
     case fromStart
   }
 
   public struct Rejection: Error, Hashable, Sendable {
     public let reason: String
-    /// Whether the words may be new or a repetition. If a host repeats more of the text, it can be
-    /// joined.
+    /// Whether the words can be read both as new text and as a repetition. If the host is asked to
+    /// repeat more of the text, its output can be joined.
     public let isUnclear: Bool
 
     public init(_ reason: String, isUnclear: Bool = false) {
@@ -43,19 +45,20 @@ public struct ResumeFilter: Sendable {
     case joined
   }
 
-  /// A paragraph: longer than any overlap that is not a restart of the whole answer.
+  /// Bytes of a paragraph, which is longer than any overlap except a restart of the whole answer.
   /// `ResumeAlignment` decides after at most twice as many held bytes.
   static let decidingBytes = 1_024
   /// An agreement of this length is not chance.
   static let certainBytes = 256
-  /// If other evidence points to a repetition, an agreement of this length confirms it.
+  /// An agreement of this length is a repetition if other evidence points to one.
   static let repetitionBytes = 12
 
-  /// The failure of a host that ends before it has repeated the text.
+  /// Why a host is rejected that ends before it has repeated the text.
   public static let endedTooSoon = "it ended before it had repeated the text that the client has"
 
   private var state: State
-  /// `nil` means that it is no longer needed and that its copy of the text is freed.
+  /// `nil` means that no more decisions are needed and that the alignment's copy of the text is
+  /// freed.
   private var alignment: ResumeAlignment?
   /// Number of held bytes at which the next verdict is computed.
   private var nextLook = 0
@@ -196,8 +199,8 @@ public struct ResumeFilter: Sendable {
     return try pass(text.dropFirst(taken))
   }
 
-  /// In a format that is checked, every byte must fit the bytes before it. After the end of the
-  /// document only a closing fence is tolerated.
+  /// In a grammar every byte must fit the bytes before it. After the end of the document, only a
+  /// closing fence is accepted.
   private mutating func pass(_ text: ArraySlice<UInt8>) throws(Rejection) -> [UInt8] {
     guard rules.format.checksText else { return Array(text) }
     var passed: [UInt8] = []

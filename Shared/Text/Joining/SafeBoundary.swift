@@ -1,8 +1,8 @@
-/// Follows the text of an answer and knows the last place at which another host can resume it.
+/// Follows the text of an answer and finds the last place at which another host can resume it.
 ///
-/// In prose and markdown that is before white space, or between two characters of a script without
-/// spaces. In JSON it is after a token, or within a string before white space. It is never within a
-/// character or an escape.
+/// In prose and markdown, such a place is before white space, or between two characters of a script
+/// without spaces. In JSON, it is after a token, or within a string before white space. It is never
+/// within a character or an escape.
 public struct SafeBoundary: Sendable {
   /// `nil` means that the text has only white space so far.
   private var rule: BoundaryRule?
@@ -76,8 +76,8 @@ public struct SafeBoundary: Sendable {
     for byte in bytes { take(byte) }
   }
 
-  /// Marks the end of the taken bytes as safe. Later bytes, which were discarded, have shown that
-  /// it is.
+  /// Marks the end of the taken bytes as safe. Call it if later bytes, which were discarded, have
+  /// shown that an answer can be resumed there.
   public mutating func markBoundary() { boundary = offset }
 
   private mutating func take(_ byte: UInt8) {
@@ -115,7 +115,7 @@ public struct SafeBoundary: Sendable {
       fences.take(byte)
     }
     recent = []
-    // If the recent bytes have no border, the old boundary stays: nothing better is known.
+    // If the recent bytes have no border, the old boundary stays.
     if let last { boundary = max(boundary, last) }
   }
 }

@@ -18,8 +18,8 @@ public enum Compression {
   public static let marker = "[…]"
 
   /// - Parameters:
-  ///   - budget: maximum tokens of the result. Below 1 the result is empty. If not even the
-  ///     smallest JSON of the text's kind fits, such as `{}`, it is returned all the same.
+  ///   - budget: maximum tokens of the result. Below 1 the result is empty. If the smallest JSON of
+  ///     the text's kind, such as `{}`, does not fit, it is returned nevertheless.
   ///   - estimate: tokens of a text. A prefix must not have more tokens than the whole text.
   public static func compressed(
     _ text: String, toTokens budget: Int, estimate: (String) -> Int = TokenEstimate.tokens(of:)

@@ -2,7 +2,7 @@
 /// reasoning.
 enum ControlTokens {
   enum Kind: Hashable, Sendable {
-    /// Has no meaning for a reader.
+    /// A token without a meaning for a reader.
     case control
     /// A control token followed by the name of a role.
     case header
@@ -140,7 +140,7 @@ enum ControlTokens {
 
     /// Whether the next bytes could complete a token that starts in these bytes.
     func endsInside(_ bytes: [UInt8]) -> Bool {
-      // Only the end matters: a token that began earlier would have ended.
+      // Only the last bytes matter, because a token that began before them would have ended.
       bytes.indices.suffix(longest).contains { index in
         let tail = bytes[index...]
         return byFirst[Int(bytes[index])].contains {
@@ -155,7 +155,7 @@ enum ControlTokens {
   /// Longest name within `<|…|>` that counts as a control token, in bytes.
   private static let maximumNameBytes = 48
 
-  /// Inserts a space into every control token, also into text that only looks like one.
+  /// Inserts a space into every control token and into every text that looks like one.
   ///
   /// Hosts turn the unbroken text into control tokens wherever it occurs. A second call changes
   /// nothing.

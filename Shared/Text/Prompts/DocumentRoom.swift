@@ -6,7 +6,7 @@ import Limits
 public enum DocumentRoom {
   /// Assumed context of a host that does not report it, in tokens.
   public static let unknownContext = 4_096
-  /// Minimum for a prompt that leaves no room: a passage of a few sentences.
+  /// Tokens for documents if the prompt leaves no room. They fit a passage of a few sentences.
   static let leastTokens = 128
 
   /// - Parameters:

@@ -4,7 +4,7 @@
 /// text is broken, so nothing in it can close the fence. Control tokens of chat templates are
 /// broken too, also inside code, because hosts turn them into tokens everywhere.
 public struct Fence: Hashable, Sendable {
-  /// Eight letters: four syllables that tokenisers know.
+  /// Word of eight letters: four syllables that tokenisers know.
   public let mark: String
 
   /// - Parameter seed: seed of the task that gets the prompt. Hosts get 31 of its 64 bits as the
@@ -64,7 +64,7 @@ public struct Fence: Hashable, Sendable {
     prompt.replacing(opening, with: "").replacing(closing, with: "")
   }
 
-  /// Replaces the mark in a prompt by that of another task's fence.
+  /// Replaces the mark in a prompt by the mark of another task's fence.
   public func moved(_ prompt: String, to other: Fence) -> String {
     guard other != self else { return prompt }
     let bytes = other.breakingMark(in: Array(prompt.utf8))

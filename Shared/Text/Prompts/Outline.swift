@@ -15,7 +15,7 @@ struct Outline: Sendable {
     /// White space, quotation marks and the bullet at the beginning of the line.
     var prefix: [UInt8]
     var body: [UInt8]
-    /// An empty line precedes the unit.
+    /// Whether an empty line precedes the unit.
     var isApart: Bool
 
     var rendered: [UInt8] {
@@ -29,7 +29,8 @@ struct Outline: Sendable {
   /// - Parameter bytes: normalised text.
   init(_ bytes: [UInt8]) {
     var isApart = false
-    // Stored apart from each other, so that adding a line never copies the block.
+    // The lines of an open fenced block are kept outside the unit, so that adding a line never
+    // copies them all.
     var open: NormalisedLine.Fence?
     var opening: [UInt8] = []
     var content: [[UInt8]] = []
@@ -104,7 +105,8 @@ struct Outline: Sendable {
 
   // MARK: - Repetitions
 
-  /// Least letters and digits of a repetition; a shorter line ("- yes", "}") may come twice.
+  /// Least letters and digits of a line that counts as a repetition. A shorter line ("- yes", "}")
+  /// may occur twice.
   private static let minimumRepetition = 8
 
   /// Keeps the first of equal lines and of equal fenced blocks. Headings stay, and so do lines

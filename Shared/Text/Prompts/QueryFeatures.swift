@@ -2,19 +2,19 @@
 /// a less suitable temperature or order of work.
 public struct QueryFeatures: Hashable, Sendable {
   public var shape: QueryShape
-  /// Number of distinct words and signs of program text; a code fence counts twice.
+  /// Number of distinct words and signs of program text. A code fence counts twice.
   public var code = 0
-  /// Words that ask for invention or style.
+  /// Number of words that ask for invention or style.
   public var creative = 0
-  /// Words that ask for steps, proofs and sums.
+  /// Number of words that ask for steps, proofs and sums.
   public var reasoning = 0
-  /// Words that ask for facts.
+  /// Number of words that ask for facts.
   public var facts = 0
-  /// Words that ask for parts of a text.
+  /// Number of words that ask for parts of a text.
   public var extraction = 0
-  /// Words that ask for both sides of a question.
+  /// Number of words that ask for both sides of a question.
   public var dispute = 0
-  /// Words that ask to be certain.
+  /// Number of words that ask for certainty.
   public var certainty = 0
 
   /// Maximum bytes that are examined; the beginning of a longer text is enough.
@@ -43,8 +43,8 @@ public struct QueryFeatures: Hashable, Sendable {
     }
   }
 
-  /// Whether the question is about code. "function" or "class" alone may mean mathematics or a
-  /// school; two words of program text mean code.
+  /// Whether the question has at least two words of program text. One alone, such as "function" or
+  /// "class", may mean mathematics or a school.
   public var isAboutCode: Bool { code >= 2 }
 }
 

@@ -45,7 +45,7 @@ public enum Sentences {
   private struct LastWord {
     var start: String.Index
     var end: String.Index
-    /// It is the first word of the sentence.
+    /// Whether it is the first word of the sentence.
     var isFirst = true
     private var isOpen = false
 
@@ -73,8 +73,8 @@ public enum Sentences {
     if trimmed.contains(where: { $0.isLetter || $0.isNumber }) { sentences.append(trimmed) }
   }
 
-  /// Whether a full stop after this word ends a sentence. It does not after "e.g", after an
-  /// initial, or after a number at the beginning of the sentence.
+  /// Whether a full stop after this word ends a sentence. A full stop after "e.g", after an
+  /// initial, or after a number at the beginning of the sentence does not.
   private static func endsSentence(
     _ written: some StringProtocol, _ word: LastWord, work: inout Int
   ) -> Bool {

@@ -10,8 +10,8 @@ public enum TokenEstimate {
   /// Tokens of a chat template, often with a system prompt: 20 in the models that were examined,
   /// plus a margin.
   public static let templateTokens = 32
-  /// Prompt tokens of a task besides its own: the role's system prompt and the chat template. The
-  /// examined models need 20 tokens for each; the rest is margin.
+  /// Prompt tokens of a task in addition to its own text: the role's system prompt and the chat
+  /// template. The examined models need 20 tokens for each; the rest is margin.
   public static let callTokens = 48
   /// Minimum completion tokens: a shorter text carries no information and is not worth a request.
   public static let leastTokens = 16

@@ -198,9 +198,8 @@ public struct SSESplitter: Sendable {
     stray += whole.prefix(maximumStrayBytes - stray.count)
   }
 
-  /// Ends the event. It gets a buffer of its own size: with the capacity of the largest event in
-  /// each, a host could use much more memory than it sends. A large event takes the reader's buffer,
-  /// because a copy would take its memory twice.
+  /// Returns the complete event. The event gets a buffer of its own size. If each event kept the
+  /// capacity of the largest one, a host could use much more memory than it sends.
   private mutating func dispatch() -> SSEEvent? {
     defer {
       if data.capacity > Self.idleCapacity {

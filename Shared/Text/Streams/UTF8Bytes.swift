@@ -70,8 +70,8 @@ public enum UTF8Bytes {
     }
   }
 
-  /// Allowed values of a character's second byte. Narrower than 80…BF for lead bytes that would
-  /// allow overlong forms, surrogates or values beyond U+10FFFF.
+  /// Allowed values of a character's second byte. The range is narrower than 80…BF for lead bytes
+  /// that would allow overlong forms, surrogates or values beyond U+10FFFF.
   private static func secondByteRange(lead: UInt8) -> ClosedRange<UInt8> {
     switch lead {
     case 0xE0: 0xA0...0xBF

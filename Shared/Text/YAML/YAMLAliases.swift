@@ -1,17 +1,17 @@
 public import Limits
 
-/// Finds files in YAML whose aliases (`*name`) could make a small file a very large one.
+/// Finds YAML texts whose aliases (`*name`) could make a small file a very large one.
 ///
-/// A parser shares the value of an alias, but compares names of members as a whole: a name made of
-/// aliases of lists of aliases takes a year.
+/// A parser shares the value of an alias, but compares the names of members in full. A name that
+/// consists of aliases of lists of aliases would take it a year.
 public enum YAMLAliases {
-  /// A limit that the text exceeds. `nil` means that it has few aliases.
+  /// The limit that the text exceeds. `nil` means that the text has few aliases.
   public static func exceededLimit(in text: String) -> Limit? {
     let limit = Limits.yamlAliases
     return count(in: text, atMost: limit.value) > limit.value ? limit : nil
   }
 
-  /// Number of asterisks that may begin an alias, at least. Counting ends above `most`.
+  /// Counts the asterisks that may begin an alias. Counting ends above `most`.
   private static func count(in text: String, atMost most: Int) -> Int {
     var count = 0
     var isComment = false
