@@ -16,7 +16,7 @@ public struct AttemptFacts: Hashable, Sendable {
   /// `started` and `ended` are measured from the start of the request.
   public var started: Duration
   public var ended: Duration
-  /// The host was asked although its breaker was open, because no other host was left.
+  /// Whether the host was asked although its breaker was open, because no other host was left.
   public var isPanic: Bool
   /// Why the attempt failed; empty if it did not.
   public var reason: String

@@ -169,7 +169,7 @@ public struct TelemetryBatch: Equatable, Sendable {
   public var logs: [LogRecord]
   public var spans: [SpanRecord]
   public var requests: [RequestRecord]
-  /// A complete snapshot, or empty.
+  /// All metrics of the process. Empty means that the batch carries no metrics.
   public var metrics: [MetricFamily]
 
   public init(

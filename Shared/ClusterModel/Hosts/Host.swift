@@ -66,14 +66,15 @@ public struct ModelOffer: Hashable, Sendable {
   /// Other members of the model's entry in the host's list, for `/v1/models`:
   /// `"owned_by":"vllm",…`, without braces.
   public var facts: String
-  /// The host's name of the model if `id` is an alias. `nil` means that they are the same.
+  /// The host's own name of the model if `id` is an alias. `nil` means that the host uses `id`.
   public var upstream: ModelID? { didSet { suggestedKind = hostModel.suggestedKind } }
-  /// Purpose of the model, by an admin. `nil` means that it follows from its name.
+  /// Purpose that an admin gave the model. `nil` means that the purpose follows from the model's
+  /// name.
   public var kind: ModelKind?
-  /// Left out of `/v1/models`. Requests for the model are answered.
+  /// Whether the model is left out of `/v1/models`. Requests for a hidden model are answered.
   public var isHidden: Bool
-  /// Purpose that the host's name of the model suggests. Kept, because a decision asks for it for
-  /// every model of every host.
+  /// Purpose that the host's name of the model suggests. It is stored, because every decision needs
+  /// it for every model of every host.
   private var suggestedKind: ModelKind
 
   public init(
@@ -112,7 +113,7 @@ public struct Host: Hashable, Sendable {
   public var id: HostID
   /// Base URL without `/v1`, for example `http://127.0.0.1:11434`.
   public var url: String
-  /// True if paths follow the base URL without `/v1`: `…/v1beta/openai/chat/completions`.
+  /// Whether paths follow the base URL without `/v1`, as in `…/v1beta/openai/chat/completions`.
   public var omitsV1: Bool
   public var dialect: HostDialect
   public var resume: ResumeWay
@@ -230,8 +231,8 @@ public struct HostTable: Equatable, Sendable {
     Set(readyOffers.filter { !$0.isHidden }.map(\.id)).sorted()
   }
 
-  /// Names that an error may suggest: models of all hosts, except hidden ones. Each once, in the
-  /// table's order, as far as `names.examined` permits.
+  /// Names that an error may suggest: models of all hosts, except hidden ones. Each name occurs
+  /// once, in the order of the table. The limit `names.examined` bounds their number.
   public func suggestedModels(where isSuggested: (ModelID) -> Bool) -> [ModelID] {
     var models: [ModelID] = []
     var seen: Set<ModelID> = []
@@ -243,7 +244,8 @@ public struct HostTable: Equatable, Sendable {
     return models
   }
 
-  /// Hosts that offer the same models repeat their names.
+  /// Maximum offers that are read for suggestions. Most are duplicates, because hosts that offer
+  /// the same models repeat their names.
   private static let examinedOffers = 8 * Limits.examinedNames.value
 
   public func hostModel(of model: ModelID, at host: HostID) -> ModelID {

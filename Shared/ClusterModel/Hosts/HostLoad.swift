@@ -32,15 +32,15 @@ public struct HostLoadReport: Hashable, Sendable {
   public var inFlight: Int
   /// First-token times since the last report.
   public var firstTokens: [Samples]
-  /// Attempts since the last report that succeeded, and that failed by the host's fault.
+  /// Attempts that ended since the last report: successes, and failures by the host's fault.
   public var answered: Int
   public var failed: Int
   /// Tokens since the last report.
   public var flow: TokenFlow
   /// Times the breaker opened since the last report.
   public var trips: Int
-  /// The breaker admits no request now. False again after the breaker's open time, so that another
-  /// process may send the request that closes it.
+  /// Whether the breaker admits no request now. It is `false` again after the breaker's open time,
+  /// so that another process may send the request that closes the breaker.
   public var isOpen: Bool
 
   public init(
@@ -60,8 +60,8 @@ public struct HostLoadReport: Hashable, Sendable {
 
 /// The traffic of all processes, merged by the registry.
 public struct LoadTable: Hashable, Sendable {
-  /// The last report of one process that this table includes. That process corrects the table by
-  /// the attempts that it began or ended after the report.
+  /// The last report of one process that this table includes. That process subtracts its counts in
+  /// this report from the table and adds its current counts.
   public struct Merged: Hashable, Sendable {
     public var peer: PeerID
     public var sequence: UInt64

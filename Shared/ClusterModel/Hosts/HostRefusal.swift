@@ -1,4 +1,4 @@
-/// Status and error members, except the message, of a host's refusal.
+/// A host's refusal: its status and its error members, except the message.
 public struct HostRefusal: Hashable, Sendable {
   /// A member of the host's error object.
   public struct Member: Hashable, Sendable {
@@ -13,7 +13,8 @@ public struct HostRefusal: Hashable, Sendable {
   }
 
   public var status: Int
-  /// `type`, `param`, `code` and others, without `message` and without members that are `null`.
+  /// Members of the error object, such as `type`, `param` and `code`. `message` and members that
+  /// are `null` are left out.
   public var members: [Member]
 
   /// Headers of the host's answer that go to the client.

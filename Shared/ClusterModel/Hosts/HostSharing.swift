@@ -22,11 +22,11 @@ public struct TokenFlow: Hashable, Sendable {
   public var tokens: Int
   /// Time that those tokens took.
   public var time: Duration
-  /// The number of other concurrent answers at each token, summed over the tokens.
-  /// `concurrencySquared` sums its square.
+  /// Sum over the tokens of the number of other answers that were written at the same time.
+  /// `concurrencySquared` is the sum of the squares of these numbers.
   public var concurrency: Double
   public var concurrencySquared: Double
-  /// Integral over time of the number of other concurrent answers. Two of them for one second
+  /// Integral over time of the number of other concurrent answers. Two other answers for one second
   /// add 2 s.
   public var concurrentTime: Duration
 

@@ -36,8 +36,8 @@ public struct HostTableFeed: Sendable {
     return .ask
   }
 
-  /// Applies the registry's answer whatever its epoch, because it comes from a live registry.
-  /// Exception: a newer publication of the same registry overtook it.
+  /// Applies the registry's answer whatever its epoch, because it comes from a live registry. The
+  /// answer is ignored if a newer publication of the same registry arrived before it.
   public mutating func answered(_ new: HostTable) {
     if hasTable, new.epoch == table.epoch, new.revision < table.revision { return }
     take(new)

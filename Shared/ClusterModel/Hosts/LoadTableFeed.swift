@@ -12,8 +12,9 @@ public struct LoadTableFeed: Sendable {
       if new.epoch == current.table.epoch {
         guard new.revision > current.table.revision else { return }
       } else if new.epoch < current.table.epoch {
-        // A late table of a registry that was replaced. If the newer registry is silent, its
-        // machine's clock may have stepped back before the last restart.
+        // The table usually comes late from a registry that was replaced, and is ignored. If the
+        // current registry is silent, the table is accepted: a restarted registry has a lower epoch
+        // if its clock was set back.
         guard current.receivedAt.duration(to: now) >= LoadRhythm.silence else { return }
       }
     }

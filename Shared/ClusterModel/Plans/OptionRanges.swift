@@ -2,7 +2,8 @@
 public enum OptionRanges {
   /// Members of a pattern: at most the inputs that one task may have.
   public static let members = 1...PlanValidation.maximumInputs
-  /// Members if the client sets no number: more drafts usually cost more than they add.
+  /// Number of members if the client sets none. More drafts usually cost more than they improve the
+  /// answer.
   public static let defaultMembers = 3
   /// Rounds of a debate after the opening positions.
   public static let rounds = 1...8

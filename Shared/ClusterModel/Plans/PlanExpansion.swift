@@ -24,8 +24,8 @@ public struct ExpandRequest: Equatable, Sendable {
 
 /// Tasks that follow from a task's output.
 public struct SubPlan: Equatable, Sendable {
-  /// New tasks. They may read each other, and every task of the plan that does not depend on the
-  /// expanding task.
+  /// New tasks. A new task may read the other new tasks. It may also read every task of the plan
+  /// that does not depend on the expanding task.
   public var tasks: [PlanTask]
   /// Task whose output replaces the expanding task's output for all its readers: a new task or the
   /// expanding task itself. If the expanding task is the sink, this task becomes the sink.
@@ -36,13 +36,13 @@ public struct SubPlan: Equatable, Sendable {
     self.output = output
   }
 
-  /// Adds no tasks: the task's own output stands.
+  /// Returns a sub-plan without tasks: the task keeps its own output.
   public static func nothing(after task: TaskID) -> SubPlan { SubPlan(tasks: [], output: task) }
 }
 
 extension Plan {
-  /// Returns the plan with the tasks of `sub`. `task` expands no more, and its readers read the
-  /// output of `sub`.
+  /// Returns the plan with the tasks of `sub`. The task at `task` does not expand again, and its
+  /// readers read the output of `sub`.
   ///
   /// - Throws: the validation rule that the result would break.
   public func splicing(_ sub: SubPlan, at task: TaskID) throws(InvalidPlan) -> Plan {

@@ -9,7 +9,7 @@ extension Plan {
     var places: [TaskID: Int] = [:]
     for (place, task) in tasks.enumerated() { places[task.id] = place }
     var shown: Set<TaskID> = []
-    // A plan that was not validated may have cycles: a task that was shown is not entered again.
+    // A plan that was not validated may have cycles, so a task that was shown is not entered again.
     var open: [(id: TaskID, stem: String, isLast: Bool, isRoot: Bool)] = [(sink, "", true, true)]
     // Expanded tasks may have no readers left. They still belong to the plan.
     let read = Set(tasks.flatMap { $0.inputs.map(\.from) })

@@ -16,14 +16,15 @@ public enum PlanValidation {
   public static let maximumSchemaBytes = 16 * 1024
   public static let maximumDocuments = Limits.planDocuments.value
   public static let maximumDocumentParts = Limits.documentParts.value
-  /// Maximum hosts sent to a planner. More do not change the estimate.
+  /// Maximum hosts sent to a planner. More hosts do not change the estimate.
   public static let maximumHosts = 64
   /// Maximum tasks on the longest path.
   public static let maximumDepth = Limits.planDepth.value
   public static let maximumInstructionBytes = Limits.instructionBytes.value
   /// Maximum size of task ids and input names. They go into every event, span and prompt label.
   public static let maximumNameBytes = 128
-  /// Less than 1 ms is zero on the wire. Over an hour, clients no longer wait.
+  /// Allowed time limits. On the wire, less than 1 ms becomes zero. Clients do not wait for more
+  /// than an hour.
   public static let deadlines: ClosedRange<Duration> = .milliseconds(1)...Duration.seconds(3600)
   /// Range of OpenAI's API, in thousandths.
   static let temperatures = 0...2000

@@ -6,8 +6,8 @@ public struct RuntimeOverrides: Hashable, Sendable {
 
   public init() {}
 
-  /// Settings that are not known here and values that their settings do not allow are left out: a
-  /// process of another version may have sent them.
+  /// Leaves out unknown settings and values that their settings do not allow, because a process of
+  /// another version may have sent them.
   public init(texts: some Sequence<(id: String, value: String)>) {
     for (id, text) in texts {
       guard let setting = RuntimeSetting(rawValue: id), let value = setting.value(text) else {
@@ -70,10 +70,11 @@ public struct RuntimeSettingsFeed: Sendable {
   public init() {}
 
   public enum Outcome: Equatable, Sendable {
-    /// The table is the current one, or late.
+    /// The table is the current one or an older one of the same registry.
     case unchanged
     case replaced
-    /// The table is from a registry whose clock was set back, or late.
+    /// The table has a lower epoch than the current one. It is late, or the registry's clock was
+    /// set back.
     case ask
   }
 
@@ -95,7 +96,7 @@ public struct RuntimeSettingsFeed: Sendable {
   public mutating func answered(_ new: RuntimeSettingsTable) -> Outcome {
     if let table {
       guard new != table else { return .unchanged }
-      // A newer publication has overtaken the answer.
+      // A newer publication of the same registry arrived before the answer.
       if new.epoch == table.epoch, new.revision < table.revision { return .unchanged }
     }
     table = new

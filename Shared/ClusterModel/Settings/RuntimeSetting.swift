@@ -35,7 +35,7 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
     if case .integer(let range) = range { range.upperBound } else { nil }
   }
 
-  /// The value of a process whose configuration has no other.
+  /// The value that applies if neither an admin nor the configuration of a process sets one.
   public var standard: RuntimeValue { facts.standard }
 
   /// Effect of the setting, in words of `--help`.
@@ -158,7 +158,7 @@ extension RuntimeSetting {
 }
 
 extension RuntimeSetting.Range: CustomStringConvertible {
-  /// Continues "must be".
+  /// The allowed values, in words that follow "must be" in an error.
   public var description: String {
     switch self {
     case .integer(let range):

@@ -18,7 +18,8 @@ public enum NearNames {
     let sought = letters(of: name)
     guard !sought.isEmpty else { return [] }
     var found: [(distance: Int, name: String)] = []
-    // By the difference of their lengths. Names of similar length are compared first.
+    // Known names, indexed by the difference of their length from the length of `name`. Names of
+    // similar length are compared first.
     var similar: [[(name: String, letters: [UInt8])]] = []
     for candidate in known.prefix(Limits.examinedNames.value) {
       let other = letters(of: candidate)
@@ -51,7 +52,7 @@ public enum NearNames {
   ) -> Int? {
     guard limit >= 0, abs(left.count - right.count) <= limit else { return nil }
     let far = limit + 1
-    // Three rows of the table of distances, in one array: the present one and the two above it.
+    // Three rows of the table of distances in one array: the current row and the two rows above it.
     let width = right.count + 1
     var rows = [Int](repeating: far, count: 3 * width)
     for j in 0..<min(width, far) { rows[j] = j }
@@ -75,9 +76,10 @@ public enum NearNames {
         least = min(least, cost)
       }
       work += end - first
-      // The next row reads one place more than this one has.
+      // The next row reads one place beyond the last place of this row.
       if end < right.count { rows[row + end + 1] = far }
-      // Exchanged neighbours continue from two rows above.
+      // Exchanged neighbours are computed from two rows above. The comparison ends if both of the
+      // last two rows are above the limit.
       guard min(least, leastBefore) < far else { return nil }
       leastBefore = least
       (beforePrevious, previous, row) = (previous, row, beforePrevious)
