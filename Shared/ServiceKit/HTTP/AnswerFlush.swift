@@ -3,12 +3,12 @@ import NIOHTTP1
 
 /// Decides when the written parts of an answer are sent.
 ///
-/// A short answer of known length is sent as a whole, with one system call. Streams and long answers
-/// are sent part by part. No other handler withholds a flush.
+/// A short answer of known length is sent as a whole, with one system call. Streams and long
+/// answers are sent part by part. No other handler withholds a flush.
 ///
 /// Its place is between the HTTP decoder and `RequestGuard`. A flush that is withheld is performed
-/// when the answer ends or exceeds `wholeBytes`, when the channel takes no more parts, or before the
-/// channel closes. Waiting parts thus never wait for parts that cannot be written.
+/// when the answer ends or exceeds `wholeBytes`, when the channel takes no more parts, or before
+/// the channel closes. So no part waits for a later part that cannot be written.
 final class AnswerFlush: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart
@@ -49,7 +49,8 @@ final class AnswerFlush: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
-    // The writer waits until the channel is writable again, so the end of the answer may not come.
+    // The writer waits until the channel is writable again, so parts that wait for the end of the
+    // answer must be sent first.
     if !context.channel.isWritable { release(context) }
     context.fireChannelWritabilityChanged()
   }

@@ -4,7 +4,7 @@
 /// ASCII case. Bytes that do not occur in names and addresses are refused, so that no rule of
 /// Unicode makes two texts equal.
 struct AuthorityName: Equatable {
-  /// Without brackets, port and trailing dot.
+  /// The name or address, without brackets, port and trailing dot.
   private let bytes: Substring.UTF8View
   /// Whether the name is an IPv6 address, the only form with brackets.
   private let isBracketed: Bool

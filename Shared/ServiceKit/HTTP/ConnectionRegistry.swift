@@ -88,7 +88,7 @@ final class ConnectionRegistry: Sendable {
 
 /// Event sent down a pipeline: the connection should close to make room for another one.
 struct MakeRoom: Sendable {
-  /// Close even if a request has arrived in part.
+  /// Whether the connection closes even if a request has arrived in part.
   let isIncompleteToo: Bool
 }
 

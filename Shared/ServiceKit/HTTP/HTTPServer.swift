@@ -182,15 +182,16 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     tls = options.tls
   }
 
-  /// Prepares a connection before the first byte is read from it. If many connections arrive at
-  /// once, those that exist are served in between, and clients take turns.
+  /// Prepares a connection before the first byte is read from it. Clients take turns, and existing
+  /// connections are served between two new ones, so many new connections at once do not block the
+  /// rest.
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<GuardedConnection> {
     let client = channel.remoteAddress?.ipAddress.map { ClientID(address: $0) } ?? .local
     let prepared = channel.eventLoop.makePromise(of: GuardedConnection.self)
     prepared.futureResult.whenFailure { _ in channel.close(promise: nil) }
     LoopTurns.connections(of: channel.eventLoop).submit(for: client.turn) {
-      // A client that left while its connection waited costs nothing more, and a server that has
-      // closed meanwhile serves no connection.
+      // A client that left while its connection waited costs nothing more. A server that has closed
+      // meanwhile serves no connection.
       if Self.hasHungUp(channel) || channel.parent?.isActive == false {
         prepared.fail(ChannelError.eof)
       } else {
@@ -293,7 +294,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
         }
       }
       group.addTask { for await _ in value.clientGone {} }
-      // The first task to end ends both: the connection has closed, or the client has disconnected.
+      // The group ends with its first task, because either the connection has closed or the client
+      // has disconnected.
       await group.next()
       group.cancelAll()
     }

@@ -94,8 +94,9 @@ public final class Health: Sendable {
   }
 }
 
-/// Adds `GET /metrics` for this process. Once keys exist, it needs one with the scope `metrics`, if
-/// this process knows the keys and no setting opens it.
+/// Adds `GET /metrics` for this process. After the first key was created, a request needs a key
+/// with the scope `metrics`. It needs none if this process does not know the keys, or if a setting
+/// opens the metrics.
 ///
 /// - Parameter families: the metrics. `nil` means those of this process.
 public func addMetricsRoute(

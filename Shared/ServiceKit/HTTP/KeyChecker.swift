@@ -8,16 +8,16 @@ import OverloadCore
 import Synchronization
 import Telemetry
 
-/// Checks the keys of HTTP requests against this process's copy.
+/// Checks the keys of HTTP requests against this process's copy of the access table.
 ///
-/// No check needs the registry: known keys work while it is away, and wrong ones cost it nothing.
+/// No check needs the registry: known keys work while it is away, and wrong keys cause it no work.
 public final class KeyChecker: Sendable {
   private let access: AccessDirectory
   private let attempts = Mutex(FailedAttempts<ClientID>())
   private let clock = ProcessClock()
   private let refused = Counter(label: "tutti_keys_refused_total")
 
-  /// Requests need a key even if no key was ever created.
+  /// Whether requests need a key even if no key was ever created.
   private let isStrict: Bool
 
   public init(_ access: AccessDirectory, isStrict: Bool = false) {
@@ -100,6 +100,7 @@ extension KeyChecker {
   /// Checks the admin token of the request that is being answered.
   ///
   /// - Parameter matches: compares the token.
+  /// - Returns: whether the token is right.
   /// - Throws: `rate_limited` after many wrong keys or tokens.
   public func checkToken(_ matches: () -> Bool) throws(Failure) -> Bool {
     let now = clock.now

@@ -45,7 +45,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var stallTimer: Scheduled<Void>?
   private var context: ChannelHandlerContext?
   private var partsInThisRead = false
-  /// The head and the body bytes from this read that are not yet passed on.
+  /// The head and the body bytes from the current read, which are passed on together at its end.
   private var gatheredHead: HTTPRequestHead?
   private var gathered: ByteBuffer?
   private var heldClosings: [EventLoopPromise<Void>] = []
@@ -120,8 +120,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if case .some(.inputClosed) = event as? ChannelEvent {
-      // A client that closes its side counts as disconnected: a half-closed connection looks like a
-      // closed one until the next write.
+      // A client that closes its side counts as disconnected, because a half-closed connection
+      // looks like a closed one until the next write.
       if case .refused = reading {
         end(context)
       } else {

@@ -6,9 +6,9 @@ import Synchronization
 
 /// The key that the last requests of a connection presented, if it was valid.
 ///
-/// The next request of the connection usually presents the same header. Comparing it costs less than
-/// to parse and to hash it again. The comparison takes the same time whichever bytes differ: a
-/// proxy may send requests of several clients on one connection.
+/// The next request of the connection usually presents the same header. Comparing headers costs
+/// less than parsing and hashing the key again. The comparison takes the same time whichever bytes
+/// differ, because a proxy may send requests of several clients on one connection.
 final class VerifiedKey: Sendable {
   private struct Entry {
     /// Value of the `Authorization` header.
@@ -19,7 +19,8 @@ final class VerifiedKey: Sendable {
     let checkedAt: Instant
   }
 
-  /// After this time a key is checked in full again, which counts as a use of it by its address.
+  /// Time after which a key is checked in full again. Each full check also records that the
+  /// client's address used the key.
   static let lifetime = Duration.seconds(10)
 
   private let entry = Mutex<Entry?>(nil)
@@ -33,8 +34,8 @@ final class VerifiedKey: Sendable {
     entry.withLock { $0 = new }
   }
 
-  /// The key of a request, if the same header was valid a short time ago. Its expiry and its
-  /// permissions are not checked.
+  /// The key of a request, if the same header was valid a short time ago. The caller must check the
+  /// expiry and the permissions of the key.
   func grant(
     presentedAs header: String, in version: AccessTableVersion, at now: Instant
   ) -> KeyGrant? {

@@ -6,14 +6,16 @@ public import Logging
 public import ServiceLifecycle
 import Synchronization
 
-/// This process's copy of the keys. It is kept if the registry dies, so that known keys still work.
+/// This process's copy of the access table. It is kept if the registry dies, so that known keys
+/// still work.
 public final class AccessDirectory: Service {
   private let feed = Mutex(AccessTableFeed())
   private let changed = Mutex<[@Sendable () -> Void]>([])
   private let ask: @Sendable (_ page: Int) async throws(Failure) -> AccessTablePage
   private let requests: TableRequests
 
-  /// Shorter than for other tables: without keys, a gateway admits no request.
+  /// First pause between requests for the table. It is shorter than for other tables, because
+  /// without keys a gateway admits no request.
   static let firstPause = Duration.milliseconds(100)
 
   /// - Parameters:

@@ -15,9 +15,9 @@ public struct CommonConfiguration: Sendable {
   var bus: BusChoice
   /// Host name of this machine.
   private var machine: String
-  /// `/metrics` needs no key, also once keys are required.
+  /// Whether `/metrics` needs no key even if other requests need one.
   var opensMetrics: Bool
-  /// Requests need a key even if no key was ever created.
+  /// Whether requests need a key even if no key was ever created.
   var requiresKeys: Bool
   private var allowedHosts: [String]
   private var allowedOrigins: [String]
@@ -63,7 +63,7 @@ public struct CommonConfiguration: Sendable {
 
   enum BusKind: String, CaseIterable { case ipc, tcp }
 
-  /// The cluster key must not be guessable: 16 random bytes are 128 bits.
+  /// Minimum bytes of the cluster key. 16 random bytes are 128 bits, which cannot be guessed.
   static let minimumClusterKeyBytes = 16
 
   /// - Parameter environment: determines the default data directory, which is below the home

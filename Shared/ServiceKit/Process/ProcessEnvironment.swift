@@ -4,7 +4,7 @@ import Foundation
 
 /// The environment of a process at its start. Tests make their own.
 struct ProcessEnvironment: Sendable {
-  /// Without the program's name.
+  /// The arguments without the program's name.
   var arguments: [String]
   var program: String
   var environment: [String: String]

@@ -10,15 +10,16 @@ public import Telemetry
 /// The dependencies of a service.
 public struct ServiceContext: Sendable {
   public let common: CommonConfiguration
-  /// `ServiceMain` runs it; set the handlers in `build`. `onPublish` is already set and calls
-  /// `adopt`; a replacement must call it, too.
+  /// The bus, which `ServiceMain` runs. Set the handlers in `build`. `onPublish` is already set and
+  /// calls `adopt`; a replacement must call `adopt`, too.
   public let bus: Bus
   public let logger: Logger
   public let recorder: TelemetryRecorder
   public let metrics: PrometheusRegistry
   /// Add this service's readiness checks here.
   public let health: Health
-  /// Updated by the registry's publications. The registry itself updates its own with `apply`.
+  /// The host table. Publications of the registry update it. The registry itself updates its own
+  /// with `apply`.
   public let hosts: HostDirectory
   /// The keys, for processes that serve clients. The registry updates its own with `apply`.
   public let access: AccessDirectory

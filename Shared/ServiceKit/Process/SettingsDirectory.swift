@@ -12,7 +12,8 @@ public final class SettingsDirectory: Service {
     var feed = RuntimeSettingsFeed()
     var listeners: [Listener] = []
 
-    /// Calls the listeners under the lock, so that all get the changes in their order.
+    /// Calls the listeners under the lock, so that every listener gets the changes in the order in
+    /// which they were made.
     func notify() { for listener in listeners { listener(feed.overrides) } }
   }
 
@@ -74,7 +75,7 @@ public final class SettingsDirectory: Service {
           if state.feed.answered(table) == .replaced { state.notify() }
         }
       } catch  where error.code == .unhandled {
-        // The registry has no settings that change at run time.
+        // The registry has no run-time settings, for example because its version is older.
       }
     }
   }

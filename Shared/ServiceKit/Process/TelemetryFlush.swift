@@ -30,7 +30,7 @@ struct TelemetryFlush: Service {
       return
     }
     // Without a live monitor the recorder keeps as much as it has room for, because the first lines
-    // after a start are needed most.
+    // after a start are the most useful ones.
     guard !bus.live(.monitor).isEmpty else { return }
     for batch in recorder.drain(metrics: metrics) {
       bus.cast(.telemetry(batch), to: .service(.monitor), lane: .telemetry)

@@ -1,14 +1,14 @@
 import Text
 
-/// Splits a command line into settings and requests. It knows the valid flags and which take a
-/// value, but does not interpret values.
+/// Splits a command line into settings and requests. It knows the valid flags and which of them
+/// take a value, but does not interpret values.
 struct ArgumentReader {
   struct Given: Hashable {
     var setting: Setting
     /// The flag as written, for messages.
     var flag: String
     var value: String
-    /// The value is the path of a file that holds the secret.
+    /// Whether the value is the path of a file that holds the secret.
     var isFile: Bool
   }
 

@@ -24,8 +24,8 @@ public struct ConfigurationFile: Sendable {
   var sections: [(name: String, line: Int)] = []
   var flaws: [Flaw] = []
 
-  /// Maximum file size. A cluster's file has a few dozen lines; the limit prevents parsing a wrong
-  /// file, such as a log or a model.
+  /// Maximum file size. A cluster's file has a few dozen lines. The limit prevents the parsing of a
+  /// wrong file, such as a log or a model.
   static let maxBytes = 1 << 20
 
   /// - Parameter path: used only in messages.

@@ -28,7 +28,7 @@ public enum SettingSource: Hashable, Sendable, CustomStringConvertible {
 public struct SettingValues: Sendable {
   struct Resolved: Sendable {
     var setting: Setting
-    /// `nil` if not set or invalid.
+    /// The checked value. `nil` means that it is not set or invalid.
     var value: SettingValue?
     /// The value as written.
     var text: String?
@@ -116,7 +116,7 @@ public struct SettingValues: Sendable {
 
   mutating func port(_ key: String) -> Int { integer(key) }
 
-  /// Empty if not set.
+  /// The members of a list. Empty if the setting is not set.
   public mutating func list(_ key: String) -> [String] {
     guard case .list(let members) = find(key).value else { return [] }
     return members
@@ -176,7 +176,8 @@ public protocol ServiceConfiguration: Sendable {
   /// One sentence for the top of `--help`.
   static var summary: String { get }
   static var settings: [Setting] { get }
-  /// Records mistakes with `values.reject` and never throws, so that all are reported at once.
+  /// Makes the configuration. It records mistakes with `values.reject` and never throws, so that
+  /// all mistakes are reported at once.
   init(_ values: inout SettingValues)
   /// Maximum requests from other services at once, if the service has its own limit; the bus then
   /// admits that many. `nil` means the bus's usual limit.
