@@ -1,7 +1,7 @@
 import Limits
 
-/// Limits of a process's bus. Each prevents one peer from using up the memory of all;
-/// `Limits+Bus.swift` has the reasons.
+/// Limits of a process's bus. Each limit prevents one peer from using up the memory that all peers
+/// share. `Limits+Bus.swift` has the reasons.
 public struct BusLimits: Equatable, Sendable {
   public static let standard = BusLimits()
 

@@ -4,8 +4,8 @@ import Limits
 extension BusMachine {
   /// Handles a message that has arrived.
   /// - Parameters:
-  ///   - bytes: its size on the wire, for the limits of buffers.
-  ///   - seal: the process that sealed it. `nil` means that the transport does not seal.
+  ///   - bytes: size of the message on the wire, for the limits of buffers.
+  ///   - seal: the process that sealed the message. `nil` means that the transport does not seal.
   public mutating func received(
     _ envelope: Envelope, bytes: Int, from seal: SealedSender? = nil, now: Instant
   ) -> [BusDirective] {
@@ -256,7 +256,7 @@ extension BusMachine {
     let isNew = registry != envelope.sender
     var directives: [BusDirective] = []
     if let seal, isNew {
-      // If no setting pins the registry's key, it is pinned for the lifetime of this process.
+      // If no setting pins the registry's key, this process pins it for its lifetime.
       registryKey = seal.key
       directives.append(
         .seal(mailbox: registryMailbox, for: Recipient(id: seal.id, key: seal.key)))
@@ -324,7 +324,8 @@ extension BusMachine {
     return hasRegistryKey(seal) ? request : nil
   }
 
-  /// Whether a frame was sealed with the registry's key, if that key is known.
+  /// Whether a frame may come from the registry. If this process knows the registry's key, a sealed
+  /// frame must be sealed with that key.
   private func hasRegistryKey(_ seal: SealedSender?) -> Bool {
     guard let seal else { return true }
     return registryKey == nil || registryKey == seal.key
@@ -356,7 +357,7 @@ extension BusMachine {
       + apply(usable, isCurrent: registry == sender, now: now)
   }
 
-  /// Applies a peer table: the registry's, or the one this process computed if it is the registry.
+  /// Applies a peer table of the registry. The registry itself applies the table that it computed.
   /// - Parameter isCurrent: whether the table comes from the registry that answered the last hello.
   public mutating func apply(
     _ table: PeerTable, isCurrent: Bool = false, now: Instant

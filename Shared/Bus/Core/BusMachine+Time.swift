@@ -100,11 +100,11 @@ extension BusMachine {
     return directives
   }
 
-  /// Live peers that must confirm the last answers of this process before it closes: closing drops
-  /// the frames that nanomsg accepted but has not sent yet.
+  /// Live peers that must confirm the last answers of this process before it closes, because
+  /// closing drops the frames that nanomsg accepted but has not sent yet.
   public var answeredPeers: [PeerID] { answered.filter { directory.isLive($0) }.sorted() }
 
-  /// Sends a ping to the peer. Its answer proves that all earlier messages have arrived.
+  /// Sends a ping to the peer. The peer's answer proves that all earlier messages have arrived.
   public mutating func barrier(_ id: UInt64, to peer: PeerID, now: Instant) -> [BusDirective] {
     guard let line = directory[peer] else {
       return [.resolve(id, .failure(Failure(.peerLost, "\(peer.name) left the cluster")))]
@@ -118,7 +118,7 @@ extension BusMachine {
     return [.send(ping, to: line.mailbox, .data)]
   }
 
-  /// Informs the registry that this process leaves; the answer confirms it.
+  /// Informs the registry that this process leaves. The registry's answer confirms it.
   public mutating func goodbye(_ id: UInt64, now: Instant) -> [BusDirective] {
     outgoing[id] = Outgoing(
       kind: .call, peer: nil, mailbox: registryMailbox, deadline: now + Self.helloDeadline)

@@ -20,14 +20,15 @@ public struct BusMachine: Sendable {
     var mailbox: String
     var deadline: Instant?
     var sequence: UInt32 = 0
-    /// The request is a goodbye: its sender leaves the table but still waits for this answer.
+    /// Whether the request is a goodbye. Its sender leaves the table but still waits for the
+    /// answer.
     var isFarewell = false
   }
 
   struct Heartbeat: Equatable, Sendable {
     var lastReceived: Instant
     var pinged: Instant?
-    /// First of the pings since the last envelope.
+    /// Time of the first ping since the last envelope from the peer.
     var firstPing: Instant?
   }
 
@@ -173,7 +174,8 @@ public struct BusMachine: Sendable {
     }
   }
 
-  /// Chooses the peer with the fewest requests in flight, both ways; round robin among equals.
+  /// Chooses the peer with the fewest requests in flight to and from this process. Peers with equal
+  /// numbers take turns.
   private mutating func choose(_ destination: Destination) -> Peer? {
     switch destination {
     case .peer(let id): return directory.isLive(id) ? directory[id] : nil

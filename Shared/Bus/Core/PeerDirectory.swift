@@ -1,17 +1,17 @@
 public import ClusterModel
 
-/// The known peers: the registry's table, and the peers that a restarted registry has not seen yet,
-/// so that no peer disappears because the registry died. A peer found dead stays known but is not
-/// live.
+/// The known peers: those in the registry's table, and those that a restarted registry has not seen
+/// yet, so that no peer disappears because the registry died. A peer found dead stays known but is
+/// not live.
 public struct PeerDirectory: Equatable, Sendable {
   public private(set) var table = PeerTable.empty
   private var byID: [PeerID: Peer] = [:]
-  /// Peers found dead, and until when they are skipped. A message from the peer makes it live at
-  /// once.
+  /// Peers found dead, each with the time until which it is skipped. A message from the peer makes
+  /// it live at once.
   private var dead: [PeerID: Instant] = [:]
   /// Peers that reported that they are shutting down; they get no more requests.
   private var leaving: Set<PeerID> = []
-  /// Peers that no current table lists, and until when they are kept.
+  /// Peers that no current table lists, each with the time until which it is kept.
   private var carried: [PeerID: Instant] = [:]
 
   public subscript(id: PeerID) -> Peer? { byID[id] }

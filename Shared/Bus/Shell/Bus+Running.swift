@@ -34,7 +34,7 @@ extension Bus {
         try await gracefulShutdown()
         await drain()
       } catch {
-        // Cancelled: close at once without a goodbye.
+        // The task was cancelled, so the bus closes at once without a goodbye.
       }
       perform(state.withLock { $0.machine.cancelHandlers() })
       failEverything()

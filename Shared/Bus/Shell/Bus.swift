@@ -10,10 +10,10 @@ import Wire
 
 /// The endpoint of a process on the bus: its mailbox, and the ways to reach other processes.
 ///
-/// Messages are delivered at most once. Every call has a deadline; if its peer dies, it fails at
-/// once with `Failure.Code.peerLost`.
+/// Messages are delivered at most once. Every call has a deadline. If the called peer dies, the
+/// call fails at once with `Failure.Code.peerLost`.
 ///
-/// `BusMachine` makes the decisions; this shell feeds it events and executes its directives.
+/// `BusMachine` makes the decisions. This shell feeds it events and executes its directives.
 public final class Bus: Service, Sendable {
   public typealias CallHandler = @Sendable (BusRequest) async throws(Failure) -> Body
   public typealias StreamHandler =
@@ -118,7 +118,7 @@ public final class Bus: Service, Sendable {
   func outcome(
     of id: UInt64, _ make: (inout BusMachine, Instant) -> [BusDirective]
   ) async throws(Failure) -> Body {
-    // A cancellation that races with the outcome finds no call and leaves its id in the set.
+    // A cancellation that races with the outcome finds no call and leaves the call's id in the set.
     defer { state.withLock { _ = $0.cancelledEarly.remove(id) } }
     let result: Result<Body, Failure> = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
@@ -194,7 +194,7 @@ public final class Bus: Service, Sendable {
     perform(state.withLock { $0.machine.publish(body, to: recipient) })
   }
 
-  /// Applies a table. For the registry, which computes the table itself.
+  /// Applies a peer table. Only the registry calls it, because it computes the table itself.
   public func adopt(_ table: PeerTable) {
     perform(state.withLock { $0.machine.apply(table, now: now) })
   }
@@ -219,8 +219,8 @@ public final class Bus: Service, Sendable {
     state.withLock { $0.handlers.call = handler }
   }
 
-  /// Sets the handler of streams. Returning ends the stream; throwing ends it with the failure.
-  /// Cancelled like the handler of calls.
+  /// Sets the handler of streams. A stream ends when the handler returns, or with the failure that
+  /// the handler throws. The handler's task is cancelled like that of a call.
   public func onStream(_ handler: @escaping StreamHandler) {
     state.withLock { $0.handlers.stream = handler }
   }
@@ -229,8 +229,8 @@ public final class Bus: Service, Sendable {
     state.withLock { $0.handlers.cast = handler }
   }
 
-  /// Sets the handler of publications except peer tables, which the bus applies itself. Called on
-  /// the bus's own thread, in order. Must not block.
+  /// Sets the handler of publications except peer tables, which the bus applies itself. The handler
+  /// runs on the bus's own thread, in order, and must not block.
   public func onPublish(_ handler: @escaping @Sendable (Body) -> Void) {
     state.withLock { $0.handlers.publication = handler }
   }
@@ -358,8 +358,8 @@ public final class Bus: Service, Sendable {
     return true
   }
 
-  /// Fails the local call or stream of an unsent message. If the message is an answer, only the
-  /// deadline of its caller ends the wait.
+  /// Fails the local call or stream whose request could not be sent. If an answer could not be
+  /// sent, only the caller's deadline ends the caller's wait.
   private func undelivered(_ envelope: Envelope, _ lane: Lane, _ reason: Failure? = nil) {
     count(lane == .telemetry ? "telemetry_outbox_full" : "outbox_full")
     let failure =

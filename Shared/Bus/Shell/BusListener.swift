@@ -58,7 +58,7 @@ final class BusListener: Sendable {
   func stop() { try? group.syncShutdownGracefully() }
 }
 
-/// The listener's connections; chooses which to evict.
+/// Table of the listener's connections. It chooses the connections that are evicted.
 final class ConnectionRoster: Sendable {
   typealias ID = UInt64
 
@@ -83,9 +83,11 @@ final class ConnectionRoster: Sendable {
 
   var count: Int { state.withLock(\.entries.count) }
 
-  /// Adds a connection. If its address has too many connections without a listed peer, the oldest
-  /// of them is closed. If all addresses together have too many, the oldest one of the address with
-  /// the most is closed.
+  /// Adds a connection. It is unknown until it proves the key of a listed peer.
+  ///
+  /// If its address has too many unknown connections, the oldest of them is closed. If all
+  /// addresses together have too many, the address with the most unknown connections loses its
+  /// oldest one.
   /// - Returns: the connection's id, and whether another connection was closed for it.
   func admit(
     from address: String, close: @escaping @Sendable () -> Void
@@ -146,8 +148,8 @@ final class ListenerHandler: ChannelInboundHandler {
 
   private var id: ConnectionRoster.ID = 0
   private var deadline: Scheduled<Void>?
-  /// Unread bytes: at most `Limits.busStrangerBytes` before the proof, later fewer than the 8 of a
-  /// frame's length.
+  /// Unread bytes: at most `Limits.busStrangerBytes` before the proof, and fewer than the 8 bytes
+  /// of a frame's length after it.
   private var waiting = ByteBuffer()
   private var isProven = false
   private var isClosed = false

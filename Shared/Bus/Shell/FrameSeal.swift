@@ -22,7 +22,8 @@ final class FrameSeal: Sendable {
     case refused(reason: String)
   }
 
-  /// Maximum senders whose keys and windows are kept. Each proved that it holds the cluster key.
+  /// Maximum senders whose keys and windows are kept. Each sender has proved that it holds the
+  /// cluster key.
   static let maximumSenders = Limits.busRememberedSenders.value
 
   private struct Sender {
@@ -49,7 +50,7 @@ final class FrameSeal: Sendable {
     var uses: UInt64 = 0
     var senders: [SenderKey: Sender] = [:]
     var recipients: [String: Recipient] = [:]
-    /// Derived when the first frame is sealed.
+    /// Keys of recipients. Each is derived when the first frame is sealed with it.
     var recipientKeys: [Recipient: SymmetricKey] = [:]
     var known: Set<[UInt8]> = []
   }

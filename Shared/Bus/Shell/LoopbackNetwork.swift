@@ -139,7 +139,7 @@ public final class LoopbackNetwork: Sendable {
     let room = state.withLock { state -> Bool? in
       guard state.endpoints[own] != nil else { return false }
       guard state.endpoints[mailbox] != nil else {
-        // Keep a few frames: hellos to a registry that is about to start.
+        // Keep a few frames, which may be hellos to a registry that is about to start.
         if state.unopened[mailbox, default: []].count < 16 {
           state.unopened[mailbox, default: []].append(frame)
         }

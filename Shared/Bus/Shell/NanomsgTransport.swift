@@ -239,7 +239,7 @@ final class NanomsgTransport: Transport {
       var socket: Int32
       var established: UInt64 = 0
       var connected = false
-      /// Already reported as lost because it refuses connections.
+      /// Whether the mailbox was reported as lost because it refuses connections.
       var isRefused = false
       var pending = false
       /// A frame from the outbox that nanomsg has not accepted yet.
@@ -299,7 +299,7 @@ final class NanomsgTransport: Transport {
     }
 
     private func receiveAll() {
-      // Bounded, so that a flood does not delay sending.
+      // Read a bounded number of frames, so that a flood does not delay sending.
       var budget = 256
       while budget > 0, let frame = Self.receive(pull) {
         budget -= 1
@@ -312,7 +312,7 @@ final class NanomsgTransport: Transport {
           continue
         }
         switch seal.open(frame) {
-        // A greeting of `greet`, which only the listener needs.
+        // This is a greeting of `greet`, which only the listener needs.
         case .opened(let bytes, _) where bytes.isEmpty: break
         case .opened(let bytes, let sender): deliver(.frame(bytes, from: sender))
         case .refused(let reason): deliver(.dropped(reason: reason))
@@ -466,7 +466,8 @@ final class NanomsgTransport: Transport {
       }
     }
 
-    /// Sends an empty sealed frame: the peer's listener keeps only connections with a proven frame.
+    /// Sends an empty sealed frame, because the peer's listener closes connections without a proven
+    /// frame.
     private func greet(_ mailbox: String, _ socket: Int32) {
       guard let greeting = transport.configuration.listener?.seal.close([], to: mailbox) else {
         return
@@ -476,7 +477,7 @@ final class NanomsgTransport: Transport {
     }
 
     private func close() {
-      // The loop polls no longer, so the sockets can be closed.
+      // The loop has ended and polls no socket, so the sockets can be closed.
       for connection in connections.values { _ = cnn_close(connection.socket) }
       listener?.stop()
       _ = cnn_close(pull)

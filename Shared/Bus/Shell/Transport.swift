@@ -10,7 +10,7 @@ public protocol Transport: AnyObject, Sendable {
   var publicKey: [UInt8] { get }
 
   /// Binds the mailbox and begins to deliver. Frames and losses are delivered by one thread, one
-  /// after another, and `deliver` must not block it. Drops may be delivered by other threads.
+  /// after another, so `deliver` must not block. Drops may be delivered by other threads.
   /// - Throws: an error if the address cannot be bound; its message says what to do.
   func start(_ deliver: @escaping @Sendable (TransportEvent) -> Void) throws(ClusterModel.Failure)
 
