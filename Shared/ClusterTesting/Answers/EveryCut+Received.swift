@@ -45,7 +45,7 @@ extension EveryCut.Received {
     agrees(with: whole) { Self.spaced($0) == Self.spaced($1) }
   }
 
-  /// Whether each text is a prefix of the same text of `whole`, ignoring white space.
+  /// Whether each text is a prefix of the corresponding text of `whole`, ignoring white space.
   func isBeginning(of whole: Self) -> Bool {
     func begins(_ text: String, _ whole: String) -> Bool {
       if whole.utf8.starts(with: text.utf8) { return true }

@@ -6,7 +6,7 @@ public struct EveryCut {
   /// Outcomes of the cuts of one personality.
   public struct Count: CustomStringConvertible, Sendable {
     public var cuts = 0
-    /// Cuts after which the client has the uncut answer, byte for byte.
+    /// Cuts after which the client's answer equals the uncut answer byte for byte.
     public var identical = 0
     /// Cuts after which the client has the same words, lines and strings, but other white space.
     public var spacedOtherwise = 0
@@ -53,7 +53,7 @@ public struct EveryCut {
 
   /// Cuts the answers for one personality.
   ///
-  /// If the personality's continuation equals the oracle's, the cut counts only for the oracle.
+  /// If the personality continues a cut exactly as the oracle does, only the oracle counts the cut.
   public func run(
     _ personality: ResumingPersonality, over answers: [CorpusAnswer] = AnswerCorpus.answers
   ) throws -> Count {

@@ -116,7 +116,7 @@ struct FaultyHostProcess: AsyncParsableCommand {
         firstToken: firstTokenMs.distribution, interToken: interTokenMs.distribution, seed: seed,
         faults: try parsedFaults(), port: port))
     try await host.start()
-    // Bypass stdio's buffer: the parent process waits for this line.
+    // Bypass stdio's buffer, because the parent process waits for this line.
     FileHandle.standardOutput.write(Data("\(host.url)\n".utf8))
     try await host.waitUntilClosed()
   }

@@ -29,7 +29,7 @@ enum AccountEntries {
       ])
   }()
 
-  /// Each line is one header, or the query of the URL. Its first byte chooses which one.
+  /// Each line is one header, or the query of the URL. The line's first byte chooses which.
   static func key(_ bytes: [UInt8]) {
     var (authorization, keys, query): ([String], [String], String) = ([], [], "")
     for line in lines(bytes) {
@@ -63,7 +63,7 @@ enum AccountEntries {
 
   // MARK: - The admin API
 
-  /// Each line is one text.
+  /// Reads each line as every kind of text in requests to the admin API.
   static func admin(_ bytes: [UInt8]) {
     let lines = lines(bytes)
     for line in lines {
@@ -80,7 +80,7 @@ enum AccountEntries {
     }
   }
 
-  /// Values whose text form leads back to them.
+  /// Reads values, and checks that their text form gives the same value again.
   private static func read(_ text: String) {
     if let amount = try? MicroCredits(credits: text) {
       precondition((try? MicroCredits(credits: amount.credits)) == amount, "an amount changed")

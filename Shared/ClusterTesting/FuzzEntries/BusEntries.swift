@@ -12,7 +12,8 @@ enum BusEntries {
       preconditionFailure("a decoded envelope cannot be encoded")
     }
     let again = try? Envelope(decoding: packed)
-    // Skip telemetry: NaN is not equal to itself. All other envelopes must be equal.
+    // Telemetry is not compared, because NaN is not equal to itself. All other envelopes must be
+    // equal.
     if case .telemetry = envelope.body { return }
     precondition(again == envelope, "an envelope changed")
   }

@@ -3,7 +3,7 @@ import GatewayCore
 import InferenceCore
 import Text
 
-/// The first byte chooses the endpoint; the rest is the body.
+/// Reads a client's request. The first byte chooses the endpoint; the rest is the body.
 enum RequestEntry {
   /// Maximum size of an error message, which names limits and members but does not echo the input.
   private static let mostErrorBytes = 64 << 10

@@ -13,7 +13,7 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
   var maximumActive = 0
   /// Accepted connections.
   public var connections = 0
-  /// Bytes sent while playing a `HostileRow`.
+  /// Bytes sent for answers that play a `HostileRow`.
   public var hostileBytes = 0
 
   /// Number of requests that need a model.
@@ -76,9 +76,9 @@ public struct FaultyHostRecord: Codable, Hashable, Sendable {
   public var tokens = 0
   public var outcome = Outcome.completed
   public var cancelPhase: FaultyHostCounts.Cancel.Phase?
-  /// Time at which the last byte of the request arrived. Like `ended`, in nanoseconds of the
-  /// machine's monotonic clock, so that other processes on the machine can compare it with their
-  /// times.
+  /// Time at which the last byte of the request arrived, in nanoseconds of the machine's monotonic
+  /// clock. Other processes on the machine can compare it with their own times. `ended` is on the
+  /// same clock.
   public var began: UInt64
   public var ended: UInt64 = 0
 

@@ -30,7 +30,7 @@ final class FaultyHostExchange {
   /// Whether the answer breaks before the next token.
   var breaksHere: Bool { breaksAt?.index == tokens }
 
-  /// Milliseconds between tokens once the answer is slowed down; `nil` means normal speed.
+  /// Milliseconds between tokens if the answer is slow at this point. `nil` means normal speed.
   var crawls: Double? {
     guard faults.kind == .crawl else { return faults.crawlMilliseconds }
     guard let breaksAt, tokens >= breaksAt.index else { return nil }

@@ -10,7 +10,8 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     case drop
     /// The host sends nothing more.
     case stall
-    /// From `atByte` on, one token every `crawlMilliseconds`; one second if unset.
+    /// From `atByte` on, the host sends a token every `crawlMilliseconds`, or every second if that
+    /// is unset.
     case crawl
     /// An event that is not JSON; then the stream ends.
     case garbage
@@ -36,7 +37,7 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   public var atByte: Int?
   /// The seed chooses one of these kinds, and the byte of the answer at which it occurs.
   public var random: [Kind]?
-  /// Respond with this status instead of an answer.
+  /// Status of the response that replaces the answer.
   public var status: Int?
   /// Body of the `status` response; unset means an OpenAI error object.
   var statusBody: String?

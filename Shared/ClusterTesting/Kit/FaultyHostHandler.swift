@@ -12,7 +12,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
 
-  /// Larger than any body that a gateway accepts.
+  /// Maximum bytes of a request's body, more than any gateway accepts.
   private static let maximumBody = 64 << 20
 
   private let host: FaultyHost
@@ -302,7 +302,8 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
       let buffer = channel.allocator.buffer(bytes: bytes)
       channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(buffer))).whenSuccess {
         [self] in
-        // Not directly: writes that succeed immediately would recurse and grow the stack.
+        // The step is not run directly, because writes that succeed immediately would recurse and
+        // grow the stack.
         channel.eventLoop.execute { [self] in go(step) }
       }
     case .pause(let milliseconds):
@@ -327,8 +328,8 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
   ) {
     let step = Step(exchange: exchange, resume: resume)
     guard delay > .zero else {
-      // Not directly: the event loop must detect a disconnect between two tokens, and a long answer
-      // must not grow the stack.
+      // The step is not run directly, because the event loop must detect a disconnect between two
+      // tokens, and a long answer must not grow the stack.
       channel.eventLoop.execute { [self] in go(step) }
       return
     }
@@ -404,7 +405,7 @@ final class FaultyHostHandler: ChannelInboundHandler, @unchecked Sendable {
       !exchange.streams ? .nonStreaming : exchange.tokens == 0 ? .beforeFirstToken : .midStream
     exchange.record.cancelPhase = phase
     over(exchange, .cancelled) {
-      // Bounded: a soak with millions of cancels keeps only the most recent ones.
+      // Only the most recent cancels are kept, because a soak has millions of them.
       if $0.cancels.count == 10_000 { $0.cancels.removeFirst() }
       $0.cancels.append(
         .init(

@@ -5,7 +5,7 @@ import Foundation
 public struct FaultyHostRequest: Hashable, Sendable {
   public var method: String
   public var path: String
-  /// Lower-case names; the last value of equal names.
+  /// Values by lower-case name. If a name occurs several times, its last value counts.
   public var headers: [String: String]
   public var body: [UInt8]
 }
@@ -14,9 +14,10 @@ public struct FaultyHostRequest: Hashable, Sendable {
 public enum FaultyHostPrefill: String, Codable, CaseIterable, Hashable, Sendable {
   /// llama.cpp: the backend continues the message.
   case trailing
-  /// vLLM: continues only with `continue_final_message` and without `add_generation_prompt`.
+  /// vLLM: the backend continues the message only with `continue_final_message` and without
+  /// `add_generation_prompt`.
   case flag
-  /// A cloud API: treats it as an ordinary message and starts a new answer.
+  /// A cloud API: the backend treats the message as an ordinary one and starts a new answer.
   case none
 }
 

@@ -3,7 +3,7 @@ public struct FaultyHostReply: Hashable, Sendable {
   public struct ToolCall: Hashable, Sendable {
     public var id: String
     public var name: String
-    /// JSON.
+    /// The arguments as JSON.
     public var arguments: String
 
     public init(id: String, name: String, arguments: String) {
@@ -77,7 +77,8 @@ enum FaultyHostPiece: Hashable, Sendable {
         left -= text.utf8.count
         continue
       }
-      // Split between code points, not grapheme clusters: a tokeniser splits grapheme clusters too.
+      // Split between code points, not grapheme clusters, because a tokenizer also splits grapheme
+      // clusters.
       let scalars = text.unicodeScalars
       var end = scalars.startIndex
       while left > 0, UTF8.width(scalars[end]) <= left {

@@ -6,7 +6,8 @@ public enum FaultyHostTokens: Hashable, Sendable {
   case words
   /// Pieces of that many characters.
   case characters(Int)
-  /// Pieces of 1 to `longest` code points, by seed: the boundaries of another tokeniser.
+  /// Pieces of 1 to `longest` code points. The seed decides their lengths, so that hosts can have
+  /// different tokenizers.
   case seeded(UInt64, longest: Int)
 
   func split(_ text: String) -> [String] {

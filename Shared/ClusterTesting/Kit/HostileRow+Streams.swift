@@ -59,7 +59,7 @@ extension HostileRow {
     },
   ]
 
-  /// Floods of many small items.
+  /// Answers of many small items.
   static let floods: [HostileRow] = [
     stream("honest", "nothing: 20,000 words, to compare with") {
       Chunks.answer(.each(20_000) { Chunks.text("word\($0) ") })

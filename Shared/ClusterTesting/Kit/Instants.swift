@@ -1,10 +1,10 @@
 public import ClusterModel
 
-/// A time so many seconds after the start of virtual time.
+/// The instant this many seconds after the start of virtual time.
 public func at(_ seconds: Int) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
-/// A time so many seconds after the start of virtual time.
+/// The instant this many seconds after the start of virtual time.
 public func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
-/// A time so many milliseconds after the start of virtual time.
+/// The instant this many milliseconds after the start of virtual time.
 public func at(ms: Int) -> Instant { Instant(sinceStart: .milliseconds(ms)) }

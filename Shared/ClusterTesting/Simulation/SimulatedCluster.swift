@@ -25,7 +25,8 @@ public final class SimulatedCluster {
   let logsFrames: Bool
   let time = VirtualTime()
   let log: EventLog
-  /// Decides everything but the network and the hosts, which have generators of their own.
+  /// Generator of all random choices, except those of the network and the hosts, which have
+  /// generators of their own.
   var chance: SplitMix64
   private(set) var hosts: [SimulatedHost] = []
   /// Living processes, in the scenario's order.
@@ -62,7 +63,7 @@ public final class SimulatedCluster {
     if violations.count < Self.maximumViolations { violations.append(text) }
   }
 
-  /// Whether a planted bug strikes now: every fourth time.
+  /// Whether a planted bug takes effect now, which it does at every fourth chance.
   func bugStrikes(_ bug: Scenario.PlantedBug) -> Bool {
     guard scenario.planted == bug else { return false }
     strikes += 1
@@ -195,14 +196,14 @@ public final class SimulatedCluster {
   private func sendLastRequests() {
     let plans = SimulatedRequest.Route.plans
     let plan = chance.nextInt(in: 0..<plans.count)
-    // Neighbours in the list of patterns are similar.
+    // Neighbours in the list of patterns are similar, so the two plans are three places apart.
     for route in [.direct, plans[plan], plans[(plan + 3) % plans.count]] {
       send(route, isLast: true, leavingAfter: nil)
     }
   }
 
-  /// Sends a request to a gateway that has the host table. Without one the client waits, as for a
-  /// port that is not open.
+  /// Sends a request to a gateway that has the host table. If there is none, the client waits, as
+  /// for a port that is not open.
   private func send(
     _ route: SimulatedRequest.Route, isLast: Bool, leavingAfter stay: Duration?
   ) {

@@ -38,7 +38,7 @@ extension SimulatedCluster {
     }
   }
 
-  /// Whether the request must be answered, because no fault excuses its failure.
+  /// Whether the request must be answered, because no fault of the run excuses a failure.
   private func mustBeAnswered(_ request: SimulatedRequest) -> Bool {
     if request.isLast { return true }
     switch scenario.kind {
@@ -173,7 +173,7 @@ extension SimulatedCluster {
     return found
   }
 
-  /// Work that must not exist while no request is under way.
+  /// Descriptions of work that is left. They are a violation if no request is under way.
   var leftovers: [String] {
     var found = requests.filter { $0.outcome == nil }.map { "\($0.name) has not ended" }
     for process in processes {

@@ -52,7 +52,7 @@ final class SimulatedHost {
   let id: HostID
   let slots: Int
   let resume: ResumeWay
-  /// The host is older than the minimum version, so it must not get requests.
+  /// Whether the host is older than the minimum version. Such a host must not get requests.
   let isOld: Bool
   private let firstToken: Duration
   private let perToken: Duration

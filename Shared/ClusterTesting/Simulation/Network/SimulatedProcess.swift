@@ -12,11 +12,11 @@ protocol SimulatedService: AnyObject {
   func cancel(_ key: RequestKey)
   func cast(_ body: Body, from sender: PeerID)
   func peerLost(_ peer: PeerID)
-  /// The host table or the load table has changed.
+  /// Called after the host table or the load table has changed.
   func hostsChanged()
   /// Called when the process dies, to break its connections to clients and hosts.
   func died()
-  /// Work and entries that must not exist while no request is under way.
+  /// Descriptions of work that is left. They are a violation if no request is under way.
   var leftovers: [String] { get }
 }
 
@@ -32,7 +32,7 @@ extension SimulatedService {
   var leftovers: [String] { [] }
 }
 
-/// One incarnation of a process: a real `BusMachine`, and what the shell of the bus does around it.
+/// One incarnation of a process: a real `BusMachine`, and a simulation of the shell around it.
 final class SimulatedProcess {
   private struct Reader {
     var item: (Body) -> Void
@@ -273,7 +273,7 @@ final class SimulatedProcess {
 
   // MARK: - At the end
 
-  /// Work and entries that must not exist while no request is under way.
+  /// Descriptions of work that is left. They are a violation if no request is under way.
   var leftovers: [String] {
     var left = service?.leftovers ?? []
     if machine.handlersRunning > 0 { left.append("\(machine.handlersRunning) handlers") }

@@ -7,7 +7,7 @@ import Text
 import Wire
 
 /// An agent: real model choice, prompts, contract checks and normalisation, around the inference
-/// client. It reads no documents and compares by words only.
+/// client. It reads no documents, and compares texts without vectors.
 final class AgentNode: SimulatedService {
   private static let maximumTasks = 8
   /// A restarted agent may receive tasks before it has the host table.

@@ -93,8 +93,8 @@ final class DispatcherNode: SimulatedService {
     }
   }
 
-  /// Checks that the host table allows a task's host. The host's load is not checked: it may have
-  /// changed since the queue received it.
+  /// Checks that the host table allows a task's host. The host's load is not checked, because it
+  /// may have changed since the queue received it.
   private func check(_ placement: TaskPlacement) {
     guard let id = placement.host else { return }
     let need = HostNeed(placement.model.map { .oneOf([$0]) } ?? .anyChat)
@@ -300,7 +300,7 @@ final class AttemptNode {
   /// Ticket of the queue in which the attempt waits.
   private var waitsForHost: UInt64?
   private var waitsForAgent: UInt64?
-  /// Ticket of the host that it has.
+  /// Ticket under which the queue of hosts admitted the attempt.
   private var hostTicket: UInt64?
   private var placement = TaskPlacement.open
   private var hasTurn = false

@@ -23,7 +23,7 @@ final class VirtualTime {
     schedule(at: now + delay, action)
   }
 
-  /// An instant in the past means now.
+  /// Schedules an action. An instant in the past means now.
   func schedule(at instant: Instant, _ action: @escaping () -> Void) {
     scheduled += 1
     let at = max(microseconds, instant.sinceStart.microsecondsRoundedUp)
