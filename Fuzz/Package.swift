@@ -14,7 +14,8 @@ let package = Package(
       dependencies: ["CFuzzer", .product(name: "TuttiFuzz", package: "tutti")],
       path: "Sources/TuttiFuzz", swiftSettings: [.swiftLanguageMode(.v6)],
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
-    // Separate: it needs the shells that read settings, which take minutes to compile.
+    // A separate target, because it needs the code that reads settings, which takes minutes to
+    // compile.
     .executableTarget(
       name: "tutti-fuzz-settings",
       dependencies: ["CFuzzer", .product(name: "TuttiFuzzSettings", package: "tutti")],

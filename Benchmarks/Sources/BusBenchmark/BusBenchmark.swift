@@ -66,7 +66,7 @@ enum BusBenchmark {
     server.onStream { _, writer throws(Failure) in
       for index in 0..<items {
         try writer.send(.taskEvent(.delta(TaskDelta(text: " token"))))
-        // Buffers are bounded: let the reader run.
+        // Let the reader run, because buffers are bounded.
         if index % 512 == 511 { await yieldBriefly() }
       }
     }

@@ -82,7 +82,7 @@ enum DecisionBenchmark {
 
   static func at(_ seconds: Double) -> Instant { Instant(sinceStart: .seconds(seconds)) }
 
-  /// Every host has answered some requests, in 0.1 … 2 s each.
+  /// Statistics in which every host has answered some requests, in 0.1 … 2 s each.
   static func measuredStatistics() -> HostStatistics {
     var rng = SplitMix64(seed: 1)
     let table = HostTable(

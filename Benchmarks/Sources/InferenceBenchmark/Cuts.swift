@@ -3,8 +3,8 @@ import ClusterModel
 
 /// Cuts every answer of the test corpus at every byte.
 ///
-/// Hosts of every `ResumingPersonality` resume the answers, with both ways to ask for it. Takes
-/// minutes on one core.
+/// For every cut and every `ResumingPersonality`, a host resumes the answer: once it completes the
+/// prefix, and once it follows an instruction. The run takes minutes on one core.
 enum Cuts {
   /// - Returns: whether every client received a correct text.
   static func run(near: Int = 1, far: Int = 1) throws -> Bool {

@@ -69,7 +69,7 @@ enum RealRace {
           print("request \(number): \(error)")
         }
       }
-      // Warm up: a hedge waits for the measured p95 of its host.
+      // Warm up, because a hedge waits for the measured p95 of its host.
       await bench.each(300, atOnce: atOnce) { await ask($0, counts: false) }
       await bench.each(requests, atOnce: atOnce) { await ask($0 + 300, counts: true) }
       let (first, asked) = seen.withLock { $0 }

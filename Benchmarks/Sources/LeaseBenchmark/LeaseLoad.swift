@@ -27,7 +27,7 @@ struct LeaseLoad {
     var writes = 0
     /// Messages other than settlements and their confirmations.
     var messages = 0
-    /// Writes that each request waited for.
+    /// For each request, the number of writes that it waited for.
     var waits: [Int] = []
     var refusals = 0
     var falseRefusals = 0
@@ -39,7 +39,7 @@ struct LeaseLoad {
 
   private struct Request {
     let arrived: Int
-    /// Cost if the hold pays it.
+    /// Cost of the request if its hold is large enough.
     let actual: Int64
     var hold: MicroCredits?
     var ends = 0
@@ -58,7 +58,7 @@ struct LeaseLoad {
   private static let key = "k1"
   private static let prompt = 10
   private static let longest = 50
-  /// Messages that share one write, as at the registry.
+  /// Maximum messages that share one write, as at the registry.
   private static let batch = 1_024
 
   private let options: Options
@@ -245,7 +245,7 @@ struct LeaseLoad {
 
   private mutating func begin(_ number: UInt64, hold: MicroCredits, at index: Int) {
     guard var request = gateways[index].requests[number] else { return }
-    // An odd rest pays only whole tokens.
+    // A token of the answer costs two micro-credits, so an odd remainder is not spent.
     let affordable = Int64(Self.prompt) + (hold.count - Int64(Self.prompt)) / 2 * 2
     request.hold = MicroCredits(affordable)
     request.ends = step + Int.random(in: 1...4, using: &rng)

@@ -15,8 +15,8 @@ struct BestSchedule {
     self.hosts = hosts
   }
 
-  /// The shortest of many list schedules: tasks in random priority orders, each on the host that
-  /// finishes it first.
+  /// Length of the shortest of many list schedules. Each takes the tasks in a random order of
+  /// priority and places each on the host that finishes it first.
   func byList(tries: Int, seed: UInt64) -> Double {
     var rng = SplitMix64(seed: seed)
     var best = Double.infinity
@@ -61,8 +61,8 @@ struct BestSchedule {
     return best
   }
 
-  /// The optimal schedule, for about ten tasks: tries every order and every host, pruning branches
-  /// that cannot beat the best result.
+  /// Length of the optimal schedule, for about ten tasks. It tries every order and every host, and
+  /// skips branches that cannot be shorter than the best result.
   func exhaustive() -> Double {
     var best = byList(tries: 200, seed: 1)
     var free = hosts.map(\.joins)
@@ -118,8 +118,8 @@ struct BestSchedule {
     return tails
   }
 
-  /// A lower bound for every schedule: all hosts work without pause until only the tail, which
-  /// waits for everything else, is left; the fastest live host then does the tail.
+  /// A lower bound for every schedule. All hosts work without pause until only the tail is left,
+  /// which waits for all other tasks. The fastest live host then does the tail.
   static func bound(_ work: DocumentWork, _ hosts: [SimulatedHost]) -> Double {
     var left = work.seconds - work.tailSeconds
     var now = 0.0

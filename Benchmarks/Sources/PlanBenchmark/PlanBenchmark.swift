@@ -11,7 +11,8 @@ enum PlanBenchmark {
     try small()
   }
 
-  /// Four hosts of different speed by seed; the last one joins mid-plan and another one dies.
+  /// Four hosts with speeds that depend on the seed. The last host joins during the plan, and
+  /// another one dies.
   static func cluster(seed: UInt64) -> [SimulatedHost] {
     var rng = SplitMix64(seed: seed)
     var hosts = [1.4, 1.0, 0.8, 0.6].map {
@@ -50,7 +51,7 @@ enum PlanBenchmark {
     }
   }
 
-  /// Small enough to try every schedule; no host joins or dies.
+  /// Compares plans that are small enough to try every schedule. No host joins or dies.
   static func small() throws {
     print("Two documents, 8 units, three hosts: every schedule tried")
     line("", ["makespan s", "best list s", "best of all s", "ratio"])
