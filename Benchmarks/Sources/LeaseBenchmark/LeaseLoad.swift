@@ -13,7 +13,7 @@ import Store
 struct LeaseLoad {
   struct Options {
     var gateways = 64
-    /// Requests of one gateway at once.
+    /// Maximum concurrent requests of one gateway.
     var slots = 16
     /// Credits of the account.
     var balance: MicroCredits
@@ -169,7 +169,7 @@ struct LeaseLoad {
     try await perform(directives)
   }
 
-  /// Writes all transactions at once, then delivers the messages that rest on them.
+  /// Writes all transactions together, then delivers the messages that depend on them.
   private mutating func perform(_ directives: [AccountBook.Directive]) async throws {
     var transactions: [LedgerTransaction] = []
     for case .append(let new) in directives { transactions += new }

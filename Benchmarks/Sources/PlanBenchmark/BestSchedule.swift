@@ -87,7 +87,7 @@ struct BestSchedule {
           ends[task] = ready
           search(leftSeconds, max(latest, ready))
           ends[task] = nil
-          // A task without cost runs at once, because waiting gains nothing.
+          // A task without cost runs immediately, because waiting gains nothing.
           return
         }
         for index in hosts.indices {

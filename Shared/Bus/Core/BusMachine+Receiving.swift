@@ -136,8 +136,8 @@ extension BusMachine {
 
   /// - Returns: `false` if the request was already seen.
   private mutating func remember(_ key: RequestKey) -> Bool {
-    // The entry survives the loss of a peer: the peer may only have been silent, and its earlier
-    // messages may still arrive twice.
+    // The entry is kept after the loss of a peer, because the peer may only have been silent, and
+    // its earlier messages may still arrive twice.
     if seen[key.sender] == nil, seen.count >= limits.rememberedSenders {
       for sender in seen.keys where directory[sender] == nil { seen[sender] = nil }
     }

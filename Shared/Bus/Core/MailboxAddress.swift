@@ -2,8 +2,9 @@ import Limits
 
 /// A parsed and checked mailbox address.
 ///
-/// Addresses from the wire reach nanomsg only through this type: nanomsg aborts the process if an
-/// `ipc://` path exceeds 107 bytes, and accepts more than a host and a port in `tcp://` addresses.
+/// Addresses from the wire reach nanomsg only through this type, because nanomsg aborts the process
+/// if an `ipc://` path exceeds 107 bytes, and accepts more than a host and a port in `tcp://`
+/// addresses.
 public struct MailboxAddress: Hashable, Sendable {
   public enum Target: Hashable, Sendable {
     case socket(path: String)

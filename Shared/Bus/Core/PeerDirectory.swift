@@ -47,7 +47,7 @@ public struct PeerDirectory: Equatable, Sendable {
     let listedNames = Set(new.peers.map(\.id.name))
     var gone: [Peer] = []
     for (id, peer) in byID where listed[id] == nil {
-      // A new incarnation with the same name replaces the old one at once.
+      // A new incarnation with the same name replaces the old one immediately.
       let mayBeLate = isNewRegistry || carried[id] != nil
       if mayBeLate, !listedNames.contains(id.name), peer.service != .registry {
         carried[id] = carried[id] ?? now + peer.ttl

@@ -154,9 +154,9 @@ public final class Bus: Service, Sendable {
     perform(directives)
   }
 
-  /// Opens a stream; the request has been sent on return. A failure to send is thrown when the
-  /// stream is read.
-  /// - Parameter deadline: for the whole stream. `nil` means no deadline.
+  /// Opens a stream. When the function returns, the request has been sent. A failure to send is
+  /// thrown when the stream is read.
+  /// - Parameter deadline: time limit of the whole stream. `nil` means no deadline.
   public func stream(
     _ body: Body, to destination: Destination, deadline: Duration?, trace: TraceContext? = nil,
     idempotencyKey: [UInt8] = []
@@ -308,7 +308,8 @@ public final class Bus: Service, Sendable {
         throw WireError.tooLarge(bytes: packed.count, limit: limit)
       }
       try Envelope.check(packed)
-      // Data has priority over tables: a peer that misses a table gets the next one.
+      // Tables use the lane with the lowest priority, because a peer that misses a table gets the
+      // next one.
       for mailbox in mailboxes where !transport.send(packed, to: mailbox, lane: .telemetry) {
         count("table_outbox_full")
       }

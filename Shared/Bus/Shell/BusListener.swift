@@ -295,7 +295,7 @@ final class ListenerHandler: ChannelInboundHandler {
         guard (1...UInt64(settings.frameLimit)).contains(length) else {
           return refuse(context, "too_large")
         }
-        // The byte for "message"; nanomsg aborts on any other.
+        // The byte that means "message". nanomsg aborts on any other byte.
         out.writeInteger(UInt8(1))
         out.writeInteger(length)
         missing = Int(length)

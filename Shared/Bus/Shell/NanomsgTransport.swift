@@ -440,8 +440,8 @@ final class NanomsgTransport: Transport {
       }
     }
 
-    /// Detects connections that came up or went down since the last pass. A killed peer drops its
-    /// connection at once; a peer that refuses every attempt was already dead.
+    /// Detects connections that came up or went down since the last pass. The connection to a
+    /// killed peer goes down immediately. A peer that refuses every attempt died earlier.
     private mutating func notice() {
       for mailbox in connections.keys {
         guard var connection = connections[mailbox] else { continue }

@@ -126,7 +126,8 @@ public struct Host: Hashable, Sendable {
   /// Why the host is not ready, for an operator. Empty if it is ready.
   public var reason: String
   public var models: [ModelOffer]
-  /// Requests that the host answers at once. `nil` means that the host does not report it.
+  /// Maximum requests that the host answers at the same time. `nil` means that the host does not
+  /// report it.
   public var slots: Int?
   /// Version of the host's server software. `nil` means that the host does not report it.
   public var version: String?

@@ -7,12 +7,12 @@ public enum HostSharing {
   /// Slots assumed for a host that does not report them: llama.cpp's usual number. It is wrong for
   /// vLLM, but vLLM's response times show how busy it is.
   public static let assumedSlots = 4
-  /// Slowdown assumed for an unmeasured host when a task must be placed: each of two answers has
-  /// three quarters of the speed of a lone one. With a lower value, two tasks would go to one host
-  /// while another is idle.
+  /// Slowdown assumed for an unmeasured host when a task must be placed. It means that each of two
+  /// concurrent answers has three quarters of the speed of a lone one. With a lower value, two
+  /// tasks would go to one host while another is idle.
   public static let usualSlowdown = 1.0 / 3
   /// Slowdown assumed for an unmeasured host when splitting is optional. It is the worst case: two
-  /// parts at once on the host gain nothing, and the cost of splitting is lost.
+  /// concurrent parts on the host gain nothing, and the cost of splitting is lost.
   public static let cautiousSlowdown = 1.0
 }
 
@@ -98,7 +98,7 @@ public struct SlowdownMemory: Hashable, Sendable {
     let slope =
       (concurrentSeconds.value(at: now, Self.halfLife) - seconds * concurrency / tokens) / spread
     let alone = (seconds - slope * concurrency) / tokens
-    // The line predicts zero or negative time for a token of a lone answer: report the maximum
+    // The line predicts zero or negative time for a token of a lone answer, so report the maximum
     // slowdown.
     guard alone > 0 else { return 1 }
     return min(max(slope / alone, 0), 1)

@@ -1,6 +1,6 @@
-/// How many hosts work on one request at once.
+/// How many hosts work on one request at the same time.
 public enum RaceMode: String, Codable, CaseIterable, Sendable {
-  /// Two hosts at once. The first valid token wins.
+  /// Two hosts start at the same time. The first valid token wins.
   case dual
   /// A second host starts if the first takes longer than usual.
   case hedged

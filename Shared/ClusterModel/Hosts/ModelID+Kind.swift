@@ -4,10 +4,10 @@
 // admin can correct it (`ModelOffer.kind`).
 
 extension ModelID {
-  /// True if the name suggests a chat model: a model that answers a conversation with text.
+  /// Whether the name suggests a chat model: a model that answers a conversation with text.
   public var looksLikeChat: Bool { suggestedKind == .chat }
 
-  /// True if the name suggests an embedding model: `nomic-embed-text`, `bge-m3`, `all-minilm`,
+  /// Whether the name suggests an embedding model: `nomic-embed-text`, `bge-m3`, `all-minilm`,
   /// `multilingual-e5-small`.
   public var looksLikeEmbedding: Bool { suggestedKind == .embeddings }
 

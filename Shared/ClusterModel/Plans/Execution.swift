@@ -27,7 +27,7 @@ public struct Conversation: Equatable, Sendable {
 public struct Usage: Hashable, Codable, Sendable {
   public var promptTokens: Int
   public var completionTokens: Int
-  /// True if Tutti counted the tokens, because the host did not report them.
+  /// Whether Tutti counted the tokens, because the host did not report them.
   public var estimated: Bool
 
   private enum CodingKeys: String, CodingKey {
@@ -68,7 +68,8 @@ public struct TaskOrder: Equatable, Sendable {
   public var task: PlanTask
   public var conversation: Conversation
   public var inputs: [NamedInput]
-  /// True for the task that inherits the client's parameters and streams its deltas to the client.
+  /// Whether the task is the sink, which inherits the client's parameters and streams its deltas to
+  /// the client.
   public var isSink: Bool
   public var dataPolicy: DataPolicy
   /// Host pools of the client's key, as in `PlanOrder`.
@@ -83,9 +84,9 @@ public struct TaskOrder: Equatable, Sendable {
   /// Host on which the dispatcher placed the task. `infer()` asks another one if this one cannot
   /// answer. `nil` means that `infer()` chooses.
   public var host: HostID?
-  /// True if the plan has a token budget. The agent then skips optional model calls.
+  /// Whether the plan has a token budget. The agent then skips optional model calls.
   public var sparesTokens: Bool
-  /// True if the answer contains this task's output word for word, although it is not the sink.
+  /// Whether the answer contains this task's output word for word, although it is not the sink.
   public var isPart: Bool
   /// Client that sent the request, as in `PlanOrder`. Agents use it only to tell clients apart.
   public var client: String
@@ -201,7 +202,7 @@ public struct TaskReport: Equatable, Sendable {
   public var totalMilliseconds: Int
   public var finishReason: String
   public var output: String
-  /// True if the output meets the task's contract.
+  /// Whether the output meets the task's contract.
   public var contractMet: Bool
 
   public init(
@@ -254,8 +255,8 @@ public struct PlanOrder: Equatable, Sendable {
   public var client: String
   /// Text of the answer that the client already received from an earlier dispatcher.
   public var sinkPrefix: String
-  /// True if the client receives the answer in one piece at the end. Before the end, the dispatcher
-  /// may replace the text.
+  /// Whether the client receives the answer in one piece at the end. If so, the dispatcher may
+  /// replace the text until then.
   public var isWhole: Bool
 
   public init(

@@ -23,8 +23,8 @@ public struct PlanRequest: Equatable, Sendable {
   public var documents: [DocumentFacts]
   /// Estimated tokens of the whole conversation.
   public var conversationTokens: Int
-  /// True if the client wants JSON or gave tools. The answer then has a fixed form, and nothing may
-  /// be added to it.
+  /// Whether the client wants JSON or gave tools. If so, the answer has a fixed form, and nothing
+  /// may be added to it.
   public var isStructured: Bool
   /// Correction factors learned from earlier estimates on these hosts.
   public var correction: EstimateCorrection

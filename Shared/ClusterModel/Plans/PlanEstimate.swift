@@ -44,7 +44,7 @@ public struct PlanEstimate: Hashable, Sendable {
     self.split = split
   }
 
-  /// True if a split saves enough to be worth its calls.
+  /// Whether a split saves enough to be worth its calls.
   ///
   /// It must save half a second plus a tenth of the direct time, because estimates err. Both
   /// parameters are in milliseconds.
@@ -61,8 +61,8 @@ public struct PlanEstimate: Hashable, Sendable {
 /// They are whole percents, so that the same facts and correction give the same plan to the last
 /// byte.
 public struct EstimateCorrection: Hashable, Sendable {
-  /// Bounds of a correction. A larger factor is not plausible: a host that takes more than four
-  /// times its measured time was replaced or has other work.
+  /// Bounds of a correction. A larger factor is not plausible, because a host that takes more than
+  /// four times its measured time was replaced or has other work.
   public static let range = 25...400
 
   /// Factor for the time of a direct answer.

@@ -33,7 +33,7 @@ public struct PlanTask: Equatable, Sendable {
   /// Hosts that may see the task's prompt, never more than the plan's policy allows. `nil` means
   /// the plan's policy.
   public var dataPolicy: DataPolicy?
-  /// True if the task reads the client's conversation. Otherwise it reads only its instruction and
+  /// Whether the task reads the client's conversation. If not, it reads only its instruction and
   /// inputs.
   public var readsConversation: Bool
   /// Names of the documents that the task reads. `[PlanTask.everyDocument]` means all of them.
@@ -125,7 +125,7 @@ public enum MergeRule: String, Codable, CaseIterable, Sendable {
   /// A model writes one answer from the inputs.
   case synthesise
 
-  /// True if the dispatcher computes the merge from the texts alone, at once and at no cost. A
+  /// Whether the dispatcher computes the merge from the texts alone, immediately and at no cost. A
   /// merge needs a model exactly if its result has sentences that no input has.
   public var isMechanical: Bool {
     switch self {

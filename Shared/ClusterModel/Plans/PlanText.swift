@@ -107,7 +107,8 @@ extension Plan {
 
   /// Returns the text on one line, cut to `bytes`.
   private static func line(_ text: String, atMost bytes: Int) -> String {
-    // Cut first: an instruction may be thousands of times longer than the text shown.
+    // Cut the text first, because an instruction may be thousands of times longer than the text
+    // shown.
     let head = text.cut(toBytes: 8 * bytes)
     let flat = head.split(whereSeparator: { $0.isWhitespace || $0.isControl }).joined(
       separator: " ")

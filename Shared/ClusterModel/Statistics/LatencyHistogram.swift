@@ -12,9 +12,8 @@ public struct LatencyHistogram: Hashable, Sendable {
     1.189_207_115_002_721, 1.414_213_562_373_095_1, 1.681_792_830_507_429,
   ]
 
-  /// Weights of the buckets, empty before the first sample. Instead of scaling all weights down at
-  /// each sample, new samples weigh more: the quantiles are the same, and a sample costs one
-  /// addition.
+  /// Weights of the buckets, empty before the first sample. New samples get a higher weight instead
+  /// of scaling down all older ones. The quantiles are the same, and a sample costs one addition.
   private var weights: [Double] = []
   private var total = 0.0
   /// Time at which a sample weighs 1.

@@ -84,7 +84,7 @@ public struct EveryCut {
           if personality != .oracle, answer.content.isEmpty { continue }
           for place in said..<max(said + length, said + 1)
           where (place + number + phase + 7 * row) % (place < 1_024 ? near : far) == 0 {
-            // The cut lies in this event: the client's side received none or part of its text.
+            // The cut lies in this event, so the client's side received none or part of its text.
             cut.personality = personality
             cut.stream = stream
             cut.client = received

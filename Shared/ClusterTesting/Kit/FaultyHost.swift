@@ -237,7 +237,8 @@ public final class FaultyHost: Sendable {
 
   func record(_ record: FaultyHostRecord) {
     state.withLock { state in
-      // Remove a quarter at once: removing one record at a time would move all of them each time.
+      // Remove a quarter of the records together, because removing single ones would move all
+      // others each time.
       if state.records.count == Self.rememberedRecords {
         state.records.removeFirst(Self.rememberedRecords / 4)
       }
@@ -299,7 +300,7 @@ public final class FaultyHostGate: Sendable {
 
   private let state = Mutex(State())
 
-  /// Releases all held requests; later ones pass at once.
+  /// Releases all held requests. Later requests pass immediately.
   public func open() {
     let held = state.withLock { state in
       state.isOpen = true

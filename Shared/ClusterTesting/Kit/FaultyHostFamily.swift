@@ -4,9 +4,9 @@ import Foundation
 public enum FaultyHostFamily: String, CaseIterable, Codable, Sendable {
   /// OpenAI's first reasoning models: `max_completion_tokens`, temperature 1 and no system message.
   case reasoning = "reasoning-model"
-  /// Anthropic's newer models: temperature or `top_p`, not both.
+  /// Anthropic's newer models: a request may set the temperature or `top_p`, not both.
   case oneSampler = "one-sampler-model"
-  /// Gemma's chat template: no system message; user and assistant alternate.
+  /// Gemma's chat template: there is no system message, and user and assistant alternate.
   case noSystem = "no-system-model"
   /// A server that validates requests with Pydantic, forbids unknown members, and forbids streams.
   case strict = "strict-model"

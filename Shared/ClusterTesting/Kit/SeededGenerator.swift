@@ -1,6 +1,6 @@
 public import ClusterModel
 
-/// Repeatable random numbers: print the seed to run a failure again.
+/// Repeatable random numbers. A test prints the seed, so that a failure can be run again.
 public typealias SeededGenerator = SplitMix64
 
 extension SplitMix64 {

@@ -47,7 +47,7 @@ public final class SimulatedCluster {
     self.logsFrames = logsFrames
     log = EventLog(time)
     chance = SplitMix64(seed: scenario.seed ^ 0x5EED)
-    // Creates the lazy network now: its generator must be forked before those of the hosts.
+    // Creates the lazy network now, because its generator must be forked before those of the hosts.
     _ = network
     for number in 1...scenario.hosts {
       hosts.append(SimulatedHost(number: number, cluster: self, chance: fork()))

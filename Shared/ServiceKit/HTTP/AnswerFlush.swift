@@ -18,7 +18,7 @@ final class AnswerFlush: ChannelDuplexHandler, RemovableChannelHandler {
   /// Maximum bytes of an answer that wait for its end: half of what a channel takes by default.
   static let wholeBytes = 32 << 10
 
-  /// Bytes of an answer's body that wait for its end. `nil` means that parts are sent at once.
+  /// Bytes of an answer's body that wait for its end. `nil` means that parts are sent immediately.
   private var waiting: Int?
   /// Whether a flush was withheld.
   private var isDue = false

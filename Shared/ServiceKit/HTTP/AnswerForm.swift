@@ -38,8 +38,8 @@ struct AnswerForm {
     }
   }
 
-  /// Headers left out of `Access-Control-Expose-Headers`: pages may always read them, or do not
-  /// need them.
+  /// Headers left out of `Access-Control-Expose-Headers`, because pages may always read them or do
+  /// not need them.
   private static let readable: Set<String> = [
     "cache-control", "content-language", "content-length", "content-type", "expires",
     "last-modified", "pragma", "connection", "transfer-encoding", "vary", "date", "server",

@@ -48,8 +48,8 @@ public struct HTTPServerOptions: Sendable {
   var requiresKeys: @Sendable () -> Bool = { false }
   /// Serves HTTPS with this certificate; `nil` means plain HTTP.
   var tls: TLSIdentity?
-  /// Runs handlers on the event loop of their connection, which saves changes of threads. A handler
-  /// must then never block.
+  /// Whether handlers run on the event loop of their connection, which saves changes of threads. If
+  /// so, a handler must never block.
   public var answersOnEventLoops = false
   /// Name of the option that sets the port, such as `--port`. The error for a taken port quotes it.
   var setting = "the address"

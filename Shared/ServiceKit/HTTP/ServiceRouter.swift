@@ -196,7 +196,7 @@ struct ServiceResponder: HTTPResponder {
     let methods = Set(routes.map { $0.method.uppercased() }).union(["HEAD", "OPTIONS"]).sorted()
     var headers: HTTPFields = [
       .accessControlAllowMethods: methods.joined(separator: ", "),
-      // One day; browsers use less.
+      // One day. Browsers use shorter limits of their own.
       .accessControlMaxAge: "86400",
     ]
     if let asked = request.headers[.accessControlRequestHeaders] {
@@ -208,7 +208,8 @@ struct ServiceResponder: HTTPResponder {
     return Response(status: .noContent, headers: headers)
   }
 
-  /// Sent by pages on the internet that call a server on this machine or a private network.
+  /// Header that pages on the internet send if they call a server on this machine or a private
+  /// network.
   private static let privateNetworkAsked = HTTPField.Name(
     "access-control-request-private-network")!
   private static let privateNetworkAllowed = HTTPField.Name(
@@ -219,7 +220,8 @@ struct ServiceResponder: HTTPResponder {
     to request: Request, _ context: BasicRequestContext
   ) async throws -> Response {
     let response = try await base.respond(to: request, context: context)
-    // Hummingbird's name for "no route matches"; a handler's own 404 has the path of its route.
+    // `NotFound` is Hummingbird's path for "no route matches". If a handler returns 404 itself, the
+    // path is that of its route.
     guard response.status == .notFound, context.endpointPath == "NotFound" else { return response }
     let miss = RouteMiss(
       method: request.method.rawValue, path: request.uri.path, routes: routes)

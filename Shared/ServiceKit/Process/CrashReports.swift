@@ -13,8 +13,8 @@ public enum CrashReports {
     "\(dataDirectory)/crashes/\(name)-\(pid).txt"
   }
 
-  /// Installs the crash handler: a crash ends the process at once, and a forked copy of it writes
-  /// the backtrace.
+  /// Installs the crash handler. A crash ends the process immediately, and a forked copy of the
+  /// process writes the backtrace.
   public static func install(name: String, dataDirectory: String) {
     let folder = dataDirectory + "/crashes"
     // Without the folder the backtrace goes to standard error.

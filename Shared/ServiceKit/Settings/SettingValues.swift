@@ -179,8 +179,8 @@ public protocol ServiceConfiguration: Sendable {
   /// Makes the configuration. It records mistakes with `values.reject` and never throws, so that
   /// all mistakes are reported at once.
   init(_ values: inout SettingValues)
-  /// Maximum requests from other services at once, if the service has its own limit; the bus then
-  /// admits that many. `nil` means the bus's usual limit.
+  /// Maximum concurrent requests from other services, if the service has its own limit. The bus
+  /// then admits that many. `nil` means the bus's usual limit.
   var requestsAtOnce: Int? { get }
 }
 

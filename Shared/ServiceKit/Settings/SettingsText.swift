@@ -65,7 +65,8 @@ extension SettingsTable {
       }
       return ("\(setting.key): \(shown)", "# \(entry.source)")
     }
-    // Align the comments for values of usual length; one long path must not move all of them right.
+    // Align the comments for values of usual length, because one long path must not move all
+    // comments to the right.
     let width = min(48, lines.map(\.0.count).max() ?? 0)
     return lines.map { line, comment in
       line + String(repeating: " ", count: max(1, width + 2 - line.count)) + comment + "\n"

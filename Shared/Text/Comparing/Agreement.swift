@@ -20,7 +20,7 @@ public enum Agreement {
   /// Weight of vector similarity; word similarity has weight 1. Vectors weigh more, because two
   /// prose texts that agree share few words.
   static let meaningShare = 3
-  /// Least weight of a text: a text that agrees with no other may still be right.
+  /// Least weight of a text, because a text that agrees with no other may still be right.
   public static let leastWeightMilli = 50
 
   /// - Returns: 0 (nothing in common) to 1,000 (equal except for case, white space and

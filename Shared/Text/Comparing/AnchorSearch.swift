@@ -5,9 +5,9 @@
 /// contains these words, and the text after them is new. White space is not compared, because hosts
 /// wrap and indent differently.
 struct AnchorSearch: Sendable {
-  /// Least bytes of an anchor, white space not counted: half a line.
+  /// Least bytes of an anchor without its white space, about half a line.
   static let leastBytes = 40
-  /// Longest text before the anchor; a longer one is a new answer.
+  /// Maximum bytes before the anchor. A host that writes more has begun a new answer.
   private static let longestLead = 400
   /// Bytes after a first anchor in which a second one is searched. A host that announces its
   /// continuation may quote the anchor before it resumes the text.

@@ -1,6 +1,7 @@
 /// A text in the form that `Agreement` compares.
 struct ComparedText {
-  /// Texts of at most this many words are compared exactly: a single word can change their meaning.
+  /// Maximum words of a text that is compared exactly. In such a text, a single word can change the
+  /// meaning.
   static let shortWords = 6
 
   private let words: [String]
@@ -72,7 +73,7 @@ struct ComparedText {
     ).sorted()
   }
 
-  /// FNV-1a: unlike the standard library's hash, it is the same in every process.
+  /// FNV-1a hash. Unlike the standard library's hash, it is the same in every process.
   private static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
     bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
   }

@@ -1,13 +1,13 @@
 /// Cleans a model's output for a reader or for another model's prompt.
 ///
 /// It removes control tokens and reasoning, and normalises white space. It applies to the outputs
-/// of tasks and the answers of `tutti/*`; the answer of a real model stays byte for byte unchanged.
+/// of tasks and the answers of `tutti/*`. The answer of a real model stays byte for byte unchanged.
 ///
-/// Code is left unchanged: fenced blocks, except for CRLF, and tokens between backticks on one
-/// line, because there they are the subject of the text.
+/// Code is left unchanged, because control tokens in it are the subject of the text. Code is a
+/// fenced block, in which only CRLF is replaced, or text between backticks on one line.
 ///
-/// It works byte by byte and holds back bytes that may become a token, so the result does not
-/// depend on how a stream was cut. Normalising a result again does not change it.
+/// The normaliser works byte by byte and holds back bytes that may become a token, so the result
+/// does not depend on how a stream was cut. Normalising a result again does not change it.
 public struct Normaliser: Sendable {
   /// Maximum bytes of a quotation on one line. A quotation is held back until it ends, and 4 KiB
   /// are a second or more of silence for the client.
@@ -161,7 +161,7 @@ public struct Normaliser: Sendable {
   }
 
   /// Whether tokens are recognised here. In a fenced block they are code, except on the line that
-  /// closes the block: models write their end token right after the fence.
+  /// closes the block, because models write their end token right after the fence.
   private var looksForTokens: Bool { openFence.map { line.closes($0) } ?? true }
 
   private mutating func lexRole(_ word: [UInt8], _ byte: UInt8) {

@@ -206,7 +206,7 @@ struct JSONElision: Sendable {
       return [UInt8(ascii: "\""), UInt8(ascii: "\"")]
     }
     let text = Array(JSONCursor.unescaped(quoted).utf8)
-    // Escapes take more bytes than the text that they stand for: shrink until it fits.
+    // Escapes take more bytes than the text that they stand for, so shrink the text until it fits.
     var inner = room - marker.count - 2
     while inner > 0 {
       let start = TextCut.beginning(of: text, within: inner * 6 / 10)

@@ -53,7 +53,7 @@ public struct JSONProgress: Sendable {
     take(whole: Array(bytes))
   }
 
-  /// Not generic, so that the loop does not make a call per byte.
+  /// The function is not generic, so that the loop does not make a call per byte.
   private mutating func take(whole bytes: [UInt8]) -> Bool {
     for byte in bytes {
       guard take(byte) else { return false }

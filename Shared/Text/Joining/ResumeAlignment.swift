@@ -33,8 +33,8 @@ struct ResumeAlignment: Sendable {
     case upTo(Int)
   }
 
-  /// Bytes at the end of the text in which a repetition may begin: a long paragraph. A repetition
-  /// of the answer's beginning is found as well.
+  /// Bytes at the end of the text in which a repetition may begin. They hold a long paragraph. A
+  /// repetition of the answer's beginning is found as well.
   private static let tailBytes = 2_048
   /// Bytes up to which unexpected words are held: an announcement and the beginning of the text
   /// after it.

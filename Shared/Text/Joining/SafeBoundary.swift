@@ -71,7 +71,7 @@ public struct SafeBoundary: Sendable {
     take(whole: Array(bytes))
   }
 
-  /// Not generic, so that the loop does not make a call per byte.
+  /// The function is not generic, so that the loop does not make a call per byte.
   private mutating func take(whole bytes: [UInt8]) {
     for byte in bytes { take(byte) }
   }

@@ -1,8 +1,8 @@
 /// Finds word borders in streamed text.
 ///
 /// A border is before white space, or between two characters of a script that is written without
-/// spaces. It is before the white space, not after it: models keep a space with the word that
-/// follows, so most of them continue differently after a prefix that ends in a space.
+/// spaces. It is before the white space, not after it, because models keep a space with the word
+/// that follows. So most of them continue differently after a prefix that ends in a space.
 struct WordBorders: Sendable {
   /// Whether the last character was white space. Also true at the start, where no border is needed.
   private var isInSpace = true
@@ -51,7 +51,8 @@ struct WordBorders: Sendable {
     }
   }
 
-  /// Ideographs, kana and their punctuation, without combining marks.
+  /// Whether the character is an ideograph, a kana or punctuation of these scripts, but no
+  /// combining mark.
   static func isUnspaced(_ scalar: UInt32) -> Bool {
     switch scalar {
     case 0x3099, 0x309A: false

@@ -16,7 +16,7 @@ public enum DocumentRoom {
   public static func tokens(context: Int?, prompt: Int, completion: Int) -> Int {
     let taken = max(0, prompt).addingCapped(max(0, completion))
     let left = max(0, context ?? unknownContext) - taken
-    // Keep a fifth free: dense texts have fewer than four bytes a token.
+    // Keep a fifth free, because dense texts have fewer than four bytes a token.
     return min(max(left - left / 5, leastTokens), Limits.documentTokens.value)
   }
 }

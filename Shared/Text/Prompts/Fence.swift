@@ -49,7 +49,7 @@ public struct Fence: Hashable, Sendable {
     String(decoding: ControlTokens.broken(breakingMark(in: Array(text.utf8))), as: UTF8.self)
   }
 
-  /// Makes a name safe outside a fence: on one line, with broken control tokens.
+  /// Makes a name safe outside a fence. The result is on one line and has broken control tokens.
   public static func name(_ name: String) -> String {
     withoutControlTokens(name.split(whereSeparator: \.isNewline).joined(separator: " "))
   }

@@ -57,7 +57,7 @@ struct Outline: Sendable {
       }
     }
     if let fence = open {
-      // The text ends within a code block, for example because the model was cut off: close it.
+      // Close the code block in which the text ends, for example because the model was cut off.
       let closing = [UInt8](repeating: fence.byte, count: fence.length)
       let indent = opening.prefix { $0 == 0x20 || $0 == 0x09 }
       while content.last?.isEmpty == true { content.removeLast() }

@@ -33,7 +33,7 @@ public struct NDJSONSplitter: Sendable {
     taken()
   }
 
-  /// Not generic, so that the loop does not make a call per byte.
+  /// The function is not generic, so that the loop does not make a call per byte.
   private mutating func append(whole bytes: [UInt8]) throws(TooLarge) -> [[UInt8]] {
     var lines: [[UInt8]] = []
     var start = 0

@@ -79,7 +79,7 @@ public struct SSESplitter: Sendable {
   /// cut.
   public var hasUnfinishedEvent: Bool { !line.isEmpty || hasData }
 
-  /// Not generic, so that the loop does not make a call per byte.
+  /// The function is not generic, so that the loop does not make a call per byte.
   private mutating func append(whole bytes: [UInt8]) throws(TooLarge) -> [SSEEvent] {
     var events: [SSEEvent] = []
     var start = 0

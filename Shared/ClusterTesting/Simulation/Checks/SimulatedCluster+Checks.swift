@@ -81,7 +81,7 @@ extension SimulatedCluster {
     if usage.promptTokens < 0 || usage.completionTokens < 0 || tokens.contains(where: { $0 < 0 }) {
       violation("\(name) has a negative usage: \(usage), attempts \(tokens)")
     }
-    // An estimate counts a token per four bytes.
+    // If Tutti estimated the tokens, it counted one per four bytes.
     let sent = answers.reduce(given / 4 + 1) {
       $0 + (usage.estimated ? $1.sentBytes / 4 + 1 : $1.sent)
     }
@@ -106,7 +106,8 @@ extension SimulatedCluster {
     if ending.usage != sum {
       violation("\(request.name) has usage \(ending.usage); its tasks sum to \(sum)")
     }
-    // The dispatcher estimates attempts that ended without a report: a token per four bytes.
+    // The dispatcher estimates the tokens of attempts that ended without a report: one per four
+    // bytes.
     let served = ledger[trace.plan.id, default: PlanLedger()]
     let sent = served.answers.reduce(0) { $0 + max($1.sent, $1.sentBytes / 4 + 1) }
     if ending.usage.completionTokens > sent {

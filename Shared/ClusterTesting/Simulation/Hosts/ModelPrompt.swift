@@ -14,7 +14,7 @@ struct ModelPrompt {
   let text: String
   let streams: Bool
   let includesUsage: Bool
-  /// Estimated: one token per four bytes.
+  /// Estimated tokens of the prompt, one per four bytes.
   let promptTokens: Int
   /// The request's text that is to be continued; `nil` means that the answer begins anew.
   let prefix: String?

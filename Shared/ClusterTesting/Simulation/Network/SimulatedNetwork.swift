@@ -19,7 +19,7 @@ final class SimulatedNetwork {
   private var receivers: [String: SimulatedProcess] = [:]
   /// Arrival of the last frame of each connection.
   private var lastArrival: [Link: Instant] = [:]
-  /// Pairs of process names that cannot reach each other, and until when.
+  /// Pairs of process names that cannot reach each other, each with the end of the partition.
   private var partitions: [Set<String>: Instant] = [:]
   /// Whether frames are lost and deaths are silent.
   var hasFaults = true

@@ -3,7 +3,7 @@ import ClusterModel
 import PlannerCore
 import Wire
 
-/// The planner: pure functions that answer at once.
+/// The planner: pure functions that answer immediately.
 final class PlannerNode: SimulatedService {
   private let process: SimulatedProcess
 

@@ -18,8 +18,8 @@ final class EventLog {
     if lines.count < Self.maximumLines { lines.append(line) }
   }
 
-  /// Adds a frame to the digest without a line: its size and every fourth byte, because a run has a
-  /// million bytes.
+  /// Adds a frame to the digest, without a line in the log. Only the frame's size and every fourth
+  /// byte count, because a run has a million bytes.
   func absorb(_ frame: [UInt8]) {
     absorb(UInt64(frame.count))
     for index in stride(from: 0, to: frame.count, by: 4) { absorb(UInt64(frame[index])) }
