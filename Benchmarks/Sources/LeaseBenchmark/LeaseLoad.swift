@@ -81,7 +81,7 @@ struct LeaseLoad {
   init(_ options: Options, path: String) async throws {
     self.options = options
     store = try AccountStore(path: path)
-    // One and two micro-credits per token.
+    // A token of the prompt costs one micro-credit, and a token of the answer two.
     price = try TokenPrice(
       input: MicroCredits(1_000_000), cachedInput: MicroCredits(1_000_000),
       output: MicroCredits(2_000_000))

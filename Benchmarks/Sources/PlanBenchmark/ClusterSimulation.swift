@@ -14,7 +14,7 @@ struct ClusterSimulation {
   /// Token rate of a host of speed 1. Task work is in seconds; a dispatcher counts tokens.
   static let tokensPerSecond = 50.0
 
-  /// Where tasks wait.
+  /// Place at which tasks wait for a host.
   enum Dispatch {
     /// Each task is sent when the host that is expected to finish it first is free.
     case whenFree

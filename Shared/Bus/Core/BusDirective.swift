@@ -2,10 +2,10 @@ public import ClusterModel
 
 /// Priority class of a frame in the outbox of a peer that reads slowly.
 public enum Lane: Sendable {
-  /// Cancels, pings, and the ends of streams that failed. Dropped only if the lane itself is full.
+  /// Cancels, pings, and the ends of failed streams. They are dropped only if this lane is full.
   case control
   case data
-  /// Telemetry and published tables. Dropped first, and counted.
+  /// Telemetry and published tables. They are dropped first, and drops are counted.
   case telemetry
 }
 
@@ -13,7 +13,7 @@ public enum Lane: Sendable {
 public enum Destination: Hashable, Sendable {
   /// The service's live process that has the fewest requests in flight to and from this process.
   case service(ServiceName)
-  /// One process. After a restart it is a different peer.
+  /// One process. A restarted process is a different peer.
   case peer(PeerID)
 }
 

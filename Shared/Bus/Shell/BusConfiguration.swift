@@ -6,9 +6,9 @@ import Limits
 /// Name, addresses and limits of a process on the bus.
 public struct BusConfiguration: Sendable {
   public var service: ServiceName
-  /// Unique in the cluster, for example `gateway-1`.
+  /// Name that is unique in the cluster, for example `gateway-1`.
   public var name: String
-  /// Different at each start of the process.
+  /// Number that differs at each start of the process.
   public var incarnation: UInt64
   public var addresses: BusAddresses
   /// Duration of the lease: the registry removes a process that sends no hello for this long.

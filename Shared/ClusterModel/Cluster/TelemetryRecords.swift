@@ -95,7 +95,7 @@ public struct RequestRecord: Hashable, Codable, Sendable {
   /// Host that answered. Empty if there is none.
   public var host: String
   public var usage: Usage
-  /// 0 if no token was received.
+  /// Time to the first token. 0 means that no token was received.
   public var firstTokenMilliseconds: Int
   public var totalMilliseconds: Int
 
@@ -148,7 +148,7 @@ public struct MetricFamily: Hashable, Codable, Sendable {
   }
 
   public struct Sample: Hashable, Codable, Sendable {
-    /// Empty, `_bucket`, `_sum` or `_count`.
+    /// Suffix of the family's name: empty, `_bucket`, `_sum` or `_count`.
     public var suffix: String
     public var labels: [Attribute]
     public var value: Double

@@ -75,7 +75,7 @@ public struct LoadTable: Hashable, Sendable {
   /// The registry's incarnation. A new registry counts revisions from zero again.
   public var epoch: UInt64
   public var revision: UInt64
-  /// Sorted by id.
+  /// Load of each host, sorted by id.
   public var hosts: [HostLoad]
   public var merged: [Merged]
 

@@ -2,10 +2,10 @@ import Limits
 
 /// Host pools whose hosts may serve a request. A pool is a tag: all hosts with the tag belong to it.
 public struct HostPools: Hashable, Sendable {
-  /// Empty means that every host may serve.
+  /// Names of the pools. Empty means that every host may serve.
   public let names: Set<String>
 
-  /// Every host may serve.
+  /// The pools that admit every host.
   public static let all = HostPools([])
 
   public init(_ names: some Sequence<String>) { self.names = Set(names) }
@@ -46,7 +46,8 @@ public enum HostTags {
     (1...Limits.tagBytes.value).contains(name.utf8.count) && name.utf8.allSatisfy(isAllowed)
   }
 
-  /// Sorted, each once. `nil` means that the list is too long or has a name that is not allowed.
+  /// Returns the names sorted and without duplicates. `nil` means that the list is too long or has
+  /// a name that is not allowed.
   public static func checked(_ names: [String]) -> [String]? {
     guard names.count <= Limits.hostTags.value, names.allSatisfy(isName) else { return nil }
     return Set(names).sorted()

@@ -28,7 +28,7 @@ public struct HostRefusal: Hashable, Sendable {
 
 /// A header of a host's answer that goes to the client.
 public struct PassedHeader: Hashable, Sendable {
-  /// In lower case.
+  /// Name in lower case.
   public let name: String
   public let value: String
 

@@ -5,7 +5,7 @@ public enum CredentialReference: Hashable, Sendable, CustomStringConvertible {
   /// Absolute path. The secret is the file's contents without leading and trailing white space.
   case file(String)
 
-  /// Enough for a long path.
+  /// Maximum bytes of a reference. They are enough for a long path.
   public static let maximumBytes = 1_024
 
   /// - Parameter text: `env:NAME` or `file:/path`.

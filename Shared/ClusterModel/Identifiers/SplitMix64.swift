@@ -1,6 +1,6 @@
-/// Small random number generator: the same seed gives the same sequence on every machine.
+/// Small random number generator. The same seed gives the same sequence on every machine.
 ///
-/// Not for secrets.
+/// Do not use it for secrets.
 public struct SplitMix64: RandomNumberGenerator, Hashable, Sendable {
   private var state: UInt64
 

@@ -244,7 +244,7 @@ public struct PlanOrder: Equatable, Sendable {
   public var dataPolicy: DataPolicy
   /// Host pools of the client's key. No task may go to another host.
   public var pools: HostPools
-  /// Applies to the inferences of all tasks.
+  /// Settings for the inferences of all tasks.
   public var terms: InferenceTerms
   /// Request that the plan was made from. Expansions need it. `nil` means that the plan has no
   /// expansions.
@@ -310,9 +310,9 @@ public struct TaskEnded: Equatable, Sendable {
   /// Peer name of the last agent that worked on the task. Empty if no agent did.
   public var agent: String
   public var status: TaskStatus
-  /// Why the status is not `done`. Empty if it is.
+  /// Why the status is not `done`. Empty if the status is `done`.
   public var reason: String
-  /// Present if the status is `done` or `degraded`.
+  /// The agent's report, present if the status is `done` or `degraded`.
   public var report: TaskReport?
 
   public init(

@@ -1,7 +1,7 @@
 /// One unit of work, for one agent or, if its merge is mechanical, for the dispatcher.
 public struct PlanTask: Equatable, Sendable {
   public var id: TaskID
-  /// Ignored if the merge is mechanical.
+  /// Role of the agent that runs the task. Ignored if the merge is mechanical.
   public var role: AgentRole
   /// Instruction to the model after the conversation. Empty means that the conversation suffices.
   public var instruction: String
@@ -86,7 +86,7 @@ public struct PlanTask: Equatable, Sendable {
 
 /// One of several parts of a document that are about equally long.
 public struct DocumentPart: Hashable, Sendable {
-  /// From 1 to `count`.
+  /// Number of the part, from 1 to `count`.
   public var number: Int
   public var count: Int
 

@@ -24,7 +24,7 @@ public struct RuntimeOverrides: Hashable, Sendable {
     values.map { (id: $0.key.id, value: "\($0.value)") }.sorted { $0.id < $1.id }
   }
 
-  /// `nil` means that the configuration of each process decides.
+  /// The override of a setting. `nil` means that the configuration of each process decides.
   public subscript(_ setting: RuntimeSetting) -> RuntimeValue? { values[setting] }
 
   /// Sets or removes an override. A value that the setting does not allow changes nothing.

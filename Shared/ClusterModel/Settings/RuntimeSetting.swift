@@ -174,7 +174,7 @@ public enum RaceDefault: String, CaseIterable, Sendable {
   case byPrice = "by_price"
   case dual, hedged, single
 
-  /// `nil` means that price decides.
+  /// The race mode. `nil` means that price decides.
   public var mode: RaceMode? {
     switch self {
     case .byPrice: nil

@@ -6,7 +6,8 @@ public enum DelayDistribution: Hashable, Sendable {
   case constant(Double)
   /// `exp(ln(median) + sigma · z)` with a standard normal z.
   case logNormal(median: Double, sigma: Double)
-  /// Never below `minimum`; a smaller alpha gives a heavier tail.
+  /// Pareto distribution. Delays are never below `minimum`, and a smaller alpha gives more long
+  /// delays.
   case pareto(minimum: Double, alpha: Double)
 
   public static let none = DelayDistribution.constant(0)

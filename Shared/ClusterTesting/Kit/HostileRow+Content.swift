@@ -1,7 +1,7 @@
 private typealias Chunks = HostileChunks
 
 extension HostileRow {
-  /// Chunks with unusual JSON.
+  /// Rows in which chunks have unusual JSON.
   static let shapes: [HostileRow] = [
     stream("choice-index-overflow", "choices with the largest and smallest indices") {
       Chunks.answer(
@@ -74,7 +74,7 @@ extension HostileRow {
     },
   ]
 
-  /// Texts in which boundaries or characters are expensive to find.
+  /// Rows with texts in which boundaries or characters are expensive to find.
   static let texts: [HostileRow] = [
     stream("one-word", "a word of 4 MB") {
       Chunks.answer(.times(1 << 18, Chunks.text(Chunks.letters(16))))
@@ -113,7 +113,7 @@ extension HostileRow {
     },
   ]
 
-  /// Unstreamed answers.
+  /// Rows with unstreamed answers.
   static let bodies: [HostileRow] = [
     body("body-members", "a body of a million members") {
       [
@@ -156,7 +156,7 @@ extension HostileRow {
     return row
   }
 
-  /// Statuses, headers and ends.
+  /// Rows with unusual statuses, headers and ends.
   static let heads: [HostileRow] = [
     refusing,
     script("error-body", "an error of 32 MB") {

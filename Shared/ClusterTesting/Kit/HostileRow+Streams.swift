@@ -1,7 +1,7 @@
 private typealias Chunks = HostileChunks
 
 extension HostileRow {
-  /// Two hosts: the first breaks off, the second resumes.
+  /// Rows with two hosts: the first breaks off, and the second resumes.
   static let hops: [HostileRow] = [
     hop("tool-index-overflow", "a tool call with the largest index, then two more calls") {
       [

@@ -53,7 +53,7 @@ struct ErrorLine {
   var type: String
   /// The code that clients see; several internal codes can map to the same one.
   var code: String
-  /// Used if the failure has no `retryAfter`.
+  /// `Retry-After` of failures that have no `retryAfter`.
   var retryAfterSeconds: Int?
 
   init(_ status: Int, _ type: String, _ code: String, retryAfterSeconds: Int? = nil) {

@@ -34,8 +34,8 @@ public final class AccessDirectory: Service {
   /// The newest whole table. `nil` means that none has arrived, so that no request can be admitted.
   public var table: AccessTable? { feed.withLock { $0.table } }
 
-  /// Adds a listener for new tables. It must be quick, because it blocks the delivery of bus
-  /// messages.
+  /// Adds a listener for new tables. The listener must be quick, because it blocks the delivery of
+  /// bus messages.
   public func onChange(_ listener: @escaping @Sendable () -> Void) {
     changed.withLock { $0.append(listener) }
   }

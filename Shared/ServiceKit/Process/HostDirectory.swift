@@ -34,8 +34,8 @@ public final class HostDirectory: Service {
     requests = TableRequests(of: "hosts", pause: pause, logger: logger)
   }
 
-  /// Sets the listener for changes of hosts or load, replacing an earlier one. It must be quick,
-  /// because it blocks the delivery of bus messages.
+  /// Sets the listener for changes of hosts or load, replacing an earlier one. The listener must be
+  /// quick, because it blocks the delivery of bus messages.
   public func onChange(_ listener: @escaping @Sendable () -> Void) {
     changed.withLock { $0 = listener }
   }

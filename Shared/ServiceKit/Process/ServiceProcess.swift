@@ -11,7 +11,7 @@ import Telemetry
 struct ServiceProcess: Sendable {
   let context: ServiceContext
   private let lifeline: Int32?
-  /// Held for the lifetime of the process.
+  /// Lock on the process's name, held for the lifetime of the process.
   private let processNameLock: ProcessNameLock
 
   /// Timeout of a request for the registry's host table.
@@ -176,7 +176,8 @@ struct ServiceProcess: Sendable {
     }
     let stops = StopRequests()
     if let lifeline { stops.watchLifeline(lifeline) }
-    // Only the service group ends on its own; the other two tasks run until they are cancelled.
+    // Only the task of the service group ends on its own. The other two tasks run until they are
+    // cancelled.
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       tasks.addTask { await stops.watchSignals() }
       tasks.addTask { await drain(group, when: stops) }

@@ -43,8 +43,8 @@ public final class SettingsDirectory: Service {
 
   public var overrides: RuntimeOverrides { state.withLock(\.feed.overrides) }
 
-  /// Adds a listener, and calls it now and after each change of the overrides. It must be quick and
-  /// must not use this object.
+  /// Adds a listener, and calls it now and after each change of the overrides. The listener must be
+  /// quick and must not use this object.
   public func onChange(_ listener: @escaping Listener) {
     state.withLock { state in
       state.listeners.append(listener)

@@ -23,8 +23,8 @@ struct StopRequests: Sendable {
   private let continuation: AsyncStream<StopRequest>.Continuation
 
   init() {
-    // At most two requests have an effect: one begins the drain, a later signal ends the process at
-    // once.
+    // At most two requests have an effect. The first begins the drain, and a later signal ends the
+    // process immediately.
     (requests, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4))
   }
 

@@ -9,7 +9,7 @@ struct TelemetryFlush: Service {
   let recorder: TelemetryRecorder
   let bus: Bus
 
-  /// Long enough to fill a batch, short enough for live viewing.
+  /// Interval that is long enough to fill a batch and short enough for live viewing.
   static let interval = Duration.milliseconds(500)
   /// Metrics are sent with every fourth batch, which is every 2 s.
   static let metricsEvery = 4

@@ -7,7 +7,7 @@ public struct ConfigurationFile: Sendable {
   /// A value as written in the file.
   struct Entry: Hashable, Sendable {
     var key: String
-    /// One element for a scalar, any number for a list.
+    /// Elements of a list, or the one element of a scalar.
     var values: [String]
     var isList: Bool
     var line: Int

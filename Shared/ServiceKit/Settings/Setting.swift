@@ -57,7 +57,7 @@ public struct Setting: Hashable, Sendable {
     case toggle
     /// `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `PORT`; the default host is 127.0.0.1.
     case address
-    /// 0 … 65535; with 0 the system chooses.
+    /// 0 … 65535. 0 means that the system chooses the port.
     case port
     case path
     /// `http://` or `https://`.

@@ -6,7 +6,7 @@ public enum SettingSource: Hashable, Sendable, CustomStringConvertible {
   case variable(String)
   case file(path: String, line: Int, key: String)
   case defaultValue
-  /// No source set it, and it has no default.
+  /// No source set the value, and the setting has no default.
   case unset
 
   public var description: String {

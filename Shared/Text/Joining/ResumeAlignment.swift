@@ -13,7 +13,7 @@
 /// instructed are rejected.
 struct ResumeAlignment: Sendable {
   enum Verdict: Sendable {
-    /// More bytes are needed.
+    /// More bytes are needed for a decision.
     case wait
     /// The held bytes from `start` on are new; `insert` comes before them.
     case join(start: Int, insert: [UInt8])
@@ -190,7 +190,8 @@ struct ResumeAlignment: Sendable {
     _ isFinal: Bool,
     _ depth: Int
   ) -> Verdict? {
-    // The end of a code block looks like the start of one.
+    // The end of a code block looks like the start of one, so an expected end is no proof that the
+    // host's fence is new text.
     let endsFence = context.isInFence && expectedBytes.allSatisfy { $0 == UInt8(ascii: "`") }
     let isExpected = match == .agrees && continuation != .no && !endsFence
     if isExpected, expectedBytes.count >= 8 || hasExactStart(text, match) { return nil }
@@ -198,7 +199,7 @@ struct ResumeAlignment: Sendable {
     case .none: break
     case .unfinished: return .wait
     case .ends(let count):
-      // For example, "Sur" was expected, and "Sure, here it is:" came.
+      // For example, "Sur" was expected, and the host wrote "Sure, here it is:".
       guard !isExpected else {
         return .unclear("its first words may be an announcement or the answer")
       }

@@ -34,9 +34,10 @@ public struct ResumeFilter: Sendable {
   }
 
   private enum State: Sendable {
-    /// Can transition to: `repeating`, `joined`.
+    /// The first words are held until their reading is decided. Can transition to: `repeating`,
+    /// `joined`.
     case deciding([UInt8])
-    /// Searches the words that the host was asked to repeat. Can transition to: `repeating`,
+    /// The words that the host was asked to repeat are searched. Can transition to: `repeating`,
     /// `joined`.
     case seeking(AnchorSearch, [UInt8])
     /// The output agrees with so much of the text that it must be a repetition. Can transition to:
@@ -57,8 +58,8 @@ public struct ResumeFilter: Sendable {
   public static let endedTooSoon = "it ended before it had repeated the text that the client has"
 
   private var state: State
-  /// `nil` means that no more decisions are needed and that the alignment's copy of the text is
-  /// freed.
+  /// Decides while the first words are held. `nil` means that no more decisions are needed and that
+  /// the alignment's copy of the text is freed.
   private var alignment: ResumeAlignment?
   /// Number of held bytes at which the next verdict is computed.
   private var nextLook = 0

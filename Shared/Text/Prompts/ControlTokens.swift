@@ -169,7 +169,7 @@ enum ControlTokens {
       if withReasoning.canStart(byte),
         withReasoning.length(in: bytes, at: position) > 0 || isBarred(bytes, at: position)
       {
-        // After the token's first character.
+        // The space comes after the token's first character.
         spaceAfter = position + WordBorders.length(lead: byte) - 1
       }
       if position == spaceAfter { result.append(0x20) }
