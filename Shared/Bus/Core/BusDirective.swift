@@ -61,7 +61,7 @@ public enum BusDirective: Equatable, Sendable {
   /// Sends the same envelope to all of these mailboxes.
   case publish(Envelope, to: [String])
   /// Seals later frames to the mailbox for the recipient. `nil` means that the recipient is
-  /// unknown; after `disconnect` it is unknown, too.
+  /// unknown. After `disconnect` the recipient is unknown, too.
   case seal(mailbox: String, for: Recipient?)
   /// Connects without sending, so that the peer's death is noticed.
   case connect(String)

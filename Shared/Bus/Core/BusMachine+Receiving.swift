@@ -101,8 +101,8 @@ extension BusMachine {
     return directory.peer(at: oldest) == nil ? [.disconnect(oldest)] : []
   }
 
-  /// Whether mail to the address may be sealed for the peer: the address is valid, and no other
-  /// process receives there.
+  /// Whether mail to the address may be sealed for the peer. It may if the address is valid and no
+  /// other process receives there.
   private func isFree(_ mailbox: String, for peer: Peer) -> Bool {
     guard MailboxAddress(mailbox, matching: own.mailbox) != nil, mailbox != registryMailbox else {
       return false

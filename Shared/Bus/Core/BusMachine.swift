@@ -64,7 +64,8 @@ public struct BusMachine: Sendable {
   var introductions: [String] = []
   var reassembly: Reassembly
   var nextHello: Instant = .zero
-  /// Delay between hellos: short at first, while other processes join, up to a third of the lease.
+  /// Delay between hellos. It is short at first, while other processes join, and grows to a third
+  /// of the lease.
   var helloInterval: Duration = Self.firstHelloInterval
   var isRegistry: Bool { own.service == .registry }
   var turn = 0

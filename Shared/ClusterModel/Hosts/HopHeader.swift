@@ -3,7 +3,8 @@
 /// A gateway that finds itself in the list refuses the request. This breaks loops of gateways.
 public enum HopHeader {
   public static let name = "x-tutti-hops"
-  /// A longer chain of gateways is refused too, as a configuration error.
+  /// Maximum gateways in the list. A longer chain of gateways is refused, too, as a configuration
+  /// error.
   public static let maximumHops = 16
 
   public static func value(_ hops: [String]) -> String { hops.joined(separator: ",") }

@@ -48,7 +48,7 @@ public struct RuntimeOverrides: Hashable, Sendable {
 public struct RuntimeSettingsTable: Hashable, Sendable {
   /// The registry's incarnation.
   public var epoch: UInt64
-  /// Grows with every change.
+  /// Number that grows with every change.
   public var revision: UInt64
   public var overrides: RuntimeOverrides
 

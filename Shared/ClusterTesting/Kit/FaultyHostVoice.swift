@@ -12,7 +12,7 @@ struct FaultyHostLines: Sendable {
   var isCut: Bool
   var includeUsage: Bool
 
-  /// The same in every answer, because tests compare bytes.
+  /// Time of creation. It is the same in every answer, because tests compare bytes.
   static let created = 1_700_000_000
   static let promptTokens = 7
 

@@ -403,7 +403,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     clientGone()
   }
 
-  /// Closes the server's side, and drops what the client still sends until it closes its own.
+  /// Closes the server's side of the connection. Bytes of the client are dropped until the client
+  /// closes its side.
   private func closeAfterAnswer(_ context: ChannelHandlerContext) {
     reading = .refused
     context.close(mode: .output, promise: nil)

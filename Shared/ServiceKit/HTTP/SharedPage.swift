@@ -40,7 +40,7 @@ final class SharedPage: Sendable {
     }
   }
 
-  /// Makes a page for all that wait now.
+  /// Makes a page for all requests that wait now.
   private func serve() {
     let waiters = state.withLock { state in
       defer { state.waiting = [] }

@@ -59,7 +59,7 @@ public struct Fence: Hashable, Sendable {
     String(decoding: ControlTokens.broken(Array(text.utf8)), as: UTF8.self)
   }
 
-  /// Removes the marks from a prompt, to compare it with a model's repetition of it.
+  /// Removes the marks from a prompt, so that it can be compared with a model's repetition of it.
   public func removed(from prompt: String) -> String {
     prompt.replacing(opening, with: "").replacing(closing, with: "")
   }

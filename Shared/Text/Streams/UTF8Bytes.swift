@@ -1,4 +1,4 @@
-/// Checks on UTF-8 that is still arriving: the network cuts anywhere, also inside a character.
+/// Checks of UTF-8 that is still arriving. The network cuts anywhere, also inside a character.
 public enum UTF8Bytes {
   /// Number of bytes at the end that begin an incomplete character: 0…3.
   ///

@@ -10,7 +10,7 @@ import Wire
 /// client. It reads no documents, and compares texts without vectors.
 final class AgentNode: SimulatedService {
   private static let maximumTasks = 8
-  /// A restarted agent may receive tasks before it has the host table.
+  /// Maximum wait for the host table. A restarted agent may receive tasks before it has the table.
   private static let tableWait = Duration.seconds(5)
   private static let tablePause = Duration.milliseconds(20)
 

@@ -35,7 +35,7 @@ final class VirtualTime {
     }
   }
 
-  /// Runs all events up to the end.
+  /// Runs all events up to the instant.
   func run(until end: Instant) {
     let end = end.sinceStart.microsecondsRoundedUp
     while let next = heap.first, next.at <= end {
