@@ -18,7 +18,7 @@ struct ClusterSimulation {
   enum Dispatch {
     /// Each task is sent when the host that is expected to finish it first is free.
     case whenFree
-    /// All tasks are sent at once and wait in the hosts' own queues.
+    /// All tasks are sent immediately and wait in the hosts' own queues.
     case atOnce
   }
 

@@ -7,7 +7,7 @@ public struct PeerDirectory: Equatable, Sendable {
   public private(set) var table = PeerTable.empty
   private var byID: [PeerID: Peer] = [:]
   /// Peers found dead, each with the time until which it is skipped. A message from the peer makes
-  /// it live at once.
+  /// it live immediately.
   private var dead: [PeerID: Instant] = [:]
   /// Peers that reported that they are shutting down; they get no more requests.
   private var leaving: Set<PeerID> = []

@@ -24,7 +24,7 @@ extension Bus {
   ///
   /// Graceful shutdown refuses new requests, lets handlers finish within
   /// `BusConfiguration.drainGrace`, sends a goodbye, awaits the answer and closes. Cancellation
-  /// closes at once.
+  /// closes immediately.
   public func run() async throws {
     try transport.start { [self] event in receive(event) }
     await withTaskGroup(of: Void.self) { group in
@@ -34,7 +34,7 @@ extension Bus {
         try await gracefulShutdown()
         await drain()
       } catch {
-        // The task was cancelled, so the bus closes at once without a goodbye.
+        // The task was cancelled, so the bus closes immediately, without a goodbye.
       }
       perform(state.withLock { $0.machine.cancelHandlers() })
       failEverything()

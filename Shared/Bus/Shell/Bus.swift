@@ -11,7 +11,7 @@ import Wire
 /// The endpoint of a process on the bus: its mailbox, and the ways to reach other processes.
 ///
 /// Messages are delivered at most once. Every call has a deadline. If the called peer dies, the
-/// call fails at once with `Failure.Code.peerLost`.
+/// call fails immediately with `Failure.Code.peerLost`.
 ///
 /// `BusMachine` makes the decisions. This shell feeds it events and executes its directives.
 public final class Bus: Service, Sendable {

@@ -56,7 +56,7 @@ public final class LoopbackNetwork: Sendable {
     var order: UInt64 = 0
     var isRunning = false
 
-    /// SplitMix64.
+    /// Returns the next number of the SplitMix64 generator.
     mutating func random() -> UInt64 {
       chance &+= 0x9e37_79b9_7f4a_7c15
       var value = chance

@@ -31,7 +31,7 @@ final class NanomsgTransport: Transport {
     }
   }
 
-  /// A frame of 1 MiB and the bytes added by sealing.
+  /// Maximum bytes of a frame: 1 MiB and the bytes added by sealing.
   static let frameLimit = (1 << 20) + 256
   /// Receive limit if only this user can connect. A frame above `frameLimit` is then received,
   /// counted and dropped, and its sender stays connected.

@@ -7,8 +7,8 @@ import Foundation
 /// than the system's limit fails an assertion in it. So the directory is short and private, and is
 /// checked before nanomsg uses it.
 public enum RuntimeDirectory {
-  /// Maximum bytes. `sun_path` holds 108 with its NUL on Linux, 104 on macOS, including the socket
-  /// name.
+  /// Maximum bytes of the directory's path. Together with the name of a socket, it must fit into
+  /// `sun_path`, which holds 108 bytes with its NUL on Linux and 104 on macOS.
   static let maximumLength = 50
 
   /// Returns a short path for a data directory of any length: `$XDG_RUNTIME_DIR/tutti-HASH`,
@@ -48,7 +48,7 @@ public enum RuntimeDirectory {
     }
   }
 
-  /// FNV-1a, 64 bits: the same directory yields the same sockets in every process and release.
+  /// 64-bit FNV-1a hash. The same directory yields the same sockets in every process and release.
   private static func fingerprint(_ text: String) -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

@@ -102,8 +102,9 @@ final class StreamBytes: Sendable {
   func remove(_ count: Int) { bytes.withLock { $0 -= count } }
 }
 
-/// Items of a stream opened by `Bus.stream`. It can be iterated once and ends when the peer ends
-/// it. Leaving the `for` loop early, or cancelling its task, cancels the stream at the peer.
+/// Items of a stream opened by `Bus.stream`. The sequence can be iterated once and ends when the
+/// peer ends the stream. Leaving the `for` loop early, or cancelling its task, cancels the stream
+/// at the peer.
 public struct BusStream: AsyncSequence, Sendable {
   public typealias Element = Body
   public typealias Failure = ClusterModel.Failure

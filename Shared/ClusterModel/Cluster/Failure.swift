@@ -59,7 +59,7 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     public static let cancelled = Code(rawValue: "cancelled")
     /// The reader was too slow and its buffer is full.
     public static let slowReader = Code(rawValue: "slow_reader")
-    /// A stream's sequence numbers have a gap: an item was lost.
+    /// An item of a stream was lost. The sequence numbers of the stream have a gap.
     public static let streamGap = Code(rawValue: "stream_gap")
     /// The outbox of the peer, or of this process, is full.
     public static let outboxFull = Code(rawValue: "outbox_full")

@@ -9,9 +9,9 @@ public struct PlanSpanFacts: Hashable, Sendable {
   /// The tasks that one task waited for.
   public struct Dependency: Hashable, Sendable {
     public var task: TaskID
-    /// The tasks whose outputs it reads.
+    /// The tasks whose outputs `task` reads.
     public var inputs: [TaskID]
-    /// The task whose expansion added it. `nil` means that the planner's first plan has it.
+    /// The task whose expansion added `task`. `nil` means that the planner's first plan has `task`.
     public var origin: TaskID?
 
     public init(task: TaskID, inputs: [TaskID] = [], origin: TaskID? = nil) {

@@ -132,8 +132,8 @@ extension Plan {
 
   private static func graphvizText(_ text: String) -> String {
     var result = ""
-    // Iterate over code points: as a character, a quotation mark with a combining mark differs from
-    // `"`, but it still ends the label.
+    // Iterate over code points, because a quotation mark with a combining mark is a `Character`
+    // other than `"`, but still ends the label.
     for scalar in line(text, atMost: 128).unicodeScalars {
       if scalar == "\"" || scalar == "\\" { result.unicodeScalars.append("\\") }
       result.unicodeScalars.append(scalar)

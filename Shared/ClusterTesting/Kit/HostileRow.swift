@@ -17,7 +17,8 @@ public struct HostileRow: Sendable, CustomStringConvertible {
   public struct Client: Codable, Hashable, Sendable {
     public var path = "/v1/chat/completions"
     public var stream = true
-    /// A deadline makes a gateway request a stream even if the client does not.
+    /// Deadline of the first token. With a deadline, a gateway requests a stream even if the client
+    /// does not.
     public var firstTokenMilliseconds: Int?
     /// Number of concurrent clients.
     var clients = 1
@@ -101,7 +102,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
   ) -> HostileRow {
     var row = HostileRow(
       name: name, harm: harm, first: { HostileScript(first(), ending: .cut) },
-      // Delayed, so that the first host wins a race.
+      // The second host is delayed, so that the first host wins a race.
       second: { HostileScript([.pause(milliseconds: 300)] + second()) })
     row.client.times = 4
     return row

@@ -1,12 +1,12 @@
 import ClusterModel
 
-/// The host names and web origins that a server accepts.
+/// The host names and web origins that a server without keys accepts.
 ///
-/// The server requires no key, so any web page in a browser on this machine can send requests to a
+/// While a server requires no key, any web page in a browser on this machine can send requests to a
 /// loopback port. The request's `Origin` header names the page's site. A page that has rebound its
-/// own name to this machine's address (DNS rebinding) can also read the answers; then the `Host`
-/// header contains the page's name. Addresses, and names that cannot be registered publicly, cannot
-/// be rebound.
+/// own name to this machine's address (DNS rebinding) can also read the answers. In this case, the
+/// `Host` header contains the page's name. Addresses, and names that cannot be registered publicly,
+/// cannot be rebound.
 struct HTTPAccess: Hashable, Sendable {
   /// The address the server listens on; its host is in lower case.
   private let listen: HostAndPort

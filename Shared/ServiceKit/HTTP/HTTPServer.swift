@@ -54,7 +54,8 @@ public struct HTTPServerOptions: Sendable {
   /// Name of the option that sets the port, such as `--port`. The error for a taken port quotes it.
   var setting = "the address"
 
-  /// Accepts all names and pages. Services get their options from `ServiceContext.serverOptions`.
+  /// Makes options that accept all names and pages. Services get their options from
+  /// `ServiceContext.serverOptions`.
   init(address: HostAndPort) { self.address = address }
 }
 

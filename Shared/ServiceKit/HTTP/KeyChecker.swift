@@ -40,7 +40,7 @@ public final class KeyChecker: Sendable {
     try grant(request, for: need)?.record
   }
 
-  /// Does the same as `check`.
+  /// Checks the key like `check`, and with the same errors.
   ///
   /// - Returns: the key's record as a reference. `nil` means that the cluster requires no key.
   public func grant(

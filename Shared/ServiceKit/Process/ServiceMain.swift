@@ -75,7 +75,7 @@ public enum ServiceMain {
   ///
   /// SIGTERM, SIGINT and the end of the lifeline (`TUTTI_LIFELINE_FD`) begin a drain: the services
   /// of `build` stop in reverse order, then health, telemetry and the bus. A second signal, or the
-  /// drain's deadline, ends the process at once.
+  /// drain's deadline, ends the process immediately.
   public static func run<C: ServiceConfiguration>(
     _: C.Type,
     build: @escaping @Sendable (C, ServiceContext) async throws -> [any Service]

@@ -128,7 +128,7 @@ public struct SettingValues: Sendable {
   /// - Parameter why: continues a sentence that begins with the setting's name.
   public mutating func reject(_ key: String, _ why: String) {
     let entry = find(key)
-    // Avoid follow-up mistakes: the value is already reported as wrong.
+    // Avoid follow-up mistakes, because the value is already reported as wrong.
     guard !entry.isWrong else { return }
     switch entry.source {
     case .defaultValue, .unset:

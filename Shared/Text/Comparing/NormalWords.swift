@@ -82,7 +82,7 @@ enum NormalWords {
     scalar.properties.isAlphabetic || isDigit(scalar) || scalar == ")"
   }
 
-  /// Whether the character is the comma of `1,000`: exactly three digits follow it.
+  /// Whether the character is a comma as in `1,000`, after which exactly three digits follow.
   private static func isGroupSeparator(
     _ scalar: Unicode.Scalar, at index: Int, in scalars: [Unicode.Scalar],
     after last: Unicode.Scalar?

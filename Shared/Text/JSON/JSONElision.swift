@@ -215,8 +215,8 @@ struct JSONElision: Sendable {
       let cut = JSON.quoted(
         String(decoding: Array(pieces.joined(separator: [0x20])), as: UTF8.self))
       if cut.count <= room { return cut }
-      // Shrink by at least a sixteenth: with a distant boundary, smaller steps would go byte by
-      // byte.
+      // Shrink by at least a sixteenth, because with a distant boundary smaller steps would go byte
+      // by byte.
       inner -= max(cut.count - room, inner / 16, 1)
     }
     return marker

@@ -109,7 +109,7 @@ public struct Fence: Hashable, Sendable {
     return word.indices.allSatisfy { bytes[start + $0] | 0x20 == word[$0] }
   }
 
-  /// SplitMix64.
+  /// Returns the next number of the SplitMix64 generator.
   private static func mixed(_ state: inout UInt64) -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var mixed = state
