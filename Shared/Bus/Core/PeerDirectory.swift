@@ -35,8 +35,10 @@ public struct PeerDirectory: Equatable, Sendable {
   var reachable: [Peer] { all.filter { dead[$0.id] == nil } }
 
   /// - Parameter isCurrent: whether the table comes from the registry that answered the last hello.
-  ///   It then applies even with a lower epoch, as after a backward step of the registry's clock.
-  /// - Returns: peers that left with this table; `nil` if the table is older than the known one.
+  ///   Such a table applies even if its epoch is lower, which happens if the registry's clock is
+  ///   set back.
+  /// - Returns: peers that left with this table. `nil` means that the table is older than the known
+  ///   one.
   mutating func apply(
     _ new: PeerTable, isCurrent: Bool = false, now: Instant
   ) -> [Peer]? {
@@ -96,7 +98,7 @@ public struct PeerDirectory: Equatable, Sendable {
     if let peer = byID[id] { dead[id] = now + peer.ttl }
   }
 
-  /// - Returns: carried peers whose time is over.
+  /// - Returns: peers that were kept until now and that no table lists.
   mutating func expire(now: Instant) -> [Peer] {
     for (id, until) in dead where until <= now { dead[id] = nil }
     let late = carried.filter { $0.value <= now }.keys.sorted().compactMap { byID[$0] }

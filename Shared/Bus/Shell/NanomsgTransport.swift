@@ -11,7 +11,8 @@ final class NanomsgTransport: Transport {
   struct Configuration: Sendable {
     /// The `ipc://` address that nanomsg binds.
     var listen: String
-    /// The address that other processes connect to: that of `listener` if it is set, or `listen`.
+    /// The address that other processes connect to: the address of `listener` if it is set,
+    /// otherwise `listen`.
     var mailbox: String
     /// The public listener and its seal. `nil` means that file permissions protect the sockets.
     var listener: Public?
@@ -142,7 +143,7 @@ final class NanomsgTransport: Transport {
 
   func connect(to mailbox: String) { enqueue(.connect(mailbox)) }
 
-  /// Later frames use a new connection.
+  /// Closes the connection to a mailbox. Later frames use a new connection.
   func disconnect(from mailbox: String) {
     forget(mailbox)
     configuration.listener?.seal.know(mailbox, nil)

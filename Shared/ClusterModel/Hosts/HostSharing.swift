@@ -63,7 +63,8 @@ public struct TokenFlow: Hashable, Sendable {
 ///
 /// It fits a straight line to the time per token by least squares. Each token counts once.
 public struct SlowdownMemory: Hashable, Sendable {
-  /// One hour: the slowdown depends on hardware and backend, not on the hour or the load.
+  /// One hour, because the slowdown depends on hardware and backend, which seldom change, and not
+  /// on the load.
   static let halfLife = HalfLife(.seconds(3_600))
   /// Minimum of tokens × (concurrent answers − mean)²: 200 tokens alone and 200 with one other
   /// answer. With less, a single delayed answer would decide the result.

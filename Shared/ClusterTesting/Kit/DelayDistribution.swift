@@ -26,7 +26,7 @@ public enum DelayDistribution: Hashable, Sendable {
     }
   }
 
-  /// Draws one delay, in milliseconds.
+  /// Returns one random delay, in milliseconds.
   func sample(using rng: inout SplitMix64) -> Double {
     switch self {
     case .constant(let milliseconds): return milliseconds

@@ -43,23 +43,25 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   var statusBody: String?
   /// `Retry-After` of the `status` response, in seconds.
   var retryAfter: Int?
-  /// Drop the connection after that many bytes of the answer's body.
+  /// Number of bytes of the answer's body after which the connection is dropped.
   var dropAtByte: Int?
-  /// Send nothing more after that many tokens; 0 means not even the response head.
+  /// Number of tokens after which the host sends nothing more. 0 means that it sends no response
+  /// head either.
   public var stallAtToken: Int?
-  /// End the stream properly after that many tokens, without `finish_reason` and `[DONE]`.
+  /// Number of tokens after which the stream ends properly, but without `finish_reason` and
+  /// `[DONE]`.
   var endAtToken: Int?
-  /// Send an error event after that many tokens, then end.
+  /// Number of tokens after which the host sends an error event and ends the stream.
   var errorAtToken: Int?
   /// Milliseconds between tokens instead of the configured delay.
   var crawlMilliseconds: Double?
-  /// Send bytes that are not JSON in place of the answer.
+  /// Whether bytes that are not JSON replace the answer.
   public var garbage: Bool?
-  /// The token with this index contains only the first half of a UTF-8 character.
+  /// Index of the token that contains only the first half of a UTF-8 character.
   var halfCharacterAtToken: Int?
-  /// Send that many bytes in one line that never ends.
+  /// Number of bytes that the host sends in one line that never ends.
   var hugeBodyBytes: Int?
-  /// Drop the connection after a request was received, before any answer.
+  /// Whether the connection is dropped after a request was received, before any answer.
   var refuse: Bool?
   /// Name of the `HostileRow` to play for each request that the row targets.
   var hostile: String?

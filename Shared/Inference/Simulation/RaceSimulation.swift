@@ -10,7 +10,7 @@ public struct RaceSimulation: Sendable {
   public var hosts: Int
   /// First-token deadline in milliseconds.
   public var deadline: Double
-  /// Delay before `hedged` asks the next host, in milliseconds.
+  /// Delay in milliseconds before `hedged` asks the next host.
   var hedgeAfter: Double
 
   /// Maximum latency in milliseconds. 30 years are as good as never, and the simulated clock can

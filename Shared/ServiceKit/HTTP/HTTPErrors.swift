@@ -8,13 +8,13 @@ import Telemetry
 /// The OpenAI error shape: `{"error":{"message","type","param","code"}}`.
 public struct ErrorBody: Hashable, Sendable {
   var message: String
-  /// Example: `invalid_request_error`.
+  /// Kind of the error, for example `invalid_request_error`.
   var type: String
   /// The invalid field of the request; `nil`, written as `null`, if there is none.
   var param: String?
   var code: String?
-  /// Members of a host's error. They replace `type`, `param` and `code`; others, except `message`,
-  /// are added.
+  /// Members of a host's error object. They replace `type`, `param` and `code`. Members with other
+  /// names are added, except `message`.
   var members: [HostRefusal.Member] = []
 
   public init(message: String, type: String, param: String? = nil, code: String?) {

@@ -3,12 +3,14 @@ import NIOCore
 
 /// Limits on the time and size of a client's requests.
 struct RequestLimits: Sendable {
-  /// From a request's first byte, or the start of a new connection, to the end of the head.
+  /// Maximum time from a request's first byte, or the start of a new connection, to the end of the
+  /// head.
   var head: TimeAmount
-  /// From the end of the head to the end of the body, plus `bodyPerMiB` for each MiB of it.
+  /// Maximum time from the end of the head to the end of the body, plus `bodyPerMiB` for each MiB
+  /// of the body.
   var body: TimeAmount
   var bodyPerMiB: TimeAmount
-  /// Between two requests on one connection.
+  /// Maximum time between two requests on one connection.
   var idle: TimeAmount
   var maxBodyBytes: Int
   /// Paths that are also answered on a reserved connection.
@@ -17,9 +19,9 @@ struct RequestLimits: Sendable {
   var access: HTTPAccess?
   /// Whether requests need a key now.
   var requiresKeys: @Sendable () -> Bool = { false }
-  /// How long to read and discard a client's bytes after a refusal. Closing at once would reset the
-  /// connection, and the client would not see the error.
+  /// Time for which a client's bytes are read and discarded after a refusal. Closing immediately
+  /// would reset the connection, and the client would not see the error.
   var linger: TimeAmount = .seconds(2)
-  /// How long the connection may stay unwritable because the client does not read.
+  /// Maximum time for which the connection stays unwritable because the client does not read.
   var stall: TimeAmount = .milliseconds(Int64(Limits.readerStall.value))
 }

@@ -27,7 +27,7 @@ public struct ServiceContext: Sendable {
   public let keys: KeyChecker
   /// Settings that admins have changed at run time. The registry updates its own with `apply`.
   public let settings: SettingsDirectory
-  /// For all HTTP ports of this process; `nil` means plain HTTP.
+  /// Certificate of all HTTP ports of this process. `nil` means plain HTTP.
   let tls: TLSIdentity?
 
   init(

@@ -206,7 +206,7 @@ public struct JSONProgress: Sendable {
   static func escapeLength(in text: [UInt8], at index: Int) -> Int? {
     guard text[index] == UInt8(ascii: "\\"), index + 1 < text.count else { return nil }
     guard text[index + 1] == UInt8(ascii: "u") else { return 2 }
-    // A high surrogate, D800…DBFF: the escape of its low surrogate is included.
+    // A high surrogate, D800…DBFF: the length includes the escape of its low surrogate.
     guard index + 3 < text.count, text[index + 2] | 0x20 == UInt8(ascii: "d"),
       "89abAB".utf8.contains(text[index + 3])
     else { return 6 }

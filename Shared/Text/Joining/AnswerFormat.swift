@@ -63,7 +63,7 @@ public enum AnswerFormat: String, CaseIterable, Hashable, Sendable {
     }
   }
 
-  /// Whether line breaks have a meaning: rows, sentences and announcements end there.
+  /// Whether line breaks have a meaning, because rows, sentences and announcements end there.
   var hasLines: Bool {
     switch self {
     case .prose, .markdown: true

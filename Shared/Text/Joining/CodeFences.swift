@@ -35,7 +35,7 @@ struct CodeFences: Sendable {
       line = isOpen ? .closing : .info
       isOpen.toggle()
     case .closing:
-      // A closing fence stands alone on its line; followed by words, it is code.
+      // A closing fence stands alone on its line. If words follow it, the line is code.
       guard byte != 0x20, byte != 0x0D, byte != UInt8(ascii: "`"), byte != UInt8(ascii: "~") else {
         return
       }

@@ -21,7 +21,8 @@ struct FormatRules: Sendable {
     }
   }
 
-  /// Whether white space has no meaning at this place: between tokens of a grammar.
+  /// Whether white space has no meaning at this place, because the place is between tokens of a
+  /// grammar.
   var ignoresSpace: Bool {
     switch format {
     case .prose, .markdown: false

@@ -21,7 +21,8 @@ struct JSONBoundaries: Sendable {
     let tokenBoundary = progress.tokenBoundary
     guard progress.take(byte) else { return false }
     if progress.tokenBoundary != tokenBoundary {
-      // Counted back from the end: `progress` did not get the leading white space.
+      // The place is counted back from the end, because `progress` did not get the leading white
+      // space.
       boundary = offset + 1 - (progress.offset - progress.tokenBoundary)
     } else if !wasInString, progress.isInString {
       words = WordBorders()

@@ -90,8 +90,8 @@ extension ResumeAlignment {
   ) -> Weight {
     let length = overlap.length
     let words = nonSpace.bytes[..<length]
-    // One or two bytes may equal the end of the text by chance: inside a word of a string, or
-    // brackets and punctuation outside strings.
+    // One or two bytes may equal the end of the text by chance. In a string they may be inside a
+    // word, and outside strings they may be brackets and punctuation.
     if length < 3, rules.isInString ? !beginsToken(overlap) : !words.contains(where: Self.isWord) {
       return .continues
     }

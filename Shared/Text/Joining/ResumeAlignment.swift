@@ -142,9 +142,9 @@ struct ResumeAlignment: Sendable {
     if !isFinal, match == .soFar { return .wait }
     if case .upTo(let start) = continuation {
       if !isFinal {
-        // A grammar soon shows whether the continuation is valid.
+        // In a grammar, the next bytes show whether the continuation is valid.
         if rules.format.checksText, text.endIndex - overlap.end < 48 { return .wait }
-        // If the words come once more, the overlap is ambiguous.
+        // The host may write the words once more, which makes the overlap ambiguous.
         if nonSpace.bytes.count < overlap.length + min(overlap.length, 12) { return .wait }
       }
       switch weigh(overlap, text[start...], nonSpace, match) {
@@ -175,7 +175,7 @@ struct ResumeAlignment: Sendable {
         ? nil : .unclear("it repeats periodic text, and the number of repetitions is unknown")
     }
     let from = repeatsHead ? 0 : growing.map { tail.positions[$0] } ?? 0
-    // Elements of a list and verses may be equal, however long they are.
+    // A list or a poem may have equal elements of any length.
     if from > 0, continuation != .no, rules.format.hidesRepetitions || hasExactStart(text, match) {
       return .unclear("it repeats elements of the text, or the text has them twice: both fit")
     }

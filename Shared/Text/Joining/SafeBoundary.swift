@@ -45,7 +45,7 @@ public struct SafeBoundary: Sendable {
     }
   }
 
-  /// Whether the format is known: the text has more than white space.
+  /// Whether the format is known, which needs more text than white space.
   public var isKnown: Bool { rule != nil }
 
   /// Whether the text is within a fenced code block.

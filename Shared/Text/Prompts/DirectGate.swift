@@ -2,13 +2,14 @@
 ///
 /// It is deterministic, and cheap enough for every request.
 public enum DirectGate {
-  /// A shorter answer is complete before its parts could be merged.
+  /// Least tokens of an answer that is split. A shorter answer is complete before its parts could
+  /// be merged.
   static let leastAnswerTokens = 96
-  /// The prompts of several parts alone would use up a smaller budget.
+  /// Least token budget of a split. The prompts of several parts alone would use up a smaller one.
   static let leastBudgetTokens = 1_024
-  /// Bytes of the query that are examined; no sentence is longer.
+  /// Maximum bytes of the query that are examined. No sentence is longer.
   private static let lookedAt = 4 * 1_024
-  /// A query with fewer words asks for one thing.
+  /// Least words of a query that is split. A query with fewer words asks for one thing.
   static let leastWords = 8
 
   /// The reason to answer a request directly, if there is one.

@@ -30,7 +30,8 @@ public struct SSESplitter: Sendable {
   static let idleCapacity = 4_096
   /// Size above which an event or a line takes the reader's buffer.
   static let movedBytes = 1 << 20
-  /// Name of the events made from JSON objects outside of events, if stray lines are kept.
+  /// Name of the events that are made from JSON objects on stray lines. Such events exist only if
+  /// stray lines are kept.
   public static let strayName = "\u{0}stray"
   /// Name of the events made from comment lines, if they are wanted.
   public static let commentName = "\u{0}comment"

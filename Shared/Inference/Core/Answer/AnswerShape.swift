@@ -13,18 +13,18 @@ public struct AnswerShape: Hashable, Sendable {
   var hasLogprobs = false
   /// Stop sequences.
   public var stop: [[UInt8]] = []
-  /// There are too many or too long stop sequences to watch. Only the hosts apply them.
+  /// Whether the stop sequences are too many or too long to watch. Then only the hosts apply them.
   var hasUnwatchedStops = false
-  /// The answer must be JSON.
+  /// Whether the answer must be JSON.
   var wantsJSON = false
   /// Maximum tokens of the answer. `nil` means no limit.
   var maximumTokens: Int?
-  /// The client gets the usage, in a chunk or in the body.
+  /// Whether the client gets the usage, in a chunk or in the body.
   var wantsUsage = false
   /// Estimated prompt tokens: one per four bytes, including JSON syntax, plus a fixed number per
   /// picture.
   public var promptTokens = 0
-  /// The last message is the assistant's. Hosts differ in whether the answer repeats it.
+  /// Whether the last message is the assistant's. Hosts differ in whether their answer repeats it.
   var hasPrefill = false
 
   public init() {}

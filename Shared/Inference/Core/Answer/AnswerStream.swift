@@ -12,8 +12,8 @@ import Text
 /// A host's cost is bounded. Its steps are charged to an allowance that grows with the number of
 /// bytes that the host sends. The memory of held chunks is limited.
 public struct AnswerStream: Sendable {
-  /// Maximum bytes held back: a long word. If a token is longer, its older bytes are released, and
-  /// a host that resumes the answer must repeat them exactly.
+  /// Maximum bytes held back, enough for a long word. If a token is longer, its older bytes are
+  /// released. A host that resumes the answer must then repeat these bytes exactly.
   static let heldBytes = 64
 
   let shape: AnswerShape
@@ -55,8 +55,8 @@ public struct AnswerStream: Sendable {
   public internal(set) var finishReason: String?
   var hostUsage: Usage?
   var firstPromptTokens: Int?
-  /// The answer is over, and later chunks are ignored. A stop sequence spanned a joint, or
-  /// `max_tokens` was reached.
+  /// Whether the answer ended at a stop sequence that spans a joint, or at `max_tokens`. Later
+  /// chunks are then ignored.
   var isOver = false
 
   /// Charges the current host's steps and the memory of the text.

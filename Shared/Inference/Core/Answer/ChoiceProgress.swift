@@ -1,14 +1,16 @@
-/// Changes that one chunk makes to the choices of an answer. Indices below 64 need no allocation.
+/// Changes that one chunk makes to the choices of an answer.
+///
+/// Choices with an index below 64 need no allocation.
 struct ChoiceSteps: Hashable, Sendable {
   /// Changes that one chunk makes to one choice.
   struct Gain: Hashable, Sendable {
-    /// The chunk adds anything to the choice.
+    /// Whether the chunk adds anything to the choice.
     var adds = false
-    /// The chunk adds more than reasoning: text, a tool call, a refusal.
+    /// Whether the chunk adds more than reasoning: text, a tool call or a refusal.
     var answers = false
-    /// The chunk has a `finish_reason`.
+    /// Whether the chunk has a `finish_reason`.
     var ends = false
-    /// The reason is not `stop`, which some hosts send at the end of the reasoning.
+    /// Whether the reason is not `stop`. Some hosts send `stop` at the end of the reasoning.
     var isFirm = false
 
     init(

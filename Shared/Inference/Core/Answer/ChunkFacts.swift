@@ -13,7 +13,7 @@ public struct ChunkFacts: Hashable, Sendable {
   public var hasOther: Bool
   /// The first choice's `finish_reason`.
   public var finishReason: String?
-  /// Additions to each choice.
+  /// Changes that the chunk makes to the choices.
   private(set) var steps = ChoiceSteps()
   public var usage: Usage?
   /// Whether the chunk has usage and no choice. Hosts send such a chunk last, if the request asks

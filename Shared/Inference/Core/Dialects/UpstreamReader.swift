@@ -193,7 +193,7 @@ public struct UpstreamReader: Sendable {
     hasBegun = true
     switch mode {
     case .events:
-      // No field of an event stream begins with a brace.
+      // No field of an event stream begins with a brace, so this is a body.
       if first == UInt8(ascii: "{") { mode = .wholeAnswer }
     case .body:
       guard Self.eventStarts.contains(first), reading.dialect.mayStreamUnasked,
@@ -380,7 +380,7 @@ public struct UpstreamReader: Sendable {
     }
   }
 
-  /// Skips an event without content. It costs only its bytes, and the number of such events is
+  /// Skips an event without content. The host pays for its bytes, and the number of such events is
   /// limited.
   private mutating func skip(_ data: [UInt8]) throws(AttemptFailure) {
     oddEvents += 1
@@ -396,8 +396,8 @@ public struct UpstreamReader: Sendable {
     do throws(AttemptFailure) {
       try readValid(data, &items)
     } catch {
-      // Some hosts cut a character in two. Data that is not UTF-8 was not read at all, so it can be
-      // repaired and read again.
+      // Some hosts split a character between two events. Such data is not UTF-8 and was not parsed
+      // at all, so it can be repaired and parsed again.
       guard error.kind == .garbage else { throw error }
       let invalid = UTF8Bytes.invalidBytes(in: data)
       guard invalid > 0 else { throw error }

@@ -5,7 +5,7 @@ import Text
 /// The error response with which a host refuses a request.
 public struct UpstreamRefusal: Hashable, Sendable {
   public var status: Int
-  /// Members of the host's error object for the client, without its message.
+  /// Members of the host's error object that the client gets. The message is not among them.
   var members: [HostRefusal.Member]
   /// Request members that the host reports as faulty, in lower case, such as `stream_options` or
   /// `messages.0.role`.

@@ -8,20 +8,25 @@ public struct CircuitBreaker: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
     /// Consecutive failures that open the breaker.
     var failures = 5
-    /// Minimum share of failures among the last 20 verdicts, or among all if there are fewer. A
-    /// host that fails one request in five at random has five failures in a row once in 3,000
-    /// requests, and reaches this share at the same time only once in 100,000. Such a host is bad,
-    /// but not down.
+    /// Minimum share of failures among the last 20 verdicts, or among all verdicts if there are
+    /// fewer.
+    ///
+    /// Consider a host that fails one request in five at random. It has five failures in a row once
+    /// in 3,000 requests, and reaches this share at the same time only once in 100,000. Such a host
+    /// is bad, but not down.
     public var share = 0.6
-    /// Failures further apart than this are not consecutive.
+    /// Maximum time between two consecutive failures. A failure after a longer time starts a new
+    /// count.
     var memory = Duration.seconds(60)
-    /// Open time, doubled from `firstOpen` up to `longestOpen`.
+    /// Time for which the breaker stays open. Each opening in a row doubles it, up to
+    /// `longestOpen`.
     public var firstOpen = Duration.seconds(1)
     var longestOpen = Duration.seconds(60)
-    /// Random share of the open time. It spreads the retries of a cluster's processes.
+    /// Random share by which the open time varies. The processes of a cluster then do not retry at
+    /// the same moment.
     public var jitter = 0.2
-    /// Wait after a busy host's answer without `Retry-After`. A host's own value is capped by
-    /// `longestBusy`.
+    /// Wait after a host reported that it is busy, without `Retry-After`. A wait that the host sets
+    /// itself is at most `longestBusy`.
     var defaultBusy = Duration.seconds(1)
     var longestBusy = Duration.seconds(300)
 

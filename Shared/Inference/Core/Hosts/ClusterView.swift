@@ -11,7 +11,7 @@ public struct ClusterView: Sendable {
   let pulses: [HostPulse]
   let closed: ClosedHosts
   let score: HostScore
-  /// How hosts accept requests.
+  /// Learned facts about how hosts accept requests.
   let habits: HostHabits
   /// Time at which the view was taken.
   public var moment: Instant

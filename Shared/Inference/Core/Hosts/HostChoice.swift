@@ -12,25 +12,28 @@ import HostModel
 public enum HostChoice {
   /// Preferences and requirements of a request.
   public struct Wish: Hashable, Sendable {
-    /// Hosts to avoid, unless there is no other.
+    /// Hosts to avoid, unless no other host is left.
     var avoid: [HostID]
     /// Host to choose first, if it is eligible.
     var prefer: HostID?
-    /// Hosts to exclude, because they were asked already.
+    /// Hosts to exclude, for example because they were already asked.
     var excluding: [HostID]
-    /// Key by which requests prefer the same host, which has the conversation's prefix cached. The
-    /// host must be in the best bucket and have a free slot.
+    /// Requests with equal keys prefer the same host, because it has the conversation's prefix in
+    /// its cache. `nil` means no such preference.
+    ///
+    /// The preferred host is taken only if it is in the best bucket and has a free slot.
     public var affinity: [UInt8]?
-    /// Only hosts with a free slot, for a second attempt.
+    /// Whether only hosts with a free slot may be chosen. Set for a second attempt.
     var needsFreeSlot: Bool
-    /// Chooses the host with the lowest expected time per token. Used if a client waits for the end
-    /// of the answer.
+    /// Whether to choose the host with the lowest expected time per token. Set if a client waits
+    /// for the end of the answer.
     var soonest: Bool
-    /// Only hosts without a price.
+    /// Whether only hosts without a price may be chosen.
     var needsNoPrice: Bool
-    /// Only hosts whose context fits the estimated prompt.
+    /// Whether only hosts whose context fits the estimated prompt may be chosen.
     var needsRoom: Bool
-    /// The community's hosts have missed the deadline, so the operator's own hosts come first.
+    /// Whether the community's hosts have missed the deadline. The operator's own hosts then come
+    /// first.
     var isPastDeadline: Bool
 
     public init(

@@ -9,8 +9,9 @@ public enum HostHabit: Hashable, Sendable {
   case prompt(estimated: Int, counted: Int)
 }
 
-/// Remembers how hosts accept requests, by host and model. Bounded. A refused addition is tried
-/// again after an hour.
+/// Remembers how hosts accept requests, by host and model.
+///
+/// The number of entries is bounded. A refused addition is tried again after an hour.
 struct HostHabits: Sendable {
   private struct Key: Hashable, Sendable {
     var host: HostID

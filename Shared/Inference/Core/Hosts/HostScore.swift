@@ -17,25 +17,28 @@ public struct HostScore: Hashable, Sendable {
   /// arises if one host's first-token time is three times the other's. Random differences between
   /// the p95 of two equal hosts are smaller.
   public var bucketWidth = 0.05
-  /// Difference in load that is ignored when hosts are assigned to buckets. The view lacks requests
-  /// that other processes began in the last quarter of a second; if all processes chose the only
-  /// idle host, it would become the busiest. Within a bucket, the less loaded of two hosts is
-  /// taken. 0.5 means as many requests as slots.
+  /// Difference in load that is ignored when hosts are assigned to buckets.
+  ///
+  /// The view lacks requests that other processes began in the last quarter of a second. If all
+  /// processes chose the only idle host, it would become the busiest. Within a bucket, the less
+  /// loaded of two hosts is taken. A difference of 0.5 is that between an idle host and one with a
+  /// request in every slot.
   var loadTolerance = 0.5
-  /// Scale of ℓ95: 0 at 50 ms, 1 at 51.2 s, a tenth per doubling. It is logarithmic, so that a
-  /// ratio counts the same on a GPU and on a laptop.
+  /// Scale of ℓ95: 0 at 50 ms, a tenth more per doubling, 1 at 51.2 s. The scale is logarithmic, so
+  /// that a ratio between times counts the same on a GPU and on a laptop.
   var fastestFirstToken = Duration.milliseconds(50)
   var firstTokenDoublings = 10.0
   /// s is 0 if the host responded within `freshFor`, and rises to 1 at `staleAfter`.
   var freshFor = Duration.seconds(5)
   var staleAfter = Duration.seconds(35)
-  /// Maximum requests that explore an unmeasured host at a time. With fewer in flight it counts as
-  /// the fastest, so that it gets measured. Otherwise it counts as average, so that not all
-  /// requests go there.
+  /// Maximum requests at a time that explore an unmeasured host.
+  ///
+  /// With fewer requests in flight, the host counts as the fastest, so that it gets requests and is
+  /// measured. With more, it counts as average, so that not all requests go there.
   var explorers = 2
   var unmeasuredFirstToken = 0.5
-  /// An unmeasured host with a higher error rate counts as average. It has failed once and answered
-  /// nothing, so exploring it would fail another request.
+  /// Error rate at and above which an unmeasured host counts as average. The host has failed once
+  /// and answered nothing, so an exploring request would probably fail too.
   var exploredErrorRate = 0.3
 
   public static let standard = HostScore()

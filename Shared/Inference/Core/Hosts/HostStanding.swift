@@ -25,7 +25,7 @@ public struct HostStanding: Hashable, Sendable {
   /// How much simultaneous answers slow each other down, 0 … 1 (see `HostSharing`). `nil` means
   /// that it was not measured.
   public var slowdown: Double?
-  /// 95th percentile of the longest pause within an answer.
+  /// 95th percentile of the longest pauses within answers.
   var pauseP95: Duration?
   /// Average prompt tokens of the requests in the first-token times.
   public var usualPromptTokens: Double?
@@ -90,33 +90,34 @@ public struct HostPatience: Hashable, Sendable {
   }
 
   public struct Policy: Hashable, Sendable {
-    /// Multiple of the p95. With log-normal times and σ = 0.8, one request in some thousands counts
-    /// as late by chance, and a dead host costs the time of four slow answers.
+    /// Multiple of the p95. With log-normal times and σ = 0.8, about one request in some thousands
+    /// is late by chance. A dead host costs the time of four slow answers.
     var firstTokenFactor = 4.0
-    /// The minimum for a host that is not known to be fast: it may have to load the model or
-    /// compile a grammar. A race or a hedge has asked another host before this time.
+    /// Minimum for a host that is not known to be fast. The host may have to load the model or
+    /// compile a grammar. In a race or after a hedge, another host is asked before this time.
     var leastFirstToken = Duration.seconds(10)
-    /// The minimum for a fast host: the first-token deadline δ of interactive use.
+    /// Minimum for a fast host. Equals the first-token deadline δ of interactive use.
     var leastFastFirstToken = Duration.seconds(1)
-    /// A host is fast if its p95 is at most this. A GPU is fast. A processor is fast for short
-    /// prompts, and longer prompts get more time.
+    /// A host is fast if its p95 is at most this. A host with a GPU usually is fast. A host without
+    /// a GPU may be fast for short prompts, and gets more time for longer ones.
     var fastFirstToken = Duration.seconds(1)
-    /// Minimum samples of a fast host. Fewer samples have no 95th percentile.
+    /// Minimum number of samples of a fast host. Fewer samples have no 95th percentile.
     var fastSamples = 20.0
     var longestFirstToken = Duration.seconds(120)
-    /// For an unmeasured host. A laptop's processor reads 4,000 prompt tokens in less, at about 100
-    /// per second.
+    /// Patience for an unmeasured host. A laptop without a GPU reads about 100 prompt tokens per
+    /// second, so it reads 4,000 prompt tokens within this time.
     var unknownFirstToken = Duration.seconds(60)
     var interTokenFactor = 4.0
-    /// The minimum. A host that swaps or collects garbage pauses for a second or two.
+    /// Minimum patience. A host that swaps memory or collects garbage pauses for a second or two.
     var leastInterToken = Duration.seconds(5)
     var longestInterToken = Duration.seconds(30)
-    /// For an unmeasured host. A laptop that swaps takes some seconds per token.
+    /// Patience for an unmeasured host. A laptop that swaps memory takes some seconds per token.
     var unknownInterToken = Duration.seconds(30)
-    /// Share of the host's usual rate. A host that shares its processor with a build is slow; one
-    /// at a tenth of its rate is lost.
+    /// Share of the host's usual rate below which the host is late. A host that shares its
+    /// processor with other programs is merely slow. A host at a tenth of its rate will not recover
+    /// soon.
     var floorShare = 0.1
-    /// For an unmeasured host: a tenth of a person's reading speed.
+    /// Tokens per second for an unmeasured host: a tenth of a person's reading speed.
     var unknownFloor = 0.5
     var leastFloor = 0.2
 

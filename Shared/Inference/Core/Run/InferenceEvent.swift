@@ -198,7 +198,7 @@ public struct AttemptFailure: Error, Hashable, Sendable {
   public var message: String
   public var status: Int?
   var retryAfter: Duration?
-  /// The host's error; `nil` means that the failure does not come from an error response.
+  /// The host's error response. `nil` means that the failure has another source.
   public var refusal: UpstreamRefusal?
   /// For `badJoint`: whether it is unclear which of the host's words are new. The host may then be
   /// asked to repeat more text.

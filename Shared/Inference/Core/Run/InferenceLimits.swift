@@ -11,8 +11,8 @@ public struct InferenceLimits: Hashable, Sendable {
   /// Maximum failed attempts, both before and during the answer. If one attempt in five fails at
   /// random, one request in 15,000 is lost.
   public var failures = 6
-  /// Maximum attempts that repeat a host without an addition that it refused. Equals the number of
-  /// additions, because servers name one at a time.
+  /// Maximum attempts that ask a host again without an addition that the host refused. Equals the
+  /// number of possible additions, because servers name only one at a time.
   var formChanges = 8
   /// Delay before a hedge if the first host has no measured latency yet.
   var hedgeUnmeasured = Duration.seconds(1)
@@ -20,18 +20,18 @@ public struct InferenceLimits: Hashable, Sendable {
   public var hostsAtOnce = 4
   /// Interval between searches for another host while hosts are late.
   var lookAgain = Duration.seconds(5)
-  /// Silence after which a host that does not answer probes counts as dead. A host that reads a
-  /// long prompt may miss some probes.
+  /// Silence after which a host that does not answer probes counts as dead. The time is long,
+  /// because a host that reads a long prompt may miss some probes.
   var deadSilence = Duration.seconds(120)
   /// Maximum chunks without text that are held before the first token.
   var heldChunks = 1_024
 
-  /// Silence after which an answer counts as complete if all its choices have ended. The usage
-  /// chunk and `[DONE]` follow the last token within milliseconds.
+  /// Silence after which an answer counts as complete if all its choices have ended. Hosts send the
+  /// usage chunk and `[DONE]` within milliseconds after the last token.
   var endPatience = Duration.seconds(5)
 
-  /// Factor on the patience for a host that sends comments or pings but no token. Hosts that queue
-  /// requests or read long prompts send one about every second.
+  /// Factor that extends the patience for a host that sends comments or pings but no token. Hosts
+  /// that queue requests or read long prompts send a sign about every second.
   var signPatience = 4
 
   public init() {}

@@ -11,16 +11,16 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
 
   /// Asks for one body instead of a stream.
   static let unstreamed = RequestForm(rawValue: 1 << 0)
-  /// Without Tutti's `stream_options`. The host may then not report its usage.
+  /// Removes Tutti's `stream_options`. The host may then report no usage.
   static let withoutUsageOption = RequestForm(rawValue: 1 << 1)
   static let withoutTemperature = RequestForm(rawValue: 1 << 2)
   static let withoutTopP = RequestForm(rawValue: 1 << 3)
   static let withoutSeed = RequestForm(rawValue: 1 << 4)
   static let withoutFormat = RequestForm(rawValue: 1 << 5)
-  /// `max_completion_tokens` in place of `max_tokens`.
+  /// Renames `max_tokens` to `max_completion_tokens`.
   public static let newLimitName = RequestForm(rawValue: 1 << 6)
   public static let withoutLimit = RequestForm(rawValue: 1 << 7)
-  /// The text of system messages moves to the start of the next user message.
+  /// Moves the text of system messages to the start of the next user message.
   static let foldedSystem = RequestForm(rawValue: 1 << 8)
 
   /// Changes that only affect how the answer is sent. All other changes affect the question.

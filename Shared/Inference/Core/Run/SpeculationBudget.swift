@@ -8,15 +8,17 @@ public import ClusterModel
 /// share falls when the cluster's utilisation rises.
 public struct SpeculationBudget: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
-    /// Up to this utilisation, second legs included, every request may have a second leg. More than
-    /// half of the slots are free, so no request waits for a slot that a losing leg holds.
+    /// Highest utilisation, second legs included, at which every request may have a second leg.
+    /// More than half of the slots are then free, so no request waits for a slot that a losing leg
+    /// holds.
     var freeUpTo = 0.4
-    /// At this utilisation or above, a request earns only `leastShare`.
+    /// Utilisation at and above which a request earns only `leastShare`.
     var scarceFrom = 0.8
-    /// One second leg per twenty requests, as hedging after the p95 needs.
+    /// Minimum share: a second leg for one request in twenty, as many as hedging after the p95
+    /// needs.
     var leastShare = 0.05
-    /// Maximum credits saved. This allows a burst after idle time that is small compared with the
-    /// load of a cluster in one second.
+    /// Maximum number of second legs that can be saved up. They allow a burst after idle time. The
+    /// burst is small compared with the load of a cluster in one second.
     var saved = 5.0
 
     public init() {}
@@ -69,10 +71,10 @@ public struct RetryBudget: Hashable, Sendable {
     /// average. Twice this number leaves room for chance. In an outage, retries then add at most
     /// one half to the load.
     public var share = 0.5
-    /// Retries earned per second. Without other traffic, one request per second can still try all
-    /// its hosts.
+    /// Retries earned per second. They are enough for a single request per second to try all its
+    /// hosts.
     var perSecond = 3.0
-    /// Maximum retries saved: 20 s of idle time, or what 120 requests earn.
+    /// Maximum retries saved. They are earned in 20 s of idle time, or by 120 requests.
     var saved = 60.0
 
     public init() {}

@@ -161,15 +161,17 @@ public struct UpstreamReading: Hashable, Sendable {
   /// ID of the chunks that Tutti writes for hosts of other dialects than OpenAI's.
   public var id: String
   public var model: ModelID
-  /// Whether the host has another name for the model. Its answers are then renamed.
+  /// Whether the host has another name for the model. The host's answers then get the client's
+  /// name.
   var isAlias: Bool
-  /// Seconds since 1970, set by the caller, which has a clock.
+  /// Creation time for chunks that Tutti writes, in seconds since 1970. The caller sets it, because
+  /// this code has no clock.
   public var created: Int
   /// Text of the answer so far. A host that answers in one body may repeat it before it continues.
   public var prefix: [UInt8]
   /// Whether embeddings are base64 of little-endian 32-bit floats.
   var encodesBase64: Bool
-  /// Choices that the request asks for. More are garbage.
+  /// Choices that the request asks for. An answer with more choices is garbage.
   public var choices: Int
   /// Embeddings that the request asks for. `nil` means that the number is unknown.
   var vectors: Int?
