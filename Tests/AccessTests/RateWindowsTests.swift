@@ -293,7 +293,8 @@ struct RateWindowsTests {
         let used = inWindow.reduce(0) { $0 + $1.tokens }
         #expect(inWindow.count <= requests ?? 0)
         #expect(used <= sum ?? 0)
-        // A refusal has a cause: with the requests of one slot more, a limit would be exceeded.
+        // A refusal must have a cause. Together with the requests of one earlier slot, this request
+        // must exceed the limit.
         guard let refusal, refusal.secondsToWait != nil else { continue }
         let counted = admitted.filter { $0.time > now - window - slot }
         let isOwn =
@@ -322,7 +323,7 @@ struct RateWindowsTests {
     let used = windows.remainders(for: key, limits: limits, at: seconds(2))
     #expect(used.map(\.remaining) == [1, 4, 21])
     #expect(used[1].secondsToReset.map { $0 > 0 && $0 <= 65 } == true)
-    // A question counts nothing.
+    // A call of `remainders` counts as no request.
     #expect(windows.remainders(for: key, limits: limits, at: seconds(2)) == used)
     #expect(windows.remainders(for: key, limits: .unlimited, at: seconds(2)).isEmpty)
   }

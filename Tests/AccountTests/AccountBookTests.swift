@@ -396,7 +396,7 @@ struct AccountBookTests: AccountBookSuite {
         world.handle(.settlement(report, from: sender))
           == [.send(.settled(Self.gateway, through: 1), to: sender)])
     }
-    // A hold, a settlement and a return.
+    // The log has a hold, a settlement and a return.
     #expect(world.store.log.count == 3)
   }
 

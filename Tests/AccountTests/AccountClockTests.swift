@@ -20,7 +20,7 @@ struct AccountClockTests: AccountBookSuite {
       let (month, owner) = (BudgetWindow(.calendar, .month), BudgetOwner.organisation("acme"))
       world.wall = start
       if restarts { try world.restart() }
-      // At first, nothing: the clock may be wrong now.
+      // The first tick corrects nothing, because the present time may be the wrong one.
       #expect(world.handle(.tick).isEmpty)
       let patience = Duration.milliseconds(Limits.ledgerClockPatience.value)
       world.instant = world.instant.advanced(by: patience - .seconds(1))
@@ -35,7 +35,7 @@ struct AccountClockTests: AccountBookSuite {
       #expect(world.book.spent(month, of: owner, at: start) == MicroCredits(60))
       #expect(world.book.spent(month, of: owner, at: start + 40 * day) == .zero)
       #expect(world.book.verify(against: world.store.log) == [])
-      // It is recorded once.
+      // The correction is recorded only once.
       let count = world.store.log.count
       world.handle(.tick)
       #expect(world.store.log.count == count)

@@ -16,7 +16,7 @@ struct AccountPriceTests: AccountBookSuite {
     #expect(try table.price(of: Self.model, at: world.wall) == price(0, 700))
   }
 
-  /// A world whose models `m0`, `m1` and so on have a price, as many as gateways can be given.
+  /// A world with as many priced models (`m0`, `m1` and so on) as gateways can be given.
   private func fullWorld() throws -> AccountWorld {
     var world = try world()
     for number in 0..<Limits.publishedPrices.value {
@@ -41,7 +41,7 @@ struct AccountPriceTests: AccountBookSuite {
     #expect(throws: AccountRefusal.price(.tooManyModels)) {
       try world.book.check(aliases: [Self.model: ["m0"]])
     }
-    // As many as before: another price of a model, and a host's price.
+    // A second price of a model and a price of one host do not add a priced model.
     for row in [
       row("m0", from: world.wall + 1), row(Self.model, on: Self.host, from: world.wall),
     ] {
@@ -60,7 +60,7 @@ struct AccountPriceTests: AccountBookSuite {
     }
     try world.restart()
     world.handle(.aliases(["alias": ["m0"], "other": ["m0", Self.model]]))
-    // Free models give the alias "other" a price, which is one too many.
+    // The alias "other" stands for a free model, so it also has a price, which is one too many.
     #expect(world.book.pricedModels == Limits.publishedPrices.value + 1)
     world.handle(.aliases(["alias": ["m0"]]))
     #expect(throws: AccountRefusal.price(.tooManyModels)) {

@@ -3,7 +3,8 @@ import ClusterModel
 import Money
 import RegistryCore
 
-/// A registry and gateways with lossy messages, seeded. Gateways run the real `LeasedBudget`.
+/// A registry and gateways that exchange messages over a lossy network, by seed. Gateways run the
+/// real `LeasedBudget`.
 struct AccountSimulation {
   struct Options {
     /// Whether admins change budgets and keys under load, so that leases may exceed a new amount.
@@ -110,7 +111,7 @@ struct AccountSimulation {
       pass(seconds: 1)
       try tick()
     case 88..<92: try admin()
-    // Rarely, so that most settlements come while their leases last.
+    // Long pauses are rare, so that most settlements come while their leases last.
     case 92..<93: if number(1...5) == 1 { pass(seconds: number(30...1_800)) }
     case 93..<94 where options.wallJumps: wall += Int64(number(-7_200_000...600_000))
     case 94..<95 where options.faults: try restart()
@@ -189,7 +190,7 @@ struct AccountSimulation {
   private mutating func publishPrices() throws {
     revision += 1
     let table = try book.priceTable(epoch: 1, revision: revision, at: wall)
-    // Some gateways miss it, and admit at the prices before.
+    // Some gateways do not get the table, and admit requests at the earlier prices.
     for peer in gateways.keys where number(1...4) > 1 { gateways[peer]?.table = table }
   }
 

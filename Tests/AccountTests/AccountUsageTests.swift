@@ -81,7 +81,7 @@ struct AccountUsageTests {
   @Test("settled requests are counted by day and model, also after a restart")
   func rows() throws {
     var store = try store()
-    // The key's own budget of zero would refuse every request.
+    // The key's own budget of zero is removed, because it would refuse every request.
     store.records["k/k1"] = nil
     var (book, _) = try store.book(at: time())
     try spend(1, 30, model: "large", at: time(), &book, &store)

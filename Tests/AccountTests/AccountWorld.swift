@@ -65,7 +65,7 @@ extension AccountBookSuite {
     try #require(AccountPath(text))
   }
 
-  /// Organisation `acme` with a monthly budget, and key `k1` of it.
+  /// Organisation `acme` with a monthly budget, and its key `k1`.
   func world(budget: Int64 = 1_000, isPrepaid: Bool = false) throws -> AccountWorld {
     var world = try AccountWorld()
     let terms = try BudgetTerms(

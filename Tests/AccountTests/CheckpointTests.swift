@@ -199,7 +199,7 @@ struct CheckpointTests {
         var replay = try store.replay(at: time)
         do {
           try replay.restore(changed, last: last)
-          // A number that was accepted must do no harm later.
+          // A number that was accepted must not cause a crash later.
           var (book, _) = try replay.finish(keys: store.keys)
           _ = book.handle(.tick, at: time)
         } catch {

@@ -118,7 +118,7 @@ struct BillingJournalTests {
       let numbers = next.entries.map { [$0.request.id: $0.settlement] }
       #expect(Set(numbers) == [["kept": 8], ["running": 9]])
     }
-    // A number of an earlier process does not count for the next one.
+    // The next process counts its own settlements from 1, whatever number an earlier one reached.
     let bytes = try scratch.contents(of: path)
     path = scratch.path("last")
     try scratch.write(bytes, to: path)
@@ -309,7 +309,7 @@ struct BillingJournalFileTests {
     }
     #expect(refusal()?.contains(scratch.path) == true)
     first = nil
-    // The answer still writes to the file.
+    // The open answer still writes to the file.
     #expect(refusal()?.contains("Another process") == true)
     bill = nil
     #expect(bill == nil && first == nil && refusal() == nil)
@@ -376,7 +376,7 @@ struct BillingJournalFileTests {
     let journal = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 3).journal
     for name in ["a", "b", "c"] { _ = try journal.begin(.example(name)).finish(settlement: 1) }
     var bytes = try scratch.contents(of: scratch.path)
-    // The text of the second slot's request.
+    // This byte belongs to the text of the second slot's request.
     bytes[4_096 + 4_096 + 32 * 8 + 100] ^= 1
     let next = try scratch.reopen(bytes)
     #expect(next.entries.map(\.request.id) == ["a", "c"])

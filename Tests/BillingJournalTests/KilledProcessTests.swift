@@ -4,8 +4,8 @@ import Foundation
 import Money
 import Testing
 
-/// A process may be killed between any two stores. The tests make every file that it can leave: the
-/// file before a change with any part of the words that the change writes.
+/// A process may be killed between any two stores. The file then has any part of the words that the
+/// change writes. The tests make such files.
 @Suite("A process that is killed during a change")
 struct KilledProcessTests {
   /// Applies some of the changed words of 8 bytes.
@@ -97,8 +97,8 @@ struct KilledProcessTests {
       let before = try scratch.contents(of: scratch.path)
       let bill = try journal.begin(.example(name))
       let after = try scratch.contents(of: scratch.path)
-      // The texts are stored before the progress that refers to them, so that the words of the
-      // progress can be missing, but not the other ones.
+      // The texts are stored first, then the progress that refers to them. So a kill leaves some
+      // words of the texts alone, or all texts and some words of the progress.
       let texts = changedWords(before, after).filter { $0 >= 4_096 + 32 * 8 }
       let written = mixed(before, after, words: texts)
       for (from, to) in [(before, written), (written, after)] {

@@ -168,7 +168,7 @@ struct ConversationTests {
       sawCall.finish()
       let (forever, _) = AsyncStream.makeStream(of: Void.self)
       for await _ in forever {}
-      // Dies silently: a cancelled handler never sends its answer.
+      // The planner dies silently, because a cancelled handler never sends its answer.
       throw Failure(.peerLost, "died")
     }
     try await cluster.run([gateway]) {
@@ -230,7 +230,7 @@ struct ConversationTests {
         group.addTask {
           while !Task.isCancelled {
             cluster.registry.publish(.hostTable(published))
-            // A round trip, so that other tasks can run.
+            // A round trip lets other tasks run.
             _ = try? await planner.call(
               .hostTableRequest, to: .service(.registry), deadline: .seconds(5))
           }

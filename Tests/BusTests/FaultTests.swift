@@ -54,7 +54,8 @@ struct FaultTests {
               .hostTableRequest, to: .service(.agent(.code)), deadline: nil)
             {
               items.append(item)
-              // Dies as soon as both requests are in flight: its sockets close without a goodbye.
+              // The agent dies as soon as both requests are in flight. Its sockets close without a
+              // goodbye.
               for await _ in asked { break }
               await agent.transport.stop(grace: .zero)
             }
@@ -64,8 +65,8 @@ struct FaultTests {
         }
         try await group.waitForAll()
       }
-      // A busy machine may make the agent look dead before it dies; the loss that counts is the
-      // one after which it stays away.
+      // A busy machine may make the agent look dead before it dies. The last loss counts, after
+      // which the agent stays away.
       for await peer in lost {
         #expect(peer == agent.peer.id)
         if !gateway.live(.agent(.code)).contains(where: { $0.id == agent.peer.id }) { break }
@@ -103,8 +104,8 @@ struct FaultTests {
       var begins = began.makeAsyncIterator()
       var ends = ended.makeAsyncIterator()
 
-      // A busy machine may not deliver the request within a short deadline; retry with a longer
-      // one.
+      // A busy machine may not deliver the request within a short deadline, so longer ones are
+      // tried.
       var deadline = Duration.milliseconds(50)
       repeat {
         let late = await #expect(throws: Failure.self) {
@@ -149,7 +150,7 @@ struct FaultTests {
     let cluster = try TestCluster(kind)
     let planner = try cluster.join(.planner, "planner-1")
     let gateway = try cluster.join(.gateway, "gateway-1")
-    // A member of the cluster that sends garbage, sealed on transports with sealed frames.
+    // This member of the cluster sends garbage. Its frames are sealed if the transport requires it.
     let mad = try cluster.join(.other("mad"), "mad-1")
     let (marks, sawMark) = AsyncStream.makeStream(of: Void.self)
     planner.onCall { request throws(Failure) in request.body }
@@ -293,7 +294,7 @@ struct FaultTests {
       try await gateway.waitForPeers([.agent(.code)], deadline: .seconds(20))
       let stream = gateway.stream(
         .hostTableRequest, to: .service(.agent(.code)), deadline: .seconds(50))
-      // Read nothing until the writer has been stopped.
+      // The caller reads nothing until the writer has been stopped.
       for await code in ends {
         #expect(code == .cancelled)
         break
@@ -377,7 +378,7 @@ struct FaultTests {
           .hostTableRequest, to: .service(.planner), deadline: .seconds(50))
         for await _ in began { break }
         await service.triggerGracefulShutdown()
-        // Retry until refused: the signal takes a moment to arrive.
+        // The signal takes a moment to arrive, so the request is repeated until it is refused.
         var refusal: Failure.Code?
         while refusal == nil {
           do throws(Failure) {

@@ -2,15 +2,16 @@ import ClusterModel
 import Foundation
 import Synchronization
 
-/// Free ports for `tcp://`. Port 0 is not possible: a mailbox's address must be known before
-/// binding.
+/// Free ports for `tcp://`. Port 0 is not possible, because a mailbox's address must be known
+/// before binding.
 enum FreePorts {
-  /// Below the system's range for outgoing connections. Each process starts at a random port, so
-  /// that two test runs on one machine do not collide.
+  /// Ports below the system's range for outgoing connections. Each process starts at a random port,
+  /// so that two test runs on one machine do not collide.
   private static let range = 20_000..<32_000
   private static let next = Mutex(Int.random(in: range))
 
-  /// Returns a port that can be bound now, like the port after it. Each port is returned once.
+  /// Returns a port that can be bound now. The next higher port can be bound, too. A port is not
+  /// returned again before all others.
   static func take() throws -> Int {
     for _ in 0..<1_000 {
       let port = next.withLock { next in

@@ -9,7 +9,7 @@ import Wire
 
 /// A compromised agent holds the cluster key, is listed, and sends arbitrary messages.
 ///
-/// It can refuse its own work; it cannot impersonate or stop other members.
+/// It can refuse its own work, but it cannot impersonate or stop other members.
 @Suite("A hostile member of the cluster", .serialized, .timeLimit(.minutes(5)))
 struct HostileMemberTests {
   struct Cast {

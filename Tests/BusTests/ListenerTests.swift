@@ -163,7 +163,7 @@ struct ListenerTests {
       try await second.send(RawConnection.greeting + RawConnection.frame(frame))
       try await second.closed()
       #expect(planner.dropped["replayed"] == 1)
-      // Over the open connection, the frame reaches the seal, which refuses it too.
+      // On the connection that is still open, the frame reaches the seal, which also refuses it.
       try await first.send(RawConnection.frame(frame))
       try await gateway.ask(planner, until: "replayed", reaches: 2)
       await first.close()
@@ -208,7 +208,8 @@ struct ListenerTests {
 }
 
 extension BusListener {
-  /// Runs `stop` on its own thread: it waits for the loop and must not block a test's thread.
+  /// Runs `stop` on a thread of its own, because `stop` waits for the loop and must not block a
+  /// test's thread.
   fileprivate func close() async {
     await withCheckedContinuation { continuation in
       Thread { [self] in

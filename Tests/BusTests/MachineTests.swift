@@ -202,7 +202,7 @@ struct MachineTests {
     #expect(
       machine.received(request, bytes: 1, now: .zero) == [.dropped(reason: "duplicate")])
     #expect(machine.reply(key, .success(.ack)) == [])
-    // A lost and rediscovered sender changes nothing.
+    // The request stays a duplicate if its sender is lost and found again.
     _ = machine.connectionLost(to: Self.planner.mailbox, now: .zero)
     #expect(
       machine.received(request, bytes: 1, now: .zero) == [.dropped(reason: "duplicate")])

@@ -64,7 +64,7 @@ struct SealTests {
     #expect(Self.reason(try End("eve").seal.open(frame)) == "seal_broken")
     let stranger = try End("robert", key: [UInt8](repeating: 43, count: 32))
     #expect(Self.reason(stranger.seal.open(frame)) == "seal_broken")
-    // Skip the proof: only the listener checks it, before the body arrives.
+    // The proof is left out, because only the listener checks it, before the body arrives.
     let start = try SealedFrame(decoding: frame).header.bytes.count
     for index in frame.indices where !(start..<start + SealedFrame.tagBytes).contains(index) {
       var changed = frame
@@ -118,7 +118,7 @@ struct SealTests {
       forged.header.sender = other
       #expect(Self.reason(robert.seal.open(forged.encoded())) == "seal_broken")
     }
-    // With a key pair of its own, the frame opens under that key, not under alice's.
+    // Mallory has a key pair of its own. So the frame opens under that key and not under alice's.
     let mallory = try End("alice")
     guard case .opened(_, let sender) = robert.seal.open(try mallory.frame([1], to: robert)) else {
       Issue.record("was not opened")

@@ -300,7 +300,7 @@ struct SealedMachineTests {
         }
         #expect(machine.directory == before)
       }
-      // The same hello in an envelope with the agent as sender.
+      // The envelope with the planner's hello has the agent as sender.
       var machine = Self.registryMachine()
       let envelope = Envelope(
         messageID: 1, shape: .call, sender: Self.agent.id, body: .hello(Self.planner))

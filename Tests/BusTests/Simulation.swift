@@ -14,7 +14,8 @@ struct Simulation {
     var maximumDelay = 5
     /// Steps per 1,000 in which some process crashes; it restarts within two seconds.
     var crashPerMille = 0
-    /// Connections per 1,000 to a crashed process whose surviving end does not detect the crash.
+    /// Per 1,000 connections to a crashed process, the number whose other end does not detect the
+    /// crash.
     var silentDeathPerMille = 0
   }
 

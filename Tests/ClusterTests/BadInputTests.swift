@@ -8,7 +8,7 @@ extension ProcessTests {
     .cluster {
       try await RunningCluster.start(
         .faulty(FaultyHosts.two()),
-        // Short deadlines, so that slow clients are cut off within the test's time.
+        // The deadlines are short, so that slow clients are cut off within the test's time.
         settings: """
           gateway:
             head_deadline: 8s
@@ -21,7 +21,7 @@ extension ProcessTests {
       let name: String
       /// Allowed statuses; 0 means that the connection closes without an answer.
       let statuses: Set<Int>
-      /// The member that the error must name; `nil` means any.
+      /// The member that the error must name. `nil` means any member.
       let param: String?
       var description: String { name }
 
@@ -38,7 +38,7 @@ extension ProcessTests {
       Case("empty_messages", 400), Case("no_model", 200), Case("unknown_model", 404),
       Case("wrong_types", 400), Case("wrong_message_type", 400), Case("wrong_stream_type", 400),
       Case("unknown_option", 400), Case("option_out_of_range", 400, param: "tutti.rounds"),
-      // The planner refuses this one.
+      // The planner, not the gateway, refuses the next case.
       Case("small_budget", 400, param: "tutti.budget.tokens"),
       Case("plan_logprobs", 400, param: "logprobs"),
       Case("ten_megabytes", 200, 413),
@@ -54,7 +54,7 @@ extension ProcessTests {
       let before = try await cluster.children()
       let bad = try RunningProcess(
         Programs.python, arguments(input.name, cluster), in: cluster.directory)
-      // Runs while the bad request is still in progress.
+      // This request runs while the bad one is still in progress.
       let good = try await Programs.run(
         Programs.python, arguments("good", cluster), in: cluster.directory)
       let answer = try Answer(good)

@@ -56,11 +56,11 @@ extension ProcessTests {
 
     init() throws { cluster = try RunningCluster.current() }
 
-    /// Sets the model's price at 2 credits per million completion tokens, of which the host earns 1.
+    /// Sets the model's price at 2 credits per million completion tokens. The host earns 1 of them.
     private func setPrices() async throws {
       let hosts = try await cluster.admin(.GET, "/hosts").json(List<Named>.self).data
       let host = try #require(hosts.first).id
-      // The host's price first, so that it is in force with the client's.
+      // The host's price is set first, so that it is in force when the client's price is.
       for (price, owner) in [("1", #","host":"\#(host)""#), ("2", "")] {
         let reply = try await cluster.admin(
           .POST, "/prices",
@@ -76,7 +76,7 @@ extension ProcessTests {
       let open = try await cluster.send(.GET, usage, nil)
       #expect(open.status == 401 && open.text.contains("no keys"), "\(open.text)")
       let (_, secret) = try await cluster.createKey(#"{"name":"ci","account":"acme"}"#)
-      // Twenty answers of ten tokens at 2 micro-credits each.
+      // The budget pays for twenty answers of ten tokens, at 2 micro-credits per token.
       let made = try await cluster.admin(
         .POST, "/organisations",
         #"{"id":"acme","name":"Acme","prepaid":false,"budgets":[{"amount":"0.0004","period":"day"}]}"#
@@ -95,7 +95,7 @@ extension ProcessTests {
         return try await group.reduce(into: [Int]()) { $0.append($1) }
       }
       #expect(Set(statuses) == [200, 402])
-      // One more was paid while the price came into force.
+      // The budget paid for one more answer while the price came into force.
       #expect(statuses.count { $0 == 200 } == 19)
       let acme = try await eventually("all answers are settled") { () -> Organisation? in
         let acme = try await cluster.admin(.GET, "/organisations/acme").json(Organisation.self)

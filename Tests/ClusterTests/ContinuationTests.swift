@@ -156,8 +156,8 @@ private struct StreamedAnswer: CustomStringConvertible {
     return true
   }
 
-  /// Six-word sequences that occur on both sides of a position and more often than in the uncut
-  /// answer.
+  /// Returns the six-word sequences that occur on both sides of a position.
+  /// A sequence counts only if it is more frequent than in the uncut answer.
   func repetitions(at place: Int, not uncut: String) -> [String] {
     let before = Self.grams(text.prefix(place).split(whereSeparator: \.isWhitespace).suffix(60))
     let joint = text.prefix(place).split(whereSeparator: \.isWhitespace).count
@@ -194,7 +194,7 @@ private struct ModelServers {
     work = Dictionary(uniqueKeysWithValues: pids.values.map { ($0, Self.ticks($0)) })
   }
 
-  /// The server that has used the most processor time since then: the one that is answering.
+  /// The server that is answering. It has used the most processor time since `init`.
   func busiest() -> pid_t? {
     let since = pids.values.map { (pid: $0, work: Self.ticks($0) - work[$0, default: 0]) }
     return since.max { $0.work < $1.work }?.pid
@@ -202,7 +202,8 @@ private struct ModelServers {
 
   private static func ticks(_ pid: pid_t) -> Int {
     let stat = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
-    // The process name may contain spaces; the fields after it are counted from the third.
+    // The process name may contain spaces, so the fields after it are split. `fields[1]` is the
+    // third field of the file.
     let fields = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ")
     guard fields.count > 13 else { return 0 }
     return (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0)

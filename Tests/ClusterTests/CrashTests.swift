@@ -16,7 +16,7 @@ extension ProcessTests {
       let before = try await cluster.children()
       let victim = try #require(before["tutti-\(service)"])
       #expect(kill(victim, SIGSEGV) == 0)
-      // If a process kept the port, each of its successors would end at once.
+      // If any process still had the port, each successor of the service would end at once.
       let after = try await eventually("\(service) runs again") { () -> [String: pid_t]? in
         let children = try await cluster.children()
         return children["tutti-\(service)"].map { $0 != victim } == true ? children : nil
@@ -68,7 +68,7 @@ extension ProcessTests {
       let cluster = try RunningCluster.current()
       let file = unsafe open(cluster.dataDirectory + "/registry.sqlite", O_RDWR)
       try #require(file >= 0)
-      // SQLite's reserved byte: the process that holds it is the writer.
+      // The process that locks SQLite's reserved byte is the writer.
       var lock = flock()
       lock.l_type = Int16(F_WRLCK)
       lock.l_whence = Int16(SEEK_SET)

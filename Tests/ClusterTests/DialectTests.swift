@@ -49,7 +49,8 @@ extension ProcessTests {
         #expect(try await cluster.tutti("hosts", "suspend", dialect.rawValue).status == 0)
         try await Hosts.wait(until: false, marker, isOfferedBy: cluster)
         let gate = first.hold(.afterToken(5))
-        // A permanent fault: the registry's probe would use up a fault that occurs only once.
+        // The fault is permanent, because the registry's probe would use up a fault that occurs
+        // only once.
         first.faults = FaultyHostFaults(kind: .drop, atByte: 60)
         defer { first.faults = .none }
         let client = try RunningProcess(

@@ -7,10 +7,10 @@ struct TooLate: Error, CustomStringConvertible {
 
 /// Polls until `ask` returns a value.
 ///
-/// Only for other processes, which cannot notify the test; everything in the test's own process is
-/// awaited.
+/// Only conditions of other processes are polled, because they cannot notify the test. Tests await
+/// everything in their own process.
 ///
-/// - Parameter limit: far longer than a loaded two-core machine needs; reaching it is a failure.
+/// - Parameter limit: much more time than a loaded two-core machine needs. The test fails after it.
 func eventually<Value>(
   _ what: String, within limit: Duration = .seconds(120), _ ask: () async throws -> Value?
 ) async throws -> Value {

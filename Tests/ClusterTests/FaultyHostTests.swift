@@ -98,7 +98,7 @@ private func message(_ role: String, _ text: String) -> String {
 struct FaultyHostTests {
   static let text = "Héllo, \"wörld\"\n- 日本 😀 done."
 
-  /// The text before that byte, without an incomplete character.
+  /// The text before the byte at `offset`, without an incomplete character.
   static func prefix(_ offset: Int) -> String {
     var bytes = Array(text.utf8.prefix(offset))
     while String(validating: bytes, as: UTF8.self) == nil { bytes.removeLast() }
@@ -245,7 +245,7 @@ struct FaultyHostTests {
       let calls = ollama.objects.compactMap { $0["message"] as? [String: Any] }
         .compactMap { $0["tool_calls"] as? [[String: Any]] }
       #expect(calls.count == 2)
-      // Unstreamed: one object with the same content.
+      // Without streaming, the answer is one object with the same content.
       for path in HostDialect.allCases.map(path) {
         let whole = try await ask(host, path, body(message("user", "hi"), stream: false))
         _ = try JSONSerialization.jsonObject(with: Data(whole.bytes))

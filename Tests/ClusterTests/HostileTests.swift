@@ -15,10 +15,10 @@ extension ProcessTests {
     "A cluster among hostile hosts and clients", .serialized,
     .cluster { try await RunningCluster.start(.faulty(FaultyHosts.two())) })
   struct HostileTests {
-    /// Rows are played at 1/40 of their size: fatal faults still show, and a debug build finishes
+    /// Rows are played at 1/40 of their size. Fatal faults still show, and a debug build finishes
     /// in a minute.
     private static let divisor = 40
-    /// Maximum ratio of bytes sent to the client to bytes sent by the host, plus a fixed part. The
+    /// The client may get this many times the bytes that the host sends, plus `fixedBytes`. The
     /// gateway rewrites names and framing but multiplies nothing.
     private static let mostAmplification = 4
     private static let fixedBytes = 1 << 20
@@ -99,7 +99,7 @@ extension ProcessTests {
     func probe(row: HostileRow) async throws {
       let cluster = try RunningCluster.current()
       let before = try await cluster.children()
-      // Full size, because the harm of a host table is its size.
+      // This row is played at full size, because the size of a host table is its harm.
       let host = try await Self.started(row, divisor: 1)[0]
       let name = try await Self.add(host, named: row.name, to: cluster)
       let fresh = try await FaultyHost.started(
@@ -209,8 +209,8 @@ extension ProcessTests {
       var request = HTTPClientRequest(url: cluster.gateway + path)
       request.method = .POST
       request.headers.add(name: "content-type", value: "application/json")
-      // A stream that ends with an error closes its connection, and AsyncHTTPClient may reuse a
-      // connection that is just closing.
+      // A stream that ends with an error closes its connection. The header prevents AsyncHTTPClient
+      // from reusing a connection that is just closing.
       request.headers.add(name: "connection", value: "close")
       request.body = .bytes(ByteBuffer(bytes: body))
       let response = try await HTTPClient.shared.execute(request, timeout: .seconds(120))

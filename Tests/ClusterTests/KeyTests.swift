@@ -83,7 +83,7 @@ extension ProcessTests {
       #expect(first.status == 200)
       #expect(first.headers.first(name: "x-ratelimit-limit-requests") == "1", "\(first.headers)")
       for _ in 0..<2 {
-        // The question itself counts against no limit.
+        // The request for the usage counts against no limit.
         let usage = try await cluster.send(.GET, cluster.gateway + "/v1/usage?days=1", limited)
         #expect(usage.status == 200)
         #expect(usage.text.contains(#""total":{"requests":1,"#), "\(usage.text)")

@@ -16,7 +16,8 @@ extension ProcessTests {
       let before = try await cluster.children()
       let name = "tutti-\(service)"
       let victim = try #require(before[name])
-      // Requests run during the kill. A request at the killed process may fail; none may hang.
+      // Requests run during the kill. A request at the killed process may fail, but no request may
+      // hang.
       let running = try (1...2).map { number in
         try RunningProcess(
           Programs.path("tutti"),
@@ -86,7 +87,7 @@ extension ProcessTests {
         ask.output.isEmpty ? nil : true
       }
       cluster.process.signal(SIGTERM)
-      // The gateway drains first: it accepts no new clients while it finishes its requests.
+      // The gateway drains first. It accepts no new clients while it finishes its requests.
       _ = try await eventually("the gateway drains") { () -> Bool? in
         cluster.process.errors.contains("draining") ? true : nil
       }
@@ -113,7 +114,7 @@ extension ProcessTests {
       cluster.process.signal(SIGTERM)
       #expect(await ask.exit() != 0, "\(ask.errors)")
       #expect(!ask.errors.isEmpty)
-      // The gateway ended by itself: no process had to be killed.
+      // The gateway ended by itself, so no process had to be killed.
       #expect(await cluster.process.exit() == 0, "\(cluster.process.errors)")
       #expect(
         !cluster.process.errors.contains("did not drain in time"), "\(cluster.process.errors)")
@@ -125,8 +126,8 @@ extension ProcessTests {
     func lastResort() async throws {
       let cluster = try await RunningCluster.start(
         .faulty(FaultyHosts.two()), settings: "cluster:\n  drain_seconds: 1\n")
-      // The log is locked for writing now; the monitor waits in SQLite, which cancellation cannot
-      // interrupt.
+      // This process locks the log for writing. The monitor then waits in SQLite, which
+      // cancellation cannot interrupt.
       let holder = try RunningProcess(
         Programs.python,
         [

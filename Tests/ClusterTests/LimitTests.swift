@@ -93,7 +93,8 @@ extension ProcessTests {
           body: String(buffer: try await response.body.collect(upTo: 1 << 20))
         )
       }
-      // Wait for this request's head: a full gateway refuses requests when their head arrives.
+      // Wait until the gateway has this request's head, because a full gateway refuses requests
+      // when their head arrives.
       try await wait("the head has come", cluster, until: held, isZero: false)
       // This gateway is configured to serve one request at a time.
       for _ in 0..<3 {

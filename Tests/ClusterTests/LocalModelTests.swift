@@ -79,7 +79,7 @@ extension ProcessTests {
       let answer = try await cluster.tutti(
         "ask", "-m", PatternName.ensemble.rawValue, "--trace-full", "--max-tokens", "8",
         "Name a colour.")
-      // The text of a member, above the table of tasks.
+      // The output has a member's text above the table of tasks.
       #expect(answer.errors.contains(/\ndraft-1 \(.+\):\n/), "\(answer)")
       let id = try #require(
         answer.errors.split(separator: " ").compactMap {

@@ -26,7 +26,7 @@ extension ProcessTests {
       }
     }
 
-    /// About 10,000 tokens, in a context of 4,096.
+    /// Lines of a document of about 10,000 tokens. The hosts have a context of 4,096 tokens.
     private static let lines = (1...600).map {
       "Entry \($0) of the log: ship \($0 * 7) left the harbour with grain for the north."
     }

@@ -16,7 +16,7 @@ extension ProcessTests {
   struct PatternTests {
     static let patterns = PatternName.allCases.map(\.rawValue)
 
-    /// Long and complex enough that no gate answers it directly.
+    /// This question is so long and complex that no gate answers it directly.
     static let question = """
       Please do the following for me, in order. 1. Explain in detail what a tide is and why there \
       are two of them in a day. 2. Describe how a tide mill works and where some still stand. \
@@ -36,7 +36,8 @@ extension ProcessTests {
         #expect(try Self.niceValues(of: gateway).allSatisfy { $0 < 10 })
         for service in ["planner", "dispatcher", "agent-coordinator"] {
           let process = try #require(children["tutti-\(service)"])
-          // Not every thread needs the nice value: libdispatch's own threads do no work on plans.
+          // Not every thread needs the nice value, because libdispatch's own threads do no work on
+          // plans.
           let values = try Self.niceValues(of: process)
           #expect(values.count { $0 >= 10 } > values.count / 2, "\(service): \(values)")
         }
@@ -151,7 +152,7 @@ extension ProcessTests {
     func killedCritic() async throws {
       let cluster = try RunningCluster.current()
       let critic = try #require(try await cluster.children()["tutti-agent-critic"])
-      // `tutti up` restarts dead services; while it is stopped, it cannot restart the critic.
+      // `tutti up` is stopped, because it would restart the critic.
       cluster.process.signal(SIGSTOP)
       defer { cluster.process.signal(SIGCONT) }
       #expect(kill(critic, SIGKILL) == 0)

@@ -21,11 +21,11 @@ struct ServerReply {
 struct CreatedKey: Decodable {
   let id: String
   let state: String
-  /// Only in the answer that creates the key.
+  /// The whole key. `nil` except in the answer that creates the key.
   let key: String?
 }
 
-/// Requests with keys, and of an admin.
+/// Requests with keys, and requests of an admin.
 extension RunningCluster {
   func send(
     _ method: HTTPMethod, _ url: String, _ secret: String?, _ json: String? = nil,

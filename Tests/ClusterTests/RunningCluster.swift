@@ -46,9 +46,9 @@ final class RunningCluster: Sendable {
   ) async throws -> RunningCluster {
     let directory = try TemporaryDirectory()
     let data = dataDirectory ?? directory.path + "/data"
-    // If the port is taken, `tutti up` reports it and exits; try another one.
+    // If the port is taken, `tutti up` reports it and exits. Then another port is tried.
     for _ in 1...10 {
-      // Below the range from which the kernel takes ports for outgoing connections.
+      // These ports are below the range from which the kernel takes ports for outgoing connections.
       let port = Int.random(in: 2_000...3_100) * 10
       let file = directory.path + "/tutti.yaml"
       try "planner:\n  http: 127.0.0.1:\(port + 3)\n\(settings)".write(
@@ -126,7 +126,8 @@ final class RunningCluster: Sendable {
     }
   }
 
-  /// Child processes by the name of their executable; model servers by their launcher and port.
+  /// Child processes by the name of their executable. Model servers have the name
+  /// `embedded_host:PORT`.
   func children() async throws -> [String: pid_t] {
     var children: [String: pid_t] = [:]
     for line in try await processes() where line.parent == process.pid {
@@ -174,6 +175,6 @@ extension Trait where Self == ClusterTrait {
   }
 }
 
-/// Contains all suites that start processes: one cluster runs at a time.
+/// Contains all suites that start processes, so that only one cluster runs at a time.
 @Suite("Real processes", .serialized)
 enum ProcessTests {}

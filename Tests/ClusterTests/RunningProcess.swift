@@ -13,8 +13,8 @@ final class RunningProcess: @unchecked Sendable {
 
   let pid: pid_t
   private let process: Process
-  /// Standard input of the child. Only this process holds the write end: if the test's process ends
-  /// for any reason, the child reads end of file. `nil` means no lifeline.
+  /// Standard input of the child. Only this process holds the write end, so the child reads end of
+  /// file if the test's process ends for any reason. `nil` means no lifeline.
   private let lifeline: Pipe?
   private let outputFile: URL
   private let errorFile: URL
@@ -58,8 +58,8 @@ final class RunningProcess: @unchecked Sendable {
       ended.tell(status)
     }
     try process.run()
-    // Close the files now: Foundation never releases a process, and `Process.run` crashes at about
-    // 1,300 open files.
+    // Close the files now, because Foundation never releases a process, and `Process.run` crashes
+    // at about 1,300 open files.
     for file in files { try? file.close() }
     try? lifeline?.fileHandleForReading.close()
     pid = process.processIdentifier
@@ -90,7 +90,7 @@ final class RunningProcess: @unchecked Sendable {
   private func ended(_ status: Int32) {
     let waiting = state.withLock { state in
       defer { state.waiting = [] }
-      // Called twice if the process ends while the listener is being set.
+      // This is called twice if the process ends while the listener is being set.
       guard state.status == nil else { return [CheckedContinuation<Int32, Never>]() }
       state.status = status
       return state.waiting
@@ -139,7 +139,8 @@ final class TemporaryDirectory: Sendable {
   var path: String { url.path }
 
   init() throws {
-    // Short: socket paths are limited to about 100 bytes. Tests of long paths create their own.
+    // The path is short, because socket paths are limited to about 100 bytes. Tests of long paths
+    // create their own.
     url = URL(fileURLWithPath: "/tmp/tutti-test-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
   }

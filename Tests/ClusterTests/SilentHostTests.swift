@@ -14,7 +14,8 @@ extension ProcessTests {
     func ensemble() async throws {
       let cluster = try RunningCluster.current()
       guard case .faulty(let hosts) = cluster.hosts else { return }
-      // The first host tried sends two words and stalls; the default timeout of a new host is 30 s.
+      // The first host that is asked sends two words and stalls. The default timeout of a new host
+      // is 30 s.
       for host in hosts { host.faults = FaultyHostFaults(stallAtToken: 2, remaining: 1) }
       defer { for host in hosts { host.faults = .none } }
       let (status, body) = try await StreamedChat.whole(

@@ -54,7 +54,7 @@ extension ProcessTests {
       }
       gate.open()
       #expect(line.status == 499)
-      // Two drafts of some words each.
+      // Each of the two drafts has some words.
       #expect(line.usage.completionTokens >= 6 && line.usage.promptTokens > 0, "\(line)")
       try await cluster.stop()
     }

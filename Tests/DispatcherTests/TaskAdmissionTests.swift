@@ -56,7 +56,7 @@ struct TaskAdmissionTests {
     #expect(await turns.pass(.code, client: "a"))
     await withTaskGroup(of: Bool.self) { group in
       group.addTask { await turns.pass(.code, client: "b") }
-      // The change may come before the second task waits: then it is admitted as it joins.
+      // If the limit changes before the second task waits, the task is admitted when it joins.
       limit.withLock { $0 = 2 }
       turns.reconsiderAgents()
       #expect(await group.next() == true)

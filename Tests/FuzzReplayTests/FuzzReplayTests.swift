@@ -8,7 +8,7 @@ import Testing
 
 /// Replays a fuzzer's seed inputs and findings.
 ///
-/// A trap ends the whole test process: the line before it in the log names the file.
+/// A trap ends the whole test process. The last line of the log before it names the file.
 @Suite("Inputs of the fuzzer", .timeLimit(.minutes(5)))
 struct FuzzReplayTests {
   private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

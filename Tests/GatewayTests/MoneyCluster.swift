@@ -32,7 +32,7 @@ final class MoneyCluster: Sendable {
   private let state: Mutex<Registry>
   private let began = ContinuousClock.now
 
-  /// - Parameter budget: of the only key.
+  /// - Parameter budget: micro-credits that the only key may spend.
   init(
     budget: Int64, journal: BillingJournal.Opened? = nil, patience: Duration = .seconds(10)
   ) throws {
@@ -80,7 +80,7 @@ final class MoneyCluster: Sendable {
     }
   }
 
-  /// Number of reports that the registry sent or refused.
+  /// Number of queries that the registry received, answered or not.
   var queries: Int { state.withLock(\.queries) }
 
   /// Requests for prices. The first two are refused; this registry has no prices.

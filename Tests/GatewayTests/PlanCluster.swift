@@ -23,7 +23,8 @@ import Testing
 final class PlanCluster: Sendable {
   /// The events that a dispatcher sends for one order.
   ///
-  /// A type of its own: Swift 6.3 crashes on a closure with typed throws in an array literal.
+  /// The closure has a type of its own, because Swift 6.3 crashes on a closure with typed throws in
+  /// an array literal.
   struct Script: Sendable {
     typealias Run =
       @Sendable (PlanOrder, StreamWriter, PlanCluster) async throws(Failure) -> Void
@@ -51,7 +52,7 @@ final class PlanCluster: Sendable {
 
   /// - Parameters:
   ///   - plannerFailures: the failures of the planner's first replies.
-  ///   - scripts: one per order.
+  ///   - scripts: one script for each order.
   ///   - rules: requirements on the host.
   init(
     plannerFailures: [Failure] = [], scripts: [Script], rules: EligibilityRules = EligibilityRules()

@@ -93,7 +93,7 @@ struct RequestJournalTests {
     #expect(rows.map(\.requests) == [1, 1])
     #expect(rows.map(\.tokens) == [8, 8])
     #expect(rows.map(\.cost) == [.zero, .zero])
-    // All four count against the limit of tokens.
+    // All four answers count against the limit of tokens.
     #expect(gate.remainders(for: key).map(\.remaining) == [1_000 - 24])
   }
 
@@ -138,7 +138,7 @@ struct RequestJournalTests {
       journal.end(status: status, failure)
     }
     for _ in 0..<1_000 { end(401, Failure(.invalidAPIKey, "wrong key")) }
-    // The client leaves before its body is complete.
+    // These clients leave before their request's body is complete.
     for _ in 0..<1_000 {
       _ = RequestJournal("/v1/chat/completions", recorder: recorder, refusals: refusals)
     }

@@ -18,7 +18,7 @@ struct SpendingReportsTests {
       }
       #expect(found.count == 100)
       #expect(found.allSatisfy { $0?.key == MoneyCluster.key })
-      // The registry is asked for all days, so that all questions have the same answer.
+      // The registry is always asked for all days, so that one answer serves all callers.
       #expect(found.allSatisfy { $0?.firstDay == Int64(Limits.usageDays.value) })
       #expect(cluster.queries < 100)
     }

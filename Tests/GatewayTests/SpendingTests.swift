@@ -89,7 +89,7 @@ struct SpendingTests {
 
   @Test("of 200 requests at once exactly those are paid that the budget affords")
   func crowd() async throws {
-    // Patience is no part of this test, which may run on a busy machine.
+    // The test may run on a busy machine and does not measure patience, so the time is long.
     try await MoneyCluster(budget: 200, patience: .seconds(600)).run { cluster in
       let paid = await withTaskGroup(of: Bool.self) { group in
         for _ in 0..<200 {
@@ -182,7 +182,7 @@ struct SpendingTests {
       do {
         let payment = try await Self.payment(cluster.spending)
         payment.began(by: Self.opening("h"))
-        // The request has a `max_tokens` of 50.
+        // The host writes far more than the request's `max_tokens` of 50.
         payment.wrote(1_000_000)
       }
       try await cluster.wait { cluster.settlements.count == 1 }
@@ -277,7 +277,7 @@ struct SpendingTests {
     try await MoneyCluster(budget: 100, journal: opened).run { cluster in
       let payment = try await Self.payment(cluster.spending)
       cluster.leave()
-      // Settles as after a whole body, of which nothing was recorded while it was written.
+      // The bill is settled as after a whole body. Nothing was recorded while the body was written.
       payment.settle(Self.bill(payment, prompt: 30, completion: 9))
       // The file as a killed process leaves it.
       try scratch.copy()
@@ -365,7 +365,7 @@ struct SpendingTests {
         let host = bill.addHost("h", "m", .winner)
         bill.record(
           completionTokens: tokens, made: tokens, contributed: tokens, by: host)
-        // Dropped without an end, as by a killed process.
+        // The bill is dropped without an end, as by a killed process.
         _ = consume bill
       }
     }

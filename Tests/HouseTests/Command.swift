@@ -32,7 +32,7 @@ enum Command {
     let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    // Files instead of pipes: a full pipe would block the program.
+    // The program writes to files, because a full pipe would block it.
     let files = try ["out", "err"].map { name in
       let url = folder.appending(path: name)
       try Data().write(to: url)

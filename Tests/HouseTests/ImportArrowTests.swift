@@ -71,7 +71,8 @@ struct ImportArrowTests {
     for target in targets {
       for module in target.dependencies {
         guard let home = homes[module], let service = home else { continue }
-        // The fuzzers' entry points and the simulated cluster use the cores of several services.
+        // The fuzzers' entry points and the simulated cluster may use the cores of several
+        // services.
         #expect(
           target.service == service
             || ["FuzzEntries", "ClusterSimulation"].contains(target.name),

@@ -91,7 +91,7 @@ struct SystemdTests {
       Self.analyzer, ["verify", "--man=no"] + units.map { staged.appending(path: $0).path },
       environment: [:], directory: staged)
     #expect(units.count == 8)
-    // Units of the machine itself may have faults; lines about ours name Tutti.
+    // Units of the machine itself may have faults, so only lines that name Tutti count.
     let faults = output.text.split(separator: "\n").filter { $0.contains("tutti") }
     #expect(faults.isEmpty, "\(output.text)")
   }

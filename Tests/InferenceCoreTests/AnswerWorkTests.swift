@@ -4,7 +4,7 @@ import InferenceCore
 import Limits
 import Testing
 
-/// Counts the work of reading an answer: twice the input takes twice the steps. Nothing is timed.
+/// Checks that reading an answer of twice the size takes twice the steps. Nothing is timed.
 @Suite("Work to read an answer")
 struct AnswerWorkTests {
   /// An answer that is read chunk by chunk.

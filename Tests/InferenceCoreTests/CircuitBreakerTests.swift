@@ -156,7 +156,7 @@ struct CircuitBreakerTests {
     var now = 0.0
     var passed = 0
     var underWay: [Double] = []
-    // Ten minutes in which the host alternates between working and failing.
+    // For ten minutes, the host alternates between working and failing.
     while now < 600 {
       now += Double.random(in: 0...0.2, using: &rng)
       let works = Int(now / 40) % 2 == 0
@@ -181,7 +181,7 @@ struct CircuitBreakerTests {
       if breaker.state == .halfOpen { #expect(!underWay.isEmpty, "nobody probes") }
     }
     #expect(breaker.trips > 0 && passed > 0)
-    // End all running requests; the longest open time is 72 s.
+    // End all running requests. The breaker stays open for 72 s at most.
     for started in underWay { breaker.ended(started: at(started), now: at(now)) }
     #expect(breaker.admits(at: at(now + 73)))
   }

@@ -6,7 +6,7 @@ import Testing
 private let one = ClientFingerprint(tag: "one")
 private let other = ClientFingerprint(tag: "other")
 
-/// One client's failing requests must close a host only to that client.
+/// One client's failing requests must exclude a host only for that client.
 @Suite("Clients whose own requests fail at a host")
 struct ClientBlameTests {
   private var statistics: HostStatistics = {
@@ -103,8 +103,8 @@ struct ClientBlameTests {
   @Test("a breaker that is open for good reason is not kept open by one client's requests")
   mutating func probing() {
     for index in 0..<5 { fail(nil, .connect, at: Double(index) / 100) }
-    // Each time the breaker admits a request, this client's is first, and it fails. After the
-    // client has used up its share of failures, its failures decide nothing, and another client's
+    // Each time the breaker admits a request, the client `one` is first, and its request fails.
+    // After its failures have reached their share, they no longer count, and another client's
     // request may pass.
     var now = 2.0
     for _ in 0..<3 {
@@ -132,7 +132,7 @@ struct ClientBlameTests {
     #expect(standing.firstTokenP95 == nil && standing.errorRate == 0)
     let own = admits(one, at: 3)
     #expect(own)
-    // The timeouts are those of an unknown host.
+    // The host still has the timeouts of an unknown host.
     #expect(HostPatience(for: standing, now: at(3)).firstToken == .seconds(60))
   }
 

@@ -5,9 +5,8 @@ import Testing
 
 /// Cuts an answer after its first words.
 ///
-/// A text this short does not reveal a repetition by its length.
-///
-/// A host that repeats the whole text and then continues it must be accepted.
+/// The length of so short a text does not show if a host repeats it. A host that repeats the whole
+/// text and then continues it must be accepted.
 @Suite("An answer that breaks off behind its first words")
 struct EarlyCutTests {
   private static let texts = [

@@ -5,9 +5,10 @@ import Testing
 /// Cuts the corpus at a stride, with other hosts resuming. `InferenceBenchmark cuts` makes every
 /// cut.
 ///
-/// The suite is serialized and sampled: it only uses the processor, and suites that run at the same
-/// time have sockets and deadlines. The strides are primes, and each answer, personality and way
-/// has its own offset, so that together they cover many more positions than one alone.
+/// The suite keeps a processor busy while other suites wait for sockets and deadlines. So it is
+/// serialized and makes only a sample of the cuts. The strides are primes, and each answer,
+/// personality and way to resume has its own offset. Together they cover many more positions than
+/// one of them alone.
 @Suite("An answer that is cut anywhere and goes on elsewhere", .serialized)
 struct EveryCutTests {
   @Test("an oracle with other token borders makes it whole, byte for byte")

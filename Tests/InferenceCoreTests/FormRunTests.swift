@@ -177,7 +177,7 @@ struct FormRunTests {
     let talk = try ScriptedRun(
       LearningCluster(["a", "b", "c"].map { Host.scripted($0) }), .chat(#","temperature":9"#)
     ) { _ in [.refusal(400, errorBody("temperature is not from 0 to 2", param: "temperature"))] }
-    // The refusal names a member that the client set: nothing is left out.
+    // The refusal names a member that the client set, so nothing is left out.
     #expect(talk.asked.map(\.form) == [[], []])
     let vague = try ScriptedRun(
       LearningCluster(["a", "b", "c"].map { Host.scripted($0) }), .chat()

@@ -3,7 +3,7 @@ import ClusterModel
 import InferenceCore
 import Testing
 
-/// At least twelve bytes each: a host would not send them as one token.
+/// Each piece has at least twelve bytes. A host does not send so many bytes as one token.
 private let pieces = [
   "The river rises", " in the mountains,", " runs through the", " valley and ends",
 ]
@@ -39,7 +39,7 @@ struct HopLimitTests {
       hop.say(piece, usage: (7, 9 * (number + 1)))
     }
     hop.breakOff()
-    // The host sent 66 bytes in 36 tokens; the client has 61 of these bytes.
+    // The host sent 66 bytes in 36 tokens. The client has 61 of these bytes.
     let left = try #require(hop.sent?["max_tokens"] as? Int)
     #expect((6...7).contains(left), "\(left)")
   }

@@ -12,8 +12,8 @@ struct HopShapeTests {
     "a stop sequence that one host begins and the next ends: the answer ends before it",
     arguments: [true, false])
   func acrossTheJoint(_ stream: Bool) throws {
-    // The hosts do not stop at the sequence themselves: the first sends its first half, and the
-    // second sends all of it.
+    // The hosts do not stop at the sequence. The first host sends the first half of it, and the
+    // second host sends all of it.
     var hop = HopRun(#","stop":["END OF"],"stream_options":{"include_usage":true}"#, stream: stream)
     for word in ["One", " two", " END", " O"] { hop.say(word) }
     hop.breakOff()
@@ -28,7 +28,7 @@ struct HopShapeTests {
     #expect(hop.summary?.finishReason == "stop")
     #expect((stream ? hop.received.finish : hop.bodyChoice.finish) == "stop")
     #expect(hop.directives.last == .complete)
-    // The second host is still sending: its attempt is cancelled.
+    // The second host is still sending, so its attempt is cancelled.
     #expect(hop.directives.contains(.cancel(hop.asked[1].id)))
     #expect(hop.usage?[1] == hop.summary?.usage.completionTokens)
   }
@@ -73,7 +73,8 @@ struct HopShapeTests {
   @Test(
     "a stop sequence that the client has in part and the next host ends in a longer chunk")
   func longBeginning() {
-    // Longer than the text that is held back, so the client receives its beginning.
+    // The stop sequence is longer than the text that is held back, so the client receives its
+    // start.
     let long = String(repeating: "=", count: 100)
     var hop = HopRun(#","stop":["\#(long)"]"#)
     hop.say("One ")

@@ -40,7 +40,7 @@ struct HopUsageTests {
       hop.say(" w\(number)")
     }
     hop.say("", finish: "stop")
-    // The prompt contains two tokens of each earlier host; one completion token is the end mark.
+    // The prompt contains two tokens of each earlier host. One completion token is the end mark.
     hop.report(prompt: 7 + 2 * hops, completion: 3)
     hop.end()
     let words = (1...number).map { " w\($0)" }.joined()
@@ -81,8 +81,8 @@ struct HopUsageTests {
     hop.breakOff()
     hop.say(" three")
     hop.say("", finish: "stop")
-    // The prompt grows by two tokens of the answer, an instruction of 58 tokens that repeats the
-    // two, and 8 tokens that mark the turns.
+    // The prompt grows by two tokens of the answer, by an instruction of 58 tokens, by the same two
+    // tokens within the instruction, and by 8 tokens that mark the turns.
     hop.report(prompt: 7 + 2 + 58 + 2 + 8, completion: 1)
     hop.end()
     let usage = try #require(hop.usage)
@@ -102,7 +102,7 @@ struct HopUsageTests {
     hop.end()
     let content = "There was an old lighthouse keeper who slept."
     #expect((hop.request.stream ? hop.received.content : hop.bodyChoice.content) == content)
-    // Five tokens of the first host, and four of the second host's eight.
+    // The client has five tokens of the first host and four of the second host's eight.
     let completion = try #require(hop.usage?[1])
     #expect((9...10).contains(completion), "\(completion)")
   }

@@ -149,7 +149,7 @@ struct HostChoiceTests {
     for seed in 0..<10 as Range<UInt64> {
       var rng = SplitMix64(seed: seed)
       var standing: [HostID: HostStanding] = [:]
-      // Equal hosts, within the noise of their p95.
+      // The hosts are equal within the noise of their p95.
       for index in 0..<10 {
         standing[HostID("h\(index)")] = measured(Double.random(in: 0.8...1.3, using: &rng))
       }
@@ -249,13 +249,13 @@ struct HostChoiceTests {
       return Set(
         (UInt64(0)..<20).flatMap { choose(1, view, HostChoice.Wish(soonest: true), seed: $0) })
     }
-    // All hosts are busy: queueing after one request at 96 tokens/s is sooner than at 50 or 25.
+    // All hosts are busy. Waiting for one request at 96 tokens/s is sooner than at 50 or 25.
     #expect(
       soonest([
         "h0": standing(25, inFlight: 1), "h1": standing(50, inFlight: 1),
         "h2": standing(96, inFlight: 1),
       ]) == ["h2"])
-    // An idle host of 60 tokens/s is sooner than queueing after two requests at 96.
+    // An idle host of 60 tokens/s is sooner than waiting for two requests at 96.
     #expect(
       soonest([
         "h0": standing(25, inFlight: 0), "h1": standing(60, inFlight: 0),

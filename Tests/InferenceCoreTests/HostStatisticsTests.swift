@@ -85,7 +85,8 @@ struct HostStatisticsTests {
     let slow = try #require(statistics.standing(of: "h0", now: at(10)))
     #expect(slow.isMeasured(at: at(10)))
     #expect((19...24).contains(try #require(slow.firstTokenP95).inSeconds))
-    // The host improved: after two half-lives, new samples outweigh old ones twenty to one.
+    // The host has become faster. After two half-lives, new samples outweigh old ones twenty to
+    // one.
     for index in 0..<40 { statistics.answer(in: 0.2, now: 130 + Double(index)) }
     let fast = try #require(statistics.standing(of: "h0", now: at(180)))
     #expect(try #require(fast.firstTokenP50) < .milliseconds(300))
@@ -245,7 +246,7 @@ struct HostStatisticsTests {
       statistics.observe(.began(promptTokens: 1), of: "h0", started: at(now), now: at(now))
     }
     began(0)
-    // Another process's answer begins after one second and lasts three.
+    // Another process's answer begins after one second and lasts three seconds.
     for (revision, others, now) in [(1, 1, 1.0), (2, 0, 4.0)] as [(UInt64, Int, Double)] {
       statistics.merge(
         LoadTable(

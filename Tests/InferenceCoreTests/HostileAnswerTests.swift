@@ -22,7 +22,7 @@ struct HostileAnswerTests {
     (0..<count).map { #""m\#($0)":0"# }.joined(separator: ",")
   }
 
-  /// Whether the last attempt failed because of its content: invalid, or beyond a limit.
+  /// Whether the last attempt failed because its content was invalid or exceeded a limit.
   private func isGarbage(_ hop: HopRun) -> Bool {
     [.garbage, .tooLarge].contains(hop.run.attempts.last?.failure?.kind)
   }

@@ -316,7 +316,7 @@ struct HostileHostTests {
     let read = HostileReading(
       Stream.events(Array(repeating: token, count: 5_000)), Stream.reading())
     #expect(read.failure == nil && read.chunks.count == 5_000)
-    // At most half of the work that the stream's bytes allow.
+    // The work is at most half of the work that the stream's bytes allow.
     #expect(read.work < 5_000 * token.utf8.count * Limits.workPerByte.value / 2)
     #expect(1_000_000 * 300 <= Limits.streamBytes.value)
   }

@@ -84,7 +84,8 @@ struct InferenceRunTests {
     #expect(run.received(piece("late"), from: first, cluster: cluster, now: at(2)).isEmpty)
     let last = run.failed(
       AttemptFailure(.connect, "refused"), second, cluster: cluster, now: at(3))
-    // The second host refuses connections; the first one's failure may have been temporary.
+    // The second host refuses connections, so the first host gets one more attempt. Its failure may
+    // have been temporary.
     let (third, thirdHost) = try #require(started(last))
     #expect(thirdHost == firstHost)
     let over = run.failed(

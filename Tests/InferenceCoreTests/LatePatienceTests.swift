@@ -65,7 +65,7 @@ extension InferenceRun {
   }
 }
 
-/// A learned timeout decides when another host gets an attempt; it ends no attempt by itself.
+/// A learned timeout only decides when another host gets an attempt. It ends no attempt.
 @Suite("Hosts that are slower than was learned of them")
 struct LatePatienceTests {
   @Test("alone, a host is waited for as long as the client does", arguments: [12.0, 90, 590])
@@ -178,7 +178,7 @@ struct LatePatienceTests {
     var all = run.received(piece("Hi.", finish: "stop"), from: second.id, cluster: two, now: at(6))
     all += run.received(.done, from: second.id, cluster: two, now: at(6))
     #expect(clientText(all) == "Hi." && all.last == .complete)
-    // The first host was not slower than it usually is.
+    // The first host was no slower than usual.
     #expect(faults(all).isEmpty)
   }
 
@@ -421,7 +421,7 @@ struct LatePatienceTests {
       learn(directives, at(20))
       runs.append((run, try #require(started(directives).first).id))
     }
-    // One answer every 14 s.
+    // One of the answers arrives every 14 s.
     for index in runs.indices {
       let now = at(20 + 14 * Double(index + 1))
       for other in runs.indices[index...] {

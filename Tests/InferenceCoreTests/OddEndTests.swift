@@ -19,7 +19,7 @@ struct OddEndTests {
       [wireWord("One", #""length""#)] + words.dropFirst().map { wireWord($0) },
     ])
   func ignored(_ chunks: [String]) {
-    // A later break is resumed.
+    // If the connection breaks after these chunks, another host resumes.
     var broken = WireRun(hosts: 2)
     broken.events(chunks)
     broken.breakOff()
@@ -32,7 +32,7 @@ struct OddEndTests {
     #expect(!paused.isComplete && paused.run.attempts.isEmpty)
     paused.events([wireWord(" Seven."), "[DONE]"])
     #expect(paused.isComplete && paused.text.hasSuffix(" Seven."))
-    // The host's own end counts.
+    // Only `[DONE]` of the host ends the answer.
     var whole = WireRun()
     whole.events(chunks + ["[DONE]"])
     #expect(whole.isComplete && whole.finish == (chunks[0].contains("length") ? "length" : "stop"))

@@ -92,7 +92,7 @@ struct OddStreamTests {
       let text = stream ? wire.text : wire.message?["content"] as? String ?? ""
       #expect(text.hasPrefix("One \u{FFFD}") && text.hasSuffix("two."))
     }
-    // The same in an unstreamed body.
+    // An unstreamed body has the same invalid bytes.
     let body = Array(#"{"choices":[{"message":{"content":"One "#.utf8) + bad + Array(#""}}]}"#.utf8)
     var whole = UpstreamReader(endpoint: .chatCompletions, streams: false, status: 200)
     _ = whole.append(body)

@@ -97,7 +97,7 @@ struct PanicTests {
       return failure.retryAfter
     }
     #expect(try wait(["a": .open(until: at(30)), "trusted": .open(until: at(7))]) == .seconds(7))
-    // A probe is in flight: its verdict, or the next probe, is about a second away.
+    // A probe is in flight. The verdict of this or of the next probe is about a second away.
     #expect(try wait(["a": .open(until: at(30)), "trusted": .halfOpen]) == .seconds(1))
     // The breaker of `a` admits a request first, but the data policy does not allow `a`.
     #expect(

@@ -11,7 +11,7 @@ import Testing
 @Suite("The race against the equations")
 struct RaceEquationTests {
   static let samples = 60_000
-  /// Table I: median 700 ms, deadline 1 s.
+  /// Cases of table I, with a median of 700 ms and a deadline of 1 s.
   static let cases:
     [(sigma: Double, hosts: Int, p50: Double, p95: Double, p99: Double, missed: Double)] =
       [

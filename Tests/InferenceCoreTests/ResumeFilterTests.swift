@@ -3,7 +3,8 @@ import Text
 
 @Suite("The joint of what one host said and the next says")
 struct ResumeFilterTests {
-  /// The client's text, however the new host's output is split; `nil` means a refusal.
+  /// Returns the client's text. It must not depend on how the new host's output is split.
+  /// `nil` means a refusal.
   private func joined(
     _ delivered: String, expected: String = "", says said: String,
     _ mode: ResumeFilter.Mode = .completion, boundary: Int? = nil
@@ -126,7 +127,7 @@ struct ResumeFilterTests {
     let zeros = "[" + String(repeating: "0,", count: 40)
     #expect(joined(zeros, says: "0,0,0,1]") == nil)
     #expect(joined(zeros, says: "0,0,0,1]", .instruction) == nil)
-    // This holds for elements of any length.
+    // Long elements are refused, too.
     let words = (0..<80).map { "word\($0)" }.joined(separator: " ")
     let element = "{\"text\": \"\(words)\"}"
     #expect(joined("[\(element),", says: "\(element),\(element)]") == nil)

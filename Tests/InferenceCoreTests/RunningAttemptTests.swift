@@ -36,7 +36,8 @@ struct RunningAttemptTests {
     attempt.recordSign(now: at(5))
     #expect(attempt.firstTokenDue(limits) == at(6))
     #expect(self.attempt(left: .seconds(30)).firstTokenDue(limits) == at(10))
-    // Being late by that half is not a fault of the host; a later stall is.
+    // A host that sends no token within half of the time left is not at fault. A host that stalls
+    // later is.
     let late = AttemptFailure(.firstTokenDeadline, "it sent no token")
     #expect(attempt.observations(.failed(late), now: at(9)) == [.withdrawn(answered: false)])
     #expect(attempt.observations(.failed(stall), now: at(9)) == [.failed(stall, answered: false)])

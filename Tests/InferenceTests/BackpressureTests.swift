@@ -115,7 +115,7 @@ private let constraints = InferenceConstraints(
 
 @Suite("A client that does not read", .timeLimit(.minutes(5)))
 struct BackpressureTests {
-  /// 20 MB: twice the kernel's buffer of a connection.
+  /// Number of events of 4 KiB. They are 20 MB in total, twice the kernel's buffer of a connection.
   private static let events = 5_000
 
   private func withHost(

@@ -47,7 +47,8 @@ private func request(
     trace: TraceContext(trace: TraceID(high: 1, low: 2), span: SpanID(3)))
 }
 
-/// For tests that do not check time: on a busy machine a working host may be slow.
+/// Deadlines for tests that do not check time, because a working host may be slow on a busy
+/// machine.
 private let patient = Deadlines(
   firstToken: .seconds(50), interToken: .seconds(50), total: .seconds(55))
 

@@ -19,7 +19,7 @@ struct SocketCutTests {
   private static let cuts =
     ProcessInfo.processInfo.environment["TUTTI_TEST_CUTS"].flatMap { Int($0) } ?? 4
 
-  /// Both ends, and other positions by seed.
+  /// Returns both ends of the answer, and other positions by seed.
   private func places(_ answer: CorpusAnswer, count: Int, seed: UInt64) -> [Int] {
     let bytes = answer.textBytes - answer.reasoning.utf8.count
     var rng = SplitMix64(seed: seed)
@@ -71,7 +71,8 @@ struct SocketCutTests {
     "a host that falls silent, or crawls, is given up, and the answer is the same",
     arguments: [FaultyHostFaults.Kind.stall, .crawl], [true, false])
   func silence(_ kind: FaultyHostFaults.Kind, _ stream: Bool) async throws {
-    // A sample of every kind of answer; all run concurrently, because each waits for a deadline.
+    // The sample has answers of every kind. They run at the same time, because each waits for a
+    // deadline.
     let numbers = stride(from: kind == .stall ? 0 : 4, to: AnswerCorpus.answers.count, by: 8)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for number in numbers {

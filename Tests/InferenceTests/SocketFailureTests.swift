@@ -20,9 +20,9 @@ struct SocketFailureTests {
       host.faults = FaultyHostFaults(
         random: [.error, .drop, .stall, .garbage, .status, .end], probability: 0.2)
     }
-    // Arrival order decides which request meets which fault, so a seed cannot remove the
-    // randomness. The default of six failures per request loses one request in 15,000, which is one
-    // run of this test in fifty; with ten, one run in 30,000 loses a request.
+    // The order of arrival decides which request meets which fault, so a seed cannot remove the
+    // randomness. With the default of six failures per request, one request in 15,000 is lost, and
+    // one run of this test in fifty fails. With ten failures, one run in 30,000 fails.
     var limits = InferenceLimits()
     limits.failures = 10
     let client = hosts.client(limits)

@@ -11,7 +11,7 @@ struct SocketHopTests {
   private static let answer = CorpusAnswer(
     name: "words", content: words.joined(separator: " ") + ".")
 
-  /// Hosts that send one token per word, so that tokens can be counted; the first breaks off
+  /// Hosts that send one token per word, so that tokens can be counted. The first host breaks off
   /// halfway.
   private func counting() async throws -> SocketHosts {
     let corpus = FaultyHostCorpus(
@@ -40,7 +40,8 @@ struct SocketHopTests {
     #expect(told.received.content == Self.answer.content)
     let usage = try #require(told.summary?.usage)
     #expect((39...41).contains(usage.completionTokens), "\(usage)")
-    // The first half, in the second host's prompt, is not counted as the client's prompt.
+    // The second host's prompt contains the first half. This half is not counted as the client's
+    // prompt.
     #expect(usage.promptTokens <= 7, "\(usage)")
     if stream {
       #expect(told.usage.map { $0.completionTokens == usage.completionTokens } ?? false, "\(told)")
@@ -68,8 +69,8 @@ struct SocketHopTests {
   @Test("a stop sequence across the joint ends the answer", arguments: [true, false])
   func stop(_ stream: Bool) async throws {
     let hosts = try await counting()
-    // Neither host sends the sequence whole: the first breaks off within it, and the second would
-    // complete it.
+    // Neither host alone sends the sequence. The first host breaks off within it, and the second
+    // host would complete it.
     let gate = hosts.hosts[1].hold(.afterToken(10))
     let told = await hosts.ask(
       SocketHosts.marker(Self.answer), stream: stream, extra: #","stop":["word19 word20"]"#,

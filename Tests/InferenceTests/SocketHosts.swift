@@ -54,7 +54,7 @@ struct SocketHosts {
             seed: UInt64(number))))
     }
     let all = SocketHosts(hosts: hosts, ways: ways)
-    // Hosts derive ids from their answer count; give each host a different count.
+    // Hosts derive ids from their number of answers, so each host gets a different number.
     for (number, host) in hosts.enumerated() {
       for _ in 0..<number { _ = await all.ask("nothing", require: ids[number], seed: 1) }
       #expect(host.counts.inferences == number)

@@ -107,7 +107,7 @@ struct CompressionTests {
       let kind = RandomDocument.Kind.allCases[Int(seed) % 5]
       let text = document.next(kind)
       let budget = document.number(1...max(TokenEstimate.tokens(of: text), 2))
-      // An estimator that differs from the standard one by more than a constant factor.
+      // This estimator differs from the standard one by more than a constant factor.
       let byWords: (String) -> Int = { $0.split(separator: " ").count + $0.utf8.count / 3 }
       let estimate = seed % 3 == 0 ? byWords : TokenEstimate.tokens(of:)
       let once = Compression.compressed(text, toTokens: budget, estimate: estimate)

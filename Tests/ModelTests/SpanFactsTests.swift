@@ -3,7 +3,8 @@ import Testing
 
 @Suite("Facts on spans")
 struct SpanFactsTests {
-  /// Names and texts with every separator, an escape, and a mark that joins the separator before.
+  /// Names and texts with every separator, an escape, and a combining mark that joins the separator
+  /// before it.
   static let texts = [
     "a", "writer-1", "a b", "a;b<c,d^e=f:g", "%3B", "100 %", "\u{301}accent", "a: b", "é, 文", "%",
   ]

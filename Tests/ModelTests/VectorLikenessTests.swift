@@ -25,7 +25,7 @@ struct VectorLikenessTests {
 
   @Test("a model that places everything near together is read as one that does not")
   func floors() throws {
-    // A component common to all vectors, which raises every cosine equally.
+    // Adds a component that is common to all vectors and raises every cosine equally.
     func shifted(_ vector: [Double]) -> [Double] { vector + [2] }
     let texts = [[1.0, 0, 0, 0], [0.8, 0.6, 0, 0], [0, 1, 0, 0]]
     let plain = try #require(VectorLikeness.matrix(of: texts, unrelated: Self.apart))
@@ -43,7 +43,7 @@ struct VectorLikenessTests {
     #expect(VectorLikeness.matrix(of: [one, []], unrelated: Self.apart) == nil)
     #expect(VectorLikeness.matrix(of: [one, [.nan, 0, 0, 0]], unrelated: Self.apart) == nil)
     #expect(VectorLikeness.matrix(of: [one, [.infinity, 0, 0, 0]], unrelated: Self.apart) == nil)
-    // A model that returns the same vector for every text.
+    // This model returns the same vector for every text.
     #expect(VectorLikeness.matrix(of: [one, one], unrelated: [one, one]) == nil)
   }
 

@@ -5,14 +5,15 @@ import Testing
 
 @Suite("Bill and payouts")
 struct BillTests {
-  /// 1 micro-credit per prompt token and 3 per completion token.
+  /// A price of 1 micro-credit per prompt token and 3 per completion token.
   private static func price() throws -> TokenPrice {
     try TokenPrice(
       input: MicroCredits(1_000_000), cachedInput: MicroCredits(500_000),
       output: MicroCredits(3_000_000))
   }
 
-  /// 5 micro-credits to take part and 2 per token, at most a tenth of the winner's pay.
+  /// A rule that pays 5 micro-credits to take part and 2 per token, at most a tenth of the winner's
+  /// pay.
   private static func rule() throws -> PayoutRule {
     try PayoutRule(
       reservationFee: MicroCredits(5), progressFee: MicroCredits(2_000_000), perMilleOfWinner: 100)
@@ -48,7 +49,7 @@ struct BillTests {
 
   @Test("a host that sends one token and stalls earns the progress fee of one token")
   func stall() throws {
-    // The prompt has a million tokens: as a winner it would have earned a credit.
+    // The prompt has a million tokens, for which a winner would earn a credit.
     let stalled = try Self.attempt("a", .failed, prompt: 1_000_000, made: 1, contributed: 1)
     let rescuer = try Self.attempt("b", .continued, made: 300, contributed: 300)
     #expect(try Self.pay(stalled, rescuer) == [2, 900])
@@ -103,7 +104,7 @@ struct BillTests {
         LedgerEntry(account: .margin, amount: MicroCredits(-40)),
         LedgerEntry(account: .host("a"), amount: MicroCredits(40)),
       ])
-    // The hold pays a part, and margin the rest.
+    // The hold pays for a part, and the margin for the rest.
     let part = try bill.settlement(
       id: "r5", time: 5, payer: .holds(of: "acme"), charged: MicroCredits(25))
     #expect(

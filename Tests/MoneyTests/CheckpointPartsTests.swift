@@ -37,7 +37,7 @@ struct CheckpointPartsTests {
     }
     #expect(TransactionMemory(bytes: bytes + [0], limit: 8) == nil)
     #expect(TransactionMemory(bytes: bytes, limit: 16) == nil)
-    // The number of ids in a header of another memory.
+    // The altered header has other numbers of ids than the bytes after it.
     for byte in 8..<24 {
       var altered = bytes
       altered[byte] ^= 0x80
@@ -136,7 +136,7 @@ struct CheckpointPartsTests {
     #expect(again.snapshot == snapshot)
     #expect(again.totalLeased == MicroCredits(75))
     #expect(snapshot.leases.map(\.id) == [lease])
-    // A later posting continues it.
+    // A later posting ends the restored lease.
     let end = LeasePosting(lease: lease, key: key, .end(MicroCredits(75)))
     again.restore(end, now: .zero)
     #expect(again.totalLeased == .zero)

@@ -81,7 +81,7 @@ struct ConservationTests {
     }
   }
 
-  /// The attempt with more tokens made, none of which became part of the answer.
+  /// Returns the attempt with additional tokens that did not become part of the answer.
   private static func repeating(_ attempt: BilledAttempt) throws -> BilledAttempt {
     guard attempt.role != .loser else { return attempt }
     return try BilledAttempt(

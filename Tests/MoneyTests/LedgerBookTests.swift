@@ -113,7 +113,7 @@ struct LedgerBookTests {
     for number in 1...6 {
       #expect(try book.post(Self.credit("c\(number)", 1, time: Int64(number))) == .posted)
     }
-    // Two generations of 2: c1 and c2 are forgotten.
+    // The book remembers two generations of 2 ids, so c1 and c2 are forgotten.
     #expect(throws: LedgerRefusal.forgotten(id: "c1")) {
       try book.post(Self.credit("c1", 1, time: 1))
     }

@@ -58,7 +58,7 @@ struct OutcomeSource {
   private mutating func attempt(
     _ role: BilledAttempt.Role, _ prompt: Int64
   ) throws -> BilledAttempt {
-    // Few tokens in a third of the cases: a host that stalls after the first one.
+    // A third of the attempts have few tokens, like a host that stalls after its first token.
     let made = rng.chance(oneIn: 3) ? rng.number(0...1) : rng.number(Int64(0)...3_000)
     return try BilledAttempt(
       host: HostID("host-\(rng.number(1...4))"), price: price(),

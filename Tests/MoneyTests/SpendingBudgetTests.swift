@@ -39,7 +39,7 @@ struct SpendingBudgetTests {
     #expect(budget.resets(at: 30 * 60_000) == first)
     let second = Self.hour + 21 * 60_000
     #expect(budget.remaining(at: second) == MicroCredits(100))
-    // More than the amount is spent: after the first expiry, nothing remains yet.
+    // More than the amount is spent, so nothing remains even after the first spending expires.
     _ = try budget.spend(MicroCredits(60), at: 30 * 60_000)
     #expect(budget.remaining(at: first) == .zero)
     #expect(budget.resets(at: 30 * 60_000) == second)

@@ -9,7 +9,7 @@ struct TokenPriceTests {
     let price = try TokenPrice(
       input: MicroCredits(400_000), cachedInput: MicroCredits(300_000),
       output: MicroCredits(300_000))
-    // 0.4 + 0.3 + 0.3: rounded for each kind it would be 0.
+    // The cost is 0.4 + 0.3 + 0.3. If each kind were rounded down, it would be 0.
     let usage = try TokenUsage(prompt: 2, cached: 1, completion: 1)
     #expect(try price.cost(of: usage) == MicroCredits(1))
     #expect(try price.cost(of: TokenUsage(prompt: 1, completion: 1)) == .zero)
@@ -29,7 +29,7 @@ struct TokenPriceTests {
     let price = try TokenPrice(input: highest, cachedInput: highest, output: highest)
     let most = try TokenUsage(prompt: .max, cached: 5, completion: .max)
     #expect(throws: MoneyError.overflow) { try price.cost(of: most) }
-    // An intermediate product above 64 bits whose cost fits.
+    // The intermediate product exceeds 64 bits, but the cost does not.
     let usage = try TokenUsage(prompt: 9_000_000_000, completion: 0)
     #expect(try price.cost(of: usage) == MicroCredits(9_000_000_000_000_000_000))
   }

@@ -46,7 +46,7 @@ struct MonitorAccessTests {
       startUnixMicroseconds: UnixTime.microseconds(), durationMicroseconds: 1)
   }
 
-  /// A monitor that has one finished request of each of two clients, and one unfinished.
+  /// A monitor that has one finished request of each of two clients, and one unfinished request.
   private func monitor(arguments: [String] = []) async throws -> TestMonitor {
     let monitor = try TestMonitor(keys: records, arguments: arguments)
     try await monitor.store.append([
@@ -205,7 +205,7 @@ struct MonitorAccessTests {
     #expect(!page.text.contains("<h2>Hosts</h2>") && !page.text.contains("own-model"))
     let policy = try #require(page.headers[.contentSecurityPolicy])
     #expect(policy.contains("script-src 'self'") && policy.contains("form-action 'none'"))
-    // Cookies and URLs would carry the key to logs and to requests of other sites.
+    // The page keeps the key out of cookies and URLs, which would carry it to logs and other sites.
     #expect(page.headers[.setCookie] == nil)
     let script = try await monitor.get("/page.js")
     #expect(script.status == 200)

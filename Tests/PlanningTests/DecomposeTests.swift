@@ -224,7 +224,7 @@ struct DecomposeTests {
     let plan = try Self.long(.decompose, "List all ships in this log.", context: 4_096)
     let limits = plan.tasks.dropLast().compactMap(\.maxTokens)
     #expect(limits.count == plan.tasks.count - 1 && limits.count > 12)
-    // Four fifths of the context without prompt and answer.
+    // The room for notes is at most four fifths of the context without the answer.
     let room = (4_096 - 384) * 4 / 5
     let notes = limits.reduce(0, +)
     #expect(notes <= room)

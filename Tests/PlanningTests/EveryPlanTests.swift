@@ -123,7 +123,7 @@ struct EveryPlanTests {
               ($0.from, "\($0.from)")
             }.uniqued()))
       }
-      // Only text outputs become part of an answer; other outputs are read by programs.
+      // Only outputs in text become part of an answer. Programs read the other outputs.
       for task in run.plan.tasks where task.contract == .text {
         let words = (task.instruction + task.inputs.map(\.name).joined(separator: " ")).lowercased()
         for word in told { #expect(!words.contains(word), "\(task.id): \(word)") }

@@ -1,7 +1,7 @@
 import ClusterModel
 import Foundation
 
-/// A prompt labelled by people: whether it is worth working on its parts in parallel.
+/// A prompt, and people's judgement whether its parts are worth working on in parallel.
 struct LabelledPrompt: Decodable, Sendable {
   var prompt: String
   var split: Bool

@@ -48,7 +48,7 @@ struct Rehearsal {
   var expanding: PlanTask? { plan.tasks.first { $0.expansion != nil } }
 
   /// Ends a task and splices its expansion.
-  /// - Parameter texts: outputs of the tasks that it reads; missing tasks have failed.
+  /// - Parameter texts: outputs of the tasks that it reads. Tasks without a text have failed.
   @discardableResult
   mutating func end(
     _ id: TaskID, with output: String, reading texts: [TaskID: String] = [:]

@@ -15,8 +15,8 @@ struct SplitGateTests {
   }
 
   /// The gate's marks, words and points were fitted to these prompts, so the result is optimistic.
-  /// If only the points are fitted, to one half of the prompts, precision on the other half is
-  /// about 0.85 and recall 0.82.
+  /// With points fitted to only one half of the prompts, precision on the other half is about 0.85,
+  /// and recall is about 0.82.
   @Test(
     "four hosts: of 200 labelled prompts, those that are split are mostly worth it, and few are missed"
   )
@@ -122,7 +122,8 @@ struct SplitGateTests {
             + "3. Explain snow in 50 words.", hosts: hosts, available: ["small"]), id: "p")
       return try #require(plan.estimate).split
     }
-    // 500 tokens at 40 tokens/s in sequence; at best as long as the longest part alone.
+    // At worst, the parts take turns: 500 tokens at 40 tokens/s. At best, the split takes as long
+    // as its longest part alone.
     #expect((12_500...13_500).contains(try split(100).writingMilliseconds))
     #expect((10_000...10_500).contains(try split(0).writingMilliseconds))
   }
@@ -145,7 +146,7 @@ struct SplitGateTests {
 
     let slow = try plan(100, 250)
     #expect(slow.tasks.count == 1 && slow.estimate?.decision == .direct)
-    // The uncorrected estimates stay the same: a correction must not be learned twice.
+    // The uncorrected estimates stay the same, because a correction must not be learned twice.
     #expect(slow.estimate?.split == estimate.split && slow.estimate?.direct == estimate.direct)
     #expect(slow.reason.hasPrefix("direct: 3 questions would take about "), "\(slow.reason)")
     #expect(slow.reason.contains(", corrected from "), "\(slow.reason)")

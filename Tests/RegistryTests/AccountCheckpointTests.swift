@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Checkpoints of the registry's accounts")
 struct AccountCheckpointTests: AccountShellSuite {
-  /// A store with a lease and three settlements, and a checkpoint of all.
+  /// A store with a lease and three settlements, and a checkpoint that includes all of them.
   private func storeWithCheckpoint(_ scratch: Scratch) async throws -> AccountStore {
     let store = try AccountStore(path: scratch.path)
     let shell = try await shell(store, Outbox())
@@ -34,7 +34,7 @@ struct AccountCheckpointTests: AccountShellSuite {
     let before = shell.read { $0 }
     #expect(before.totalLeased == MicroCredits(270))
     await store.close()
-    // A replay of the whole ledger would now fail.
+    // After this change, a replay of the whole ledger fails.
     try scratch.edit(
       "DROP TRIGGER ledger_transactions_delete; DROP TRIGGER ledger_entries_delete; "
         + "DELETE FROM ledger_entries WHERE position < 3; "

@@ -145,7 +145,7 @@ struct AccountShellTests: AccountShellSuite {
     let outbox = Outbox()
     let shell = try await shell(store, outbox)
     try await setUp(shell)
-    // The book does not know it, as after many later transactions.
+    // The transfer is in the store but not in the book, as after many later transactions.
     _ = try await store.append([
       try LedgerTransaction(
         id: "admin/1", kind: .credit, time: wall,
@@ -186,7 +186,7 @@ struct AccountShellTests: AccountShellSuite {
       _ = try await process(shell) { try await shell.transfer(transfer) }
     }
     try scratch.edit("DROP TRIGGER full")
-    // A key is not stored by the accounts.
+    // The accounts store no keys, so the key is sent again.
     let account = try #require(AccountPath("acme"))
     shell.receive(.key("k1", account: account, isActive: true))
     shell.receive(ask(1, 100))

@@ -58,7 +58,8 @@ struct AccountStoreFaultTests: AccountShellSuite {
     _ = await second.processInbox()
     first.receive(ask(1, 600))
     _ = await first.processInbox()
-    // The second one still counts the whole budget of 1,000 as left.
+    // The second registry does not know the first one's lease, so it counts the whole budget of
+    // 1,000 as left.
     let gateway = PeerID(name: "gateway-2", incarnation: 1)
     let all = LeaseAsk(
       lease: LeaseID(gateway: gateway, number: 1), key: .key("k1"), number: 1,
@@ -68,7 +69,7 @@ struct AccountStoreFaultTests: AccountShellSuite {
     #expect(outbox.takeAnswers().isEmpty)
     #expect(second.read { $0.totalLeased } == MicroCredits(600))
     #expect(try await store.transactions(after: 0, limit: 9).count == 1)
-    // A key is not stored by the accounts.
+    // The accounts store no keys, so the key is sent again.
     second.receive(.key("k1", account: account, isActive: true))
     second.receive(.lease(.ask(all), from: gateway))
     _ = await second.processInbox()

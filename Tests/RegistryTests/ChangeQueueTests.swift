@@ -52,7 +52,7 @@ struct ChangeQueueTests {
     #expect(error == Self.lost)
   }
 
-  /// A pause without a time.
+  /// A pause that ends at once.
   private static func pause() async throws {
     try Task.checkCancellation()
     await Task.yield()
@@ -109,7 +109,7 @@ struct ChangeQueueTests {
   @Test("an order is not begun if its admin has left, and more orders than the limit are refused")
   func abandoned() async throws {
     let queue = ChangeQueue<Int, Int>(pause: Self.longPause)
-    // Nothing is carried out before the queue runs.
+    // The queue does not run yet, so no order is carried out.
     let limit = Limits.waitingChanges.value
     var admins: [Task<Int, any Error>] = []
     for number in 0..<limit {

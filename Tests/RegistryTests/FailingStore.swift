@@ -3,11 +3,11 @@ import Money
 import Store
 import Synchronization
 
-/// A store that can fail as one whose connection is lost.
+/// A store that can fail like a store whose connection is lost.
 final class FailingStore: AccountStoring {
   private struct Fault {
     let failure: Failure
-    /// The store makes the change before it fails.
+    /// Whether the store makes the change before it fails.
     let losesAnswer: Bool
   }
 

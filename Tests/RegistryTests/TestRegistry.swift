@@ -55,7 +55,8 @@ final class TestRegistry: Sendable {
     }
   }
 
-  /// Runs services around the body, the first one longest: it closes the store of the others.
+  /// Runs services around the body. The first service runs longest, because it closes the store
+  /// that the others use.
   private static func run<Value: Sendable>(
     _ services: [any Service], _ body: @escaping @Sendable () async throws -> Value
   ) async throws -> Value {

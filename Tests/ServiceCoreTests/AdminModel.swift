@@ -1,7 +1,7 @@
 @testable import CommandLineCore
 
-/// A model of the registry's admin API: what calls do to records, without any knowledge of files
-/// and comparisons.
+/// A model of the registry's admin API: it applies calls to records.
+/// It knows neither files nor comparisons.
 struct AdminModel: Equatable {
   /// Members of each record as the registry returns them, by path of the list and id.
   private(set) var lists: [String: [String: [String: RecordValue]]] = [:]
@@ -134,7 +134,7 @@ struct AdminModel: Equatable {
     return id
   }
 
-  /// No alias of an alias, at any time.
+  /// Whether the aliases are permitted. An alias never stands for another alias.
   private func permits(_ aliases: RecordValue?, of id: String) -> Bool {
     guard let targets = aliases?.elements, !targets.isEmpty else { return true }
     let models = lists["models"] ?? [:]
@@ -143,12 +143,13 @@ struct AdminModel: Equatable {
       && !models.values.contains { $0["stands_for"]?.elements?.contains(.text(id)) == true }
   }
 
-  /// A URL in which each machine has one name.
+  /// Returns a URL in which all names of one machine are replaced by one name.
   private static func machine(_ url: RecordValue?) -> String {
     (url?.text ?? "").replacing("localhost", with: "127.0.0.1")
   }
 
-  /// A host as the registry returns it: with values that apply, and those that were set.
+  /// A host as the registry returns it. Its members have the values in force, and `configured` has
+  /// only the values that were set.
   private static func host(_ settings: [String: RecordValue]) -> [String: RecordValue] {
     let learned = ["dialect", "resume", "slots", "models"]
     var host = settings
@@ -181,7 +182,7 @@ struct AdminModel: Equatable {
     return true
   }
 
-  /// The budgets as the registry returns them: with their spending.
+  /// The budgets as the registry returns them, with their spending.
   private static func budgets(_ value: RecordValue?) -> RecordValue {
     .list(
       (value?.elements ?? []).map { budget in

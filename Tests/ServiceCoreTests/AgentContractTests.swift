@@ -73,7 +73,7 @@ struct AgentContractTests {
     for rest in [",", #",{"role":"co"#, #",{"role":"code","#, #",{"role":"code","brief":"x"#, "]"] {
       #expect(check("Here: {\"agents\":[\(first)\(rest)") == .met(whole), "\(rest)")
     }
-    // Not repairable: no agent is complete, or the JSON is wrong rather than cut.
+    // These texts cannot be repaired: no agent is complete, or the JSON is wrong and not only cut.
     for text in [#"{"agents":[{"role":"code","#, #"{"agents":[{"role":"code"},"#, #"{"a":1,]"#] {
       #expect(check(text) == .broken("its JSON is not valid or not whole"), "\(text)")
     }
@@ -182,7 +182,7 @@ struct AgentContractTests {
       let text = String(repeating: piece, count: (1 << 17) / piece.utf8.count)
       #expect(check(text) != .met(text), "\(piece)")
     }
-    // Deeper than any document: the search skips 128 levels at a time.
+    // The brackets are deeper than any document, so the search skips 128 levels at a time.
     let late = String(repeating: "[", count: 1 << 17) + good
     #expect(check(late) == .met(good))
     _ = ContractCheck.check(

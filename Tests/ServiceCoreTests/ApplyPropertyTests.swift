@@ -8,7 +8,8 @@ import Testing
 private struct RandomCluster {
   var chance: SplitMix64
   var model = AdminModel()
-  /// Keeps prices of two clusters from starting at the same time, because rows cannot be changed.
+  /// Milliseconds by which a price starts later. Prices of two clusters must not start at the same
+  /// time, because rows cannot be changed.
   let startOffset: Int
 
   init(seed: UInt64, startOffset: Int) throws {
@@ -83,7 +84,7 @@ private struct RandomCluster {
         ])
     }
     for id in ["qwen/3:8b", "auto model", "a", "b"].shuffled(using: &chance) where coin() {
-      // Refused if it makes an alias of an alias.
+      // The call is refused if it makes an alias of an alias.
       _ = model.perform(
         AdminCall(
           method: .patch, path: "/admin/v1/models/" + PathText.escaped(id),

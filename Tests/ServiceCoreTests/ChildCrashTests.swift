@@ -17,7 +17,7 @@ struct ChildCrashTests {
     for crash in 1...7 {
       _ = supervisor.exited("registry", .signalled(11), now: now, random: 0)
       #expect(supervisor.crashCount(of: "registry") == crash)
-      // Later than the window of a crash loop.
+      // The next crash comes after the window of a crash loop.
       now = now.advanced(by: .seconds(200))
       #expect(supervisor.tick(now: now) == [.spawn("registry")])
       _ = supervisor.spawned("registry", pid: Int32(crash + 2), now: now)

@@ -2,7 +2,7 @@ import ClusterModel
 import CommandLineCore
 import Testing
 
-/// Whole milliseconds, so that equal times compare equal however they are computed.
+/// Rounds to whole milliseconds, so that equal times compare equal however they are computed.
 private func at(_ seconds: Double) -> Instant {
   Instant(sinceStart: .milliseconds(Int((seconds * 1_000).rounded())))
 }
@@ -99,7 +99,7 @@ struct SupervisorTests {
     var now = Instant.zero
     for pid in 1...4 as ClosedRange<Int32> {
       _ = supervisor.spawned("gateway", pid: pid, now: now)
-      // The random value that subtracts almost nothing from the delay.
+      // The maximum random value subtracts almost nothing from the delay.
       for case .report(.restarting(_, _, let delay)) in supervisor.exited(
         "gateway", .exited(1), now: now, random: .max)
       {

@@ -129,12 +129,14 @@ struct DispatcherBudgetTests {
       var plan = try Rehearsal(order: order)
       return plan(.start).starts.first?.order.task.maxTokens
     }
-    // Reserved for the sink: 48 + 10, 48 for the fence around its input, and 16 to write.
+    // Reserved for the sink: 48 + 10 for its prompt, 48 for the fence around its input, and 16 to
+    // write.
     #expect(try granted([]) == 8_000 - 58 - 122)
     let text = String(repeating: "word ", count: 800)
     #expect(try granted([Document(name: "a", text: text)]) == 8_000 - 58 - 48 - 122 - 1_000)
     let many = (0..<9).map { Document(name: "\($0)", text: text) }
-    // Four fifths of an unknown context of 4,096 without the prompt and the 512 expected tokens.
+    // The context is unknown and assumed to be 4,096. The documents get four fifths of the part
+    // that is left after the prompt and the 512 expected tokens.
     #expect(try granted(many) == 8_000 - 58 - 48 - 122 - 2_783)
   }
 
@@ -210,7 +212,7 @@ struct DispatcherBudgetTests {
     #expect(
       skipped.report?.usage == Usage(promptTokens: 10, completionTokens: 3, estimated: true))
     let sink = try #require(plan(.finished(Attempt("t1", 1), used(10, 50))).starts.first)
-    // 300 minus t0's limit of 100, 60 of t1, the sink's own prompt and one input of one word.
+    // 300 minus t0's limit of 100, 60 used by t1, the sink's own prompt, and one input of one word.
     #expect(sink.order.task.maxTokens == 100)
     let finished = plan(.finished(Attempt("sink", 1), used(11, 20))).finished
     #expect(finished?.usage.promptTokens == 31 && finished?.usage.completionTokens == 73)
@@ -309,7 +311,7 @@ struct DispatcherBudgetTests {
     #expect(start.armed(.deadline("a")) == Instant(sinceStart: .seconds(10)))
     #expect(start.armed(.deadline("c")) == Instant(sinceStart: .seconds(20)))
     #expect(start.starts.map(\.remaining) == [.seconds(10), .seconds(20)])
-    // The time that a saved is shared: 36 s are left for b and the sink, 2 to 1.
+    // Task a ended early and saved time. So b and the sink share 36 s in the ratio 2 to 1.
     plan.now = Instant(sinceStart: .seconds(4))
     #expect(plan.finish("a").armed(.deadline("b")) == Instant(sinceStart: .seconds(28)))
     plan.finish("c")

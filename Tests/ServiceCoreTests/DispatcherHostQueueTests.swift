@@ -118,7 +118,7 @@ struct DispatcherHostQueueTests {
   func lastOne() {
     let queue = Queue([host("slow", rate: 10), host("fast", rate: 100)])
     #expect(queue.joinAll(0..<1, work()) == [0: "fast"])
-    // At the fast host 1 s of wait and 1 s of work; at the other one 10 s.
+    // The fast host needs 1 s of wait and 1 s of work, the slow host 10 s.
     #expect(queue.join(1, work()).isEmpty)
     #expect(
       queue.end(0, done("fast", tokens: 100, in: 1), now: seconds(1))
@@ -129,7 +129,7 @@ struct DispatcherHostQueueTests {
   func overtaking() {
     let queue = Queue([host("slow", rate: 30), host("fast", rate: 100)])
     #expect(queue.joinAll(0..<1, work()) == [0: "fast"])
-    // Ticket 1 waits 1 s and ticket 2 waits 2 s, each with 1 s of work; the slow host needs 3.3 s.
+    // Ticket 1 waits 1 s and ticket 2 waits 2 s, each with 1 s of work. The slow host needs 3.3 s.
     #expect(queue.join(1, work()).isEmpty)
     #expect(queue.join(2, work()).isEmpty)
     #expect(queue.join(3, work()) == [.init(ticket: 3, host: "slow")])
@@ -187,7 +187,7 @@ struct DispatcherHostQueueTests {
     #expect(
       queue.join(1, work(), now: seconds(2.1)) == [.init(ticket: 1, host: "a")])
     _ = queue.end(1, now: seconds(2.2))
-    // Some seconds later the published request counts as another client's.
+    // Some seconds later, the published request counts as a request of another process.
     #expect(
       queue.join(2, work(), now: seconds(5)) == [.init(ticket: 2, host: "b")])
   }
@@ -210,11 +210,11 @@ struct DispatcherHostQueueTests {
   func certainty() {
     let queue = Queue([host("idle", rate: 50), host("busy", rate: 100)])
     #expect(queue.joinAll(0..<1, work()) == [0: "busy"])
-    // 2 s at the idle host; 0.9 s of wait and 1 s of work at the busy one.
+    // The idle host needs 2 s. The busy host needs 0.9 s of wait and 1 s of work.
     #expect(queue.join(1, work(), now: seconds(0.1)) == [.init(ticket: 1, host: "idle")])
     let second = Queue([host("idle", rate: 50), host("busy", rate: 100)])
     #expect(second.joinAll(0..<1, work()) == [0: "busy"])
-    // 0.5 s of wait and 1 s of work at the busy host.
+    // The busy host needs 0.5 s of wait and 1 s of work.
     #expect(second.join(1, work(), now: seconds(0.5)).isEmpty)
   }
 
@@ -316,7 +316,7 @@ struct DispatcherHostQueueTests {
     let queue = Queue([host("a", models: ["m"]), host("b", rate: 45, models: ["n"])])
     let either = work(models: ["m", "n"])
     #expect(queue.join(0, either) == [.init(ticket: 0, host: "a")])
-    // At host a 2 s of wait and 2 s of work; at host b 2.2 s of work.
+    // Host a needs 2 s of wait and 2 s of work, host b 2.2 s of work.
     #expect(queue.join(1, either) == [.init(ticket: 1, host: "b")])
     #expect(queue.models == [0: "m", 1: "n"])
     #expect(queue.join(2, either).isEmpty)
@@ -330,7 +330,7 @@ struct DispatcherHostQueueTests {
     ])
     #expect(queue.joinAll(0..<1, work(models: ["m"])) == [0: "a"])
     #expect(queue.joinAll(1..<2, work(models: ["n"])) == [1: "b"])
-    // 20 s at host a, 2 s at host b, of which 1 s is waiting, and 2.5 s at host c.
+    // Host a needs 20 s, host b 1 s of wait and 1 s of work, and host c 2.5 s of work.
     #expect(queue.joinAll(2..<3, work(models: ["m", "n"])) == [2: "c"])
   }
 
@@ -339,7 +339,7 @@ struct DispatcherHostQueueTests {
     let queue = Queue([host("a", models: ["m"]), host("b", rate: 10, models: ["n"])])
     let either = work(models: ["m", "n"])
     #expect(queue.join(0, either) == [.init(ticket: 0, host: "a")])
-    // At host a 2 s of wait and 2 s of work; at host b 10 s of work.
+    // Host a needs 2 s of wait and 2 s of work, host b 10 s of work.
     #expect(queue.join(1, either).isEmpty)
     #expect(queue.end(0, now: seconds(2)) == [.init(ticket: 1, host: "a")])
   }

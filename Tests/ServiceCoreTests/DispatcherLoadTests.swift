@@ -116,7 +116,7 @@ struct DispatcherLoadTests {
         plan: .fan(3), conversation: Conversation(messagesJSON: []), client: "busy \(number % 2)")
     }
     for index in orders.indices { orders[index].plan.deadline = .seconds(600) }
-    // The last plan, and the only one of its client.
+    // The lone plan comes last, and is the only one of its client.
     var lone = orders[0]
     lone.client = "lone"
     orders.append(lone)

@@ -61,7 +61,7 @@ extension SubPlan {
     switch rng.next() % 8 {
     case 0: return .nothing(after: task)
     case 1:
-      // A task that reads itself through another one: a cycle.
+      // The task reads itself through another one, which is a cycle.
       return SubPlan(
         tasks: [
           PlanTask(
@@ -77,7 +77,7 @@ extension SubPlan {
       )
     case 3: return SubPlan(tasks: [], output: "nobody")
     default:
-      // A fan after the task, which may expand again.
+      // The tasks are a fan after the expanded task. Each of them may expand again.
       let width = Int.random(in: 1...3, using: &rng)
       var tasks = (0..<width).map { PlanTask.wild(TaskID("\(task)+\($0)"), using: &rng) }
       for index in tasks.indices { tasks[index].read(task, using: &rng) }

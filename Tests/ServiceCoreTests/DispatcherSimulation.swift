@@ -85,8 +85,9 @@ struct DispatcherSimulation {
   }
 
   /// - Parameters:
-  ///   - cancelled: the time at which the client leaves; `nil` means that it stays.
-  ///   - lost: times at which dispatchers die; another one gets the rest of the plan.
+  ///   - cancelled: the time at which the client leaves. `nil` means that it stays.
+  ///   - lost: times at which dispatchers die. Each time, a new dispatcher gets the rest of the
+  ///     plan.
   mutating func play(cancelled: Instant? = nil, lost: [Instant] = []) throws {
     var lost = lost.sorted()[...]
     if let cancelled { enqueue(.cancelled, at: cancelled) }
@@ -122,7 +123,8 @@ struct DispatcherSimulation {
     if !expanding.isEmpty { fault("still expanding: \(expanding)") }
   }
 
-  /// The dispatcher dies with everything it has started; a new one gets the gateway's state.
+  /// Replaces the dispatcher, which dies with everything it has started. The new one gets the
+  /// gateway's state.
   private mutating func replaceDispatcher() throws {
     dispatchersLost += 1
     queue.removeAll { if case .cancelled = $0.event { false } else { true } }
@@ -305,11 +307,11 @@ struct DispatcherSimulation {
       at = at.advanced(by: .milliseconds(Int.random(in: 0...800, using: &rng)))
       return at
     }
-    // Some attempts are never answered; only a deadline ends them.
+    // Some attempts are never answered, so that only a deadline ends them.
     if troubled, rng.next() % 5 == 0 { return }
     if troubled, rng.next() % 2 == 0 {
       enqueue(.failed(attempt, failure()), at: later())
-      // A lost agent may only have been unreachable, and continues to send.
+      // A lost agent may have been unreachable only for a moment, and continues to send.
       enqueue(.delta(attempt, TaskDelta(text: "late")), at: later())
       return enqueue(.finished(attempt, report("late")), at: later())
     }
@@ -324,7 +326,8 @@ struct DispatcherSimulation {
     if troubled { return enqueue(.failed(attempt, failure()), at: later()) }
     if text.isEmpty { text = "\(attempt)" }
     if start.order.isSink, Bool.random(using: &rng) { text = start.order.prefix + text }
-    // An unmet contract is allowed for an expansion; otherwise it is a failure.
+    // If the task expands, its output may break the contract. Otherwise a broken contract is a
+    // failure.
     var last = report(text)
     last.contractMet = rng.next() % 16 != 0 || task.id == plan.sink
     last.usage = usage(start.order)
@@ -350,7 +353,7 @@ struct DispatcherSimulation {
     let sub = SubPlan.wild(request, using: &rng)
     switch Int.random(in: 0..<1000, using: &rng) < troublePerMille ? rng.next() % 3 : 9 {
     case 0: enqueue(.expansionFailed(request.task, Failure(.peerLost, "by seed")), at: at)
-    // The planner never replies, or replies too late.
+    // In cases 1 and 2, the planner never replies, or replies too late.
     case 1: break
     case 2: enqueue(.expanded(request.task, sub), at: at.advanced(by: .seconds(6)))
     default: enqueue(.expanded(request.task, sub), at: at)

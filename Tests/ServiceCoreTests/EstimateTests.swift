@@ -40,8 +40,8 @@ private func told(
 
 @Suite("Outcome of an estimate")
 struct EstimateOutcomeTests {
-  /// A plan whose estimate is 400 tokens in 10 s if answered directly, 9 s of them writing, and 420
-  /// tokens in 5 s if split, 4 s of them writing.
+  /// A plan with two estimates. A direct answer has 400 tokens in 10 s, 9 s of them writing. A
+  /// split has 420 tokens in 5 s, 4 s of them writing.
   private static func plan(_ decision: PlanEstimate.Decision, parts: Int = 4) -> Plan {
     let ids = (1...parts).map { TaskID("part-\($0)") }
     var tasks = ids.map { PlanTask(id: $0, role: .research, instruction: "a part") }
@@ -73,16 +73,17 @@ struct EstimateOutcomeTests {
 
   @Test("how long an answer got is taken out before the speed is judged")
   func scaled() throws {
-    // Half the expected tokens, in the time expected for half of them.
+    // The answer has half the expected tokens, and takes the time expected for so many.
     let short = try #require(
       Self.outcome(told(Self.plan(.split), tokens: 210), seconds: 3))
     #expect(short.lesson == .init(isSplit: true, ratio: 1, length: 0.6))
     #expect(short.verdict == .right)
-    // The expected number of tokens, cut by the limit; only the count matters.
+    // The answer has the expected number of tokens, although a limit cut it. Only the number
+    // matters.
     let cut = try #require(
       Self.outcome(told(Self.plan(.split), tokens: 420, finish: "length"), seconds: 10))
     #expect(cut.lesson?.ratio == 2)
-    // Three times the tokens in a direct answer, in twice the time that they should take.
+    // A direct answer has three times the expected tokens, and takes twice the time for so many.
     let long = try #require(
       Self.outcome(told(Self.plan(.direct, parts: 1), tokens: 1_200), seconds: 56))
     #expect(long.lesson == .init(isSplit: false, ratio: 2, length: 2.8))
@@ -209,7 +210,7 @@ struct EstimateMemoryTests {
   @Test("splits that write less than direct answers are expected to, whatever all answers write")
   func lengths() {
     var memory = EstimateMemory()
-    // All answers have half the expected length: the questions are the cause.
+    // All answers have half the expected length, so the cause is the questions.
     for n in 0..<6 {
       memory.learn(.init(isSplit: n % 2 == 0, ratio: 1, length: 0.5), now: at(minutes: Double(n)))
     }
@@ -309,7 +310,7 @@ struct EstimateMemoryTests {
       rate(0, minutes: 0), rate(20_000, minutes: 0), rate(10_000, minutes: 1),
       rate(30_000, minutes: 2), rate(10_000, minutes: 62), rate(10_000, minutes: 300),
     ]
-    // An unmeasured rate stays unknown; a best rate decays by about 0.6 % per minute.
+    // An unmeasured rate stays unknown. A best rate decays by about 0.6 % per minute.
     #expect(rates == [0, 20_000, 19_885, 30_000, 21_213, 10_000])
   }
 

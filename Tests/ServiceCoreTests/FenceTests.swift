@@ -5,8 +5,8 @@ import PlannerCore
 import Testing
 import Text
 
-/// Hostile member output: poses as another draft, gives orders, closes possible fences, and forges
-/// chat template tokens.
+/// Output of a hostile member. It poses as another draft, gives orders, closes possible fences, and
+/// forges chat template tokens.
 private let hostile = """
   It is blue.
 

@@ -48,7 +48,7 @@ struct GatewayBudgetTests {
   @Test(
     "credits are the tokens that they buy at the dearest host that may be asked",
     arguments: [
-      // Any chat model: the most expensive host is away and may come back.
+      // Any chat model may answer, so the most expensive host counts. It is away and may come back.
       ("tutti/ensemble", #""budget":{"credits":2}"#, 50, "away"),
       ("tutti/auto", #""budget":{"credits":2}"#, 50, "away"),
       ("tutti/fast", #""budget":{"credits":2}"#, 50, "away"),

@@ -26,7 +26,7 @@ struct GatewayRoutingTests {
     #expect(try route(#"{"model":"llama-3.1-8b",\#(hello)}"#) == .direct("llama-3.1-8b"))
     #expect(try route(#"{"model":"tutti/fast",\#(hello)}"#) == .direct(nil))
     #expect(try route(#"{"model":"tutti/ensemble",\#(hello)}"#) == .plan("tutti/ensemble"))
-    // A model of a host that is away is known; the host's state then explains the error.
+    // A model of a host that is away is known, so a later error names the host's state.
     #expect(try route(#"{"model":"qwen2.5-7b",\#(hello)}"#) == .direct("qwen2.5-7b"))
   }
 

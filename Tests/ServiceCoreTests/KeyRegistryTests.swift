@@ -23,7 +23,7 @@ struct KeyRegistryTests {
 
   init() throws { pepper = try #require(Self.pepper) }
 
-  /// Bytes that stand for those of the system's generator.
+  /// Bytes in place of the system's random bytes.
   private static func random(_ number: UInt8) -> [UInt8] {
     Array(repeating: number, count: APIKey.randomByteCount)
   }
@@ -217,7 +217,7 @@ struct KeyRegistryTests {
     #expect(keys.count == 2 && keys[second.id] == nil)
     apply(try keys.revoke(first.id))
     apply(try keys.revoke(third.id))
-    // The one that was revoked first goes.
+    // The key that was revoked first makes room.
     _ = try create(4)
     #expect(keys[first.id] == nil && keys[third.id] != nil)
   }

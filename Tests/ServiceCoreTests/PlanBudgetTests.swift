@@ -54,7 +54,7 @@ struct PlanBudgetTests {
     var budget = PlanBudget(tokens: 200)
     #expect(
       granted(budget.grant(to: 0, TaskDemand(prompt: 10, maxTokens: 50), reservingFor: sink)) == 50)
-    // 200 minus 60 of the running task.
+    // 200 minus 60 of the running task and 10 for the sink's prompt.
     #expect(granted(budget.grant(to: 1, sink, reservingFor: nil)) == 130)
     budget.release(1)
     _ = budget.charge(used(10, 20), to: 0, hasKnownPrompt: false)
@@ -73,7 +73,7 @@ struct PlanBudgetTests {
   func edges() {
     for (tokens, member) in [(51, nil), (52, 16), (53, 16)] as [(Int, Int?)] {
       var budget = PlanBudget(tokens: tokens)
-      // The member's prompt and 16 tokens, and the same for the sink.
+      // 52 tokens cover a prompt of 10 and 16 tokens to write, for the member and for the sink.
       let grant = budget.grant(
         to: 0, TaskDemand(prompt: 10), reservingFor: sink, waiting: [sink])
       #expect(granted(grant) == member, "\(tokens)")

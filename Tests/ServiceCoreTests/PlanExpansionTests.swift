@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Plan expansion")
 struct PlanExpansionTests {
-  /// Shape: `before` → `asks` → `reader` → `sink`, and `beside` → `sink`; `asks` expands.
+  /// Shape: `before` → `asks` → `reader` → `sink`, and `beside` → `sink`. The task `asks` expands.
   private static let plan = Plan(
     id: "p", pattern: "test",
     tasks: [
@@ -129,7 +129,7 @@ struct PlanExpansionTests {
 
   @Test("a plan is expanded 16 times; the 17th is refused")
   func tooManyExpansions() throws {
-    // The same task expands again and again: only the count can stop it.
+    // The same task expands again and again, and only the count of expansions can stop it.
     var plan = Self.plan
     for _ in 0..<16 {
       plan.tasks[1].expansion = "again"

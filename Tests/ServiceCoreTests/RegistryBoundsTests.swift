@@ -80,7 +80,7 @@ struct RegistryBoundsTests {
         index += 1
       }
     }
-    // 25 changes per second.
+    // The hosts change 25 times per second.
     let most = Limits.publications.value + 1_000 * seconds / Limits.publicationPause.value + 1
     #expect(publications <= most)
     #expect(published.hosts.count == 50)
@@ -117,7 +117,7 @@ struct RegistryBoundsTests {
     }
     let trimmed = try #require(hosts.host("big"))
     #expect(trimmed.models.count < 60 && !trimmed.reason.isEmpty)
-    // The trimming is not permanent: after the other hosts are removed, the host lists as many
+    // The trimming is not permanent. After the other hosts are removed, the host lists as many
     // models as before.
     for number in 0..<20 { _ = try hosts.remove(HostID("small-\(number)")) }
     _ = try hosts.remove("big2")

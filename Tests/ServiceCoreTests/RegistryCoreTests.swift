@@ -109,7 +109,7 @@ struct HostRegistryTests {
       #expect((published(directives) != nil) == (failure == 3))
     }
     #expect(hosts.host("h:1")?.reason == "no answer within 2 s")
-    // Its models stay in the table; the state shows that they cannot be used.
+    // The unreachable host's models stay in the table. Its state shows that they cannot be used.
     order = try nextOrder()
     _ = hosts.probed(order, .answered(Self.report), now: at(ms: 60_000), using: &rng)
     #expect(hosts.host("h:1")?.state == .ready)
@@ -122,7 +122,7 @@ struct HostRegistryTests {
   @Test("a host at which requests fail is asked at once, and then twice a second at most")
   mutating func doubted() throws {
     var order = try add()
-    // Its first probe is in progress, so its state is unknown.
+    // The host's first probe is in progress, so the host's state is unknown.
     #expect(hosts.probeEarly(["h:1", "unknown"], now: at(ms: 0)) == [])
     _ = hosts.probed(order, .answered(Self.report), now: at(ms: 0), using: &rng)
     let asked = hosts.probeEarly(["h:1"], now: at(ms: 900))
@@ -224,7 +224,7 @@ struct HostRegistryTests {
     #expect(host.trust == .any)
     #expect(host.pricePerMillion == 9)
     var kept = host
-    // The slots come from the host's report; the admin never set them.
+    // The slots come from the host's report, because the admin never set them.
     kept.slots = nil
     #expect(directives == [.persist(HostRecord(kept)), .publish(hosts.table)])
     #expect(try hosts.patch("h:1", HostPatch(tier: .fallback)).directives == [])
@@ -373,7 +373,7 @@ struct HostRegistryTests {
       failureCode { () throws(Failure) in
         _ = try hosts.add(HostDraft(url: "http://h:6"), now: .zero)
       } == .overloaded)
-    // Each id has 10 bytes and is charged 26: three fit into 100, then one host's share is used up.
+    // Each id has 10 bytes and is charged as 26, so three ids use up one host's share of 100 bytes.
     let many = (0..<9).map { ModelOffer(id: ModelID("model-\($0)-xx".prefix(10).description)) }
     let report = ProbeReport(models: many + many, roundTrip: .zero)
     underWay += orders(hosts.probed(underWay[0], .answered(report), now: at(ms: 9), using: &rng))
@@ -423,7 +423,7 @@ struct HostRegistryTests {
       underWay += orders(directives)
       if let table = self.published(directives) { published = table }
       try #require(underWay.count <= 3 + 8, "seed \(seed) step \(step)")
-      // At most three probes in progress still count; the hosts of the other probes were removed.
+      // At most three probes in progress still count. The hosts of the other probes were removed.
       var plain = hosts.table
       for index in plain.hosts.indices { plain.hosts[index].probeMilliseconds = nil }
       for index in published.hosts.indices { published.hosts[index].probeMilliseconds = nil }

@@ -12,7 +12,7 @@ private func peer(_ number: Int, incarnation: UInt64 = 1) -> PeerID {
 struct LoadAggregatorTests {
   private let hosts: [(host: HostID, age: Duration?)] = [("h0", .seconds(1)), ("h1", nil)]
 
-  /// A function, because macros cannot call mutating methods.
+  /// This is a function, because macros cannot call mutating methods.
   private func table(_ loads: inout LoadAggregator, _ now: Double) throws -> LoadTable {
     let table = loads.makeTableIfDue(probeAges: hosts, now: at(now))
     return try #require(table)
@@ -48,7 +48,8 @@ struct LoadAggregatorTests {
   func slowdown() throws {
     var loads = LoadAggregator(epoch: 3)
     func line(_ flow: TokenFlow) -> HostLoadReport { HostLoadReport(host: "h0", flow: flow) }
-    // One process's answers had the host to themselves; the other's ran together with two more.
+    // Answers of the first process had the host to themselves. Answers of the second process ran at
+    // the same time as two others.
     loads.report(
       report(1, line(TokenFlow(tokens: 300, over: .seconds(6)))), from: peer(1), now: at(0))
     let alone = try table(&loads, 0)
@@ -112,7 +113,7 @@ private struct Herd {
   let rate: Double
   var isRegistryDeadFrom = Double.infinity
   var restartsAt = Double.infinity
-  /// Whether processes exchange reports; otherwise each knows only its own requests.
+  /// Whether processes exchange reports. Otherwise each process knows only its own requests.
   var shares = true
 
   struct Outcome {

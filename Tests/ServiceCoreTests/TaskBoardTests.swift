@@ -121,7 +121,7 @@ struct TaskBoardTests {
   func parts() {
     #expect(board(DispatcherMergeTests.plan(1, .concatenate, isSink: true)).isPartOfAnswer(0))
     #expect(!board(DispatcherMergeTests.plan(1, .agree, isSink: true)).isPartOfAnswer(0))
-    // The sink of this plan is written by a model.
+    // A model writes the sink of this plan.
     #expect(!board(DispatcherMergeTests.plan(1, .concatenate)).isPartOfAnswer(0))
     #expect(!board(.fan(1)).isPartOfAnswer(1), "the sink is the answer itself")
   }

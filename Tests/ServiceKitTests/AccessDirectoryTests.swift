@@ -55,7 +55,8 @@ struct AccessDirectoryTests {
     #expect(directory.apply(.accessTablePage(try page(0, of: 1, epoch: 2, revision: 1))))
     #expect(directory.table?.version == AccessTableVersion(epoch: 2, revision: 1))
     #expect(!directory.apply(.ack))
-    // The registry's clock was set back, so its epoch is lower. It is alive, because it answers.
+    // The registry's clock was set back, so its epoch is lower. The registry is alive, because it
+    // answers.
     await withTaskGroup(of: Void.self) { group in
       group.addTask { try? await directory.run() }
       while directory.table?.version.epoch == 2 { await Task.yield() }

@@ -306,7 +306,7 @@ struct HTTPServerTests {
     try await withServer { router in
       router.get("/ok") { _, _ in "fine" }
     } change: { options in
-      // Long enough that the idle deadline cannot end the connection.
+      // The idle deadline is so long that it cannot end the connection.
       options.idleDeadline = .seconds(3_600)
     } _: { port in
       let answer = try await RawClient.connect(port).exchange("GET /ok " + rest)

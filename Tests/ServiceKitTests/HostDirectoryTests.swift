@@ -147,8 +147,8 @@ struct HostDirectoryTests {
       group.addTask { try? await directory.run() }
       for await count in registry.asked {
         if count == 1 {
-          // These tables and the answer may arrive in any order; revision 9 leaves a gap in both
-          // cases.
+          // These tables and the answer may arrive in any order. Revision 9 leaves a gap in each
+          // order.
           directory.apply(.hostTable(table(1, 2)))
           directory.apply(.hostTable(table(1, 9)))
         } else {

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("A page for all requests that wait for it", .timeLimit(.minutes(1)))
 struct SharedPageTests {
-  /// Makes numbered pages. If it is gated, the first one waits until it may end.
+  /// Makes numbered pages. If `isGated` is true, the first page waits for `mayEnd`.
   private final class Maker: Sendable {
     private let isGated: Bool
     let count = Atomic(0)

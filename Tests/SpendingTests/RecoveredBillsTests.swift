@@ -53,7 +53,7 @@ struct RecoveredBillsTests {
         LeaseAsk(
           lease: LeaseID(gateway: Self.old, number: 1), key: Self.key, number: 1,
           minimum: MicroCredits(30), worst: MicroCredits(30), want: MicroCredits(30))), now: .zero)
-    // The registry has the first settlement; its confirmation was lost.
+    // The registry has the first settlement, but its confirmation was lost.
     _ = issuer.receive(.settle(Self.settlement(1).lease), now: .zero)
 
     var bills = RecoveredBills([("b", Self.settlement(2)), ("a", Self.settlement(1))])

@@ -143,12 +143,12 @@ struct RequestBillTests {
     }
     delivered.begin(by: "a", "m", as: "m", tier: .community)
     delivered.begin(by: "b", "m", as: "m", tier: .community)
-    // The first one sent no token that reached the client.
+    // Host a sent no token that reached the client.
     delivered.wrote(4)
     #expect(attempts().map(\.host) == ["b"] && attempts().map(\.role) == [.winner])
     delivered.begin(by: "c", "m", as: "m", tier: .fallback)
     #expect(delivered.role == .fallback && delivered.tokensOfHost == 0)
-    // It has not delivered either: the one before has the whole part.
+    // Host c has not delivered a token either, so host b has the whole part.
     #expect(attempts().map(\.host) == ["b"] && attempts().map(\.role) == [.winner])
     delivered.wrote(9)
     delivered.wrote(7)

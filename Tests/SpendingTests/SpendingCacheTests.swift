@@ -41,7 +41,7 @@ struct SpendingCacheTests {
     _ = cache.lookUp(key, at: at(0))
     cache.abandon(key)
     #expect(cache.lookUp(key, at: at(0)) == .ask)
-    // A caller that did not ask ends no question.
+    // A caller that asked nothing cannot end the question of another caller.
     cache.abandon(.key("k2"))
     cache.store(nil, of: .key("k2"), at: at(0))
     #expect(cache.lookUp(.key("k2"), at: at(0)) == .busy)

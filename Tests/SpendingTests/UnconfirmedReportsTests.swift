@@ -20,7 +20,8 @@ struct UnconfirmedReportsTests {
     #expect(reports.confirm(through: 5).isEmpty)
     var entries: [String] = []
     var last: UInt64 = 0
-    // Confirmations of different sizes, so that groups of confirmed reports are removed in between.
+    // The confirmations have different sizes, so that groups of confirmed reports are removed
+    // between them.
     for round in 1...60 as ClosedRange<UInt64> {
       for _ in 0..<7 {
         last += 1
@@ -33,7 +34,7 @@ struct UnconfirmedReportsTests {
       for number in (through + 1)..<(last + 1) {
         #expect(reports[number]?.lease.number == number)
       }
-      // A late confirmation of fewer changes nothing.
+      // A repeated confirmation changes nothing.
       #expect(reports.confirm(through: through).isEmpty)
     }
     entries += reports.confirm(through: .max)

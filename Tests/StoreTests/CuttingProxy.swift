@@ -6,9 +6,10 @@ import Synchronization
 final class CuttingProxy: Sendable {
   enum Mode: Sendable {
     case pass
-    /// A request that inserts documents ends its connection instead.
+    /// A request that inserts documents is lost, and its connection ends.
     case loseInserts
-    /// The server gets the request, and its answer ends the connection.
+    /// The server gets a request that inserts documents. Its answer is lost, and the connection
+    /// ends.
     case loseAnswersOfInserts
   }
 

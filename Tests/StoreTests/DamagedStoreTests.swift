@@ -190,7 +190,8 @@ struct DamagedStoreTests {
     var wall = 500_000 * Self.hour
     var uptime = Duration.zero
     let year = Int64(8_760 * Self.hour)
-    // Microseconds of clock jump between two readings that are ten minutes apart.
+    // Microseconds by which the clock jumps between two readings. Ten minutes pass between
+    // readings.
     let start: [Int64] = [0, 0, 0, 0, 0, 0, 0]
     let correction: [Int64] = [2_000_000, -2_000_000]
     let there: [Int64] = [year, 0]

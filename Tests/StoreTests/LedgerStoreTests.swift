@@ -140,7 +140,7 @@ struct LedgerStoreTests {
     let store = try AccountStore(path: scratch.path("accounts.sqlite"))
     var random = SplitMix64(seed: 7)
     let accounts = (0..<4).map { AccountID("org/\($0)") }
-    // Few different times, so that pages end between transactions of the same time.
+    // There are few different times, so that pages end between transactions of the same time.
     let transactions = try (0..<200).map { index in
       try transfer(
         "t\(index)", Int64(index), from: accounts[Int.random(in: 0..<4, using: &random)],

@@ -30,7 +30,7 @@ struct LogStoreTests {
     withExtendedLifetime(scratch) {}
   }
 
-  /// The year 2096: a MongoDB server deletes old records by itself and must find none.
+  /// Times are in the year 2096. A MongoDB server deletes old records by itself and must find none.
   private static let base: UInt64 = 4_000_000_000_000_000
 
   private static let trace = TraceID(high: 0xFEDC_BA98_7654_3210, low: 1)
@@ -87,7 +87,7 @@ struct LogStoreTests {
     let traces: [TraceID?] = [nil, Self.trace, Self.otherTrace]
     let services = ["gateway", "planner"]
     let levels = LogSeverity.allCases
-    // Distinct times, shuffled, so that "newest first" has only one correct order.
+    // The times are distinct and shuffled, so that "newest first" has only one correct order.
     let times = (1...120).map { Self.base + UInt64($0) * 1_000 }.shuffled(using: &rng)
     let logs = times.map { time in
       LogRecord(
@@ -322,12 +322,12 @@ struct LogStoreTests {
     let span = Self.span(1, at: Self.base)
     let request = Self.request(Self.trace, at: Self.base)
     try await withStore(.mongodb) { store in
-      // The part that was stored before the connection broke …
+      // The connection broke after a part of the batch was stored.
       try await store.append([
         TelemetryBatch(
           service: "g", instance: "g-1", logs: [line, line, first], spans: [span])
       ])
-      // … and the whole batch again.
+      // Then the whole batch is sent again.
       let whole = TelemetryBatch(
         service: "g", instance: "g-1", logs: [line, line, first, second], spans: [span],
         requests: [request])

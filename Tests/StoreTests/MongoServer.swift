@@ -58,7 +58,8 @@ struct MongoServer: Sendable {
     process.standardOutput = FileHandle.nullDevice
     process.standardError = errors
 
-    // Every line of its log, until it ends; continuous reading keeps the pipe from filling up.
+    // Yields every line of the server's log until the end. Reading all of it keeps the pipe from
+    // filling up.
     let (lines, feed) = AsyncStream.makeStream(of: Data.self)
     errors.fileHandleForReading.readabilityHandler = { handle in
       let data = handle.availableData

@@ -15,7 +15,8 @@ struct FuzzTests {
     do throws(WireError) {
       let envelope = try Envelope(decoding: bytes)
       let again = try Envelope(decoding: envelope.encoded())
-      // Skip telemetry: NaN is not equal to itself. All other envelopes must be equal.
+      // Telemetry is skipped, because NaN is not equal to itself. All other envelopes must be
+      // equal.
       if case .telemetry = envelope.body { return true }
       #expect(again == envelope)
       return true
@@ -141,7 +142,7 @@ struct FuzzTests {
         if Self.decode(mutated) { read += 1 }
       }
     }
-    // Enough mutants must decode; otherwise the code after the scanner is not tested.
+    // Enough mutants must decode. Otherwise the code after the scanner is not tested.
     #expect(read > 100)
   }
 

@@ -75,7 +75,7 @@ struct GoldenTests {
   @discardableResult
   private static func run(_ program: String, _ arguments: [String]) throws -> String {
     try withFolder { folder in
-      // A file instead of a pipe: a full pipe would block the program.
+      // The program writes to a file, because a full pipe would block it.
       let output = folder.appending(path: "output")
       try Data().write(to: output)
       let handle = try FileHandle(forWritingTo: output)

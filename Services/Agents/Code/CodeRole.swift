@@ -2,7 +2,7 @@ import AgentCore
 import ClusterModel
 
 extension CodeAgent {
-  /// Writes programs. Nearly deterministic: code is right or wrong.
+  /// Writes programs. Its sampling is nearly deterministic, because code is right or wrong.
   static let role = Role(
     name: .code,
     systemPrompt: """

@@ -2,7 +2,7 @@ import AgentCore
 import ClusterModel
 
 extension CreativeAgent {
-  /// Looks for unexpected ideas. High temperature.
+  /// Looks for unexpected ideas at a high temperature.
   static let role = Role(
     name: .creative,
     systemPrompt: """

@@ -2,7 +2,7 @@ import AgentCore
 import ClusterModel
 import ServiceKit
 
-/// The settings of every agent, shared in one section `agents` of the file.
+/// The settings of every agent. All agents share the section `agents` of the file.
 struct AgentConfiguration<Room: AgentRoom>: ServiceConfiguration {
   static var service: ServiceName { .agent(Room.role.name) }
   static var summary: String {
@@ -21,7 +21,8 @@ struct AgentConfiguration<Room: AgentRoom>: ServiceConfiguration {
 
   var role: Role
   var maxTasks: Int
-  /// The shell refuses tasks above its limit, which may rise at run time.
+  /// Highest number of tasks that an admin can allow. The shell enforces the limit in force, which
+  /// may rise at run time.
   var requestsAtOnce: Int? { RuntimeSetting.agentTasks.maximum }
   var inference: InferenceConfiguration
 

@@ -3,7 +3,7 @@ import ClusterModel
 import HostModel
 
 extension HostView {
-  /// Which hosts may get a task: its data policy, and the host pools of the client's key.
+  /// Conditions for the hosts of a task: its data policy, and the host pools of the client's key.
   struct Permission: Hashable {
     var dataPolicy: DataPolicy
     var pools: HostPools

@@ -17,7 +17,7 @@ struct TaskCount: Sendable {
     maximum = overrides.integer(.agentTasks) ?? configured
   }
 
-  /// - Returns: whether the task may run. The caller must then call `end` after it.
+  /// - Returns: whether the task may run. If so, the caller must call `end` after the task.
   mutating func begin() -> Bool {
     guard running < maximum else { return false }
     running += 1

@@ -8,12 +8,12 @@ extension TaskWork {
   /// Maximum wait for embeddings. A model takes a fraction of a second for a few pages, even on a
   /// CPU. A slower host is overloaded, and no answer waits for it.
   static let consensusPatience = Duration.seconds(2)
-  /// Divisor for the maximum wait: a tenth of the task's remaining time.
+  /// The maximum wait is the task's remaining time divided by this number.
   private static let consensusShare = 10
 
-  /// Compares the inputs by words, as weighed in the order, and by an embedding model if a host has
-  /// a free slot. If the embedding fails, words are enough. The span records the method and the
-  /// dissenting inputs.
+  /// Compares the inputs by words, and by an embedding model if a host has a free slot.
+  /// The order already has the word weights. They suffice if the embedding fails. The span records
+  /// the method and the dissenting inputs.
   /// - Returns: `nil` if there is nothing to compare.
   mutating func consensus() async -> Consensus? {
     guard var consensus = Consensus(weighed: order.inputs) else { return nil }

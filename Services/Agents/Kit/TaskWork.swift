@@ -269,7 +269,8 @@ struct TaskWork {
     let plain = try RequestComposition.body(for: order, role: role)
     let tokens = DocumentRoom.tokens(
       context: context, prompt: TokenEstimate.tokens(bytes: plain.count),
-      // A grant of the budget is a maximum, which the answer seldom needs.
+      // The answer seldom needs the whole grant of the budget, so only the role's limit is
+      // reserved.
       completion: min(order.task.maxTokens ?? .max, role.profile.maxTokens))
     let query = [LastQuestion.text(of: order.conversation), order.task.instruction]
     var material: PromptDocuments
@@ -313,7 +314,7 @@ extension Failure {
   /// succeed.
   fileprivate var isOfHosts: Bool {
     switch code {
-    // Key and account errors, too: the hosts of another model have other keys.
+    // Errors of keys and accounts count, too, because hosts of another model may have other keys.
     case .noEligibleHost, .upstreamFailed, .modelNotFound, .invalidAPIKey, .permissionDenied,
       .hostsBusy, .rateLimited:
       true

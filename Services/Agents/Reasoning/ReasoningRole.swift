@@ -2,7 +2,8 @@ import AgentCore
 import ClusterModel
 
 extension ReasoningAgent {
-  /// Reasons step by step. Nearly deterministic: one wild step breaks a chain of reasoning.
+  /// Reasons step by step. Its sampling is nearly deterministic, because one wild step breaks a
+  /// chain of reasoning.
   static let role = Role(
     name: .reasoning,
     systemPrompt: """

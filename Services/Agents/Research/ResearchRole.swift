@@ -2,8 +2,8 @@ import AgentCore
 import ClusterModel
 
 extension ResearchAgent {
-  /// Collects facts and states their certainty; cites documents if there are any. Low temperature,
-  /// so that facts do not drift.
+  /// Collects facts, states their certainty, and cites documents if there are any.
+  /// The temperature is low, so that facts do not drift.
   static let role = Role(
     name: .research,
     systemPrompt: """

@@ -14,7 +14,8 @@ struct DispatcherConfiguration: ServiceConfiguration {
   ]
 
   var maxPlans: Int
-  /// The shell refuses plans above its limit, which may rise at run time.
+  /// Highest number of plans that an admin can allow. The shell enforces the limit in force, which
+  /// may rise at run time.
   var requestsAtOnce: Int? { RuntimeSetting.dispatcherPlans.maximum }
   var maxTasks: Int
   /// Requirements on the hosts that get tasks.

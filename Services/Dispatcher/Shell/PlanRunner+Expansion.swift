@@ -18,7 +18,8 @@ extension PlanRunner {
     }
   }
 
-  /// Planners are stateless: another planner, or the same one restarted, returns the same sub-plan.
+  /// Planners are stateless, so another planner, or the same one restarted, returns the same
+  /// sub-plan.
   private func ask(
     _ request: ExpandRequest, until deadline: Instant
   ) async throws(Failure) -> SubPlan {
@@ -30,8 +31,8 @@ extension PlanRunner {
           deadline: max(.milliseconds(1), now.duration(to: deadline)), trace: trace)
       } catch {
         guard error.code.isLostPeer, now < deadline else { throw error }
-        // The peer table needs a moment to drop the lost planner; without the delay this would
-        // spin.
+        // The peer table needs a moment to drop the lost planner. Without the delay, this loop
+        // would call it again immediately.
         try? await Task.sleep(for: PlanRunLimits.standard.lostDelay)
         try await shell.context.bus.waitForPeers(
           [.planner], deadline: max(.milliseconds(1), now.duration(to: deadline)))

@@ -8,8 +8,8 @@ import Synchronization
 import Telemetry
 
 /// Passes events to a plan's `PlanRun` and carries out its directives.
-/// Both happen under one lock and never wait, so events reach the gateway in the order in which
-/// they were decided.
+/// An event and its directives are handled under one lock without waiting. So the gateway receives
+/// plan events in the order in which they were decided.
 final class PlanRunner: Sendable {
   /// Work that takes time and needs a task of its own.
   private enum Work: Sendable {
@@ -38,7 +38,8 @@ final class PlanRunner: Sendable {
   private let writer: StreamWriter
   private let state: Mutex<State>
   private let clock = ProcessClock()
-  /// A plan has at most 64 tasks, with 3 attempts and a few timers each.
+  /// The queue's limit suffices: a plan has at most 64 tasks, with 3 attempts and a few timers
+  /// each.
   private let work: AsyncStream<Work>
   private let queue: AsyncStream<Work>.Continuation
 
@@ -53,7 +54,7 @@ final class PlanRunner: Sendable {
 
   var now: Instant { clock.now }
 
-  /// - Returns: why the plan failed. `nil` means that it succeeded.
+  /// - Returns: the failure of the plan. `nil` means that the plan succeeded.
   func run() async -> Failure? {
     await withTaskCancellationHandler {
       await withDiscardingTaskGroup { group in
@@ -84,7 +85,8 @@ final class PlanRunner: Sendable {
     }
   }
 
-  /// Deltas are charged together: a single one is not worth the dispatcher's lock.
+  /// Minimum bytes of deltas to charge at once. Charging a single delta is not worth the
+  /// dispatcher's lock.
   private static let chargedBytes = 64 << 10
 
   private func charge(_ event: PlanRunEvent, _ state: inout State) {

@@ -6,7 +6,7 @@ import Metrics
 import OverloadCore
 import Synchronization
 
-/// Limits the tasks that agents, and hosts, have at once.
+/// Limits the concurrent tasks of the agents and of each host.
 /// Further tasks wait here, where clients take turns, and not in queues that the dispatcher cannot
 /// see.
 final class TaskAdmission: Sendable {
@@ -85,8 +85,8 @@ final class TaskAdmission: Sendable {
 
   /// Waits for a host that may do the work, and does the work.
   ///
-  /// The host is free again before the result is returned. A task that the result makes ready would
-  /// otherwise find the host busy, and begin at a slower host.
+  /// The host is freed before the result is returned. Otherwise a task that the result makes ready
+  /// would find the host busy and begin at a slower host.
   /// - Parameter body: returns its result, and the task's report if the task succeeded.
   /// - Returns: `nil` if the caller was cancelled before the work began.
   func withHost<Result: Sendable>(
@@ -132,7 +132,7 @@ final class TaskAdmission: Sendable {
         }
         if hasLeft { return continuation.resume(returning: nil) }
         resume { state in
-          // The ticket may have been cancelled since.
+          // If the ticket was cancelled in the meantime, it must not join.
           state.waiting[ticket] == nil ? [] : join(&state, ticket)
         }
       }

@@ -7,8 +7,8 @@ import Text
 struct PlanBasis {
   let request: PlanRequest
   let features: QueryFeatures
-  /// Models to assign in rotation: the models that the client named, otherwise the eligible ones.
-  /// The eligible ones start at an index from the seed, so the load of many requests spreads.
+  /// Models to assign in rotation: the models that the client named, otherwise the eligible models.
+  /// Eligible models start at an index from the seed, so that the load of many requests spreads.
   let models: [ModelID]
   /// Estimated tokens of the conversation. Most tasks read it.
   let conversationTokens: Int
@@ -19,7 +19,7 @@ struct PlanBasis {
 
   init(_ request: PlanRequest) {
     var request = request
-    // A client's limit can exceed what a plan may write.
+    // A client may set a higher limit than a plan may write.
     request.maxTokens = request.maxTokens.map { min($0, PlanLimits.answerTokens) }
     self.request = request
     features = QueryFeatures(request.query)
@@ -36,8 +36,8 @@ struct PlanBasis {
       request.query.utf8.count / TokenEstimate.bytesPerToken + 1)
     contextTokens = request.documents.isEmpty ? [:] : request.contextTokens(of: request.models)
     // The request's seed is mixed, so that requests with neighbouring seeds share no task seeds.
-    // Task seeds count up from it, so that concurrent tasks rotate over the hosts without
-    // coordination.
+    // Task seeds count up from the mixed seed, so that concurrent tasks rotate over the hosts
+    // without coordination.
     var mixer = SplitMix64(seed: request.seed)
     firstSeed = mixer.next()
   }
@@ -52,19 +52,19 @@ struct PlanBasis {
   /// - Parameter number: the task's index in its plan.
   func fence(_ number: Int) -> Fence { Fence(seed: seed(number)) }
 
-  /// Returns one of the models that the client named, in rotation, or `nil` if it named none. The
-  /// agent then chooses.
+  /// Returns one of the models that the client named, in rotation. `nil` means that the client
+  /// named none, so the agent chooses.
   func namedModel(_ turn: Int) -> ModelID? {
     request.models.isEmpty ? nil : request.models[turn % request.models.count]
   }
 
   /// Adds fallback models to the tasks that the plan cannot skip.
   ///
-  /// The fallbacks follow the task's own model in rotation: the models that the client named, or
-  /// any. Skippable members get none, because a draft by another model would duplicate another
-  /// member.
+  /// The fallbacks follow the task's own model in rotation: the models that the client named,
+  /// otherwise any eligible models. Skippable members get none, because a draft by another model
+  /// would duplicate another member.
   func withAlternatives(_ tasks: [PlanTask]) -> [PlanTask] {
-    // A model that cannot hold the documents would read excerpts.
+    // A model whose context is too short for the documents would read only excerpts.
     let readers = documentModel == nil ? [] : longContextModels
     return tasks.map { task in
       guard let model = task.model, task.onFailure != .skip, task.contract != .vector else {
@@ -104,7 +104,7 @@ struct PlanBasis {
 }
 
 extension SamplingProfile {
-  /// The profile of most signal words in the query, or `nil` if there are none.
+  /// Chooses the profile with the most signal words in the query. `nil` means that there are none.
   init?(_ features: QueryFeatures) {
     if features.isAboutCode {
       self = .code

@@ -23,7 +23,7 @@ struct LeaseSimulation {
   enum Outcome: Hashable {
     case billed(MicroCredits)
     case refused(BudgetRefusal)
-    /// Its gateway was killed before the settlement.
+    /// The request's gateway was killed before the settlement.
     case killed
   }
 
@@ -35,7 +35,7 @@ struct LeaseSimulation {
     let duration: Duration
     var hold: MicroCredits?
     var outcome: Outcome?
-    /// Settlement posted by the registry.
+    /// Whether the registry has posted the settlement.
     var isRecorded = false
   }
 
@@ -164,7 +164,7 @@ struct LeaseSimulation {
         perform(gateways[index].budget.tick(now: now), at: index)
         repeatJournal(index)
       }
-      // Idle gateways are only there to let their leases end.
+      // Idle gateways need fewer ticks, because they only let their leases end.
       events.add(.tick(index), at: now + .milliseconds(unfinished > 0 ? 500 : 2_000))
     case .kill(let index): kill(index)
     case .restart(let index):
@@ -256,7 +256,7 @@ struct LeaseSimulation {
   }
 
   private mutating func repeatJournal(_ index: Int) {
-    // Only those of earlier processes: a budget repeats its own.
+    // Only settlements of earlier processes are repeated here, because a budget repeats its own.
     let late = gateways[index].journal.filter { $0.lease.gateway != gateways[index].peer }
     for settlement in late.prefix(20) where int(0..<4) == 0 {
       send(.toRegistry(.settle(settlement)))
@@ -335,7 +335,8 @@ struct LeaseSimulation {
   private mutating func refuse(_ number: UInt64, _ refusal: BudgetRefusal) {
     end(number, .refused(refusal))
     guard case .exhausted(let ceiling) = refusal, let request = requests[number] else { return }
-    // A kill lowers the true sum, and this refusal may have been decided before the last kill.
+    // A kill lowers the true sum. Refusals shortly after a kill may have been decided before it, so
+    // they are not checked.
     if let lastKill, now < lastKill + .seconds(10) { return }
     let sum = trueSum(ceiling.id) + request.cost.minimum.count
     if let limit = limits[ceiling.id], sum <= limit.count {

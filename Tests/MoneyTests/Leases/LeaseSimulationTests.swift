@@ -17,7 +17,7 @@ struct LeaseSimulationTests {
     if seed % 4 >= 2 { faults.kills = Int.random(in: 0...3, using: &rng) }
     if seed % 4 == 3 {
       faults.registryRestarts = Int.random(in: 0...3, using: &rng)
-      // Sometimes longer than the leases are valid.
+      // The registry is sometimes away for longer than the leases are valid.
       faults.registryAway = .seconds(seed % 8 == 3 ? 15 : 120)
     }
     return faults
@@ -86,7 +86,7 @@ struct LeaseSimulationTests {
     #expect(rare.expiredLeases > 10)
   }
 
-  /// Shows that the seeds reach the cases that the design is about.
+  /// Counts rare events, to check that the seeds reach the cases that the design is about.
   private struct RareEvents {
     var refusals = 0
     /// Requests admitted with less than their worst case.
@@ -183,7 +183,8 @@ struct LeaseSimulationTests {
     simulation.run()
     #expect(simulation.problems.isEmpty, "\(simulation.problems.prefix(3))")
     #expect(simulation.spent[Self.org] == Int64(count) * 300)
-    // Besides one settlement per request: asks, grants, renewals and returns, in both directions.
+    // These are asks, grants, renewals and returns in both directions. Settlements, one per
+    // request, are not counted.
     #expect(simulation.messages * 5 <= count, "\(simulation.messages) messages")
   }
 }

@@ -61,7 +61,7 @@ struct LeasedBudgetTests {
     #expect(budget.admitAtOnce(2, of: Self.key, cost: cost(1, 50), now: .zero) == lease)
     #expect(budget.lease(of: 2) == lease)
     #expect(budget.admitAtOnce(3, of: Self.key, cost: cost(1, 1), now: .zero) == nil)
-    // A request that waits is served first.
+    // A waiting request is served before a new one.
     _ = budget.admit(4, of: Self.key, cost: cost(1, 60), patience: .seconds(10), now: .zero)
     _ = budget.settle(2, billed: .zero, now: .zero)
     #expect(budget.admitAtOnce(5, of: Self.key, cost: cost(1, 1), now: .zero) == nil)
@@ -76,7 +76,7 @@ struct LeasedBudgetTests {
     let (quiet, none) = try #require(first)
     #expect(quiet.number == 1 && quiet.hold == MicroCredits(100) && none.isEmpty)
     #expect(budget.bill(1, billed: MicroCredits(30), now: .zero) == nil)
-    // 120 are left. A waiting request is admitted by the end of another one.
+    // 120 micro-credits are left. The end of request 2 admits the waiting request 3.
     #expect(budget.admitAtOnce(2, of: Self.key, cost: cost(1, 100), now: .zero) == lease)
     _ = budget.admit(3, of: Self.key, cost: cost(1, 90), patience: .seconds(10), now: .zero)
     let second = budget.bill(2, billed: MicroCredits(30), now: .zero)
@@ -123,7 +123,7 @@ struct LeasedBudgetTests {
         .send(
           .giveBack(LeaseReturn(lease: lease, returned: MicroCredits(50), withdrawn: 1)))
       ])
-    // While others wait, the unused part of a hold goes back too.
+    // After a recall, the unused part of a hold is returned, too.
     let settled = budget.settle(1, billed: MicroCredits(30), now: .zero)
     #expect(
       settled.last
@@ -200,7 +200,7 @@ struct LeasedBudgetTests {
     var budget = LeasedBudget(gateway: Self.gateway)
     _ = budget.admit(1, of: Self.key, cost: cost(50, 90), patience: .seconds(10), now: .zero)
     _ = budget.admit(2, of: Self.key, cost: cost(5, 9), patience: .seconds(10), now: .zero)
-    // Without a renewal, the next ask waits.
+    // Without a confirmed renewal, no ask is sent, so request 2 still waits.
     _ = budget.leave(1, now: .zero)
     let answer = budget.receive(.refused(lease, ask: 1, .ceiling(org)), now: .zero)
     #expect(!answer.contains(.refuse(2, .exhausted(org))))
@@ -239,7 +239,7 @@ struct LeasedBudgetTests {
     for number in UInt64(2)...700 {
       _ = budget.admit(
         number, of: Self.key, cost: cost(1, 10), patience: .seconds(10), now: .zero)
-      // The registry is away, and receives none of them.
+      // The registry is away and receives none of these settlements.
       _ = budget.settle(number, billed: MicroCredits(10), now: .zero)
     }
     func settled(_ directives: [LeasedBudget.Directive]) -> [UInt64] {
@@ -252,7 +252,7 @@ struct LeasedBudgetTests {
     #expect(first == Array(1...256))
     let second = settled(budget.receive(.settled(Self.gateway, through: 256), now: now))
     #expect(second == Array(257...512))
-    // A confirmation of a part is no reason to send the rest twice.
+    // If only some settlements are confirmed, the others are not sent twice.
     #expect(settled(budget.receive(.settled(Self.gateway, through: 300), now: now)).isEmpty)
     let third = settled(budget.receive(.settled(Self.gateway, through: 512), now: now))
     #expect(third == Array(513...699))

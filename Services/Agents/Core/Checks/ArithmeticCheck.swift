@@ -25,7 +25,7 @@ public enum ArithmeticCheck {
     var terms: [(value: Double, decimals: Int)]
     var operations: [Character] = []
     var range: Range<String.Index>
-    /// Whether no text before this side can be a part of its calculation.
+    /// Whether the text before this side certainly has no operand or operator of it.
     var isWhole: Bool
     /// Whether a dash before the side may be its sign or a list bullet.
     var isMaybeNegative = false
@@ -33,12 +33,12 @@ public enum ArithmeticCheck {
     var isComplete: Bool { terms.count == operations.count + 1 }
   }
 
-  /// Maximum mistakes reported: a text with more is not a calculation.
+  /// Maximum mistakes to report. A text with more mistakes is not a calculation.
   static let maximumFound = 8
   private static let readBytes = 256 << 10
 
-  /// Reports only certain mistakes. Skips a calculation if text before or after it may belong to
-  /// it.
+  /// Reports only certain mistakes.
+  /// A calculation is skipped if text before or after it may belong to it.
   public static func wrongEquations(in text: String) -> [WrongEquation] {
     var found: [WrongEquation] = []
     let text = text.cut(toBytes: readBytes)
@@ -134,7 +134,7 @@ public enum ArithmeticCheck {
   /// Whether the results are equal within the rounding of the written decimals.
   private static func isEqual(_ right: Double, _ written: Double, _ decimals: Int) -> Bool {
     let step = (0..<min(decimals, 12)).reduce(1.0) { step, _ in step / 10 }
-    // A whole number must be exact, unless the right result has a fraction.
+    // A whole number must be exact if the right result is whole.
     if decimals == 0, right == right.rounded() { return right == written }
     return (right - written).magnitude <= step * 0.500001
   }
@@ -150,13 +150,13 @@ public enum ArithmeticCheck {
 
   private enum Opening { case plain, dash }
 
-  /// Words that act as operators: a number after one does not begin a calculation.
+  /// Words that act as operators. A number after such a word does not begin a calculation.
   private static let operators: Set<String> = [
     "by", "choose", "durch", "mal", "minus", "mod", "negative", "of", "over", "plus", "root",
     "sqrt", "times", "von",
   ]
 
-  /// Maximum characters to look at on each side: a line may be as long as the text.
+  /// Maximum characters to look at on each side, because a line may be as long as the text.
   private static let nearby = 40
 
   /// Checks the text before a calculation: it must be empty or end with a word or mark that cannot

@@ -1,9 +1,9 @@
 public import ClusterModel
 import Text
 
-/// How far the texts that a task merges agree, for its model and for the trace. The model gets a
-/// sentence, because a small model cannot interpret 0.43. No text is omitted, even if two of three
-/// agree.
+/// Agreement of the texts that a task merges, for the task's model and for the trace.
+/// The model gets a sentence, because a small model cannot interpret 0.43. No text is omitted, even
+/// if two of three agree.
 public struct Consensus: Equatable, Sendable {
   /// How the texts were compared.
   public enum Basis: String, Sendable {
@@ -28,8 +28,8 @@ public struct Consensus: Equatable, Sendable {
     basis = .words
     names = weighed.map(\.name)
     self.weights = weights
-    // A weight is the mean agreement with the other texts; times their number, it estimates how
-    // many agree.
+    // A weight is a text's mean agreement with the other texts. Multiplied by the number of other
+    // texts, it estimates how many of them agree.
     agreeing = weights.map { ($0 * others + 500) / 1_000 }
   }
 

@@ -10,13 +10,13 @@ public struct ConsensusQuestion: Sendable {
   static let pieceBytes = 1_000
   /// Maximum pieces of one text: half from its beginning, half from its end.
   static let piecesOfText = 4
-  /// Maximum inputs of one request: the default of text-embeddings-inference is 32.
+  /// Maximum inputs of one request. This is the default of text-embeddings-inference.
   static let maximumPieces = 32
 
   private let pieces: [[String]]
 
-  /// - Returns: `nil` if there are fewer than two texts, one is empty, or they do not fit into one
-  ///   request.
+  /// - Returns: `nil` if there are fewer than two texts, a text is empty, or the texts do not fit
+  ///   into one request.
   public init?(_ texts: [String]) {
     let room = Self.maximumPieces - VectorLikeness.unrelated.count
     guard texts.count > 1, texts.count <= room else { return nil }

@@ -1,7 +1,7 @@
 public import ClusterModel
 import Text
 
-/// Checks a model's output against its task's contract. Accepts any input; takes linear time.
+/// Checks a model's output against its task's contract. Accepts any input, and takes linear time.
 public enum ContractCheck {
   public enum Verdict: Equatable, Sendable {
     /// The valid output, without the text around it.
@@ -46,8 +46,8 @@ public enum ContractCheck {
     return verdict(on: document.root, in: document, schema)
   }
 
-  /// The intact part of truncated JSON, if it fits the schema: a model that ran out of tokens in
-  /// its eighth issue has written seven.
+  /// Returns the intact part of truncated JSON if it fits the schema.
+  /// For example, a model that ran out of tokens in its eighth issue has written seven issues.
   private static func cutOff(_ bytes: [UInt8], _ schema: ContractSchema) -> String? {
     let opening = bytes.firstIndex {
       $0 == UInt8(ascii: "{") && schema.takes(.object)
@@ -73,8 +73,8 @@ public enum ContractCheck {
 
 /// Finds which of the allowed words an answer means.
 enum NearestWord {
-  /// Maximum bytes to search. Longer answers argue instead of choosing; a repair asks the model
-  /// again.
+  /// Maximum bytes to search. A longer answer argues instead of choosing, so a repair asks the
+  /// model again.
   private static let readBytes = 4_096
   private static let shortAnswerScalars = 64
 
@@ -88,7 +88,7 @@ enum NearestWord {
     for word in known where !word.plain.isEmpty && padded.contains(" \(word.plain) ") {
       found.append(word.word)
     }
-    // If "agree" and "do not agree" both match, the longer one was written.
+    // If "agree" and "do not agree" both match, the model wrote the longer one.
     let longest = found.filter { word in
       !found.contains { $0 != word && " \(plain($0)) ".contains(" \(plain(word)) ") }
     }
@@ -100,7 +100,7 @@ enum NearestWord {
     return misspelt(answer, known)
   }
 
-  /// Lower case, without punctuation, words separated by one space.
+  /// Returns the text in lower case, without punctuation, with one space between words.
   private static func plain(_ text: String) -> String {
     var words = ""
     var isApart = false
@@ -119,8 +119,9 @@ enum NearestWord {
   private static func misspelt(_ answer: String, _ known: [(word: String, plain: String)])
     -> String?
   {
-    // Only a short answer can be a misspelt word; a sentence cannot. Count scalars: a character may
-    // have any number of combining marks, and words of other scripts share most of their bytes.
+    // Only a short answer can be a misspelt word. The length is counted in scalars, because a
+    // character may have any number of combining marks. Bytes are not compared, because words of
+    // other scripts share most of their bytes.
     let answer = Array(answer.unicodeScalars.prefix(shortAnswerScalars + 1))
     guard !answer.isEmpty, answer.count <= shortAnswerScalars else { return nil }
     var work = 0

@@ -1,15 +1,16 @@
 import Text
 
 /// The part of JSON Schema that is checked: `type`, `properties`, `required`, `enum`, `items`,
-/// `minItems`, `maxItems` and `maxLength`. Other keywords are left to hosts that enforce schemas;
-/// members that the schema does not name are allowed.
+/// `minItems`, `maxItems` and `maxLength`.
+/// Other keywords are left to hosts that enforce schemas. Members that the schema does not name are
+/// allowed.
 struct ContractSchema: Sendable {
   /// Empty means any type.
   private(set) var types: Set<String> = []
   private(set) var required: [String] = []
   private var properties: [String: ContractSchema] = [:]
-  /// Schema of an array's elements, if there is one. An array, because a value type cannot contain
-  /// itself.
+  /// Schema of an array's elements, or empty if there is none. The schema is wrapped in an array,
+  /// because a value type cannot contain itself.
   private var items: [ContractSchema] = []
   /// Empty means any value.
   private var choices: [Scalar] = []
@@ -30,7 +31,7 @@ struct ContractSchema: Sendable {
   /// Accepts any valid JSON.
   init() {}
 
-  /// - Returns: `nil` if the text is not a schema; then any JSON value is accepted.
+  /// - Returns: `nil` if the text is not a schema.
   init?(_ schema: String) {
     guard let document = try? JSONDocument(validating: Array(schema.utf8)),
       document.root.kind == .object
@@ -38,7 +39,7 @@ struct ContractSchema: Sendable {
     self.init(document.root, document)
   }
 
-  /// Recursion is bounded: the document's depth was checked.
+  /// The recursion is bounded, because the document's depth was checked.
   private init(_ value: JSONValue, _ document: JSONDocument) {
     document.forEachMember(of: value) { member in
       let value = member.value

@@ -8,18 +8,19 @@ public struct FactCheck: Equatable, Sendable {
     case supported
     /// No source contains the claim.
     case unsupported
-    /// A source has the sentence with another number or negated, or a calculation is wrong.
+    /// A source has the same sentence with another number or a negation, or a calculation is wrong.
     case contradicted
   }
 
   public struct Claim: Equatable, Sendable {
     var text: String
     public var verdict: Verdict
-    /// Number of the source that decided the verdict, from 1.
+    /// Number of the source that decided the verdict, counted from 1. `nil` means that no source
+    /// did.
     var source: Int?
   }
 
-  /// Enough for an answer of several pages.
+  /// Maximum claims to check, enough for an answer of several pages.
   static let maximumClaims = Limits.checkedClaims.value
   static let maximumEvidence = Limits.checkedEvidence.value
   /// Minimum share of a claim's content words that one sentence of a source must have.
@@ -89,8 +90,8 @@ public struct FactCheck: Equatable, Sendable {
         let hasNumbers = claim.numbers.isSubset(of: sentence.numbers)
         let isOpposite = claim.isNegated != sentence.isNegated
         if hasNumbers, !isOpposite { return verdict(.supported, number) }
-        // A claim with all numbers of the sentence and more may combine several sentences, so it is
-        // no contradiction.
+        // A claim that has all numbers of the sentence and others may combine several sentences. It
+        // does not contradict this one.
         let differs =
           hasNumbers ? isOpposite : !sentence.numbers.isSubset(of: claim.numbers)
         if differs, shared >= sharedForContradiction, shared > against?.shared ?? 0 {
@@ -123,7 +124,8 @@ public struct FactCheck: Equatable, Sendable {
 
   /// Lines to append to the answer: its sources, and the sentences that they do not support.
   ///
-  /// - Parameter hasVerdicts: `false` for the answer to the client, which lists only its sources.
+  /// - Parameter hasVerdicts: whether to append the unsupported sentences, too. The client's answer
+  ///   gets only the sources.
   public func tail(_ sources: [PromptDocuments.Source], hasVerdicts: Bool) -> String {
     var used = cited
     used.formUnion(claims.filter { $0.verdict == .supported }.compactMap(\.source))

@@ -4,7 +4,7 @@ public import Text
 /// Mistakes in a task's inputs that are found without a model: wrong calculations, and
 /// contradictions to the sources.
 public enum InputMistakes {
-  /// A longer list does not help the model.
+  /// Maximum findings. A longer list does not help the model.
   static let maximumFindings = 8
   private static let quoteBytes = 160
 

@@ -1,8 +1,8 @@
 public import ClusterModel
 import Text
 
-/// Detects an answer that begins by repeating its prompt: instructions and headings are not for the
-/// client. The first words are held back until they cannot be an echo.
+/// Detects an answer that begins by repeating instructions or headings of its prompt.
+/// The client must not receive them, so the first words are held back until they cannot be an echo.
 ///
 /// White space is ignored.
 public struct InstructionEcho: Sendable {
@@ -16,7 +16,7 @@ public struct InstructionEcho: Sendable {
 
   /// Number of the instruction's first bytes to compare. A match of this length is no accident.
   private static let instructionBytes = 32
-  /// Maximum bytes of a question that is compared.
+  /// Maximum bytes of the client's question. A longer question is not compared.
   private static let questionBytes = 2_048
 
   private let seams: [[UInt8]]
@@ -39,7 +39,7 @@ public struct InstructionEcho: Sendable {
     if instruction.count == Self.instructionBytes {
       seams.append(Array(instruction))
       let question = Self.nonSpaceBytes(LastQuestion.text(of: order.conversation).utf8)
-      // An answer may repeat the question alone, so the instruction must follow it.
+      // An answer may repeat the question. Only a question followed by the instruction is an echo.
       if question.count <= Self.questionBytes { seams.append(question + instruction) }
     }
     for text in otherTexts {

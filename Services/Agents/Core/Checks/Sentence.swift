@@ -10,7 +10,7 @@ struct Sentence: Equatable, Sendable {
   /// Numbers of the cited sources.
   var cited: Set<Int>
 
-  /// - Parameter limit: maximum words to compare; more only cost time.
+  /// - Parameter limit: maximum words to compare. More words would only cost time.
   init(_ written: Substring, words limit: Int = .max, work: inout Int) {
     // "[2]" does not count as a number of the sentence.
     let (plain, cited) = Self.withoutCitations(written)
@@ -106,7 +106,7 @@ struct Sentence: Equatable, Sendable {
     return rest.dropFirst(2)
   }
 
-  /// Cuts after a full stop followed by white space, and after any citations that follow it.
+  /// Cuts after each full stop that white space follows. Citations after it stay with the sentence.
   private static func pieces(
     of line: Substring, atMost limit: Int, work: inout Int
   ) -> [Substring] {

@@ -20,7 +20,8 @@ public struct PassageQuery: Equatable, Sendable {
     }
   }
 
-  /// The query for SQLite's FTS5: any of the words. Each is quoted, so none is an operator.
+  /// The query for SQLite's FTS5, which matches any of the terms.
+  /// Each term is quoted, so that none acts as an operator.
   public var match: String {
     terms.map { "\"\($0.filter { $0 != "\"" })\"" }.joined(separator: " OR ")
   }

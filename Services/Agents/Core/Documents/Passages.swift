@@ -22,13 +22,15 @@ public struct Passage: Hashable, Sendable {
 /// Splits documents between paragraphs and before headings, and long paragraphs after a sentence.
 /// Takes linear time. Every byte is in exactly one passage, except white space at borders.
 public enum Passages {
-  /// Paragraphs are joined up to this length: a passage should make sense alone.
+  /// Paragraphs are joined up to this length, because a passage should make sense alone.
   static let targetBytes = 600
-  /// Longer paragraphs are split. 1,200 bytes are some 300 tokens: four fit into a small prompt.
+  /// Longer paragraphs are split. 1,200 bytes are some 300 tokens, so four passages fit into a
+  /// small prompt.
   static let maximumBytes = 1_200
-  /// Shorter paragraphs, mainly headings, are joined with the next.
+  /// Shorter paragraphs, mainly headings, are joined with the next one.
   static let leastBytes = 150
-  /// Maximum passages of all documents: enough for the 10 MB of a request in the shortest passages.
+  /// Maximum passages of all documents. The 10 MB of a request need fewer, even in the shortest
+  /// passages.
   public static let maximumPassages = 80_000
 
   public static func of(_ documents: [Document]) -> [Passage] {
@@ -76,7 +78,7 @@ public enum Passages {
     return ranges.filter { !$0.isEmpty }
   }
 
-  /// Paragraphs are separated by blank lines; a Markdown heading starts one, too.
+  /// Paragraphs are separated by blank lines. A Markdown heading also begins a paragraph.
   private static func paragraphs(in bytes: [UInt8]) -> [Range<Int>] {
     var paragraphs: [Range<Int>] = []
     var start: Int?
@@ -102,8 +104,9 @@ public enum Passages {
     return paragraphs
   }
 
-  /// Where to cut a paragraph that is too long: after a sentence, otherwise before a word,
-  /// otherwise between two characters; never in its first half.
+  /// Returns the place to cut a paragraph that is too long.
+  /// The best place is after a sentence, the second best before a word, and the last resort between
+  /// two characters. The place is never in the first half.
   private static func cut(_ range: Range<Int>, _ bytes: [UInt8]) -> Int {
     let limit = range.lowerBound + maximumBytes
     let least = range.lowerBound + maximumBytes / 2

@@ -49,10 +49,12 @@ public struct PromptDocuments: Equatable, Sendable {
 /// How documents become material: complete if they fit, otherwise as search results.
 public enum DocumentSelection: Equatable, Sendable {
   case ready(PromptDocuments)
-  /// The documents are too long: search the passages, then make `material` from the results.
+  /// The documents are too long. The caller searches the passages and makes `material` from the
+  /// results.
   case search([Passage], PassageQuery)
 
-  /// Larger documents are searched but not compressed: compressing one takes seconds.
+  /// Maximum bytes of a document to compress. Larger documents are only searched, because
+  /// compressing one takes seconds.
   private static let compressedBytes = 256 << 10
 
   /// - Parameters:
@@ -107,8 +109,8 @@ public enum DocumentSelection: Equatable, Sendable {
       }
     }
     take(ranked, until: 0)
-    // A few chance matches do not represent a document: if they take less than half the room,
-    // passages from the beginning fill it up to half.
+    // A few chance matches do not represent a document. If they take less than half the room,
+    // passages from the beginning fill the room up to half.
     take(passages.indices, until: tokens / 2)
     var readBytes = documents.map { _ in 0 }
     for place in chosen { readBytes[passages[place].document] += passages[place].text.utf8.count }
@@ -154,14 +156,15 @@ enum DocumentText {
     return name.isEmpty ? "document" : String(name).cut(toBytes: maximumNameBytes)
   }
 
-  /// Why the document is not text, to follow its name in a sentence. `nil` means that it is text.
+  /// Returns a predicate that describes why the document is not text. It follows the document's
+  /// name in a message. `nil` means that the document is text.
   static func fault(in text: String) -> String? {
     var odd = 0
     var count = 0
     for byte in text.utf8 {
       count += 1
       if byte == 0 { return "is not text: it holds a NUL byte" }
-      // Control characters that text does not contain; form feed and escape occur in some texts.
+      // Text contains no control characters, except for white space and escape.
       if byte < 0x09 || byte > 0x0D && byte < 0x1B || byte > 0x1B && byte < 0x20 || byte == 0x7F {
         odd += 1
       }

@@ -22,10 +22,10 @@ enum WordSplitter {
     "nicht", "kein", "keine", "keinen", "nie", "ohne", "pas", "jamais", "sin", "nunca",
   ]
 
-  /// Splits a text in order: runs of letters, numbers with their points and commas. Each character
-  /// of a script without spaces is a word.
+  /// Splits a text into words, in order: runs of letters, and numbers with their points and commas.
+  /// Each character of a script without spaces is a word.
   ///
-  /// - Parameter readsNumbers: whether equal numbers become equal words: "1,000.50" and "1000.5".
+  /// - Parameter readsNumbers: whether equal numbers become equal words, such as "1,000.50" and
   static func split(_ text: String, readsNumbers: Bool = true) -> [String] {
     var words: [String] = []
     var word = ""
@@ -52,7 +52,7 @@ enum WordSplitter {
     return words.filter { $0 != "s" }
   }
 
-  /// The content words of a text, as stems: neither common words nor negations.
+  /// The content words of a text, as stems. Common words and negations are left out.
   static func content(_ words: [String]) -> Set<String> {
     Set(words.lazy.filter { !common.contains($0) && !negations.contains($0) }.map { stem($0) })
   }
@@ -65,7 +65,7 @@ enum WordSplitter {
       word.allSatisfy({ $0.isASCII && $0.isNumber || $0 == "." || $0 == "," })
     else { return nil }
     var plain = word.filter { $0 != "," }
-    // A single comma followed by other than three digits is a decimal comma.
+    // A single comma is a decimal comma unless exactly three digits follow it.
     let parts = word.split(separator: ",", omittingEmptySubsequences: false)
     if parts.count == 2, parts[1].count != 3, !word.contains(".") {
       plain = "\(parts[0]).\(parts[1])"
@@ -77,7 +77,8 @@ enum WordSplitter {
     return plain
   }
 
-  /// Removes English endings that do not matter for comparison; other languages lose little.
+  /// Removes English endings that do not matter for comparison. Words of other languages lose
+  /// little.
   private static func stem(_ word: String) -> String {
     guard word.count > 4, !isNumber(word) else { return word }
     for ending in ["ing", "ies", "ed", "es", "s"] where word.hasSuffix(ending) {

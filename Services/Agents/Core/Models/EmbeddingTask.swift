@@ -2,12 +2,13 @@ public import ClusterModel
 import Limits
 import Text
 
-/// A task whose output is a vector: an embedding model gets one text.
+/// A task whose output is a vector. An embedding model gets one text.
 public enum EmbeddingTask {
-  /// Embedding models read some 512 to 8,192 tokens; hosts reject longer texts.
+  /// Maximum bytes of a text. Embedding models read some 512 to 8,192 tokens, and hosts reject
+  /// longer texts.
   static let maximumBytes = 32 << 10
 
-  /// The model: the task's own, otherwise the first.
+  /// Returns the task's own model, otherwise the first embedding model.
   /// - Parameter embedders: embedding models of ready hosts.
   /// - Throws: `noEligibleHost` if there is none.
   public static func model(
@@ -32,7 +33,8 @@ public enum EmbeddingTask {
     return JSON.object([("input", .string(input))]).encoded
   }
 
-  /// - Returns: the first embedding in a host's answer: an array of numbers, as the host wrote it.
+  /// - Returns: the first embedding in a host's answer, as the JSON array of numbers that the host
+  ///   wrote.
   /// - Throws: `upstreamFailed` if there is none.
   public static func vector(in body: [UInt8]) throws(Failure) -> String {
     guard let document = try? JSONDocument(validating: body),

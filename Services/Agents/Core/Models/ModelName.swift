@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Properties read from a model's name; hosts rarely report more.
+/// Properties read from a model's name, because hosts rarely report them.
 struct ModelName: Hashable, Sendable {
   enum Tag: String, CaseIterable, Sendable {
     case code, reasoning, vision, base
@@ -13,8 +13,8 @@ struct ModelName: Hashable, Sendable {
   init(_ model: ModelID) {
     let words = model.name.lowercased().split { !($0.isLetter || $0.isNumber || $0 == ".") }
       .map { String($0) }
-    // "Qwen2.5-7B-Instruct-1M": the larger number is the size, the other the context. In a mixture
-    // of experts ("30B-A3B") the larger number is the total size.
+    // In "Qwen2.5-7B-Instruct-1M", the larger number is the size and the other one the context. In
+    // a mixture of experts ("30B-A3B"), the larger number is the total size.
     sizeMillions = words.compactMap(Self.size).max()
     var tags: Set<Tag> = []
     let name = model.name.lowercased()
@@ -43,7 +43,7 @@ struct ModelName: Hashable, Sendable {
       else { return nil }
       size *= number
     }
-    // No model is larger, so the number means something else.
+    // No model has more parameters, so a larger number means something else.
     return size >= 1 && size <= 5_000_000 ? Int(size) : nil
   }
 

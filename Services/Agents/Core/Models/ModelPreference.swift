@@ -65,8 +65,8 @@ public enum ModelPreference {
           model: best.id, reason: "\"\(preferred)\" suits a \(role.name.rawValue) agent")
       }
     }
-    // A base model follows no instructions; code and vision models answer general questions worse
-    // than others of their size.
+    // A base model follows no instructions. Code and vision models answer general questions worse
+    // than other models of their size.
     let general = pool.filter { plainTags($0).isEmpty }
     return compare(general.isEmpty ? pool : general, appetite(of: role, for: task))
   }
@@ -122,16 +122,16 @@ public enum ModelPreference {
       let size = ModelName(model.id).sizeMillions.map { Double($0) } ?? size
       let rate = max(model.tokensPerSecond ?? rate, 0.1)
       let (sizeWeight, rateWeight) = weights(appetite)
-      // A model whose hosts are all busy loses about as much score as one of half the speed.
+      // A model whose hosts are all busy loses about as much score as a model of half the speed.
       return sizeWeight * BinaryLogarithm.of(size) + rateWeight * BinaryLogarithm.of(rate)
         - (model.freeHosts == 0 ? max(rateWeight, 0.5) : 0)
     }
     return models.sorted { $0.id < $1.id }.max { score($0) < score($1) }
   }
 
-  /// Weights of a doubling of the size, and of the speed. A model of twice the size makes somewhat
-  /// fewer mistakes at half the speed: `able` accepts that, `balanced` accepts two thirds of the
-  /// speed, `quick` accepts no loss.
+  /// Weights of a doubling of the size, and of the speed.
+  /// A model of twice the size makes somewhat fewer mistakes at half the speed. `able` accepts half
+  /// the speed for it, `balanced` accepts two thirds of the speed, and `quick` accepts no loss.
   private static func weights(_ appetite: ModelAppetite) -> (Double, Double) {
     switch appetite {
     case .able: (1, 0.4)

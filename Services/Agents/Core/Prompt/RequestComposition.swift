@@ -4,10 +4,11 @@ import Text
 /// A request to a host, and the members that the client did not send.
 public struct ComposedRequest: Equatable, Sendable {
   public var body: [UInt8]
-  /// Names of members that the task adds; `system` stands for its system message. The host may be
-  /// asked without them.
+  /// Names of members that the task adds, with `system` for its system message.
+  /// A host that refuses them may be asked without them.
   public var added: Set<String> = ["stream", "stream_options", "system"]
-  /// Whether the token limit may be dropped: it is the role's default and not a share of a budget.
+  /// Whether the token limit is the role's default and no share of a budget, so that it may be
+  /// dropped.
   public var mayDropLimit = false
 }
 
@@ -20,10 +21,11 @@ public enum RequestComposition {
     "repeat_penalty", "logit_bias", "user",
   ]
 
-  /// Maximum bytes of an output that is quoted for repair: enough to see what was meant.
+  /// Maximum bytes of an output that is quoted for repair. They suffice to show the model's
+  /// intention.
   private static let repairedBytes = 4_096
 
-  /// Client parameters that the sink does not inherit: the agent or the plan sets them.
+  /// Client parameters that the sink does not inherit, because the agent or the plan sets them.
   static let ownParameters: Set<String> = [
     "model", "messages", "stream", "stream_options", "n", "tutti",
   ]
@@ -77,12 +79,12 @@ public enum RequestComposition {
     let sampling = role.sampling(for: order.task)
     add("temperature", milli(sampling.temperatureMilli))
     add("top_p", milli(sampling.topPMilli))
-    // An answer from the conversation alone has no default limit, like one without a plan: a role's
-    // limit is for outputs that other tasks read.
+    // An answer from the conversation alone has no default limit, as if there were no plan. The
+    // role's limit is for outputs that other tasks read.
     let isDirect = order.writesAnswer && order.inputs.isEmpty
     let limit = order.task.maxTokens ?? (isDirect ? nil : role.profile.maxTokens)
     if let limit, !given.contains("max_completion_tokens") {
-      // A client that uses the newer name may have a model that accepts no other.
+      // A client that sends `max_completion_tokens` may use a model that accepts no other name.
       let isNewer = order.conversation.parameters.contains { $0.name == "max_completion_tokens" }
       add(isNewer ? "max_completion_tokens" : "max_tokens", .integer(limit))
       composed.mayDropLimit = order.task.maxTokens == nil && !given.contains("max_tokens")
@@ -173,9 +175,10 @@ public enum RequestComposition {
     return messages
   }
 
-  /// The instruction, and the inputs under the names that the instruction uses. Task ids and roles
-  /// are left out, because models repeat them. The output format comes last: a small model follows
-  /// what it read last. Texts by models are fenced; the fence is explained once.
+  /// The instruction, and the inputs under the names that the instruction uses.
+  /// Task ids and roles are left out, because models repeat them. The output format comes last,
+  /// because a small model follows the last text that it read. Texts by models are fenced, and the
+  /// fence is explained once.
   static func closingText(
     _ order: TaskOrder, consensus: Consensus? = nil, notes: [String] = []
   ) -> String {

@@ -3,7 +3,8 @@ import Text
 
 /// Expresses a contract to the host, which may enforce it, and to the model.
 enum ResponseFormat {
-  /// Larger schemas are sent only to the host: they confuse a small model.
+  /// Maximum bytes of a schema in the prompt. A larger schema would confuse a small model, so only
+  /// the host gets it.
   private static let shownSchemaBytes = 4_096
 
   /// The `response_format` that llama.cpp, vLLM and OpenAI understand. `nil` means that the
@@ -15,12 +16,12 @@ enum ResponseFormat {
     else { return nil }
     return [
       "type": "json_schema",
-      // OpenAI's strict schemas must list every member as required; these need not.
+      // A strict schema of OpenAI must list every member as required. A task's schema need not.
       "json_schema": ["name": "output", "strict": false, "schema": .raw(document.bytes)],
     ]
   }
 
-  /// The contract in words for the model; empty if it needs none.
+  /// Returns the contract in words for the model. Empty if the contract needs no words.
   static func instruction(for contract: OutputContract) -> String {
     switch contract {
     case .text, .vector: return ""

@@ -4,7 +4,7 @@ extension SamplingProfile {
   /// Temperature in thousandths: how far the model deviates from its most likely next token.
   public var temperatureMilli: Int {
     switch self {
-    // A fact has one most likely wording; the second is often another fact.
+    // A fact has one most likely wording. The second most likely wording is often another fact.
     case .factual: 200
     // Above 1 small models lose the thread; below 0.8 they repeat themselves.
     case .creative: 900
@@ -22,7 +22,7 @@ extension SamplingProfile {
     switch self {
     case .factual: 900
     case .creative: 950
-    // Names are rare tokens; cutting the tail costs correct identifiers.
+    // Names are rare tokens. A lower value would exclude correct identifiers.
     case .code: 950
     case .reasoning: 950
     case .extraction: 1_000

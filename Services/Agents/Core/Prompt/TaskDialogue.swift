@@ -1,14 +1,16 @@
 public import ClusterModel
 
-/// Decides how often a task asks its model, and how: once; again without `response_format` if the
-/// host rejects it; again if the output breaks the contract. A state machine: events go in, the
-/// next step comes out.
+/// Decides how often a task asks its model, and how. It is a state machine.
+///
+/// The model is asked once. It is asked again without `response_format` if the host rejects that,
+/// and again for a repair if the output breaks the contract.
 public struct TaskDialogue: Sendable {
   /// One question to a model.
   public struct Question: Equatable, Sendable {
-    /// Whether the host gets the output format (`response_format`), or only the model does.
+    /// Whether the request has `response_format` for the host. The prompt always describes the
+    /// format.
     public var hasFormat: Bool
-    /// The mistake in the previous output. `nil` means that this is the first question.
+    /// The mistake in the first output. `nil` means that the question is not a repair.
     var repair: Repair?
 
     public init(hasFormat: Bool, repair: Repair? = nil) {
@@ -46,7 +48,7 @@ public struct TaskDialogue: Sendable {
 
   public func begin() -> Question { question }
 
-  /// Whether text may be passed on as it arrives. Text of a repair may not, because the first
+  /// Whether text may be passed on as it arrives. The text of a repair may not, because the first
   /// output has already been passed on.
   public var passesOn: Bool { question.repair == nil }
 
@@ -79,6 +81,6 @@ public struct TaskDialogue: Sendable {
 }
 
 extension TaskOrder {
-  /// Whether the output goes to the client: the task is the sink and is not expanded.
+  /// Whether the output goes to the client, because the task is the sink and does not expand.
   public var writesAnswer: Bool { isSink && task.expansion == nil }
 }

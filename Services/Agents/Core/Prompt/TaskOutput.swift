@@ -7,8 +7,8 @@ public struct TaskOutput: Sendable {
   private var normaliser: Normaliser
   /// The whole output, including the prefix that another agent wrote.
   public private(set) var text = ""
-  /// The end of the prefix, which `text` already has. The normaliser has held it back and will emit
-  /// it again.
+  /// The end of the prefix, which `text` already has. The normaliser holds it back and emits it
+  /// again later.
   private var repeated: [UInt8] = []
 
   public init(for order: TaskOrder) {
@@ -49,7 +49,7 @@ public struct TaskOutput: Sendable {
       deltaJSON: scanner.edited(replacing: [(name: "content", json: JSON.quoted(clean))]))
   }
 
-  /// Returns the text that was held back, at the end of the answer.
+  /// Ends the answer, and returns the text that was held back.
   public mutating func finish() -> TaskDelta? {
     let rest = unrepeated(String(decoding: normaliser.finish(), as: UTF8.self))
     text += rest

@@ -10,24 +10,26 @@ enum MechanicalMerge {
     var text: String
   }
 
-  /// - Parameter inputs: the inputs that succeeded, in the order of the task's edges; at least one.
+  /// - Parameter inputs: the inputs that succeeded, in the order of the task's edges. Must not be
+  ///   empty.
   static func text(_ rule: MergeRule, of inputs: [Input]) -> String {
     switch rule {
     case .concatenate: concatenated(inputs)
     case .replace: inputs.last?.text ?? ""
     case .vote: inputs[Ballot(inputs.map(\.text)).winner ?? 0].text
-    // `agree` has no output of its own: the planner reads the inputs.
+    // `agree` has no output of its own, because the planner reads the inputs.
     case .agree: ""
     case .none, .summarise, .synthesise: preconditionFailure("\(rule) needs a model")
     }
   }
 
-  /// Returns a text as a task with a model reads it: at most `limit` tokens.
+  /// Shortens a text to the form that a task with a model reads: at most `limit` tokens.
   static func reading(_ text: String, toTokens limit: Int) -> String {
     Compression.compressed(bounded(text), toTokens: limit)
   }
 
-  /// Cuts the middle out of a text above `Limits.readOutputBytes`: compressing more takes too long.
+  /// Cuts the middle out of a text that is longer than `Limits.readOutputBytes`.
+  /// Compressing such a text would take too long.
   static func bounded(_ text: String) -> String {
     let limit = Limits.readOutputBytes.value
     guard text.utf8.count > limit else { return text }
@@ -40,7 +42,7 @@ enum MechanicalMerge {
     inputs.map(\.text).filter { !$0.isEmpty }.joined(separator: "\n\n")
   }
 
-  /// Whether the inputs that are still `missing` cannot change the result.
+  /// Whether the result is final although `missing` inputs have not arrived.
   static func isDecided(_ rule: MergeRule, by inputs: [Input], missing: Int) -> Bool {
     guard rule == .vote, missing > 0 else { return missing == 0 }
     return Ballot(inputs.map(\.text)).isDecided(missing: missing)

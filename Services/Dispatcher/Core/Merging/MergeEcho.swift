@@ -3,18 +3,18 @@ import Text
 /// Detects a model that repeats its instruction or its inputs instead of merging them.
 /// The client may already have the output, so an echo is only recorded and not undone.
 enum MergeEcho {
-  /// Bytes of the output that are searched: an echo starts near the beginning.
+  /// Maximum bytes of the output to search. An echo starts near the beginning.
   private static let lookedAtBytes = 64 << 10
-  /// Bytes of an input to search for: a model does not repeat this many by chance.
+  /// Maximum bytes of an input to search for. A model does not repeat so many bytes by chance.
   private static let soughtBytes = 200
-  /// Minimum bytes of a text to search for, without white space. Several answers may share a
-  /// shorter text.
+  /// Minimum bytes of a text to search for, without white space. A shorter text may occur in
+  /// several answers by chance.
   private static let leastBytes = 40
 
   /// Returns a sentence for the trace if the output is an echo.
-  /// `nil` means that the output is the model's own. One copied input is allowed, because it may be
-  /// the best answer. Two copied inputs are not a merge, and neither is one that is copied with its
-  /// name.
+  /// `nil` means that the output is the model's own. The output may copy one input, because this
+  /// input may be the best answer. An output that copies two inputs, or one input together with its
+  /// name, is an echo.
   static func reason(
     _ output: String, instruction: String, merging inputs: [MechanicalMerge.Input]
   ) -> String? {

@@ -5,7 +5,7 @@ public enum AgentChoice {
   /// Returns the agent with the fewest of this dispatcher's tasks.
   /// Agents in `avoiding` are candidates only if there is no other agent. `turn` breaks ties round
   /// robin, so that equal agents share the work.
-  /// - Parameter load: this dispatcher's tasks at an agent now.
+  /// - Parameter load: the number of this dispatcher's tasks that an agent has now.
   /// - Returns: `nil` if no agent is live.
   public static func pick(
     from live: [PeerID], avoiding: [PeerID], load: (PeerID) -> Int, turn: Int

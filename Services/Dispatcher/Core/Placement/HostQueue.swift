@@ -5,14 +5,14 @@ import Limits
 /// Queue of tasks that wait for a host.
 ///
 /// Each task goes to the host that is expected to finish it first. If that host is busy, the task
-/// waits here, where the choice can still change, and not in the host's own queue, which the
-/// dispatcher cannot see. A new host gets tasks at once, and a slow host does not get the last task
-/// of a plan. Clients take turns.
+/// waits here and not in the host's own queue, which the dispatcher cannot see. Here the choice can
+/// still change. So a new host gets tasks at once, and a slow host does not get the last task of a
+/// plan. Clients take turns.
 ///
 /// Only tasks of this dispatcher occupy a slot. Requests of other processes make a host slower in
 /// the estimate, but no task waits for their end, because they may never end.
 ///
-/// The queue knows no clock, agent or plan; the caller knows the task of each ticket.
+/// The queue knows no clock, agent or plan. The caller knows the task of each ticket.
 public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   /// A ticket whose task may begin.
   public struct Admission: Equatable, Sendable {
@@ -29,7 +29,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
     var ticket: Ticket
     var work: HostWork
     var client: String
-    /// The turn of its client; a lower rank is served first.
+    /// Turn of the client in which the ticket is served. A lower rank is served first.
     var rank: UInt64
   }
 
@@ -39,7 +39,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
     var since: Instant
   }
 
-  /// Open tickets of one kind of work, and the output of ended ones.
+  /// Counts of one kind of work: open tickets, ended tickets, and tokens of the ended tickets.
   struct Kind: Sendable {
     var tickets = 0
     var ended = 0
@@ -49,11 +49,11 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   private(set) var hosts: [SchedulableHost] = []
   /// Whether all hosts offer the same models, so that choosing a host does not choose a model.
   private(set) var isUniform = true
-  /// Sorted by rank: the order of service if all hosts were equal.
+  /// Sorted by rank. Equal hosts would serve the tickets in this order.
   private(set) var waiting: [Waiting] = []
   private(set) var running: [Ticket: Running] = [:]
   private(set) var kinds: [String: Kind] = [:]
-  /// Tokens per second that this dispatcher measured, used until a rate is published.
+  /// Tokens per second that this dispatcher measured, used until the host table has a rate.
   private(set) var rates: [HostID: Double] = [:]
   /// Tasks that ended recently, which the published load may still count.
   private var endings: [(host: HostID, at: Instant)] = []
@@ -81,7 +81,8 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   public mutating func join(
     _ ticket: Ticket, _ work: HostWork, client: String, now: Instant
   ) -> [Admission] {
-    // No host can do the task. It begins at once, because its agent reports the most exact reason.
+    // If no host can do the task, it begins at once, because its agent reports the most exact
+    // reason.
     guard hosts.contains(where: { work.mayBeDone(at: $0) }) else {
       kinds[work.kind, default: Kind()].tickets += 1
       running[ticket] = Running(work: work, host: nil, since: now)
@@ -114,7 +115,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   }
 
   /// Removes a ticket that waits.
-  /// - Returns: false if the ticket does not wait: it has begun or never joined.
+  /// - Returns: false if the ticket has begun or never joined.
   public mutating func leave(_ ticket: Ticket) -> Bool {
     guard let place = waiting.firstIndex(where: { $0.ticket == ticket }) else { return false }
     let left = waiting.remove(at: place)
@@ -132,8 +133,8 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
     kinds[kind]?.tickets = left
   }
 
-  /// Minimum completion tokens to measure a rate. Fewer depend more on the first token than on the
-  /// rate.
+  /// Minimum completion tokens to measure a rate. The time of fewer tokens depends more on the
+  /// first token than on the rate.
   private static var leastTokens: Int { 8 }
 
   private mutating func learnRate(_ report: TaskReport, of ended: Running) {
@@ -144,7 +145,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
     rates[report.host] = Double(report.usage.completionTokens) * 1_000 / Double(milliseconds)
   }
 
-  /// The published speed, with this dispatcher's own rate until one is published.
+  /// Published speed of a host, with this dispatcher's measured rate if none is published yet.
   func speed(of host: SchedulableHost) -> HostSpeed {
     var speed = host.speed
     speed.tokensPerSecond = speed.tokensPerSecond ?? rates[host.id]
@@ -157,7 +158,8 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   }
 
   /// Number of requests at a host that other processes sent.
-  /// The published load is late and may still count tasks that ended here; they are subtracted.
+  /// The published load is delayed. It may still count tasks of this dispatcher that have ended, so
+  /// they are subtracted.
   func others(at host: SchedulableHost, own: Int, now: Instant) -> Int {
     let ended = endings.count { $0.host == host.id && $0.at.duration(to: now) < Self.publishing }
     return min(max(0, host.inFlight.subtractingCapped(own + ended)), Self.mostOthers)
@@ -166,13 +168,14 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   /// Upper bound of a host's request count. A higher count is an error in the table.
   private static var mostOthers: Int { 1_000_000 }
 
-  /// Maximum delay until an ended task has left the published load.
-  /// The load report and the load table are each up to one interval late, plus bus latency.
+  /// Maximum time for which the published load may still count a task that has ended.
+  /// The load report and the load table are each up to one interval late. The third interval allows
+  /// for bus latency.
   private static var publishing: Duration { LoadRhythm.interval * 3 }
 
   // MARK: - Admission
 
-  /// Index after all waiting tickets up to this turn.
+  /// Index in `waiting` after all tickets whose rank is at most `turn`.
   private func place(behind turn: UInt64) -> Int {
     var (low, high) = (0, waiting.count)
     while low < high {
@@ -190,8 +193,8 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
     var left: [Waiting] = []
     var seen = 0
     var looked = 0
-    // If no host has room for a task, later tasks with the same wish are skipped. However many they
-    // are, they do not keep other tasks from an idle host.
+    // If no host has room for a task, later tasks with the same wish are skipped and not counted in
+    // `looked`. Even many of them do not keep other tasks from an idle host.
     var blocked: Set<HostWork.Wish> = []
     while seen < waiting.count, looked < HostSchedule.lookAhead, schedule.hasRoom {
       let entry = waiting[seen]

@@ -11,24 +11,26 @@ struct HostSchedule {
   }
 
   /// Maximum tasks to examine per decision while a slot is free.
-  /// 128 exceeds the slots of a cluster of laptops, and takes about a millisecond for a thousand
-  /// hosts.
+  /// 128 tasks exceed the slots of a cluster of laptops. Examining them takes about a millisecond
+  /// for a thousand hosts.
   static let lookAhead = 128
   /// Maximum tasks per slot if agents choose the host.
-  /// One is answered and one waits, so no host is idle while there is work, and the host of a task
-  /// is still chosen late.
+  /// The host answers one task while the other one waits. No host is idle while there is work, and
+  /// most tasks still get their host late.
   static let perSlot = 2
   /// Minimum remaining time of a running task, as a share of its whole expected time.
   static let overdue = 0.1
 
-  /// Advantage in expected finish that a busy host needs over a free host, as a share.
-  /// The busy host's free time is only an estimate, and the host may be gone by then.
+  /// Share by which a busy host must finish sooner than a free host to be chosen.
+  /// The time at which the busy host becomes free is only an estimate, and the host may be gone by
+  /// then.
   static let certainty = 0.1
 
   private struct Slot {
     /// Seconds until the slot is free.
     var free: Double
-    /// Whether a task of this dispatcher has the slot now or next, so that another task would wait.
+    /// Whether a task of this dispatcher uses the slot or is its next user. Another task would
+    /// wait.
     var isTaken: Bool
   }
 
@@ -38,13 +40,13 @@ struct HostSchedule {
     let time: FinishTime
     /// Requests of all processes that are at the host now or next.
     var busy: Int
-    /// Empty if the host does not report its slots; then no task waits for it.
+    /// Empty if the host does not report its slots. No task waits for such a host.
     var slots: [Slot]
 
     var hasRoom: Bool { slots.isEmpty || slots.contains { !$0.isTaken } }
 
-    /// Expected end in seconds from now, and the slot. A `nil` slot means that the host reports
-    /// none.
+    /// Expected end of an answer in seconds from now, and its slot. A `nil` slot means that the
+    /// host reports no slots.
     func end(of tokens: Int) -> (slot: Int?, end: Double) {
       guard let slot = slots.indices.min(by: { slots[$0].free < slots[$1].free }) else {
         return (nil, time.seconds(tokens, inFlight: busy, slots: nil))
@@ -54,7 +56,7 @@ struct HostSchedule {
     }
   }
 
-  /// An answer at a host.
+  /// A host that could run a task, with the expected end of the answer in seconds from now.
   private struct Option {
     var timeline: Int
     var slot: Int?
@@ -65,7 +67,7 @@ struct HostSchedule {
 
   private var timelines: [Timeline]
   private let isUniform: Bool
-  /// Number of tasks that may still begin without a host, which their agents then choose.
+  /// Number of tasks that may still begin without a host. Their agents choose the host.
   private var open: Int
 
   init<Ticket>(_ queue: HostQueue<Ticket>, now: Instant) {
@@ -91,7 +93,7 @@ struct HostSchedule {
         return max(whole - task.since.duration(to: now).inSeconds, whole * Self.overdue)
       }
       timeline.slots = ends.sorted().prefix(slots).map { Slot(free: $0, isTaken: true) }
-      // The progress of other requests is unknown; assume half.
+      // The progress of other requests is unknown. Each is assumed to be half done.
       let half = timeline.time.seconds(usual) / 2
       let left = slots - timeline.slots.count
       // A host may claim any number of slots. One decision needs at most `lookAhead` busy and
@@ -101,7 +103,8 @@ struct HostSchedule {
         repeating: Slot(free: half, isTaken: false), count: min(busy, Self.lookAhead))
       timeline.slots += Array(
         repeating: Slot(free: 0, isTaken: false), count: min(left - busy, Self.lookAhead))
-      // The remaining requests wait in the host's own queue, before any later request.
+      // Requests beyond the host's slots wait in the host's own queue and are served before a new
+      // one.
       for _ in 0..<min(others - busy, Self.lookAhead) {
         let next =
           timeline.slots.indices.min { timeline.slots[$0].free < timeline.slots[$1].free } ?? 0
@@ -130,8 +133,8 @@ struct HostSchedule {
 
   /// Assigns the task to a host, to begin now or when the host is free.
   ///
-  /// A task waits for a host of its first model only if no host that is free now would finish it
-  /// sooner with another of its models.
+  /// If all hosts of the task's first model are busy, a free host may finish it sooner with another
+  /// of its models. If none does, the task waits for a host of its first model.
   mutating func place(_ work: HostWork, tokens: Int) -> Placement {
     // If hosts differ in models and the task names none, the agent chooses.
     guard isUniform || !work.models.isEmpty else {
@@ -151,18 +154,19 @@ struct HostSchedule {
       }
       awaited = awaited ?? option
     }
-    // No host can do the task. It begins at once, because its agent reports the most exact reason.
+    // If no host can do the task, it begins at once, because its agent reports the most exact
+    // reason.
     guard let awaited else { return .begin(.open) }
     take(awaited)
     return .wait
   }
 
-  /// The host of the model that is expected to finish first. A free host is preferred to a busy one
-  /// that is sooner by little.
+  /// Returns the host that is expected to finish first with the model.
+  /// A free host is preferred, unless a busy host finishes sooner by more than `certainty`.
   ///
   /// - Parameters:
   ///   - model: `nil` means any chat model.
-  ///   - onlyFree: leaves out hosts that are busy.
+  ///   - onlyFree: whether busy hosts are left out.
   private func best(
     of model: ModelID?, for work: HostWork, _ tokens: Int, onlyFree: Bool
   ) -> Option? {

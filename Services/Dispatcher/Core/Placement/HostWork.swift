@@ -8,9 +8,9 @@ public struct HostWork: Equatable, Sendable {
   var dataPolicy: DataPolicy
   /// Host pools of the client's key.
   var pools: HostPools
-  /// Key for expected lengths: work is expected to be as long as ended work of the same kind.
+  /// Work of one kind has outputs of similar length. The average of ended work predicts new work.
   public var kind: String
-  /// Expected completion tokens, used until work of this kind has ended.
+  /// Expected completion tokens until other work of this kind has ended.
   public var tokens: Int
 
   public init(
@@ -47,8 +47,8 @@ public struct HostWork: Equatable, Sendable {
 
 /// Where a task is done. `infer()` asks another host if this one cannot answer.
 public struct TaskPlacement: Hashable, Sendable {
-  /// `nil` means that the choice is open: no scheduled host can do the task, or the agent chooses
-  /// the model and the hosts differ in models.
+  /// `nil` means that the agent chooses the host. Either no schedulable host can do the task, or
+  /// the agent chooses the model, too, and the hosts differ in models.
   public var host: HostID?
   /// The model of `host` that does the task. `nil` means that the agent chooses.
   public var model: ModelID?
@@ -62,7 +62,8 @@ public struct TaskPlacement: Hashable, Sendable {
 }
 
 extension TaskOrder {
-  /// The order with its host and model. The task's other models remain alternatives.
+  /// Returns the order with the host and model of the placement. The task's other models remain
+  /// alternatives.
   public func placed(_ placement: TaskPlacement) -> TaskOrder {
     var order = self
     order.host = placement.host

@@ -2,12 +2,12 @@ import ClusterModel
 
 /// A task's output in the forms in which other tasks read it.
 ///
-/// Each form is made once, when the output is final, because many readers request it with every
-/// event.
+/// Many readers request a form after every event. So each form is made only once, when the output
+/// is final.
 struct OutputForms: Equatable, Sendable {
-  /// As tasks with a model read it. `nil` means that no such task reads it yet.
+  /// Form for tasks with a model. `nil` means that no such task reads the output yet.
   private(set) var reading: String?
-  /// As mechanical tasks read it. `nil` means that no such task reads it yet.
+  /// Form for mechanical tasks. `nil` means that no such task reads the output yet.
   private(set) var prepared: String?
 
   /// Makes the forms that `reader` needs and that do not exist yet.

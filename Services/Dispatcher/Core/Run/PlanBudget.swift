@@ -4,11 +4,11 @@ import Text
 
 /// Token budget of a plan: grants tokens to tasks and records their cost.
 ///
-/// Knows tasks by their index only. Costs are recorded without a budget, too.
+/// It identifies a task only by index. It records costs even if the plan has no limit.
 struct PlanBudget: Sendable {
   enum Grant: Equatable, Sendable {
-    /// Maximum completion tokens, and the maximum tokens per input that leave room for them. A
-    /// `nil` input limit leaves the inputs unchanged.
+    /// Maximum completion tokens, and the maximum tokens per input that leave room for the
+    /// completion. A `nil` input limit leaves the inputs unchanged.
     case tokens(Int, inputTokens: Int?)
     case refused(Failure)
   }
@@ -16,7 +16,7 @@ struct PlanBudget: Sendable {
   private struct Account: Sendable {
     /// Completion tokens of the latest grant. `nil` means no grant.
     var granted: Int?
-    /// How often the task may write its grant.
+    /// Maximum number of answers that the task requests. Each may be as long as the grant.
     var writings = 1
     /// Estimated prompt tokens of the latest grant.
     var estimatedPrompt: Int?
@@ -51,12 +51,13 @@ struct PlanBudget: Sendable {
 
   /// Grants the tokens that a task may write within the budget.
   ///
-  /// If the budget does not cover the demands of all tasks, those that have not started share it
-  /// evenly. A grant counts as spent until `release`. The sink leaves tokens for a second attempt.
+  /// If the budget does not cover the demands of all tasks, the tasks that have not started share
+  /// it evenly. A grant counts as spent until `release`. The sink's grant leaves tokens for a
+  /// second attempt.
   /// - Parameters:
   ///   - inputs: tokens of each input of the task.
-  ///   - answer: demand of the sink, for which enough tokens stay reserved to answer from the
-  ///     conversation. `nil` means that the task is the sink.
+  ///   - answer: demand of the sink. Enough tokens stay reserved for an answer from the
+  ///     conversation alone. `nil` means that the task is the sink.
   ///   - waiting: demands of all other tasks that have not started, the sink included.
   mutating func grant(
     to task: Int, _ demand: TaskDemand, inputs: [Int] = [], reservingFor answer: TaskDemand?,
@@ -74,8 +75,8 @@ struct PlanBudget: Sendable {
     guard room >= (isSink ? 1 : leastTokens) * demand.writings else {
       return .refused(refusal(isSink: isSink, budget: budget, left: left))
     }
-    // Inputs that leave no room to write are shortened, to at least one token each unless the task
-    // is the sink.
+    // If the inputs leave no room to write, they are shortened. A task other than the sink is
+    // refused if less than one token per input is left.
     var inputTokens: Int?
     var read = reading
     let least = leastTokens * demand.writings
@@ -100,16 +101,16 @@ struct PlanBudget: Sendable {
     return .tokens(write, inputTokens: inputTokens)
   }
 
-  /// Tokens that the sink may write, so that a second attempt can be paid if the first one is lost.
+  /// Tokens that the sink may write. The rest pays for a second attempt if the first one is lost.
   ///
-  /// A lost attempt counts as if it had used its whole grant. The second attempt gets the same
-  /// prompts and an answer of the expected length, but never at the cost of the first one's.
+  /// The estimate assumes that a lost attempt uses its whole grant, and that the second attempt has
+  /// the same prompts and an answer of the expected length. The reserve never makes the first
   private func keepingRetry(in room: Int, prompts: Int) -> Int {
     max(min(room, expectedTokens), room - prompts - expectedTokens)
   }
 
-  /// Tokens that a task may write if it and all waiting tasks share the rest evenly.
-  /// `Int.max` means that the rest covers all of them.
+  /// Tokens that a task may write if all waiting tasks get as much as this one.
+  /// `Int.max` means that the remaining budget covers the demands of all of them.
   private func evenShare(_ left: Int, _ demand: TaskDemand, _ waiting: [TaskDemand]) -> Int {
     var prompts = 0
     var wanted = 0
@@ -122,8 +123,8 @@ struct PlanBudget: Sendable {
   }
 
   /// Failure of a task that the budget cannot pay for.
-  /// Plans are made to fit their budget. If no tokens are used yet, the request is too large;
-  /// otherwise, hosts have used more than they were granted, or the plan has grown.
+  /// Plans are made to fit their budget. If no tokens are used yet, the request is too large.
+  /// Otherwise hosts used more tokens than they were granted, or the plan has grown.
   private func refusal(isSink: Bool, budget: Int, left: Int) -> Failure {
     let used = ledger.spent.totalTokens
     let shortage = isSink ? "nothing is left for the answer" : "the rest cannot pay for it"
@@ -154,8 +155,8 @@ struct PlanBudget: Sendable {
   mutating func recordEarlier(_ usage: Usage) { ledger.spend(usage) }
 
   /// Charges an attempt that has ended, and ends the task's grant.
-  /// - Parameter hasKnownPrompt: whether `report` counts one prompt whose whole text was estimated,
-  ///   so that it shows how hosts count tokens.
+  /// - Parameter hasKnownPrompt: whether `report` counts exactly one prompt, whose whole text was
+  ///   estimated. Only such a report shows how hosts count tokens.
   /// - Parameter resumes: whether the attempt resumed the text of earlier attempts. Its report
   ///   counts that text, which is already charged.
   /// - Returns: the report with the cost of all the task's attempts.
@@ -181,7 +182,7 @@ struct PlanBudget: Sendable {
   }
 
   /// Charges an attempt that ended without a usage report while `host` worked on it.
-  /// - Parameter prompt: estimated tokens of the prompt, used if the budget has not estimated it.
+  /// - Parameter prompt: estimated tokens of the prompt, used if the latest grant has no estimate.
   mutating func chargeUnreported(_ task: Int, host: HostID, prompt: Int, writtenBytes: Int) {
     var account = accounts[task] ?? Account()
     guard account.report == nil else { return ledger.release(task) }
@@ -197,11 +198,11 @@ struct PlanBudget: Sendable {
     ledger.giveUp(task, known: usage)
   }
 
-  /// Records an overrun if a task wrote more than it was granted. Called for tasks whose output is
-  /// used.
+  /// Records an overrun if a task wrote more than it was granted.
+  /// The caller passes only tasks whose output is used.
   mutating func recordEnd(of task: Int, named id: TaskID, _ usage: Usage) {
     guard let account = accounts[task], let granted = account.granted,
-      // A task that is asked twice may write its grant twice.
+      // A task that requests a second answer may use its grant for each answer.
       usage.completionTokens > account.writings * granted
     else { return }
     overruns[task] = "\(id) wrote \(usage.completionTokens) tokens, but \(granted) were allowed"

@@ -43,7 +43,7 @@ extension PlanRun {
   }
 
   /// Bytes by which a text of an agent may grow.
-  /// Every text may have up to `deltaBytes`; more counts against the plan's memory.
+  /// A text may always reach `deltaBytes`. A longer text counts against the plan's memory.
   private func room(after text: String) -> Int {
     let bytes = text.utf8.count
     let room = max(0, limits.keptBytes - bytes)
@@ -63,14 +63,14 @@ extension PlanRun {
     }
     let task = board.task(index)
     let isStreaming = board.isStreaming(index)
-    // The prompt is unknown if the task has a contract, because the model may have been asked
-    // twice, or documents, because only parts of them may have been read.
+    // The prompt is unknown in two cases. With a contract, the model may have been asked twice.
+    // With documents, only parts of them may have been read.
     var report = budget.charge(
       report, to: index, hasKnownPrompt: task.contract == .text && task.documents.isEmpty,
       resumes: isStreaming && answer.resumesText)
     if isStreaming { report.output = completeAnswer(report.output) }
     // An empty draft is useless, and an answer made from drafts must not be empty. An answer made
-    // from the conversation alone may be empty: a stop sequence can come first.
+    // from the conversation alone may be empty, because a stop sequence can come first.
     if report.output.allSatisfy(\.isWhitespace), !hasStructure(index),
       !isStreaming || !task.inputs.isEmpty
     {
@@ -162,7 +162,7 @@ extension PlanRun {
   // MARK: - Cost
 
   /// Charges the budget for an attempt that ended without a usage report.
-  /// Before the first token of a host, nothing is charged.
+  /// Nothing is charged if no host had sent a first token.
   mutating func chargeUnreported(_ index: Int) {
     guard case .running(_, let host?) = board.phase(index) else { return budget.release(index) }
     budget.chargeUnreported(
@@ -182,7 +182,7 @@ enum AgentLoss: Sendable {
     switch code {
     case _ where code.isLostPeer: self = .lost
     case .overloaded, .outboxFull: self = .overloaded
-    // Only hosts limit the rate of an agent's requests.
+    // Only hosts limit the rate of an agent's requests, so a rate limit means busy hosts.
     case .hostsBusy, .rateLimited: self = .hostsBusy
     default: return nil
     }

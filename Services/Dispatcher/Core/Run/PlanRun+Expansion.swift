@@ -20,7 +20,7 @@ extension PlanRun {
   }
 
   /// Expands finished tasks whose expansion was lost with an earlier dispatcher.
-  /// If a reader has already used the output as it was, the task does not expand any more.
+  /// If a reader has already used the unexpanded output, the task does not expand any more.
   mutating func resumeExpansions(now: Instant) {
     for index in board.indices where board.task(index).expansion != nil {
       guard case .done(let report) = board.phase(index) else { continue }
@@ -58,8 +58,9 @@ extension PlanRun {
     advance(now: now)
   }
 
-  /// Ends a task without its expansion; its own output stands.
-  /// An output for a program is replaced by the best available answer. Without one, the task fails.
+  /// Ends a task without its expansion, so that its own output stands.
+  /// If this output is for a program, the best available answer replaces it. If there is no such
+  /// answer, the task fails.
   private mutating func giveUpExpansion(
     _ index: Int, _ report: TaskReport, _ reason: String, now: Instant
   ) {

@@ -59,7 +59,7 @@ extension PlanRun {
   }
 
   /// Emits the part of the answer that the client does not have yet.
-  /// - Returns: false if the client has a different beginning.
+  /// - Returns: false if `answer` does not begin with the text that the client has.
   @discardableResult
   mutating func emitRest(of answer: String) -> Bool {
     guard let rest = self.answer.extend(to: answer, pieceBytes: limits.deltaBytes) else {
@@ -104,7 +104,7 @@ extension PlanRun {
     board.isStreaming(index) && !order.isWhole && !answer.isEmpty
   }
 
-  /// Report of the output that a failed task passes on. `nil` means that it has none.
+  /// Report of the output that a failed task passes on. `nil` means that it has no such output.
   private func substitute(for index: Int) -> TaskReport? {
     let partial = attempts[index]?.partial.text ?? ""
     guard let text = StandIn.output(of: index, partial: partial, on: board) else { return nil }

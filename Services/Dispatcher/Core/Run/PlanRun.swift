@@ -3,14 +3,14 @@ import Limits
 
 /// Runs one plan as a state machine: events in, directives out.
 ///
-/// A task runs when all its inputs are settled; a mechanical task is computed at once. A task that
-/// fails for good fails the plan, is skipped, or hands on a substitute, as its failure rule says.
-/// Its readers run without it if their quorum is met. If a task expands, the planner is asked for
-/// the tasks that follow from its output, and they become part of the plan.
+/// A task starts after all its inputs are settled. The run itself computes mechanical tasks. If a
+/// task fails for good, its failure rule decides: the plan fails, the task is skipped, or the task
+/// passes on a substitute. The readers of a skipped task run without it if their quorum is met. If
+/// a task expands, the planner makes new tasks from its output, and they become part of the plan.
 ///
 /// A task is retried here only if its agent was lost or overloaded, or if the hosts were busy,
-/// because `infer()` already retries hosts. If the agent of a streaming sink is lost, the next agent
-/// resumes from the text that the client has.
+/// because `infer()` already retries hosts. If the agent of a streaming sink is lost, the next
+/// agent resumes from the text that the client has.
 ///
 /// A run knows no pattern name, agent address, socket or clock. A shell drives it:
 ///
@@ -162,7 +162,7 @@ public struct PlanRun: Sendable {
     switch timer {
     case .plan: planDeadlinePassed(now: now)
     case .deadline(let id):
-      // A disarmed timer may already be on its way.
+      // A timer that was disarmed or moved may still fire once.
       guard let index = board.index(of: id), !board.phase(index).isSettled,
         let window = board.window(index), window.end <= now
       else { break }
@@ -242,7 +242,7 @@ public struct PlanRun: Sendable {
       board.noteMissingInputs(of: index)
       armDeadline(index, now: now)
       launch(index, now: now)
-      // The budget may be too small for the task.
+      // If the budget is too small for the task, the task has settled already.
       guard case .running = board.phase(index) else { return true }
     }
     return false

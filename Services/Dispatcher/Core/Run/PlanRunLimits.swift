@@ -8,8 +8,8 @@ public struct PlanRunLimits: Equatable, Sendable {
   /// Only lost and overloaded agents count, because the agent's own `infer()` retries hosts. A task
   /// that loses three agents is probably the cause.
   public var attempts = 3
-  /// Maximum wait for an agent of the task's role. A supervisor restarts one within a second or
-  /// two.
+  /// Maximum wait for an agent of the task's role. A supervisor restarts an agent within a second
+  /// or two.
   var agentWait = Duration.seconds(10)
   /// Interval between searches for an agent.
   var seekInterval = Duration.milliseconds(200)
@@ -21,24 +21,24 @@ public struct PlanRunLimits: Equatable, Sendable {
   /// Maximum delay that an overloaded agent can impose.
   var longestDelay = Duration.seconds(2)
   /// Maximum time for the planner to expand a task.
-  /// Planners need milliseconds, and another one is asked if one is lost.
+  /// Planners need milliseconds. If a planner is lost, another planner is asked.
   public var expansionWait = Duration.seconds(5)
-  /// Maximum tokens of each input of a task, as estimated from its bytes: 64 KiB.
+  /// Maximum estimated tokens of each input of a task, which correspond to 64 KiB.
   /// 16 inputs are 1 MiB of prompt, beyond any context length we know. One agent's endless output
   /// must not fill the memory of sixteen readers.
   var inputTokens = 16 * 1024
-  /// Minimum completion tokens: with fewer, an answer is not worth a request.
+  /// Minimum completion tokens of a grant. A shorter answer is not worth a request.
   var leastTokens = TokenEstimate.leastTokens
   /// Expected completion tokens of a task without a limit, used to share a budget.
   public var expectedTokens = 512
-  /// Prompt tokens besides the task's own.
+  /// Prompt tokens that every call needs in addition to the task's own.
   public var callTokens = TokenEstimate.callTokens
   /// Tokens that explain fences, once per prompt with foreign texts.
   public var fenceTokens = Fence.explanationTokens
   /// Tokens of the fence around each foreign text.
   public var fencedTextTokens = Fence.tokensAround
   /// Maximum bytes of partial output that is kept in case the agent is lost.
-  /// Eight times the longest answer of any model we know.
+  /// The limit is eight times the longest answer of any model we know.
   var keptBytes = 1024 * 1024
   /// Maximum bytes of a delta that the dispatcher itself makes.
   var deltaBytes = 16 * 1024

@@ -38,7 +38,8 @@ struct SinkText: Equatable, Sendable {
 
   /// Extends the text to `answer`.
   /// - Returns: the part that the client lacks, in pieces of at most `pieceBytes` that end on whole
-  ///   characters. `nil` means that the client has a different beginning; the text is unchanged.
+  ///   characters. `nil` means that `answer` does not begin with the client's text, which is then
+  ///   unchanged.
   mutating func extend(to answer: String, pieceBytes: Int) -> [String]? {
     let bytes = Array(answer.utf8)
     guard bytes.starts(with: text.utf8) else { return nil }

@@ -3,14 +3,14 @@ import ClusterModel
 /// Chooses the text that replaces an output which could not be made.
 enum StandIn {
   /// Output that a failed task passes on: its partial output, otherwise its first input.
-  /// `nil` means that the task has neither. A task with an expansion then passes on an empty
-  /// output, from which the planner makes the rest of the plan.
-  /// - Parameter partial: what the task's agent wrote. Always empty for the answer, because a
+  /// If a task with an expansion has neither, it passes on an empty output, from which the planner
+  /// makes the rest of the plan. `nil` means that a task without an expansion has neither.
+  /// - Parameter partial: text that the task's agent wrote. Always empty for the answer, because a
   ///   partial answer is worth less than a complete draft.
   static func output(of index: Int, partial: String, on board: TaskBoard) -> String? {
     let task = board.task(index)
     if !partial.isEmpty { return partial }
-    // A task with a quorum does not accept fewer inputs.
+    // If too few inputs for the quorum succeeded, no input replaces the output.
     guard task.expansion != nil || board.hasQuorum(index) else { return nil }
     // An agreement report is not an answer.
     let texts = task.inputs.filter { edge in
@@ -37,7 +37,7 @@ enum StandIn {
     switch board.phase(index) {
     case .skipped: return nil
     case .done(let report), .expanding(let report):
-      // JSON and agreement reports are for programs; their inputs may be readable.
+      // JSON and agreement reports are for programs. Inputs of their task may be readable.
       if task.contract == .text, task.merge != .agree, !report.output.isEmpty {
         return report.output
       }

@@ -2,8 +2,9 @@ import ClusterModel
 
 /// Attempts of agents at one task.
 ///
-/// Knows how many agents have been tried, how long one has been sought, and when the next attempt
-/// may start. Only lost and overloaded agents are replaced, because `infer()` already retries hosts.
+/// Counts the attempts, records since when an agent is sought, and computes when the next attempt
+/// may start. Only lost and overloaded agents are replaced, because `infer()` already retries
+/// hosts.
 struct TaskAttempts: Equatable, Sendable {
   /// Number of the latest attempt; 0 means none.
   private(set) var number = 0

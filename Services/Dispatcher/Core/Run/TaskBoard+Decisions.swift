@@ -16,7 +16,7 @@ extension TaskBoard {
     return task(index).inputs.allSatisfy { isSettled($0) }
   }
 
-  /// First task of which too few inputs can still arrive, with the reason.
+  /// First waiting task that can no longer get enough inputs, with the failure that it gets.
   var firstHopeless: (index: Int, failure: Failure)? {
     for index in indices {
       guard case .waiting = phase(index), let failure = failureOfInputs(of: index) else { continue }
@@ -25,7 +25,7 @@ extension TaskBoard {
     return nil
   }
 
-  /// Why too few inputs of the task can still arrive. `nil` means that enough can.
+  /// Failure of a task that can no longer get enough inputs. `nil` means that it still can.
   private func failureOfInputs(of index: Int) -> Failure? {
     let inputs = task(index).inputs
     var lost: (task: TaskID, failure: Failure)?
@@ -65,20 +65,21 @@ extension TaskBoard {
     return indices.filter { !needed[$0] && !phase($0).isSettled }
   }
 
-  /// Time that a task gets if `left` is left for the plan: its own deadline, or its share if that
-  /// is shorter. `nil` means all the time that is left.
+  /// Time limit of a task if the plan has the time `left`.
+  /// The limit is the task's own deadline or its share of `left`, whichever is shorter. `nil` means
+  /// that the task may use all of `left`.
   func ownTime(of index: Int, left: Duration) -> Duration? {
     let task = task(index)
     var time = task.deadline ?? left
     if let share = task.deadlineShare {
-      // Later tasks without a share count as much as this one; mechanical tasks take no time.
+      // A later task without a share counts as much as this task. Mechanical tasks take no time.
       let path = heaviestPath(from: index) { other in
         let task = self.task(other)
         return task.merge.isMechanical ? 0 : task.deadlineShare ?? share
       }
       time = min(time, left * share / max(path, 1))
     }
-    // The wire carries milliseconds; a shorter time would be zero.
+    // The wire carries whole milliseconds, so a shorter time would become zero.
     return time < left ? max(time, .milliseconds(1)) : nil
   }
 

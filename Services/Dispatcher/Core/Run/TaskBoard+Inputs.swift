@@ -49,7 +49,7 @@ extension TaskBoard {
   }
 
   /// Output of a mechanical task. `nil` means that a missing input could change it.
-  /// - Parameter waiting: false if missing inputs will not arrive any more.
+  /// - Parameter waiting: whether missing inputs may still arrive.
   func mechanicalText(of index: Int, waiting: Bool = true) -> String? {
     let task = task(index)
     let missing = waiting ? task.inputs.count { !isSettled($0) } : 0

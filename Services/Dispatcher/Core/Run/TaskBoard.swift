@@ -19,7 +19,7 @@ struct TaskBoard: Sendable {
     var shortcoming = ""
     var forms = OutputForms()
 
-    /// Bytes of the entry itself, its directives and its timers.
+    /// Estimated bytes of a task's state without outputs, plus its directives and timers.
     static let ownBytes = 1_024
   }
 
@@ -44,7 +44,7 @@ struct TaskBoard: Sendable {
   /// Time limit of a task. `nil` before its start, after its end, or if it has none of its own.
   func window(_ index: Int) -> TaskWindow? { states[index].window }
 
-  /// Why the output is not what the plan asks for. Empty means that it is.
+  /// Reason why the task's output differs from the plan's request. Empty if it does not differ.
   func shortcoming(of index: Int) -> String { states[index].shortcoming }
 
   /// Names of inputs that the task runs without.

@@ -7,9 +7,9 @@ struct TaskDemand: Equatable, Sendable {
   var prompt: Int
   /// Maximum completion tokens of the task. `nil` means no limit.
   var maxTokens: Int?
-  /// How often the prompt is read at most.
+  /// Maximum number of prompts that hosts read for the task.
   private(set) var readings = 1
-  /// How often the output is written, or read again, at most.
+  /// Maximum number of times that a host writes the output or reads it again in a later prompt.
   private(set) var writings = 1
   /// Tokens that the second prompt adds to the first.
   private var correction = 0
@@ -35,7 +35,7 @@ struct TaskDemand: Equatable, Sendable {
 }
 
 extension TaskDemand {
-  /// Tokens of a correction besides the contract: it describes the error.
+  /// Tokens that describe the error in a correction, without the tokens of the contract.
   private static let correctionTokens = 32
 
   /// - Parameter isAnswer: whether the output is the answer. The client chose the form of the

@@ -12,7 +12,7 @@ struct TokenLedger: Sendable {
   private var lost = 0
 
   /// Tokens that hosts count per hundred estimated tokens.
-  /// The estimate of four bytes per token fits English; other languages, and models with small
+  /// The estimate of four bytes per token fits English. Other languages, and models with small
   /// vocabularies, take more tokens.
   private var percent = 100
 
@@ -44,12 +44,12 @@ struct TokenLedger: Sendable {
 
   // MARK: - Estimates
 
-  /// Upper bound of the factor. Text in a non-Latin script takes up to three times the tokens; more
-  /// is an error of the host.
+  /// Upper bound of `percent`. Text in a non-Latin script takes up to three times the tokens, so a
+  /// higher count is an error of the host.
   private static let mostPercent = 300
 
-  /// Raises the factor if a host counted more tokens than were estimated.
-  /// The factor never falls: a budget that is kept too carefully is still kept.
+  /// Raises `percent` if a host counted more tokens than were estimated.
+  /// It never falls, because an estimate that is too high cannot exceed the budget.
   mutating func learn(counted: Int, estimated: Int) {
     guard budget != nil, estimated > 0 else { return }
     percent = max(percent, min(Self.mostPercent, counted.multipliedCapped(by: 100) / estimated))

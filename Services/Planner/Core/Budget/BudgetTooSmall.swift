@@ -2,7 +2,7 @@ import ClusterModel
 
 extension Failure {
   /// The error for a budget that does not even cover short answers.
-  /// - Parameter shape: the part that does not fit, in the plural: "3 members".
+  /// - Parameter shape: the part of the plan that does not fit, in the plural, such as "3 members".
   static func budgetTooSmall(_ budget: Int, shape: String, needs: Int) -> Failure {
     Failure(
       .invalidRequest,

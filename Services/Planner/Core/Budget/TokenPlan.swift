@@ -4,8 +4,8 @@ import Text
 
 /// Prompt tokens of a plan's calls.
 ///
-/// They do not depend on the output: each call reads the conversation, its instruction, and the
-/// text that roles and chat templates add.
+/// The outputs do not matter, because a call reads the conversation, its instruction, and the text
+/// that roles and chat templates add.
 struct PromptTokens {
   /// Number of calls that read the conversation.
   var count: Int
@@ -14,8 +14,8 @@ struct PromptTokens {
   /// True if one of the calls gets the documents.
   var readsDocuments = false
 
-  /// - Parameter fenced: pairs of the number of fenced texts that a call reads and the number of
-  ///   such calls.
+  /// - Parameter fenced: for each kind of call, the number of fenced texts that it reads and the
+  ///   number of such calls.
   init(
     _ count: Int, instructions: [(text: String, times: Int)] = [],
     fenced: [(texts: Int, times: Int)] = [], readsDocuments: Bool = false
@@ -65,8 +65,8 @@ extension PlanBasis {
       ?? documentRoom()
   }
 
-  /// Models whose prompts have as much room for documents as any, in rotation. Empty means that all
-  /// models have.
+  /// Models whose prompts have the most room for documents, in rotation. Empty means that all
+  /// models have equal room.
   var longContextModels: [ModelID] {
     let room = documentRoom()
     let longest = models.filter {
@@ -89,7 +89,7 @@ struct TokenPlan {
   let share: Int?
 
   /// - Parameters:
-  ///   - units: number of shares that the plan spends. An output counts once when it is written, and
+  ///   - units: number of shares that the plan spends. An output counts once when it is written and
   ///     once for each task that reads it.
   ///   - shape: description for the message, for example "3 members".
   /// - Throws: `budgetTooSmall`, with the budget that would suffice.
@@ -106,8 +106,8 @@ struct TokenPlan {
         total, shape: shape,
         needs: prompts.tokens(basis) + units * TokenEstimate.leastTokens)
     }
-    // A budget may exceed what a plan may write. With this cap, an answer of two shares, a draft of
-    // the same size and two repairs fit twice.
+    // A budget may allow more tokens than a plan may write, so the share is limited. An answer, a
+    // draft and two repairs of two shares each then fit twice.
     self.share = min(share, PlanLimits.answerTokens / 4)
   }
 
@@ -137,7 +137,7 @@ struct TokenPlan {
   var working: Int { min(PlanLimits.draftTokens, share ?? .max) }
 
   /// Returns the limit of the answer: two shares, because the answer stands for all drafts. `nil`
-  /// means the client's own limit, or none.
+  /// means that the plan sets no limit. The client's own limit, if any, still applies.
   func answer(_ request: PlanRequest) -> Int? {
     share.map { min(2 * $0, request.maxTokens ?? .max) }
   }

@@ -2,8 +2,8 @@ import ClusterModel
 
 /// Length limit in the instruction of the model that writes the answer from drafts.
 ///
-/// Drafts may be longer than the answer. A model that does not know the limit begins like they do,
-/// and is cut off before it has answered.
+/// Drafts may be longer than the answer. A model that does not know the limit writes as much as the
+/// drafts, and is cut off before it has answered.
 enum AnswerLength {
   /// Returns the sentence to append to the instruction. Empty if the client's limit has room for a
   /// draft.

@@ -30,9 +30,9 @@ enum AutoChoice {
   init(_ basis: PlanBasis) {
     let request = basis.request
     let features = basis.features
-    // A client that names a pattern accepts its price. `tutti/auto` first checks if the query can
-    // be worth more than one call.
-    // The parts of a long document are work of their own, as several documents are.
+    // `tutti/auto` first checks if the query can be worth more than one call. A client that names a
+    // pattern accepts its price without this check.
+    // Each part of a long document counts like a document of its own.
     let documents = LongDocumentSplit.find(basis)?.parts.count ?? request.documents.count
     if let gate = DirectGate.reason(
       query: request.query, maxTokens: request.maxTokens, budgetTokens: request.budgetTokens,

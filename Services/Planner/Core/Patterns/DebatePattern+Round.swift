@@ -47,7 +47,7 @@ struct DebateHistory {
     return nil
   }
 
-  /// Whether one of `answers` reads this answer, which is then from the previous round.
+  /// Whether one of `answers` reads this answer. If so, this answer is from the previous round.
   func isEarlier(_ answer: TaskID, among answers: [TaskID]) -> Bool {
     answers.contains { tasks[$0]?.inputs.contains { $0.from == answer } ?? false }
   }
@@ -59,7 +59,7 @@ struct DebateStanding {
   var answers: [(task: TaskID, text: String)] = []
   /// Answers of the previous round, by member.
   private var before: [Int: String] = [:]
-  /// True for a closed question: only the answer counts, not the reasons around it.
+  /// True for a closed question, for which only the answer counts and not the reasons around it.
   private let isClosed: Bool
   private let history: DebateHistory
 
@@ -88,7 +88,7 @@ struct DebateStanding {
     // If a whole round failed, the previous answers stand.
     if answers.isEmpty { answers = available(earlier) }
     if answers.isEmpty {
-      // No texts are available: keep all answers. The dispatcher knows which of them failed.
+      // No texts are available, so all answers are kept. The dispatcher knows which of them failed.
       answers = latest.map { ($0.from, "") }
     }
   }
@@ -98,7 +98,7 @@ struct DebateStanding {
   /// True if all pairs of answers are similar.
   private var hasConverged: Bool {
     if isClosed, Self.haveOneAnswer(answers.map(\.text)) { return true }
-    // Reads each text once, however many texts it is compared with.
+    // The matrix reads each text only once.
     return Agreement.matrix(of: answers.map(\.text)).joined().allSatisfy {
       $0 >= Self.convergedMilli
     }
@@ -135,14 +135,14 @@ private func nextRound(
     var task = shape.members.task(
       member, id: DebateShape.id(round: round, member: member), number: number,
       draftRoles: shape.draftRoles(basis), basis: basis,
-      // The remarks about other answers come first; a short limit would cut off the reply.
+      // The remarks about other answers come first, so a short limit would cut off the reply.
       maxTokens: shape.shares.working)
     task.instruction = DebateInstruction.improve
     task.mark = DebateInstruction.mark
     task.inputs = readings(
       of: standing.answers.map(\.task), by: own.task, seed: basis.seed(number))
     task.merge = .synthesise
-    // The task needs no quorum: all its inputs exist, because only members that answered take part.
+    // The task needs no quorum. Only members that answered take part, so all its inputs exist.
     tasks.append(task)
   }
   let comparison = comparison(

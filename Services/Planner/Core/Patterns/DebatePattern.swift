@@ -28,7 +28,7 @@ struct DebateShape {
   /// Rounds after the opening positions.
   var rounds: Int
   var shares: TokenPlan
-  /// Why there are fewer rounds than requested. Empty if there are not.
+  /// Reason for fewer rounds than requested. Empty if all requested rounds fit.
   var reason = ""
 
   var quorum: Int { min(members.quorum, members.count) }

@@ -36,8 +36,8 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
     return .direct("it is too long to look for parts in it")
   }
   let found = SplitFinder(basis).split
-  // A client that asks for a split by name sees parts in the query. If the query names them, few
-  // words or a single sentence do not count against a split, and a doubtful score suffices.
+  // A client that asks for a split by name expects parts. If the query itself names parts, a
+  // short query or a single sentence is no reason against a split, and a doubtful score suffices.
   let isNamed = basis.isSplitByName && found?.isFree == true
   if request.documents.count < 2, !isNamed, let reason = DirectGate.shapeReason(request.query) {
     return .direct(reason)
@@ -57,7 +57,7 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
   return proposalDecision(basis, signals)
 }
 
-/// Decides by time, unless the client asks for a split by name, and by the budget.
+/// Decides by the budget, and also by time unless the client asks for a split by name.
 private func decision(on split: Split, _ basis: PlanBasis) -> SplitDecision {
   let estimate = SplitEstimate(split, basis: basis)
   guard basis.isSplitByName || estimate.isWorthwhile else {
@@ -120,7 +120,7 @@ func splitTasks(
   let share = basis.request.budgetTokens.map {
     let share = max(
       TokenEstimate.leastTokens, ($0 - promptTokens(of: split, basis)) / units(of: split))
-    // A budget may exceed what a plan may write.
+    // A budget may allow more tokens than a plan may write.
     return min(share, PlanValidation.maximumTokens / (2 * split.parts.count + 4))
   }
   let limits = partLimits(split, share: share, basis: basis)
@@ -147,7 +147,8 @@ func splitTasks(
   return tasks + [joining(tasks, split, share: share, basis: basis, number: first + tasks.count)]
 }
 
-/// Returns the maximum tokens of each part: the smaller of its budget share and a limit by merge.
+/// Returns the maximum tokens of each part: its budget share or the limit of the merge, whichever
+/// is smaller.
 ///
 /// Concatenated parts get their portion of the client's limit. Without such a limit they get
 /// several times their estimate. Notes for a synthesis get the limit of a draft.
@@ -173,7 +174,7 @@ private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?]
   }
 }
 
-/// Returns the role by the part's own words, because it may differ in kind from the whole query.
+/// Returns the role that fits the part's own words. The whole query may fit another role.
 private func role(of part: Split.Part) -> AgentRole {
   guard part.documents.isEmpty else { return .research }
   let features = QueryFeatures(part.instruction)

@@ -36,7 +36,8 @@ func directTask(_ basis: PlanBasis, id: TaskID, number: Int) throws(Failure) -> 
 }
 
 extension PlanBasis {
-  /// Model for a task that reads all documents, if they do not fit the context of every model.
+  /// Model for a task that reads all documents, if the contexts of some models are too short for
+  /// them.
   /// `nil` means that the client or the agent chooses.
   var documentModel: ModelID? {
     let bytes = request.documents.reduce(0) { $0.addingCapped(max(0, $1.bytes)) }

@@ -55,7 +55,7 @@ func synthesis(
     // A draft is better than no answer.
     onFailure: .degrade,
     quorum: quorum,
-    // The first member's model: a host is known to offer it, and the choice is stable.
+    // The first member's model is a stable choice, and a host is known to offer it.
     model: basis.models.first,
     maxTokens: maxTokens,
     deadlineShare: DeadlineShares.answer,

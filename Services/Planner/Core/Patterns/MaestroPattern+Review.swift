@@ -3,7 +3,8 @@ import Text
 
 /// Returns the tasks after a review: the draft as it is, or a repair and another review.
 ///
-/// There are at most two repairs: a model that failed three times is expected to fail again.
+/// There are at most two repairs, because a model that failed three times is expected to fail
+/// again.
 func maestroReview(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   guard let shape = try? MaestroShape(basis),
     let task = expand.plan.tasks.first(where: { $0.id == expand.task }),

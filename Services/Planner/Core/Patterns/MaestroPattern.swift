@@ -50,7 +50,8 @@ struct MaestroShape {
   static let mostRepairs = 2
 
   init(_ basis: PlanBasis) throws(Failure) {
-    // The largest shape with a useful share. Without a budget, the largest shape.
+    // Search from the largest shape to smaller ones until a shape has a useful share. Without a
+    // budget, the largest shape fits.
     var best = (specialists: 1, repairs: 0)
     search: for repairs in (0...Self.mostRepairs).reversed() {
       for specialists in [6, 4, 3, 2, 1] where Self.fits(basis, specialists, repairs) {
@@ -103,9 +104,11 @@ struct MaestroShape {
 
   /// Shares that the plan writes and reads.
   ///
-  /// Written: analysis, each specialist, draft (2), review, answer (2). Read: specialists by each
-  /// other and by the draft; the draft by the review and the answer (4). Each repair reads 2,
-  /// writes 2, is read again (2) and reviewed (1).
+  /// - Written: analysis, each specialist, draft (2), review, answer (2).
+  /// - Read: each specialist's work, by all later specialists and by the draft's task.
+  /// - Read: the draft (2), by the review and by the answer's task.
+  /// - Per repair: the repair reads 2 and writes 2, its text is read again (2), and its review
+  ///   writes 1.
   private static func units(_ specialists: Int, _ repairs: Int) -> Int {
     10 + specialists * 2 + specialists * (specialists - 1) / 2 + 7 * repairs
   }

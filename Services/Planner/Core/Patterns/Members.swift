@@ -13,7 +13,7 @@ struct Members {
   init(_ basis: PlanBasis) throws(Failure) {
     count = Self.count(basis)
     // Without a quorum from the client, one answer suffices. The task that reads the answers
-    // reports which are missing.
+    // reports which answers are missing.
     quorum = basis.request.quorum ?? 1
     guard quorum <= count else {
       throw Failure(
@@ -34,7 +34,7 @@ struct Members {
     return distinct > 1 ? min(OptionRanges.defaultMembers, distinct) : OptionRanges.defaultMembers
   }
 
-  /// Returns the task of a member. The plan skips it if it fails.
+  /// Returns the task of a member. The plan skips a member that fails.
   /// - Parameters:
   ///   - member: index of the member.
   ///   - number: the task's index in its plan.

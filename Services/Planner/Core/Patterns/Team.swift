@@ -77,7 +77,7 @@ extension Team {
 
 /// Topological order of items. Needs that would close a cycle are dropped, in list order.
 struct WorkOrder {
-  /// Each index once, after all that it needs.
+  /// Each index once, after the indices that it needs.
   private(set) var sorted: [Int] = []
   /// Needs that remain after the drops.
   private(set) var needs: [[Int]]

@@ -3,11 +3,11 @@ import Text
 
 /// Estimates the length of an answer in tokens from the words of the request.
 ///
-/// A factor of two is accurate enough: the estimate decides if parts are worth a call each.
+/// The estimate only decides if parts are worth a call each, so it may be wrong by a factor of two.
 enum AnswerSize {
   /// - Parameters:
   ///   - request: a sentence or two.
-  ///   - context: text that also applies to it: "Answer each in one sentence."
+  ///   - context: other text that applies to the request, such as "Answer each in one sentence."
   static func tokens(of request: String, context: String = "") -> Int {
     let words = request.lowercasedWords
     let around = context.lowercasedWords

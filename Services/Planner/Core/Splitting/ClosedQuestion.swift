@@ -3,8 +3,8 @@ import Text
 
 /// A question with a one-word answer, so that answers are counted rather than merged.
 struct ClosedQuestion {
-  /// Instruction that makes the members' answers comparable. It is no contract: a small model that
-  /// replies "Yes, it is." still votes.
+  /// Instruction that makes the members' answers comparable. It is not a contract, so a small model
+  /// that replies "Yes, it is." still votes.
   var instruction: String
 
   /// - Returns: `nil` if the query wants more than a word.
@@ -96,7 +96,7 @@ struct ClosedQuestion {
 
   private static func isOneSentence(_ query: String) -> Bool { Sentences.split(query).count == 1 }
 
-  /// True for "Is it …?", but not for "Is it this or that?", because yes does not answer it.
+  /// True for "Is it …?", but not for "Is it this or that?", because "yes" would not answer it.
   private static func isPolar(_ query: String, _ words: [String]) -> Bool {
     guard let first = words.first, polarOpeners.contains(first), isOneSentence(query),
       query.trimmingSpace.hasSuffix("?"), !words.contains("or")
@@ -133,17 +133,17 @@ struct ClosedQuestion {
     let questionText = before.joined(separator: "\n")
     let words = questionText.lowercasedWords
     if questionText.contains("?") || words.contains(where: choosing.contains) { return true }
-    // Not a choice: a dialogue ("A: …"), or a command for each line ("Translate …").
+    // Lines of a dialogue ("A: …") and texts for a command ("Translate …") are not options.
     return options[0].mark != ":"
       && !words.prefix(3).contains { SplitWords.commands.contains($0) && !naming.contains($0) }
   }
 
-  /// True if the option is a question or, after a colon, a sentence: it is a line of dialogue.
+  /// True if the option is a line of dialogue: a question or, after a colon, a sentence.
   private static func isDialogue(_ text: String, after mark: Character) -> Bool {
     text.hasSuffix("?") || mark == ":" && (text.hasSuffix(".") || text.hasSuffix("!"))
   }
 
-  /// Commands that the choice of one option fulfils.
+  /// Commands that can be answered by choosing one option.
   private static let naming: Set<String> = ["answer", "find", "identify", "name", "tell"]
   private static let choosing: Set<String> = [
     "choice", "choose", "correct", "option", "options", "pick", "select", "which",

@@ -31,7 +31,7 @@ enum CommandSplit {
   }
 
   /// Returns the commands of a sentence, each with its object. A question counts as one command.
-  /// Empty if the sentence is neither.
+  /// Empty if the sentence is neither a command nor a question.
   static func clauses(of sentence: String) -> [String] {
     if isQuestion(sentence) { return [sentence] }
     let words = sentence.split(separator: " ")

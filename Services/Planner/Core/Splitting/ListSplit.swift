@@ -39,7 +39,7 @@ enum ListSplit {
       && (SplitWords.commands.contains(first) || ["how", "why"].contains(first))
   }
 
-  /// True for requirements, data or options: they apply together and are not split.
+  /// True for requirements, data or options, which apply together and are not split.
   private static func isConditions(_ outline: QueryOutline) -> Bool {
     let announcement = (Sentences.split(outline.before).last ?? "").lowercasedWords
     let isAnnounced = announcement.suffix(6).contains { SplitWords.conditions.contains($0) }
@@ -83,7 +83,8 @@ enum ListSplit {
     Sentences.split(before).count { !$0.hasSuffix(":") } > 0
   }
 
-  /// Returns a short item or a question as the heading. Other tasks have no heading.
+  /// Returns the first line of an item as its heading. `nil` means that the line is too long, or
+  /// that the item is a task but no question.
   static func heading(of item: String, isTask: Bool) -> String? {
     let line = item.split(whereSeparator: \.isNewline).first.map(String.init) ?? item
     guard line.utf8.count <= 100 else { return nil }

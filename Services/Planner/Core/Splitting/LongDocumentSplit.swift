@@ -4,7 +4,8 @@ import Text
 
 /// Makes a part per piece of a document that fits no prompt, if the query asks about all of it.
 ///
-/// For other queries, a search finds the passages that matter. It understands English.
+/// If the query asks about less, the agent searches for the passages that matter instead. Only
+/// English queries are recognised.
 enum LongDocumentSplit {
   static func find(_ basis: PlanBasis) -> Split? {
     let request = basis.request
@@ -43,7 +44,8 @@ enum LongDocumentSplit {
 
   /// Tokens around a part and its query in a prompt: instruction, name, number and fence.
   private static let frameTokens = 128
-  /// A longer query may have conditions that the agents, which see one part each, would miss.
+  /// Maximum words of the query. Each agent sees only one part and could not check the conditions
+  /// of a longer query.
   private static let mostWords = 60
 
   /// Whether the query needs the whole document and names no place in it.

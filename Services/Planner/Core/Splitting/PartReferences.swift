@@ -12,7 +12,8 @@ enum PartReferences {
     }
   }
 
-  /// True if a part refers to an earlier one. Unlike `needs`, the cost does not grow with `place`.
+  /// True if a part refers to an earlier one. Unlike the cost of `needs`, the cost does not grow
+  /// with `place`.
   static func needsOthers(_ part: String, at place: Int, hasContext: Bool) -> Bool {
     reference(of: part, at: place, hasContext: hasContext) != .none
   }

@@ -120,8 +120,8 @@ struct ListItem {
     if text.isEmpty { return nil }
   }
 
-  /// Returns the text after a label such as `1.`, `1)`, `(1)`, `a)`, `Q1:` or `Question 1:`, or
-  /// `nil` without one.
+  /// Returns the text after a label such as `1.`, `1)`, `(1)`, `a)`, `Q1:` or `Question 1:`. `nil`
+  /// means that the line has no label.
   private static func textAfterLabel(_ line: String) -> Substring? {
     var rest = line[...]
     let lower = line.lowercased()

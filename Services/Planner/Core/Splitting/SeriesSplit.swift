@@ -39,8 +39,8 @@ enum SeriesSplit {
       && !series.items.contains { $0.lowercasedWords.count > 8 }
   }
 
-  /// Estimates the tokens of a part. A section or topic is shorter than the form of the whole
-  /// suggests.
+  /// Estimates the tokens of a part. A section or topic is shorter than the text that the sentence
+  /// names, such as a report.
   private static func sized(
     _ part: Split.Part, _ series: Series, _ sentence: String, _ rest: String
   ) -> Split.Part {
@@ -52,7 +52,7 @@ enum SeriesSplit {
       let whole = AnswerSize.tokens(of: sentence, context: rest)
       let section = 160
       part.tokens = series.isEach ? whole : max(60, min(section, whole))
-      // A long whole is divided among its items. A length stated for each item is not divided.
+      // A long text is divided among its items. A length stated for each item is not divided.
       if !series.isEach, whole > section * series.items.count {
         part.tokens = whole / series.items.count
       }
@@ -130,8 +130,8 @@ struct Series {
       && head.contains { SplitWords.sectioned.contains($0) || $0 == "essay" }
   }
 
-  /// Returns the start of the first item: after the last word before the first comma that can
-  /// introduce a list.
+  /// Returns the start of the first item of a list.
+  /// Before the first comma, the item begins after the last word that can introduce a list.
   private static func start(of text: Substring) -> Substring.Index? {
     guard let comma = text.firstIndex(of: ",") else { return nil }
     let first = text[..<comma]
@@ -172,6 +172,5 @@ struct Series {
 }
 
 extension String {
-  /// Returns the first occurrence of `word`.
   fileprivate func range(ofWord word: String) -> Range<Index>? { firstRange(of: word) }
 }

@@ -10,7 +10,8 @@ struct Split: Equatable {
   var readsQuery = false
   /// True if a model named the parts. Their text is then fenced in the tasks' instructions.
   var isProposed = false
-  /// Models to assign to the tasks in rotation. Empty means those that the client named, or any.
+  /// Models to assign to the tasks in rotation. Empty means the models that the client named,
+  /// otherwise any model.
   var models: [ModelID] = []
 
   /// Returns the model of a task, in rotation. `nil` means that the estimate or the agent chooses.
@@ -37,7 +38,7 @@ struct Split: Equatable {
     var instruction: String
     /// Names of the documents that the part reads.
     var documents: [String] = []
-    /// Part of the documents that it reads. `nil` means the whole documents.
+    /// The portion of each document that this part reads. `nil` means whole documents.
     var documentPart: DocumentPart?
     /// Indices of the parts that this part reads.
     var needs: [Int] = []
@@ -51,12 +52,12 @@ struct Split: Equatable {
   ///
   /// Complete answers in the requested order are concatenated without a model. If the query asks
   /// for something over all parts (a comparison, a ranking, a report, one text), a model writes it
-  /// from them.
+  /// from the answers of the parts.
   enum Merge: Equatable {
     case concatenate
     /// - Parameter tokens: estimated tokens of the synthesis.
     case synthesise(task: String, tokens: Int)
-    /// As `synthesise`, from parts of one text that do not answer the query each.
+    /// Like `synthesise`, but the parts come from one text, and no part answers the query alone.
     case summarise(task: String, tokens: Int)
 
     /// Rule of the task that joins the parts.
@@ -85,7 +86,7 @@ struct Split: Equatable {
     }
   }
 
-  /// Maximum parts. With more, they are too small to be worth a call each.
+  /// Maximum parts. More parts would be too small to be worth a call each.
   static let mostParts = 12
   /// Maximum parts that a finder makes: one more than `mostParts`, so that a query with too many
   /// parts is recognised at the cost of thirteen parts instead of thousands.
@@ -124,8 +125,8 @@ extension Split {
 
   /// Returns the estimated tokens of the documents that the parts read, each counted once.
   ///
-  /// A single task could not read that many and would ignore the rest. For a fair comparison, the
-  /// direct answer is assumed to read as many.
+  /// A single task cannot read so many tokens and would ignore the rest. For a fair comparison, the
+  /// direct answer is assumed to read all of them.
   func documentTokens(_ basis: PlanBasis) -> Int {
     var seen: Set<[String]> = []
     return parts.reduce(0) { sum, part in

@@ -12,8 +12,8 @@ struct SplitEstimate: Equatable {
   var correction: EstimateCorrection
   /// Number of hosts that got a part.
   var hosts: Int
-  /// Model of each part. `nil` means any: the hosts offer the same models, or the part's host
-  /// offers several.
+  /// Model of each part. `nil` means any model, because the hosts offer the same models, or because
+  /// the part's host offers several.
   var models: [ModelID?]
 
   /// Times with the learned correction applied.
@@ -39,7 +39,7 @@ struct SplitEstimate: Equatable {
     var written = tokens.reduce(0, +)
     var directTokens = written
     if let merged = split.merge.tokens {
-      // The parts are only merge inputs: a direct answer does not write them.
+      // A direct answer does not write the parts, because they are only inputs of the merge.
       directTokens = merged
       time += pool.fastest.time(
         writing: min(merged, limit), reading: basis.conversationTokens + written)
@@ -74,8 +74,8 @@ struct SplitEstimate: Equatable {
     return "\(split.parts.count) \(split.kind) over \(over), \(comparison)"
   }
 
-  /// Text for the trace: "about 4.1 s instead of 9.8 s". With a correction, it adds the uncorrected
-  /// times.
+  /// Text for the trace: "about 4.1 s instead of 9.8 s". If there is a correction, the text also
+  /// has the uncorrected times.
   var comparison: String {
     let estimateText =
       "about \(Self.seconds(splitMilliseconds)) instead of \(Self.seconds(directMilliseconds))"
@@ -129,8 +129,8 @@ struct EstimatedHost {
   let host: SchedulableHost
   let time: FinishTime
 
-  /// Answers that the host can take now. The slowdown is measured with few concurrent answers and
-  /// does not hold for many.
+  /// Number of answers that the host can take now.
+  /// The measured slowdown holds only for a few concurrent answers, so the number is limited.
   var slots: Int { min(host.slots ?? 1, FinishTime.mostConcurrent + 1) }
 
   var firstToken: EstimatedTime { EstimatedTime(milliseconds: Self.milliseconds(time.firstToken)) }
@@ -147,7 +147,7 @@ struct EstimatedHost {
     return EstimatedTime(milliseconds: writing + reading, writing: writing)
   }
 
-  /// Whole milliseconds: sums of them are exact, so equal parts have equal ends.
+  /// Rounds to whole milliseconds. Their sums are exact, so equal parts have equal ends.
   private static func milliseconds(_ seconds: Double) -> Int {
     Int(clamping: (seconds * 1_000).rounded())
   }
@@ -160,10 +160,11 @@ struct HostPool {
   /// True if all these hosts offer the same models.
   let isUniform: Bool
 
-  /// Maximum first-token time: no request may take longer.
+  /// Maximum first-token time. No request may take longer.
   private static let mostFirstToken = Duration.seconds(3_600)
 
-  /// - Parameter models: models of the tasks. Empty means those that the client named, or any.
+  /// - Parameter models: models of the tasks. Empty means the models that the client named,
+  ///   otherwise any model.
   init(_ request: PlanRequest, models: [ModelID] = []) {
     let wanted = Set(models.isEmpty ? request.models : models)
     // A split is optional, so an unmeasured host is assumed to be like the slowest measured one.
@@ -179,8 +180,8 @@ struct HostPool {
           host: host, time: FinishTime(of: host.speed, among: known, belief: .cautious)))
     }
     if hosts.isEmpty {
-      // No host is free or known: assume one slot, so that a split gains nothing. Measured speeds
-      // still apply.
+      // If no host is free or known, one slot is assumed, so that a split gains nothing. Measured
+      // speeds still apply.
       let fastest = request.hosts.filter { $0.rateMilli > 0 }.max { $0.rateMilli < $1.rateMilli }
       var speed = fastest.map(Self.speed) ?? HostSpeed()
       speed.slowdown = nil
@@ -213,8 +214,10 @@ struct HostPool {
   var slots: Int { hosts.reduce(0) { $0 + $1.slots } }
 }
 
-/// List scheduling: assigns the longest part first, to the host that finishes it first, after all
-/// parts that it needs.
+/// Assigns parts to hosts by list scheduling.
+///
+/// The next part is always the longest one whose needs are assigned. It gets the host that finishes
+/// it first, and begins after the parts that it needs.
 struct ListSchedule {
   /// End time of the last part.
   private(set) var makespan = EstimatedTime()
@@ -227,7 +230,7 @@ struct ListSchedule {
     /// Time at which each slot becomes free.
     var free: [EstimatedTime]
     var parts = 0
-    /// Sum of the times of its parts, if each had the host to itself.
+    /// Sum of the times of the assigned parts, if each part had the host to itself.
     var work = EstimatedTime()
 
     init(_ host: EstimatedHost) {
@@ -245,8 +248,8 @@ struct ListSchedule {
       let alone = host.writing(writing, reading: reading)
       let others = free.count { $0.milliseconds > begin.milliseconds }
       let end = begin + host.firstToken + alone * host.time.stretch(concurrent: others)
-      // A later part also slows down earlier ones: all parts together take at least the host's time
-      // for all of its work.
+      // A later part also slows down earlier parts, which have their end times already. So no part
+      // ends before the host could have done all of its work.
       let work = work + alone
       let atOnce = min(parts + 1, free.count)
       let all = work * (host.time.stretch(concurrent: atOnce - 1) / Double(atOnce))
@@ -264,8 +267,8 @@ struct ListSchedule {
     var open = Set(parts.indices)
     while !open.isEmpty {
       let ready = open.filter { part in parts[part].needs.allSatisfy { ends[$0] != nil } }
-      // Largest part first, ties in order. A cycle is a bug in the code that made the parts; its
-      // parts are taken in order.
+      // The largest part is first, and equal parts keep their order. Parts whose needs form a cycle
+      // are never ready. The code that made them has a bug, but they still get hosts.
       guard
         let part = (ready.isEmpty ? open : ready).min(by: {
           (tokens[$1], $0) < (tokens[$0], $1)

@@ -40,8 +40,8 @@ enum SplitProposal {
 
   /// Returns the estimated answer tokens of a part.
   ///
-  /// A length in the query applies to each part if the query asks for that ("each"), otherwise to
-  /// all of them together. Without a length for each, a part has at least a paragraph or two.
+  /// If the query states a length for each part ("each"), it applies to each. Any other length
+  /// applies to all parts together, but a part then still has at least a paragraph or two.
   static func tokensOfPart(_ query: String, _ signals: SplitSignals, parts: Int) -> Int {
     let wholeTokens = AnswerSize.tokens(of: query)
     if signals.isSized, signals.isDistributive { return min(max(wholeTokens, 60), 900) }

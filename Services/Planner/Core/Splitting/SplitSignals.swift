@@ -1,9 +1,9 @@
 import Text
 
-/// Signals in a query for several answers or for one: counts of marks and words.
+/// Signals in a query for several answers or for one. They are counts of marks and words.
 ///
-/// It does not locate the parts. It knows the most frequent words of English, German, French and
-/// Spanish.
+/// The parts are not located. The most frequent words of English, German, French and Spanish are
+/// known.
 struct SplitSignals: Equatable {
   /// True if the query asks for each thing separately: "each", "one by one", "jeweils" …
   var isDistributive = false
@@ -24,7 +24,7 @@ struct SplitSignals: Equatable {
   var isSequence = false
   /// True if the query asks for something that its own text contains.
   var isExtraction = false
-  /// True if the query ends in its only question; the text before it is context.
+  /// True if the query ends in its only question. The text before the question is context.
   var endsInOneQuestion = false
   /// True if the query asks about program text that it contains.
   var explainsCode = false
@@ -32,7 +32,7 @@ struct SplitSignals: Equatable {
   var freeQuestions = 0
   /// Number of questions and found parts that refer to earlier ones.
   var boundParts = 0
-  /// Number of parts that the query itself names. 0 if any of them needs another.
+  /// Number of parts that the query itself names. 0 if any part needs another part.
   var foundParts = 0
   /// True for a list without tasks or things to treat alike: facts, conditions, data.
   var isPlainList = false
@@ -88,10 +88,10 @@ struct SplitSignals: Equatable {
     freeQuestions = max(0, questionSentences.count { $0.lowercasedWords.count > 2 } - boundParts)
   }
 
-  /// Score of the query: above 0, it reads like several pieces of work.
+  /// Score of the query. Above 0, the query reads like several pieces of work.
   ///
   /// The points are coefficients of a logistic regression over hand-labelled prompts, times ten and
-  /// rounded. They are few enough to read, and none was added for a single prompt.
+  /// rounded. There are few coefficients, and none was added for a single prompt.
   var score: Int {
     var points = -18
     if isDistributive { points += 17 + (items > 2 ? 6 : 0) }

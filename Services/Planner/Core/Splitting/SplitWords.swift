@@ -35,7 +35,7 @@ enum SplitWords {
     "recommend", "recommendation", "summarise", "summarize", "summary", "synthesise", "synthesize",
   ]
 
-  /// Names and announcements of a list of conditions.
+  /// Words that announce a list of conditions, such as "constraints" or "must".
   static let conditions: Set<String> = [
     "assumptions", "conditions", "constraints", "context", "criteria", "data", "details", "facts",
     "features", "format", "given", "guidelines", "ingredients", "must", "notes", "options",
@@ -50,7 +50,7 @@ enum SplitWords {
     "uses", "with", "without",
   ]
 
-  /// Kinds of text that remain one text: a list in the request only describes the content.
+  /// Kinds of text that are not split. A list in such a request only describes the text's content.
   static let singleWorks: Set<String> = [
     "ad", "advertisement", "app", "ballad", "class", "dialogue", "email", "function", "haiku",
     "joke", "letter", "limerick", "mail", "menu", "message", "paragraph", "poem", "post", "program",
