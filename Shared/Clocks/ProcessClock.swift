@@ -1,8 +1,8 @@
 public import ClusterModel
 
-/// The monotonic clock, read as the time since the value was made.
+/// A monotonic clock. Its `now` is the time since the value was made.
 ///
-/// Cores take an `Instant` and read no clock; their shells read it here.
+/// Cores take an `Instant` and read no clock. Their shells read the time from this clock.
 public struct ProcessClock: Sendable {
   private let start = ContinuousClock.now
 

@@ -2,11 +2,11 @@ import Limits
 
 /// Decodes one HTTP body incrementally.
 ///
-/// Encoded bytes are stored as they arrive and decoded only when they are pulled, so a small body
-/// cannot make a large buffer. A body that does not start like its coding is passed on unchanged:
-/// some proxies decode a body and keep its `Content-Encoding`.
+/// Encoded bytes are stored as they arrive and decoded only by `pull`, so a small body cannot make
+/// a large buffer. Some proxies decode a body and keep its `Content-Encoding`. So a body whose
+/// first bytes do not match the coding is passed on unchanged.
 ///
-/// @unchecked: not thread-safe; its owner keeps it under a lock.
+/// @unchecked: not thread-safe. The owner of a decoder keeps it under a lock.
 public final class BodyDecoder: @unchecked Sendable {
   private enum State {
     /// The first bytes have not arrived.
@@ -14,13 +14,13 @@ public final class BodyDecoder: @unchecked Sendable {
     case plain
     case zlib(ZlibStream)
     case zstd(ZstdStream)
-    /// A gzip member has ended; another may follow.
+    /// A gzip member has ended, and another one may follow.
     case between(ZlibStream)
-    /// The data is complete; further bytes are padding.
+    /// The data is complete. Further bytes are padding.
     case over
   }
 
-  /// 8 MiB, the window that HTTP allows (RFC 9659).
+  /// Maximum window of zstd as a power of two: 8 MiB, which HTTP allows (RFC 9659).
   private static let zstdWindowLog: CInt = 23
   private static let zlibWindowBits: CInt = 15
 
@@ -37,7 +37,7 @@ public final class BodyDecoder: @unchecked Sendable {
     if coding == .identity { state = .plain }
   }
 
-  /// Encoded bytes that are not decoded yet.
+  /// Number of encoded bytes that are not decoded yet.
   var pendingBytes: Int { input.count - position }
 
   public func push(_ bytes: some Collection<UInt8>) {
@@ -52,7 +52,8 @@ public final class BodyDecoder: @unchecked Sendable {
   /// Marks the end of the encoded bytes.
   public func finish() { isEnded = true }
 
-  /// - Returns: at most `limit` decoded bytes. An empty array means that more must be pushed first.
+  /// - Returns: at most `limit` decoded bytes. An empty array means that more bytes must be pushed
+  ///   first, or that the body has ended.
   public func pull(_ limit: Int) throws(BrokenCoding) -> [UInt8] {
     while true {
       let step: DecodingStep
@@ -95,7 +96,7 @@ public final class BodyDecoder: @unchecked Sendable {
       position += used
       holdsMore = bytes.count == limit
       if !bytes.isEmpty { return try counted(bytes) }
-      // The step had no effect, and neither would another.
+      // The step had no effect, so another step would have none.
       if used == 0 { return [] }
     }
   }
@@ -105,7 +106,8 @@ public final class BodyDecoder: @unchecked Sendable {
 
   // MARK: - Beginning
 
-  /// - Returns: `false` if more bytes are needed to decide.
+  /// Chooses the decoder by the first bytes.
+  /// - Returns: `false` if more bytes are needed for the choice.
   private func begin() throws(BrokenCoding) -> Bool {
     let needed = coding == .zstd ? 4 : 2
     guard pendingBytes >= needed || isEnded else { return false }
@@ -117,7 +119,7 @@ public final class BodyDecoder: @unchecked Sendable {
         state = .plain
         break
       }
-      // 16 more selects a gzip header.
+      // In zlib, adding 16 to the window bits selects a gzip header.
       try open(Self.zlibWindowBits + 16)
     case .deflate:
       if beginsAs(.deflate) {
@@ -125,7 +127,8 @@ public final class BodyDecoder: @unchecked Sendable {
       } else if looksLikeText {
         state = .plain
       } else {
-        // Raw deflate without a zlib header, as some servers send it.
+        // Negative window bits select raw deflate data without a zlib header, which some servers
+        // send.
         try open(-Self.zlibWindowBits)
       }
     case .zstd:
@@ -156,8 +159,8 @@ public final class BodyDecoder: @unchecked Sendable {
     }
   }
 
-  /// Whether the body starts like JSON, an event stream or an HTML page. Some servers send these
-  /// uncompressed with `Content-Encoding: deflate`.
+  /// Whether the body starts like JSON, an event stream or an HTML page. Some servers send such a
+  /// body uncompressed with `Content-Encoding: deflate`.
   private var looksLikeText: Bool {
     guard let first = input[position...].first else { return false }
     return "{[:\n\r <".utf8.contains(first)

@@ -2,10 +2,10 @@
 public enum ContentCoding: String, CaseIterable, Hashable, Sendable {
   case identity, gzip, deflate, zstd
 
-  /// For `Accept-Encoding`, and for the message that refuses another coding.
+  /// Known codings, for `Accept-Encoding` and for the message that refuses another coding.
   public static let known = "gzip, deflate, zstd"
 
-  /// - Parameter header: the values of `Content-Encoding`; each may be a list.
+  /// - Parameter header: the values of `Content-Encoding`. Each value may be a list.
   /// - Throws: `UnknownCoding` for an unknown coding, or for more than one coding.
   public init(header: [String]) throws(UnknownCoding) {
     let names = header.flatMap { $0.split(separator: ",") }.map { name in
@@ -25,7 +25,8 @@ public enum ContentCoding: String, CaseIterable, Hashable, Sendable {
 
 /// A content coding that cannot be decoded.
 public struct UnknownCoding: Error, Hashable, Sendable {
-  /// The name as sent: at most 64 bytes, with `?` for all but printable ASCII.
+  /// The name as sent, cut to 64 bytes. Each character that is not printable ASCII is replaced by
+  /// `?`.
   public let name: String
 
   init(name: String) {
@@ -39,7 +40,7 @@ public struct BrokenCoding: Error, Hashable, Sendable, CustomStringConvertible {
   public enum Cause: Hashable, Sendable {
     /// The body is not valid data of its coding.
     case invalid
-    /// The body decodes to far more bytes than it has.
+    /// The body decodes to far more bytes than its encoded bytes.
     case bomb
     /// There is no memory for the decoder.
     case memory

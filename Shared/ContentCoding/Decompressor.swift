@@ -4,7 +4,7 @@ import CCompression
 enum DecodingStep {
   /// Decoded bytes, and the number of input bytes used.
   case more([UInt8], used: Int)
-  /// As `more`; the compressed data is complete.
+  /// As `more`, but the compressed data is complete.
   case end([UInt8], used: Int)
   case broken
 }
@@ -22,7 +22,7 @@ enum DecodingStep {
 
   deinit { unsafe ccz_close(stream) }
 
-  /// Prepares for the next member of the same data.
+  /// Prepares the stream for the next member of the same data.
   func reset() { unsafe ccz_reset(stream) }
 
   func step(_ input: ArraySlice<UInt8>, limit: Int) -> DecodingStep {
@@ -57,7 +57,7 @@ private func decode(
 ) -> DecodingStep {
   var result = CInt(CC_MORE.rawValue)
   var used = input.count
-  // A decoder that holds output which did not fit needs no input, but a valid pointer.
+  // A decoder with output that did not fit needs no input, but it needs a valid pointer.
   let nothing: [UInt8] = [0]
   let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { output, count in
     var written = limit

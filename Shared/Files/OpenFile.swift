@@ -1,6 +1,6 @@
 import Foundation
 
-/// A file, pipe, terminal or socket that this process has open, by its descriptor.
+/// An open file, pipe, terminal or socket of this process, identified by its descriptor.
 public struct OpenFile: Sendable {
   let descriptor: CInt
 

@@ -1,6 +1,7 @@
 import Foundation
 
-/// Reason why a file or directory is refused: a sentence that names it and the remedy.
+/// Reason why a file or directory is refused. The message is a sentence with the path and the
+/// remedy.
 public struct FileRefused: Error, Hashable, Sendable, CustomStringConvertible {
   public var message: String
 
@@ -11,7 +12,7 @@ public struct FileRefused: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// Files that only their owner may read or write, in directories that only their owner may write.
 ///
-/// Links are refused: a link could redirect a read or a write to another file.
+/// Links are refused, because a link could redirect a read or a write to another file.
 public enum PrivateFile {
   /// Access that other users may have to a file.
   public enum Others: Sendable {
@@ -21,9 +22,9 @@ public enum PrivateFile {
     fileprivate var refusedBits: UInt32 { self == .nothing ? 0o077 : 0o022 }
   }
 
-  /// Creates the file with mode 0600. Its contents are on the disk on return, because they may be a
-  /// secret that other files depend on.
-  /// - Returns: `false` if the name is taken; the existing file stays unchanged.
+  /// Creates the file with mode 0600. On return, its contents are on the disk, because they may be
+  /// a secret that other files depend on.
+  /// - Returns: `false` if a file with this path exists. It stays unchanged.
   public static func create(
     _ path: String, _ contents: [UInt8] = []
   ) throws(FileRefused) -> Bool {
@@ -31,7 +32,7 @@ public enum PrivateFile {
     let file = unsafe open(path, flags, 0o600)
     guard file >= 0 else {
       let code = errno
-      // A link fails with EEXIST too, whatever its target.
+      // If the path is a link, the call fails with EEXIST, too, whatever the link's target is.
       if code == EEXIST { return false }
       throw FileRefused("Cannot create \(path) (\(text(code))); check its directory.")
     }
@@ -44,8 +45,8 @@ public enum PrivateFile {
     return true
   }
 
-  /// Refuses a file that is a link, not a plain file, owned by another user, or open to other
-  /// users.
+  /// Refuses a file that another user owns or that is open to other users. Refuses links, and
+  /// everything else that is not a plain file.
   /// - Returns: `false` if the file does not exist.
   @discardableResult
   public static func check(
@@ -66,7 +67,7 @@ public enum PrivateFile {
   public static func read(
     _ path: String, atMost limit: Int, others: Others = .nothing
   ) throws(FileRefused) -> [UInt8]? {
-    // O_NONBLOCK: a named pipe must not block the process before it is refused.
+    // O_NONBLOCK keeps a named pipe from blocking the process before the pipe is refused.
     let file = unsafe open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
     guard file >= 0 else {
       let code = errno
@@ -97,7 +98,7 @@ public enum PrivateFile {
     return Array(bytes.prefix(count))
   }
 
-  /// Replaces the file atomically: a reader sees the old contents or the new ones.
+  /// Replaces the file atomically. A reader gets either the old contents or the new contents.
   public static func replace(_ path: String, with contents: [UInt8]) throws(FileRefused) {
     let new = "\(path).\(getpid())"
     unsafe unlink(new)
@@ -164,8 +165,8 @@ public enum PrivateDirectory {
       throw FileRefused(
         "The directory \(path) cannot be created (\((cause ?? error).localizedDescription)).")
     }
-    // Links are followed: refusing them would not help, because a user who may place a link here
-    // may also move the directory.
+    // Links are followed. A refusal would not help, because a user who may place a link here may
+    // also move the directory.
     var facts = stat()
     guard unsafe stat(path, &facts) == 0 else {
       throw FileRefused("Cannot look at \(path) (\(PrivateFile.text(errno))).")

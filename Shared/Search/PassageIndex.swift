@@ -1,7 +1,8 @@
 public import ClusterModel
 internal import GRDB
 
-/// An in-memory full-text index over passages, for one task: SQLite's FTS5, ranked by BM25.
+/// An in-memory full-text index over passages, for one task. It uses SQLite's FTS5 and ranks by
+/// BM25.
 public struct PassageIndex: Sendable {
   /// A passage. A match in its text counts more than a match in the name of its document.
   public struct Entry: Sendable {
@@ -16,7 +17,7 @@ public struct PassageIndex: Sendable {
 
   private let queue: DatabaseQueue
 
-  /// Indexes the entries; a search returns their positions.
+  /// Indexes the entries. A search returns their positions in `entries`.
   ///
   /// - Throws: `internalError` with SQLite's message, or `cancelled`.
   public init(_ entries: [Entry]) async throws(Failure) {
@@ -24,7 +25,8 @@ public struct PassageIndex: Sendable {
     let queue = queue
     try await Self.doing {
       try await queue.write { database in
-        // Contentless: only positions are queried, so the index keeps no copy of the texts.
+        // The table is contentless. Queries need only positions, so the index keeps no copy of the
+        // texts.
         try database.execute(
           sql: """
             CREATE VIRTUAL TABLE passages USING fts5(
@@ -40,9 +42,9 @@ public struct PassageIndex: Sendable {
   }
 
   /// - Parameters:
-  ///   - match: a query in FTS5's syntax; an empty one finds nothing.
+  ///   - match: a query in FTS5's syntax. An empty query finds no entry.
   ///   - limit: maximum number of results.
-  /// - Returns: positions, the best first.
+  /// - Returns: positions of entries, the best match first.
   public func best(_ match: String, limit: Int) async throws(Failure) -> [Int] {
     guard !match.isEmpty else { return [] }
     let queue = queue

@@ -1,9 +1,9 @@
-/// Where standard output and standard error of a command lead.
+/// How the targets of a command's standard output and standard error are related.
 public enum OutputArrangement: Equatable, Sendable {
-  /// Both lead to one target, which keeps their order.
+  /// Both outputs lead to one target, which keeps their order.
   case shared
-  /// Both outputs may reach the same place, but their order is not kept: for example two pipes into
-  /// the log of a job, or a terminal and a pipe to `tee`.
+  /// Both outputs may reach the same place, but their order is not kept. Examples are two pipes
+  /// into the log of a job, or a terminal and a pipe to `tee`.
   case adjacent
   /// The answer goes to a different place than the progress, for example to a file.
   case apart
@@ -32,16 +32,17 @@ public struct AnswerOutput: Sendable {
     case answer(String)
     /// A line for standard error.
     case progress(String)
-    /// A line break on standard error, before progress that follows an open line.
+    /// A line break on standard error, which separates progress from an unfinished line of the
+    /// answer.
     case lineBreak
   }
 
   private let arrangement: OutputArrangement
   private var text = TerminalText()
   private var lineIsOpen = false
-  /// Whether a line break already separates the open line from the progress after it.
+  /// Whether a line break after the unfinished line of the answer was already printed.
   private var isSetOff = false
-  /// Progress to print after the end of the open line.
+  /// Progress to print after the unfinished line of the answer has ended.
   private var waiting: [String] = []
 
   public init(_ arrangement: OutputArrangement) {
@@ -72,7 +73,7 @@ public struct AnswerOutput: Sendable {
     }
   }
 
-  /// Ends the open line, and returns the progress that waited for its end.
+  /// Ends the unfinished line, and returns the progress that waited for its end.
   public mutating func end() -> [Piece] {
     let rest = text.end() + (lineIsOpen ? "\n" : "")
     lineIsOpen = false

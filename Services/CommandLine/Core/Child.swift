@@ -1,13 +1,14 @@
 /// A process that `tutti up` keeps running.
 public struct Child: Hashable, Sendable {
-  /// Unique among the children; also the name of the log.
+  /// Unique among the children. The log file has this name, too.
   public var name: String
   /// Path of the program.
   public var executable: String
   public var arguments: [String]
   /// Variables in addition to the inherited ones.
   public var environment: [String: String]
-  /// Variables inherited from `tutti up`. `nil` means all: the child is a Tutti service.
+  /// Names of the variables that the child inherits from `tutti up`. `nil` means all variables, as
+  /// for every Tutti service.
   public var inherits: Set<String>?
   /// Stages start in rising order and drain in falling order.
   public var stage: Int
@@ -45,7 +46,8 @@ public struct Child: Hashable, Sendable {
   }
 }
 
-/// The crashes of one child since `tutti up` began: each time that it ended without being asked to.
+/// Crashes of one child since `tutti up` began. Each end without a request of `tutti up` is a
+/// crash.
 public struct ChildCrashes: Codable, Hashable, Sendable {
   public var name: String
   public var count: Int
@@ -86,7 +88,7 @@ public enum ChildExit: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Numbers that Linux and macOS share.
+  /// Names of the signal numbers that Linux and macOS share.
   private static let names: [Int32: String] = [
     3: "QUIT", 4: "ILL", 5: "TRAP", 6: "ABRT", 8: "FPE", 9: "KILL", 11: "SEGV", 15: "TERM",
   ]
@@ -107,7 +109,8 @@ public struct RestartPolicy: Hashable, Sendable {
   var longest: Duration = .seconds(5)
   /// Time for which a crash counts.
   var window: Duration = .seconds(60)
-  /// This many crashes within `window` are a crash loop. It is reported, and restarts become slow.
+  /// This many crashes within `window` are a crash loop. The loop is reported, and restarts become
+  /// slow.
   var loopCrashes = 5
   /// Delay between the restarts of a child in a crash loop.
   var slow: Duration = .seconds(30)
@@ -115,12 +118,12 @@ public struct RestartPolicy: Hashable, Sendable {
   public static let standard = RestartPolicy()
 
   /// - Parameters:
-  ///   - crashes: number within the window, including this one.
+  ///   - crashes: number of crashes within the window, including the present one.
   ///   - random: uniform. It shortens the delay by up to half, so that children that ended together
   ///     do not restart together.
   func delay(crashes: Int, isLooping: Bool, random: UInt64) -> Duration {
     let fraction = Double(random >> 11) / Double(1 << 53)
-    // 2^16 × 100 ms is far above `longest`; a larger exponent would only overflow.
+    // 2^16 × 100 ms is far above `longest`. A larger exponent would only overflow.
     let exponent = min(max(crashes - 1, 0), 16)
     let full = isLooping ? slow : min(first * (1 << exponent), longest)
     return full * (0.5 + fraction / 2)

@@ -5,7 +5,7 @@ public struct ClusterLayout: Hashable, Sendable {
   public var dataDirectory: String
   /// Directory of the services' executables.
   var binDirectory: String
-  /// Passed on to every service. `nil` means no file.
+  /// Path of the configuration file that every service gets. `nil` means no file.
   var configFile: String?
   public var gatewayPort: Int
   public var registryPort: Int
@@ -24,7 +24,7 @@ public struct ClusterLayout: Hashable, Sendable {
     public var id: HostID
     var port: Int
     var threads: Int
-    /// Path of the Python that has xllamacpp.
+    /// Path of a Python interpreter that has the package xllamacpp.
     var interpreter: String
     /// Path of embedded_host.py.
     var launcher: String
@@ -73,8 +73,8 @@ public struct ClusterLayout: Hashable, Sendable {
   }
 
   /// All children with their stages.
-  /// Model servers end last, after the processes that use them. The registry ends last of the
-  /// services, because the other services deregister, and the monitor ends after the services that
+  /// Model servers end last, after the processes that use them. The registry is the last service to
+  /// end, because the other services deregister there. The monitor ends after the services that
   /// report to it.
   public var children: [Child] {
     modelHosts.map { host in
@@ -99,9 +99,9 @@ public struct ClusterLayout: Hashable, Sendable {
       }
   }
 
-  /// Nice value of the processes that work on plans. One plan is many requests, so the processes of
-  /// a few plans would otherwise take the processor from the gateway, and with it from every
-  /// client. At 10 the gateway gets nine times the share of one such process.
+  /// Nice value of the processes that work on plans. One plan makes many requests. With equal
+  /// priority, the processes of a few plans would take the processor from the gateway and delay
+  /// every client. At 10, the gateway gets nine times the share of one such process.
   static let planNiceness = 10
 
   private func placement(

@@ -8,7 +8,7 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
     case ended = "task_ended"
   }
 
-  /// One task of the plan as it is after this step.
+  /// One task of the plan after this step.
   public struct Outline: Decodable, Equatable, Sendable {
     var task: String
     /// `nil` means that the task is computed without an agent.
@@ -22,7 +22,7 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
     }
   }
 
-  /// Sums over the documents that did not fit a task's prompt.
+  /// Totals of the documents that did not fit a task's prompt.
   struct Excerpt: Decodable, Equatable, Sendable {
     var documents: Int
     var bytes: Int
@@ -34,7 +34,8 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
     }
   }
 
-  /// The gateway's name of the event. Later versions may send other names.
+  /// The gateway's name of the event. A newer gateway may send names that this command does not
+  /// know.
   var event: String
   var task: String?
   public var role: String?

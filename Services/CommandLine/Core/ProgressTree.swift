@@ -20,7 +20,7 @@ public struct ProgressTree: Sendable {
     var took: Duration?
   }
 
-  /// A plan has at most 64 tasks; more than 256 names are an error.
+  /// A plan has at most 64 tasks, so more than 256 names are an error.
   private static let maximumTasks = 256
   private static let spinner = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
   /// Time per frame of the spinner.
@@ -91,7 +91,7 @@ public struct ProgressTree: Sendable {
 
   /// - Parameters:
   ///   - width: columns. A longer line is cut, because a wrapped line could not be erased.
-  ///   - height: maximum number of lines. The last line counts those that are left out.
+  ///   - height: maximum number of lines. If lines are left out, the last line counts them.
   public func lines(now: Instant, width: Int, height: Int) -> [String] {
     guard !isEmpty else { return [] }
     var head = pattern.isEmpty ? "plan" : pattern
@@ -100,7 +100,7 @@ public struct ProgressTree: Sendable {
     var lines = [head]
     var seen: Set<String> = []
     for root in roots { draw(root, "", "", now, &seen, &lines) }
-    // Tasks that a cycle or a lost line separates from the roots.
+    // Tasks without a path to a root, because of a cycle or a lost line, are drawn here.
     for name in order where !seen.contains(name) { draw(name, "", "", now, &seen, &lines) }
     if lines.count > max(height, 2) {
       let left = lines.count - (max(height, 2) - 1)
@@ -167,7 +167,7 @@ public struct ProgressTree: Sendable {
   }
 }
 
-/// Lines that replace the lines drawn before, by VT100 escape sequences.
+/// Lines on a terminal. New lines replace the earlier ones by VT100 escape sequences.
 public struct TerminalFrame: Sendable {
   private var drawn = 0
 

@@ -9,21 +9,22 @@ public struct SpanTree: Sendable {
     /// Microseconds since the first span of the trace began.
     public var offsetMicroseconds: UInt64
 
-    /// Attributes of attempts at hosts, each with a key such as "attempt 1" and a sentence. They
-    /// get lines of their own.
+    /// Attributes that describe attempts at hosts. The key is for example "attempt 1", and the
+    /// value is a sentence. Each attribute gets a line of its own.
     public var attempts: [Attribute] {
       span.attributes.filter(AttemptFacts.isAttempt).map { attribute in
-        // Another version of Tutti may have written the attribute: show it as it is.
+        // Another version of Tutti may have written the attribute. A value that this version cannot
+        // read is shown as it is.
         Attribute(
           attribute.key, AttemptFacts(attribute.value)?.description ?? attribute.value)
       }
     }
 
-    /// All other attributes.
+    /// Attributes that do not describe attempts.
     public var facts: [Attribute] { span.attributes.filter { !AttemptFacts.isAttempt($0) } }
   }
 
-  /// Depth first; siblings by start. A span with an unknown parent is a root, because the parent's
+  /// Depth first, siblings by start. A span with an unknown parent is a root, because the parent's
   /// record may have been lost.
   public let lines: [Line]
 
@@ -39,7 +40,8 @@ public struct SpanTree: Sendable {
     var seen: Set<SpanID> = []
     var open = (children[.none] ?? []).reversed().map { (depth: 0, span: $0) }
     while let (depth, span) = open.popLast() {
-      // Records come from other processes: a cycle or a repeated id must not repeat lines.
+      // Records come from other processes and may have a cycle or a repeated id. Lines must not
+      // repeat.
       guard seen.insert(span.span).inserted else { continue }
       lines.append(
         Line(depth: depth, span: span, offsetMicroseconds: span.startUnixMicroseconds - start))

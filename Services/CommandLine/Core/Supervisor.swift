@@ -1,8 +1,9 @@
 public import ClusterModel
 
-/// Keeps the processes of a cluster running, as a state machine.
-/// Starts them stage by stage, restarts those that end, and drains them in the opposite order. It
-/// knows no process, signal or clock: events go in and directives come out.
+/// State machine that keeps the processes of a cluster running.
+/// It starts the processes stage by stage, restarts a process that ends, and drains all in the
+/// opposite order. It uses no process, signal or clock: its input is events, and its output is
+/// directives.
 public struct Supervisor: Sendable {
   public enum Directive: Equatable, Sendable {
     /// Starts the process. The shell then calls `spawned`, or `exited` with `.notStarted`.
@@ -21,7 +22,7 @@ public struct Supervisor: Sendable {
     /// Every child has been ready once.
     case allReady
     case restarting(String, ChildExit, after: Duration)
-    /// The child ends repeatedly and is restarted slowly. Reported once per loop.
+    /// The child ends repeatedly and is restarted slowly. Each crash loop is reported once.
     case crashLoop(String, ChildExit, retryAfter: Duration)
     /// The child's configuration is wrong, so the cluster cannot start.
     case misconfigured(String)
@@ -44,14 +45,15 @@ public struct Supervisor: Sendable {
   private enum State: Equatable {
     /// An earlier stage is not ready. Can become `spawning` or `ended`.
     case waiting
-    /// The shell was asked to start it. Can become `running`, `backingOff` or `ended`, or `ending`
-    /// when a drain began.
+    /// The shell was asked to start the child. Can become `running`, `backingOff`, `ended` or, if a
+    /// drain began meanwhile, `ending`.
     case spawning
     /// Can become `backingOff`, `ending` or `ended`.
     case running(pid: Int32)
-    /// Ended by itself. Can become `spawning`, or `ended` when a drain begins.
+    /// The child ended by itself. Can become `spawning`, or `ended` when a drain begins.
     case backingOff(until: Instant)
-    /// Was asked to end; `killAt` is `nil` once it was killed. Can become `ended`.
+    /// The child was asked to end. `killAt` is `nil` after the child was killed. Can become
+    /// `ended`.
     case ending(pid: Int32, killAt: Instant?)
     case ended
   }
@@ -59,14 +61,14 @@ public struct Supervisor: Sendable {
   private struct Entry {
     let child: Child
     var state = State.waiting
-    /// Whether the child has been ready since the cluster began. It stays true after a restart, so
-    /// a child that restarts does not delay other children.
+    /// Whether the child has been ready since the cluster began. A restart keeps the value `true`,
+    /// so that a child that restarts does not delay other children.
     var wasReady = false
-    /// Times of crashes, newest last. At most `loopCrashes` are kept, because more change no
-    /// decision.
+    /// Times of crashes, newest last. At most `loopCrashes` are kept, because more times would not
+    /// change a decision.
     var crashes: [Instant] = []
     var isLooping = false
-    /// All crashes, unlike `crashes`.
+    /// Number of all crashes since the cluster began. `crashes` has only the latest.
     var crashCount = 0
   }
 
@@ -78,7 +80,7 @@ public struct Supervisor: Sendable {
   /// Exit status of a program that the loader could not link. No Tutti program uses it.
   static let loaderStatus: Int32 = 127
 
-  /// - Parameter children: their names must differ.
+  /// - Parameter children: children with different names.
   public init(_ children: [Child], policy: RestartPolicy = .standard) {
     self.entries = children.sorted { $0.stage < $1.stage }.map { Entry(child: $0) }
     self.policy = policy
@@ -102,7 +104,7 @@ public struct Supervisor: Sendable {
     entries.filter { !$0.wasReady }.map(\.child.name)
   }
 
-  /// Number of times that a child ended without being asked to.
+  /// Number of times that a child ended without a request of `tutti up`.
   public func crashCount(of name: String) -> Int {
     index(of: name).map { entries[$0].crashCount } ?? 0
   }

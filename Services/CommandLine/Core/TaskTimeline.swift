@@ -1,16 +1,16 @@
 public import ClusterModel
 
-/// The tasks of one trace in time: when and where each ran, and the critical path.
+/// The tasks of one trace, with their times and hosts, and the critical path.
 public struct TaskTimeline: Sendable {
   /// One agent's work on one task, or a phase without a task.
   public struct Bar: Equatable, Sendable {
-    /// The task's id, otherwise the phase's name.
+    /// The task's id, or the phase's name if the bar has no task.
     public var name: String
     public var role: String
     /// `nil` means that no host answered.
     public var host: String?
     public var model: String?
-    /// 1 for the first agent.
+    /// Number of the agent that tried the task. The first agent has 1.
     public var attempt: Int
     /// Microseconds since the request arrived.
     public var start: UInt64
@@ -21,10 +21,10 @@ public struct TaskTimeline: Sendable {
     public var completionTokens: Int?
     /// Every host that was asked, with its outcome: "embedded-1 answered".
     public var race: [String]
-    /// Why the task failed; empty if it did not.
+    /// Why the task failed. Empty means that the task did not fail.
     public var error: String
-    /// Whether the task is on the critical path: if it were faster, the answer would have been
-    /// earlier.
+    /// Whether the task is on the critical path. If such a task were faster, the answer would have
+    /// been earlier.
     public var isCritical = false
     public var isTask: Bool
   }
@@ -80,7 +80,8 @@ public struct TaskTimeline: Sendable {
       isTask: facts.task != nil)
   }
 
-  /// Tasks that each task waited for: its inputs and the task whose expansion added it.
+  /// For each task, the tasks that it waited for: its inputs, and the task whose expansion added
+  /// it.
   private static func inputs(_ facts: PlanSpanFacts?) -> [String: [String]] {
     var inputs: [String: [String]] = [:]
     for dependency in facts?.dependencies ?? [] {
@@ -92,8 +93,8 @@ public struct TaskTimeline: Sendable {
 
   /// Names of the tasks on the critical path.
   /// The search starts at the sink, or at the task that ended last if the plan is unknown. Each
-  /// step goes back to the latest of the tasks that this one waited for: its inputs, and the task
-  /// whose expansion added it.
+  /// step goes from a task to the input that ended last. The task whose expansion added a task
+  /// counts as an input, too.
   private static func criticalPath(_ bars: [Bar], _ inputs: [String: [String]]) -> Set<String> {
     var ends: [String: UInt64] = [:]
     for bar in bars where bar.isTask { ends[bar.name] = max(ends[bar.name] ?? 0, bar.end) }
@@ -114,7 +115,7 @@ public struct TaskTimeline: Sendable {
       if let known = inputs[name] {
         next = known.max { (end($0, 0), $0) < (end($1, 0), $1) }
       } else {
-        // The plan is unknown: take the task that ended last before this one began.
+        // The plan is unknown, so take the task that ended last before this task began.
         let began = bars.filter { $0.isTask && $0.name == name }.map(\.start).min() ?? 0
         next =
           ends.filter { $0.value <= began }

@@ -3,8 +3,8 @@
 ///
 /// Line ends and tabs stay. The text may arrive in pieces.
 public struct TerminalText: Sendable {
-  /// Whether the text so far ends with a CR. Whether the CR belongs to a line end depends on the
-  /// next character.
+  /// Whether the text so far ends with a CR. The next character decides whether the CR is a part of
+  /// a line end.
   private var heldReturn = false
 
   public init() {}

@@ -30,6 +30,7 @@ public struct TextTable: Sendable {
     }
   }
 
-  /// Makes text of hosts and logs safe: control characters in it could rewrite the terminal.
+  /// Makes text of hosts and logs safe, because control characters in it could rewrite the
+  /// terminal.
   public static func printable(_ text: String) -> String { TerminalText.line(text) }
 }

@@ -50,11 +50,11 @@ struct UpFlags: ParsableArguments {
   @Flag(help: "Check flags, variables and file, print the resulting settings, and start nothing.")
   var checkConfig = false
 
-  /// Reported together with all other mistakes.
+  /// Unknown arguments. They are reported together with all other mistakes.
   @Argument(parsing: .allUnrecognized, help: .hidden)
   var unknown: [String] = []
 
-  /// The flags that `arguments` passes on.
+  /// All flags with a value, which `arguments` contains if they are given.
   static let known: Set<String> = [
     "--config", "--port", "--data-dir", "--embedded-hosts", "--model-env", "--drain-seconds",
     "--host",
@@ -84,10 +84,10 @@ struct UpConfiguration: Sendable {
   let monitorPort: Int
   let hosts: [String]
   let embeddedHosts: Int
-  /// `nil` means that the data directories are searched.
+  /// Directory of the virtual environment. `nil` means that the data directories are searched.
   let modelEnvironment: String?
   let drain: Duration
-  /// Whether the services serve HTTPS. They read the same variables and the same file.
+  /// Whether the services serve HTTPS. The services read the same variables and the same file.
   let usesTLS: Bool
   /// Output of `--check-config`.
   let effective: String
@@ -106,8 +106,8 @@ struct UpConfiguration: Sendable {
         "up.hosts", .list(of: .url, atMost: 256), help: "Hosts to answer with.", flag: "--host",
         variable: "TUTTI_HOSTS"),
       Setting(
-        // Each server loads the model again. A machine with room for more servers can run a better
-        // model.
+        // Each server loads its own copy of the model. A machine with memory for more servers can
+        // run a better model.
         "up.embedded_hosts", .integer(0...16), default: "2",
         help: "Local model servers, when no host is named.", variable: "TUTTI_EMBEDDED_HOSTS"),
       Setting(
@@ -117,7 +117,8 @@ struct UpConfiguration: Sendable {
       + CommonConfiguration.settings(for: .other("up"), environment: environment)
   }
 
-  /// Variables that only `tutti up` reads. A service would warn about an unknown variable.
+  /// Variables that only `tutti up` reads. Services do not get them, because a service warns about
+  /// an unknown variable.
   static let ownVariables: Set<String> = [
     "TUTTI_PORT", "TUTTI_HOSTS", "TUTTI_EMBEDDED_HOSTS", "TUTTI_MODEL_ENV",
   ]
@@ -170,7 +171,7 @@ struct UpConfiguration: Sendable {
   }
 
   @Sendable private static func readFile(_ path: String) throws(ProcessFailure) -> String {
-    // A configuration has some kilobytes; a mistaken path may name a disk.
+    // A configuration has some kilobytes. A mistaken path may name a disk, which must not be read.
     let limit = 1 << 20
     guard FileManager.default.fileExists(atPath: path) else {
       throw ProcessFailure(.usage, "does not exist")
@@ -186,7 +187,7 @@ struct UpConfiguration: Sendable {
   }
 }
 
-/// How a command finds its cluster.
+/// Options by which a command finds its cluster.
 struct ClusterOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -209,7 +210,7 @@ struct ClusterOptions: ParsableArguments {
   }
 }
 
-/// How a command finds its cluster and the key for the gateway and the monitor.
+/// Options by which a command finds its cluster and the key for the gateway and the monitor.
 struct ClientOptions: ParsableArguments {
   @OptionGroup var cluster: ClusterOptions
 

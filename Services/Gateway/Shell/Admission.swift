@@ -8,7 +8,7 @@ import OverloadCore
 import ServiceKit
 import Synchronization
 
-/// Admits requests by client and bounds their memory: the shell around `ClientShares`.
+/// Admits requests by client and bounds their memory. It is the shell around `ClientShares`.
 final class Admission: Sendable {
   let memory: MemoryBudget
   /// The limits of the configuration.
@@ -58,7 +58,7 @@ final class Admission: Sendable {
     }
   }
 
-  /// Changes the shares; counts and logs a refusal.
+  /// Changes the shares. If they refuse the change, the refusal is counted and logged.
   fileprivate func refusing(
     _ body: (inout ClientShares) throws(Failure) -> Void
   ) throws(Failure) {
@@ -73,6 +73,7 @@ final class Admission: Sendable {
     if let failure { throw recordRefusal(failure) }
   }
 
+  /// Counts and logs a refusal.
   /// - Returns: the failure, for the caller to throw.
   fileprivate func recordRefusal(_ failure: Failure) -> Failure {
     Counter(
@@ -86,11 +87,11 @@ final class Admission: Sendable {
     return failure
   }
 
-  /// Counts a request of this client as being answered.
+  /// Counts a request of this client that is now being answered.
   fileprivate func enter(_ client: ClientID, _ key: UInt64?) throws(Failure) {
     try refusing { shares throws(Failure) in
       try shares.enter(client, key: key)
-      // Recorded under the lock, so that an older count never overwrites a newer one.
+      // The gauge is set under the lock, so that an older count never overwrites a newer one.
       inFlight.record(shares.requests)
     }
   }
@@ -107,7 +108,7 @@ final class Admission: Sendable {
   }
 }
 
-/// Resources that one admitted request uses; all of them are released on deinit.
+/// Resources that one admitted request uses. All of them are released on deinit.
 ///
 /// The bytes of the body are charged as they arrive. A request slot is taken after the last byte.
 final class RequestReservation: Sendable {
@@ -119,7 +120,7 @@ final class RequestReservation: Sendable {
   }
 
   private let client: ClientID
-  /// Number of the request's key. `nil` means that it has none.
+  /// Number of the request's key. `nil` means that the request has no key.
   private let key: UInt64?
   private let admission: Admission
   private let memory: MemoryAccount
@@ -136,7 +137,7 @@ final class RequestReservation: Sendable {
     if state.withLock({ $0.hasSlot }) { admission.leave(client, key) }
   }
 
-  /// The client's address; `nil` means this machine.
+  /// The client's address. `nil` means this machine.
   var address: String? { client == .local ? nil : "\(client)" }
 
   /// Waits until the body may be read, and keeps room for it until the request ends. A small body
@@ -163,7 +164,7 @@ final class RequestReservation: Sendable {
     try charge(bytes)
   }
 
-  /// Takes a request slot, now that the body is complete.
+  /// Takes a request slot after the body is complete.
   func takeSlot() throws(Failure) {
     try admission.enter(client, key)
     let bytes = state.withLock { state in
@@ -173,7 +174,7 @@ final class RequestReservation: Sendable {
     try charge(bytes * (Limits.requestCopies.value - 1))
   }
 
-  /// Charges the process for bytes held until this request ends.
+  /// Charges the process for bytes that it holds until this request ends.
   func charge(_ bytes: Int) throws(Failure) {
     guard memory.add(bytes) else { throw admission.recordRefusal(admission.memory.overloaded) }
   }

@@ -37,7 +37,7 @@ struct BodyUpload: Sendable {
         throw Failure(.requestTooLarge, "the body is larger than \(RequestLimits.bodyBytes) bytes")
       }
       if count > Limits.smallBody.value, !reservation.hasBodyRoom {
-        // The length is unknown, so reserve room for the largest body.
+        // The length is unknown, so wait for a pass for the largest body.
         try await reservation.reserveBody(RequestLimits.bodyBytes)
       }
       if body.capacity < count {
@@ -77,7 +77,7 @@ struct BodyUpload: Sendable {
     _ body: [UInt8], _ coding: ContentCoding, for client: String, on heavyWork: HeavyWork
   ) async throws -> [UInt8] {
     guard coding != .identity else { return Self.withoutMark(body) }
-    // The cost depends on the decoded size, which is not known yet, so this counts as heavy work.
+    // The decoded size is not known yet and determines the cost, so this counts as heavy work.
     return try await heavyWork.run(for: ClientFingerprint(tag: client).value) { [reservation] in
       Result { () throws(Failure) in
         Self.withoutMark(try Self.decompress(body, coding, charging: reservation))

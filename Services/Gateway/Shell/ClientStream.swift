@@ -47,7 +47,7 @@ struct ClientStream {
     journal.recordProgress()
   }
 
-  /// Ends the body of a complete answer, then the delivery's span and the journal.
+  /// Ends the body of a complete answer. Then ends the delivery's span and the journal.
   @concurrent
   mutating func finish(_ delivery: OpenSpan? = nil) async throws(Failure) {
     do {
@@ -59,8 +59,9 @@ struct ClientStream {
     journal.end(status: 200)
   }
 
-  /// Ends a stream that cannot be completed: sends one error event and the proper end of the body
-  /// without `[DONE]`, and closes the connection. The client sees the event and no protocol error.
+  /// Ends a stream that cannot be completed. Sends one error event and the proper end of the body
+  /// without `[DONE]`, and closes the connection. So the client sees the event and no protocol
+  /// error.
   ///
   /// - Throws: the failure, if the client has left.
   @concurrent

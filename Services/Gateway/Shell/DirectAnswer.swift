@@ -44,8 +44,8 @@ struct DirectAnswer: Sendable {
       return try await wholeResponse(pending)
     }
 
-    // Until the response begins, a failure can still set the HTTP status. After one keep-alive
-    // interval the response begins, because the stream must send something.
+    // A failure can set the HTTP status until the response begins. The response begins after one
+    // keep-alive interval at the latest, because the client must then receive data.
     let first = try await pending.inference(within: resources.configuration.keepAlive)
     return Response(
       events: exchange.trace, passing: first?.headers ?? [], paidBy: exchange.payment
@@ -69,7 +69,7 @@ struct DirectAnswer: Sendable {
       InferenceRequest(
         endpoint: request.endpoint, model: model, body: body,
         stream: request.stream, trace: exchange.trace, hops: exchange.hops,
-        // A limit that enforces a budget may be renamed, but not dropped.
+        // The limit that enforces a budget may get another name, but it may not be removed.
         undoable: request.maxTokens == nil && body.count != request.body.count
           ? .newLimitName : [],
         headers: exchange.headers.map { UpstreamRequest.Header($0.name, $0.value) }),
@@ -102,11 +102,11 @@ struct DirectAnswer: Sendable {
         record(summary)
         bill = exchange.payment?.bill(summary)
         exchange.payment?.began(by: inference.opening)
-        // Several hosts contributed, so no single host's headers apply.
+        // Several hosts contributed, so no single host's headers describe the answer.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
         if exchange.request.options.trace {
           let trace = trace(of: summary, bill).encoded
-          // The body was validated on arrival. If it is not an object, it is returned unchanged.
+          // The body was validated on arrival. A body that is no object is returned unchanged.
           body =
             (try? JSONObjectScanner(body).edited(replacing: [(name: "tutti", json: trace)])) ?? body
         }
@@ -120,7 +120,7 @@ struct DirectAnswer: Sendable {
 
   // MARK: - Streamed
 
-  /// - Parameter first: the answer, if it began before the response did.
+  /// - Parameter first: the answer. `nil` means that it had not begun when the response began.
   @concurrent
   private func relay(
     _ pending: PendingInference, _ first: Inference?, to client: inout ClientStream
@@ -143,7 +143,7 @@ struct DirectAnswer: Sendable {
     }
   }
 
-  /// - Parameter tally: tokens that were written to the client's socket.
+  /// - Parameter tally: counts the tokens that were written to the client's socket.
   @concurrent
   private func relay(
     _ inference: Inference, counting tally: inout TokenTally, to client: inout ClientStream
@@ -153,13 +153,14 @@ struct DirectAnswer: Sendable {
     while true {
       let batch = try await events.nextBatch()
       guard !batch.isEmpty else { break }
-      // Chunks that arrived together are written together.
+      // Chunks that arrived together are sent with one write.
       var frames: [UInt8] = []
       for event in batch {
         switch event {
         case .body: break
         case .resumed(let host):
-          // The text before is the earlier host's.
+          // The text so far came from the earlier host, so it is sent and counted before the next
+          // host begins.
           try await send(frames: &frames, to: &client)
           exchange.payment?.wrote(tally.total)
           exchange.payment?.began(by: host)

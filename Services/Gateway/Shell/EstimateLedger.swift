@@ -12,7 +12,7 @@ final class EstimateLedger: Sendable {
 
   private var now: Instant { clock.now }
 
-  /// Host facts and the correction to send to a planner.
+  /// Facts about the hosts, and the correction, to send to a planner.
   func facts(_ hosts: [HostFacts]) -> ([HostFacts], EstimateCorrection) {
     let now = now
     return memory.withLock { ($0.atTheirBest(hosts, now: now), $0.correction(at: now)) }

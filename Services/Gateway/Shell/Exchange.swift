@@ -14,9 +14,9 @@ import Telemetry
 struct Exchange: Sendable {
   let request: ClientRequest
   let journal: RequestJournal
-  /// Held until the answer is sent.
+  /// The request's resources, which are held until the answer is sent.
   let reservation: RequestReservation
-  /// The gateways that the request passed through, this one last.
+  /// The gateways that the request passed through. This gateway is the last.
   let hops: [String]
   /// The client's headers that are forwarded to the host.
   let headers: [(name: String, value: String)]
@@ -26,7 +26,7 @@ struct Exchange: Sendable {
   /// The client's tag, by which dispatchers share capacity fairly.
   let client: String
   let ingress: OpenSpan
-  /// The request's hold of money. `nil` means that it costs nothing.
+  /// The request's hold of money. `nil` means that the request costs nothing.
   var payment: Payment?
 
   /// Id of the client's key. `nil` means that the request needs none.
@@ -43,7 +43,7 @@ struct Exchange: Sendable {
     return Failure(.noEligibleHost, eligibility.explanation(model: nil))
   }
 
-  /// Hosts can answer, but none with a model that the key allows.
+  /// The failure if hosts can answer, but none of them has a model that the key allows.
   var noAllowedModel: Failure {
     Failure(
       .permissionDenied,
@@ -52,7 +52,8 @@ struct Exchange: Sendable {
       param: "model")
   }
 
-  /// The summary with the counts that bills, limits and records use. A host cannot inflate them.
+  /// Returns the summary with counts that bills, limits and records use. A host cannot inflate
+  /// these counts.
   func credible(_ summary: InferenceSummary) -> InferenceSummary {
     if let payment { return payment.credible(summary) }
     var summary = summary
@@ -60,15 +61,16 @@ struct Exchange: Sendable {
     return summary
   }
 
-  /// Tokens of a plan, as `credible(_:)` of a direct answer.
+  /// Returns the tokens of a plan for bills, limits and records. A host cannot inflate these
+  /// counts.
   /// - Parameter written: tokens of the answer that the client received.
   func usage(of trace: PlanTrace, written: Int = 0) -> Usage {
     (payment?.bounds ?? RequestBounds(plan: request))
       .credible(trace, written: written, tokens: payment?.tokens)
   }
 
-  /// A JSON response that stays charged to its request until the client has read it.
-  /// - Parameter bill: settled after the client has received the body.
+  /// Returns a JSON response. Its bytes stay charged to the request until the client has read them.
+  /// - Parameter bill: the bill to settle after the client has received the body. `nil` means none.
   func response(_ body: [UInt8], bill: RequestBill? = nil) throws(Failure) -> Response {
     guard body.count > Limits.heavyBytes.value || payment != nil else {
       return Response(json: body, trace)
@@ -89,7 +91,7 @@ struct Exchange: Sendable {
       while start < body.count {
         let end = min(start + Limits.heavyBytes.value, body.count)
         try await writer.write(ByteBuffer(bytes: body[start..<end]))
-        // A client that leaves amid the body pays for the part that it received.
+        // A client that leaves before the end of the body pays for the part that it received.
         if end < body.count, let bill {
           payment?.wrote(bill.completion(inFirst: end, of: body.count))
         }

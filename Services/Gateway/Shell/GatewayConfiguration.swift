@@ -109,13 +109,13 @@ struct GatewayConfiguration: ServiceConfiguration {
   var remoteShare: ClientShare
   var localShare: ClientShare
   var keepAlive: Duration
-  /// Time allowed to a client for sending its request head.
+  /// Maximum time in which a client may send the head of its request.
   var headDeadline: Duration
   var bodyDeadline: Duration
-  /// Deadlines of direct answers and plans; a plan passes its deadlines on to its tasks.
+  /// Deadlines of direct answers and plans. A plan passes its deadlines on to its tasks.
   var deadlines: RouteDeadlines
   var inference: InferenceConfiguration
-  /// Treatment of running answers of a key that is no longer valid.
+  /// Treatment of running answers whose key is no longer valid.
   var revokedStreams: RevokedStreams
   var defaultModel: ModelID
   var forwardedHeaders: ForwardedHeaders

@@ -23,7 +23,8 @@ final class GatewayResources: Sendable {
   let spending: Spending
   let reports: SpendingReports
 
-  /// - Parameter journal: `nil` means that open bills are lost if the process is killed.
+  /// - Parameter journal: the billing journal. `nil` means that open bills are lost if the process
+  ///   is killed.
   init(
     _ configuration: GatewayConfiguration, _ context: ServiceContext, inference: InferenceClient,
     memory: MemoryBudget, heavyWork: HeavyWork, journal: BillingJournal.Opened? = nil
@@ -45,8 +46,8 @@ final class GatewayResources: Sendable {
     context.metrics.addCollector { keys.families }
   }
 
-  /// Runs work on a large body in the queue for heavy work, so that it delays no other request;
-  /// runs work on a small body inline.
+  /// Runs work on a large body in the queue for heavy work, so that it delays no other request.
+  /// Work on a small body runs inline.
   ///
   /// - Parameter client: the client's tag.
   func heavily<Value: Sendable, Problem: Error>(

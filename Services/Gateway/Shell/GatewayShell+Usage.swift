@@ -8,10 +8,10 @@ import ServiceKit
 import Telemetry
 import Text
 
-/// `GET /v1/usage`: what the request's key has used, and what it may use. The answer counts against
-/// no limit.
+/// `GET /v1/usage`: the usage and the limits of the request's key. The request counts against no
+/// limit.
 extension GatewayShell {
-  /// Bytes of one row of the answer, as a measure of the work for it.
+  /// Assumed bytes of one row of the answer. They measure the work for the answer.
   private static let rowBytes = 256
 
   func addUsage(to router: Router<BasicRequestContext>) {

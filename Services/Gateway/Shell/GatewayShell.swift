@@ -18,12 +18,12 @@ import ServiceLifecycle
 import Telemetry
 import Text
 
-/// The I/O around GatewayCore: receives requests, lets a host or a plan answer them, and refuses
+/// The I/O around GatewayCore. It receives requests, lets a host or a plan answer them, and refuses
 /// requests that fail before an answer begins.
 final class GatewayShell: Service {
   let resources: GatewayResources
   private let admission: Admission
-  /// Rate of records of refused requests.
+  /// Limits the rate at which refused requests are recorded.
   private let refusals = RateGate(
     every: .milliseconds(Limits.refusalPause.value), burst: Limits.recordedRefusals.value)
 
@@ -38,12 +38,12 @@ final class GatewayShell: Service {
     resources.context.settings.onChange { [admission] in admission.apply($0) }
   }
 
-  /// Waits for shutdown. Just before the drain ends it fails the answers still open; then it closes
-  /// the connections to hosts.
+  /// Waits for shutdown. Just before the drain ends, open answers fail. Then the connections to
+  /// hosts are closed.
   func run() async throws {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.endAnswersInTime() }
-      // The HTTP server shuts down first: it is gone when this returns.
+      // The HTTP server shuts down first, so it has ended when this call returns.
       try? await gracefulShutdown()
       group.cancelAll()
     }
@@ -83,10 +83,10 @@ final class GatewayShell: Service {
     }
   }
 
-  /// Bytes of one model in the list of models, as a measure of the work for it.
+  /// Assumed bytes of one model in the list of models. They measure the work for the list.
   private static let listedModelBytes = 256
 
-  /// Answers a request for the list of models, which needs any valid key.
+  /// Answers a request for the list of models. Any valid key may make it.
   private func list(
     _ request: Request,
     _ answer: @escaping @Sendable (KeyRights, HostTable) throws(Failure) -> JSON
@@ -100,7 +100,7 @@ final class GatewayShell: Service {
     }
   }
 
-  /// Answers a request that needs any valid key and counts against no limit.
+  /// Answers a request that any valid key may make and that counts against no limit.
   ///
   /// - Parameter body: makes the JSON of the answer.
   func answered(
@@ -127,8 +127,8 @@ final class GatewayShell: Service {
 
   /// Reads and checks a request, and turns every failure into a response.
   /// - Parameters:
-  ///   - path: the route's path if it differs from the endpoint's.
-  ///   - scope: what the client's key must permit.
+  ///   - path: the route's path. `nil` means the endpoint's path.
+  ///   - scope: the scope that the client's key must have.
   ///   - respond: answers the checked request.
   private func handle(
     _ request: Request, _ endpoint: InferenceEndpoint, as path: String? = nil,
@@ -139,7 +139,7 @@ final class GatewayShell: Service {
     var rights = KeyRights()
     do {
       let ingress = journal.phase(.ingress)
-      // The key is checked first: a client without one costs neither memory nor a slot.
+      // The key is checked first, so that a client without a key costs neither memory nor a slot.
       rights = KeyRights(try resources.context.keys.grant(request, for: AccessNeed(scope)))
       journal.record(key: rights.keyID)
       try resources.keys.check(rights)
@@ -173,7 +173,8 @@ final class GatewayShell: Service {
       response.headers.set(resources.keys.headers(for: rights))
       return response
     } catch {
-      // The connection broke during the upload, or this is a bug. The server makes the response.
+      // Either the connection broke during the upload, or this is a bug. The server makes the
+      // response.
       journal.end(status: 500, Failure(.internalError, ""))
       throw error
     }
@@ -195,7 +196,7 @@ final class GatewayShell: Service {
     }
   }
 
-  /// `POST /v1/plans`: returns how a request would be answered.
+  /// `POST /v1/plans`: returns the plan for a request, or the reason for a direct answer.
   private func preview(_ exchange: Exchange, _ route: GatewayRoute) async throws -> Response {
     exchange.journal.recordAdmission()
     let preview: JSON
@@ -214,8 +215,8 @@ final class GatewayShell: Service {
     return Response(json: preview.encoded, exchange.trace)
   }
 
-  /// Chooses the route. A direct request gets no ingress and gate spans: these phases are too
-  /// short.
+  /// Chooses the route. A direct request has no ingress and gate spans, because these phases are
+  /// too short.
   private func route(_ exchange: Exchange) throws(Failure) -> GatewayRoute {
     let journal = exchange.journal
     let gate = exchange.request.model.name == GatewayRouting.auto ? journal.phase(.gate) : nil
@@ -240,7 +241,8 @@ final class GatewayShell: Service {
   /// Waits for the money that the request may cost. Does nothing if no key is required, or if all
   /// models that may answer are free.
   ///
-  /// - Parameter model: `nil` means any chat model. Set to one that has a price, if not all have.
+  /// - Parameter model: `nil` means any chat model. If only some of them have a price, `model` is
+  ///   set to one with a price.
   private func pay(
     for exchange: inout Exchange, _ model: inout ModelID?, isPlan: Bool = false
   ) async throws(Failure) {
@@ -257,8 +259,8 @@ final class GatewayShell: Service {
         hosts.chatModels(
           policy: options.dataPolicy, pools: exchange.rights.pools,
           named: options.models + exchange.rights.namedModels))
-      // Without models no price is known. The request must not run without a price on a host that
-      // becomes ready a moment later.
+      // Without models, no price is known. A host may become ready a moment later, and the request
+      // must not run there without a price.
       guard !models.isEmpty else { throw exchange.noHost(in: view) }
     }
     let price = try RequestPrice(
@@ -277,12 +279,12 @@ final class GatewayShell: Service {
     exchange.journal.recordPayment()
   }
 
-  /// The model of a request that names none, if its key allows only some models. `nil` means any
-  /// chat model.
+  /// Chooses a model for a request that names none, if its key allows only some models. `nil` means
+  /// any chat model.
   private func allowedModel(_ exchange: Exchange) throws(Failure) -> ModelID? {
     guard exchange.rights.limitsModels else { return nil }
     let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
-    // A key may allow only an alias.
+    // The key's models are named, because a key may allow only an alias.
     let chat = hosts.chatModels(
       policy: exchange.request.options.dataPolicy, pools: exchange.rights.pools,
       named: exchange.rights.namedModels)
@@ -301,7 +303,7 @@ final class GatewayShell: Service {
   /// This gateway's name in the hop header, used to detect loops.
   private var ownHop: String { resources.context.bus.peer.id.description }
 
-  /// The gateways that the request passed through, this one last.
+  /// The gateways that the request passed through. This gateway is the last.
   private func hops(of request: Request) throws(Failure) -> [String] {
     let header = HTTPField.Name(HopHeader.name)!
     let hops = request.headers[values: header].flatMap(HopHeader.parse)

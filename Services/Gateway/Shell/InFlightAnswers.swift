@@ -2,22 +2,23 @@ import Access
 import ClusterModel
 import Synchronization
 
-/// The registry of answers in progress.
+/// All answers in progress in this gateway.
 ///
-/// At shutdown it ends each with an error message, before the process cancels it. It also ends the
-/// answers of one key.
+/// Before a shutdown cancels them, they end with an error message. A change of a key can also end
+/// the answers of that key.
 final class InFlightAnswers: Sendable {
-  /// Time before the process exits at which answers are ended: enough to send each client one line.
+  /// Time between the end of all answers and the exit of the process. It is long enough to send one
+  /// line to each client.
   static func margin(of drain: Duration) -> Duration { min(.milliseconds(500), drain / 4) }
 
   static let ended = Failure(
     .shuttingDown, "the gateway is shutting down and the answer was not done in time; ask again",
     retryAfter: .seconds(1))
 
-  /// Ends an answer, whose client gets the failure.
+  /// Ends an answer. Its client gets the failure.
   typealias End = @Sendable (Failure) -> Void
 
-  /// The entry of one answer. It unregisters itself on deinit.
+  /// The registration of one answer. It ends on deinit.
   final class Registration: Sendable {
     private let number: Int
     private let answers: InFlightAnswers
@@ -33,13 +34,13 @@ final class InFlightAnswers: Sendable {
 
     func unregister() { answers.state.withLock { $0.remove(number) } }
 
-    /// Replaces a cancellation that the gateway caused with its reason.
+    /// Returns the gateway's reason in place of a cancellation that the gateway caused.
     func explained(_ failure: Failure) -> Failure {
       failure.code == .cancelled ? ending.reason ?? failure : failure
     }
   }
 
-  /// Why the gateway ended one answer.
+  /// The gateway's reason for the end of one answer.
   fileprivate final class Ending: Sendable {
     private let failure = Mutex<Failure?>(nil)
 
@@ -85,7 +86,7 @@ final class InFlightAnswers: Sendable {
 
   /// - Parameters:
   ///   - key: the key of the request. `nil` means that the request needed none.
-  ///   - end: ends the answer; called at once if all answers were already ended.
+  ///   - end: ends the answer. If all answers were already ended, it is called at once.
   func register(key: KeyID? = nil, end: @escaping End) -> Registration {
     let answer = Answer(key: key, ending: Ending(), end: end)
     let (number, isOver) = state.withLock { state in
@@ -97,13 +98,14 @@ final class InFlightAnswers: Sendable {
     return Registration(number, self, answer.ending)
   }
 
-  /// Keys that have answers in progress. Looks at all answers, because revocations are rare.
+  /// Keys that have answers in progress. The search covers all answers, because revocations are
+  /// rare.
   var keys: [KeyID] {
     state.withLock { state in Array(Set(state.answers.values.compactMap(\.key))) }
   }
 
   /// Ends the answers of a key.
-  /// - Returns: how many there were.
+  /// - Returns: number of these answers.
   func end(answersOf key: KeyID, with failure: Failure) -> Int {
     let answers = state.withLock { $0.take(key) }
     for answer in answers { answer.end(with: failure) }
@@ -118,12 +120,12 @@ final class InFlightAnswers: Sendable {
     for answer in answers { answer.end(with: Self.ended) }
   }
 
-  /// Replaces a cancellation that the gateway caused with the shutdown failure.
+  /// Returns the shutdown failure in place of a cancellation that the shutdown caused.
   func explained(_ failure: Failure) -> Failure {
     failure.code == .cancelled && state.withLock(\.isOver) ? Self.ended : failure
   }
 
-  /// Returns the result of `work`, unless the gateway ends the answer first.
+  /// Returns the result of `work`. Throws if the gateway ends the answer first.
   func whileOpen<Value: Sendable>(
     key: KeyID? = nil, _ work: @escaping @Sendable () async throws(Failure) -> Value
   ) async throws(Failure) -> Value {

@@ -12,18 +12,18 @@ final class KeyGate: Sendable {
   private let gateways: LiveGateways
   private let rates = Mutex(RateWindows())
   private let traffic = Mutex(KeyTraffic())
-  /// Requests that cost nothing. The registry knows all others.
+  /// Usage of requests that cost nothing. The registry counts all other requests.
   private let free: Mutex<DailyUsage>
   private let start = UnixTime.milliseconds()
   private let clock = ProcessClock()
 
-  /// - Parameter gateways: number of live gateways, which share each key's limits.
+  /// - Parameter gateways: returns the number of live gateways, which share each key's limits.
   init(gateways: @escaping @Sendable () -> Int) {
     self.gateways = LiveGateways(gateways)
     free = Mutex(DailyUsage(maximumRows: Limits.usageFreeRows.value))
   }
 
-  /// Checks whether a key may make any request now. Called before the body is read.
+  /// Checks whether a key may make a request now. It is called before the body is read.
   func check(_ rights: KeyRights) throws(Failure) {
     guard let key = rights.grant else { return }
     let limits = key.limits
@@ -56,7 +56,8 @@ final class KeyGate: Sendable {
     }
   }
 
-  /// The `x-ratelimit-*` headers of a request's key, for answers and refusals. `nil` means none.
+  /// The `x-ratelimit-*` headers of a request's key, for answers and refusals. `nil` means that the
+  /// key has no limits or that the cluster requires no key.
   func headers(for rights: KeyRights) -> RateLimitHeaders? {
     guard let key = rights.grant else { return nil }
     let limits = key.limits
@@ -65,7 +66,7 @@ final class KeyGate: Sendable {
     return rates.withLock { $0.headers(for: key.id, limits: limits, at: now) }
   }
 
-  /// The limits of a key, and the part of each that is left here.
+  /// The limits of a key, each with the part that is left in this gateway.
   func remainders(for key: KeyRecord) -> [RateRemainder] {
     guard key.limits != .unlimited else { return [] }
     let now = clock.now
@@ -76,14 +77,14 @@ final class KeyGate: Sendable {
     }
   }
 
-  /// Requests of a key that cost nothing, as far as this gateway answered them.
+  /// Requests of a key that this gateway answered and that cost nothing.
   func freeUse(of key: KeyID, days: ClosedRange<Int64>) -> UsageAnswer.FreeUse {
     free.withLock { free in
       UsageAnswer.FreeUse(rows: free.rows(of: .key("\(key)"), days: days), since: start)
     }
   }
 
-  /// The metrics of keys.
+  /// Metrics of the requests by key.
   var families: [MetricFamily] { traffic.withLock { $0 }.families }
 
   fileprivate func count(_ key: KeyID, _ usage: Usage, freeModel: String?) {
@@ -106,7 +107,8 @@ final class KeyGate: Sendable {
   }
 }
 
-/// Number of live gateways, at most a second old: to count them takes the bus's lock.
+/// Number of live gateways, at most a second old. It is cached because each count takes the bus's
+/// lock.
 private final class LiveGateways: Sendable {
   private static let lifetime = Duration.seconds(1)
 
@@ -126,7 +128,7 @@ private final class LiveGateways: Sendable {
   }
 }
 
-/// One request that counts against its key's limits, until it ends.
+/// One request that counts against its key's limits until it ends.
 final class KeyUse: Sendable {
   let key: KeyGrant
   private let gate: KeyGate
@@ -139,11 +141,12 @@ final class KeyUse: Sendable {
     self.reservation = reservation
   }
 
-  /// A request without an answer took no tokens.
+  /// A request that ends without `finish(_:freeModel:)` had no answer, so it took no tokens.
   deinit { finish(tokens: 0) }
 
-  /// Counts the tokens that the request took, in place of the estimate. Called once at most.
-  /// - Parameter freeModel: model of a request that cost nothing. `nil` means that it was billed.
+  /// Counts the tokens that the request took, in place of the estimate. It is called at most once.
+  /// - Parameter freeModel: model of a request that cost nothing. `nil` means that the request was
+  ///   billed.
   func finish(_ usage: Usage, freeModel: String?) {
     finish(tokens: usage.totalTokens)
     gate.count(key.id, usage, freeModel: freeModel)
@@ -155,7 +158,7 @@ final class KeyUse: Sendable {
 }
 
 extension KeyTraffic {
-  /// Empty before the first request with a key.
+  /// The metric families. The list is empty before the first request with a key.
   fileprivate var families: [MetricFamily] {
     let series = series
     guard !series.isEmpty else { return [] }

@@ -8,10 +8,9 @@ import Telemetry
 
 /// Ends the running answers of keys that are no longer valid, if the setting demands it.
 ///
-/// Answers in progress are looked at after a change of the keys or of the setting, and every second
-/// for keys that expire.
+/// The check runs after a change of the keys or the setting, and every second for keys that expire.
 final class KeyWatch: Service {
-  /// Maximum time for which an answer continues after its key has expired.
+  /// Time between checks. An answer may continue for this long after its key has expired.
   private static let interval = Duration.seconds(1)
 
   private let access: AccessDirectory
@@ -52,8 +51,8 @@ final class KeyWatch: Service {
     }
   }
 
-  /// Ends the answers of keys that are not valid at this time. Does nothing if the setting is
-  /// `finish`.
+  /// Ends the answers of keys that are not valid at this time. Does nothing unless the setting is
+  /// `end`.
   func endRefused(at now: WallMilliseconds) {
     guard policy.withLock({ $0 == .end }), let table = access.table else { return }
     for key in answers.keys {

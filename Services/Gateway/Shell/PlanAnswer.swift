@@ -15,9 +15,10 @@ import Text
 
 /// The plan path: the planner makes the plan, then one dispatcher runs it and streams events.
 struct PlanAnswer: Sendable {
-  /// Making a plan takes no model call; a planner that takes longer is lost.
+  /// Maximum time for making a plan. It takes no model call, so a planner that needs longer is
+  /// lost.
   private static let planDeadline = Duration.seconds(5)
-  /// Time after the plan's deadline for the dispatcher's final message.
+  /// Time after the plan's deadline in which the dispatcher may send its final message.
   private static let deadlineGrace = Duration.milliseconds(500)
   /// Maximum wait for a restarted service, which sends hello within a second or two.
   private static let returnDeadline = Duration.seconds(10)
@@ -66,7 +67,7 @@ struct PlanAnswer: Sendable {
     let pools = exchange.rights.pools
     let view = resources.inference.view()
     let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
-    // A key may allow only an alias.
+    // The key's models are named, because a key may allow only an alias.
     let named = options.models + exchange.rights.namedModels
     let allowed = exchange.rights.allowed(
       hosts.chatModels(policy: options.dataPolicy, pools: pools, named: named))
@@ -98,7 +99,8 @@ struct PlanAnswer: Sendable {
     do throws(Failure) {
       return try await callPlannerOnce(request)
     } catch  where error.code.isLostPeer {
-      // A planner is stateless: another one, or the same one after a restart, makes the same plan.
+      // A planner has no state. So another planner, or the same one after a restart, makes the same
+      // plan.
       try await resources.context.bus.waitForPeers([.planner], deadline: Self.returnDeadline)
       return try await callPlannerOnce(request)
     }
@@ -113,8 +115,8 @@ struct PlanAnswer: Sendable {
   // MARK: - Running the plan
 
   /// Sends the plan to a dispatcher and passes on its events. If the dispatcher is lost, another
-  /// one gets the remaining tasks, the outputs of finished tasks, and the part of the answer that
-  /// the client has received.
+  /// dispatcher gets the remaining tasks, the outputs of finished tasks, and the part of the answer
+  /// that the client has received.
   func run(
     _ plan: RunningPlan, _ receive: (PlanEvent) async throws(Failure) -> Void
   ) async throws(Failure) {
@@ -140,7 +142,7 @@ struct PlanAnswer: Sendable {
   }
 
   /// Returns the time that another dispatcher has to resume the plan.
-  /// - Throws: the error for the client, if no other dispatcher can resume it.
+  /// - Throws: the error for the client, if no other dispatcher can resume the plan.
   private func remainingTime(
     of plan: RunningPlan, lostIn dispatch: Int, _ error: Failure
   ) throws(Failure) -> Duration {
@@ -167,10 +169,10 @@ struct PlanAnswer: Sendable {
     span.set("dispatcher", String(number))
     let events = resources.context.bus.stream(
       .runPlan(order), to: .service(.dispatcher),
-      // The dispatcher enforces the deadline itself and reports what was missed.
+      // The dispatcher itself enforces the plan's deadline and reports a missed one.
       deadline: order.plan.deadline + Self.deadlineGrace,
       trace: span.context, idempotencyKey: Array("\(order.plan.id)/\(number)".utf8))
-    // The answer and the task outputs are kept until the plan ends.
+    // Bytes of the answer and the outputs are kept until the plan ends, so they are charged.
     var uncharged = 0
     for try await body in events {
       guard case .planEvent(let event) = body else {
@@ -191,7 +193,7 @@ struct PlanAnswer: Sendable {
 
   // MARK: - Reporting
 
-  /// Accounts for the plan's tokens, also if the plan failed.
+  /// Accounts for the plan's tokens, even if the plan failed.
   /// - Parameter written: tokens of the answer that the client received.
   func recordUsage(_ trace: PlanTrace, written: Int = 0) {
     let prices = Dictionary(
@@ -203,7 +205,7 @@ struct PlanAnswer: Sendable {
       credits: trace.credits(prices: prices))
   }
 
-  /// The members that the client's options add to the answer.
+  /// The members of the answer that the client requested with its options.
   func additions(
     _ trace: PlanTrace, _ outcome: EstimateOutcome?, _ bill: RequestBill?
   ) -> [(String, JSON)] {
@@ -231,7 +233,7 @@ struct PlanAnswer: Sendable {
           exchange.journal.recordFirstToken()
           message.add(delta)
         case .ended(let ended) where ended.status == .degraded:
-          // A draft may replace an answer that was cut off.
+          // If the sink was cut off, a draft may have replaced its text.
           guard ended.task == plan.read(\.plan.sink), let output = ended.report?.output,
             output != message.text
           else { break }

@@ -15,7 +15,8 @@ final class PlanBacklog: Sendable {
   private let bytes = Atomic(0)
   private let account: MemoryAccount
 
-  /// - Parameter end: called if the process holds too much memory and this backlog is the largest.
+  /// - Parameter end: ends the plan. It is called if the process holds too much memory and this
+  ///   backlog is the largest.
   init(_ memory: MemoryBudget, end: @escaping @Sendable (Failure) -> Void) {
     account = memory.unreadAccount(end: end)
   }
@@ -25,7 +26,7 @@ final class PlanBacklog: Sendable {
     let (before, waiting) = bytes.add(event.keptBytes, ordering: .relaxed)
     // A single large event does not mean that the client is slow.
     guard before == 0 || waiting <= Limits.streamUnread.value else { return false }
-    // Up to `streamPause`, the bytes are part of each request's fixed charge.
+    // Up to `streamPause` bytes are included in each request's fixed charge.
     return waiting <= Limits.streamPause.value || account.set(waiting)
   }
 
@@ -36,7 +37,7 @@ final class PlanBacklog: Sendable {
 }
 
 extension PlanEvent {
-  /// Memory of the event while it waits.
+  /// Bytes that the event takes while it waits.
   var keptBytes: Int {
     switch self {
     case .delta(let delta):

@@ -16,14 +16,15 @@ struct PlanStream {
     case keepAlive
   }
 
-  /// The end of the plan, read after all events. Not a signal, so it needs no room in the queue.
+  /// The result of the plan, which is read after all events. It is no signal, so it needs no room
+  /// in the queue.
   private final class Outcome: Sendable {
     private let result = Mutex(Result<Void, Failure>?.none)
 
     /// - Returns: the result. `nil` means that the plan has not ended.
     func get() -> Result<Void, Failure>? { result.withLock { $0 } }
 
-    /// The first result wins.
+    /// Sets the result. Only the first call has an effect.
     func set(_ new: Result<Void, Failure>) { result.withLock { $0 = $0 ?? new } }
   }
 
@@ -32,7 +33,7 @@ struct PlanStream {
   private let composer: ChatComposer
   private var client: ClientStream
   private var pacer = ProgressPacer()
-  /// The time of the last alarm that was set.
+  /// The time for which the last alarm was set.
   private var alarmTime: Instant?
   private let alarm: AsyncStream<Duration>.Continuation
   private let alarms: AsyncStream<Duration>
@@ -50,12 +51,12 @@ struct PlanStream {
     self.plan = plan
     self.composer = composer
     self.client = client
-    // One alarm at a time: the writer sets the next after the last has fired.
+    // At most one alarm is set. The writer sets the next alarm after the last one has fired.
     (alarms, alarm) = AsyncStream<Duration>.makeStream(bufferingPolicy: .bufferingNewest(1))
     pacer.plan()
   }
 
-  /// Runs the plan and sends its answer, or its error.
+  /// Runs the plan and sends its answer or its failure.
   /// - Throws: the failure, if the client has left.
   @concurrent
   mutating func run() async throws {
@@ -75,7 +76,7 @@ struct PlanStream {
   @concurrent
   private mutating func deliver() async throws(Failure) {
     let (answer, plan, alarm, alarms) = (self.answer, self.plan, self.alarm, self.alarms)
-    // The backlog bounds this by bytes.
+    // The backlog bounds the bytes of the waiting signals.
     let (signals, source) = AsyncStream<Signal>.makeStream(bufferingPolicy: .unbounded)
     let outcome = Outcome()
     let registration = answer.resources.answers.register(key: answer.exchange.key) { failure in
@@ -131,8 +132,8 @@ struct PlanStream {
       for await signal in signals {
         switch signal {
         case .keepAlive:
-          // Sent only if nothing was written since the last tick. That also happens in the middle
-          // of an answer, while it waits for another agent or dispatcher.
+          // A keep-alive is sent only if nothing was written since the last tick. The pause may
+          // also be in the middle of an answer that waits for another agent or dispatcher.
           if pieces == quietSince { try await client.send(SSE.keepAlive) }
           quietSince = pieces
         case .progress: try await sendProgress()
@@ -143,7 +144,7 @@ struct PlanStream {
           if case .delta(let delta) = event { try await send(delta) }
         }
       }
-      // Only cancellation leaves the loop without an outcome.
+      // The loop ends without an outcome only if the client left and the task was cancelled.
       guard let ended = outcome.get() else { throw Failure.clientLeft }
       try ended.get()
       try await close()
@@ -154,7 +155,7 @@ struct PlanStream {
     }
   }
 
-  /// Sends the progress line if one is due, and sets the alarm for the next.
+  /// Sends the progress line if it is due, and sets the alarm for the next line.
   @concurrent
   private mutating func sendProgress() async throws(Failure) {
     let now = plan.now
@@ -178,7 +179,7 @@ struct PlanStream {
     bytes += delta.text.utf8.count
   }
 
-  /// Sends the chunk that begins the answer; later calls do nothing.
+  /// Sends the chunk that begins the answer. Later calls do nothing.
   @concurrent
   private mutating func open() async throws(Failure) {
     guard delivery == nil else { return }

@@ -6,14 +6,14 @@ import Overload
 import Synchronization
 import Telemetry
 
-/// Record of one client request, emitted once when it ends.
+/// Record of one client request, which is emitted once when the request ends.
 ///
-/// A client without a key can have any number of requests refused, and the store of records is
-/// bounded. So that such a flood does not displace the records of others, refused requests are
-/// recorded at a limited rate. Metrics count all of them.
+/// A client without a key can cause any number of refused requests, and the store of records is
+/// bounded. So refused requests are recorded at a limited rate and do not displace the records of
+/// other requests. Metrics count all refused requests.
 ///
-/// The server drops an unread response without an error. The journal is then deinitialised and
-/// records that the client left.
+/// If the server drops a response that was not read, it reports no error. The journal is then
+/// deinitialised and records that the client left.
 final class RequestJournal: Sendable {
   /// Status 499, as in nginx: the client closed the request.
   static let clientLeftStatus = 499
@@ -24,7 +24,8 @@ final class RequestJournal: Sendable {
     var isPlan = false
     var stream = false
     var host = ""
-    /// Model of the host that answered. `nil` means that a plan answers, or no host did.
+    /// Model of the host that answered. `nil` means that a plan answers, or that no host has
+    /// answered.
     var answeringModel: ModelID?
     var isPaid = false
     var usage = Usage.zero
@@ -43,7 +44,7 @@ final class RequestJournal: Sendable {
   /// How the request ended.
   private struct Ending {
     let status: Int
-    /// Why the answer is missing or incomplete. `nil` means that it is complete.
+    /// Why the answer is missing or incomplete. `nil` means that the answer is complete.
     let failure: Failure?
     let elapsed: Duration
   }
@@ -51,7 +52,7 @@ final class RequestJournal: Sendable {
   /// The request's path.
   let endpoint: String
   private let recorder: TelemetryRecorder
-  /// Rate of records of refused requests. `nil` means that all are recorded.
+  /// Limits the rate at which refused requests are recorded. `nil` means that all are recorded.
   private let refusals: RateGate?
   private let span: OpenSpan
   private let started = ContinuousClock.now
@@ -87,8 +88,8 @@ final class RequestJournal: Sendable {
     }
   }
 
-  /// Records the id of the request's valid key, also if the request is refused later. `nil` means
-  /// that no key is required.
+  /// Records the id of the request's valid key. `nil` means that no key is required. A request with
+  /// a valid key may still be refused later.
   func record(key: KeyID?) {
     if let key { span.set("key", "\(key)") }
     state.withLock { $0.key = key }
@@ -115,7 +116,7 @@ final class RequestJournal: Sendable {
   func recordReason(_ reason: String) { state.withLock { $0.reason = reason } }
   var reason: String? { state.withLock(\.reason) }
 
-  /// Records the time of the first progress line; later calls do nothing.
+  /// Records the time of the first progress line. Later calls do nothing.
   func recordProgress() {
     let elapsed = elapsed
     state.withLock { state in
@@ -123,7 +124,7 @@ final class RequestJournal: Sendable {
     }
   }
 
-  /// Records the time of the first piece of the answer; later calls do nothing.
+  /// Records the time of the first piece of the answer. Later calls do nothing.
   func recordFirstToken() {
     let elapsed = elapsed
     state.withLock { state in
@@ -138,7 +139,7 @@ final class RequestJournal: Sendable {
   }
 
   /// - Parameters:
-  ///   - model: the host's. `nil` means that a plan answers.
+  ///   - model: the model of the host. `nil` means that a plan answers.
   ///   - credits: cost of the answer. `nil` means that no host has a price.
   func recordAnswer(
     by host: String, model: ModelID? = nil, usage: Usage, credits: Int? = nil
@@ -185,7 +186,7 @@ final class RequestJournal: Sendable {
       Counter(label: "tutti_gateway_unrecorded_total").increment()
       return
     }
-    // A direct answer's cost is its host's usage, which is part of the request span.
+    // Only a plan has an accounting span. The usage of a direct answer is part of the request span.
     if state.isPlan { emitAccounting(state) }
     emitRecord(state, ending)
     emitSpan(state, ending)
@@ -226,7 +227,7 @@ final class RequestJournal: Sendable {
     }
     if !state.host.isEmpty { span.set("host", state.host) }
     if let failure = ending.failure {
-      // The message names every failed host and quotes its error.
+      // A failure's message names every failed host and quotes the host's error.
       span.set("error", failure.code.rawValue)
       if !failure.message.isEmpty { span.set("reason", failure.message) }
     }

@@ -7,11 +7,12 @@ import NIOCore
 import Overload
 
 extension HTTPField.Name {
-  /// The header of every response that names its trace.
+  /// Header with the trace's id, which every response has.
   static let gatewayTrace = HTTPField.Name("x-tutti-trace")!
-  /// Cost of a whole answer, in credits.
+  /// Header with the cost of a whole answer, in credits.
   static let cost = HTTPField.Name("x-tutti-cost")!
-  /// Maximum tokens of the answer, if the rest of a budget pays only a part of the longest one.
+  /// Header with the maximum tokens of the answer. It is set if the rest of a budget does not pay
+  /// the longest possible answer.
   static let affordableTokens = HTTPField.Name("x-tutti-affordable-tokens")!
   static let limitRequests = HTTPField.Name("x-ratelimit-limit-requests")!
   static let remainingRequests = HTTPField.Name("x-ratelimit-remaining-requests")!
@@ -29,8 +30,8 @@ extension Response {
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
   }
 
-  /// A JSON response that the process's memory is charged for until the client has read it.
-  /// - Throws: `overloaded` if there is no room for it.
+  /// A JSON response. Its bytes are charged to the process's memory until the client has read them.
+  /// - Throws: `overloaded` if there is no room for the response.
   init(json body: [UInt8], _ trace: TraceContext, chargedTo memory: MemoryBudget) throws(Failure) {
     guard body.count > Limits.heavyBytes.value else {
       self.init(json: body, trace)
@@ -52,7 +53,7 @@ extension Response {
   /// A stream of server-sent events.
   /// - Parameters:
   ///   - passed: headers of the host's response.
-  ///   - payment: the request's hold. `nil` means that it costs nothing.
+  ///   - payment: the request's hold. `nil` means that the request costs nothing.
   ///   - write: sends the body.
   init(
     events trace: TraceContext, passing passed: [PassedHeader] = [], paidBy payment: Payment? = nil,
@@ -60,7 +61,7 @@ extension Response {
   ) {
     var headers: HTTPFields = [
       .contentType: "text/event-stream", .cacheControl: "no-cache",
-      // Proxies that buffer a response before passing it on would defeat streaming.
+      // This header forbids proxies to buffer the response, which would defeat streaming.
       HTTPField.Name("x-accel-buffering")!: "no", .gatewayTrace: "\(trace.trace)",
     ]
     headers.pass(passed)
@@ -72,7 +73,8 @@ extension Response {
 }
 
 extension HTTPFields {
-  /// Replaces the `x-ratelimit-*` headers by those of a key. `nil` changes nothing.
+  /// Sets the `x-ratelimit-*` headers of a key, which replace the present ones. `nil` changes
+  /// nothing.
   mutating func set(_ limits: RateLimitHeaders?) {
     set(limits?.requests, .limitRequests, .remainingRequests, .resetRequests)
     set(limits?.tokens, .limitTokens, .remainingTokens, .resetTokens)

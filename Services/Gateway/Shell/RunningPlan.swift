@@ -9,7 +9,7 @@ import Telemetry
 final class RunningPlan: Sendable {
   /// The token budget. `nil` means no limit.
   let budget: TokenBudget?
-  /// The request that the plan was made from.
+  /// The request for which the planner made the plan.
   private let request: PlanRequest
   private let reservation: PlanReservation
   private struct State {
@@ -40,8 +40,8 @@ final class RunningPlan: Sendable {
   var remaining: Duration { now.duration(to: deadline) }
 
   func record(_ event: PlanEvent) {
-    // The time of the event, read before the lock because acquiring the lock may take a while. The
-    // writer, which a slow client delays, reads the event later.
+    // Time of the event. It is read before the lock, because acquiring the lock may take a while. A
+    // slow client delays the writer, so the writer would see a later time.
     let took = now.sinceStart
     state.withLock {
       $0.trace.record(event)
@@ -56,8 +56,8 @@ final class RunningPlan: Sendable {
   /// The learned correction of estimates with which the plan was made.
   var correction: EstimateCorrection { request.correction }
 
-  /// The estimate compared with the measured time. `nil` means that the plan has no estimate or has
-  /// not ended.
+  /// Comparison of the estimate with the measured time. `nil` means that the plan has no estimate
+  /// or has not ended.
   var estimateOutcome: EstimateOutcome? {
     state.withLock { state in
       state.took.flatMap {
@@ -90,8 +90,8 @@ final class RunningPlan: Sendable {
     }
   }
 
-  /// Ends the span of one dispatch. Its attributes are the tasks' dependencies and departures from
-  /// the plan, and the outcome of the estimate.
+  /// Ends the span of one dispatch. Its attributes are the dependencies of tasks, tasks that
+  /// departed from the plan, and the outcome of the estimate.
   func endDispatch(_ span: OpenSpan, _ failure: Failure? = nil) {
     let trace = read { $0 }
     if !trace.plan.reason.isEmpty { span.set("reason", trace.plan.reason) }

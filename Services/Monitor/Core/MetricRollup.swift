@@ -1,11 +1,12 @@
 public import ClusterModel
 import Limits
 
-/// The global `Limits`, which `MetricRollup.Limits` hides inside the rollup.
+/// The global `Limits`. Inside `MetricRollup`, the name `Limits` means `MetricRollup.Limits`.
 private typealias RollupLimits = Limits
 
 /// Merges the metrics of every process into one set of families. Each sample gets the labels
-/// `service` and `instance`, families of one name are joined, and silent processes are dropped.
+/// `service` and `instance`. Families with the same name are joined, and silent processes are
+/// dropped.
 ///
 /// Samples that would make the joined text invalid are left out and counted: names that Prometheus
 /// rejects, a family whose kind differs from the first one seen, a duplicate series.
@@ -13,17 +14,19 @@ public struct MetricRollup: Sendable {
   public struct Limits: Equatable, Sendable {
     /// Maximum processes on the bus.
     public var instances = 512
-    /// A process has some hundred series; 20,000 of 100 bytes are 2 MB of text.
+    /// Maximum samples of one process. A process has some hundred series, and 20,000 samples of 100
+    /// bytes are 2 MB of text.
     public var samplesPerInstance = 20_000
-    /// Total for all processes: a scrape can handle 20 MB of text.
+    /// Maximum samples of all processes. A scrape can handle 20 MB of text.
     public var samples = 200_000
-    /// Bytes of names, labels and values of one process, and in total.
+    /// Maximum bytes of names, labels and values of one process, and of all processes.
     public var bytesPerInstance = RollupLimits.metricBytesPerProcess.value
     public var bytes = RollupLimits.metricBytes.value
-    /// Families of one process, with or without samples.
+    /// Maximum families of one process, with or without samples.
     public var familiesPerInstance = RollupLimits.metricFamilies.value
-    /// Processes report every few seconds: one that is silent for half a minute is gone or stuck,
-    /// and its last values would look current.
+    /// Time after which a silent process is dropped. Processes report every few seconds, so a
+    /// process that is silent for half a minute is gone or stuck, and its last values would look
+    /// current.
     var silence: Duration = .seconds(30)
 
     public init() {}
@@ -50,7 +53,7 @@ public struct MetricRollup: Sendable {
     case kindConflict = "kind_conflict"
     /// The same labels occur twice in one family of one process.
     case duplicate
-    /// The limits are exceeded.
+    /// A limit is exceeded.
     case tooMany = "too_many"
   }
 
@@ -58,7 +61,7 @@ public struct MetricRollup: Sendable {
 
   public var instances: [String] { snapshots.keys.sorted() }
 
-  /// Replaces a process's snapshot. An empty one is ignored.
+  /// Replaces a process's snapshot. A snapshot without families is ignored.
   /// - Parameter instance: the process's peer name.
   public mutating func received(
     service: String, instance: String, families: [MetricFamily], now: Instant
@@ -96,7 +99,7 @@ public struct MetricRollup: Sendable {
       }
       let size = family.bytes
       guard family.samples.count <= room, size <= bytes else {
-        // Part of a histogram would be invalid, so keep the whole family or nothing.
+        // A part of a histogram would be invalid, so the family is kept whole or left out.
         count(.tooMany, [family])
         continue
       }
@@ -111,11 +114,11 @@ public struct MetricRollup: Sendable {
     snapshots[instance] = Snapshot(
       service: service, families: kept, samples: kept.reduce(0) { $0 + $1.samples.count },
       bytes: kept.reduce(0) { $0 + $1.bytes }, receivedAt: now)
-    // A process may report new family names each time, so names out of use are forgotten.
+    // A process may report new family names each time, so unused names are forgotten.
     if kinds.count > 4 * limits.familiesPerInstance { forgetUnnamed() }
   }
 
-  /// Drops silent processes, and family kinds that only they reported.
+  /// Drops silent processes, and the kinds of families that only these processes reported.
   mutating func expire(now: Instant) {
     let silent = snapshots.filter { $0.value.receivedAt.duration(to: now) >= limits.silence }.map(
       \.key)
@@ -129,7 +132,8 @@ public struct MetricRollup: Sendable {
     kinds = kinds.filter { named.contains($0.key) }
   }
 
-  /// All families by name; within a family by instance, each instance's samples in their own order.
+  /// All families sorted by name. A family's samples are sorted by instance, and keep their order
+  /// within an instance.
   public mutating func families(now: Instant) -> [MetricFamily] {
     expire(now: now)
     var joined: [String: MetricFamily] = [:]
@@ -161,7 +165,7 @@ public struct MetricRollup: Sendable {
     var seen: Set<Series> = []
     var kept: [MetricFamily.Sample] = []
     for sample in family.samples {
-      // Check bounds before hashing anything.
+      // The bounds are checked before any text is hashed.
       guard sample.labels.count <= RollupLimits.metricLabels.value,
         sample.labels.allSatisfy({
           $0.key.utf8.count <= 200 && $0.value.utf8.count <= RollupLimits.metricLabelBytes.value
@@ -191,7 +195,8 @@ public struct MetricRollup: Sendable {
     leftOut[reason, default: 0] += families.reduce(0) { $0 + $1.samples.count }
   }
 
-  /// Renames a process's own `service` or `instance` label to `exported_…`, as Prometheus does.
+  /// Renames a `service` or `instance` label that the process itself set to `exported_…`, as
+  /// Prometheus does.
   private static func moved(_ label: Attribute) -> Attribute {
     label.key == "service" || label.key == "instance"
       ? Attribute("exported_\(label.key)", label.value) : label
@@ -211,7 +216,7 @@ public struct MetricRollup: Sendable {
 }
 
 extension MetricFamily {
-  /// Estimated memory.
+  /// Estimated bytes of memory.
   fileprivate var bytes: Int {
     samples.reduce(name.utf8.count + help.utf8.count) { total, sample in
       sample.labels.reduce(total + sample.suffix.utf8.count + 64) {

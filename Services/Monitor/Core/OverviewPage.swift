@@ -1,18 +1,18 @@
 public import ClusterModel
 
-/// The monitor's home page: hosts, latest requests, services, and links. One document without
-/// scripts, so that it works offline and nothing in it can execute.
+/// The monitor's home page: hosts, latest requests, services, and links. It is one document without
+/// scripts, so it works offline and no text in it can be executed.
 public struct OverviewPage: Sendable {
   var version: String
   var peers: [Peer]
   var hosts: [Host]
-  /// Newest first.
+  /// Request records, newest first.
   var requests: [RequestRecord]
   /// Why the log store does not work. `nil` means that it works.
   var problem: String?
   var nowUnixMicroseconds: UInt64
 
-  /// Allows the page to be displayed with its inline styles, and nothing else.
+  /// Allows the browser to show the page with its inline styles, and forbids everything else.
   public static let contentSecurityPolicy =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     + "frame-ancestors 'none'"
@@ -25,9 +25,9 @@ public struct OverviewPage: Sendable {
     .wrong { color: #b00020 }
     """
 
-  /// Maximum requests shown. A longer list would not be read.
+  /// Maximum requests shown. People do not read a longer list.
   public static let requestLimit = 20
-  /// Maximum hosts shown: a screenful. `tutti hosts list` shows all.
+  /// Maximum hosts shown, which is about a screenful. `tutti hosts list` shows all hosts.
   static let hostLimit = 100
   /// Maximum models shown per host.
   static let modelLimit = 8
@@ -113,7 +113,7 @@ public struct OverviewPage: Sendable {
   }
 
   private func age(_ time: UInt64) -> String {
-    // Clocks differ: a time in the future counts as now.
+    // Clocks differ, so a time in the future counts as now.
     let seconds = nowUnixMicroseconds > time ? (nowUnixMicroseconds - time) / 1_000_000 : 0
     return switch seconds {
     case ..<120: "\(seconds) s ago"

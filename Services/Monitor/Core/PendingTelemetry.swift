@@ -1,20 +1,20 @@
 public import ClusterModel
 import Limits
 
-/// Queue of telemetry to be written, oldest first. If it is full, the oldest records are dropped:
-/// the newest are the most useful for finding a current problem.
+/// Queue of telemetry to be written, oldest first. If it is full, the oldest records are dropped,
+/// because the newest are the most useful for finding a current problem.
 public struct PendingTelemetry: Sendable {
-  /// Maximum records: 15 MB of some 300 bytes each, or a minute of a busy cluster while the store
-  /// is unreachable.
+  /// Maximum records. They take 15 MB at some 300 bytes each, and hold a minute of a busy cluster's
+  /// telemetry while the store is unreachable.
   public static let standardCapacity = 50_000
 
   public static let standardBytes = Limits.pendingTelemetryBytes.value
 
   let capacity: Int
   let byteCapacity: Int
-  /// Queued logs, spans and requests.
+  /// Number of queued logs, spans and requests.
   public private(set) var records = 0
-  /// Estimated memory of the queued records.
+  /// Estimated bytes of memory of the queued records.
   public private(set) var bytes = 0
   private var batches: [TelemetryBatch] = []
 
@@ -27,8 +27,8 @@ public struct PendingTelemetry: Sendable {
 
   public var isEmpty: Bool { batches.isEmpty }
 
-  /// - Parameter batch: its metrics are discarded.
-  /// - Returns: the number of older records dropped to make room.
+  /// - Parameter batch: records to add. Its metrics are discarded.
+  /// - Returns: the number of older records that were dropped to make room.
   public mutating func append(_ batch: TelemetryBatch) -> Int {
     guard batch.records > 0 else { return 0 }
     var batch = batch
@@ -56,7 +56,7 @@ public struct PendingTelemetry: Sendable {
   }
 
   /// Puts batches that could not be written back at the front of the queue.
-  /// - Returns: the number of records dropped to make room.
+  /// - Returns: the number of records that were dropped to make room.
   public mutating func putBack(_ taken: [TelemetryBatch]) -> Int {
     batches.insert(contentsOf: taken, at: 0)
     records += taken.reduce(0) { $0 + $1.records }
@@ -67,7 +67,8 @@ public struct PendingTelemetry: Sendable {
   private mutating func makeRoom() -> Int {
     var dropped = 0
     var surplus = 0
-    // One batch always stays, however large: one bus message carried it, so its size is bounded.
+    // One batch always stays, whatever its size. A single bus message carried it, so its size is
+    // bounded.
     while records - dropped > capacity || bytes > byteCapacity, surplus < batches.count - 1 {
       dropped += batches[surplus].records
       bytes -= batches[surplus].bytes

@@ -1,18 +1,20 @@
 public import Access
 public import ClusterModel
 
-/// Which request records a request to the monitor may read.
+/// The request records that a client of the monitor may read.
 public enum RecordAccess: Hashable, Sendable {
   /// The key has the scope `logs`, or the cluster requires no key.
   case all
-  /// Only records of requests with this key. Other keys of its account do not count.
+  /// Only records of requests with this key, and not those of other keys of the same account.
   case own(KeyID)
 
-  /// Scopes with which a key makes requests. Such a key may read the records of its own requests.
+  /// Scopes of keys that make requests. A key with one of these scopes may read the records of its
+  /// own requests.
   private static let clientScopes: Set<AccessScope> = [.chat, .embeddings, .plans]
 
   /// - Parameter key: a valid key. `nil` means that the cluster requires none.
-  /// - Throws: `permission_denied` if the key has neither the scope `logs` nor one of a client.
+  /// - Throws: `permission_denied` if the key has neither the scope `logs` nor one of
+  ///   `clientScopes`.
   public init(_ key: KeyRecord?) throws(Failure) {
     guard let key, let refusal = key.refusal(of: AccessNeed(.logs)) else {
       self = .all
@@ -24,8 +26,9 @@ public enum RecordAccess: Hashable, Sendable {
 
   /// The key whose requests are listed. `nil` means the requests of all keys.
   ///
-  /// - Parameter named: the key that the client asks for; `nil` means none.
-  /// - Throws: `permission_denied` if a client's key asks for another one.
+  /// - Parameter named: the key that the client's query names. `nil` means that it names none.
+  /// - Throws: `permission_denied` if a client without the scope `logs` names another key than its
+  ///   own.
   public func key(named: KeyID?) throws(Failure) -> KeyID? {
     switch self {
     case .all: return named
@@ -40,8 +43,8 @@ public enum RecordAccess: Hashable, Sendable {
     }
   }
 
-  /// Whether a trace with these request records may be read. A client may not read a trace before
-  /// its request has ended, because the trace has no request record yet.
+  /// Whether the client may read the trace with these request records. Without the scope `logs`, it
+  /// may not read the trace of a running request, which has no request record yet.
   public func permits(traceOf requests: [RequestRecord]) -> Bool {
     switch self {
     case .all: true

@@ -1,10 +1,11 @@
 public import ClusterModel
 import Limits
 
-/// Bounds telemetry before the monitor keeps it. Processes bound their own records; a faulty one
-/// must not fill the monitor's memory or its store.
+/// Bounds telemetry before the monitor keeps it. Processes bound their own records, but a faulty
+/// process must not fill the monitor's memory or its store.
 public enum TelemetryIntake {
-  /// - Parameter sender: the process's name on the bus. A process reports only for itself.
+  /// - Parameter sender: the process's name on the bus. It replaces the name in the batch, because
+  ///   a process may report only for itself.
   public static func bounded(_ batch: TelemetryBatch, from sender: String) -> TelemetryBatch {
     var batch = batch
     batch.instance = sender
@@ -44,7 +45,7 @@ public enum TelemetryIntake {
 }
 
 extension TelemetryBatch {
-  /// Estimated memory of the records: their texts, and 256 bytes for each.
+  /// Estimated bytes of memory of the records: their texts, and 256 bytes for each record.
   var bytes: Int {
     func size(_ attributes: [Attribute]) -> Int {
       attributes.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 32 }

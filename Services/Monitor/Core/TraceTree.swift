@@ -1,13 +1,14 @@
 public import ClusterModel
 
-/// The spans of one trace in reading order: every span after its parent, siblings by start time.
+/// The spans of one trace in reading order. Every span comes after its parent, and siblings are
+/// sorted by start time.
 public struct TraceTree: Equatable, Sendable {
   public struct Node: Equatable, Sendable {
     public var span: SpanRecord
-    /// Depth in the tree; 0 for a root.
+    /// Depth in the tree. A root has depth 0.
     public var depth: Int
-    /// Whether the span is shown as a root because its parent was never reported (lost or still
-    /// running).
+    /// Whether the span is shown as a root because its parent was not reported. The parent may
+    /// still run, or its report was lost.
     public var orphan: Bool
 
     init(span: SpanRecord, depth: Int, orphan: Bool = false) {
@@ -19,8 +20,8 @@ public struct TraceTree: Equatable, Sendable {
 
   public let nodes: [Node]
 
-  /// - Parameter spans: spans of one trace, in any order. Duplicates count once; a cycle of parents
-  ///   is cut at its earliest span.
+  /// - Parameter spans: spans of one trace, in any order. If spans have the same id, only the first
+  ///   counts. A cycle of parents is cut at its earliest span.
   public init(_ spans: [SpanRecord]) {
     var unique: [SpanID: SpanRecord] = [:]
     for span in spans { unique[span.span] = unique[span.span] ?? span }
@@ -33,7 +34,8 @@ public struct TraceTree: Equatable, Sendable {
 
     var nodes: [Node] = []
     var placed: Set<SpanID> = []
-    // A stack instead of recursion: a chain may be as deep as there are spans.
+    // This code uses a stack instead of recursion, because a chain may be as deep as there are
+    // spans.
     func place(_ root: SpanRecord, orphan: Bool) {
       var stack = [Node(span: root, depth: 0, orphan: orphan)]
       while let node = stack.popLast() {

@@ -28,7 +28,7 @@ func buildMonitor(
   context.health.addRoutes(to: router)
   MonitorAPI.addRoutes(to: router, context, shell: shell, store: store)
   var options = context.serverOptions(at: configuration.address, setting: "--port")
-  // All routes are GET, so no request needs a body.
+  // All routes are GET requests, which need no body.
   options.maxBodyBytes = 16 * 1024
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   return [shell, server]

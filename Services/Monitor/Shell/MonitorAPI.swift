@@ -12,15 +12,16 @@ import ServiceKit
 import Store
 import Telemetry
 
-/// The HTTP API for operators, and for clients about their own requests.
+/// The HTTP API for operators, and for clients that read records of their own requests.
 ///
-/// Once keys exist, logs and the overview need one with the scope `logs`. A client's key reads the
-/// records of its own requests.
+/// After the first key was created, logs and the overview need a key with the scope `logs`. A key
+/// of a client may read only the records of its own requests.
 struct MonitorAPI: Sendable {
   let shell: MonitorShell
   let store: any LogStore
   let keys: KeyChecker
-  /// The store answers few queries at a time, and a query of a client may read all its records.
+  /// Limits the queries that run at the same time. The store answers few at a time, and a client's
+  /// query may read all records of that client.
   private let queries = ClientTurns(limit: Limits.storeQueries.value)
 
   init(shell: MonitorShell, store: any LogStore, keys: KeyChecker) {
@@ -29,7 +30,7 @@ struct MonitorAPI: Sendable {
     self.keys = keys
   }
 
-  /// Adds the routes of the monitor, except those of its health.
+  /// Adds all routes of the monitor except the health routes.
   static func addRoutes(
     to router: Router<BasicRequestContext>, _ context: ServiceContext, shell: MonitorShell,
     store: any LogStore
@@ -94,7 +95,7 @@ struct MonitorAPI: Sendable {
     }
   }
 
-  /// - Returns: the request's key, and which records it may read.
+  /// - Returns: the request's key, and the records that the key may read.
   private func access(
     of request: Request
   ) throws(Failure) -> (client: KeyRecord?, access: RecordAccess) {
@@ -102,7 +103,7 @@ struct MonitorAPI: Sendable {
     return (key, try RecordAccess(key))
   }
 
-  /// Queries the store and makes the answer when it is the client's turn.
+  /// Waits for the client's turn, and then queries the store and makes the answer.
   ///
   /// - Parameter key: the client's key. `nil` means that the cluster requires none.
   private func inTurn(
@@ -148,7 +149,8 @@ struct MonitorAPI: Sendable {
         .invalidRequest, "A trace id must have 32 hexadecimal digits.", param: "id")
     }
     let requests = try await store.requests(RequestQuery(trace: id))
-    // A trace of another key is answered like an unknown one, so that ids cannot be tested.
+    // The answer is the same for a trace of another key and for an unknown trace. So a client
+    // cannot find out which ids exist.
     let mayRead = access.permits(traceOf: requests)
     let spans = mayRead ? try await store.spans(of: id) : []
     guard mayRead, !spans.isEmpty || !requests.isEmpty else {
@@ -257,7 +259,7 @@ private struct List<Item: Encodable>: Encodable {
   init(data: [Item]) { self.data = data }
 }
 
-/// A trace: each span in the format of `SpanRecord`, after its parent.
+/// A trace in JSON. Each span has the format of `SpanRecord` and comes after its parent.
 private struct TraceJSON: Encodable {
   struct Line: Encodable {
     var node: TraceTree.Node
@@ -284,7 +286,7 @@ private struct TraceJSON: Encodable {
   }
 }
 
-/// The list of endpoints, for programs; a browser gets `OverviewPage`.
+/// The list of endpoints for programs. A browser gets `OverviewPage` instead.
 private struct Overview: Encodable {
   var name = "tutti-monitor"
   var version = Version.current

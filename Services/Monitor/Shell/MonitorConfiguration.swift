@@ -25,9 +25,9 @@ struct MonitorConfiguration: ServiceConfiguration {
   ]
 
   var address: HostAndPort
-  /// Maximum size of the embedded log store.
+  /// Maximum bytes of the embedded log store.
   var storeBytes: Int
-  /// `nil` means SQLite in the data directory.
+  /// URL of a MongoDB for the log store. `nil` means SQLite in the data directory.
   var mongoDB: String?
 
   init(_ values: inout SettingValues) {

@@ -18,13 +18,14 @@ final class MonitorShell: Service {
   private struct State {
     var rollup = MetricRollup()
     var pending = PendingTelemetry()
-    /// Why the store cannot be written now.
+    /// Why the store cannot be written now. `nil` means that it can.
     var problem: String?
     /// Whether the writer has stopped. Each received batch is then written directly.
     var drained = false
   }
 
-  /// Records per transaction: large enough to be cheap, small enough to leave room for readers.
+  /// Maximum records per transaction. It is large enough for cheap writes, and small enough to
+  /// leave time for readers.
   private static let maximumWrite = 2_000
   /// Backoff while the store is unreachable or full.
   private static let backOff: ClosedRange<Duration> = .milliseconds(500)...(.seconds(30))
@@ -36,7 +37,7 @@ final class MonitorShell: Service {
   private let store: any LogStore
   private let clock = ProcessClock()
   private let state: Mutex<State>
-  /// Wakes the writer; pending signals collapse into one.
+  /// Wakes the writer. Several pending signals become one.
   private let arrivals = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
   private let received: [String: Counter]
   private let lost = Counter(label: "tutti_monitor_store_failures_total")
@@ -61,7 +62,7 @@ final class MonitorShell: Service {
   /// Why the store does not work, in one sentence. `nil` means that it works.
   var storeProblem: String? { state.withLock { $0.problem } }
 
-  /// Sets the bus handler; must be called before the bus runs.
+  /// Sets the bus handler. It must be called before the bus runs.
   func answerBus() {
     context.bus.onCast { [self] body, peer in
       guard case .telemetry(let batch) = body else { return }
@@ -94,7 +95,7 @@ final class MonitorShell: Service {
       metadata: [LogKey.count: "\(records)", LogKey.reason: "\(failure.message)"])
   }
 
-  /// The metrics of every process, including this one's current values.
+  /// The metrics of every process, including the current values of this process.
   func families() -> [MetricFamily] {
     let (count, leftOut) = state.withLock { ($0.rollup.instances.count, $0.rollup.leftOut) }
     instances.record(count)
@@ -125,7 +126,8 @@ final class MonitorShell: Service {
   // MARK: - Loops
 
   func run() async throws {
-    // The writer continues until everything is written; the sweeper stops at once.
+    // On shutdown, the writer continues until all telemetry is written, and the sweeper stops at
+    // once.
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.sweep() }
       await withGracefulShutdownHandler {
@@ -140,12 +142,12 @@ final class MonitorShell: Service {
   private func write() async {
     await connect()
     for await _ in arrivals.stream { await writePending() }
-    // Draining: from now on each received batch is written directly.
+    // The drain has begun. From now on, each received batch is written directly.
     state.withLock { $0.drained = true }
     await writePending()
   }
 
-  /// Retries until the store responds or the process drains.
+  /// Connects to the store. Retries until the store responds or the process drains.
   private func connect() async {
     var pause = Self.backOff.lowerBound
     while !Task.isShuttingDownGracefully, !Task.isCancelled {
@@ -192,7 +194,7 @@ final class MonitorShell: Service {
     }
   }
 
-  /// Waits; returns early if the process drains.
+  /// Waits for the pause. Returns early if the process drains.
   private func rest(_ pause: Duration) async {
     await cancelWhenGracefulShutdown { try? await Task.sleep(for: pause) }
   }
@@ -224,7 +226,7 @@ final class MonitorShell: Service {
       defer { state.problem = failure?.message }
       return state.problem
     }
-    // Log each change once: a store that is down for an hour is one line.
+    // Each change is logged once, so a store that is down for an hour causes one line.
     if let failure, before != failure.message {
       context.logger.warning(
         "log store does not work", metadata: [LogKey.reason: "\(failure.message)"])

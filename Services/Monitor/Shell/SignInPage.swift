@@ -1,14 +1,14 @@
 import MonitorCore
 
-/// The page that asks for a key and shows other pages with it, once keys are required. It contains
-/// no data of the cluster.
+/// The page that asks for a key, once keys are required, and shows other pages with this key. It
+/// contains no data of the cluster.
 ///
-/// The browser keeps the key in its session storage, for this tab only, and sends it as a header.
-/// Cookies would be sent by pages of other sites, too, and URLs end up in logs and histories. The
-/// page to show is the part of the URL after `#`, which browsers do not send.
+/// The browser keeps the key in the session storage of this tab, and sends it as a header. A cookie
+/// would also be sent with requests from pages of other sites, and a URL ends up in logs and
+/// histories. The page to show is the part of the URL after `#`, which browsers do not send.
 enum SignInPage {
   static let scriptPath = "/page.js"
-  /// Path of the overview, which the script fetches with the key.
+  /// Path of the overview, which the script requests with the key.
   static let overviewPath = "/overview"
 
   /// Allows this server's script, its requests to this server, and inline styles.
@@ -16,7 +16,8 @@ enum SignInPage {
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; "
     + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-  // The input has no name, so that a browser that does not run the script puts no key into the URL.
+  // The input has no name. So a browser that does not run the script does not put the key into the
+  // URL.
   static let html = """
     <!doctype html>
     <html lang="en">
@@ -48,8 +49,8 @@ enum SignInPage {
 
     """
 
-  /// Texts from answers become text nodes. An overview is parsed without running scripts, and the
-  /// content security policy forbids inline ones.
+  /// The script inserts texts of answers as text nodes. It parses an overview without running
+  /// scripts in it, and the content security policy forbids inline scripts.
   static let script = #"""
     "use strict";
     const storageName = "tutti-key";

@@ -4,7 +4,7 @@ import Foundation
 import MonitorCore
 import Store
 
-/// Answer of `GET /usage`: a key's requests and tokens by day and model.
+/// Answer of `GET /usage`: requests and tokens of a key by day and model.
 struct UsageJSON: Encodable {
   private struct Row: Encodable {
     var day: String

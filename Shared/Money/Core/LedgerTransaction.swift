@@ -1,6 +1,6 @@
 internal import Limits
 
-/// Name of a ledger account, for example `org/acme`, `holds/acme`, `host/gpu-1`, `margin`.
+/// Name of a ledger account, for example `org/acme`, `holds/acme`, `host/gpu-1` or `margin`.
 public struct AccountID: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
   public let name: String
 
@@ -31,30 +31,31 @@ public struct LedgerEntry: Hashable, Codable, Sendable {
   }
 }
 
-/// A change of the ledger that is recorded whole or not at all. Its entries sum to zero.
+/// A change of the ledger that is recorded as a whole or not at all. Its entries sum to zero.
 public struct LedgerTransaction: Hashable, Codable, Sendable {
   public enum Kind: String, Codable, CaseIterable, Sendable {
-    /// An admin adds credits to an organisation, or takes them back.
+    /// An admin adds credits to an organisation, or takes credits back.
     case credit
     /// Moves credits from an organisation to its holds, for a gateway's lease.
     case hold
-    /// Moves the unused part of a hold back.
+    /// Moves the unused part of a hold back to the organisation.
     case release
-    /// Bills a request from its hold, and pays hosts and margin.
+    /// Bills a request from its hold, and moves the money to hosts and margin.
     case settle
     /// Records that a host was paid outside Tutti.
     case payout
-    /// Corrects an earlier transaction, which stays.
+    /// Corrects an earlier transaction, which is not changed.
     case correction
   }
 
-  /// Chosen by the writer. A second transaction with the same id is the same transaction.
+  /// Id that the writer chooses. A second transaction with the same id counts as a repetition.
   public let id: String
   public let kind: Kind
   /// Milliseconds since 1970.
   public let time: Int64
   public let entries: [LedgerEntry]
-  /// Why it was made, for people. For a settlement: key, model and tokens as one line of JSON.
+  /// Reason for the transaction, for people. A settlement's note has key, model and tokens as one
+  /// line of JSON.
   public let note: String
 
   /// - Throws: `MoneyError.unbalanced` if the entries do not sum to zero, `.overflow` if their sum
@@ -81,7 +82,7 @@ public struct LedgerTransaction: Hashable, Codable, Sendable {
     self.note = note
   }
 
-  /// Reads a transaction with the checks of `init`: a stored sum that is not zero is an error.
+  /// Decodes a transaction with the checks of `init`, so a stored sum that is not zero is an error.
   public init(from decoder: any Decoder) throws {
     let members = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(

@@ -2,7 +2,8 @@ internal import Limits
 
 /// Why a text is not an amount of credits.
 public enum AmountTextError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// The text has other characters than digits and one point, or no digit on one side of it.
+  /// The text has other characters than digits and one point, or the point lacks a digit on one
+  /// side.
   case notDecimal
   case negative
   /// The text has more than 6 digits after the point.
@@ -21,10 +22,10 @@ public enum AmountTextError: Error, Hashable, Sendable, CustomStringConvertible 
 }
 
 extension MicroCredits {
-  /// Reads credits in decimal digits, such as `0.15`.
+  /// Parses credits in decimal digits, such as `0.15`.
   ///
   /// - Throws: an error for a sign, an exponent, white space, a seventh decimal, or an amount above
-  ///   `most`. Nothing is rounded.
+  ///   `most`. The amount is never rounded.
   public init(
     credits text: some StringProtocol, atMost most: MicroCredits = MicroCredits(.max)
   ) throws(AmountTextError) {

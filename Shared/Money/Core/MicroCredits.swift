@@ -1,7 +1,7 @@
-/// An amount of money: a whole number of millionths of a credit, positive or negative.
+/// An amount of money as a whole number of millionths of a credit. It may be negative.
 ///
-/// All amounts are integers, so that sums are exact. Every operation that can leave the range
-/// throws `MoneyError.overflow`.
+/// All amounts are integers, so that sums are exact. Every operation whose result may not fit into
+/// 64 bits throws `MoneyError.overflow`.
 public struct MicroCredits: Hashable, Comparable, Codable, Sendable {
   public let count: Int64
 
@@ -10,7 +10,7 @@ public struct MicroCredits: Hashable, Comparable, Codable, Sendable {
 
   public init(_ count: Int64) { self.count = count }
 
-  /// Encoded as its number.
+  /// Decodes the amount from a plain number.
   public init(from decoder: any Decoder) throws {
     count = try decoder.singleValueContainer().decode(Int64.self)
   }
@@ -57,7 +57,7 @@ public enum MoneyError: Error, Hashable, Sendable {
   case invalidPrice
   /// A payout rule's share of the winner's pay is outside 100 … 200 per mille.
   case invalidShare
-  /// Warning thresholds of a budget are outside 1 … 1000 per mille, or too many.
+  /// Warning thresholds of a budget are outside 1 … 1000 per mille, or there are too many of them.
   case invalidWarnings
   /// An answer has two winners, or a bill has too many answers or attempts.
   case invalidOutcome

@@ -23,7 +23,7 @@ extension UTCDate {
     let milliseconds = start + (day - 1) * Self.millisecondsPerDay + time
     guard Self.times.contains(milliseconds) else { return nil }
     self.init(milliseconds: milliseconds)
-    // A day after the end of its month is in the next one.
+    // A day after the end of its month would be a day of the next month, so the text is refused.
     guard self.month == month, self.day == day else { return nil }
   }
 
@@ -32,7 +32,7 @@ extension UTCDate {
     Self.start(ofMonth: month, in: year) + (day - 1) * Self.millisecondsPerDay + millisecondOfDay
   }
 
-  /// The digits at these places as a number; `nil` if another character is among them.
+  /// The digits at these places as a number. `nil` means that another character is among them.
   private static func number(_ text: [UInt8], _ places: Range<Int>) -> Int64? {
     var number: Int64 = 0
     for byte in text[places] {

@@ -12,12 +12,12 @@ public struct UTCDate: Hashable, Sendable, CustomStringConvertible {
   public static let times: ClosedRange<Int64> = 0...253_402_300_799_999
   static let millisecondsPerDay: Int64 = 86_400_000
 
-  /// - Parameter time: milliseconds since 1970. A time outside `times` counts as the nearest one
-  ///   inside.
+  /// - Parameter time: milliseconds since 1970. A time outside `times` counts as the nearest bound.
   public init(milliseconds time: Int64) {
     let time = Self.clamped(time)
     let (days, rest) = time.quotientAndRemainder(dividingBy: Self.millisecondsPerDay)
-    // Eras of 400 years have 146,097 days. Years begin in March, so that the leap day is the last.
+    // A cycle of 400 years has 146,097 days. Years begin in March, so that the leap day is the last
+    // day.
     let shifted = days + 719_468
     let (era, dayOfEra) = shifted.quotientAndRemainder(dividingBy: 146_097)
     let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
@@ -45,7 +45,7 @@ public struct UTCDate: Hashable, Sendable, CustomStringConvertible {
     return (era * 146_097 + dayOfEra - 719_468) * millisecondsPerDay
   }
 
-  /// ISO 8601, for example `2026-11-29T21:55:00Z`.
+  /// Date and time in ISO 8601, for example `2026-11-29T21:55:00Z`.
   public var description: String {
     let second = millisecondOfDay / 1_000
     let date = "\(padded(year, to: 4))-\(padded(month, to: 2))-\(padded(day, to: 2))"

@@ -6,12 +6,12 @@ public struct BilledRequest: Hashable, Sendable {
   public let id: String
   /// Public id of the key that pays.
   public let keyID: String
-  /// Lease that the hold was taken from.
+  /// Lease from which the hold was taken.
   public let leaseID: String
   public let model: ModelID
-  /// Milliseconds since 1970. Price rows that were valid at this time apply.
+  /// Time of the admission, in milliseconds since 1970. Prices in force at this time apply.
   public let admittedAt: Int64
-  /// Per million tokens, as are the other prices.
+  /// Price per million tokens, as the other prices.
   public let inputPrice: MicroCredits
   public let cachedInputPrice: MicroCredits
   public let outputPrice: MicroCredits
@@ -38,13 +38,13 @@ public struct BilledRequest: Hashable, Sendable {
 /// Tokens of one host for one answer.
 public struct HostTokens: Hashable, Sendable {
   public let host: HostID
-  /// The host's own name of the model, whose price it earns. `nil` means that the names are too
-  /// long for the journal.
+  /// The host's own name of the model, whose price the host is paid. `nil` means that the names are
+  /// too long for the journal.
   public let model: ModelID?
   public let role: BilledAttempt.Role
   /// Tokens that the host generated.
   public let made: Int
-  /// The part of them that became part of the client's answer.
+  /// Generated tokens that became part of the client's answer.
   public let contributed: Int
 
   public init(
@@ -64,7 +64,7 @@ public struct UnconfirmedBill: Hashable, Sendable {
   let promptTokens: Int
   let cachedTokens: Int
   let completionTokens: Int
-  /// Hosts that are paid, without the hosts for which the journal has no room.
+  /// Hosts that are paid. Hosts for which the journal has no room are left out.
   let hosts: [HostTokens]
 
   public init(
@@ -82,7 +82,8 @@ public struct UnconfirmedBill: Hashable, Sendable {
 /// A request and its tokens, as recorded in the journal.
 public struct BillingEntry: Hashable, Sendable {
   public enum State: Hashable, Sendable {
-    /// The answer had not ended. Its process died, and the next one returns it as finished.
+    /// The answer had not ended when its process died. The next process gets the entry in this
+    /// state, and writes it to the new file as finished.
     case running
     /// The answer ended. The registry has not acknowledged the settlement.
     case finished
@@ -92,14 +93,15 @@ public struct BillingEntry: Hashable, Sendable {
   /// Incarnation of the process that admitted the request.
   public let incarnation: UInt64
   public let state: State
-  /// Number of the settlement, the same in every repetition. 0 means that it has none yet.
+  /// Number of the settlement, which is the same in every repetition. 0 means that the entry has
+  /// none yet.
   public internal(set) var settlement: UInt64
   public let promptTokens: Int
   /// The part of the prompt that a host had in its cache.
   public let cachedTokens: Int
   /// Completion tokens that were written to the client's socket.
   public let completionTokens: Int
-  /// The bill of an answer that has ended. `nil` means that it follows from the tokens.
+  /// The bill of an answer that has ended. `nil` means that the bill is computed from the tokens.
   public let billed: MicroCredits?
   public let hosts: [HostTokens]
 
@@ -120,7 +122,7 @@ public struct BillingEntry: Hashable, Sendable {
   }
 }
 
-/// Why the journal does not take a request.
+/// Reason why the journal does not take a request.
 public enum BillingRefusal: Error, Hashable, Sendable {
   /// Every slot holds an answer that is running or waits for the registry's acknowledgement.
   case full

@@ -5,18 +5,20 @@ internal import Synchronization
 
 /// A gateway's record of answers that are running or not yet settled.
 ///
-/// The record survives the end of its process at any moment, also by SIGKILL, and costs no system
-/// call per token: it is a mapped file. After a crash of the machine the file may be older than
-/// the answers were.
+/// The record is a mapped file. So it survives the end of its process at any moment, even by
+/// SIGKILL, and costs no system call per token. After a crash of the machine, the file may lack the
+/// latest tokens and answers.
 public final class BillingJournal: Sendable {
   /// A journal that this process uses from now on.
   public struct Opened: Sendable {
     public let journal: BillingJournal
-    /// Entries of earlier processes. Settle each one, then acknowledge it; until then it is
-    /// returned again after every restart. Each has a settlement number. Answers that were still
-    /// running got the numbers after the last one of their process.
+    /// Entries of earlier processes. The caller settles each entry and then acknowledges it.
+    /// Without an acknowledgement, the entry is returned again after every restart. Each entry has
+    /// a settlement number. For answers that were still running, these numbers follow the last
+    /// number of their process.
     public let entries: [BillingEntry]
-    /// Sentence for the log if the file was damaged. `nil` means that it was whole or absent.
+    /// Sentence for the log if the file was damaged. `nil` means that the file was intact or
+    /// absent.
     public let notice: String?
   }
 
@@ -46,12 +48,12 @@ public final class BillingJournal: Sendable {
   ) throws(FileRefused) -> Opened {
     let lock = try JournalLock(path)
     let file = try JournalFile.read(path)
-    // More slots than configured only if the predecessor had more.
+    // There are more slots than configured only if the predecessor had more entries.
     let slots = max(slots, file.entries.count)
     let image = JournalImage.make(
       entries: file.entries, slots: slots, incarnation: incarnation)
-    // The predecessor's file is never written: it is replaced at once, by a file of allocated
-    // blocks. At every moment, one of the two files has the entries.
+    // The predecessor's file is never written. A new file with allocated blocks replaces it
+    // atomically, so at every moment one of the two files has the entries.
     try PrivateFile.replace(path, with: image.bytes)
     let mapping = try JournalMapping(path, bytes: image.bytes.count)
     let journal = BillingJournal(
@@ -60,10 +62,10 @@ public final class BillingJournal: Sendable {
     return Opened(journal: journal, entries: file.entries, notice: file.notice)
   }
 
-  /// Number of slots that are running or wait for an acknowledgement.
+  /// Number of slots whose answers are running or wait for an acknowledgement.
   public var usedSlots: Int { table.withLock { $0.usedCount } }
 
-  /// Records an admitted request. It is in the journal on return.
+  /// Records an admitted request. On return, the request is in the journal.
   public func begin(_ request: BilledRequest) throws(BillingRefusal) -> OpenBill {
     guard let texts = SlotTexts.words(of: request, incarnation: incarnation) else {
       throw .textTooLong
@@ -79,16 +81,16 @@ public final class BillingJournal: Sendable {
   }
 
   /// Records the settlement number of an answer that has no entry, for example because the journal
-  /// was full. If this process dies, its running answers get later numbers.
+  /// was full. If this process dies, the numbers of its running answers begin after this number.
   ///
-  /// - Parameter settlement: larger than all numbers so far.
+  /// - Parameter settlement: a number above all earlier ones.
   public func recordNumber(_ settlement: UInt64) {
     mapping.store([JournalImage.word(number: settlement)], at: JournalImage.lastNumberWord)
   }
 
-  /// Forgets an entry, because the registry has its settlement.
+  /// Removes an entry, because the registry has its settlement.
   /// - Returns: `false` if no entry with this id waits for an acknowledgement, for example because
-  ///   the acknowledgement arrives for the second time.
+  ///   the acknowledgement arrived before.
   @discardableResult
   public func acknowledge(_ request: String) -> Bool {
     table.withLock { table in
@@ -98,8 +100,8 @@ public final class BillingJournal: Sendable {
     }
   }
 
-  /// Forgets entries, because the registry has their settlements. Ids without an entry that waits
-  /// for it are ignored.
+  /// Removes entries, because the registry has their settlements. An id is ignored if no entry with
+  /// this id waits for an acknowledgement.
   public func acknowledge(_ requests: [String]) {
     table.withLock { table in
       for request in requests {
@@ -138,7 +140,7 @@ public final class BillingJournal: Sendable {
     }
   }
 
-  /// Marks the slot as free in the file.
+  /// Marks the slot as free in the file, and returns it.
   private func freed(_ slot: Int, _ progress: SlotProgress) -> SlotTable.Free {
     var progress = progress
     progress.free()

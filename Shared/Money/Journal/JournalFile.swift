@@ -2,12 +2,12 @@ internal import Files
 internal import Foundation
 internal import Limits
 
-/// The file that the predecessor left.
+/// Contents of the file that the predecessor left.
 struct JournalFile {
   var entries: [BillingEntry] = []
   var notice: String?
 
-  /// Reads the file. A damaged one is kept under another name.
+  /// Reads the file. A damaged file is also kept under another name.
   static func read(_ path: String) throws(FileRefused) -> JournalFile {
     guard try PrivateFile.check(path) else { return JournalFile() }
     var facts = stat()
@@ -29,14 +29,15 @@ struct JournalFile {
         + "billed, the other \(contents.entries.count) are.")
   }
 
-  /// Gives the file a second name, which it keeps when the path gets a new file.
+  /// Gives the file a second name. The file keeps this name after a new file has replaced it.
   private static func keep(_ path: String) throws(FileRefused) -> String {
     let names = (1...Limits.journalCopies.value).map { "\(path).damaged-\($0)" }
     for name in names {
       if unsafe link(path, name) == 0 { return name }
       guard errno == EEXIST else { break }
     }
-    // All names are taken, or the file system has no hard links: replace the last copy.
+    // All names are taken, or the file system has no hard links. So the file replaces the last
+    // copy.
     let last = "\(path).damaged-\(Limits.journalCopies.value)"
     guard unsafe rename(path, last) == 0 else {
       throw FileRefused(

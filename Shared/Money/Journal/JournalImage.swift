@@ -1,27 +1,27 @@
 internal import Limits
 
-/// Contents of the journal's file, as a value: a header and slots of equal size.
+/// Contents of the journal's file as a value. The file has a header and slots of equal size.
 enum JournalImage {
-  /// Bytes of the file, and of each word of the header.
+  /// Sizes of the header and of one word.
   private static let headerBytes = 4_096
   private static let wordBytes = 8
   private static let slotBytes = SlotLayout.words * wordBytes
-  /// "tuttibil" in ASCII.
+  /// First word of the file: "tuttibil" in ASCII.
   private static let magic: UInt64 = 0x6C69_6269_7474_7574
   private static let version: UInt64 = 3
   private static let headerWords = 8
-  /// Index of the header's word with the highest settlement number of an answer without an entry.
-  /// The word changes, so the header's checksum leaves it out, and it has a checksum of its own.
+  /// Index of the header's word with the highest settlement number of answers without an entry. The
+  /// word changes, so it has its own checksum and the header's checksum leaves it out.
   static let lastNumberWord = 6
 
-  /// Entries of a file, and the number of slots that could not be read.
+  /// Entries of a file, and the numbers of all slots and of damaged slots.
   struct Contents {
     var entries: [BillingEntry] = []
     var slots = 0
     var damagedSlots = 0
 
-    /// Gives each entry without a settlement's number the next one of its process.
-    /// - Parameter last: the last number of each process.
+    /// Gives each entry without a settlement number the next number of its process.
+    /// - Parameter last: the last number of each process, by incarnation.
     mutating func number(after last: [UInt64: UInt64]) {
       var last = last
       for index in entries.indices where entries[index].settlement == 0 {
@@ -39,13 +39,13 @@ enum JournalImage {
     headerBytes / wordBytes + slot * SlotLayout.words
   }
 
-  /// A settlement's number, which has 40 bits, and a checksum of 24 bits in one word, so that it is
-  /// written at once.
+  /// Returns one word with a settlement number of 40 bits and a checksum of 24 bits. One word can
+  /// be written atomically.
   static func word(number: UInt64) -> UInt64 {
     number << 24 | WordChecksum.of([number], seed: UInt64(lastNumberWord)) & 0xFF_FFFF
   }
 
-  /// The number in a word. 0 means that there is none, or that the word is damaged.
+  /// The settlement number in a word. 0 means that the word has none or is damaged.
   private static func number(in word: UInt64) -> UInt64 {
     let number = word >> 24
     return Self.word(number: number) == word ? number : 0
@@ -53,7 +53,7 @@ enum JournalImage {
 
   // MARK: - Writing
 
-  /// An entry that a new file holds in a slot.
+  /// An entry of an older file, with its slot in the new file.
   struct Kept {
     let request: String
     let slot: Int
@@ -61,7 +61,7 @@ enum JournalImage {
   }
 
   /// Makes a file whose first slots hold the entries of an older file. The other slots are free.
-  /// - Parameter slots: at least as many as entries.
+  /// - Parameter slots: number of slots. It must not be less than the number of entries.
   static func make(
     entries: [BillingEntry], slots: Int, incarnation: UInt64
   ) -> (bytes: [UInt8], kept: [Kept]) {
@@ -83,7 +83,7 @@ enum JournalImage {
     }
     let header = [magic, version, UInt64(slots), UInt64(SlotLayout.words), incarnation]
     write(header + [WordChecksum.of(header, seed: 0)], at: 0)
-    // Every entry fits, because it came from a slot of this size.
+    // Every entry fits, because it was read from a slot of this size.
     let contents = entries.compactMap(SlotWords.init)
     for (slot, words) in contents.enumerated() {
       let first = firstWord(ofSlot: slot)
@@ -100,7 +100,7 @@ enum JournalImage {
     return (bytes, kept)
   }
 
-  /// Words of an entry that came from a file, for another file.
+  /// Words of an entry that was read from a file, for a slot of another file.
   private struct SlotWords {
     let entry: BillingEntry
     let request: [UInt64]
@@ -129,7 +129,7 @@ enum JournalImage {
         progress.setHost(index, made: host.made, contributed: host.contributed)
       }
       progress.setBill(entry.billed)
-      // An answer that was running has ended with its process.
+      // An answer that was running ended when its process ended.
       progress.finish(settlement: entry.settlement)
       progress.seal(slot: slot)
       return progress
@@ -167,7 +167,7 @@ enum JournalImage {
   private enum Reading {
     case damaged
     case free(settlement: UInt64)
-    /// The number may be of an earlier request in the slot.
+    /// `settlement` is the last number in the slot, which may belong to an earlier request.
     case entry(BillingEntry, settlement: UInt64)
   }
 
@@ -211,7 +211,7 @@ enum JournalImage {
       settlement: progress.settlement)
   }
 
-  /// The words, fewer if the file ends before.
+  /// Words of the file from `first` on. There are fewer than `count` if the file ends earlier.
   private static func words(_ first: Int, _ count: Int, of bytes: [UInt8]) -> ArraySlice<UInt64> {
     var words: [UInt64] = []
     words.reserveCapacity(count)

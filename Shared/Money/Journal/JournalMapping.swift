@@ -4,8 +4,8 @@ internal import Synchronization
 
 /// The journal's file in the memory of this process.
 ///
-/// A store is in the kernel's page cache as soon as it is executed, so that it outlives the process
-/// without a system call. It does not outlive a power failure.
+/// A store to the mapping is in the kernel's page cache as soon as it is executed. So it outlives
+/// the process without a system call, but it does not outlive a power failure.
 ///
 /// @unchecked: `base` and `count` never change, and the words are only accessed atomically.
 /// @safe: every index is checked, and the pointer does not leave the class.
@@ -13,8 +13,8 @@ internal import Synchronization
   private let base: UnsafeMutablePointer<Atomic<UInt64>>
   private let count: Int
 
-  /// - Parameter bytes: size of the file, whose blocks are allocated: a store to a hole on a full
-  ///   disk would end the process.
+  /// - Parameter bytes: size of the file. Its blocks must be allocated, because a store to a hole
+  ///   on a full disk would end the process.
   init(_ path: String, bytes: Int) throws(FileRefused) {
     let file = unsafe open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC)
     guard file >= 0 else {
@@ -43,11 +43,11 @@ internal import Synchronization
     }
   }
 
-  /// Writes a slot's progress over its older copy.
+  /// Writes a slot's progress over the older of its two copies.
   func publish(_ progress: SlotProgress, slot: Int) {
-    // Only the order in which this thread executes its stores matters, as no other process reads
-    // the file while this one lives. The fence keeps the compiler from moving these stores before
-    // earlier ones: to the other copy, or to the texts that this copy refers to.
+    // No other process reads the file while this process lives, so only the order of this thread's
+    // stores matters. The fence keeps the compiler from moving these stores before earlier ones.
+    // Earlier stores write the other copy, or texts that this copy refers to.
     atomicMemoryFence(ordering: .releasing)
     let copy = SlotLayout.progress[Int(progress.sequence & 1)]
     let first = JournalImage.firstWord(ofSlot: slot) + copy
@@ -62,10 +62,10 @@ internal import Synchronization
   private static var lastError: String { unsafe String(cString: strerror(errno)) }
 }
 
-/// Lock on a journal's path. Two processes would write the same slots.
+/// Lock on a journal's path. Without the lock, two processes could write the same slots.
 ///
-/// The lock is on a file of its own, because the journal is replaced at each start. The kernel
-/// releases it when the process ends for any reason.
+/// The lock has a file of its own, because the journal's file is replaced at each start. The kernel
+/// releases the lock when the process ends for any reason.
 final class JournalLock: Sendable {
   private let descriptor: CInt
 

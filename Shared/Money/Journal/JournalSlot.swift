@@ -4,9 +4,9 @@ internal import Money
 
 /// Layout of a slot, in words of 64 bits.
 ///
-/// A slot has two copies of its progress, the request, and the names of its hosts with their models.
-/// The request is written once, before the first progress that refers to it; so are a host's names.
-/// A slot is one page of memory.
+/// A slot is one page of memory. It has two copies of its progress, the request, and the names of
+/// its hosts with their models. The request is written once, before the first progress that refers
+/// to it. Each host's names are written in the same way.
 enum SlotLayout {
   static let progress = [0, 16]
   static let progressWords = 16
@@ -17,7 +17,8 @@ enum SlotLayout {
   static let words = 512
 }
 
-/// A host of an answer, with its own name of the model. `nil` means that the model is unknown.
+/// A host of an answer, with the host's own name of the model. `nil` means that this name is not
+/// known.
 struct SlotHost: Hashable, Sendable {
   let host: HostID
   let model: ModelID?
@@ -25,35 +26,35 @@ struct SlotHost: Hashable, Sendable {
 
 /// The part of a slot that changes with every token.
 ///
-/// A change is written over the older of the two copies, so that a process that dies during the
-/// write leaves the newer copy whole. A partial copy does not match its checksum.
+/// A change is written over the older of the two copies. If a process dies during the write, the
+/// newer copy is intact, and the partial copy does not match its checksum.
 struct SlotProgress: Equatable, Sendable {
   enum State: UInt64, Sendable {
     case free, running, finished
   }
 
-  /// The word `state` has the state in its last 8 bits, and the settlement's number above them.
+  /// The word `state` has the state in its lowest 8 bits, and the settlement number above them.
   private static let stateBits: UInt64 = 8
-  /// The word `cachedTokensAndHosts` has the number of hosts in its last 8 bits, and the cached
+  /// The word `cachedTokensAndHosts` has the number of hosts in its lowest 8 bits, and the cached
   /// tokens above them.
   private static let hostBits: UInt64 = 8
-  /// A host's word has, from the first bit, its role, the tokens that it made, and those that it
-  /// contributed, in the last 32 bits.
+  /// A host's word has three fields. The lowest 32 bits are the contributed tokens, the next 29
+  /// bits the generated tokens, and the highest 3 bits the role.
   private static let roleShift: UInt64 = 61
   private static let mostMade: UInt64 = 1 << 29 - 1
-  /// Their places are the numbers in the file.
+  /// A role's index in this list is its number in the file, so the order must not change.
   private static let roles: [BilledAttempt.Role] = [
     .winner, .loser, .continued, .fallback, .failed,
   ]
 
-  /// Index of each word; the words from `firstHost` on hold one host each.
+  /// Index of each word. Each word from `firstHost` on holds one host.
   private enum Word {
     static let checksum = 0
     static let sequence = 1
     static let state = 2
     static let cachedTokensAndHosts = 3
     static let promptTokens = 4
-    /// The bill plus 1. 0 means that there is none.
+    /// The bill plus 1. 0 means that there is no bill.
     static let billed = 5
     static let completionTokens = 6
     static let request = 7
@@ -62,13 +63,13 @@ struct SlotProgress: Equatable, Sendable {
 
   private(set) var words: SIMD16<UInt64>
 
-  /// A free slot.
+  /// Makes the progress of a free slot.
   init(slot: Int) {
     words = .zero
     seal(slot: slot)
   }
 
-  /// Fails if the words are damaged, or belong to another slot.
+  /// Returns `nil` if the words are damaged or belong to another slot.
   init?(_ words: SIMD16<UInt64>, slot: Int) {
     self.words = words
     guard words[Word.checksum] == Self.checksum(words, slot: slot),
@@ -78,24 +79,25 @@ struct SlotProgress: Equatable, Sendable {
     else { return nil }
   }
 
-  /// Grows with every change. The copy with the larger number is the newer one.
+  /// Number that grows with every change. The copy with the larger number is the newer one.
   var sequence: UInt64 { words[Word.sequence] }
   var state: State { Self.state(words[Word.state]) ?? .free }
-  /// Number of the last settlement that used the slot; 0 means none. It stays when the slot is used
-  /// again, so that the highest number of all slots is the last one of the process.
+  /// Number of the last settlement that used the slot. 0 means none. A new request in the slot
+  /// keeps this number, so that the highest number of all slots is the last number of the process.
   var settlement: UInt64 { words[Word.state] >> Self.stateBits }
   var hostCount: Int { Int(words[Word.cachedTokensAndHosts] & (1 << Self.hostBits - 1)) }
   var promptTokens: Int { Int(clamping: words[Word.promptTokens]) }
   var cachedTokens: Int { Int(words[Word.cachedTokensAndHosts] >> Self.hostBits) }
   var completionTokens: Int { Int(clamping: words[Word.completionTokens]) }
-  /// `nil` means that the answer has not ended, or that its bill follows from the tokens.
+  /// The answer's bill. `nil` means that the answer has not ended, or that its bill is computed
+  /// from the tokens.
   var billed: MicroCredits? {
     words[Word.billed] == 0 ? nil : MicroCredits(Int64(clamping: words[Word.billed] - 1))
   }
-  /// Checksum of the request that the progress belongs to.
+  /// Checksum of the request to which the progress belongs.
   var request: UInt64 { words[Word.request] }
 
-  /// Tokens of a host that `hostCount` includes.
+  /// Tokens of a host. The index must be below `hostCount`.
   func tokens(ofHost index: Int) -> (made: Int, contributed: Int) {
     let word = words[Word.firstHost + index]
     return (Int(word >> 32 & Self.mostMade), Int(word & 0xFFFF_FFFF))
@@ -156,7 +158,7 @@ struct SlotProgress: Equatable, Sendable {
     words[Word.firstHost + index] = number << Self.roleShift | tokens
   }
 
-  /// Counts the change and computes the checksum. To be called once per change.
+  /// Counts the change and computes the checksum. It must be called once per change.
   mutating func seal(slot: Int) {
     words[Word.sequence] &+= 1
     words[Word.checksum] = Self.checksum(words, slot: slot)
@@ -171,7 +173,8 @@ struct SlotProgress: Equatable, Sendable {
 
 /// The parts of a slot that are written once per request.
 enum SlotTexts {
-  /// Words of a request; the first one is the checksum. `nil` means that its texts are too long.
+  /// Words of a request, with the checksum as the first word. `nil` means that the texts are too
+  /// long.
   static func words(of request: BilledRequest, incarnation: UInt64) -> [UInt64]? {
     var writer = WordWriter(limit: SlotLayout.requestWords)
     writer.append(incarnation)
@@ -180,7 +183,7 @@ enum SlotTexts {
     writer.append(request.cachedInputPrice.count)
     writer.append(request.outputPrice.count)
     writer.append(request.hold.count)
-    // Checked first, because a longer text would be copied before it is refused.
+    // The length is checked first, because a longer text would be copied before it is refused.
     for text in [request.id, request.keyID, request.leaseID, request.model.name] {
       guard text.utf8.count <= SlotLayout.requestWords * 8 else { return nil }
       writer.append(text)
@@ -204,12 +207,12 @@ enum SlotTexts {
     return (request, incarnation)
   }
 
-  /// Words of a host's names. `nil` means that they are too long.
-  /// - Parameter request: checksum of the request. Names that an earlier request left in the slot
-  ///   do not fit it.
+  /// Words of a host's names. `nil` means that the names are too long.
+  /// - Parameter request: checksum of the request. It distinguishes the names from those that an
+  ///   earlier request left in the slot.
   static func words(of host: SlotHost, request: UInt64) -> [UInt64]? {
     var writer = WordWriter(limit: SlotLayout.hostWords)
-    // Checked first, because a longer text would be copied before it is refused.
+    // The length is checked first, because a longer text would be copied before it is refused.
     for text in [host.host.name, host.model?.name ?? ""] {
       guard text.utf8.count <= SlotLayout.hostWords * 8 else { return nil }
       writer.append(text)

@@ -2,16 +2,17 @@ public import ClusterModel
 internal import Limits
 public import Money
 
-/// A host of an `OpenBill`.
+/// Refers to a host of an `OpenBill`.
 public struct BilledHost: Hashable, Sendable {
   let index: Int
 }
 
 /// The journal's slot of one running answer.
 ///
-/// It has one owner, so that no lock is needed: a change is some atomic stores, without allocation.
-/// All token counts are totals so far. End it with `finish()` or `cancel()`. Without either call
-/// the slot stays in use, and the next process finds the answer in the journal as running.
+/// It has one owner, so a change needs no lock and no allocation, but only some atomic stores. All
+/// token counts are totals so far. The owner calls `finish()` or `cancel()` at the end of the
+/// answer. Otherwise the slot stays in use, and the next process finds the answer in the journal as
+/// running.
 public struct OpenBill: ~Copyable, Sendable {
   public let request: BilledRequest
   private let journal: BillingJournal
@@ -29,9 +30,9 @@ public struct OpenBill: ~Copyable, Sendable {
   /// Records a host before its first token.
   /// - Parameters:
   ///   - model: the host's own name of the model.
-  ///   - role: its part in the answer. A host that returns gets the new one.
-  /// - Returns: `nil` if the list of hosts is full or the name is too long. The tokens of such a
-  ///   host are lost if the process dies.
+  ///   - role: the host's part in the answer. It replaces an earlier role of the same host.
+  /// - Returns: `nil` if the list of hosts is full or the host's name is too long. The tokens of
+  ///   such a host are lost if the process dies.
   public mutating func addHost(
     _ host: HostID, _ model: ModelID, _ role: BilledAttempt.Role
   ) -> BilledHost? {
@@ -41,9 +42,9 @@ public struct OpenBill: ~Copyable, Sendable {
     return BilledHost(index: index)
   }
 
-  /// Gives a host a row, without a write of the progress.
+  /// Adds a row for a host and returns its index. Does not write the progress.
   private mutating func add(_ host: HostID, _ model: ModelID?) -> Int? {
-    // Without its model if both names are too long.
+    // If both names together are too long, the model's name is left out.
     for row in [SlotHost(host: host, model: model), SlotHost(host: host, model: nil)] {
       if let index = hosts.firstIndex(of: row) { return index }
       guard let words = SlotTexts.words(of: row, request: progress.request) else { continue }
@@ -74,7 +75,8 @@ public struct OpenBill: ~Copyable, Sendable {
     journal.publish(&progress, slot: slot)
   }
 
-  /// Records tokens that were written to the client's socket, and the tokens of their host.
+  /// Records tokens that were written to the client's socket, and the tokens of the host that made
+  /// them.
   /// - Parameter host: `nil` means that the host is not in the list.
   public mutating func record(
     completionTokens: Int, made: Int, contributed: Int, by host: BilledHost?
@@ -87,7 +89,8 @@ public struct OpenBill: ~Copyable, Sendable {
   /// Ends the answer. The entry stays in the journal until it is acknowledged.
   /// - Parameters:
   ///   - settlement: number of the settlement, which grows with every answer of the process.
-  ///   - bill: replaces the tokens recorded so far, in the same write. `nil` means that they stay.
+  ///   - bill: bill that replaces the tokens recorded so far, in the same write. `nil` means that
+  ///     the recorded tokens stay.
   public consuming func finish(settlement: UInt64, bill: UnconfirmedBill? = nil) -> BillingEntry {
     if let bill { set(bill) }
     let incarnation = journal.finish(request.id, progress, settlement: settlement, slot: slot)
@@ -103,7 +106,7 @@ public struct OpenBill: ~Copyable, Sendable {
       })
   }
 
-  /// Forgets the request, because it costs nothing: no host was asked.
+  /// Removes the request without a bill. It costs nothing, because no host was asked.
   public consuming func cancel() {
     journal.cancel(request.id, progress, slot: slot)
   }
@@ -113,7 +116,8 @@ public struct OpenBill: ~Copyable, Sendable {
     progress.setCompletion(tokens: bill.completionTokens)
     progress.setBill(bill.billed)
     for index in hosts.indices {
-      // Failed, so that a host that the bill does not have is not paid for the prompt.
+      // The role becomes `failed`, so that a host that is not in the bill is not paid for the
+      // prompt.
       progress.setRole(.failed, ofHost: index)
       progress.setHost(index, made: 0, contributed: 0)
     }
@@ -125,7 +129,7 @@ public struct OpenBill: ~Copyable, Sendable {
   }
 
   private mutating func setHost(_ host: BilledHost, made: Int, contributed: Int) {
-    // A handle of another bill could have a larger index.
+    // A `BilledHost` of another bill may have a larger index.
     guard host.index < hosts.count else { return }
     progress.setHost(host.index, made: made, contributed: contributed)
   }

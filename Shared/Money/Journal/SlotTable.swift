@@ -6,7 +6,7 @@ struct SlotTable {
   }
 
   private enum Use {
-    /// An `OpenBill` writes the slot.
+    /// The answer is running, and an `OpenBill` writes to the slot.
     case open
     /// The entry waits for an acknowledgement.
     case pending(slot: Int, SlotProgress)
@@ -15,16 +15,18 @@ struct SlotTable {
   private var free: [Free]
   private var uses: [String: Use]
 
-  /// - Parameter kept: entries of predecessors, in the first slots.
+  /// - Parameter kept: entries of earlier processes, which use the first slots.
   init(slots: Int, kept: [JournalImage.Kept]) {
     uses = Dictionary(minimumCapacity: slots)
     for kept in kept {
-      // The slot's number belongs to a predecessor, and must not count as this process's.
+      // The slot's number belongs to an earlier process. It must not count as a number of this
+      // process.
       var progress = kept.progress
       progress.setSettlement(0)
       uses[kept.request] = .pending(slot: kept.slot, progress)
     }
-    // The lowest slot is at the end and is used first, so that few pages of the file are written.
+    // Slots are taken from the end of the list, so the list is in descending order. The lowest
+    // slots are used first, and few pages of the file are written.
     free = (kept.count..<slots).reversed().map {
       Free(slot: $0, progress: SlotProgress(slot: $0))
     }
@@ -43,7 +45,7 @@ struct SlotTable {
     uses[request] = .pending(slot: slot, progress)
   }
 
-  /// Returns the slot of an entry that waits for an acknowledgement, and forgets the entry.
+  /// Removes an entry that waits for an acknowledgement, and returns its slot.
   mutating func removePending(_ request: String) -> Free? {
     guard case .pending(let slot, let progress) = uses[request] else { return nil }
     uses[request] = nil

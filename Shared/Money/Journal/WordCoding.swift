@@ -1,4 +1,5 @@
-/// Detects words that were damaged, or written only in part. It does not protect against forgery.
+/// A checksum that detects words that were damaged or written only in part. It does not protect
+/// against forgery.
 struct WordChecksum {
   private(set) var value: UInt64
 
@@ -17,7 +18,7 @@ struct WordChecksum {
   }
 }
 
-/// Writes numbers and texts into a fixed number of words, of which the first is the checksum.
+/// Writes numbers and texts into a fixed number of words. The first word is the checksum.
 struct WordWriter {
   private var words: [UInt64] = [0]
   private let limit: Int
@@ -31,7 +32,7 @@ struct WordWriter {
 
   mutating func append(_ number: Int64) { words.append(UInt64(bitPattern: number)) }
 
-  /// Appends the length in bytes, then the bytes, padded to whole words.
+  /// Appends the length in bytes and then the bytes, padded to whole words.
   mutating func append(_ text: String) {
     let bytes = text.utf8
     words.append(UInt64(bytes.count))
@@ -48,7 +49,8 @@ struct WordWriter {
     if shift > 0 { words.append(word) }
   }
 
-  /// The checksum and the words, padded with zeros. `nil` means that they exceed the limit.
+  /// The checksum and the words, padded with zeros to the limit. `nil` means that they exceed the
+  /// limit.
   mutating func sealed(seed: UInt64) -> [UInt64]? {
     guard words.count <= limit else { return nil }
     for _ in words.count..<limit { words.append(0) }
@@ -57,11 +59,11 @@ struct WordWriter {
   }
 }
 
-/// Reads the output of `WordWriter`. Every read is checked: the words come from a file.
+/// Reads the output of `WordWriter`. Every read is checked, because the words come from a file.
 struct WordReader {
   private var rest: ArraySlice<UInt64>
 
-  /// Fails if the checksum does not match.
+  /// Returns `nil` if the checksum does not match.
   init?(_ words: ArraySlice<UInt64>, seed: UInt64) {
     guard let checksum = words.first,
       checksum == WordChecksum.of(words.dropFirst(), seed: seed)

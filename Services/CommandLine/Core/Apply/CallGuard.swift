@@ -1,7 +1,8 @@
 /// Checks before a call that the record has not changed since it was compared with the file.
 public struct CallGuard: Sendable {
   public enum Verdict: Equatable, Sendable {
-    /// The call may be made if the record still has this ETag then. `nil` means that it has none.
+    /// The call may be made if the record still has this ETag at that moment. `nil` means that the
+    /// record has no ETag.
     case proceed(ifMatch: String?)
     /// The record that the call removes is gone.
     case isDone
@@ -11,7 +12,7 @@ public struct CallGuard: Sendable {
     case failed
   }
 
-  /// ETag of a record that does not exist, of a kind whose records a change creates.
+  /// ETag that stands for an absent record that the call creates.
   private static let absentTag = #""0""#
 
   private let kind: RecordKind
@@ -43,11 +44,12 @@ public struct CallGuard: Sendable {
     return changed.isEmpty ? .proceed(ifMatch: etag) : .changed(changed.keys.sorted())
   }
 
-  /// Members of the record, and whether it is a part of the cluster.
+  /// Members of the record in normal form. `counts` is `true` if the record is a part of the
+  /// cluster.
   private func members(
     of answer: RecordValue
   ) -> (members: [String: RecordValue], counts: Bool)? {
-    // A new key has another id than its change.
+    // This answer has only the budgets of a key and not the other members of its record.
     if call.guardPath?.hasPrefix(RecordKind.keyBudgetsPath("")) == true,
       let budgets = kind.member("budgets")
     {

@@ -4,7 +4,8 @@ public enum ClusterExport {
   ///
   /// - Parameters:
   ///   - sections: names of the kinds to write. Empty means all.
-  ///   - now: milliseconds since 1970; prices that are no longer in force are left out.
+  ///   - now: milliseconds since 1970. Prices that are no longer in force at this time are left
+  ///     out.
   public static func text(
     of state: ClusterState, only sections: Set<String> = [], now: Int64
   ) -> String {
@@ -80,7 +81,7 @@ public enum ClusterExport {
     }
   }
 
-  /// A line per member; lists of objects have a line per element.
+  /// Returns one line per member, but for a list of objects one line per element.
   private static func members(of record: ClusterRecord, _ kind: RecordKind) -> [String] {
     kind.members.flatMap { member -> [String] in
       guard record.isSet(member), let value = record.members[member.name], value != .null,
@@ -122,7 +123,8 @@ public enum ClusterExport {
     "true", "false", "yes", "no", "on", "off", "y", "n", "null",
   ]
 
-  /// The text without quotes, if every reader of YAML takes it for this text.
+  /// Returns the text as a YAML scalar. Quotes are left out if every YAML reader returns the same
+  /// text without them.
   static func scalar(_ text: String) -> String {
     let bytes = Array(text.utf8)
     func isLetter(_ byte: UInt8) -> Bool {
@@ -143,7 +145,7 @@ public enum ClusterExport {
     for scalar in text.unicodeScalars {
       switch scalar.value {
       case 0x22, 0x5C: quoted += "\\\(scalar)"
-      // Characters that YAML must escape, its own line breaks, and characters that can disguise a
+      // Characters that YAML must escape, line breaks of YAML, and characters that can disguise a
       // name.
       case 0..<0x20, 0x7F...0x9F, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F, 0xFEFF, 0xFFFE,
         0xFFFF:

@@ -2,11 +2,12 @@ public import ClusterModel
 
 /// A record as a cluster file describes it, in normal form.
 struct FileRecord: Hashable, Sendable {
-  /// `nil` means that the record is found by its name, or that its kind has no ids.
+  /// Id of the record. `nil` means that the record is found by its name, or that its kind has no
+  /// ids.
   let id: String?
-  /// Members that the file has, and members whose absence means a value.
+  /// Members that the file has, and values of absent members whose absence means a value.
   let members: [String: RecordValue]
-  /// For messages.
+  /// Line of the record in the file, for messages.
   let line: Int
 }
 
@@ -48,7 +49,7 @@ public struct ClusterFile: Equatable, Sendable {
     }
   }
 
-  /// Records of a section. None if the file does not have it.
+  /// Records of a section. The list is empty if the file does not have the section.
   func records(of kind: RecordKind) -> [FileRecord] { sections[kind.section] ?? [] }
 }
 

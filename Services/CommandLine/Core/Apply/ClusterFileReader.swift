@@ -9,7 +9,8 @@ import Yams
 struct ClusterFileReader {
   private(set) var sections: [String: [FileRecord]] = [:]
   private(set) var mistakes = FileMistakes()
-  /// Values that may still be read. References in YAML can make a small file a very large one.
+  /// Number of values that may still be read. References in YAML can make a small file a very large
+  /// one.
   private var room = 1_000_000
 
   private static let maximumDepth = 16
@@ -53,7 +54,8 @@ struct ClusterFileReader {
         Self.unknown(name.string ?? "", "section", among: RecordKind.all.map(\.section)))
       return
     }
-    // An empty section may be a forgotten one, and with --prune its records would be removed.
+    // An empty section may be a mistake, and with --prune all records of the section would be
+    // removed.
     guard !section.isNothing else {
       let none = kind.identity == .map ? "{}" : "[]"
       let remedy =
@@ -142,7 +144,7 @@ struct ClusterFileReader {
     return FileRecord(id: id, members: members, line: node.line)
   }
 
-  /// An account has one budget per period and window.
+  /// Adds a mistake if two budgets of an account have the same period and window.
   private mutating func checkBudgets(_ budgets: [RecordValue], in kind: RecordKind, line: Int) {
     var windows: Set<[RecordValue?]> = []
     for budget in budgets where !windows.insert([budget["period"], budget["window"]]).inserted {
@@ -155,7 +157,7 @@ struct ClusterFileReader {
 
   // MARK: - Values
 
-  /// The members of an object in normal form. `nil` means that it has a mistake.
+  /// Reads an object's members in normal form. `nil` means that a mistake was added.
   private mutating func members(
     of node: Node, _ known: [RecordMember], in path: String, depth: Int = 0
   ) -> [String: RecordValue]? {
@@ -190,13 +192,13 @@ struct ClusterFileReader {
     return isRight ? known.normal(values) : nil
   }
 
-  /// A value of the shape in normal form. `nil` means that it has a mistake, which was added.
+  /// Reads a value of the shape in normal form. `nil` means that a mistake was added.
   private mutating func value(
     _ node: Node, _ shape: RecordShape, _ path: String, depth: Int
   ) -> RecordValue? {
     room -= 1
     guard room > 0, depth < Self.maximumDepth else {
-      // The mistake is reported once.
+      // `room` is 0 for one value only, so too many values are reported once.
       if room == 0 || depth >= Self.maximumDepth {
         mistakes.add(
           node.line, "\(path): the file has too many values, or they are nested too deep")
@@ -249,14 +251,14 @@ struct ClusterFileReader {
 
   private enum Scalar {
     case value(RecordValue)
-    /// The end of a sentence that begins with the text.
+    /// The text is not valid. A message consists of the text and this end of a sentence.
     case mistake(String)
-    /// A sentence without the text, which may be a secret.
+    /// The text is not valid and may be a secret. This whole sentence does not contain it.
     case secret(String)
   }
 
-  /// Reads the text by its shape, not by YAML's types: `12.50` without quotes is an amount, and
-  /// `yes` is a name if a name is wanted.
+  /// Reads the text by its shape and not by YAML's types. So `12.50` without quotes can be an
+  /// amount, and `yes` can be a name.
   private static func scalar(_ text: String, _ shape: RecordShape) -> Scalar {
     switch shape {
     case .flag:
@@ -315,7 +317,7 @@ struct ClusterFileReader {
     }
   }
 
-  /// A value by the rules of YAML. `nil` means that it has a mistake, which was added.
+  /// Reads a value by the rules of YAML. `nil` means that a mistake was added.
   private mutating func freeValue(_ node: Node, _ path: String, depth: Int) -> RecordValue? {
     room -= 1
     guard room > 0, depth < Self.maximumDepth else {
@@ -400,7 +402,7 @@ extension Node {
 }
 
 extension RecordKind {
-  /// Why an id in a file is not valid; `nil` if it is.
+  /// Reason why an id in a file is not valid. `nil` means that the id is valid.
   fileprivate func mistake(inID id: String) -> String? {
     let path = AccountPath(id)
     switch idForm {

@@ -2,7 +2,7 @@ public import ClusterModel
 
 /// The changes that make a cluster equal to a file.
 public struct ClusterPlan: Equatable, Sendable {
-  /// In the order in which they are made.
+  /// Changes in the order in which they are made.
   public let changes: [RecordChange]
   /// Differences that the changes leave, each with its reason.
   public let notes: [String]
@@ -10,8 +10,8 @@ public struct ClusterPlan: Equatable, Sendable {
   /// Compares the cluster with the file.
   ///
   /// - Parameters:
-  ///   - prune: whether records that the file's sections do not have are removed.
-  ///   - now: milliseconds since 1970; decides which prices are in force.
+  ///   - prune: whether to remove records that are absent from the file's sections.
+  ///   - now: milliseconds since 1970. It decides which prices are in force.
   /// - Throws: mistakes that show only in the comparison, with their lines.
   public init(
     from state: ClusterState, to file: ClusterFile, prune: Bool, now: Int64
@@ -45,6 +45,6 @@ public struct ClusterPlan: Equatable, Sendable {
 
   public var isEmpty: Bool { changes.isEmpty }
 
-  /// Names of keys that are made.
+  /// Names of the keys that the plan creates.
   public var newKeys: [String] { changes.filter(\.makesKey).map(\.label) }
 }

@@ -2,11 +2,11 @@ public import ClusterModel
 
 /// A record as the registry has it, in normal form.
 struct ClusterRecord: Hashable, Sendable {
-  /// Empty if its kind has no ids.
+  /// Empty if the record's kind has no ids.
   let id: String
   var members: [String: RecordValue]
-  /// Whether learned members have the values that an admin has set. Otherwise they have those that
-  /// apply.
+  /// Whether learned members have the values that an admin set. `false` means that they have the
+  /// values in force, which the host may have reported.
   var hasConfigured = false
 
   /// Whether a member has a value that an admin has set.
@@ -25,7 +25,7 @@ public struct ClusterState: Equatable, Sendable {
 
   subscript(_ kind: RecordKind) -> [ClusterRecord] { records[kind.section] ?? [] }
 
-  /// Notes that the registry has no records of this kind because it is older than this command.
+  /// Records that the registry, which is older than this command, has no records of this kind.
   public mutating func setUnknown(_ kind: RecordKind) { unknownSections.insert(kind.section) }
 
   /// Whether the registry has no records of this kind.
@@ -48,7 +48,7 @@ public struct ClusterState: Equatable, Sendable {
   /// Ids of the keys, whose budgets the registry does not list.
   public var keyIDs: [String] { self[.keys].map(\.id) }
 
-  /// Names of the keys with other ids than these.
+  /// Names of the keys whose ids are not among `ids`.
   public func keyNames(except ids: [String]) -> Set<String> {
     let ids = Set(ids)
     return Set(self[.keys].filter { !ids.contains($0.id) }.compactMap { $0.members["name"]?.text })
@@ -65,7 +65,7 @@ public struct ClusterState: Equatable, Sendable {
       answer["budgets"] ?? .null)
   }
 
-  /// Reads a record from an answer. `nil` means that it has no id.
+  /// Reads a record from an answer. `nil` means that the record has no id.
   static func record(_ values: [String: RecordValue], of kind: RecordKind) -> ClusterRecord? {
     let id: String
     switch kind.identity {
@@ -89,21 +89,21 @@ public struct ClusterState: Equatable, Sendable {
     return ClusterRecord(id: id, members: members, hasConfigured: configured != nil)
   }
 
-  /// Value of a learned member that is not set.
+  /// Value of a learned member that no admin has set.
   static let learned = "auto"
 
-  /// Whether the record is a part of the cluster that a file describes.
+  /// Whether a cluster file would contain the record.
   ///
   /// - Parameter values: the record as the registry returned it.
   static func counts(
     _ record: ClusterRecord, _ values: [String: RecordValue], of kind: RecordKind
   ) -> Bool {
     switch kind.identity {
-    // A replaced key ends with its grace period.
+    // A replaced key ends with its grace period, so a file does not contain it.
     case .nameOrID:
       values["state"] != .text("revoked") && values["grace_until_ms"] ?? .null == .null
     case .map: values["source"] == .text("runtime")
-    // The registry lists each model that hosts offer, even if it has no record.
+    // The registry lists every model that hosts offer, even a model without a record.
     case .member: kind.creation == .post || record.members != kind.members.normal([:])
     case .single, .prices: true
     }

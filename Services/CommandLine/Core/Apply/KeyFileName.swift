@@ -2,10 +2,10 @@ public import ClusterModel
 
 /// Names of files for the secrets of new keys.
 public enum KeyFileName {
-  /// Longest part of a key's name in the name of its file.
+  /// Maximum bytes of a key's name that its file's name contains.
   private static let maximumBytes = 128
 
-  /// File names by names of keys.
+  /// Returns the name of each key's file, by the name of the key.
   ///
   /// - Throws: if two keys would share a file.
   public static func names(for keys: [String]) throws(ProcessFailure) -> [String: String] {
@@ -25,8 +25,8 @@ public enum KeyFileName {
     return names
   }
 
-  /// `NAME.key`. A name may have slashes and other characters that mean something to a shell, so
-  /// `_` takes their place.
+  /// File name `NAME.key`. Slashes in a key's name, and other characters with a meaning in a shell,
+  /// are replaced by `_`.
   static func name(for key: String) -> String {
     var bytes = key.utf8.prefix(maximumBytes).map { byte -> UInt8 in
       switch byte {

@@ -2,8 +2,8 @@ import Money
 
 /// Describes the changes of a plan and their outcome in lines for people.
 public enum PlanText {
-  /// Created records with `+`, changed ones with `~` and each member's old and new value, removed
-  /// ones with `-`.
+  /// Returns the lines of all changes. `+` marks a created record, `~` a changed one and `-` a
+  /// removed one. A changed record has a line per member with its old and new value.
   public static func lines(of plan: ClusterPlan) -> [String] {
     plan.changes.flatMap { lines(of: $0) } + (plan.isEmpty ? [] : [summary(of: plan.changes)])
   }
@@ -39,7 +39,7 @@ public enum PlanText {
     }
   }
 
-  /// Members of objects are compared one by one.
+  /// Returns a line per difference. Objects are compared member by member.
   private static func differences(
     _ name: String, _ old: RecordValue, _ new: RecordValue, _ shape: RecordShape?
   ) -> [String] {
@@ -53,7 +53,8 @@ public enum PlanText {
     return ["\(name): \(shown(old, shape)) → \(shown(new, shape))"]
   }
 
-  /// A value with times as dates, and without members of an object that have no effect.
+  /// The value for people. Times are dates, and members of an object without an effect are left
+  /// out.
   private static func shown(_ value: RecordValue, _ shape: RecordShape?) -> String {
     switch (shape, value) {
     case (.time?, .integer(let time))
@@ -65,7 +66,10 @@ public enum PlanText {
     }
   }
 
-  /// `2 to create, 1 to change, 0 to remove`, or afterwards `2 created, 1 changed, 0 removed`.
+  /// Numbers of changes, for example `2 to create, 1 to change, 0 to remove`.
+  ///
+  /// - Parameter isDone: whether the changes were made. The text is then `2 created, 1 changed, 0
+  ///   removed`.
   public static func summary(of changes: [RecordChange], isDone: Bool = false) -> String {
     var (created, changed, removed) = (0, 0, 0)
     for change in changes {
@@ -80,9 +84,9 @@ public enum PlanText {
       : "\(created) to create, \(changed) to change, \(removed) to remove"
   }
 
-  /// Names the changes that were applied and those that were not, after a failure.
+  /// Describes a failure, and names the changes that were applied and those that were not.
   ///
-  /// - Parameter count: changes that were applied completely.
+  /// - Parameter count: number of changes that were applied completely.
   public static func failure(
     of plan: ClusterPlan, afterApplying count: Int, because reason: String
   ) -> String {

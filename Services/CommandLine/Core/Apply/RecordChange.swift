@@ -6,7 +6,7 @@ public struct RecordChange: Hashable, Sendable {
     case update([MemberChange])
     /// A new record with these members replaces the present one. The registry keeps both.
     case supersede([MemberChange], by: [String: RecordValue])
-    /// Members of the record in the comparison.
+    /// Members that the record had in the comparison.
     case remove([String: RecordValue])
   }
 
@@ -17,16 +17,16 @@ public struct RecordChange: Hashable, Sendable {
   }
 
   let kind: RecordKind
-  /// The registry's id of the record; for a new key its name.
+  /// Id of the record in the registry. For a new key, it is the key's name.
   public let id: String
   /// The record's name for people.
   public let label: String
   let action: Action
 
-  /// `host gpu-1`; for the tariff only `tariff`.
+  /// Kind and name, for example `host gpu-1`. The tariff's title is `tariff`.
   var title: String { label.isEmpty ? kind.noun : "\(kind.noun) \(label)" }
 
-  /// New value of a member. `nil` means that the change does not set it.
+  /// New value of a member. `nil` means that the change does not set the member.
   func newValue(of name: String) -> RecordValue? {
     switch action {
     case .create(let members), .supersede(_, by: let members): members[name]
@@ -35,14 +35,14 @@ public struct RecordChange: Hashable, Sendable {
     }
   }
 
-  /// Whether the change makes a key, whose secret must be kept.
+  /// Whether the change makes a key. The secret of a new key must be kept.
   public var makesKey: Bool {
     if kind == .keys, case .create = action { true } else { false }
   }
 }
 
 extension RecordChange {
-  /// The message after a request without an answer: the change may have been made.
+  /// The message after a request without an answer, which may have made the change.
   ///
   /// - Parameter reason: why there is no answer.
   public func unknownOutcome(_ reason: String) -> String {
@@ -65,11 +65,12 @@ public struct AdminCall: Hashable, Sendable {
   public let method: Method
   public let path: String
   public let body: RecordValue?
-  /// Path of the record whose ETag the request must match. `nil` means that it has none.
+  /// Path of the record whose ETag the request must match. `nil` means that no ETag is required.
   public let guardPath: String?
-  /// Members that the call changes, with their values in the comparison. They must still be so.
+  /// Members that the call changes, with their values in the comparison. The call is made only if
+  /// the record still has these values.
   var expected: [String: RecordValue] = [:]
-  /// Whether the call makes the record if `guardPath` has none.
+  /// Whether the call creates the record if there is none at `guardPath`.
   var makesRecord = false
 }
 
@@ -124,7 +125,7 @@ extension RecordChange {
     return AdminCall(method: .post, path: kind.path, body: .object(body), guardPath: nil)
   }
 
-  /// - Parameter expected: values of members in the comparison.
+  /// - Parameter expected: values that the members had in the comparison.
   private func calls(
     for members: [(String, RecordValue)], id: String, expected: [String: RecordValue] = [:]
   ) -> [AdminCall] {

@@ -1,7 +1,8 @@
 import Money
 
 extension RecordComparison {
-  /// A new price without a time starts a second after its request. The clocks of two machines also
+  /// Milliseconds by which a start in the future may differ from now and still count as started. A
+  /// new price without a time starts one second after its request, and the clocks of two machines
   /// differ by some seconds.
   private static let clockTolerance: Int64 = 10_000
 
@@ -45,20 +46,20 @@ extension RecordComparison {
   }
 }
 
-/// A price as a list or a file has it.
+/// A price in the registry's list or in a file.
 struct PriceListing: Hashable {
   struct Subject: Hashable {
     let model: String
-    /// `nil` means the price of clients.
+    /// `nil` means that the price is the one that clients pay.
     let host: String?
 
     var label: String { host.map { "\(model) on \($0)" } ?? model }
   }
 
   let subject: Subject
-  /// Milliseconds since 1970. The earliest time if the file names none.
+  /// Milliseconds since 1970. `Int64.min` means that the file names no time.
   let start: Int64
-  /// Credits per million tokens, by member.
+  /// Credits per million tokens, by name of the member.
   let charges: [String: RecordValue]
 
   init(_ members: [String: RecordValue]) {
@@ -85,7 +86,7 @@ struct PriceListing: Hashable {
   }
 }
 
-/// Prices of all models. Only those in force and later ones matter.
+/// Prices of all models, of which only the prices in force and later ones matter.
 struct PriceRows {
   private struct Place: Hashable {
     let subject: PriceListing.Subject
@@ -110,7 +111,7 @@ struct PriceRows {
     all[Place(subject: subject, start: start)]
   }
 
-  /// Sorted by model, host and time.
+  /// Prices in force and later ones, sorted by model, host and time.
   var inForceAndLater: [PriceListing] {
     all.values.filter { $0.start > time || inForce[$0.subject] == $0 }.sorted {
       ($0.subject.label, $0.start) < ($1.subject.label, $1.start)

@@ -5,13 +5,13 @@ import Text
 /// Collects the changes of all kinds.
 struct RecordComparison {
   let prune: Bool
-  /// Milliseconds since 1970.
+  /// Time of the comparison in milliseconds since 1970.
   let moment: Int64
   var notes: [String] = []
   var mistakes = FileMistakes()
   var made: [RecordChange] = []
-  /// Removals that must precede the others: a new host may have the URL of a removed one, and a new
-  /// alias may stand for a model that was an alias.
+  /// Removals that precede all other changes. A new host may have the URL of a removed one, and a
+  /// new alias may stand for a model that was an alias.
   private var firstRemovals: [RecordChange] = []
   private var lastRemovals: [RecordChange] = []
 
@@ -20,7 +20,7 @@ struct RecordComparison {
     moment = now
   }
 
-  /// Keys are revoked before hosts are removed.
+  /// All changes in the order in which they are made. Keys are revoked before hosts are removed.
   var changes: [RecordChange] { firstRemovals + made + lastRemovals.reversed() }
 
   // MARK: - Records with members
@@ -51,8 +51,8 @@ struct RecordComparison {
     }
   }
 
-  /// The registry refuses an alias of an alias at any time. So aliases end first, then others
-  /// change, and new ones come last.
+  /// The registry refuses an alias of an alias at any time. So the plan first ends aliases, then
+  /// changes aliases, and then creates new ones.
   private static func inOrderOfAliases(_ changes: [RecordChange]) -> [RecordChange] {
     func rank(_ change: RecordChange) -> Int {
       guard case .update(let members) = change.action,
@@ -74,7 +74,7 @@ struct RecordComparison {
         + "to disabled")
   }
 
-  /// Refuses teams of organisations that will not exist.
+  /// Refuses teams whose organisation will not exist.
   mutating func checkOwners(of teams: [FileRecord], among organisations: Set<String>) {
     for team in teams {
       let owner = AccountPath(team.id ?? "")?.organisation ?? ""
@@ -84,14 +84,14 @@ struct RecordComparison {
     }
   }
 
-  /// Refuses URLs of new hosts that another host keeps.
+  /// Refuses a new host with a URL that another host keeps.
   mutating func checkURLs(of hosts: [FileRecord], among present: [ClusterRecord]) {
     func identity(_ members: [String: RecordValue]) -> String {
       HostURL.identity(members["url"]?.text ?? "")
     }
     let named = Set(hosts.compactMap(\.id))
     var owners: [String: String] = [:]
-    // With --prune, the others are removed first.
+    // With --prune, hosts that the file does not name are removed before new hosts are added.
     for record in present where !prune || named.contains(record.id) {
       owners[identity(record.members)] = record.id
     }
@@ -129,7 +129,7 @@ struct RecordComparison {
     }
   }
 
-  /// Notes keys that get an account that does not exist.
+  /// Adds a note for each key whose account does not exist.
   mutating func noteAccounts(organisations: Set<String>, teams: Set<String>) {
     for change in made where change.kind == .keys {
       guard let account = change.newValue(of: "account")?.text.flatMap({ AccountPath($0) }),
@@ -182,7 +182,7 @@ struct RecordComparison {
     RecordChange(kind: kind, id: id, label: kind.label(of: file), action: .create(file.members))
   }
 
-  /// - Returns: `nil` if the record is as the file has it.
+  /// - Returns: `nil` if the record already equals the file's.
   private mutating func update(
     _ record: ClusterRecord, to file: FileRecord, of kind: RecordKind
   ) -> RecordChange? {
@@ -202,7 +202,8 @@ struct RecordComparison {
       changes.append(.init(name: member.name, old: old, new: new))
     }
     guard !changes.isEmpty else { return nil }
-    // The admin consents to sending the new credential, so the consent is sent with it.
+    // The consent is the admin's permission to send the new credential, so it is in the same
+    // request.
     for member in kind.members where member.request == .consent {
       if let value = file.members[member.name], changes.contains(where: { $0.name == "credential" })
       {
@@ -267,7 +268,7 @@ private enum SettingRange {
     }
   }
 
-  /// The permitted values; `nil` if this is one.
+  /// The permitted values for a message. `nil` means that the value is one of them.
   func refusal(of value: RecordValue) -> String? {
     switch self {
     case .choice(let values):

@@ -5,7 +5,8 @@ import Money
 
 /// The table of kinds. A kind that is added here is exported, compared and applied.
 extension RecordKind {
-  /// In the order in which new records are made: a record comes after those that it names.
+  /// All kinds, in the order in which new records are made. A record comes after the records that
+  /// it names.
   public static let all = [
     organisations, teams, hosts, models, prices, tariff, settings, keys,
   ]

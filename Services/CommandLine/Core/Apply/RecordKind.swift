@@ -1,16 +1,17 @@
 /// Records of one kind in the admin API, as far as a cluster file can set them.
 public struct RecordKind: Hashable, Sendable {
-  /// How a record of the file is matched with the registry's.
+  /// Determines which record of the registry a record of the file describes.
   enum Identity: Hashable, Sendable {
-    /// By a member that the file chooses.
+    /// Records are matched by a member whose value the file chooses.
     case member(String)
-    /// By `name`, or by `id` if several keys have the same name. The registry chose the id.
+    /// Records are matched by `name`, or by `id` if several keys have the same name. The registry
+    /// has chosen the id.
     case nameOrID
-    /// There is exactly one.
+    /// The kind has exactly one record.
     case single
     /// The section is a map from ids to values.
     case map
-    /// By model, host and time. Rows are only added.
+    /// Prices are matched by model, host and time. They are only added.
     case prices
   }
 
@@ -20,24 +21,25 @@ public struct RecordKind: Hashable, Sendable {
   }
 
   public enum Paging: Hashable, Sendable {
-    /// `after` is the id of the last record.
+    /// The parameter `after` is the id of the last record of the previous page.
     case after
-    /// `offset` counts records.
+    /// The parameter `offset` is the number of records on all previous pages.
     case offset
-    /// One answer has all.
+    /// One answer has all records.
     case none
   }
 
   enum Creation: Hashable, Sendable {
     case post
-    /// A change of an absent record creates it. An absent record means default values.
+    /// A record is created by `PATCH`, as if it were changed. An absent record means default
+    /// values.
     case patch
   }
 
   enum Removal: Hashable, Sendable {
-    /// `DELETE`. The verb names its effect on the record.
+    /// `DELETE`. The verb describes the effect of the request on the record.
     case delete(verb: String)
-    /// A change that sets the record's value in the map to `null`.
+    /// A request that sets the record's value in the map to `null`.
     case null
     /// Records are never removed. The reason ends a sentence that begins with the record's name.
     case never(because: String)
@@ -76,7 +78,7 @@ public struct RecordKind: Hashable, Sendable {
 
   func member(_ name: String) -> RecordMember? { members.first { $0.name == name } }
 
-  /// The records in an answer to `GET` of `path`. `nil` means that it has none.
+  /// The records in an answer to `GET` of `path`. `nil` means that the answer has no records.
   public func elements(of answer: RecordValue) -> [RecordValue]? {
     if identity == .single { return answer["object"] == nil ? nil : [answer] }
     return answer["data"]?.elements

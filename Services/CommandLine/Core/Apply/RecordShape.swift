@@ -20,23 +20,24 @@ indirect enum RecordShape: Hashable, Sendable {
   case amount
   /// Credits per million tokens, in decimal digits.
   case price
-  /// Milliseconds since 1970. In a file also a date.
+  /// Milliseconds since 1970. A file may have a date instead.
   case time
   /// A list whose order has no meaning.
   case set(RecordShape, atMost: Int = 1_000)
   /// A list of different values whose order has a meaning.
   case list(RecordShape, atMost: Int = 1_000)
   case object([RecordMember])
-  /// Any value: only the registry knows which ones are permitted.
+  /// Any value. Only the registry knows which values are permitted.
   case any
 
-  /// A member of an object. `nil` means that there is none of this name, or that this is no object.
+  /// Member with this name. `nil` means that the object has no such member, or that the shape is no
+  /// object.
   func member(_ name: String) -> RecordMember? {
     if case .object(let members) = self { members.first { $0.name == name } } else { nil }
   }
 
-  /// The normal form of a value, so that equal records compare as equal. A value of another kind
-  /// stays as it is.
+  /// The normal form of a value, so that equal records compare as equal. A value that does not fit
+  /// the shape stays as it is.
   func normal(_ value: RecordValue) -> RecordValue {
     switch (self, value) {
     // Older registries list the models of a host as objects.
@@ -59,7 +60,7 @@ indirect enum RecordShape: Hashable, Sendable {
   func isEqual(_ left: RecordValue, _ right: RecordValue) -> Bool {
     switch (self, left, right) {
     case (.any, .null, _), (.any, _, .null): left == right
-    // The registry may read `"64"` as a number.
+    // The registry may read `"64"` as a number, so the values are compared as text.
     case (.any, _, _): left.shown == right.shown
     case (.url, .text(let left), .text(let right)):
       HostURL.identity(left) == HostURL.identity(right)
@@ -86,8 +87,8 @@ public struct RecordMember: Hashable, Sendable {
     case state
     /// `PUT /admin/v1/key-budgets/ID`.
     case keyBudgets
-    /// The requests that create or change the record. The registry does not return the member, so
-    /// it is not compared.
+    /// The requests that create or change the record. The registry does not return this member, so
+    /// the member is not compared.
     case consent
   }
 
@@ -95,10 +96,10 @@ public struct RecordMember: Hashable, Sendable {
   let shape: RecordShape
   let absence: Absence
   let request: Request
-  /// Whether only a new record can have another value.
+  /// Whether the value cannot change after the record was created.
   let isFixed: Bool
-  /// Whether the host reports a value of its own if none is set. Older registries return only the
-  /// value that applies, so that an export would fix it.
+  /// Whether the host reports a value of its own if an admin has set none. Older registries return
+  /// only the value in force. An export of that value would turn the host's report into a setting.
   let isLearned: Bool
 
   init(
@@ -113,15 +114,16 @@ public struct RecordMember: Hashable, Sendable {
     self.isLearned = isLearned
   }
 
-  /// The value that an absent member means. `nil` means that it has no such value.
+  /// The value that an absent member means, in normal form. `nil` means that absence has no such
+  /// meaning.
   var absentValue: RecordValue? {
     if case .means(let value) = absence { shape.normal(value) } else { nil }
   }
 }
 
 extension [RecordMember] {
-  /// Normal forms of all members that the values have or that have a meaning if absent. Other
-  /// members are left out.
+  /// Returns the normal forms of the members in `values`, and the values that absent members mean.
+  /// Unknown members are left out.
   func normal(_ values: [String: RecordValue]) -> [String: RecordValue] {
     var members: [String: RecordValue] = [:]
     for member in self {
@@ -137,7 +139,8 @@ extension [RecordMember] {
 
 /// A base URL of a host in the form that the registry stores.
 enum HostURL {
-  /// Equal for two spellings of one host, which only one record may have.
+  /// Returns the same text for two spellings of one host's URL. Only one record may have such a
+  /// URL.
   static func identity(_ url: String) -> String {
     let url = normal(url)
     for scheme in ["http://", "https://"] where url.hasPrefix(scheme + "localhost") {
@@ -149,7 +152,8 @@ enum HostURL {
     return url
   }
 
-  /// Lower case up to the path, without a trailing slash, `/v1` and the scheme's own port.
+  /// Returns the URL in lower case up to its path. A trailing slash, paths of the API such as
+  /// `/v1`, and the default port of the scheme are left out.
   static func normal(_ url: String) -> String {
     let parts = url.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
     guard parts.count >= 3, parts[1].isEmpty else { return url }

@@ -11,7 +11,7 @@ public enum RecordValue: Hashable, Sendable {
   case list([RecordValue])
   case object([String: RecordValue])
 
-  /// Parses an answer of the registry. `nil` means that it is not JSON.
+  /// Parses an answer of the registry. `nil` means that the answer is not JSON.
   public init?(json: [UInt8]) {
     guard let document = try? JSONDocument(validating: json) else { return nil }
     self.init(document.root, in: document)
@@ -55,7 +55,8 @@ public enum RecordValue: Hashable, Sendable {
     }
   }
 
-  /// A member of an object; `nil` for any other value.
+  /// Member of an object. `nil` means that the object has no such member, or that the value is no
+  /// object.
   public subscript(_ name: String) -> RecordValue? {
     if case .object(let members) = self { members[name] } else { nil }
   }

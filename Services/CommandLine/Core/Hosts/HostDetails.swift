@@ -1,10 +1,11 @@
 /// A host as the registry's admin API shows it, with all its members.
 ///
-/// Names are text: a newer registry may know states and dialects that this command does not know.
+/// States and dialects are text, because a newer registry may have some that this command does not
+/// know.
 public struct HostDetails: Decodable, Hashable, Sendable {
   public struct Model: Decodable, Hashable, Sendable {
     public let id: String
-    /// `nil` means that the host does not report it.
+    /// Length of the context. `nil` means that the host does not report it.
     let contextTokens: Int?
 
     enum CodingKeys: String, CodingKey {
@@ -16,7 +17,7 @@ public struct HostDetails: Decodable, Hashable, Sendable {
   /// Traffic of a host, as the processes reported it.
   public struct Load: Codable, Hashable, Sendable {
     let inFlight: Int
-    /// `nil` means that no first token was measured.
+    /// 95th percentile of first-token latencies, in ms. `nil` means that none was measured.
     let firstTokenP95: Int?
     /// Number of processes whose breaker is open.
     let openBreakers: Int?
@@ -28,7 +29,7 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     }
   }
 
-  /// Settings of an admin for which the host would otherwise report values of its own.
+  /// Settings that an admin made. Each replaces a value that the host would report.
   struct Configured: Decodable, Hashable, Sendable {
     let dialect: String?
     let resume: String?
@@ -52,9 +53,9 @@ public struct HostDetails: Decodable, Hashable, Sendable {
   let version: String?
   let probeMilliseconds: Int?
   public let models: [Model]?
-  /// `nil` means that no process has reported yet.
+  /// Traffic of the host. `nil` means that no process has reported any yet.
   public let load: Load?
-  /// `nil` means that an older registry does not return it.
+  /// Settings that an admin made. `nil` means that the registry is older and does not return them.
   let configured: Configured?
 
   enum CodingKeys: String, CodingKey {
@@ -64,10 +65,10 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     case probeMilliseconds = "probe_ms"
   }
 
-  /// Requests at the host, of all processes.
+  /// Number of requests that all processes together have at the host.
   public var inFlight: Int { load?.inFlight ?? 0 }
 
-  /// Table of hosts for people. It has a column of tags if a host has some.
+  /// Table of hosts for people. It has a column of tags if any host has tags.
   public static func table(_ hosts: [HostDetails]) -> TextTable {
     let hasTags = hosts.contains { $0.tags?.isEmpty == false }
     var columns: [(title: String, alignment: TextTable.Alignment)] = [
@@ -87,7 +88,7 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     return table
   }
 
-  /// Cells of breaker, requests in flight and first tokens.
+  /// Cells for the breaker, the requests in flight and the first-token latency.
   private var traffic: [String] {
     let open = load?.openBreakers ?? 0
     // Each process has its own breaker.

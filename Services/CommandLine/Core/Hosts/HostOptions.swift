@@ -43,15 +43,15 @@ public struct HostOptions: Sendable {
 
   /// The body of a request that adds a host.
   ///
-  /// - Parameter id: `nil` means that the registry makes one from the URL.
+  /// - Parameter id: id of the host. `nil` means that the registry makes an id from the URL.
   public func body(url: String, id: String?) throws(ProcessFailure) -> [UInt8] {
     var members: [(String, JSON)] = [("url", .string(url))]
     if let id { members.append(("id", .string(id))) }
     return JSON.object(members + (try self.members())).encoded
   }
 
-  /// The body of a request that changes a host: only the given members. The registry keeps the
-  /// others, so that two admins can change different properties at the same time.
+  /// The body of a request that changes a host. It has only the given members, and the registry
+  /// keeps all other members. So two admins can change different properties at the same time.
   public func changes() throws(ProcessFailure) -> [UInt8] {
     let members = try members()
     guard members.contains(where: { $0.0 != Self.plainHTTP }) else {

@@ -1,4 +1,4 @@
-/// The line of `tutti up` on the access to the cluster.
+/// The line in which `tutti up` states whether requests need a key.
 public enum AccessLine {
   /// - Parameter isOpen: whether no key was ever created. `nil` means not known.
   public static func text(isOpen: Bool?) -> String {

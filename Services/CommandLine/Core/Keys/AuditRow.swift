@@ -3,7 +3,7 @@ import Text
 
 /// A change as the registry's audit log shows it.
 public struct AuditRow: Decodable, Sendable {
-  /// Grows with every change.
+  /// Number of the change. It grows with every change.
   let position: Int64
   /// Milliseconds since 1970.
   let time: Int64
@@ -64,7 +64,7 @@ public struct AuditRow: Decodable, Sendable {
   }
 }
 
-/// A JSON value of a record, read for its text.
+/// A JSON value of a record, which is shown as text.
 private enum AuditValue: Decodable {
   case object([String: AuditValue])
   case array([AuditValue])
@@ -90,7 +90,7 @@ private enum AuditValue: Decodable {
     }
   }
 
-  /// Members of an object as text. Any other value is one member.
+  /// Members of an object as text. Any other value becomes one member with the name `value`.
   var members: [String: String] {
     if case .object(let members) = self { return members.mapValues(\.text) }
     return ["value": text]

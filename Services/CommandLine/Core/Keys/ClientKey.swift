@@ -9,7 +9,7 @@ public struct ClientKey: Hashable, Sendable {
     case variable
     /// The file that `--key-file` names.
     case file(String)
-    /// The file that `--save` wrote. It may be absent; then no key is sent.
+    /// The file that `--save` wrote. If the file is absent, no key is sent.
     case saved(String)
 
     public static let variableName = "TUTTI_API_KEY"
@@ -39,10 +39,11 @@ public struct ClientKey: Hashable, Sendable {
   }
 
   public let source: Source
-  /// The key, to be put into a header.
+  /// The key as text, for a header.
   public let revealed: String
 
-  /// Maximum bytes of a key. A proxy before the gateway may want a longer one than Tutti's.
+  /// Maximum bytes of a key. A proxy before the gateway may require keys that are longer than
+  /// Tutti's.
   public static let maximumBytes = 4_096
 
   /// - Parameter contents: the variable's value or the file's contents. White space around the key
@@ -89,10 +90,10 @@ extension ClientKey: CustomStringConvertible, CustomReflectable {
 
 /// Whether a key may be sent to an address.
 public enum KeyDestination: Hashable, Sendable {
-  /// `tutti up` wrote the address. Its registry must prove that it belongs to the cluster: another
-  /// program may have taken the ports of a cluster that ended.
+  /// `tutti up` wrote the address. Another program may have taken the ports of a cluster that
+  /// ended, so the registry at the address must prove that it belongs to the cluster.
   case provenCluster
-  /// The user named the address, and nothing between here and there can read the key.
+  /// The user named the address, and no machine on the way to it can read the key.
   case allowed
   /// The key would cross the network without encryption.
   case refused
@@ -105,7 +106,7 @@ public enum KeyDestination: Hashable, Sendable {
     }
   }
 
-  /// Whether nothing between here and there can read what is sent.
+  /// Whether no machine on the way to the URL can read the request.
   ///
   /// - Parameter url: base URL, without a path.
   private static func isPrivate(_ url: String) -> Bool {
@@ -119,9 +120,10 @@ public enum KeyDestination: Hashable, Sendable {
     return host.isLoopbackName
   }
 
-  /// Why the admin token is not sent to the registry, and the remedy. `nil` means that it may be.
+  /// Why the admin token is not sent to the registry, and the remedy. `nil` means that the token
+  /// may be sent.
   ///
-  /// The registry's proof does not help here: a program on the way can pass it on.
+  /// The registry's proof does not help here, because a program on the way can forward the proof of
   public static func tokenRefusal(registry url: String) -> String? {
     isPrivate(url)
       ? nil

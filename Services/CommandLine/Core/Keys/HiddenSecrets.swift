@@ -4,8 +4,8 @@ import Access
 public enum HiddenSecrets {
   private static let prefix = Array("tutti-".utf8)
 
-  /// The text with `***` in place of each key's secret. Text that only begins like a key has its
-  /// end hidden, too: a key with a typing error is almost a key.
+  /// Returns the text with `***` in place of each key's secret. A mistyped secret is hidden, too,
+  /// because it still contains most of the real one.
   public static func hide(in text: String) -> String {
     let bytes = Array(text.utf8)
     guard bytes.count > prefix.count + KeyID.characterCount else { return text }
@@ -23,7 +23,7 @@ public enum HiddenSecrets {
     return String(decoding: shown, as: UTF8.self)
   }
 
-  /// Index of the secret of the key that begins at `start`; `nil` if none begins there.
+  /// Index of the secret of the key that begins at `start`. `nil` means that no key begins there.
   private static func secretStart(in bytes: [UInt8], at start: Int) -> Int? {
     let id = start + prefix.count
     let separator = id + KeyID.characterCount

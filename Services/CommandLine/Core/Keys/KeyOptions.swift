@@ -55,8 +55,9 @@ public struct KeyOptions: Sendable {
     }
   }
 
-  /// The body of a request that creates or changes a key: only the given members. The registry
-  /// keeps the others, so that two admins can change different properties at the same time.
+  /// The body of a request that creates or changes a key. It has only the given members, and the
+  /// registry keeps all other members. So two admins can change different properties at the same
+  /// time.
   ///
   /// - Parameter now: milliseconds since 1970.
   public func body(now: Int64) throws(ProcessFailure) -> [UInt8] {
@@ -155,9 +156,10 @@ public struct KeyOptions: Sendable {
     }
   }
 
-  /// Why a name is not one of the choices, with similar ones; `nil` if it is one.
+  /// Message that a name is not one of the choices, with similar choices. `nil` means that it is
+  /// one.
   ///
-  /// - Parameter prefix: beginning of all choices, which people omit.
+  /// - Parameter prefix: beginning of all choices, which people may omit.
   static func mistake<Choice: CaseIterable & RawRepresentable<String>>(
     in name: String, of _: Choice.Type, option: String, _ noun: String, prefix: String = ""
   ) -> String? {

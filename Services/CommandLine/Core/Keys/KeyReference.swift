@@ -5,8 +5,8 @@ public import ClusterModel
 public enum KeyReference {
   /// Parses an argument that names a key.
   ///
-  /// - Parameter text: the id, or the key's beginning `tutti-ID`. A whole key is refused without
-  ///   repeating it.
+  /// - Parameter text: the id, or the key's beginning `tutti-ID`. A whole key is refused, and the
+  ///   message does not repeat it.
   public static func id(_ text: String) throws(ProcessFailure) -> KeyID {
     if let key = APIKey(text) {
       throw ProcessFailure(

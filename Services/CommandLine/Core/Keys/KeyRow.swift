@@ -2,7 +2,8 @@ import Access
 
 /// A key as the registry's admin API shows it.
 ///
-/// Names are text: a newer registry may know scopes and patterns that this command does not know.
+/// Scopes and patterns are text, because a newer registry may have some that this command does not
+/// know.
 public struct KeyRow: Decodable, Hashable, Sendable {
   public let id: String
   public let name: String
@@ -11,11 +12,13 @@ public struct KeyRow: Decodable, Hashable, Sendable {
   let permissions: Permissions
   let limits: KeyLimits
   let state: String
-  /// Milliseconds since 1970. `nil` means that the key does not expire.
+  /// End of the key's validity, in milliseconds since 1970. `nil` means that the key does not
+  /// expire.
   let expiresAt: Int64?
-  /// Id of the older key that this one replaces.
+  /// Id of the older key that this key replaces. `nil` means that it replaces none.
   public let replaces: String?
-  /// Milliseconds since 1970 until which a replaced key is valid. `nil` means not replaced.
+  /// Milliseconds since 1970 until which a replaced key stays valid. `nil` means that no newer key
+  /// has replaced this key.
   let graceUntil: Int64?
 
   /// Names that the key may use. An empty list allows all.
@@ -81,7 +84,7 @@ public struct NewKey: Decodable, Sendable {
 // MARK: - For people
 
 extension KeyRow {
-  /// Whether and until when the key is valid, for a table.
+  /// State of the key for a table, with the end of its grace period if a newer key replaced it.
   ///
   /// - Parameter now: milliseconds since 1970.
   func standing(now: Int64) -> String {

@@ -45,7 +45,8 @@ public enum KeyTime {
     "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000,
   ]
 
-  /// Milliseconds of a duration such as `30d`, or of `0`; `nil` for other text and beyond 64 bits.
+  /// Milliseconds of a duration such as `30d` or `0`. `nil` means that the text is no duration, or
+  /// that the result exceeds 64 bits.
   static func milliseconds(_ text: String) -> Int64? {
     if text == "0" { return 0 }
     guard text.utf8.count <= 20, let last = text.last, let unit = units[last] else { return nil }

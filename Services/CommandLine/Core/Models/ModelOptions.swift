@@ -39,7 +39,7 @@ public struct ModelOptions: Sendable {
     }
   }
 
-  /// The body of a request that changes a model's record: only the given members.
+  /// The body of a request that changes a model's record. It has only the given members.
   public func body() throws(ProcessFailure) -> [UInt8] {
     var members: [(String, JSON)] = []
     for (setting, names) in [

@@ -2,7 +2,8 @@ import ClusterModel
 
 /// A model as the registry's admin API shows it.
 ///
-/// Names are text: a newer registry may know kinds and states that this command does not know.
+/// Kinds and states are text, because a newer registry may have some that this command does not
+/// know.
 public struct ModelRow: Decodable, Hashable, Sendable {
   struct Offer: Decodable, Hashable, Sendable {
     let host: String

@@ -11,7 +11,7 @@ public enum AccountArgument {
     return path.organisation
   }
 
-  /// `ORGANISATION/TEAM`.
+  /// Parses a team's name `ORGANISATION/TEAM`.
   public static func team(_ text: String) throws(ProcessFailure) -> AccountPath {
     guard let path = AccountPath(text), path.team != nil else {
       throw refusal(of: text, "a team such as acme/research")
@@ -49,7 +49,8 @@ public enum BudgetOwnerName: Hashable, Sendable {
     }
   }
 
-  /// Path of the record with the budgets. `nil` means that the registry must be asked which one.
+  /// Path of the record with the budgets. `nil` means that only the registry knows whether the name
+  /// is an organisation's or a key's.
   public var path: String? {
     switch self {
     case .organisation(let id): RecordKind.organisations.path(of: id)

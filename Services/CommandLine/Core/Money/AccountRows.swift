@@ -3,7 +3,7 @@ public struct BudgetRow: Decodable, Hashable, Sendable {
   let amount: String
   let period: String
   let window: String
-  /// Thousandths of the amount.
+  /// Spent shares that cause a warning, in thousandths of the amount.
   let warnings: [Int]
   let spent: String
 

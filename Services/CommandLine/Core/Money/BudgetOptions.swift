@@ -7,13 +7,13 @@ import Text
 public struct BudgetOptions: Sendable {
   public var period: String?
   public var window: String?
-  /// Shares of the amount, such as `80%`. `nil` keeps the present ones.
+  /// Spent shares of the amount that cause a warning, such as `80%`. `nil` keeps the present ones.
   public var warnings: [String]?
 
   public init() {}
 
-  /// Budgets of an account after one of them is set. Another budget of the same period and window
-  /// is replaced.
+  /// Returns the budgets of an account after one of them was set. The new budget replaces one with
+  /// the same period and window.
   ///
   /// - Parameters:
   ///   - amount: credits in decimal digits.
@@ -56,7 +56,8 @@ public struct BudgetOptions: Sendable {
     return .list(present.filter { $0 != replaced }.map(\.terms) + [new])
   }
 
-  /// Budgets of an account after some are removed: those of the period and window, or all.
+  /// Returns the budgets of an account without those of the period and window. An absent option
+  /// matches every budget.
   ///
   /// - Throws: if no budget is removed.
   public func clearing(_ present: [BudgetRow]) throws(ProcessFailure) -> RecordValue {
@@ -88,7 +89,8 @@ public struct BudgetOptions: Sendable {
     _: Choice.Type
   ) -> String { Choice.allCases.map(\.rawValue).joined(separator: ", ") }
 
-  /// `80%` is 800. One decimal is possible.
+  /// Parses a percentage with at most one decimal into thousandths, for example `80%` into 800.
+  /// `nil` means that the text is no such percentage above zero, or that it exceeds 100%.
   static func thousandths(_ text: String) -> Int? {
     guard text.hasSuffix("%"), text.utf8.count <= 6,
       let credits = try? MicroCredits(credits: text.dropLast())

@@ -52,7 +52,7 @@ public struct BalanceRow: Decodable, Hashable, Sendable {
 /// Result of `GET /admin/v1/ledger/verify`.
 public struct LedgerProof: Decodable, Hashable, Sendable {
   public let transactions: Int
-  /// One sentence each.
+  /// Each difference in one sentence.
   public let differences: [String]
   let isCorrect: Bool
 
@@ -61,6 +61,6 @@ public struct LedgerProof: Decodable, Hashable, Sendable {
     case isCorrect = "correct"
   }
 
-  /// Whether the ledger is correct: the registry reports so and lists no differences.
+  /// Whether the registry reports a correct ledger and lists no differences.
   public var holds: Bool { isCorrect && differences.isEmpty }
 }

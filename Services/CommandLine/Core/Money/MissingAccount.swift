@@ -1,12 +1,12 @@
 public import Access
 
-/// An account of a key that no record describes, so that its budgets limit nothing.
+/// An account that a key has but no record describes. Such an account has no budget.
 public enum MissingAccount: Hashable, Sendable {
   case organisation(String)
-  /// The organisation exists.
+  /// The team has no record, but its organisation has one.
   case team(AccountPath)
 
-  /// Account of keys for which none is named. It needs no record.
+  /// Account of keys that were created without an account. It needs no record.
   private static let standard = "default"
 
   /// `nil` means that the account exists, or that it needs no record.

@@ -7,11 +7,11 @@ public struct PriceOptions: Sendable {
   var model: String
   var input: String
   var output: String
-  /// `nil` means that cached tokens cost as much as others.
+  /// Price of cached tokens. `nil` means that they cost as much as other tokens of the prompt.
   public var cachedInput: String?
-  /// The host that earns the price. `nil` means the price of clients.
+  /// The host that is paid this price. `nil` means that clients pay the price.
   public var host: String?
-  /// A date in UTC. `nil` means now.
+  /// Start of the price, as a date in UTC. `nil` means now.
   public var from: String?
 
   public init(model: String, input: String, output: String) {
@@ -110,7 +110,7 @@ public struct TariffOptions: Sendable {
 
   public init() {}
 
-  /// Whether a member of the payout rule is given, so that the present rule is needed.
+  /// Whether the options change a member of the payout rule, so that `body` needs the present rule.
   var changesRule: Bool {
     reservationFee != nil || progressFee != nil || perMilleOfWinner != nil
   }

@@ -8,7 +8,7 @@ public struct TransferOptions: Sendable {
   public enum Kind: String, Sendable {
     case credit, debit, payout
 
-    /// Member that names the other side.
+    /// Name of the member that names the party.
     fileprivate var party: String { self == .payout ? "host" : "organisation" }
   }
 
@@ -16,7 +16,7 @@ public struct TransferOptions: Sendable {
   /// An organisation, or a host for a payout.
   let party: String
   let amount: String
-  /// A repeated transfer with the same id moves nothing.
+  /// Id of the transfer. The registry makes only the first of several transfers with the same id.
   public let id: String
   var note: String?
 
@@ -61,7 +61,7 @@ public struct TransferOptions: Sendable {
     return .object(body)
   }
 
-  /// Advice after a failure that leaves open whether the transfer was made.
+  /// Advice after a failure that does not show whether the transfer was made.
   public var retryAdvice: String {
     "if it is not sure that the transfer was made, repeat the command with --id \(id): it is made "
       + "only once"
@@ -76,7 +76,7 @@ public struct LedgerSelection: Sendable {
 
   public init() {}
 
-  /// Refuses names that no account has: the registry reports 0 for them.
+  /// Refuses a name that no account can have, because the registry reports 0 for such a name.
   public static func check(account: String) throws(ProcessFailure) {
     guard AccountID(account).kind == nil else { return }
     let isOrganisation = AccountPath(account).map { $0.team == nil } ?? false

@@ -4,11 +4,11 @@ import Text
 /// A change of one setting, from the arguments of `tutti settings`.
 public struct SettingChange: Hashable, Sendable {
   let setting: RuntimeSetting
-  /// `nil` removes the value.
+  /// The new value. `nil` means that the present value is removed.
   let value: RuntimeValue?
 
-  /// - Parameter text: `nil` removes the value.
-  /// - Throws: a sentence that names what is wrong.
+  /// - Parameter text: the new value. `nil` means that the present value is removed.
+  /// - Throws: a sentence that names the mistake.
   public init(name: String, text: String?) throws(ProcessFailure) {
     guard let setting = RuntimeSetting(rawValue: name) else {
       let known = RuntimeSetting.allCases.map(\.id)

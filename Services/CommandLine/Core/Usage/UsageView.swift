@@ -5,7 +5,7 @@ public struct UsageView: Decodable, Sendable {
   struct Limit: Decodable, Sendable {
     let limit: Int
     let remaining: Int
-    /// `nil` means that running requests are counted.
+    /// Seconds until no past request counts. `nil` means that the limit counts running requests.
     let secondsToReset: Int?
 
     enum CodingKeys: String, CodingKey {
@@ -40,7 +40,7 @@ public struct UsageView: Decodable, Sendable {
     let requests: Int
     let promptTokens: Int
     let completionTokens: Int
-    /// In credits.
+    /// Cost in credits.
     let cost: String
 
     enum CodingKeys: String, CodingKey {
@@ -72,7 +72,7 @@ public struct UsageView: Decodable, Sendable {
   let key: String
   let name: String
   let account: String
-  /// Whether the registry answered.
+  /// Whether the registry answered. Without its answer, budgets and spending are missing.
   public let isComplete: Bool
   let limits: [String: Limit]
   let budgets: [Budget]?

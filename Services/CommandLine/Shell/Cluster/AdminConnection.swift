@@ -17,9 +17,9 @@ struct AdminConnection {
     token = try await client.provenToken()
   }
 
-  /// An answer of any status.
+  /// Sends a request and returns its answer with any status.
   ///
-  /// - Throws: if there is no answer. The registry may have made the change.
+  /// - Throws: if there is no answer. Even then, the registry may have made the change.
   func answer(
     _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, ifMatch: String? = nil,
     timeout: TimeAmount = ClusterClient.requestTimeout
@@ -29,7 +29,7 @@ struct AdminConnection {
       ifMatch: ifMatch, timeout: timeout)
   }
 
-  /// The answer of a request that must succeed.
+  /// Sends a request and returns its answer. Throws if the status is not a success.
   func success(
     _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, ifMatch: String? = nil,
     timeout: TimeAmount = ClusterClient.requestTimeout
@@ -40,7 +40,7 @@ struct AdminConnection {
     return answer
   }
 
-  /// Passes an answer to `use` piece by piece, so that it may have any length.
+  /// Passes an answer to `use` piece by piece, so that the answer may have any length.
   func stream(_ path: String, _ use: ([UInt8]) -> Void) async throws {
     let url = client.address.registry + path
     let response = try await client.open(.GET, url, token: token, timeout: .hours(24))
@@ -61,15 +61,16 @@ struct AdminConnection {
 
   // MARK: - Lists
 
-  /// Records in one answer.
+  /// Maximum records in one answer.
   private static let pageLength = 1_000
-  /// A registry that repeats its pages must not keep the command busy without end.
+  /// Maximum pages of a list. A registry that repeats its pages must not keep the command busy
+  /// without end.
   private static let maximumPages = 1_000
 
-  /// Passes the pages of a list to `use`, with the registry's answer.
+  /// Passes each page of a list to `use`, together with the registry's answer.
   ///
   /// - Parameter query: parameters that all pages have, for example `model=m`.
-  /// - Throws: also if the list has no end. A part of it is never taken for all.
+  /// - Throws: also if the list has more than `maximumPages` pages, because a part of a list must
   func eachPage(
     of kind: RecordKind, query: String = "",
     _ use: ([RecordValue], ClusterClient.Answer) throws -> Void
@@ -124,7 +125,7 @@ struct AdminConnection {
     return state
   }
 
-  /// Names of keys that were made after a state was read.
+  /// Names of the keys that were created after `state` was read.
   func newKeyNames(since state: ClusterState) async throws -> Set<String> {
     var present = ClusterState()
     try await eachPage(of: .keys) { elements, _ in try present.add(elements, of: .keys) }
@@ -135,8 +136,8 @@ struct AdminConnection {
 
   /// Makes one change.
   ///
-  /// - Parameter save: keeps the secret of a new key. It is called before the key has its budgets
-  ///   and its state, so that an interruption loses no secret.
+  /// - Parameter save: saves the secret of a new key. It is called before the key's budgets and
+  ///   state are set, so that an interruption loses no secret.
   func apply(
     _ change: RecordChange, saving save: (String) throws(ProcessFailure) -> Void
   ) async throws {
@@ -178,7 +179,7 @@ struct AdminConnection {
 
   /// Makes a call if the record has not changed since the comparison.
   ///
-  /// - Returns: `nil` if the record that the call removes is gone.
+  /// - Returns: `nil` if the call removes a record that is already gone.
   private func perform(
     _ call: AdminCall, of change: RecordChange
   ) async throws -> ClusterClient.Answer? {
@@ -208,7 +209,7 @@ struct AdminConnection {
     }
     guard (200..<300).contains(answer.status) else {
       var failure = failure(answer, at: call.path)
-      // The message of the registry has the rest.
+      // For all other failures, the registry's message is enough.
       if change.makesKey, failure.status == .unavailable {
         failure.message = change.unknownOutcome(failure.message)
       }
@@ -217,7 +218,7 @@ struct AdminConnection {
     return answer
   }
 
-  /// The failure that an unsuccessful answer means.
+  /// Turns an unsuccessful answer into a failure of the command.
   func failure(_ answer: ClusterClient.Answer, at path: String) -> ProcessFailure {
     ClusterClient.failure(
       status: answer.status, body: answer.body, url: client.address.registry + path)

@@ -12,7 +12,7 @@ enum ChildLog {
     "\(dataDirectory)/logs/\(child).log"
   }
 
-  /// - Returns: a descriptor to append with; the caller closes it.
+  /// - Returns: a descriptor for appending, which the caller closes.
   static func open(_ child: String, in dataDirectory: String) throws(ProcessFailure) -> Int32 {
     let path = path(of: child, in: dataDirectory)
     rotate(path)
@@ -41,7 +41,7 @@ enum ChildLog {
     unsafe truncate(path, 0)
   }
 
-  /// The last lines of a log, for the message that a child does not start.
+  /// Last lines of a log, for the message about a child that does not start.
   static func tail(_ child: String, in dataDirectory: String, lines: Int = 5) -> [String] {
     guard let file = FileHandle(forReadingAtPath: path(of: child, in: dataDirectory)) else {
       return []

@@ -7,7 +7,7 @@ import ServiceKit
 enum ChildProcess {
   /// Descriptors that every child gets in addition to the standard ones.
   struct Inheritance: Sendable {
-    /// Read end of the lifeline: its end-of-file means that `tutti up` is gone.
+    /// Read end of the lifeline. An end-of-file means that `tutti up` is gone.
     let lifeline: Int32
     /// The locked file of the data directory. It stays locked until the last child is gone.
     let lock: Int32
@@ -18,8 +18,8 @@ enum ChildProcess {
   private static let lockNumber: Int32 = 4
 
   /// - Parameter log: descriptor for the child's standard output and error.
-  /// - Returns: the process id, which is also the id of the process group. A terminal's SIGINT must
-  ///   reach `tutti up` alone, which then drains in order.
+  /// - Returns: the process id, which is also the id of the child's own process group. So a
+  ///   terminal's SIGINT reaches only `tutti up`, which then drains the children in order.
   static func spawn(
     _ child: Child, log: Int32, inheritance: Inheritance
   ) throws(ProcessFailure) -> pid_t {
@@ -31,8 +31,8 @@ enum ChildProcess {
     }
     variables["TUTTI_LIFELINE_FD"] = "\(lifelineNumber)"
 
-    // Duplicates get numbers above those that the child uses. A source with such a number would be
-    // overwritten before it is copied.
+    // A `dup2` to a descriptor of the child would overwrite a source with the same number. So each
+    // source first gets a duplicate with a number above all descriptors of the child.
     let sources = [log, inheritance.lifeline, inheritance.lock].map {
       fcntl($0, F_DUPFD_CLOEXEC, lockNumber + 1)
     }
@@ -58,7 +58,7 @@ enum ChildProcess {
     unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
     unsafe posix_spawnattr_setpgroup(&attributes, 0)
     // `tutti up` ignores SIGINT and SIGTERM, because dispatch sources receive them. A child must
-    // not inherit that.
+    // not inherit the ignored signals.
     var all = sigset_t()
     unsafe sigfillset(&all)
     unsafe posix_spawnattr_setsigdefault(&attributes, &all)
@@ -92,7 +92,7 @@ enum ChildProcess {
   }
 
   /// Keeps a child from inheriting descriptors that a library has opened. A child needs only the
-  /// descriptors that it is given.
+  /// descriptors of `Inheritance` and the standard ones.
   private static func closeOthersOnExec() {
     let open = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/fd")) ?? []
     for descriptor in open.compactMap({ Int32($0) }) where descriptor > 2 {
@@ -100,18 +100,18 @@ enum ChildProcess {
     }
   }
 
-  /// Returns `nil` while the process runs.
+  /// Returns how the process ended. `nil` means that the process still runs.
   static func reap(_ pid: pid_t) -> ChildExit? {
     var status: Int32 = 0
     let result = unsafe waitpid(pid, &status, WNOHANG)
     if result == 0 { return nil }
-    // Not a child any more: it has been reaped, so it has ended.
+    // The process was already reaped, so it is no child any more and has ended.
     guard result == pid else { return .exited(-1) }
     let signal = status & 0x7F
     return signal == 0 ? .exited((status >> 8) & 0xFF) : .signalled(signal)
   }
 
-  /// Signals the child's whole group: a model server may have helper processes.
+  /// Signals the child's whole group, because a model server may have helper processes.
   static func signal(_ number: Int32, _ pid: pid_t) {
     _ = kill(-pid, number)
   }
@@ -120,7 +120,8 @@ enum ChildProcess {
     unsafe String(cString: strerror(code))
   }
 
-  /// - Parameter body: gets a null-terminated array of C strings that live as long as it runs.
+  /// - Parameter body: gets an array of C strings that ends with a null pointer. The strings live
+  ///   until `body` returns.
   private static func withCStrings<R>(
     _ strings: [String],
     _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R
@@ -129,7 +130,7 @@ enum ChildProcess {
     unsafe pointers.append(nil)
     defer { unsafe pointers.forEach { unsafe free($0) } }
     return unsafe pointers.withUnsafeMutableBufferPointer { buffer in
-      // Never empty: the array ends with nil.
+      // The array is not empty, because it ends with nil.
       unsafe body(buffer.baseAddress!)
     }
   }

@@ -19,7 +19,7 @@ extension ClusterClient {
 
   private var hostsURL: String { address.registry + "/admin/v1/hosts" }
 
-  /// - Throws: a sentence that names the ways to give the token, if it is not known.
+  /// - Throws: if the token is not known. The message names the ways to give it.
   private func requiredToken() throws -> String {
     guard let adminToken else {
       throw ProcessFailure(
@@ -31,7 +31,7 @@ extension ClusterClient {
   }
 
   /// Returns the token after the registry has proved that it knows the token.
-  /// Otherwise another process that has taken the registry's port would get it.
+  /// Without this proof, another process that has taken the registry's port would get the token.
   func provenToken() async throws -> String {
     let token = try requiredToken()
     if let refusal = KeyDestination.tokenRefusal(registry: address.registry) {
@@ -83,8 +83,8 @@ extension ClusterClient {
     return try answer.decoded(as: HostDetails.self, from: hostsURL)
   }
 
-  /// Adds a host unless it is registered already.
-  /// - Throws: `HostRefusal` if the registry will never accept it.
+  /// Adds a host unless the host is registered already.
+  /// - Throws: `HostRefusal` if the registry will never accept the host.
   func ensureHost(url: String, id: HostID? = nil, trust: DataPolicy? = nil) async throws {
     let body = HostBody(url: url, id: id?.name, trust: trust?.rawValue)
     let answer = try await postHost(try JSONEncoder().encode(body))
@@ -133,8 +133,8 @@ extension ClusterClient {
 
   func hostURL(_ id: HostID) -> String { hostsURL + "/" + Self.escaped(id.name) }
 
-  /// The text as one part of a path or of a query. A user types it: an unescaped slash would name
-  /// another path.
+  /// Escapes the text as one part of a path or a query. A user typed the text, and an unescaped
+  /// slash in it would name another path.
   static func escaped(_ text: String) -> String {
     let letters = CharacterSet(charactersIn: "A"..."Z").union(CharacterSet(charactersIn: "a"..."z"))
     let allowed = letters.union(CharacterSet(charactersIn: "0123456789-._~"))

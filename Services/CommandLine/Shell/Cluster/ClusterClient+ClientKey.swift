@@ -25,7 +25,8 @@ extension ClusterClient {
       client.clientKey = key
     case .refused:
       let reason = KeyDestination.refusal(of: client.address, source: source)
-      // A saved key may be meant for another cluster; this one may need none.
+      // A saved key may belong to another cluster, and this cluster may need no key. So the command
+      // continues without a key.
       guard case .saved = source else { throw ProcessFailure(.usage, reason) }
       Terminal.progress(reason)
     }
@@ -80,7 +81,7 @@ extension ClusterClient {
     }
   }
 
-  /// Returns the answer of the gateway or the monitor to a request that must succeed.
+  /// Sends a request to the gateway or the monitor. Throws if the status is not a success.
   func clientSuccess(
     _ method: HTTPMethod, _ url: String, json: Data? = nil
   ) async throws -> Answer {

@@ -5,7 +5,7 @@ import NIOHTTP1
 
 /// The registry's API of single hosts.
 extension ClusterClient {
-  /// Longest wait in one request: less than the time limit of a request.
+  /// Longest wait in one request. It is below the time limit of a request.
   private static let longestWait = Duration.seconds(15)
 
   func host(_ id: HostID) async throws -> Answer {
@@ -28,7 +28,7 @@ extension ClusterClient {
       do {
         let host = try await success(.POST, url, token: provenToken())
           .decoded(as: HostDetails.self, from: url)
-        // Another request would drain it again.
+        // The next request would drain a host again that an admin has resumed.
         guard host.state == HostState.suspended.rawValue else {
           throw ProcessFailure(
             .failed, TextTable.printable("host \(id) was resumed by an admin meanwhile"))
@@ -39,7 +39,7 @@ extension ClusterClient {
         where isDrained && left > Self.longestWait
         && [.unavailable, .tryLater].contains(failure.status)
       {
-        // The registry restarts, and the host stays drained.
+        // The registry is restarting. The host stays drained, so the request is repeated.
         try await Task.sleep(for: .seconds(1))
       }
     }

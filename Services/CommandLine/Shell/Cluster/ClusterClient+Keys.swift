@@ -24,7 +24,7 @@ extension ClusterClient {
 
   private func keyURL(_ id: KeyID) -> String { keysURL + "/\(id)" }
 
-  /// Whether requests need no key because none was ever created. `nil` means not known.
+  /// Whether requests need no key, because no key was ever created. `nil` means not known.
   func isOpen() async throws -> Bool? { try await keyPage("?limit=1").page.isOpen }
 
   private func keyPage(_ query: String) async throws -> (page: KeyPage, answer: Answer) {
@@ -80,7 +80,8 @@ extension ClusterClient {
     _ = try await success(.DELETE, keyURL(id), token: provenToken())
   }
 
-  /// The part of an account that does not exist. `nil` means that it exists or needs no record.
+  /// The part of an account that does not exist. `nil` means that the account exists or needs no
+  /// record.
   func missing(_ account: AccountPath) async throws -> MissingAccount? {
     func exists(_ kind: RecordKind, _ id: String) async throws -> Bool {
       let url = address.registry + kind.path(of: id)

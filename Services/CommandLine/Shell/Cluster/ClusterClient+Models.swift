@@ -19,7 +19,7 @@ extension ClusterClient {
 
   private func modelURL(_ id: ModelID) -> String { modelsURL + "/" + Self.escaped(id.name) }
 
-  /// Maximum pages of a list: as many models as the host table can have.
+  /// Maximum pages of a list. They hold as many models as the host table can have.
   private static let mostPages = 1_000
 
   /// Passes all models to `use`, page by page, with the registry's answer.

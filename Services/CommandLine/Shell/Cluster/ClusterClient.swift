@@ -16,13 +16,13 @@ struct ClusterClient: Sendable {
   /// Token of the registry's admin API.
   var adminToken: String?
 
-  /// Maximum bytes of an answer: more than any page of logs or host table has.
+  /// Maximum bytes of an answer. It is more than any page of logs or any host table has.
   static let longestAnswer = 32 << 20
 
   /// Time limit of most requests.
   static let requestTimeout = TimeAmount.seconds(20)
 
-  /// Client with certificate verification, used as long as the command runs.
+  /// Client with certificate verification. It is used until the command ends.
   private static let http = makeClient(verification: .fullVerification)
   /// Client without certificate verification, for services on this machine.
   /// Their certificate has the machine's public name and not 127.0.0.1. The registry has to prove
@@ -81,7 +81,7 @@ struct ClusterClient: Sendable {
     }
   }
 
-  /// Returns the answer when it begins; the caller reads the body.
+  /// Returns the answer when its first bytes arrive. The caller reads the body.
   func open(
     _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil,
     ifMatch tag: String? = nil, timeout: TimeAmount
@@ -106,7 +106,7 @@ struct ClusterClient: Sendable {
     }
   }
 
-  /// Returns the answer of a request that must succeed.
+  /// Returns the answer of a request. Throws if the status is not a success.
   func success(
     _ method: HTTPMethod, _ url: String, token: String? = nil, json: Data? = nil,
     ifMatch tag: String? = nil
@@ -130,7 +130,7 @@ struct ClusterClient: Sendable {
         init(from decoder: any Decoder) throws {
           let members = try decoder.container(keyedBy: CodingKeys.self)
           message = try members.decode(String.self, forKey: .message)
-          // Some hosts send a number.
+          // Some hosts send a number as the code, which is ignored.
           code = try? members.decode(String.self, forKey: .code)
         }
       }
@@ -178,7 +178,7 @@ extension ClusterClient {
   }
 
   static func token(inFile path: String) -> String? {
-    // Reads no link, and no file that another user could have written.
+    // The token is not read through a link, and not from a file that another user can write.
     guard let bytes = try? PrivateFile.read(path, atMost: 4_096) else { return nil }
     let token = String(decoding: bytes, as: UTF8.self).trimmingCharacters(
       in: .whitespacesAndNewlines)

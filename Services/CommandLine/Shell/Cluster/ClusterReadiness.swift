@@ -9,7 +9,8 @@ struct ClusterReadiness: Sendable {
   let layout: ClusterLayout
   let adminTokenFile: String
 
-  /// Interval between checks. It is short compared with a start of a second, and costs little work.
+  /// Interval between checks. A start takes about a second, so a check every 200 ms adds little
+  /// delay and little work.
   static let interval = Duration.milliseconds(200)
 
   private var client: ClusterClient {
@@ -67,7 +68,9 @@ struct ClusterReadiness: Sendable {
   }
 
   /// Adds the host unless the registry has it with this address.
-  /// - Returns: false if the registry does not answer.
+  /// - Parameter refused: called with the registry's message if the registry refuses the host.
+  /// - Returns: `true` if the host is registered or was refused. `false` means that the registry
+  ///   did not answer.
   func isRegistered(
     _ url: String, id: HostID? = nil, trust: DataPolicy? = nil,
     refused: (String) -> Void = { _ in }
@@ -82,7 +85,7 @@ struct ClusterReadiness: Sendable {
       try await client.ensureHost(url: url, id: id, trust: trust)
       return true
     } catch let refusal as ClusterClient.HostRefusal {
-      // A retry would change nothing.
+      // The registry would refuse a retry, too.
       refused(refusal.message)
       return true
     } catch {
@@ -91,7 +94,7 @@ struct ClusterReadiness: Sendable {
   }
 
   /// Why no host can answer, one line per host.
-  /// `nil` if a host can answer or has not been probed yet.
+  /// `nil` means that a host can answer, or that a host has not been probed yet.
   func hostProblems() async -> [String]? {
     guard let hosts = try? await client.hosts(), !hosts.isEmpty,
       hosts.allSatisfy({ ["unreachable", "suspended"].contains($0.state) })
@@ -110,7 +113,7 @@ struct ClusterReadiness: Sendable {
     }
   }
 
-  /// Removes model servers of an earlier start that this one does not have.
+  /// Removes model servers that an earlier start registered and this start does not have.
   /// - Returns: false if the registry does not answer.
   func forgetFormerHosts() async -> Bool {
     let client = client
@@ -122,7 +125,7 @@ struct ClusterReadiness: Sendable {
     return true
   }
 
-  /// Whether requests need no key because none was ever created. `nil` means not known.
+  /// Whether requests need no key, because no key was ever created. `nil` means not known.
   func isOpen() async -> Bool? { (try? await client.isOpen()) ?? nil }
 
   /// Whether the gateway can answer a request now.

@@ -22,11 +22,11 @@ final class ClusterShell: Sendable {
   }
 
   /// Time limit for all children to become ready.
-  /// Model servers load within seconds, but a loaded machine with a cold disk is far slower.
+  /// Model servers load within seconds, but a busy machine with a cold disk takes far longer.
   static let startLimit = Duration.seconds(180)
-  /// Maximum wait for a host that can answer. A host that listens answers within a probe or two.
-  /// After this, the cluster is announced without a host: it is still useful, and the wait
-  /// continues.
+  /// Maximum wait for a host that can answer. A running host answers within a probe or two.
+  /// After this time, the cluster is announced without a host, because it is still useful. The wait
+  /// for a host continues.
   static let hostPatience = Duration.seconds(8)
   /// Interval between probes of unreachable hosts.
   static let hostInterval = Duration.seconds(1)
@@ -57,8 +57,8 @@ final class ClusterShell: Sendable {
 
   /// - Parameter lifeline: descriptor of this process's lifeline. `nil` means that it has none.
   func run(lifeline: Int32?) async throws -> ExitStatus {
-    // The stream needs no bound: each event is a signal, the end of a child or the end of a wait,
-    // and the number of children is limited.
+    // The stream needs no bound, because each event is a signal, the end of a child or the end of a
+    // wait, and the number of children is limited.
     let (events, inbox) = AsyncStream.makeStream(of: Event.self)
     let pipe = try Lifeline()
     let processEvents = ProcessEvents(
@@ -187,7 +187,7 @@ final class ClusterShell: Sendable {
 
   // MARK: - Hosts
 
-  /// Registers the hosts that are not children, once the registry answers.
+  /// Registers the hosts that are not children as soon as the registry answers.
   private func introduceHosts() async {
     await ask { await self.readiness.forgetFormerHosts() }
     for url in hostURLs {
@@ -209,7 +209,8 @@ final class ClusterShell: Sendable {
   }
 
   /// Whether a host can answer within `hostPatience`.
-  /// Returns early if every host has a known problem: one that refuses connections needs no wait.
+  /// Returns early if every host has a known problem. For example, waiting does not help if a host
+  /// refuses connections.
   private func answersSoon() async -> Bool {
     // Without a host, there is nothing to wait for.
     guard !hostURLs.isEmpty || !layout.modelHosts.isEmpty else { return false }
@@ -230,13 +231,14 @@ final class ClusterShell: Sendable {
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.hostInterval)
       if await readiness.canAnswer() { return true }
-      // Hosts that are added later need no probes from here: the registry probes them by itself.
+      // Hosts that are added later need no probes of this process, because the registry probes
+      // them.
       if !hostURLs.isEmpty { await readiness.probeHosts() }
     }
     return false
   }
 
-  /// Keeps a service that logs without end from filling the disk.
+  /// Keeps the logs of services from filling the disk.
   private func boundLogs() async {
     while !Task.isCancelled {
       for child in layout.children { ChildLog.rotate(child.name, in: layout.dataDirectory) }

@@ -4,8 +4,8 @@ import Files
 import Foundation
 
 /// Locks the data directory for one cluster.
-/// The children inherit the descriptor: after a kill -9 of `tutti up`, the lock is released when
-/// the last child ends.
+/// The children inherit the locked descriptor. If `tutti up` is killed, the lock lasts until the
+/// last child ends.
 final class DataDirectoryLock: Sendable {
   let descriptor: Int32
 
@@ -68,7 +68,7 @@ final class DataDirectoryLock: Sendable {
   deinit { close(descriptor) }
 
   private static func text(_ descriptor: Int32) -> String {
-    // A process id and a line end.
+    // Room for a process id and a line end.
     var bytes = [UInt8](repeating: 0, count: 32)
     let count = unsafe bytes.withUnsafeMutableBytes { buffer in
       unsafe pread(descriptor, buffer.baseAddress, buffer.count, 0)

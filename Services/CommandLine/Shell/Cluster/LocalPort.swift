@@ -13,7 +13,8 @@ enum LocalPort {
     #endif
     let descriptor = socket(AF_INET, stream, 0)
     guard descriptor >= 0 else { return nil }
-    // The servers set this, too: a lingering connection must not make the port unusable.
+    // The servers set this option, too. Without it, a lingering connection would make the port
+    // unusable.
     var yes: Int32 = 1
     unsafe setsockopt(
       descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))

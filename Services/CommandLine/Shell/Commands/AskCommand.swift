@@ -74,7 +74,8 @@ struct AskCommand: AsyncParsableCommand {
     guard response.status == .ok else {
       var body = Data()
       do {
-        // An error is a sentence; a longer body is not from a Tutti service.
+        // A Tutti service sends one sentence as an error, so a longer body comes from other
+        // software.
         body = Data(try await response.body.collect(upTo: 1 << 20).readableBytesView)
       } catch {
         body = Data()

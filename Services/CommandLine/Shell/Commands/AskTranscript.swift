@@ -6,7 +6,7 @@ import Text
 /// Prints a gateway's answer as it arrives.
 /// Text goes to standard output and progress to standard error. Facts for the final table are kept.
 struct AskTranscript {
-  /// The members of a chunk that are used here; all others are ignored.
+  /// The members of a chunk that this command uses. Other members are ignored.
   struct Chunk: Decodable {
     struct Choice: Decodable {
       struct Delta: Decodable { let content: String? }
@@ -21,11 +21,12 @@ struct AskTranscript {
       init(from decoder: any Decoder) throws {
         let members = try decoder.container(keyedBy: CodingKeys.self)
         message = try members.decode(String.self, forKey: .message)
-        // Some hosts send a number.
+        // Some hosts send a number as the code, which is ignored.
         code = try? members.decode(String.self, forKey: .code)
       }
 
-      /// The exit status that this error would have if it came as an HTTP status before the stream.
+      /// The command's exit status for this error. An HTTP error of the same kind, before the
+      /// stream, has the same status.
       var exit: ExitStatus {
         switch code {
         case Failure.Code.overloaded.rawValue, Failure.Code.rateLimited.rawValue: .tryLater
@@ -39,7 +40,7 @@ struct AskTranscript {
     let tutti: Execution?
   }
 
-  /// The `tutti` extension of the last chunk: how the answer was made.
+  /// The `tutti` extension of the last chunk, which describes how the answer was made.
   struct Execution: Decodable {
     struct Task: Decodable {
       let id: String
@@ -108,7 +109,7 @@ struct AskTranscript {
     }
   }
 
-  /// Ends the open line and prints the progress that waited for its end.
+  /// Ends the unfinished line and prints the progress that waited for its end.
   mutating func endLine() {
     live?.erase()
     write(output.end())

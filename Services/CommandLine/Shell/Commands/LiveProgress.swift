@@ -7,8 +7,8 @@ struct LiveProgress {
   private let clock = ProcessClock()
   private var tree = ProgressTree(now: .zero)
   private var frame = TerminalFrame()
-  /// Whether redraws have ended, because the answer goes to the same terminal, or to a pipe that
-  /// may end there.
+  /// Whether redraws have ended. They end when the answer goes to the same terminal, or to a pipe
+  /// that may lead to the same terminal.
   private var isOver = false
 
   private var now: Instant { clock.now }
@@ -21,8 +21,8 @@ struct LiveProgress {
   mutating func redraw() {
     guard !isOver, !tree.isEmpty else { return }
     let size = Terminal.size
-    // One line less than the terminal has: otherwise it would scroll, and the first line could not
-    // be erased.
+    // One line fewer than the terminal has. A full terminal would scroll, and the first line could
+    // not be erased.
     let lines = tree.lines(now: now, width: size.columns - 1, height: min(size.lines - 1, 40))
     Terminal.write(frame.draw(lines), to: 2)
   }

@@ -43,7 +43,8 @@ struct LogsCommand: AsyncParsableCommand {
 
   func run() async throws {
     let client = try await cluster.client()
-    /// Printed lines. Lines of the same microsecond are distinguished by their content.
+    /// Lines that were already printed. Lines of the same microsecond are distinguished by their
+    /// content.
     var seen: Set<LogRecord> = []
     var since: UInt64 = 0
     while true {
@@ -55,7 +56,7 @@ struct LogsCommand: AsyncParsableCommand {
       }
       if let last = records.last?.timeUnixMicroseconds, last >= since {
         since = last
-        // Only lines of this microsecond can be returned again.
+        // The next query can return only lines of this microsecond again.
         seen = Set(records.filter { $0.timeUnixMicroseconds == last })
       }
       // Services send their logs once per second, so a shorter interval shows nothing earlier.

@@ -33,8 +33,8 @@ enum Question {
     return text
   }
 
-  /// Reads documents. Each is named by the last part of its path, or by its path if that name is
-  /// taken.
+  /// Reads documents. A document's name is the last part of its path, or the whole path if another
+  /// document has that name.
   static func documents(_ paths: [String]) throws(ProcessFailure) -> [AskBody.Document] {
     var names: Set<String> = []
     var documents: [AskBody.Document] = []
@@ -172,7 +172,7 @@ struct AskBody: Encodable {
   }
   enum Trace: Encodable {
     case summary
-    /// With the outputs of tasks.
+    /// The trace contains the outputs of tasks.
     case full
 
     func encode(to encoder: any Encoder) throws {

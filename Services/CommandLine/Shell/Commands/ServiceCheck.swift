@@ -4,11 +4,11 @@ import Dispatch
 import Foundation
 
 /// Makes every service check its settings before any service is started.
-/// Only the service itself knows its settings.
+/// Only a service itself knows which settings it has.
 enum ServiceCheck {
   /// - Parameter file: path of the configuration file as the user gave it, so that all services
   ///   report the same mistake in the same words. `nil` means no file.
-  /// - Returns: the mistakes, one per line. A service that cannot be run reports none; its start
+  /// - Returns: the mistakes, one per line. A service that cannot be run reports none. Its start
   ///   will show the reason.
   static func mistakes(
     in directory: String, file: String?, environment: [String: String]

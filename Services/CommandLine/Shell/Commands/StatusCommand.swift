@@ -43,11 +43,11 @@ struct StatusCommand: AsyncParsableCommand {
     let registry: String
     let monitor: String
     let ready: Bool
-    /// `nil` means not known: the gateway requires a key that this command does not have.
+    /// `nil` means not known, because the gateway requires a key that this command does not have.
     let models: [String]?
     let services: [Service]
     let hosts: [Host]
-    /// `nil` means not known: the cluster was not found through its data directory.
+    /// `nil` means not known, because the cluster was not found through its data directory.
     let crashes: [ChildCrashes]?
   }
 

@@ -50,7 +50,7 @@ struct UpCommand: AsyncParsableCommand {
     let found = await ServiceCheck.mistakes(
       in: try binDirectory(), file: configuration?.configFile ?? flags.config,
       environment: environment)
-    // Every service reports a mistake in a shared section.
+    // Every service reports a mistake in a shared section, so the same mistake is shown once.
     for mistake in found where !mistakes.contains(mistake) { mistakes.append(mistake) }
     guard let configuration, mistakes.isEmpty else {
       throw ProcessFailure(.usage, mistakes.joined(separator: "\n"))

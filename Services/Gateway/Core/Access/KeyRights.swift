@@ -3,7 +3,7 @@ public import ClusterModel
 
 /// Rights of a request's key. Without keys in the cluster, a request has all rights.
 public struct KeyRights: Hashable, Sendable {
-  /// `nil` means that the cluster requires no key.
+  /// The request's key. `nil` means that the cluster requires no key.
   public let grant: KeyGrant?
 
   public init(_ grant: KeyGrant?) { self.grant = grant }
@@ -18,15 +18,15 @@ public struct KeyRights: Hashable, Sendable {
   /// Whether the key allows only some models.
   public var limitsModels: Bool { grant?.record.permissions.models.isEmpty == false }
 
-  /// The models that the key names. Empty if it allows all.
+  /// The models that the key names. Empty if the key allows all models.
   public var namedModels: [ModelID] {
     limitsModels ? grant?.record.permissions.models.sorted() ?? [] : []
   }
 
-  /// Host pools of the key. No request of the client can name others.
+  /// Host pools of the key. A client's request cannot use hosts of other pools.
   public var pools: HostPools { grant?.pools ?? .all }
 
-  /// The models of these that the key allows.
+  /// Returns those of the models that the key allows.
   public func allowed(_ models: [ModelID]) -> [ModelID] {
     guard let key, limitsModels else { return models }
     return models.filter(key.permissions.allows)
@@ -44,7 +44,7 @@ public struct KeyRights: Hashable, Sendable {
     return key.refusal(of: AccessNeed(.plans, pattern: pattern)) == nil
   }
 
-  /// Checks what the request's route needs.
+  /// Checks whether the key allows the request and its route.
   /// - Throws: `permission_denied`.
   public func check(_ request: ClientRequest, _ route: GatewayRoute) throws(Failure) {
     guard let grant else { return }
@@ -55,7 +55,7 @@ public struct KeyRights: Hashable, Sendable {
     var need = AccessNeed(dataPolicy: request.options.dataPolicy)
     need.models = request.options.models
     switch route {
-    // Without a model, the gateway chooses one that the key allows.
+    // If the request names no model, the gateway chooses one that the key allows.
     case .direct(let model): need.models += [model].compactMap(\.self)
     case .gated(let model, _):
       need.models += [model].compactMap(\.self)

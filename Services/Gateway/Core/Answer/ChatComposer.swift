@@ -4,8 +4,8 @@ public import Text
 
 /// Formats server-sent events as bytes.
 public enum SSE {
-  /// Formats an event as one line, which every client can read. Line breaks in JSON are white space
-  /// and become spaces.
+  /// Formats an event as one line, which every client can read. Each line break in the JSON is
+  /// white space and becomes a space.
   public static func data(_ json: [UInt8]) -> [UInt8] {
     var event: [UInt8] = []
     event.reserveCapacity(json.count + 8)
@@ -22,7 +22,8 @@ public enum SSE {
     bytes += ending
   }
 
-  /// The same event in pieces, made one by one while sending: a large event is not copied whole.
+  /// Returns the event of `data(_:)` in pieces. Each piece is made just before it is sent, so that
+  /// a large event is not copied whole.
   public static func pieces(ofData json: [UInt8], atMost length: Int) -> Pieces {
     Pieces(rest: trimmed(json), length: length)
   }
@@ -73,7 +74,7 @@ public enum SSE {
   public static let keepAlive = Array(": keep-alive\n\n".utf8)
 }
 
-/// Makes the chunks and the body of one chat answer, all with one id, model name and date.
+/// Makes the chunks and the body of one chat answer, all with the same id, model name and date.
 public struct ChatComposer: Hashable, Sendable {
   public let id: String
   let model: String
@@ -158,7 +159,7 @@ public struct MessageAssembler: Sendable {
 
   public private(set) var text = ""
   private var others: [(name: String, text: String)] = []
-  /// Positions in `others`.
+  /// Positions in `others` by name.
   private var places: [String: Int] = [:]
   private var calls: [Int: Call] = [:]
 
@@ -189,7 +190,7 @@ public struct MessageAssembler: Sendable {
 
   private mutating func add(call value: JSONValue, _ document: JSONDocument) {
     let index = document.value("index", in: value).flatMap(document.integer) ?? calls.count
-    // More parallel calls than any model makes; an invalid index must not cost memory.
+    // No model makes this many parallel calls. An invalid index must not cost memory.
     guard (0..<1_024).contains(index) else { return }
     var call = calls[index] ?? Call()
     document.forEachMember(of: value) { member in
@@ -212,7 +213,7 @@ public struct MessageAssembler: Sendable {
   }
 
   public var message: JSON {
-    // Tool calls or a refusal replace the text.
+    // A message with tool calls or a refusal may have no text.
     let isElsewhere = !calls.isEmpty || others.contains { $0.name == "refusal" && !$0.text.isEmpty }
     var members: [(String, JSON)] = [
       ("role", "assistant"),

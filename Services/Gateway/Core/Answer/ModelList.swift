@@ -3,8 +3,8 @@ public import Text
 
 /// Responses of `GET /v1/models`.
 public enum ModelList {
-  /// Lists each model of the ready hosts once, then Tutti's own names, as far as the key allows them.
-  /// Hosts outside the key's pools, and models that an admin has hidden, are left out.
+  /// Lists each model of the ready hosts once, then Tutti's own names. Names that the key does not
+  /// allow, hosts outside the key's pools, and models that an admin has hidden are left out.
   public static func list(_ table: HostTable, _ rights: KeyRights = KeyRights()) -> JSON {
     let table = table.limited(to: rights.pools)
     let offers = table.firstReadyOffers
@@ -36,7 +36,7 @@ public enum ModelList {
     ["id": .string(id), "object": "model", "created": 0, "owned_by": .string(owner)]
   }
 
-  /// Adds the members that the host itself lists for the model.
+  /// Makes the entry of a model, with the members that the host itself lists for the model.
   private static func entry(_ id: String, host: HostID, _ offer: ModelOffer) -> JSON {
     var members: [(String, JSON)] = [
       ("id", .string(id)), ("object", "model"), ("created", 0), ("owned_by", .string(host.name)),
@@ -68,10 +68,10 @@ public enum ModelList {
 }
 
 extension HostTable {
-  /// Number of models of all hosts, as a measure of the work for a list of them.
+  /// Number of models of all hosts. It measures the work for a list of them.
   public var offerCount: Int { hosts.reduce(0) { $0 + $1.models.count } }
 
-  /// The first ready host that offers the model; hosts that list facts come first.
+  /// The first ready host that offers the model. Hosts that list facts come before other hosts.
   fileprivate func firstReadyOffer(of model: ModelID) -> (host: HostID, offer: ModelOffer)? {
     var first: (host: HostID, offer: ModelOffer)?
     for host in hosts where host.state == .ready {
@@ -82,7 +82,7 @@ extension HostTable {
     return first
   }
 
-  /// For each model, the first ready host that offers it; hosts that list facts come first.
+  /// The first ready host of each model. Hosts that list facts come before other hosts.
   fileprivate var firstReadyOffers: [ModelID: (host: HostID, offer: ModelOffer)] {
     var first: [ModelID: (host: HostID, offer: ModelOffer)] = [:]
     for host in hosts where host.state == .ready {

@@ -2,12 +2,12 @@ public import ClusterModel
 import Limits
 import Text
 
-/// Paces the progress lines of a plan: at most one comment line per `interval`, with the latest
-/// state of every task that changed. A task that started and ended within one interval is reported
-/// once, as ended.
+/// Paces the progress lines of a plan: at most one comment line per `interval`. The line has the
+/// latest state of every task that changed. A task that started and ended within one interval is
+/// reported once, as ended.
 public struct ProgressPacer: Sendable {
-  /// Minimum time between lines: faster than a person reads, and slow enough that 64 concurrent
-  /// tasks cost nothing.
+  /// Minimum time between lines. It is shorter than a person reads, and long enough that lines of
+  /// 64 concurrent tasks cost almost nothing.
   static let interval = Duration.milliseconds(100)
 
   private enum Step: Hashable {
@@ -46,7 +46,7 @@ public struct ProgressPacer: Sendable {
     waiting.isEmpty ? nil : lastLine.map { $0 + Self.interval } ?? .zero
   }
 
-  /// Returns the line that is due. `nil` means that there is none or that it is too early.
+  /// Returns the line that is due. `nil` means that no task has changed or that it is too early.
   public mutating func take(from trace: PlanTrace, now: Instant) -> [UInt8]? {
     guard let due, due <= now else { return nil }
     lastLine = now
@@ -75,7 +75,7 @@ public struct ProgressPacer: Sendable {
     case .expanded(let index):
       guard trace.expansions.indices.contains(index) else { return nil }
       let expansion = trace.expansions[index]
-      // All tasks are listed, because readers of the expanded task may now read another one.
+      // All tasks are listed, because tasks that read the expanded task may now read another task.
       return [
         "event": "expanded", "task": .string(expansion.task.name),
         "added": .integer(expansion.tasks.count), "tasks": .array(trace.tasks.map(outline)),
@@ -92,7 +92,7 @@ public struct ProgressPacer: Sendable {
     ]
   }
 
-  /// Sums only: the trace names the documents, and a line stays short.
+  /// Returns only totals, so that the line stays short. The trace names the documents.
   private static func excerpt(_ excerpts: [DocumentExcerpt]) -> JSON {
     [
       "documents": .integer(excerpts.count),

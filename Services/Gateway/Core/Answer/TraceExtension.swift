@@ -5,7 +5,7 @@ public import Text
 
 /// The member `tutti` of an answer to a request with `"trace": true`.
 public enum TraceExtension {
-  /// When the client first received something. `nil` means never.
+  /// Times at which the client first received data. `nil` means never.
   public struct Times: Hashable, Sendable {
     /// Time of the first progress line.
     public var firstProgress: Duration?
@@ -19,7 +19,7 @@ public enum TraceExtension {
   }
 
   /// - Parameters:
-  ///   - estimate: the outcome of the planner's estimate; `nil` means that it made none.
+  ///   - estimate: the outcome of the planner's estimate. `nil` means that the planner made none.
   ///   - hasOutputs: whether to include the tasks' outputs, up to `Limits.tracedOutputBytes`.
   ///   - cost: the client's charge in credits. `nil` means that requests are not billed.
   public static func json(
@@ -59,7 +59,7 @@ public enum TraceExtension {
       ])
   }
 
-  /// The predictions for a direct answer and for a split, uncorrected and corrected.
+  /// The predictions for a direct answer and for a split, each without and with the correction.
   static func json(
     _ estimate: PlanEstimate, _ correction: EstimateCorrection, then more: [(String, JSON)] = []
   ) -> JSON {
@@ -80,8 +80,8 @@ public enum TraceExtension {
 
   /// The trace of a direct answer.
   /// - Parameters:
-  ///   - reason: why there is no plan; `nil` means that the client asked for none.
-  ///   - cost: what the client pays. `nil` means that requests are not billed.
+  ///   - reason: why there is no plan. `nil` means that the client did not ask for a plan.
+  ///   - cost: the client's charge in credits. `nil` means that requests are not billed.
   public static func direct(
     trace: TraceID, seed: UInt64, reason: String? = nil, host: HostID, model: ModelID,
     usage: Usage, firstToken: Duration, total: Duration, attempts: [AttemptFacts],
@@ -112,7 +112,7 @@ public enum TraceExtension {
   ) -> [(String, JSON)] {
     [
       ("trace_id", .string(trace.description)), ("pattern", .string(pattern)),
-      // A string, because seeds have 64 bits and JavaScript's integers 53.
+      // The seed is a string, because it has 64 bits and JavaScript's integers have 53.
       ("seed", .string(String(Int64(bitPattern: seed)))),
     ]
   }
@@ -142,7 +142,8 @@ public enum TraceExtension {
     _ task: PlanTrace.TaskLine, hasRole: Bool, _ output: PlanTrace.Output?
   ) -> JSON {
     var members: [(String, JSON)] = [("id", .string(task.id.name))]
-    // A task that the dispatcher computes has no role; a task that no agent took still has one.
+    // A task that the dispatcher computes has no role. A task that no agent took has its role, but
+    // no agent.
     members += [
       ("role", hasRole && !task.merge.isMechanical ? .string(task.role.rawValue) : nil),
       ("agent", task.agent.isEmpty ? nil : .string(task.agent)),

@@ -4,7 +4,7 @@ public import Money
 
 /// The part of an answer that has reached the client, and the hosts that it came from.
 public struct DeliveredAnswer: Hashable, Sendable {
-  /// The text of one host, up to where another one resumed it.
+  /// The text of one host, up to the place at which another host resumed it.
   private struct Part: Hashable {
     let host: HostID
     /// The host's own name of the model.
@@ -18,7 +18,7 @@ public struct DeliveredAnswer: Hashable, Sendable {
   private(set) var model: ModelID?
   /// Completion tokens that were written to the client's socket.
   public private(set) var tokens = 0
-  /// Only the last part may have no tokens.
+  /// Parts of the answer in order. Only the last part may have no tokens.
   private var parts: [Part] = []
 
   public init() {}
@@ -42,7 +42,7 @@ public struct DeliveredAnswer: Hashable, Sendable {
   /// Role of the host that answers now. `nil` means that no host has answered yet.
   public var role: BilledAttempt.Role? { parts.indices.last.map(role(ofPart:)) }
 
-  /// Tokens of the host that answers now, over all its parts.
+  /// Tokens of the host that answers now, summed over all its parts.
   public var tokensOfHost: Int {
     guard let last = parts.last else { return 0 }
     return parts.reduce(0) {

@@ -4,13 +4,14 @@ public import Money
 
 /// Settlements of requests that ended with an earlier process of this gateway.
 ///
-/// They are repeated until the registry confirms them. Until then the leases of the earlier process
-/// are renewed, so that their money still pays; after that it is returned at once.
+/// The settlements are repeated until the registry confirms them. Until then, the leases of the
+/// earlier process are renewed, so that their money can still pay. After that, the rest of their
+/// money is returned at once.
 public struct RecoveredBills: Sendable {
   public enum Directive: Hashable, Sendable {
     case send(Settlement)
     case renew(LeaseRenewal)
-    /// The registry has the settlement of this journal's entry.
+    /// The registry has the settlement of this entry of the journal, so the entry can be removed.
     case forget(entry: String)
   }
 
@@ -28,10 +29,10 @@ public struct RecoveredBills: Sendable {
   }
 
   private var processes: [PeerID: Process] = [:]
-  /// Pause between repetitions.
+  /// Pause between two repetitions.
   private let pause: Duration
 
-  /// - Parameter entries: settlements and the ids of their entries in the journal.
+  /// - Parameter entries: settlements, each with the id of its entry in the journal.
   public init(_ entries: [(id: String, settlement: Settlement)] = [], pause: Duration = .seconds(1))
   {
     self.pause = pause
@@ -48,7 +49,7 @@ public struct RecoveredBills: Sendable {
     }
   }
 
-  /// Above all renewals that the earlier process can have sent.
+  /// A number above the numbers of all renewals that the earlier process can have sent.
   private static let firstRenewal: UInt64 = 1 << 48
 
   public var isEmpty: Bool { processes.isEmpty }
@@ -81,7 +82,7 @@ public struct RecoveredBills: Sendable {
     case .renewed(let renewal, let through): return confirm(renewal.gateway, through: through)
     case .settled(let gateway, let through): return confirm(gateway, through: through)
     case .ended(let gateway, let through):
-      // The registry ended these leases, so only later ones can be renewed.
+      // The registry ended the leases up to `through`, so only later ones can be renewed.
       if let oldest = processes[gateway]?.oldest, through < .max {
         processes[gateway]?.oldest = max(oldest, through + 1)
       }
@@ -102,7 +103,7 @@ public struct RecoveredBills: Sendable {
       return directives
     }
     processes[gateway] = nil
-    // Ends all leases of the process. If the message is lost, they end after their validity.
+    // This renewal ends all leases of the process. If it is lost, they end when they expire.
     directives.append(
       .renew(
         LeaseRenewal(

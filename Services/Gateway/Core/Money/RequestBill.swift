@@ -5,10 +5,10 @@ public import Money
 
 /// Tokens of a request that has ended, and the client's bill for them.
 public struct RequestBill: Hashable, Sendable {
-  /// The model that answered. If there are several answers, the model of the request.
+  /// The model that answered. For several answers, it is the model of the request.
   public let model: ModelID
   public let answers: [SettledAnswer]
-  /// Sum over the answers, at most the hold.
+  /// Sum of the charges for all answers. It is at most the hold.
   public let billed: MicroCredits
 
   init(
@@ -37,7 +37,7 @@ public struct RequestBill: Hashable, Sendable {
   /// The bill of an answer that the client did not receive to its end.
   ///
   /// - Parameters:
-  ///   - model: the model of the request, if no host has answered.
+  ///   - model: the model of the request. The bill names it if no host has answered.
   public init(
     _ delivered: DeliveredAnswer, of model: ModelID, prompt: Int, price: RequestPrice,
     hold: MicroCredits
@@ -54,13 +54,13 @@ public struct RequestBill: Hashable, Sendable {
       price: price, hold: hold)
   }
 
-  /// The bill of a plan: the sum over its tasks.
+  /// The bill of a plan, which is the sum over its tasks.
   ///
   /// - Parameters:
   ///   - written: tokens of the answer that the client received. They are billed if the task that
   ///     writes the answer has not ended.
   ///   - table: hosts, for their own names of models that are aliases.
-  ///   - credible: the tokens of a task that are billed and paid.
+  ///   - credible: returns the tokens of a task that are billed and paid.
   public init(
     plan trace: PlanTrace, model: ModelID, written: Int, price: RequestPrice, hold: MicroCredits,
     table: HostTable = .empty, credible: (PlanTrace.TaskLine) -> Usage = \.usage
@@ -86,17 +86,17 @@ public struct RequestBill: Hashable, Sendable {
     self.init(model: model, answers: answers, price: price, hold: hold)
   }
 
-  /// Completion tokens in the first bytes of a body, in proportion.
+  /// Estimated completion tokens in the first bytes of a body.
   public func completion(inFirst bytes: Int, of count: Int) -> Int {
     let total = answers.reduce(Int128(0)) { $0 + Int128($1.usage.completion) }
     return Usage.bounded(Int(clamping: total * Int128(bytes) / Int128(max(1, count))))
   }
 
-  /// Roles of attempts, and the part of the answer that each contributed.
+  /// Roles of the attempts, and the tokens that each attempt contributed to the answer.
   ///
   /// - Parameters:
-  ///   - records: in the order in which they ended. An attempt that resumes an answer ends after
-  ///     the one that broke off.
+  ///   - records: attempts in the order in which they ended. An attempt that resumes an answer ends
+  ///     after the attempt that broke off.
   static func attempts(_ records: [AttemptRecord], _ usage: TokenUsage) -> [SettledAttempt] {
     let records = records.prefix(Limits.billedAttempts.value)
     let last = records.lastIndex(where: \.isInAnswer)
@@ -105,7 +105,7 @@ public struct RequestBill: Hashable, Sendable {
     return records.enumerated().map { index, record in
       var contributed: Int64 = 0
       if record.isInAnswer {
-        // Counts of several hosts are estimates; the last one gets the difference.
+        // The counts of several hosts are estimates, so the last host gets the difference.
         contributed = index == last ? rest : min(Int64(Usage.bounded(record.tokens)), rest)
         rest -= contributed
       }
@@ -125,7 +125,7 @@ extension AttemptRecord {
   fileprivate func billedRole(begins: Bool) -> BilledAttempt.Role {
     switch outcome {
     case .beaten: .loser
-    // The client left, which is no fault of the host.
+    // The client left before the end, which is not the host's fault.
     case .failed(let failure) where failure.kind == .consumerLeft && tokens > 0: delivered(begins)
     case .failed: .failed
     case .answered: delivered(begins)
@@ -145,7 +145,7 @@ extension TokenUsage {
       completion: Int64(Usage.bounded(usage.completionTokens)))
   }
 
-  /// Neither count is negative.
+  /// - Precondition: neither count is negative.
   fileprivate init(prompt: Int64, completion: Int64) {
     self = (try? TokenUsage(prompt: prompt, cached: 0, completion: completion)) ?? .zero
   }

@@ -3,16 +3,16 @@ public import InferenceCore
 import Limits
 
 extension RequestBounds {
-  /// Maximum tokens that any tokenizer makes from the text of one estimated token.
+  /// Maximum tokens of any tokenizer for the text of one estimated token.
   fileprivate static let mostTokensPerEstimate = 8
   private static let writingsPerAttempt = 2
 
-  /// The summary with the credible part of its counts.
+  /// The summary with its counts lowered to credible values.
   ///
-  /// A host counts the tokens that it is paid for. Without a bound, a false count would use up the
-  /// client's hold, and cost the operator any amount: a host is paid even if the hold is too low.
+  /// A host itself counts the tokens for which it is paid. A false count could use up the client's
+  /// hold. It could also cost the operator any amount, because a host is paid even if the hold is
+  /// too low.
   ///
-  /// - Parameter tokens: maximum tokens of one answer that the host was given. `nil` means none.
   public func credible(_ summary: InferenceSummary, tokens: Int?) -> InferenceSummary {
     var summary = summary
     summary.usage.promptTokens = min(
@@ -23,19 +23,19 @@ extension RequestBounds {
   }
 
   /// Maximum completion tokens of all answers. The client does not pay for more tokens, and the
-  /// host is not paid for them.
+  /// host is not paid for more.
   ///
-  /// - Parameter tokens: as for `credible(_:tokens:)`; for a plan, maximum tokens of the plan.
+  /// - Parameter tokens: maximum tokens of one answer, or of a plan, that the hold pays. `nil`
   public func mostCompletion(tokens: Int?) -> Int {
     (tokens ?? answer).multipliedCapped(by: answers)
   }
 
-  /// The tokens of a plan's task, with the credible part of its counts.
+  /// The tokens of a plan's task, with their counts lowered to credible values.
   ///
-  /// A task reads and writes at most what the whole plan may. An attempt writes the task's answer
-  /// and perhaps a correction of it.
+  /// A task may not read or write more than the whole plan. An attempt writes the task's answer
+  /// once, and perhaps again to correct it.
   ///
-  /// - Parameter tokens: maximum tokens of the plan. `nil` means none.
+  /// - Parameter tokens: maximum tokens of the plan. `nil` means that the sum of `prompt` and
   public func credible(_ line: PlanTrace.TaskLine, of plan: Plan, tokens: Int?) -> Usage {
     let most = tokens ?? prompt.addingCapped(answer)
     let writings = max(1, line.attempts).multipliedCapped(by: Self.writingsPerAttempt)
@@ -48,12 +48,12 @@ extension RequestBounds {
     return usage
   }
 
-  /// The tokens of a plan, with the credible part of its tasks' counts.
+  /// The tokens of a plan, with its tasks' counts lowered to credible values.
   ///
   /// - Parameters:
   ///   - written: tokens of the answer that the client received. They count if the task that writes
   ///     the answer has not ended.
-  ///   - tokens: maximum tokens of the plan. `nil` means none.
+  ///   - tokens: maximum tokens of the plan. `nil` means that the sum of `prompt` and `answer` is
   public func credible(_ trace: PlanTrace, written: Int, tokens: Int?) -> Usage {
     var counted = Usage.zero
     var total = Usage.zero
@@ -65,13 +65,14 @@ extension RequestBounds {
       }
       total = total + usage
     }
-    // The dispatcher's total also has tasks of an earlier dispatcher.
+    // If all counts are credible, the dispatcher's total is used. It also contains tasks that an
+    // earlier dispatcher ran.
     return total == counted ? trace.usage : total
   }
 }
 
 extension ClientRequest {
-  /// The credible part of a host's counts, for a request that costs nothing.
+  /// A host's counts lowered to credible values, for a request that costs nothing.
   public func credible(_ usage: Usage) -> Usage {
     var usage = usage
     usage.promptTokens = min(

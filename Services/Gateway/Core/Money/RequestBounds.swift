@@ -8,11 +8,11 @@ import Text
 public struct RequestBounds: Hashable, Sendable {
   /// Estimated tokens of all prompts.
   public let prompt: Int
-  /// Number of answers; 0 for embeddings.
+  /// Number of answers. Embeddings have 0.
   let answers: Int
   /// Maximum tokens of one answer.
   let answer: Int
-  /// Minimum tokens that make sense, beyond the prompt.
+  /// Minimum tokens beyond the prompt that a useful answer takes.
   private let least: Int
 
   /// Bounds of a direct answer.
@@ -37,7 +37,7 @@ public struct RequestBounds: Hashable, Sendable {
           Limits.unstatedAnswerTokens.value))
   }
 
-  /// Tokens of the longest context that a host has for one of the models.
+  /// Tokens of the longest context that any host offers for one of the models.
   private static func longestContext(of models: [ModelID], _ table: HostTable) -> Int {
     let models = Set(models)
     let offers = table.hosts.lazy.flatMap(\.models).filter { models.contains($0.id) }
@@ -58,15 +58,15 @@ public struct RequestBounds: Hashable, Sendable {
     least = TokenEstimate.leastTokens
   }
 
-  /// The least and the most that the request can cost.
+  /// The minimum and the maximum cost of the request.
   public func cost(at price: TokenPrice) -> RequestCost {
     RequestCost(
       minimum: cost(completion: least, at: price),
       worst: cost(completion: answer.multipliedCapped(by: answers), at: price))
   }
 
-  /// Cost of all tokens at the price of the dearest kind: before a plan is made, its prompts and
-  /// answers are not yet distinct.
+  /// Cost of a plan if all its tokens have the price of the most expensive kind. Before the plan is
+  /// made, it is not known which tokens are prompts and which are answers.
   public func planCost(at price: TokenPrice) -> RequestCost {
     func cost(_ tokens: Int) -> MicroCredits {
       MicroCredits.cost(of: tokens, perMillion: price.highestOfKinds)
@@ -76,7 +76,7 @@ public struct RequestBounds: Hashable, Sendable {
   }
 
   private func cost(completion: Int, at price: TokenPrice) -> MicroCredits {
-    // Tokens that the host has in its cache may cost more than others.
+    // Tokens from a host's cache may cost more than other tokens of the prompt.
     let input = max(price.input, price.cachedInput)
     return MicroCredits.cost(of: prompt, perMillion: input)
       .sum(MicroCredits.cost(of: completion, perMillion: price.output))
@@ -98,7 +98,7 @@ public struct RequestBounds: Hashable, Sendable {
 }
 
 extension MicroCredits {
-  /// Cost of tokens, rounded up: a hold must not be too low.
+  /// Cost of tokens. It is rounded up, because a hold must not be too low.
   fileprivate static func cost(of tokens: Int, perMillion price: MicroCredits) -> MicroCredits {
     let exact = Int128(tokens) * Int128(price.count)
     return MicroCredits(Int64(clamping: (exact + 999_999) / 1_000_000))

@@ -5,7 +5,7 @@ public import Money
 public struct RequestPrice: Hashable, Sendable {
   /// Milliseconds since 1970.
   public let admittedAt: Int64
-  /// At least the price of every model, for each kind of token. Holds are made from it.
+  /// For each kind of token, the highest price of any of the models. Holds are computed from it.
   public let highest: TokenPrice
   private let prices: Prices
 
@@ -35,7 +35,7 @@ public struct RequestPrice: Hashable, Sendable {
     highest = prices.values.reduce(first) { $0.dearest(of: $1) }
   }
 
-  /// The request costs nothing, whatever it takes.
+  /// Whether the request costs nothing, however many tokens it takes.
   public var isFree: Bool { highest == .free }
 
   public func has(_ model: ModelID) -> Bool { known(model) != nil }
@@ -52,16 +52,16 @@ public struct RequestPrice: Hashable, Sendable {
 }
 
 extension TokenPrice {
-  /// The higher price of each kind of token.
+  /// For each kind of token, the higher of two prices.
   fileprivate func dearest(of other: TokenPrice) -> TokenPrice {
     let price = try? TokenPrice(
       input: max(input, other.input), cachedInput: max(cachedInput, other.cachedInput),
       output: max(output, other.output))
-    // Cannot fail: all prices are in range.
+    // This cannot fail, because all prices are in range.
     return price ?? self
   }
 
-  /// Price of a million tokens of the dearest kind.
+  /// Price of a million tokens of the most expensive kind.
   var highestOfKinds: MicroCredits { max(input, cachedInput, output) }
 }
 

@@ -12,7 +12,7 @@ package struct SettlementBatch: Sendable {
   package var isEmpty: Bool { settlements.isEmpty }
 
   /// Adds a settlement.
-  /// - Returns: the settlements to send now, which are none while the batch has room.
+  /// - Returns: the settlements to send now. The list is empty while the batch has room.
   package mutating func add(_ settlement: Settlement) -> [Settlement] {
     let full = hasRoom(for: settlement) ? [] : take()
     settlements.append(settlement)

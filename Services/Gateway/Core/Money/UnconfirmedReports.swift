@@ -1,6 +1,6 @@
 package import Money
 
-/// Settlements that the registry has not confirmed, by their numbers, which have no gaps.
+/// Settlements that the registry has not confirmed. Their numbers have no gaps.
 package struct UnconfirmedReports<Entry: Sendable>: Sendable {
   private struct Report {
     let settlement: Settlement
@@ -8,7 +8,7 @@ package struct UnconfirmedReports<Entry: Sendable>: Sendable {
   }
 
   private var reports: [Report] = []
-  /// Index of the first report without a confirmation. Confirmed ones are removed in groups.
+  /// Index of the first report without a confirmation. Confirmed reports are removed in groups.
   private var start = 0
   /// Number of the report at `start`.
   private var firstNumber: UInt64 = 1
@@ -18,12 +18,12 @@ package struct UnconfirmedReports<Entry: Sendable>: Sendable {
   package var count: Int { reports.count - start }
 
   /// Adds the settlement with the next number.
-  /// - Parameter entry: its entry in the journal. `nil` means none.
+  /// - Parameter entry: the settlement's entry in the journal. `nil` means none.
   package mutating func append(_ settlement: Settlement, entry: Entry?) {
     reports.append(Report(settlement: settlement, entry: entry))
   }
 
-  /// `nil` means that the settlement was confirmed.
+  /// Settlement with this number. `nil` means that it was confirmed or does not exist yet.
   package subscript(_ number: UInt64) -> Settlement? {
     guard number >= firstNumber, number - firstNumber < UInt64(count) else { return nil }
     return reports[start + Int(number - firstNumber)].settlement

@@ -1,37 +1,38 @@
 import Limits
 public import ClusterModel
 
-/// Learns how accurate estimates are: how much longer direct answers and splits take than their
-/// hosts' facts predict, and how fast each host is when it is otherwise idle.
+/// Learns how accurate estimates are. It measures how much longer direct answers and splits take
+/// than their hosts' facts predict, and how fast each host is without other load.
 ///
-/// The planner decides from facts about single hosts. These do not cover hosts that share a
-/// processor, races, or other load, but the measured time of a plan does. A correction is a mean of
-/// logarithms, so twice as long and half as long cancel out. It decays, so that an abandoned way
-/// (direct or split) is tried again later, when conditions may have changed.
+/// The planner decides from facts about single hosts. These facts ignore races, other load, and
+/// hosts that share a processor, but the measured time of a plan includes all of them. A correction
+/// is a mean of logarithms, so twice as long and half as long cancel out. It decays, so that an
+/// abandoned way (direct or split) is tried again later, when conditions may have changed.
 public struct EstimateMemory: Sendable {
-  /// Half-life of observations: long enough to remember a few questions of one person, short enough
-  /// that a new host takes effect within the hour.
+  /// Half-life of observations. It is long enough to remember a few questions of one person, and
+  /// short enough that a new host takes effect within the hour.
   static let halfLife = HalfLife(.seconds(30 * 60))
   /// Half-life of a host's best rate. If a host becomes slower, the corrections compensate until
   /// its best rate has decayed.
   static let bestHalfLife = HalfLife(.seconds(2 * 3_600))
-  /// Prior weight of half an observation: the first observation moves a correction by two thirds of
+  /// Prior weight of half an observation. The first observation moves a correction by two thirds of
   /// its difference. A losing way is abandoned after two or three plans, but one bad answer does
   /// not displace a clear winner.
   static let doubt = 0.5
-  /// Prior weight of four observations: answer lengths vary far more between questions than speeds,
-  /// so a few samples of each way are weak evidence.
+  /// Prior weight of four observations. Answer lengths vary far more between questions than speeds
+  /// do, so a few samples of each way are weak evidence.
   static let lengthDoubt = 4.0
-  /// Maximum weight of the past. A new observation counts for about a tenth at least, so that old
+  /// Maximum weight of the past. A new observation counts for at least about a tenth, so that old
   /// conditions do not outweigh the present.
   static let mostWeight = 9.0
-  /// Maximum step of one observation in powers of two: a doubling or halving. If the change is
-  /// real, later observations confirm it; an outlier moves the mean no further.
+  /// Maximum step of one observation in powers of two: a doubling or a halving. An outlier moves
+  /// the mean no further. If a larger change is real, later observations confirm it.
   static let mostStep = 1.0
-  /// Maximum correction or observation in powers of two: a factor of four. A larger correction
-  /// would only take longer to unlearn.
+  /// Maximum correction or observation in powers of two, which is a factor of four. A larger
+  /// correction would only take longer to unlearn.
   static let mostLogarithm = 2.0
-  /// Maximum hosts stored before absent ones are removed: a few times the hosts of one request.
+  /// Maximum number of hosts in `best` before absent hosts are removed. It is a few times the hosts
+  /// of one request.
   static let mostHosts = 4 * PlanValidation.maximumHosts
 
   /// A decaying mean of base-2 logarithms.
@@ -40,7 +41,9 @@ public struct EstimateMemory: Sendable {
     private var weight = 0.0
     private var at = Instant.zero
 
-    /// - Parameter usual: the prior, with the weight of `doubt` observations.
+    /// - Parameters:
+    ///   - usual: the prior.
+    ///   - doubt: the weight of the prior, as a number of observations.
     func value(at now: Instant, usual: Double = 0, doubt: Double = doubt) -> Double {
       let rest = halfLife.rest(after: at.duration(to: now))
       return (sum * rest + usual * doubt) / (weight * rest + doubt)
@@ -96,12 +99,12 @@ public struct EstimateMemory: Sendable {
   /// The correction for the next plan.
   ///
   /// The parts of a split are answers, too, so the correction of direct answers is the prior for
-  /// splits. If the prior were 1, direct answers that are faster than estimated would make splits
-  /// look slow, and splits would never be tried. A slow split does not change the correction of
-  /// direct answers, because its hosts may have slowed each other down.
+  /// splits. Assume that direct answers are faster than estimated. With a prior of 1, splits would
+  /// then look slow and would never be tried. A slow split does not change the correction of direct
+  /// answers, because its hosts may have slowed each other down.
   ///
-  /// The length of one answer depends on its question. But the parts of a split may be shorter or
-  /// longer than estimated more often than direct answers are: models end short parts sooner, or
+  /// The length of one answer depends on its question. But the parts of a split differ from their
+  /// estimated length more often than direct answers do, because models end short parts sooner or
   /// repeat an introduction in each part. The correction of splits includes this difference.
   public func correction(at now: Instant) -> EstimateCorrection {
     func percent(_ logarithm: Double) -> Int {
@@ -117,11 +120,11 @@ public struct EstimateMemory: Sendable {
       splitPercent: percent(Self.bounded(split.value(at: now, usual: direct) + longer)))
   }
 
-  /// Replaces the last rate of each host with its best recent one.
+  /// Replaces the last rate of each host with the host's best recent rate.
   ///
-  /// The last rate was often measured while a split kept all hosts busy. With it, a direct answer,
-  /// during which other hosts are idle, would look as slow as a part, and splitting would keep
-  /// confirming itself.
+  /// The last rate was often measured while a split kept all hosts busy. With that rate, a direct
+  /// answer would look as slow as a part of a split, although the other hosts are idle during a
+  /// direct answer. Splitting would then keep confirming itself.
   public mutating func atTheirBest(_ hosts: [HostFacts], now: Instant) -> [HostFacts] {
     if best.count > Self.mostHosts {
       let present = Set(hosts.map(\.id))

@@ -2,28 +2,28 @@ public import ClusterModel
 import Limits
 
 /// Compares a planner's estimate with the measured time.
-/// Judges, if that can be computed, whether the way not taken (direct or split) would have been
-/// faster.
+/// Also computes, if possible, whether the other way (direct or split) would have been faster.
 ///
-/// An estimate has two kinds of error. The length of an answer is unknown in advance and differs
-/// between questions, so it is kept apart: the expected time is recomputed for the tokens written.
-/// The rest is speed: rates, first tokens, hosts that slow each other down, parts of unequal
-/// length. `EstimateMemory` learns both.
+/// An estimate has two kinds of error: length and speed. The length of an answer is unknown in
+/// advance and differs between questions. To separate it, the expected time is recomputed for the
+/// tokens written. All other errors concern speed: rates, first tokens, hosts that slow each other
+/// down, parts of unequal length. `EstimateMemory` learns both kinds.
 public struct EstimateOutcome: Hashable, Sendable {
   public enum Verdict: String, CaseIterable, Sendable {
     case right
     case wrong
-    /// An event that no estimate covers: a lost agent, a skipped part, or an answer of very
-    /// different length.
+    /// No estimate covers the run. For example, an agent was lost, a part was skipped, or the
+    /// answer's length was very different.
     case unknown
   }
 
   /// A measurement of how accurate the hosts' facts were.
   public struct Lesson: Hashable, Sendable {
     var isSplit: Bool
-    /// Measured time divided by the time predicted for as many tokens.
+    /// Measured time divided by the predicted time for the same number of tokens.
     public var ratio: Double
-    /// Predicted time for the tokens written divided by predicted time for the tokens expected.
+    /// Predicted time for the tokens written, divided by the predicted time for the tokens
+    /// expected.
     var length: Double
 
     public init(isSplit: Bool, ratio: Double, length: Double = 1) {
@@ -43,8 +43,8 @@ public struct EstimateOutcome: Hashable, Sendable {
   /// `nil` means that nothing can be learned.
   public let lesson: Lesson?
 
-  /// Usable ratios of written to expected tokens. Outside this range the share of waiting time is
-  /// too different to measure the speed.
+  /// Usable ratios of written to expected tokens. Outside this range, the share of waiting time
+  /// differs too much for a measurement of the speed.
   static let usableShare = 0.125...8
 
   /// - Parameters:
@@ -91,7 +91,7 @@ public struct EstimateOutcome: Hashable, Sendable {
     }
   }
 
-  /// For a span: "split: 6100 ms for 412 tokens; expected 4400 ms for 400, corrected 5900 ms".
+  /// Text for a span: "split: 6100 ms for 412 tokens; expected 4400 ms for 400, corrected 5900 ms".
   public var text: String {
     let percent =
       estimate.decision == .direct

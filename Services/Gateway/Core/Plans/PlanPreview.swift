@@ -25,9 +25,9 @@ public enum PlanPreview {
 
   private static func plan(_ plan: Plan, _ correction: EstimateCorrection) -> JSON {
     var members: [(String, JSON)] = [
-      // The id is omitted: nothing runs under it, and the same question has the same plan.
+      // The id is omitted, because nothing runs under it and the same question has the same plan.
       ("pattern", .string(plan.pattern)), ("reason", .string(plan.reason)),
-      // A string, because seeds have 64 bits and JavaScript's integers 53.
+      // The seed is a string, because it has 64 bits and JavaScript's integers have 53.
       ("seed", .string(String(Int64(bitPattern: plan.seed)))),
       ("deadline_ms", .integer(Int(plan.deadline.wholeMilliseconds))),
       ("sink", .string(plan.sink.name)), ("tasks", .array(plan.tasks.map(task))),

@@ -2,14 +2,14 @@ public import ClusterModel
 import Limits
 import Text
 
-/// A plan and the reported state of its tasks. The client's trace, the progress lines and a
-/// failover to another dispatcher read it.
+/// A plan and the reported state of its tasks. It is used for the client's trace, the progress
+/// lines and a failover to another dispatcher.
 public struct PlanTrace: Sendable {
   public struct TaskLine: Hashable, Sendable {
     public var id: TaskID
     var role: AgentRole
     var agent: String
-    /// The tasks whose outputs this one reads.
+    /// The tasks whose outputs this task reads.
     public var inputs: [TaskID] = []
     var merge = MergeRule.none
     public var host: HostID?
@@ -26,7 +26,7 @@ public struct PlanTrace: Sendable {
     var attempts = 0
   }
 
-  /// Tasks that were added because of a task's output.
+  /// Tasks that replaced one task because of its output.
   public struct Expansion: Hashable, Sendable {
     var task: TaskID
     var tasks: [TaskID]
@@ -39,7 +39,7 @@ public struct PlanTrace: Sendable {
 
   /// The plan with all expansions so far.
   public private(set) var plan: Plan
-  /// In the plan's order.
+  /// The state of each task, in the plan's order.
   public private(set) var tasks: [TaskLine]
   public private(set) var expansions: [Expansion] = []
   /// Reports of finished tasks, for a failover.
@@ -53,11 +53,11 @@ public struct PlanTrace: Sendable {
     return skipped
   }
   public private(set) var ending: PlanFinished?
-  /// Text of the answer that was passed on.
+  /// Text of the answer that the dispatcher has sent.
   public private(set) var answer = ""
-  /// Why no other dispatcher can take over. `nil` means that one can.
+  /// Reason why no other dispatcher can take over. `nil` means that another dispatcher can.
   public private(set) var obstacle: String?
-  /// Bytes kept in `finished` and `answer`.
+  /// Bytes that `finished` and `answer` keep.
   private var memory = Allowance(memory: Limits.planTraceBytes)
   private var isTooLarge = false
 
@@ -123,8 +123,8 @@ public struct PlanTrace: Sendable {
     finished[ended.task] = keep(report?.output.utf8.count ?? 0) ? report : nil
   }
 
-  /// Charges bytes that a failover would need. Above the limit nothing more is kept: the plan
-  /// continues without failover.
+  /// Charges bytes that a failover would need. Above the limit, no more bytes are kept, and the
+  /// plan continues without failover.
   private mutating func keep(_ bytes: Int) -> Bool {
     guard !isTooLarge else { return false }
     do throws(Overdrawn) {
@@ -143,12 +143,13 @@ public struct PlanTrace: Sendable {
     do {
       plan = try plan.splicing(sub, at: task)
     } catch {
-      // The dispatcher applied the same rules, so its version differs from the gateway's.
+      // The dispatcher has applied the same rules, so it must have another version than the
+      // gateway.
       obstacle = "the gateway cannot apply an expansion of the plan (\(error.message))"
       return
     }
     expansions.append(Expansion(task: task, tasks: sub.tasks.map(\.id)))
-    // Readers of the expanded task may now read another task.
+    // Tasks that read the expanded task may now read another task.
     var known: [TaskID: TaskLine] = [:]
     for line in tasks { known[line.id] = line }
     tasks = plan.tasks.map { task in
@@ -188,7 +189,7 @@ public struct PlanTrace: Sendable {
     return reported
   }
 
-  /// Cost of the tasks in credits. `nil` means that no host involved has a price.
+  /// Cost of the tasks in credits. `nil` means that none of the hosts has a price.
   /// - Parameter prices: credits per million tokens.
   public func credits(prices: [HostID: Int]) -> Int? {
     var millionths = 0
@@ -208,7 +209,7 @@ public struct PlanTrace: Sendable {
     return hosts
   }
 
-  /// The output of a task, perhaps cut.
+  /// The output of a task. A long output is cut.
   public struct Output: Hashable, Sendable {
     public var text: String
     /// Length before the cut.
@@ -222,8 +223,8 @@ public struct PlanTrace: Sendable {
     var isCut: Bool { text.utf8.count < bytes }
   }
 
-  /// The outputs of the finished tasks without the sink, whose output is the answer. Long ones are
-  /// cut alike, so that together they have at most `limit` bytes.
+  /// The outputs of the finished tasks, except the sink, whose output is the answer. The longest
+  /// outputs are cut to the same length, so that all outputs together have at most `limit` bytes.
   public func outputs(within limit: Int) -> [TaskID: Output] {
     let reports = finished.filter { $0.key != plan.sink && !$0.value.output.isEmpty }
       .sorted {
@@ -231,7 +232,7 @@ public struct PlanTrace: Sendable {
       }
     var outputs: [TaskID: Output] = [:]
     var left = max(0, limit)
-    // The shortest outputs come first, because they leave the rest of their shares to longer ones.
+    // The shortest outputs come first. The unused parts of their shares go to longer outputs.
     for (place, (task, report)) in reports.enumerated() {
       let text = report.output.cut(toBytes: left / (reports.count - place))
       left -= text.utf8.count

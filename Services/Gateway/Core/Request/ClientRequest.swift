@@ -4,9 +4,9 @@ import Text
 
 /// Upper bounds on a request.
 public struct RequestLimits: Hashable, Sendable {
-  /// 12 MiB: 10 MB of documents, a long conversation, and room for their JSON.
+  /// 12 MiB are room for 10 MB of documents, a long conversation, and their JSON.
   public static let bodyBytes = 12 << 20
-  /// 4 MiB of conversation is a million tokens: more than any model reads.
+  /// 4 MiB of conversation are a million tokens, which is more than any model reads.
   public static let messagesBytes = 4 << 20
   static let messages = 10_000
   /// A longer name is a mistake, and would only fill logs and labels.
@@ -14,12 +14,12 @@ public struct RequestLimits: Hashable, Sendable {
   /// Maximum bytes of the last user message that the planner receives.
   public static let queryBytes = 64 << 10
   /// Number of first bytes of the messages that identify related conversations. If these bytes are
-  /// equal, so are the instructions, and a host's prompt cache helps.
+  /// equal, the instructions are equal, too, and a host's prompt cache helps.
   public static let affinityBytes = 1_024
 }
 
-/// A client's request, checked as far as the cluster must understand it. All other members are
-/// passed on unread for the backend to judge.
+/// A client's request. The gateway checks the members that the cluster must understand. The backend
+/// gets all other members unread and judges them.
 public struct ClientRequest: Sendable {
   /// The endpoint that received the request.
   public let endpoint: InferenceEndpoint
@@ -33,29 +33,32 @@ public struct ClientRequest: Sendable {
   public let maxTokens: Int?
   /// The body's own limits on the tokens of an answer.
   let statedLimits: StatedLimits
-  /// Total number of answers: `n`, or `best_of`, for each prompt.
+  /// Total number of answers. Each prompt has `n` of them, or `best_of` if that is larger.
   let answers: Int
-  /// Estimated prompt tokens if a budget applies, otherwise 0: four bytes a token, JSON included,
-  /// plus the overhead of a chat template.
+  /// Estimated tokens of the prompt. They are four bytes each, JSON included, plus the overhead of
+  /// a chat template. 0 means that no budget applies.
   let promptTokens: Int
   /// The member that requests token probabilities. `nil` means none.
   let logprobsOption: String?
-  /// Text of the last user message, cut to `RequestLimits.queryBytes`; empty if there is none.
+  /// Text of the last user message, cut to `RequestLimits.queryBytes`. It is empty if there is no
+  /// such message.
   public let query: String
-  /// Estimated tokens of the conversation: four bytes a token, which is usual for English, plus a
-  /// fixed number per picture or sound.
+  /// Estimated tokens of the conversation. A token has four bytes, which is usual for English, and
+  /// each picture or sound adds a fixed number.
   let conversationTokens: Int
-  /// Ranges of the conversation's members in the body: a direct answer needs no copy of them.
+  /// Ranges of the conversation's members in the body. A direct answer needs no copy of these
+  /// members.
   private let conversationRanges: ConversationRanges
   /// Prefix that all turns of a conversation share: its messages up to the first user message. A
-  /// host that served an earlier turn has it cached. `nil` means that there are no messages.
+  /// host that served an earlier turn has this prefix cached. `nil` means that there are no
+  /// messages.
   public let affinity: [UInt8]?
   public let options: TuttiOptions
   /// Whether the request wants JSON or gives tools. The answer then has a fixed form, and no text
   /// may be added.
   public let isStructured: Bool
 
-  /// - Parameter standard: the model if the request names none; embeddings have no default.
+  /// - Parameter standard: the model of a request that names none. It does not apply to embeddings.
   /// - Throws: a failure that names the invalid member.
   public init(
     parsing body: [UInt8], endpoint: InferenceEndpoint,
@@ -65,7 +68,8 @@ public struct ClientRequest: Sendable {
     self.body = body
     var reader = try RequestReader(body)
 
-    // Vectors of different models cannot be compared, so routing picks the only embedding model.
+    // Vectors of different models cannot be compared. So routing uses the only embedding model, if
+    // there is just one.
     model = try reader.model() ?? (endpoint == .embeddings ? ModelID("") : standard)
     let isPlan = GatewayRouting.patterns.contains(model.name)
     switch endpoint {
@@ -105,16 +109,16 @@ public struct ClientRequest: Sendable {
     conversationTokens = reader.tokens(messages: conversationRanges.messages.count)
   }
 
-  /// Estimated tokens of prompt and answers, for the limits of the client's key: four bytes a token,
-  /// JSON included. Replaced by the counted tokens when the request ends.
+  /// Estimated tokens of prompt and answers, for the limits of the client's key. A token has four
+  /// bytes, JSON included. When the request ends, the counted tokens replace the estimate.
   public var expectedTokens: Int {
     let answer = endpoint == .embeddings ? 0 : maxTokens ?? Self.usualAnswerTokens
     return (body.count / TokenEstimate.bytesPerToken)
       .addingCapped(answer.multipliedCapped(by: answers))
   }
 
-  /// Estimated tokens of all prompts, at the high end: four bytes a token, JSON included. Only
-  /// pictures and sounds count by their number.
+  /// Estimated tokens of all prompts, at the high end. A token has four bytes, JSON included. Only
+  /// pictures and sounds have a fixed number of tokens each.
   var promptBound: Int {
     let other = body.count - conversationRanges.messages.count
     return conversationTokens.addingCapped(TokenEstimate.tokens(bytes: other))
@@ -124,7 +128,7 @@ public struct ClientRequest: Sendable {
   /// Tokens of a long answer to a chat message.
   private static let usualAnswerTokens = 512
 
-  /// The conversation as tasks receive it; empty unless the endpoint is chat completions.
+  /// The conversation as tasks receive it. It is empty for endpoints other than chat completions.
   public var conversation: Conversation {
     Conversation(
       messagesJSON: Array(body[conversationRanges.messages]),
@@ -164,13 +168,13 @@ private struct RequestReader {
     }
   }
 
-  /// Returns a member's value; null counts as absent.
+  /// Returns a member's value. A null value counts as absent.
   private func value(_ name: String) -> JSONValue? {
     scanner[name].flatMap { $0.kind == .null ? nil : $0 }
   }
 
-  /// - Returns: `nil` if the model is absent, or empty, which some clients send for a host's only
-  ///   model.
+  /// - Returns: `nil` if the model is absent or empty. Some clients send an empty name for a host's
+  ///   only model.
   func model() throws(Failure) -> ModelID? {
     guard let value = value("model") else { return nil }
     guard let name = document.string(value) else {
@@ -183,7 +187,7 @@ private struct RequestReader {
   }
 
   /// Reads a limit on the answer's tokens. Hosts interpret numbers below 1 differently, so a direct
-  /// request keeps its value; a plan accepts −1 for no limit.
+  /// request keeps its number. A plan accepts −1, which means no limit.
   /// - Returns: `nil` if this member sets no limit.
   mutating func limit(_ name: String, isPlan: Bool) -> Int? {
     guard let value = value(name) else { return nil }
@@ -250,7 +254,7 @@ private struct RequestReader {
     return document.boolean(include) ?? false
   }
 
-  /// Counts the answers: several prompts or `best_of` make more than `choices`.
+  /// Counts the answers. Several prompts, or `best_of`, make more answers than `choices`.
   func answers(_ choices: Int) -> Int {
     let best = value("best_of").flatMap(document.integer) ?? 1
     var prompts = 0
@@ -274,8 +278,8 @@ private struct RequestReader {
     return tokensWithMedia(bytes)
   }
 
-  /// Minimum bytes of a conversation that is searched for pictures and sounds. In a shorter one
-  /// they do not matter.
+  /// Minimum bytes of a conversation that is searched for pictures and sounds. In a shorter one,
+  /// they hardly change the number of tokens.
   private static let mediaFrom = 4_096
 
   func tokens(messages bytes: Int) -> Int {
@@ -288,7 +292,7 @@ private struct RequestReader {
       + media.count * TokenEstimate.mediaTokens
   }
 
-  /// Images and sounds in messages: their count, and their bytes, which are not text.
+  /// Number of pictures and sounds in messages, and their bytes, which are not text.
   private func mediaParts() -> (count: Int, bytes: Int) {
     var parts = (count: 0, bytes: 0)
     guard let messages = value("messages") else { return parts }
@@ -326,7 +330,7 @@ private struct RequestReader {
   mutating func checkMessages() throws(Failure) {
     try require("messages", [.array])
     guard let messages = value("messages") else { return }
-    // Pictures are not text: only the limit on the whole body applies to them.
+    // Pictures are not text, so only the limit on the whole body applies to them.
     let most = RequestLimits.messagesBytes
     if messages.range.count > most {
       let text = messages.range.count - mediaParts().bytes
@@ -391,7 +395,7 @@ private struct RequestReader {
         parts.append(text)
         bytes += text.utf8.count + 1
       }
-      // The query is cut to this length anyway.
+      // The query is cut to this length, so more text is not needed.
       return bytes <= RequestLimits.queryBytes
     }
     return parts.joined(separator: "\n")

@@ -1,19 +1,19 @@
 public import Access
 
-/// Distinguishes clients without revealing their keys. Dispatchers are fair between tags.
+/// Identifies clients without revealing their keys. Dispatchers share capacity fairly between tags.
 public enum ClientTag {
   /// Returns the tag of a client.
   ///
-  /// A checked key identifies its client. If the cluster requires no key, programs on this machine,
-  /// which share one address, are distinguished by what they send as a key. A remote client is
-  /// then identified by its address: it could send another text with each request.
+  /// A checked key identifies its client. If the cluster requires no key, a remote client is
+  /// identified by its address, because it could send another key with each request. Programs on
+  /// this machine share one address, so they are identified by the text that they send as a key.
   ///
   /// - Parameters:
-  ///   - key: id of the checked key.
-  ///   - authorization: the header's value.
-  ///   - address: the client's address; `nil` means this machine.
-  /// - Returns: the same 16 digits for the same client, in every gateway; empty for a program on this
-  ///   machine without a key.
+  ///   - key: id of the checked key. `nil` means that the cluster requires no key.
+  ///   - authorization: value of the header `Authorization`.
+  ///   - address: the client's address. `nil` means this machine.
+  /// - Returns: 16 digits, which are the same for the same client in every gateway. Empty for a
+  ///   program on this machine without a key.
   public static func tag(
     key: KeyID? = nil, authorization: String?, address: String?
   ) -> String {
@@ -29,7 +29,7 @@ public enum ClientTag {
     return hash.digits
   }
 
-  /// FNV-1a: the hash must distinguish keys, not resist an attacker.
+  /// FNV-1a. The hash must distinguish keys. It does not have to resist an attacker.
   private struct Hash {
     private var value: UInt64 = 0xCBF2_9CE4_8422_2325
 

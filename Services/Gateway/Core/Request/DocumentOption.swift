@@ -34,8 +34,8 @@ struct DocumentOption {
     return nil
   }
 
-  /// Whether this is text: it has no zero bytes, and few control characters and U+FFFD, which a
-  /// decoder inserts for undecodable bytes.
+  /// Whether the string is text. Text has no zero bytes, few control characters and few U+FFFD,
+  /// which a decoder inserts for bytes that it cannot decode.
   static func isText(_ text: String) -> Bool {
     var strange = 0
     var count = 0
@@ -48,7 +48,7 @@ struct DocumentOption {
       default: break
       }
     }
-    // A stray control character comes from an editor; more than one in a hundred means binary data.
+    // An editor may leave a stray control character. More than one in a hundred means binary data.
     return strange * 100 <= count
   }
 }

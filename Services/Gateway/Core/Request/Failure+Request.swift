@@ -4,7 +4,8 @@ import Limits
 /// Mistakes in a client's request, each with the member that contains it, for example
 /// `messages[3].role` or `tutti.rounds`.
 extension Failure {
-  /// Cuts both texts, because they may quote a request of any length.
+  /// Makes a failure of the client's request. Both texts are cut, because they may quote a request
+  /// of any length.
   static func inRequest(_ code: Code, _ message: String, param: String? = nil) -> Failure {
     Failure(
       code, message.cut(toBytes: Limits.errorMessageBytes.value),
@@ -16,7 +17,8 @@ extension Failure {
     return .inRequest(.invalidRequest, "`\(param)` \(message)", param: param)
   }
 
-  /// Joins several mistakes into one that lists the first few and names the first one's member.
+  /// Joins several failures into one. Its message lists the first few, and it names the member of
+  /// the first one.
   static func joined(_ problems: [Failure]) -> Failure? {
     guard var first = problems.first else { return nil }
     let shown = problems.prefix(Limits.errorProblems.value)

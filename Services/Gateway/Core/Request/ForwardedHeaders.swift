@@ -14,14 +14,15 @@ public struct ForwardedHeaders: Hashable, Sendable {
 
   private static let standard = ["openai-organization", "openai-project", "user-agent"]
 
-  /// Ends of names of headers that carry a credential.
+  /// Last parts of the names of headers that carry a credential.
   private static let credentials = [
     "-authorization", "-api-key", "-apikey", "-auth", "-password", "-secret", "-token", "-cookie",
     "-assertion", "-credential", "-subscription-key", "-auth-key", "-functions-key",
     "-authorization-auxiliary",
   ]
 
-  /// Names of forms and programming languages have underscores.
+  /// Header names may have underscores in place of hyphens, as in HTML forms and programming
+  /// languages.
   private static func isCredential(_ name: String) -> Bool {
     let name = "-" + name.map { $0 == "_" ? "-" : String($0) }.joined()
     return credentials.contains { name.hasSuffix($0) }
@@ -38,7 +39,7 @@ public struct ForwardedHeaders: Hashable, Sendable {
     "content-encoding", "traceparent", "tracestate", "forwarded",
   ]
 
-  /// In lower case.
+  /// Names in lower case.
   public let names: [String]
 
   /// Number of headers that are always forwarded.
@@ -63,8 +64,8 @@ public struct ForwardedHeaders: Hashable, Sendable {
   }
 
   /// Selects the headers to forward from a request, up to a limit in bytes.
-  /// - Parameter value: returns a header's value by name; `nil` means that the request does not
-  ///   have it.
+  /// - Parameter value: returns a header's value by name. `nil` means that the request does not
+  ///   have the header.
   public func select(_ value: (String) -> String?) -> [(name: String, value: String)] {
     var left = Limits.forwardedHeaderBytes.value
     var selected: [(name: String, value: String)] = []

@@ -3,9 +3,10 @@ public import ClusterModel
 extension PlanRequest {
   /// Makes the planner's request from a client's request.
   /// - Parameters:
-  ///   - rights: If the key allows only some models and the client named none, the plan names those
-  ///     that the key allows. Agents would otherwise choose among all models.
-  ///   - budget: the token budget of the whole plan.
+  ///   - rights: rights of the client's key. If the key allows only some models and the client
+  ///     named none, the plan names the models that the key allows. Otherwise agents would choose
+  ///     among all models.
+  ///   - budget: the token budget of the whole plan. `nil` means no limit.
   public init(
     _ request: ClientRequest, _ rights: KeyRights = KeyRights(), pattern: String,
     budget: TokenBudget?, seed: UInt64, available: [ModelID], hosts: [HostFacts],

@@ -1,7 +1,7 @@
 public import ClusterModel
 
-/// Deadlines by route. A plan makes many calls in sequence, and an embedding is one call of known
-/// size, so a chat's deadline suits neither.
+/// Deadlines by route. A chat's deadline suits neither a plan, which makes many calls in sequence,
+/// nor an embedding, which is one call of known size.
 public struct RouteDeadlines: Hashable, Sendable {
   public enum Route: Hashable, Sendable {
     /// One answer of one model.
@@ -12,7 +12,7 @@ public struct RouteDeadlines: Hashable, Sendable {
 
   /// Deadlines of a direct answer, and defaults for the other routes.
   var standard: Deadlines
-  /// Total deadlines. `nil` means the standard one.
+  /// Total deadlines of the other routes. `nil` means the total deadline of `standard`.
   var plan: Duration?
   var embeddings: Duration?
 

@@ -6,7 +6,8 @@ import Text
 public enum GatewayRoute: Hashable, Sendable {
   /// One model answers without a plan. `nil` means any chat model.
   case direct(ModelID?)
-  /// As `direct`, because the gate found no benefit in a plan.
+  /// One model answers without a plan, because the gate found no benefit in a plan. `nil` means any
+  /// chat model.
   case gated(ModelID?, reason: String)
   /// A plan of this pattern answers.
   case plan(String)
@@ -72,7 +73,7 @@ public enum GatewayRouting {
     return .direct(request.model)
   }
 
-  /// The model of an embeddings request that names none. Hidden models must be named.
+  /// The model of an embeddings request that names none. Hidden models are not considered.
   private static func onlyEmbedder(
     _ table: HostTable, _ rights: KeyRights
   ) throws(Failure) -> ModelID {
@@ -92,9 +93,9 @@ public enum GatewayRouting {
     return only
   }
 
-  /// The direct gate: finds, from the request alone, requests that gain nothing from a plan.
+  /// The direct gate. From the request alone, it recognises requests that gain nothing from a plan.
   private static func gate(_ request: ClientRequest, _ budget: TokenBudget?) -> GatewayRoute {
-    // Documents need a plan: only tasks read them.
+    // Documents need a plan, because only tasks read them.
     guard request.options.documents.isEmpty else { return .plan(auto) }
     let reason = DirectGate.reason(
       query: request.query, maxTokens: request.maxTokens,
@@ -103,9 +104,9 @@ public enum GatewayRouting {
     return reason.map { .gated(request.options.models.first, reason: $0) } ?? .plan(auto)
   }
 
-  /// The error for an unknown model name: suggests similar names or the list of models.
+  /// The error for an unknown model name. It suggests similar names or the list of models.
   ///
-  /// - Parameter models: those that the client may see.
+  /// - Parameter models: models that the client may see.
   static func notFound(
     _ name: String, among models: [ModelID], _ rights: KeyRights, param: String
   ) -> Failure {

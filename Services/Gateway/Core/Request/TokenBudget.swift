@@ -2,16 +2,16 @@ public import ClusterModel
 import HostModel
 import Text
 
-/// Maximum tokens of a request: all its prompts and answers together.
+/// Maximum tokens of a request, for all its prompts and answers together.
 ///
-/// Credits are converted at the price of the dearest host that may be asked, so the budget holds on
-/// any host. If all these hosts are free, credits limit nothing. If both options are set, the
-/// stricter one applies.
+/// Credits are converted at the price of the most expensive host that may be asked, so the budget
+/// is kept on every host. If all these hosts are free, a budget in credits limits nothing. If the
+/// client sets tokens and credits, the stricter limit applies.
 public struct TokenBudget: Hashable, Sendable {
   public var tokens: Int
   /// How credits were converted. `nil` means that the client set the budget in tokens.
   public var bought: Purchase?
-  /// Whether the rest of the key's own budget sets the limit.
+  /// Whether the limit comes from the rest of the key's own budget.
   var isFromKeyBudget = false
 
   /// A conversion of credits to tokens.
@@ -59,8 +59,8 @@ public struct TokenBudget: Hashable, Sendable {
     (left.pricePerMillion, right.id) < (right.pricePerMillion, left.id)
   }
 
-  /// Whether the host may be asked for the request. True for unreachable hosts, too: they may
-  /// return before the request ends.
+  /// Whether the host may be asked for the request. `true` for unreachable hosts, too, because they
+  /// may return before the request ends.
   private static func mayBeAsked(
     _ host: Host, by request: ClientRequest, _ pools: HostPools
   ) -> Bool {
@@ -79,7 +79,8 @@ public struct TokenBudget: Hashable, Sendable {
   /// The option to name in errors about this budget.
   public var param: String { bought == nil ? Self.tokensOption : Self.creditsOption }
 
-  /// Rewrites a budget failure for a client that set credits: planner and dispatcher report tokens.
+  /// Rewrites a budget failure for a client that set credits, because planner and dispatcher report
+  /// tokens.
   public func explained(_ failure: Failure) -> Failure {
     guard failure.param == Self.tokensOption else { return failure }
     var failure = failure
@@ -161,8 +162,9 @@ struct StatedLimits: Sendable {
   /// `n_predict` is llama.cpp's own name for the limit.
   static let names = ["max_tokens", "max_completion_tokens", "n_predict"]
 
-  /// Where the body's first member begins, if no member states a limit. `nil` means that one does.
+  /// Position of the body's first member if no member states a limit. `nil` means that a member
+  /// states one.
   var insertion: Int?
-  /// The highest limit. A value that is no limit counts as the largest number.
+  /// The highest limit. A value that sets no limit counts as the largest number.
   var highest = 0
 }

@@ -26,8 +26,8 @@ public struct TuttiOptions: Hashable, Sendable {
 
   public init() {}
 
-  /// The gateway's deadlines, lowered to what the client asked for. A client cannot raise them: a
-  /// request holds its place and a host's slot until the deadline.
+  /// The gateway's deadlines, lowered to the client's deadlines. A client cannot raise them,
+  /// because a request holds its place and a host's slot until the deadline.
   public func deadlines(over standard: Deadlines) -> Deadlines {
     func lower(_ own: Duration?, _ limit: Duration?) -> Duration? {
       guard let own, let limit else { return own ?? limit }
@@ -47,7 +47,7 @@ public struct TuttiOptions: Hashable, Sendable {
       minimumRate: deadlines.minimumRate)
   }
 
-  /// - Parameter problems: collects every mistake; an invalid option keeps its default.
+  /// - Parameter problems: gets every mistake. An invalid option keeps its default.
   init(
     parsing value: JSONValue?, in document: JSONDocument, problems: inout [Failure]
   ) {
@@ -168,7 +168,8 @@ public struct TuttiOptions: Hashable, Sendable {
 /// Mistakes found by the readers of all options.
 private final class ProblemList {
   var all: [Failure] = []
-  /// Whether no more mistakes are collected. A request may repeat a mistake a million times.
+  /// Whether the list is full, so that further mistakes are dropped. A request may repeat a mistake
+  /// a million times.
   var isFull: Bool { all.count > Limits.errorProblems.value }
 }
 

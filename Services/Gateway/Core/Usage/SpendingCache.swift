@@ -2,16 +2,16 @@ public import ClusterModel
 internal import Limits
 public import Money
 
-/// Reports of the registry about keys, each used for `usage.report_age`.
+/// Reports of the registry about keys. Each report is used for `usage.report_age`.
 ///
-/// So a client that asks often costs the registry one call per key and second.
+/// So a client that asks often costs the registry only one call per key in that time.
 public struct SpendingCache: Sendable {
   public enum LookUp: Hashable, Sendable {
-    /// `nil` means that the registry did not answer a moment ago.
+    /// The report is new enough. `nil` means that the registry did not answer a moment ago.
     case known(SpendingReport?)
-    /// The caller asks the registry now, and calls `store` or `abandon` afterwards.
+    /// The caller must ask the registry now, and call `store` or `abandon` afterwards.
     case ask
-    /// Another caller asks now.
+    /// Another caller is asking for the same report now.
     case wait
     /// Too many reports are requested from the registry now.
     case busy
@@ -29,14 +29,15 @@ public struct SpendingCache: Sendable {
   private var calls = 0
 
   /// - Parameters:
-  ///   - capacity: reports kept. `nil` means `usage.reports`.
-  ///   - maximumCalls: reports requested at once. `nil` means `usage.calls`.
+  ///   - capacity: maximum reports that are kept. `nil` means `usage.reports`.
+  ///   - maximumCalls: maximum reports that are requested at the same time. `nil` means
+  ///     `usage.calls`.
   public init(capacity: Int? = nil, maximumCalls: Int? = nil) {
     self.capacity = max(capacity ?? Limits.usageReports.value, 1)
     self.maximumCalls = max(maximumCalls ?? Limits.usageCalls.value, 1)
   }
 
-  /// Number of reports, kept and requested.
+  /// Number of reports that are kept or requested.
   public var count: Int { entries.count }
 
   public mutating func lookUp(_ key: AccountID, at now: Instant) -> LookUp {
@@ -52,15 +53,15 @@ public struct SpendingCache: Sendable {
     return .ask
   }
 
-  /// Keeps the registry's answer to a caller's question.
-  /// - Parameter report: `nil` means that the registry did not answer.
+  /// Keeps the registry's answer to a call.
+  /// - Parameter report: the registry's report. `nil` means that the registry did not answer.
   public mutating func store(_ report: SpendingReport?, of key: AccountID, at now: Instant) {
     guard endCall(key) else { return }
     makeRoom(at: now)
     entries[key] = .answered(report, at: now)
   }
 
-  /// Ends a question without an answer, because its caller left. The next caller asks again.
+  /// Ends a call without an answer, because its caller left. The next caller asks again.
   public mutating func abandon(_ key: AccountID) { _ = endCall(key) }
 
   private mutating func endCall(_ key: AccountID) -> Bool {
@@ -70,7 +71,8 @@ public struct SpendingCache: Sendable {
     return true
   }
 
-  /// Removes answers that are too old. If none is, removes the oldest.
+  /// If the cache is full, removes reports that are too old. If no report is too old, removes the
+  /// oldest one.
   private mutating func makeRoom(at now: Instant) {
     guard entries.count - calls >= capacity else { return }
     var oldest: (key: AccountID, time: Instant)?

@@ -11,7 +11,7 @@ public enum UsageAnswer {
   static let allowedDays = 1...Limits.usageDays.value
   static let standardDays = 30
 
-  /// Requests without a cost. The registry does not know them, so each gateway counts its own.
+  /// Requests without a cost. The registry does not count them, so each gateway counts its own.
   public struct FreeUse: Hashable, Sendable {
     public var rows: [DailyUsage.Row]
     /// When this gateway began to count, in milliseconds since 1970.
@@ -23,7 +23,7 @@ public enum UsageAnswer {
     }
   }
 
-  /// The error in a cluster that requires no key.
+  /// The error for `GET /v1/usage` in a cluster that requires no key.
   public static let withoutKeys = Failure(
     .invalidAPIKey,
     "This cluster has no keys yet, so nothing is counted per key. An admin makes the first one "
@@ -52,7 +52,7 @@ public enum UsageAnswer {
     return days
   }
 
-  /// The days of UTC that an answer covers.
+  /// The UTC days that an answer covers, as numbers of `DailyUsage.day(of:)`.
   /// - Parameter time: now, in milliseconds since 1970.
   public static func range(_ days: Int, at time: Int64) -> ClosedRange<Int64> {
     let today = DailyUsage.day(of: time)
@@ -60,8 +60,9 @@ public enum UsageAnswer {
   }
 
   /// - Parameters:
-  ///   - report: `nil` means that the registry did not answer: its members are missing.
-  ///   - days: as of `range(_:at:)`.
+  ///   - report: the registry's report. `nil` means that the registry did not answer. The members
+  ///     of the report are then missing.
+  ///   - days: the range that `range(_:at:)` returned.
   public static func json(
     _ key: KeyRecord, _ limits: [RateRemainder], _ report: SpendingReport?, _ free: FreeUse,
     days: ClosedRange<Int64>
@@ -126,7 +127,7 @@ public enum UsageAnswer {
     var cost = MicroCredits.zero
     for row in rows {
       requests = requests.addingCapped(row.requests)
-      // A sum above 64 bits keeps its value.
+      // If a sum exceeds 64 bits, the sum before this row stays.
       usage = (try? usage.adding(row.usage)) ?? usage
       cost = (try? cost.adding(row.cost)) ?? cost
     }

@@ -9,34 +9,35 @@ import Telemetry
 
 /// One admitted request with its hold of money, until it is settled.
 ///
-/// The client pays for tokens that were written to its socket. If nothing settles the request, the
-/// end of the object does: for the tokens written so far.
+/// The client pays for tokens that were written to its socket. If the request was not settled
+/// before, deinit settles it for the tokens written so far.
 final class Payment: Sendable {
   let hold: MicroCredits
   let price: RequestPrice
   /// Maximum tokens of one answer, or of a plan. `nil` means no limit.
   let tokens: Int?
-  /// Whether the hold pays less than the longest possible answer.
+  /// Whether the hold pays for less than the longest possible answer.
   let isCut: Bool
   private let spending: Spending
   private let request: UInt64
-  /// Model of the request, until a host answers.
+  /// Model that the bill names if no host has answered.
   private let model: ModelID
   /// Text of the request's trace.
   private let trace: String
   private let prompt: Int
-  /// Hosts at the admission.
+  /// Hosts at the time of the admission.
   private let table: HostTable
   let bounds: RequestBounds
   private let state: Mutex<State>
 
   private struct State: ~Copyable {
-    /// `nil` means that the gateway has no journal, or that the request is settled.
+    /// The request's entry in the journal. `nil` means that the gateway has no journal, or that the
+    /// request is settled.
     var entry: OpenBill?
     var delivered = DeliveredAnswer()
-    /// The journal's row of the host that answers now. `nil` means that it has none.
+    /// The journal's row of the host that answers now. `nil` means that the host has no row.
     var host: BilledHost?
-    /// The journal's row of the host that broke off before, until the next one has delivered a
+    /// The journal's row of the host that broke off. `nil` after the next host has delivered a
     /// token.
     var former: BilledHost?
     var isSettled = false
@@ -84,7 +85,7 @@ final class Payment: Sendable {
         retryAfter: .seconds(1))
     }
     state = Mutex(State(entry: entry))
-    // The hold returns when this object ends.
+    // The hold is returned when deinit settles this request.
     if let problem { throw problem }
   }
 
@@ -105,7 +106,7 @@ final class Payment: Sendable {
 
   /// Records all tokens that were written to the client's socket so far.
   func wrote(_ tokens: Int) {
-    // A host that sends more than it was asked for is not paid for it.
+    // A host is not paid for more tokens than it was asked for.
     let tokens = min(tokens, bounds.mostCompletion(tokens: self.tokens))
     state.withLock { state in
       let isMore = tokens > state.delivered.tokens
@@ -120,13 +121,13 @@ final class Payment: Sendable {
     }
   }
 
-  /// The summary with the counts that are billed.
+  /// Returns the summary with the counts that are billed.
   func credible(_ summary: InferenceSummary) -> InferenceSummary {
     bounds.credible(summary, tokens: tokens)
   }
 
   /// The bill of an answer that the client receives as a whole.
-  /// - Parameter summary: with credible counts.
+  /// - Parameter summary: summary with credible counts.
   func bill(_ summary: InferenceSummary) -> RequestBill {
     RequestBill(summary, price: price, hold: hold)
   }

@@ -7,7 +7,8 @@ import Money
 
 /// The settlement of an answer that an earlier process left in the journal.
 enum RecoveredBill {
-  /// - Returns: `nil` if the entry names no lease, as no entry of a gateway does.
+  /// Makes the settlement of an entry.
+  /// - Returns: `nil` if the entry's ids or prices are not valid. A gateway writes no such entry.
   static func settlement(of entry: BillingEntry) -> Settlement? {
     guard let lease = LeaseID(entry.request.leaseID), let key = KeyID(entry.request.keyID),
       let price = try? TokenPrice(
@@ -18,7 +19,7 @@ enum RecoveredBill {
     let completion = Usage.bounded(entry.completionTokens)
     var answers: [SettledAnswer] = []
     let prompt = Usage.bounded(entry.promptTokens)
-    // An answer that had not ended costs nothing if nothing reached the client.
+    // An answer without an end costs nothing if no part of it reached the client.
     if completion > 0 || entry.billed ?? .zero > .zero,
       let usage = try? TokenUsage(
         prompt: Int64(prompt), cached: Int64(min(prompt, Usage.bounded(entry.cachedTokens))),
@@ -26,7 +27,8 @@ enum RecoveredBill {
     {
       answers = [SettledAnswer(usage: usage, attempts: attempts(entry, usage, completion))]
     }
-    // The tasks of a plan may have had lower prices than the journal's, which is the highest.
+    // A recorded bill has priority. The journal's price is the highest of all models, and the tasks
+    // of a plan may have had lower prices.
     let cost =
       entry.billed ?? answers.first.flatMap { try? price.cost(of: $0.usage) } ?? .zero
     return Settlement(
@@ -49,7 +51,7 @@ enum RecoveredBill {
       guard let made = try? TokenUsage(prompt: usage.prompt, completion: Int64(made)) else {
         return nil
       }
-      // A damaged entry may have two winners, which no answer has.
+      // A damaged entry may have two winners, but an answer has only one.
       let role = host.role == .winner && hasWinner ? .continued : host.role
       hasWinner = hasWinner || role == .winner
       return SettledAttempt(
@@ -58,7 +60,7 @@ enum RecoveredBill {
     }
   }
 
-  /// Id of an entry: the gateway's number of the request, and its trace.
+  /// Id of an entry, which consists of the gateway's number of the request and the request's trace.
   struct EntryID: CustomStringConvertible {
     let request: UInt64
     let trace: String
@@ -68,7 +70,7 @@ enum RecoveredBill {
       self.trace = trace
     }
 
-    /// Reads a description. `nil` means that the text is not one.
+    /// Parses a description. `nil` means that the text is no description of an id.
     init?(_ text: String) {
       let parts = text.split(separator: "/", maxSplits: 1)
       guard parts.count == 2, let request = UInt64(parts[0]) else { return nil }

@@ -5,7 +5,8 @@ import Limits
 import Money
 
 extension RequestBill {
-  /// The bill for the journal. Answers of a plan are added up: one host is paid for all prompts.
+  /// The bill for the journal. The tokens of all answers of a plan are added up, so that each host
+  /// and model has one row.
   var unconfirmed: UnconfirmedBill {
     var (prompt, cached, completion) = (0, 0, 0)
     var hosts: [HostTokens] = []
@@ -17,7 +18,7 @@ extension RequestBill {
     }
     return UnconfirmedBill(
       billed: billed, promptTokens: prompt, cachedTokens: cached, completionTokens: completion,
-      // The journal has a limited number of rows.
+      // The journal has a limited number of rows, so the most important roles come first.
       hosts: hosts.sorted { $0.role.rank < $1.role.rank })
   }
 
@@ -25,7 +26,7 @@ extension RequestBill {
     let index = hosts.firstIndex { $0.host == attempt.host && $0.model == attempt.model }
     let earlier = index.map { hosts[$0] }
     var role = attempt.role
-    // An answer has one winner.
+    // An answer can have only one winner.
     if role == .winner, hosts.contains(where: { $0.role == .winner }) { role = .continued }
     if let earlier, earlier.role.rank < role.rank { role = earlier.role }
     let tokens = HostTokens(
@@ -37,7 +38,7 @@ extension RequestBill {
 }
 
 extension BilledAttempt.Role {
-  /// Order in which roles are paid: of two roles of one host, the lower one counts.
+  /// Priority of the role. If one host has two roles, the role with the lower rank counts.
   fileprivate var rank: Int {
     switch self {
     case .winner: 0

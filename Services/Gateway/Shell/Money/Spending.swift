@@ -11,15 +11,15 @@ import ServiceLifecycle
 import Synchronization
 import Telemetry
 
-/// Money of this gateway's requests: the shell around `LeasedBudget`.
+/// Money of this gateway's requests. It is the shell around `LeasedBudget`.
 ///
-/// Requests without a key, and requests that cost nothing, never get here.
+/// Requests without a key, and requests that cost nothing, do not use it.
 final class Spending: Service {
   private static let tickPause = Duration.milliseconds(250)
-  /// Settlements within this time share one message and one durable write, which cost as much as
-  /// a hundred settlements. A request for money sends them at once.
+  /// Settlements within this time share one message and one durable write. The write costs as much
+  /// as a hundred settlements. A request for money sends the settlements at once.
   private static let batchPause = Duration.milliseconds(100)
-  /// The same, while another gateway may wait for money of a key.
+  /// As `batchPause`, but while another gateway may wait for money of a key.
   private static let scarcePause = Duration.milliseconds(10)
   private static let pricesDeadline = Duration.seconds(2)
   /// Shorter than for other tables: without prices, a gateway admits no request with a key.
@@ -35,12 +35,12 @@ final class Spending: Service {
   struct Hold: Sendable {
     let request: UInt64
     let lease: LeaseID
-    /// Description of the lease.
+    /// Description of the lease, for the journal.
     let leaseText: String
     let amount: MicroCredits
   }
 
-  /// The description of the lease that was used last.
+  /// The description of the lease that was used last, so that it is not made for each request.
   fileprivate struct LeaseText {
     private var lease: LeaseID?
     private var text = ""
@@ -59,16 +59,16 @@ final class Spending: Service {
     var leaseText = LeaseText()
     var reports = UnconfirmedReports<String>()
     var batch = SettlementBatch()
-    /// Batches that had no more room, until they are sent.
+    /// Full batches that have not been sent yet.
     var full: [[Settlement]] = []
   }
 
-  /// Effects of a change, to be performed without the lock.
+  /// Effects of a change, which are performed after the lock was released.
   fileprivate struct Effects {
     var messages: [Body] = []
     /// Whether a batch of settlements has begun.
     var beginsBatch = false
-    /// Whether the batch is to be sent after the short pause.
+    /// Whether to send the batch after the short pause.
     var isScarce = false
     /// Whether a batch is full.
     var isFull = false
@@ -93,7 +93,7 @@ final class Spending: Service {
 
   /// - Parameters:
   ///   - opened: the journal of this gateway. `nil` means that a crash loses open bills.
-  ///   - patience: how long a request waits for money that other requests hold.
+  ///   - patience: maximum time for which a request waits for money that other requests hold.
   init(
     _ bus: Bus, journal opened: BillingJournal.Opened?, patience: Duration = .seconds(10),
     logger: Logger
@@ -151,7 +151,7 @@ final class Spending: Service {
       }
       apply(answer)
     } catch {
-      // A registry that knows no prices charges nothing.
+      // A registry that does not handle the request has no prices, so it charges nothing.
       guard error.code == .unhandled,
         let free = try? PriceTable(epoch: 0, revision: 0, unknown: .free)
       else { throw error }
@@ -163,7 +163,8 @@ final class Spending: Service {
 
   /// Waits until a request may spend money.
   ///
-  /// - Throws: `cancelled` if the client leaves meanwhile, otherwise why the request is not paid.
+  /// - Throws: `cancelled` if the client leaves meanwhile. Otherwise the reason why the request is
+  ///   not paid.
   func hold(_ cost: RequestCost, for key: AccountID) async throws(Failure) -> Hold {
     let now = clock.now
     let (request, hold) = state.withLock { state -> (UInt64, Hold?) in
@@ -223,10 +224,10 @@ final class Spending: Service {
   /// Bills a request that has ended.
   ///
   /// - Parameters:
-  ///   - report: the settlement for its amounts and numbers.
-  ///   - bill: the request's entry in the journal, which is finished with the settlement's number.
-  ///   - unconfirmed: the bill for the journal, which the next process settles if the registry does
-  ///     not confirm this one.
+  ///   - bill: the request's entry in the journal. It is finished with the settlement's number.
+  ///   - unconfirmed: the bill for the journal. The next process settles it if the registry does
+  ///     not confirm the settlement.
+  ///   - report: makes the settlement from its amounts and numbers.
   func settle(
     _ request: UInt64, billed: MicroCredits, _ bill: consuming OpenBill?,
     _ unconfirmed: UnconfirmedBill? = nil, report: (LeaseSettlement) -> Settlement
@@ -238,7 +239,7 @@ final class Spending: Service {
       guard let (lease, others) = state.budget.bill(request, billed: billed, now: now) else {
         return effects
       }
-      // Under the lock, so that the journal has the numbers in their order.
+      // The entry is finished under the lock, so that the journal has the numbers in their order.
       let entry = bill.take()?.finish(settlement: lease.number, bill: unconfirmed)
       if entry == nil { journal?.recordNumber(lease.number) }
       let settlement = report(lease)
@@ -264,7 +265,7 @@ final class Spending: Service {
       }
       perform(state.recovered.receive(answer), &effects)
       state.perform(state.budget.receive(answer, now: now), &effects)
-      // Other gateways wait for the money that the settlements free.
+      // Other gateways wait for the money that these settlements release.
       if case .recalled = answer { state.sendBatches(&effects) }
       return effects
     }
@@ -300,7 +301,7 @@ final class Spending: Service {
         }
       }
     }
-    // All answers have ended. The rest of the leases returns at once, after the settlements.
+    // All answers have ended. After the settlements, the rest of the leases is returned at once.
     let now = clock.now
     change { state in
       var effects = Effects()
@@ -364,7 +365,8 @@ extension Spending.State {
       case .send(.settle(let lease)):
         if let settlement = reports[lease.number] { queue(settlement, &effects) }
       case .send(let request):
-        // The batch goes first, so that the registry's answer to a renewal counts its settlements.
+        // The batch is sent first, so that the registry's answer to a renewal confirms its
+        // settlements.
         sendBatches(&effects)
         effects.messages.append(.leaseRequest(request))
       case .admit(let request, let amount): admit(request, amount, &effects)
@@ -374,7 +376,7 @@ extension Spending.State {
   }
 
   /// Adds a settlement to the next message. The caller may be the event loop of a connection, so a
-  /// full batch is encoded elsewhere.
+  /// full batch is encoded by another task.
   fileprivate mutating func queue(
     _ settlement: Settlement, _ effects: inout Spending.Effects
   ) {

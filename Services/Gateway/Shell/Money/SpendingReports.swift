@@ -9,13 +9,13 @@ import Money
 import Synchronization
 import Telemetry
 
-/// Asks the registry for the spending of keys: the shell around `SpendingCache`.
+/// Asks the registry for the spending of keys. It is the shell around `SpendingCache`.
 final class SpendingReports: Sendable {
   private static let deadline = Duration.seconds(1)
 
   private struct State {
     var cache = SpendingCache()
-    /// Callers that wait for the answer to another caller's question.
+    /// Callers that wait for the answer to another caller's request.
     var waiting: [AccountID: [CheckedContinuation<SpendingCache.LookUp, Never>]] = [:]
   }
 
@@ -30,14 +30,15 @@ final class SpendingReports: Sendable {
   }
 
   /// The report of a key, at most a second old.
-  /// - Returns: `nil` if the registry does not answer in time, or the caller left.
+  /// - Returns: `nil` if the registry does not answer in time or too many reports are requested, or
+  ///   if the caller left.
   func report(of key: AccountID) async -> SpendingReport? {
     while true {
       switch await lookUp(key) {
       case .known(let report): return report
       case .busy: return nil
       case .ask: return await ask(key)
-      // The caller that asked has left.
+      // The caller that asked the registry has left, so this caller may ask.
       case .wait: continue
       }
     }
@@ -58,7 +59,7 @@ final class SpendingReports: Sendable {
   private func ask(_ key: AccountID) async -> SpendingReport? {
     var report: SpendingReport?
     do throws(Failure) {
-      // For all days, so that requests for different days share the answer.
+      // The query covers all days, so that requests for different days share the answer.
       let query = SpendingQuery(key: key, days: Limits.usageDays.value)
       let answer = try await bus.call(
         .spendingQuery(query), to: .service(.registry), deadline: Self.deadline)

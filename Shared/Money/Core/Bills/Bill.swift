@@ -3,8 +3,8 @@ internal import Limits
 
 /// A client's bill for one request, and its division among hosts and the operator.
 ///
-/// The charge equals payouts plus margin. The margin is negative if hosts earn more than the client
-/// pays.
+/// The charge equals the payouts plus the margin. If hosts earn more than the client pays, the
+/// margin is negative.
 public struct Bill: Hashable, Sendable {
   /// Charge and pay of one answer.
   public struct Line: Hashable, Sendable {
@@ -13,13 +13,14 @@ public struct Bill: Hashable, Sendable {
     public let pay: [MicroCredits]
   }
 
-  /// One per answer, in their order. A plan has one per task.
+  /// One line per answer, in the order of the answers. A plan has one answer per task.
   public let lines: [Line]
   public let charge: MicroCredits
   public let payouts: [HostID: MicroCredits]
   public let margin: MicroCredits
 
-  /// - Throws: `MoneyError.invalidOutcome` for too many answers, `.overflow` if a sum does not fit.
+  /// - Throws: `MoneyError.invalidOutcome` for too many answers, `.overflow` if a sum does not fit
+  ///   into 64 bits.
   public init(answers: [BilledAnswer], rule: PayoutRule) throws(MoneyError) {
     guard answers.count <= Limits.billedAnswers.value else { throw .invalidOutcome }
     var lines: [Line] = []
@@ -48,9 +49,9 @@ extension Bill {
   ///
   /// - Parameters:
   ///   - payer: the organisation's holds, or `margin` if the request's lease has ended.
-  ///   - charged: part of the charge that `payer` pays; `margin` gets less by the rest. `nil` means
-  ///     all of it.
-  /// - Throws: `MoneyError.negative` for a negative part.
+  ///   - charged: part of the charge that `payer` pays. The rest is taken from `margin`. `nil`
+  ///     means that `payer` pays the whole charge.
+  /// - Throws: `MoneyError.negative` if `charged` is negative.
   public func settlement(
     id: String, time: Int64, payer: AccountID, charged: MicroCredits? = nil, note: String = ""
   ) throws(MoneyError) -> LedgerTransaction {
@@ -68,12 +69,13 @@ extension Bill {
   }
 }
 
-/// Entries of a transaction under construction: one per account, without zeros.
+/// Entries of a transaction under construction, with one entry per account. Entries of zero are
+/// left out.
 private struct EntryList {
   private var amounts: [(account: AccountID, amount: MicroCredits)] = []
   private var positions: [AccountID: Int] = [:]
 
-  /// In the order in which accounts were first added.
+  /// Entries in the order in which their accounts were first added.
   var entries: [LedgerEntry] {
     amounts.filter { $0.amount != .zero }
       .map { LedgerEntry(account: $0.account, amount: $0.amount) }

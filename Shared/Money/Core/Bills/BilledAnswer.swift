@@ -1,21 +1,21 @@
 public import ClusterModel
 internal import Limits
 
-/// One attempt of a host at an answer, with the facts that its pay depends on.
+/// One attempt of a host at an answer, with the facts that determine its pay.
 public struct BilledAttempt: Hashable, Sendable {
   public enum Role: String, Codable, CaseIterable, Sendable {
-    /// Began the answer and delivered its part: to the end, until the client left, or until a
-    /// faster host took over.
+    /// The host began the answer and delivered its part. The part ends with the answer, when the
+    /// client leaves, or when a faster host takes over.
     case winner
-    /// Took part in a race, and another host was first.
+    /// The host took part in a race, and another host was first.
     case loser
-    /// Resumed the answer of another host and delivered its part.
+    /// The host resumed the answer of another host and delivered its part.
     case continued
-    /// Host of the tier `fallback` that finished the answer of another host. A fallback host that
-    /// began the answer is a winner.
+    /// The host has the tier `fallback` and finished the answer of another host. A fallback host
+    /// that began the answer is a winner.
     case fallback
-    /// Broke off, stalled or sent an invalid answer, before or after its first token. A race winner
-    /// that stalls is a failed host.
+    /// The host broke off, stalled or sent an invalid answer, before or after its first token. A
+    /// race winner that stalls counts as failed.
     case failed
   }
 
@@ -24,7 +24,7 @@ public struct BilledAttempt: Hashable, Sendable {
   public let price: TokenPrice
   /// Tokens of the prompt, and all completion tokens that the host made.
   public let usage: TokenUsage
-  /// Completion tokens that became part of the answer; repeated and dropped text does not count.
+  /// Completion tokens that became part of the answer. Repeated and dropped text does not count.
   public let contributed: Int64
   public let role: Role
 
@@ -40,9 +40,9 @@ public struct BilledAttempt: Hashable, Sendable {
     self.role = role
   }
 
-  /// Pay for delivered tokens, in full. Zero for losers and failed hosts.
+  /// Full pay for delivered tokens. Losers and failed hosts get none.
   ///
-  /// The prompt is paid once, to the winner: otherwise hosts would earn from each other's failures.
+  /// Only the winner is paid for the prompt. Otherwise hosts would earn from each other's failures.
   func deliveryPay() throws(MoneyError) -> MicroCredits {
     switch role {
     case .winner:
@@ -57,10 +57,10 @@ public struct BilledAttempt: Hashable, Sendable {
 
 /// Outcome of one answer: the tokens that the client pays for, and the attempts that led to it.
 ///
-/// For a request on the fast path it is the client's answer; for a plan there is one per task.
+/// On the fast path, it is the client's answer. A plan has one such answer per task.
 public struct BilledAnswer: Hashable, Sendable {
-  /// Prompt tokens once, and completion tokens that reached the client. For a task of a plan, the
-  /// tokens of its output.
+  /// Prompt tokens, which count once, and completion tokens that reached the client. For a task of
+  /// a plan, the completion tokens are those of its output.
   public let usage: TokenUsage
   /// The client's price when the request was admitted.
   public let price: TokenPrice

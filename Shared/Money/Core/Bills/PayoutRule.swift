@@ -1,14 +1,15 @@
-/// How much hosts earn for attempts that did not deliver the answer.
+/// Determines the pay of hosts for attempts that did not deliver the answer.
 ///
-/// A race loser earns the reservation fee and the progress fee for its tokens. The sum is capped at
+/// A race loser earns the reservation fee, and the progress fee for its tokens. The sum is at most
 /// a share (η) of the pay of the host that delivered. A failed host earns the progress fee for the
-/// tokens that the client received, with the same cap, and no reservation fee.
+/// tokens that the client received, up to the same maximum, and no reservation fee.
 public struct PayoutRule: Hashable, Codable, Sendable {
-  /// For taking part in a race.
+  /// Fee for taking part in a race.
   public let reservationFee: MicroCredits
-  /// Per million tokens, as prices: a whole micro-credit per token would exceed most prices.
+  /// Fee per million tokens, as in prices, because a micro-credit per token would exceed most
+  /// prices.
   public let progressFee: MicroCredits
-  /// η in thousandths, 100 … 200.
+  /// The share η in thousandths, 100 … 200.
   public let perMilleOfWinner: Int
 
   public static let shares = 100...200
@@ -34,7 +35,7 @@ public struct PayoutRule: Hashable, Codable, Sendable {
       perMilleOfWinner: members.decode(Int.self, forKey: .perMilleOfWinner))
   }
 
-  /// Pay of each attempt of one answer, in their order. Every amount is rounded down.
+  /// Pay of each attempt of one answer, in the order of `attempts`. Every amount is rounded down.
   public func pay(for attempts: [BilledAttempt]) throws(MoneyError) -> [MicroCredits] {
     var pay: [MicroCredits] = []
     for attempt in attempts { pay.append(try attempt.deliveryPay()) }
@@ -46,13 +47,13 @@ public struct PayoutRule: Hashable, Codable, Sendable {
       case .loser: share = Int128(reservationFee.count) + progress(attempt.usage.completion)
       case .failed: share = progress(attempt.contributed)
       }
-      // At most the winner's pay, which fits into 64 bits.
+      // The amount is at most the winner's pay, which fits into 64 bits.
       pay[index] = MicroCredits(Int64(clamping: min(share, cap)))
     }
     return pay
   }
 
-  /// Pay of the winner, otherwise the highest pay of a host that delivered; zero without any.
+  /// Pay of the winner. Without a winner, the highest pay of a host that delivered, or zero.
   private static func winnersPay(
     _ attempts: [BilledAttempt], _ pay: [MicroCredits]
   ) -> MicroCredits {

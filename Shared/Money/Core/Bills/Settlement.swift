@@ -1,17 +1,18 @@
 public import ClusterModel
 
-/// A gateway's report of one request that has ended. The registry makes bill and payouts of it.
+/// A gateway's report of one request that has ended. The registry computes bill and payouts from
+/// it.
 public struct Settlement: Hashable, Sendable {
-  /// Amounts and the request's number, by which repeated reports are recognised.
+  /// Amounts, and the number by which the registry recognises a repeated settlement.
   public var lease: LeaseSettlement
-  /// The request's trace, for people.
+  /// Id of the request's trace, for people.
   public var trace: String
   public var model: ModelID
-  /// When the request was admitted, in milliseconds since 1970. Prices of this time apply.
+  /// Time of the request's admission, in milliseconds since 1970. Prices of this time apply.
   public var admittedAt: Int64
-  /// The client's price at that time.
+  /// The client's price at the admission.
   public var price: TokenPrice
-  /// One answer; for a plan, one per task.
+  /// The answers. A direct answer has one, and a plan has one per task.
   public var answers: [SettledAnswer]
 
   public init(
@@ -31,7 +32,7 @@ public struct Settlement: Hashable, Sendable {
 public struct SettledAnswer: Hashable, Sendable {
   public var usage: TokenUsage
   public var attempts: [SettledAttempt]
-  /// The client's price, if the answer's model has another one than the settlement. `nil` means
+  /// The client's price, if the answer's model has another price than the settlement. `nil` means
   /// the settlement's price.
   public var price: TokenPrice?
 
@@ -42,7 +43,7 @@ public struct SettledAnswer: Hashable, Sendable {
   }
 }
 
-/// One attempt. The registry knows the host's price.
+/// One attempt without the host's price, which the registry knows.
 public struct SettledAttempt: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID

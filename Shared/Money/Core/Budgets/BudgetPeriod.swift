@@ -2,7 +2,8 @@
 public enum BudgetPeriod: String, Codable, CaseIterable, Sendable {
   case hour, day, week, month, quarter, year
 
-  /// First millisecond of the next calendar period in UTC. Weeks begin on Monday.
+  /// First millisecond after the calendar period that contains `time`, in UTC. Weeks begin on
+  /// Monday.
   func end(ofPeriodAt time: Int64) -> Int64 {
     let time = UTCDate.clamped(time)
     let date = UTCDate(milliseconds: time)
@@ -10,7 +11,7 @@ public enum BudgetPeriod: String, Codable, CaseIterable, Sendable {
     case .hour: return time - time % Self.hourLength + Self.hourLength
     case .day: return time - date.millisecondOfDay + UTCDate.millisecondsPerDay
     case .week:
-      // The first day of 1970 was a Thursday: three days after Monday.
+      // The first day of 1970 was a Thursday, which is three days after Monday.
       let daysSinceMonday = (time / UTCDate.millisecondsPerDay + 3) % 7
       return time - date.millisecondOfDay + (7 - daysSinceMonday) * UTCDate.millisecondsPerDay
     case .month: return UTCDate.start(ofMonth: date.month + 1, in: date.year)
@@ -20,7 +21,7 @@ public enum BudgetPeriod: String, Codable, CaseIterable, Sendable {
     }
   }
 
-  /// Length of a rolling period in milliseconds; months have 30 days, quarters 90, years 365.
+  /// Length of a rolling period in milliseconds. A month has 30 days, a quarter 90 and a year 365.
   var rollingLength: Int64 {
     switch self {
     case .hour: Self.hourLength

@@ -1,15 +1,17 @@
 internal import Limits
 
-/// Settings of a budget: an amount per period, and when to warn.
+/// Settings of a budget: an amount per period, and thresholds for warnings.
 public struct BudgetTerms: Hashable, Codable, Sendable {
   public let amount: MicroCredits
   public let window: BudgetWindow
-  /// Thresholds in thousandths of the amount, ascending and without repeats.
+  /// Spent shares that cause a warning, in thousandths of the amount, ascending and without
+  /// repeats.
   public let warnings: [Int]
 
-  /// - Parameter warnings: thresholds in thousandths of the amount, 1 … 1000, in any order.
-  /// - Throws: `MoneyError.negative` for the amount, `.invalidWarnings` for too many thresholds or
-  ///   one out of range.
+  /// - Parameter warnings: spent shares that cause a warning, in thousandths of the amount, 1 …
+  ///   1000, in any order.
+  /// - Throws: `MoneyError.negative` for a negative amount, `.invalidWarnings` if there are too
+  ///   many thresholds or one is out of range.
   public init(
     amount: MicroCredits, window: BudgetWindow, warnings: [Int] = []
   ) throws(MoneyError) {
@@ -30,7 +32,7 @@ public struct BudgetTerms: Hashable, Codable, Sendable {
       warnings: members.decodeIfPresent([Int].self, forKey: .warnings) ?? [])
   }
 
-  /// Whether spending has reached a threshold.
+  /// Whether spending has reached a threshold of `warnings`.
   public func isReached(_ threshold: Int, by spent: MicroCredits) -> Bool {
     spent > .zero
       && Int128(spent.count) * 1_000 >= Int128(amount.count) * Int128(threshold)

@@ -1,4 +1,4 @@
-/// Decides until when spending counts against a budget.
+/// Determines how long spending counts against a budget.
 public struct BudgetWindow: Hashable, Codable, Sendable {
   public enum Kind: String, Codable, CaseIterable, Sendable {
     /// Spending counts until the end of the calendar period in UTC.
@@ -10,7 +10,7 @@ public struct BudgetWindow: Hashable, Codable, Sendable {
   public let period: BudgetPeriod
   public let kind: Kind
 
-  /// Rolling periods are divided into this many buckets: spending in one bucket expires together.
+  /// Number of buckets of a rolling period. All spending in one bucket expires at the same time.
   static let bucketsPerPeriod: Int64 = 60
 
   public init(_ kind: Kind, _ period: BudgetPeriod) {
@@ -20,8 +20,8 @@ public struct BudgetWindow: Hashable, Codable, Sendable {
 
   /// First millisecond at which spending at `time` no longer counts.
   ///
-  /// A rolling bucket counts for a whole period after its end, so that the count is never below the
-  /// spending of the last period.
+  /// In a rolling window, a bucket counts for a whole period after its end. So the counted amount
+  /// is never below the spending of the last period.
   func expiry(ofSpendingAt time: Int64) -> Int64 {
     switch kind {
     case .calendar: return period.end(ofPeriodAt: time)

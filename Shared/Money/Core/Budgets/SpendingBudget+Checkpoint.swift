@@ -8,8 +8,8 @@ extension SpendingBudget {
     let warned: [Warning]
     let clock: Int64
 
-    /// Whether the same amounts expire at the same times. Warnings may differ: a change of the
-    /// amount forgets some.
+    /// Whether the same amounts expire at the same times. Warnings are not compared, because a
+    /// change of the amount removes some of them.
     public func hasSameAmounts(as other: Spending) -> Bool {
       buckets == other.buckets && clock == other.clock
     }
@@ -19,7 +19,8 @@ extension SpendingBudget {
     Spending(terms: terms, buckets: buckets, warned: warned, clock: clock)
   }
 
-  /// A budget with earlier spending. If its terms have changed since, warnings follow the new ones.
+  /// Restores a budget with its spending. If its terms have changed since, the new ones apply to
+  /// warnings.
   public init(_ terms: BudgetTerms, restoring spending: Spending) throws(CheckpointFault) {
     let expiries = spending.buckets.map(\.expiry)
     let total = spending.buckets.reduce(Int128(0)) { $0 + Int128($1.amount.count) }
@@ -34,7 +35,8 @@ extension SpendingBudget {
     buckets = spending.buckets
     warned = spending.warned
     clock = spending.clock
-    // A change of terms must not move the budget's clock, so it is made at the earliest time.
+    // A change of terms must not move the budget's clock, so the change is made at the earliest
+    // time.
     if terms != spending.terms { setTerms(terms, at: UTCDate.times.lowerBound) }
   }
 }

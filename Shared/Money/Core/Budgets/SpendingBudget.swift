@@ -1,7 +1,7 @@
 /// A budget with its spending: the amount per period, and spent credits.
 ///
-/// Time runs backwards in a budget only with `setBack(to:)`: any other event with an earlier time
-/// counts at the latest time seen. Times are milliseconds since 1970.
+/// Only `setBack(to:)` sets the budget's clock back. Any other event with an earlier time counts at
+/// the latest time seen. Times are milliseconds since 1970.
 public struct SpendingBudget: Hashable, Sendable {
   /// Spending that expires at the same time.
   struct Bucket: Hashable, Codable {
@@ -9,15 +9,15 @@ public struct SpendingBudget: Hashable, Sendable {
     var amount: MicroCredits
   }
 
-  /// A threshold that was reported.
+  /// A threshold that was reported in a warning.
   struct Warning: Hashable, Codable {
     let threshold: Int
-    /// It is not reported again before this time.
+    /// The threshold is not reported again before this time.
     let quietUntil: Int64
   }
 
   public private(set) var terms: BudgetTerms
-  /// By expiry. One for a calendar period, at most 61 for a rolling one.
+  /// Buckets sorted by expiry. A calendar budget has at most one, a rolling budget at most 61.
   var buckets: [Bucket] = []
   var warned: [Warning] = []
   /// Latest time seen, within `UTCDate.times`.
@@ -30,15 +30,15 @@ public struct SpendingBudget: Hashable, Sendable {
   /// Credits spent in the period at `time`.
   public func spent(at time: Int64) -> MicroCredits {
     let now = present(time)
-    // Cannot overflow: `spend(_:at:)` checks the sum of all buckets.
+    // The sum cannot overflow, because `spend(_:at:)` checks the sum of all buckets.
     return MicroCredits(buckets.reduce(0) { $0 + ($1.expiry > now ? $1.amount.count : 0) })
   }
 
   /// The next time at which spending expires.
   ///
-  /// For a calendar budget it is the end of the period. For a rolling budget it is the first time
-  /// at which credits remain if no more is spent. If none ever do, it is the time at which all
-  /// spending has expired. `nil` means that no spending will expire.
+  /// For a calendar budget, it is the end of the period. For a rolling budget, it is the first time
+  /// at which credits remain if no more are spent. If no credits will remain, it is the time at
+  /// which all spending has expired. `nil` means that no spending will expire.
   public func resets(at time: Int64) -> Int64? {
     let now = present(time)
     if terms.window.kind == .calendar { return expiry(ofSpendingAt: now) }
@@ -54,12 +54,12 @@ public struct SpendingBudget: Hashable, Sendable {
 
   // MARK: - Changes
 
-  /// Records credits spent at a time, and returns the thresholds in thousandths that they crossed.
+  /// Records credits spent at a time.
   ///
-  /// Each threshold is returned once per period.
+  /// - Returns: thresholds that the spending has reached with this amount, in thousandths of the
   public mutating func spend(_ amount: MicroCredits, at time: Int64) throws(MoneyError) -> [Int] {
     guard amount >= .zero else { throw .negative }
-    // Before any change: a sum that does not fit leaves the budget as it is.
+    // The sum is checked before any change, so that a failure leaves the budget as it is.
     let total = try spent(at: time).adding(amount)
     advance(to: time)
     guard amount > .zero else { return [] }
@@ -72,10 +72,10 @@ public struct SpendingBudget: Hashable, Sendable {
     return warn(spent: total)
   }
 
-  /// Replaces amount, period and warnings.
+  /// Replaces amount, window and warnings.
   ///
-  /// If the window changes, the spending so far counts as spent now. Thresholds that are no longer
-  /// reached warn again.
+  /// If the window changes, all spending that still counts is moved to the present time. A
+  /// threshold that is no longer reached causes a new warning when it is reached again.
   public mutating func setTerms(_ new: BudgetTerms, at time: Int64) {
     advance(to: time)
     let spent = spent(at: clock)
@@ -89,10 +89,10 @@ public struct SpendingBudget: Hashable, Sendable {
     }
   }
 
-  /// Follows a clock that was set back after it had jumped ahead.
+  /// Sets the budget's clock back after the machine's clock had jumped ahead.
   ///
-  /// Spending that counts now counts as spent at `time`: no credits return at once, and the budget
-  /// does not wait until the wrong time comes.
+  /// Spending that counts now is moved to `time`. So no credits become free at once, and they do
+  /// not stay blocked until the wrong time.
   public mutating func setBack(to time: Int64) {
     let time = UTCDate.clamped(time)
     guard time < clock else { return }
@@ -106,9 +106,9 @@ public struct SpendingBudget: Hashable, Sendable {
     }
   }
 
-  /// When spending at a time expires, not before the latest time seen.
+  /// Time at which spending at a time expires. `time` must not be before the latest time seen.
   private func expiry(ofSpendingAt time: Int64) -> Int64 {
-    // Live spending of a calendar budget is of the present period.
+    // Unexpired spending of a calendar budget belongs to the present period.
     if terms.window.kind == .calendar, let last = buckets.last, last.expiry > time {
       return last.expiry
     }
@@ -117,7 +117,7 @@ public struct SpendingBudget: Hashable, Sendable {
 
   private func present(_ time: Int64) -> Int64 { max(UTCDate.clamped(time), clock) }
 
-  /// Takes the same number of steps for a minute and for a hundred years.
+  /// Moves the clock forward, in the same number of steps for a minute and for a hundred years.
   private mutating func advance(to time: Int64) {
     let now = present(time)
     let terms = terms
@@ -139,7 +139,7 @@ public struct SpendingBudget: Hashable, Sendable {
 }
 
 extension BudgetWindow {
-  /// Time until which a warning at `time` is not repeated.
+  /// Time before which a threshold that was reported at `time` is not reported again.
   fileprivate func quietPeriodEnd(from time: Int64) -> Int64 {
     switch kind {
     case .calendar: period.end(ofPeriodAt: time)

@@ -1,6 +1,6 @@
 public import ClusterModel
 
-/// Names one ceiling: a budget of an account in a period, or a prepaid balance.
+/// Identifies one ceiling: a budget of an account in a period, or a prepaid balance.
 public struct CeilingID: Identifier {
   public let name: String
   public init(_ name: String) { self.name = name }
@@ -8,13 +8,14 @@ public struct CeilingID: Identifier {
 
 /// Money that may still be spent below one budget or balance.
 ///
-/// Several keys share the ceilings of their team and organisation. The issuer subtracts the leases
-/// itself: `left = remaining - leased`.
+/// Several keys share the ceilings of their team and organisation. The issuer itself subtracts the
+/// leased money: `left = remaining - leased`.
 public struct Ceiling: Hashable, Sendable {
   public let id: CeilingID
-  /// The limit minus all settlements so far. Negative if an admin lowered the limit.
+  /// The limit minus all settlements so far. It is negative if an admin lowered the limit too far.
   public var remaining: MicroCredits
-  /// When the period ends, in milliseconds since 1970. `nil` means never, as for a balance.
+  /// End of the period, in milliseconds since 1970. `nil` means that there is none, as for a
+  /// balance.
   public var resetsAt: Int64?
 
   public init(id: CeilingID, remaining: MicroCredits, resetsAt: Int64? = nil) {

@@ -1,9 +1,9 @@
 public import ClusterModel
 
-/// Names a lease: one gateway process holds money of one key.
+/// Identifies a lease, in which one gateway process holds money of one key.
 ///
-/// A gateway numbers its leases from 1 and never reuses a number. The registry thus needs one
-/// number per gateway, and no list, to recognise messages about leases that have ended.
+/// A gateway numbers its leases from 1 and never reuses a number. So the registry recognises
+/// messages about ended leases by one number per gateway, and needs no list of them.
 public struct LeaseID: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let gateway: PeerID
   public let number: UInt64
@@ -21,7 +21,7 @@ public struct LeaseID: Hashable, Comparable, Sendable, CustomStringConvertible {
 }
 
 extension LeaseID {
-  /// Reads a lease's description. `nil` means that the text is not one.
+  /// Parses a lease's description. `nil` means that the text is no such description.
   public init?(_ description: some StringProtocol) {
     guard let slash = description.lastIndex(of: "/"),
       let number = UInt64(description[description.index(after: slash)...])

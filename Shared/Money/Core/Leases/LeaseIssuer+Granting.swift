@@ -3,14 +3,14 @@ internal import Limits
 
 extension LeaseIssuer {
   private enum Verdict {
-    /// `isRest` means that the amount is below the request's worst case and that no more can be
+    /// `isRest` is `true` if the amount is below the request's worst case and no more can be
     /// granted.
     case grant(MicroCredits, isRest: Bool)
     case wait(CeilingID)
     case refuse(LeaseRefusal)
   }
 
-  /// Answers a waiting ask, or moves it to the queue of the ceiling that it waits for.
+  /// Answers a waiting ask, or moves the ask to the queue of the ceiling that lacks money.
   mutating func judge(_ id: LeaseID, now: Instant) {
     guard let waiter = waiters[id] else { return }
     switch verdict(for: waiter) {
@@ -44,8 +44,8 @@ extension LeaseIssuer {
 
   /// Decides whether an ask is granted, waits or is refused.
   ///
-  /// It is refused if a ceiling could not pay its minimum even if all requests in flight cost
-  /// nothing. It waits if the money left now is too little, or if an older ask waits.
+  /// It is refused if a ceiling could not pay the ask's minimum even if all requests in flight cost
+  /// nothing. It waits if too little money is left now, or if an older ask waits.
   private func verdict(for waiter: Waiter) -> Verdict {
     let ask = waiter.ask
     guard let lease = leases[ask.lease], let key = keys[lease.key], key.isActive else {
@@ -55,7 +55,7 @@ extension LeaseIssuer {
     var target = ask.worst
     for id in key.path {
       let level = levels[id] ?? Level()
-      // An admin has just made the ceiling. Its amount follows with the next event.
+      // An admin has just set this ceiling. Its amount follows with the next event.
       if level.ceiling == nil, !ask.isLastCall { return .wait(id) }
       var possible = level.left
       if !ask.isLastCall {
@@ -77,15 +77,15 @@ extension LeaseIssuer {
       }
       share = min(share, slice(of: level, for: ask.lease.gateway))
     }
-    // While other asks wait, a grant has no reserve.
+    // While other asks wait, a grant contains no reserve.
     let amount = hasQueue || target < ask.worst ? target : max(target, share)
     return .grant(amount, isRest: target < ask.worst)
   }
 
-  /// Largest slice beyond a request's need.
+  /// Maximum amount of a grant beyond the request's need.
   ///
-  /// Half of what is left, divided among the gateways that have some of it: it shrinks with the
-  /// account, and the last gateway to ask still finds half of it.
+  /// It is half of the money that is left, divided by the number of gateways that hold money below
+  /// the ceiling. So it shrinks with the money, and the last gateway that asks still finds half of
   private func slice(of level: Level, for gateway: PeerID) -> MicroCredits {
     let users = level.holders.count + (level.holders[gateway] == nil ? 1 : 0)
     return MicroCredits(level.left.count / Int64(max(2 * users, 2)))
@@ -97,7 +97,7 @@ extension LeaseIssuer {
 
   // MARK: - Queues
 
-  /// Looks at the queues of all ceilings that changed, each up to the first ask that must wait.
+  /// Serves the queues of all ceilings that changed, each up to the first ask that must wait.
   mutating func serveQueues(now: Instant) {
     while let id = changed.min() {
       changed.remove(id)
@@ -131,14 +131,14 @@ extension LeaseIssuer {
 
   // MARK: - Recalls
 
-  /// Asks for unused money below a ceiling, if the last recall is not recent.
+  /// Recalls unused money of leases below a ceiling, unless the last recall is recent.
   ///
-  /// Everything unused is recalled, not only the missing part: money in one place can be given in
-  /// order of arrival, and pays a request that no single lease could.
+  /// All unused money is recalled, and not only the missing amount. The registry can then grant it
+  /// in order of arrival, and can pay a request that no single lease could pay.
   mutating func recall(_ ceiling: CeilingID, now: Instant) {
     guard let level = levels[ceiling] else { return }
     if let last = level.recalledAt, now < last.advanced(by: terms.recall) { return }
-    // The first ask in the queue already counts the unused money of its own lease.
+    // The first ask in the queue already accounts for the unused money of its own lease.
     let first = level.queue.first?.lease
     var holders: [LeaseID] = []
     for (gateway, numbers) in level.holders {

@@ -11,7 +11,7 @@ extension LeaseIssuer {
 
   /// A ceiling with its leases and the asks that wait for it.
   struct Level: Sendable {
-    /// `nil` means that the ceiling is not set yet or was removed. No money is then left below it.
+    /// `nil` means that the ceiling is not set yet or was removed. Then no money is left below it.
     var ceiling: Ceiling?
     var leased: MicroCredits = .zero
     /// Leases with money, by gateway.
@@ -19,7 +19,7 @@ extension LeaseIssuer {
     /// Waiting asks by order of arrival.
     var queue: [Place] = []
     var recalledAt: Instant?
-    /// Where the next round of recalls begins.
+    /// Index of the lease at which the next recall begins, among the leases with money.
     var nextRecall = 0
 
     var left: MicroCredits { (ceiling?.remaining ?? .zero).subtractingCapped(leased) }
@@ -35,21 +35,21 @@ extension LeaseIssuer {
     static func < (left: Place, right: Place) -> Bool { left.order < right.order }
   }
 
-  /// Totals of one lease. Each only grows, so that repeated and reordered messages do no harm.
+  /// Totals of one lease. Each total only grows, so repeated and reordered messages do no harm.
   struct Lease: Sendable {
     let key: AccountID
     var granted: MicroCredits = .zero
     var returned: MicroCredits = .zero
     var settled: MicroCredits = .zero
-    /// Asks up to this number were granted or withdrawn. A refused ask that is repeated is judged
-    /// again, because money may have returned.
+    /// Asks up to this number were granted or withdrawn. A refused ask is not counted. If it is
+    /// repeated, it is judged again, because money may have returned.
     var answered: UInt64 = 0
-    /// The last grant, for a repeated ask.
+    /// The last grant, which is sent again if its ask is repeated.
     var grant: LeaseGrant?
 
     init(key: AccountID) { self.key = key }
 
-    /// Held by running requests, or unused.
+    /// Money of the lease that is unused or held by running requests.
     var outstanding: MicroCredits {
       granted.subtractingCapped(returned).subtractingCapped(settled)
     }
@@ -58,11 +58,11 @@ extension LeaseIssuer {
   /// A gateway process.
   struct Gateway: Sendable {
     var validUntil: Instant
-    /// Place in the order of all gateways' last messages.
+    /// Place of the gateway's last message in the order of all gateways' messages.
     var lastSeen: UInt64 = 0
     /// Highest lease number seen.
     private(set) var highest: UInt64 = 0
-    /// Leases up to this number were ended by the registry.
+    /// The registry has ended leases up to this number.
     private(set) var endedThrough: UInt64 = 0
     var settled = NumberWindow()
     /// Numbers of open leases.
@@ -79,21 +79,22 @@ extension LeaseIssuer {
     var ask: LeaseAsk
     let order: UInt64
     var lastSeen: Instant
-    /// The ceiling in whose queue it is.
+    /// The ceiling in whose queue the ask waits. `nil` means that it is in no queue yet.
     var ceiling: CeilingID?
-    /// Whether the gateway was informed that this ask waits.
+    /// Whether the issuer has informed the gateway that this ask waits.
     var isNoticed = false
   }
 
   // MARK: - Postings
 
-  /// Applies a posting of an earlier registry process. Ceilings count its settlements already.
+  /// Applies a posting of an earlier registry process. Its settlement is already subtracted from
+  /// the ceilings.
   ///
-  /// Postings are restored in their order, then `finishRestoring()` is called.
+  /// Postings are restored in their order. After the last one, the caller calls
   public mutating func restore(_ posting: LeasePosting, now: Instant) {
     let id = posting.lease
     if gateways[id.gateway] == nil {
-      // Only at twice the limit, because it looks at all gateways.
+      // Gateways are forgotten only at twice the limit, because the search covers all gateways.
       if gateways.count >= 2 * Limits.leasingGateways.value { forgetGateways() }
       gateways[id.gateway] = Gateway(validUntil: terms.kept(from: now))
     }
@@ -112,21 +113,21 @@ extension LeaseIssuer {
     }
     apply(posting, spends: false)
     if case .hold(_, let ask) = posting.change, let lease = leases[id] {
-      // The grant may not have reached the gateway, which then repeats the ask.
+      // The gateway may not have received the grant. It then repeats the ask.
       leases[id]?.grant = LeaseGrant(lease: id, ask: ask, total: lease.granted)
     }
   }
 
-  /// Removes leases without money: the end of such a lease has no posting. A gateway that still uses
-  /// one of them receives `unknown` and opens another.
+  /// Removes leases without money, because the end of such a lease has no posting. If a gateway
+  /// still uses one of them, it receives `unknown` and opens another lease.
   public mutating func finishRestoring() {
     for (id, lease) in leases where lease.outstanding == .zero { remove(id) }
     forgetGateways()
     changed = []
   }
 
-  /// Forgets gateways without money until `lease.gateways` are left. The gateway whose last message
-  /// is oldest goes first.
+  /// Forgets gateways without money until at most `lease.gateways` are left. The gateway whose last
+  /// message is the oldest is forgotten first.
   private mutating func forgetGateways() {
     let excess = gateways.count - Limits.leasingGateways.value
     guard excess > 0 else { return }
@@ -138,14 +139,14 @@ extension LeaseIssuer {
     }
   }
 
-  /// Whether a lease of the gateway has money.
+  /// Whether any lease of the gateway has money.
   func hasMoney(_ id: PeerID) -> Bool {
     gateways[id]?.leases.contains { number in
       leases[LeaseID(gateway: id, number: number)].map { $0.outstanding > .zero } ?? false
     } ?? false
   }
 
-  /// Records that a message of the gateway arrived after all others.
+  /// Records that the gateway's message is the latest of all gateways' messages.
   mutating func see(_ id: PeerID) {
     gateways[id]?.lastSeen = nextOrder
     nextOrder += 1
@@ -185,12 +186,13 @@ extension LeaseIssuer {
     forgetKeyIfUnused(lease.key)
   }
 
-  /// A key that is not known gets no money either.
+  /// Forgets an inactive key without leases. An unknown key gets no money, so the effect is the
+  /// same.
   mutating func forgetKeyIfUnused(_ key: AccountID) {
     if let entry = keys[key], !entry.isActive, entry.leases.isEmpty { keys[key] = nil }
   }
 
-  /// Moves the ceilings of a lease's key from one outstanding amount to another.
+  /// Replaces the lease's outstanding amount in all ceilings of its key.
   mutating func count(
     _ id: LeaseID, from: MicroCredits, to: MicroCredits
   ) {
@@ -211,7 +213,7 @@ extension LeaseIssuer {
     }
   }
 
-  /// Forgets a ceiling that was removed, when the last lease below it has ended.
+  /// Forgets a removed ceiling after the last lease below it has ended.
   mutating func dropIfUnused(_ id: CeilingID) {
     guard levels[id]?.isUnused == true else { return }
     levels[id] = nil

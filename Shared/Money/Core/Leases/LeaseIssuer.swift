@@ -4,12 +4,12 @@ internal import Limits
 /// Divides the money of accounts among gateways, at the registry.
 ///
 /// Money of a lease is subtracted from all ceilings of its key at once. If a ceiling has too little
-/// left, the issuer recalls unused money and lets the asking gateway wait. It refuses only if the
-/// request could not be paid even if requests in flight cost nothing, or after all of them have
-/// ended.
+/// left, the issuer recalls unused money and lets the asking gateway wait. It refuses an ask only
+/// if the request could not be paid even if all requests in flight cost nothing, or after all of
+/// them have ended.
 ///
-/// The caller performs directives in order: a posting is durable before the next message is sent.
-/// If a posting fails, the caller makes a new issuer from the ledger.
+/// The caller performs directives in order. A posting must be durable before the next message is
+/// sent. If a posting fails, the caller makes a new issuer from the ledger.
 public struct LeaseIssuer: Sendable {
   public enum Directive: Hashable, Sendable {
     case post(LeasePosting)
@@ -21,18 +21,19 @@ public struct LeaseIssuer: Sendable {
   var levels: [CeilingID: Level] = [:]
   var leases: [LeaseID: Lease] = [:]
   var gateways: [PeerID: Gateway] = [:]
-  /// Asks that wait for money. Each is also in the queue of one ceiling.
+  /// Asks that wait for money, by lease. Each ask is also in the queue of one ceiling.
   var waiters: [LeaseID: Waiter] = [:]
   /// Next number in the order of waiting asks and of gateways' messages.
   var nextOrder: UInt64 = 0
-  /// Ceilings with a queue, or with more leased than left.
+  /// Ceilings with a queue, or with more leased money than their `remaining`.
   var scarce: Set<CeilingID> = []
-  /// Ceilings whose queues must be looked at before the current event ends.
+  /// Ceilings whose queues must be served before the current event ends.
   var changed: Set<CeilingID> = []
   var directives: [Directive] = []
 
-  /// - Parameter postings: earlier postings in order, at least those of leases that have not ended
-  ///   and the last `end` of each gateway. Ceilings and keys may be set before or after.
+  /// - Parameter postings: earlier postings in order. They include at least the postings of all
+  ///   leases that have not ended, and the last `end` of each gateway. Ceilings and keys may be set
+  ///   before or after.
   public init(
     terms: LeaseTerms = LeaseTerms(), restoring postings: [LeasePosting] = [],
     now: Instant
@@ -70,7 +71,7 @@ public struct LeaseIssuer: Sendable {
     return finish(now: now)
   }
 
-  /// Removes a ceiling that no active key has any more.
+  /// Removes a ceiling that no active key has.
   public mutating func removeCeiling(_ id: CeilingID) {
     levels[id]?.ceiling = nil
     dropIfUnused(id)
@@ -78,8 +79,8 @@ public struct LeaseIssuer: Sendable {
 
   /// Sets the ceilings of a key: its own and those of its team and organisation.
   ///
-  /// No ceilings means no limit. Leases move to the new ceilings with the key. Requests below a
-  /// ceiling that is not set yet wait for it.
+  /// An empty path means no limit. The key's leases count below the new ceilings from now on. A
+  /// request below a ceiling that is not set yet waits until it is set.
   public mutating func setKey(_ key: AccountID, path: [CeilingID], now: Instant) -> [Directive] {
     let old = keys[key, default: Key()]
     if old.path != path {
@@ -94,7 +95,7 @@ public struct LeaseIssuer: Sendable {
       }
       changed.formUnion(old.path)
       changed.formUnion(path)
-      // Waiting asks were judged by the old ceilings.
+      // The waiting asks were judged by the old ceilings, so they are judged again.
       for id in old.leases.sorted() where waiters[id] != nil { judge(id, now: now) }
     } else {
       keys[key, default: Key()].isActive = true
@@ -128,8 +129,8 @@ public struct LeaseIssuer: Sendable {
 
   /// Records that a gateway process has ended.
   ///
-  /// Its requests no longer wait. Its money still returns only after the validity of its leases:
-  /// the process may only be unreachable, or may have settlements on disk.
+  /// Its requests no longer wait. But its money returns only after the validity of its leases,
+  /// because the process may only be unreachable, or may have left settlements on disk.
   public mutating func gatewayLeft(_ gateway: PeerID, now: Instant) -> [Directive] {
     guard let state = gateways[gateway] else { return [] }
     for number in state.leases.sorted() {
@@ -138,8 +139,8 @@ public struct LeaseIssuer: Sendable {
     return finish(now: now)
   }
 
-  /// Ends leases whose validity is over, forgets asks that are no longer repeated, and repeats
-  /// recalls. To be called about once per second.
+  /// Ends leases after their validity, forgets asks that are no longer repeated, and repeats
+  /// recalls. The caller calls it about once per second.
   public mutating func tick(now: Instant) -> [Directive] {
     let silent = gateways.filter { $0.value.validUntil <= now && !$0.value.leases.isEmpty }
     for id in silent.keys.sorted() { endLeases(of: id) }
@@ -165,7 +166,7 @@ public struct LeaseIssuer: Sendable {
     }
     guard knowGateway(id.gateway, now: now) else { return }
     if leases[id] == nil {
-      // A number up to the highest was used before: its lease has ended.
+      // A number up to the highest one was used before, so its lease has ended.
       guard id.number > gateways[id.gateway]?.highest ?? 0 else {
         return send(.unknown(id), to: id.gateway)
       }
@@ -210,7 +211,7 @@ public struct LeaseIssuer: Sendable {
       }
       if giveBack.closes { end(id, { .end($0) }) }
     } else if giveBack.closes {
-      // The lease's first ask may arrive later, and must not open the lease again.
+      // The lease's first ask may arrive after its end, and must not open the lease again.
       gateways[id.gateway]?.see(id.number)
     }
     send(.returned(giveBack), to: id.gateway)
@@ -228,7 +229,7 @@ public struct LeaseIssuer: Sendable {
     let billed = settlement.billed.orZero
     let lease = leases[id]
     let available = min(settlement.hold.orZero, lease?.outstanding ?? .zero)
-    // If the lease has ended, its money is back in the account, and the charge goes to the margin.
+    // If the lease has ended, its money is back in the account, and the margin pays the charge.
     let charged = lease?.key == settlement.key ? min(billed, available) : .zero
     let toMargin = billed.subtractingCapped(charged)
     post(
@@ -251,7 +252,8 @@ public struct LeaseIssuer: Sendable {
     send(.renewed(renewal, settledThrough: gateways[id]?.settled.through ?? 0), to: id)
   }
 
-  /// Counts a settlement that the ledger has, although this issuer may have forgotten its gateway.
+  /// Records the number of a settlement that the ledger has, even if the issuer had forgotten its
+  /// gateway.
   public mutating func recordSettled(_ settlement: LeaseSettlement, now: Instant) {
     let id = settlement.lease.gateway
     guard knowGateway(id, now: now) else { return }

@@ -2,8 +2,8 @@ public import ClusterModel
 
 /// A message from a gateway to the registry.
 ///
-/// Each may be lost, repeated and reordered: amounts are totals since the lease began, and the
-/// receiver keeps the highest.
+/// A message may be lost, repeated or reordered. So amounts are totals since the lease began, and
+/// the receiver keeps the highest total.
 public enum LeaseRequest: Hashable, Sendable {
   case ask(LeaseAsk)
   case giveBack(LeaseReturn)
@@ -15,22 +15,23 @@ public enum LeaseRequest: Hashable, Sendable {
 public struct LeaseAsk: Hashable, Sendable {
   public var lease: LeaseID
   public var key: AccountID
-  /// Counts the asks of a lease. A later ask replaces an earlier one.
+  /// Number of the ask within its lease. An ask with a higher number replaces earlier ones.
   public var number: UInt64
   /// Total granted so far, as the gateway knows it. If the gateway missed a grant, the amounts of
-  /// the ask are out of date, and the registry sends that grant again instead of deciding.
+  /// the ask are out of date. The registry then sends that grant again and does not judge the ask.
   public var granted: MicroCredits
-  /// Total returned so far. The ask is thus complete even if a `LeaseReturn` was lost.
+  /// Total returned so far. With it, the ask is complete even if a `LeaseReturn` was lost.
   public var returned: MicroCredits
-  /// Sum of the holds of running requests, which may turn out too high.
+  /// Sum of the holds of running requests. Their bills may be lower.
   public var held: MicroCredits
-  /// Missing for the prompt and one token of the waiting request.
+  /// Money that the lease lacks for the prompt and one token of the waiting request.
   public var minimum: MicroCredits
-  /// Missing for everything that the waiting request can cost.
+  /// Money that the lease lacks for the highest possible cost of the waiting request.
   public var worst: MicroCredits
-  /// `worst` plus a reserve for later requests, as far as money is left.
+  /// `worst` plus a reserve for later requests. The registry grants the reserve if enough money is
+  /// left.
   public var want: MicroCredits
-  /// Whether the waiting request's patience has ended. The registry then grants the money that is
+  /// Whether the waiting request's patience has ended. If so, the registry grants the money that is
   /// left now, or refuses the ask.
   public var isLastCall: Bool
 
@@ -66,7 +67,8 @@ public struct LeaseReturn: Hashable, Sendable {
   public var returned: MicroCredits
   /// Asks up to this number were withdrawn and need no answer.
   public var withdrawn: UInt64
-  /// Ends the lease. The gateway has no holds from it, and all its settlements were confirmed.
+  /// Whether the lease ends. The gateway then has no holds from it, and all its settlements are
+  /// confirmed.
   public var closes: Bool
 
   public init(lease: LeaseID, returned: MicroCredits, withdrawn: UInt64 = 0, closes: Bool = false) {
@@ -81,9 +83,9 @@ public struct LeaseReturn: Hashable, Sendable {
 public struct LeaseSettlement: Hashable, Sendable {
   public var lease: LeaseID
   public var key: AccountID
-  /// Counts the settlements of a gateway process, from 1 and without gaps.
+  /// Number of the settlement within its gateway process, from 1 and without gaps.
   public var number: UInt64
-  /// The gateway's number of the request.
+  /// Number by which the gateway identifies the request.
   public var request: UInt64
   public var hold: MicroCredits
   public var billed: MicroCredits
@@ -107,7 +109,7 @@ public struct LeaseRenewal: Hashable, Sendable {
   public var number: UInt64
   /// Lowest lease number that the gateway still uses. Leases below it end.
   public var oldest: UInt64
-  /// Settlements up to this number were confirmed to the gateway.
+  /// The registry has confirmed settlements up to this number.
   public var confirmed: UInt64
 
   public init(gateway: PeerID, number: UInt64, oldest: UInt64, confirmed: UInt64) {
@@ -121,36 +123,36 @@ public struct LeaseRenewal: Hashable, Sendable {
 /// A message from the registry to a gateway.
 public enum LeaseAnswer: Hashable, Sendable {
   case granted(LeaseGrant)
-  /// The waiting request cannot be paid, whatever the requests in flight will cost.
+  /// The waiting request cannot be paid, even if all requests in flight cost nothing.
   case refused(LeaseID, ask: UInt64, LeaseRefusal)
   /// The ceiling has too little left now, but requests in flight may cost less than their holds.
   case waiting(LeaseID, ask: UInt64, LeaseRefusal)
-  /// Asks for all unused money of a lease, now and for `LeaseTerms.frugality`.
+  /// Recalls all unused money of a lease, now and for the duration `LeaseTerms.frugality`.
   case recalled(LeaseID)
   /// Confirms a return.
   case returned(LeaseReturn)
   /// Confirms a renewal, and all settlements up to a number.
   case renewed(LeaseRenewal, settledThrough: UInt64)
-  /// Answers a repeated settlement: all settlements of the gateway up to this number are recorded.
+  /// Answers a repeated settlement. All settlements of the gateway up to this number are recorded.
   ///
-  /// The answer goes to the sender, which may be a later process that repeats the settlements of
-  /// a killed one.
+  /// The answer goes to the sender. The sender may be a later process that repeats the settlements
+  /// of a killed process.
   case settled(PeerID, through: UInt64)
   /// All leases of the gateway up to this number have ended.
   case ended(PeerID, through: UInt64)
-  /// This lease has ended or was never known. The gateway opens another one.
+  /// This lease has ended or was never known. The gateway must open another lease.
   case unknown(LeaseID)
 }
 
 /// Money for a lease.
 public struct LeaseGrant: Hashable, Sendable {
   public var lease: LeaseID
-  /// The ask that this answers.
+  /// Number of the ask that this grant answers.
   public var ask: UInt64
-  /// All that was ever granted to the lease.
+  /// Sum of all grants of the lease, this one included.
   public var total: MicroCredits
-  /// Whether the grant is less than the ask's `worst`, because no more money is left. The waiting
-  /// request then starts with the money that the lease has.
+  /// Whether the grant is less than the ask's `worst`, because no more money is left. If so, the
+  /// waiting request starts with the money that the lease has.
   public var isRest: Bool
 
   public init(lease: LeaseID, ask: UInt64, total: MicroCredits, isRest: Bool = false) {
@@ -161,14 +163,14 @@ public struct LeaseGrant: Hashable, Sendable {
   }
 }
 
-/// Why the registry grants nothing.
+/// Reason why the registry does not grant an ask.
 public enum LeaseRefusal: Hashable, Sendable {
-  /// A ceiling has too little left.
+  /// A ceiling has too little money left.
   case ceiling(Ceiling)
   /// The key is unknown or was revoked.
   case key
-  /// The message makes no sense, for example a negative amount.
+  /// The ask is not valid, for example because of a negative amount.
   case invalid
-  /// The registry has as many leases as it may have.
+  /// The registry already has the maximum number of leases.
   case tooManyLeases
 }

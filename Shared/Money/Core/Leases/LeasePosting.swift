@@ -1,17 +1,19 @@
-/// A change of leased money that the ledger must record before anything that follows it is sent.
+/// A change of leased money. The ledger must record it before any later message is sent.
 ///
 /// The issuer's state is the sum of its postings, so a restarted registry rebuilds it from them.
 public struct LeasePosting: Hashable, Sendable, CustomStringConvertible {
   public enum Change: Hashable, Sendable {
-    /// Moves money from the key's accounts to its holds. The number is the ask's.
+    /// Moves money from the organisation to its holds, for the lease. `ask` is the number of the
+    /// ask.
     case hold(MicroCredits, ask: UInt64)
-    /// Moves unused money back. `total` includes all earlier returns.
+    /// Moves unused money back to the organisation. `total` includes all earlier returns.
     case release(MicroCredits, total: MicroCredits)
-    /// Bills a request: one part from the hold, another part (late or above the hold) to `margin`.
+    /// Bills a request. `charged` is paid from the lease. `toMargin` is the part above the hold or
+    /// of an ended lease.
     case settle(LeaseSettlement, charged: MicroCredits, toMargin: MicroCredits)
-    /// Moves back what the lease still has, and ends it at its gateway's wish.
+    /// Moves the rest of the lease's money back, and ends the lease at its gateway's request.
     case end(MicroCredits)
-    /// Moves back what the lease still has, after its validity.
+    /// Moves the rest of the lease's money back, and ends the lease after its validity.
     case expire(MicroCredits)
   }
 
@@ -38,6 +40,6 @@ public struct LeasePosting: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension LeaseSettlement {
-  /// Id of the ledger transaction that bills the request, however often it is repeated.
+  /// Id of the ledger transaction that bills the request. It is the same for every repetition.
   public var transactionID: String { "settle/\(lease.gateway)/\(number)" }
 }

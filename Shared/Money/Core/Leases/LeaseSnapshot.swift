@@ -12,17 +12,17 @@ public struct LeaseSnapshot: Hashable, Codable, Sendable {
     public let settled: MicroCredits
     /// Asks up to this number were granted or withdrawn.
     let answered: UInt64
-    /// The ask of the last grant, which may be repeated. `nil` means that there is none.
+    /// Number of the ask of the last grant, which may be repeated. `nil` means that there is none.
     let granting: UInt64?
 
-    /// Held by running requests, or unused.
+    /// Money of the lease that is unused or held by running requests.
     public var outstanding: MicroCredits {
       granted.subtractingCapped(returned).subtractingCapped(settled)
     }
 
     fileprivate var isValid: Bool {
       let amounts = [granted, returned, settled]
-      // In 128 bits: a damaged checkpoint may have any numbers.
+      // The sum has 128 bits, because a damaged checkpoint may have any numbers.
       let rest = Int128(granted.count) - Int128(returned.count) - Int128(settled.count)
       return amounts.allSatisfy { $0 >= .zero } && rest >= 0 && granting ?? 0 <= answered
     }
@@ -33,18 +33,18 @@ public struct LeaseSnapshot: Hashable, Codable, Sendable {
     let incarnation: UInt64
     /// Highest lease number seen.
     let highest: UInt64
-    /// Leases up to this number were ended by the registry.
+    /// The registry has ended leases up to this number.
     let endedThrough: UInt64
     /// All settlements up to this number were recorded.
     public let settledThrough: UInt64
-    /// Later settlements that were recorded, ascending.
+    /// Numbers of recorded settlements above `settledThrough`, ascending.
     public let settledBeyond: [UInt64]
     public let leases: [Lease]
 
     public var id: PeerID { PeerID(name: name, incarnation: incarnation) }
   }
 
-  /// In the order of their last messages.
+  /// Gateways in the order of their last messages.
   public let gateways: [Gateway]
 
   /// All leases with their ids.
@@ -56,9 +56,9 @@ public struct LeaseSnapshot: Hashable, Codable, Sendable {
 }
 
 extension LeaseIssuer {
-  /// Leases and gateways. Asks that wait are not part of it: gateways repeat them.
+  /// Leases and gateways. Waiting asks are left out, because gateways repeat them.
   ///
-  /// A gateway without money is left out if `lease.gateways` others were seen later.
+  /// A gateway without money is left out if `lease.gateways` other gateways sent a message later.
   public var snapshot: LeaseSnapshot {
     let paying = gateways.filter { hasMoney($0.key) }
     let room = max(0, Limits.leasingGateways.value - paying.count)
@@ -82,8 +82,8 @@ extension LeaseIssuer {
       })
   }
 
-  /// Restores leases and gateways into an issuer that has none. Later postings are then restored
-  /// one by one, as after an empty ledger.
+  /// Restores leases and gateways into an issuer that has none. The caller then restores later
+  /// postings one by one.
   public mutating func restore(
     _ snapshot: LeaseSnapshot, now: Instant
   ) throws(CheckpointFault) {

@@ -23,9 +23,9 @@ extension LeasedBudget {
     case .settled(let peer, let through):
       guard peer == gateway else { break }
       settlements.confirm(through: through)
-      // After a loss, each confirmation causes the next batch to be sent. One batch per renewal
-      // would be slower than new settlements arrive, and the registry accepts a limited number
-      // after a gap.
+      // After a loss, each confirmation sends the next batch. One batch per renewal would be slower
+      // than new settlements arrive. A batch is limited, because the registry accepts a limited
+      // number of settlements after a gap.
       repeatSettlements(sentBefore: now.advanced(by: .zero - terms.retry), now: now)
     case .ended(let peer, let through):
       if peer == gateway { restartLeases(through: through, now: now) }
@@ -58,8 +58,9 @@ extension LeasedBudget {
     serve(key, now: now)
   }
 
-  /// Refuses the first request, and all others for which the registry would give the same answer:
-  /// if each sent an ask of its own, the last of many would wait for as many round trips.
+  /// Refuses the first request, and all other requests for which the registry would give the same
+  /// answer. If each of many requests sent its own ask, the last one would wait for as many round
+  /// trips.
   private mutating func refuse(
     _ lease: LeaseID, ask number: UInt64, _ refusal: LeaseRefusal, now: Instant
   ) {
@@ -110,7 +111,8 @@ extension LeasedBudget {
     guard renewal.gateway == gateway else { return }
     settlements.confirm(through: settledThrough)
     guard let sent = renewals.confirm(renewal.number, validity: terms.validity) else { return }
-    // The registry had not received these when it answered.
+    // The registry had not received settlements that were sent before the renewal, so they are
+    // repeated.
     repeatSettlements(sentBefore: sent, now: now)
     for key in restless.sorted() { serve(key, now: now) }
   }
@@ -146,8 +148,8 @@ extension LeasedBudget {
 
   // MARK: - The queue of a key
 
-  /// Admits waiting requests that fit, asks for those that do not, and returns money if others need
-  /// it.
+  /// Admits waiting requests whose cost fits into the lease, and sends an ask for the next one.
+  /// After a recall, it returns unused money.
   mutating func serve(_ key: AccountID, now: Instant) {
     while let line = lines[key], !line.isClosing, let first = line.queue.first,
       canSpend(now) || first.cost.worst == .zero, line.room >= first.cost.worst
@@ -158,14 +160,14 @@ extension LeasedBudget {
     if line.queue.isEmpty { withdrawAsk(key, now: now) }
     if line.isFrugal(now), line.room > .zero, canSpendOrIsEmpty(line, now) {
       lines[key]?.returned = line.returned.addingCapped(line.room)
-      // An ask carries the return.
+      // If requests wait, the next ask carries the return.
       if line.queue.isEmpty { sendReturn(key, now: now) }
     }
     ask(key, now: now)
   }
 
-  /// Whether unused money may be returned. A first request that only waits for a renewal keeps its
-  /// money.
+  /// Whether unused money may be returned. The money is kept if it pays for the first request and
+  /// this request waits only for a renewal.
   private func canSpendOrIsEmpty(_ line: KeyLease, _ now: Instant) -> Bool {
     guard let first = line.queue.first else { return true }
     return canSpend(now) || line.room < first.cost.worst
@@ -180,13 +182,13 @@ extension LeasedBudget {
     directives.append(.admit(first.number, hold: hold))
   }
 
-  /// Sends an ask for the first waiting request, unless the same ask is under way.
+  /// Sends an ask for the first waiting request, unless the same ask was already sent.
   private mutating func ask(_ key: AccountID, now: Instant) {
     guard var line = lines[key], let first = line.queue.first else { return }
     let worst = first.cost.worst.subtractingCapped(line.room)
-    // Otherwise the request only waits for a renewal.
+    // If the lease has enough money, the request waits only for a renewal.
     guard worst > .zero else { return }
-    // Without a renewal no grant can be used: one ask per retry is enough.
+    // Without a renewal, the gateway cannot use a grant, so one ask per retry is enough.
     let isRecent = line.askedAt.map { now < $0.advanced(by: terms.retry) } ?? false
     guard canSpend(now) || !isRecent else { return }
     var ask = LeaseAsk(
@@ -232,8 +234,9 @@ extension LeasedBudget {
 
   /// Decides about requests whose patience has ended.
   ///
-  /// The first one makes a last call: it takes what is left now. If that has no answer, or if the
-  /// request is not the first, it ends one retry later.
+  /// The ask of the first request becomes a last call, for the money that is left now. If it gets
+  /// no answer within one retry, the request is admitted with the lease's money or refused. Other
+  /// requests are refused after the same time.
   mutating func endPatience(_ key: AccountID, now: Instant) {
     guard let line = lines[key] else { return }
     let ended = line.queue.all.filter { $0.patienceEnds.advanced(by: terms.retry) <= now }
@@ -243,7 +246,8 @@ extension LeasedBudget {
       if isFirst, canSpend(now), !line.isClosing, line.room >= request.cost.minimum {
         admitFirst(key, hold: min(line.room, request.cost.worst))
       } else {
-        // Most are the first one. To remove it from the middle would move all others.
+        // Most of these requests are the first one. A removal from the middle would move all later
+        // requests.
         if isFirst {
           lines[key]?.queue.dropFirst()
         } else {
@@ -256,7 +260,7 @@ extension LeasedBudget {
     }
   }
 
-  /// Sends messages without an answer again.
+  /// Sends messages again that got no answer.
   mutating func repeatMessages(_ key: AccountID, now: Instant) {
     guard let line = lines[key] else { return }
     if let ask = line.ask, let time = line.askedAt, time.advanced(by: terms.retry) <= now {
@@ -271,7 +275,7 @@ extension LeasedBudget {
     }
   }
 
-  /// Renews all leases, and ends unused ones.
+  /// Renews all leases, and closes unused leases.
   mutating func renewIfDue(now: Instant) {
     guard !lines.isEmpty || settlements.count > 0,
       renewals.isDue(now, pause: renewals.isValid(now) ? terms.renewal : terms.retry)
@@ -288,7 +292,7 @@ extension LeasedBudget {
             confirmed: settlements.confirmed))))
   }
 
-  /// Whether a lease has had no use for this time.
+  /// Whether a lease has been unused for this time and all its settlements are confirmed.
   private func isIdle(_ line: KeyLease, after pause: Duration, now: Instant) -> Bool {
     line.queue.isEmpty && line.held == .zero && !line.isClosing
       && line.lastSettlement <= settlements.confirmed && line.lastUse.advanced(by: pause) <= now
@@ -302,7 +306,7 @@ extension LeasedBudget {
 }
 
 extension LeaseAsk {
-  /// Whether nothing that the registry decides on has changed.
+  /// Whether all amounts that the registry judges are the same as in another ask.
   fileprivate func asksTheSame(as other: LeaseAsk) -> Bool {
     granted == other.granted && returned == other.returned && held == other.held
       && minimum == other.minimum
@@ -311,15 +315,16 @@ extension LeaseAsk {
 }
 
 extension LeasedBudget.KeyLease {
-  /// Four requests at first; twice as much if the last reserve lasted for less than a renewal's
-  /// pause, and half as much otherwise. The number of asks thus grows with the logarithm of use.
+  /// Reserve of the next ask. It begins with the worst case of four requests. It doubles if the
+  /// last reserve was used up within a renewal's pause, and is halved otherwise. So the number of
+  /// asks grows only with the logarithm of the use.
   fileprivate func nextReserve(worst: MicroCredits, isSoon: Bool) -> MicroCredits {
     let least = MicroCredits(worst.count).times(4)
     let next = isSoon ? reserve.times(2) : MicroCredits(reserve.count / 2)
     return min(max(next, least), least.times(1_024))
   }
 
-  /// Why a request gives up whose patience has ended.
+  /// Reason for the refusal of a request whose patience has ended.
   fileprivate func reasonToGiveUp(isFirst: Bool) -> BudgetRefusal {
     switch notice {
     case .ceiling(let ceiling): .outOfPatience(ceiling)

@@ -12,19 +12,19 @@ extension LeasedBudget {
     let number: UInt64
     let cost: RequestCost
     var patienceEnds: Instant
-    /// Place in the order of arrival; grows with every request of the key.
+    /// Place in the order of arrival. It grows with every request of the key.
     var arrival: UInt64 = 0
   }
 
   /// The requests that waited when an ask was sent. If the registry refuses the ask, the refusal
   /// applies to some of them.
   struct AskedRequests: Sendable {
-    /// Number of the last request that waited when the ask was sent.
+    /// Place of the last request that waited when the ask was sent.
     let lastArrival: UInt64
-    /// Minimum cost of the first request.
+    /// Minimum cost of the first request, for which the ask was sent.
     let minimum: MicroCredits
 
-    /// Whether the registry, which refused the first request, would refuse this one, too.
+    /// Whether the registry would refuse this request, too, after it refused the first request.
     func shareRefusal(with request: WaitingRequest) -> Bool {
       request.arrival <= lastArrival && request.cost.minimum >= minimum
     }
@@ -39,19 +39,21 @@ extension LeasedBudget {
     /// Sum of the holds of running requests from this lease.
     var held: MicroCredits = .zero
     var queue = WaitingQueue()
-    /// The ask without an answer.
+    /// The ask without an answer. `nil` means that there is none.
     var ask: LeaseAsk?
-    /// The requests of the last ask.
+    /// The requests that waited when the last ask was sent.
     var asked: AskedRequests?
     var askedAt: Instant?
     var lastAsk: UInt64 = 0
-    /// Money to ask for beyond the waiting requests.
+    /// Money to ask for in addition to the needs of the waiting requests.
     var reserve: MicroCredits = .zero
-    /// Why the registry lets the first request wait. `nil` means that it has not answered.
+    /// Why the registry lets the first request wait. `nil` means that the registry has not
+    /// answered.
     var notice: LeaseRefusal?
-    /// Returns unused money at once until then.
+    /// Until this time, the gateway returns unused money at once. `nil` means that it keeps the
+    /// money.
     var frugalUntil: Instant?
-    /// The return that the registry has not confirmed.
+    /// The return that the registry has not confirmed. `nil` means that there is none.
     var unconfirmed: LeaseReturn?
     var returnedAt: Instant?
     /// Number of the last settlement from this lease.
@@ -63,7 +65,7 @@ extension LeasedBudget {
       lastUse = now
     }
 
-    /// Unused money.
+    /// Money of the lease that is neither spent, returned nor held.
     var room: MicroCredits {
       granted.subtractingCapped(returned).subtractingCapped(settled).subtractingCapped(held)
     }
@@ -79,9 +81,9 @@ extension LeasedBudget {
       return lease
     }
 
-    /// Counts a settlement, and releases its hold.
-    /// - Returns: `true` if nothing else is to be done, because no request waits and no money has
-    ///   to return to the registry.
+    /// Counts a settlement, and releases the request's hold.
+    /// - Returns: `true` if no request waits and no money must be returned to the registry, so that
+    ///   the caller has nothing else to do.
     mutating func settle(_ hold: Hold, _ settlement: LeaseSettlement, now: Instant) -> Bool {
       if lease == hold.lease {
         held = held.subtractingCapped(hold.amount)
@@ -98,7 +100,7 @@ extension LeasedBudget {
       !queue.isEmpty || unconfirmed != nil || isFrugal(now)
     }
 
-    /// Begins another lease. Running requests keep their holds from the old one.
+    /// Begins another lease. Running requests keep their holds from the old lease.
     mutating func restart(as new: LeaseID, now: Instant) {
       var next = KeyLease(lease: new, now: lastUse)
       next.queue = queue
@@ -146,8 +148,8 @@ extension LeasedBudget {
       requests.remove(at: index)
     }
 
-    /// Removes the requests for which `isRemoved` is true.
-    /// - Returns: them, in order of arrival.
+    /// Removes the requests for which `isRemoved` returns true.
+    /// - Returns: the removed requests, in order of arrival.
     mutating func removeAll(where isRemoved: (WaitingRequest) -> Bool) -> [WaitingRequest] {
       let removed = all.filter(isRemoved)
       guard !removed.isEmpty else { return [] }
@@ -165,12 +167,12 @@ extension LeasedBudget {
   }
 }
 
-/// Until when the leases of a gateway are valid.
+/// Computes until when the leases of a gateway are valid.
 struct RenewalClock: Sendable {
   private(set) var lastNumber: UInt64 = 0
   private(set) var lastSent: Instant?
   private var validUntil: Instant?
-  /// The last 32 renewals without an answer, with the times at which they were sent.
+  /// The latest renewals without an answer, at most 32, with the times at which they were sent.
   private var sent: [(number: UInt64, time: Instant)] = []
 
   func isValid(_ now: Instant) -> Bool { validUntil.map { now < $0 } ?? false }
@@ -187,9 +189,10 @@ struct RenewalClock: Sendable {
     return lastNumber
   }
 
-  /// Records a confirmation. The validity counts from when the renewal was sent, so that it ends
-  /// here before it ends at the registry.
-  /// - Returns: when the renewal was sent. `nil` means that it was too long ago.
+  /// Records a confirmation. The validity begins when the renewal was sent. So it ends at the
+  /// gateway before it ends at the registry.
+  /// - Returns: the time at which the renewal was sent. `nil` means that this time is no longer
+  ///   known.
   mutating func confirm(_ number: UInt64, validity: Duration) -> Instant? {
     guard let time = sent.first(where: { $0.number == number })?.time else { return nil }
     sent.removeAll { $0.number <= number }
@@ -198,7 +201,7 @@ struct RenewalClock: Sendable {
     return time
   }
 
-  /// The registry has ended all leases.
+  /// Records that the registry has ended all leases.
   mutating func end() {
     validUntil = nil
     lastSent = nil
@@ -206,7 +209,7 @@ struct RenewalClock: Sendable {
   }
 }
 
-/// Settlements until the registry confirms them.
+/// Keeps settlements until the registry confirms them.
 struct SettlementOutbox: Sendable {
   private var entries: [(settlement: LeaseSettlement, sent: Instant)] = []
   private var start = 0
@@ -235,8 +238,8 @@ struct SettlementOutbox: Sendable {
     }
   }
 
-  /// The oldest settlements that were sent before a time, to be sent again. Empty if the oldest one
-  /// was sent after that time.
+  /// The oldest settlements that were sent at or before a time, to be sent again. The list is empty
+  /// if the oldest settlement was sent later.
   mutating func takeSent(before time: Instant, limit: Int, now: Instant) -> [LeaseSettlement] {
     guard start < entries.count, entries[start].sent <= time else { return [] }
     var found: [LeaseSettlement] = []

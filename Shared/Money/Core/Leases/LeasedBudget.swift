@@ -3,8 +3,9 @@ internal import Limits
 
 /// Admits requests in one gateway from leases of their keys' money.
 ///
-/// A request holds the most that it can cost. If its key's lease has room, it is admitted at once,
-/// without a message. Otherwise it waits in order of arrival while the registry is asked for more.
+/// A request holds its highest possible cost. If its key's lease has enough unused money, the
+/// request is admitted at once, without a message. Otherwise it waits in order of arrival while the
+/// gateway asks the registry for more.
 ///
 /// The shell calls `tick(now:)` about four times per second, and performs directives in order.
 public struct LeasedBudget: Sendable {
@@ -30,7 +31,7 @@ public struct LeasedBudget: Sendable {
   var running: [UInt64: Hold] = [:]
   /// The key of each waiting request.
   var waitingKeys: [UInt64: AccountID] = [:]
-  /// Keys with waiting requests, returns to confirm, or a recall.
+  /// Keys with waiting requests, unconfirmed returns, or a recall.
   var restless: Set<AccountID> = []
   var lastLease: UInt64 = 0
   var settlements = SettlementOutbox()
@@ -48,20 +49,20 @@ public struct LeasedBudget: Sendable {
   public var waitingCount: Int { waitingKeys.count }
   /// Keys with a lease.
   public var leaseCount: Int { lines.count }
-  /// Whether a key has waiting requests, returns to confirm, or a recall: other gateways may wait
-  /// for its money.
+  /// Whether any key has waiting requests, unconfirmed returns, or a recall. If so, other gateways
+  /// may wait for its money.
   public var isRestless: Bool { !restless.isEmpty }
-  /// Settlements that the registry has not confirmed, for the shell's journal.
+  /// Number of settlements that the registry has not confirmed.
   var unconfirmedSettlements: Int { settlements.count }
 
-  /// The lease that a running request holds money of. `nil` means that the request does not run.
+  /// The lease from which a running request holds money. `nil` means that the request does not run.
   public func lease(of request: UInt64) -> LeaseID? { running[request]?.lease }
 
   // MARK: - Requests
 
   /// Decides whether a request may run.
   ///
-  /// - Parameter request: a number that this process uses once.
+  /// - Parameter request: a number that this process uses for one request only.
   public mutating func admit(
     _ request: UInt64, of key: AccountID, cost: RequestCost, patience: Duration, now: Instant
   ) -> (Admission, [Directive]) {
@@ -90,10 +91,10 @@ public struct LeasedBudget: Sendable {
     return (.waiting, takeDirectives())
   }
 
-  /// Admits a request at once, if its key's lease has room for it and no request waits.
+  /// Admits a request at once, if its key's lease has enough unused money and no request waits.
   ///
-  /// - Parameter request: a number that this process uses once.
-  /// - Returns: the lease. `nil` means that nothing changed: call `admit`.
+  /// - Parameter request: a number that this process uses for one request only.
+  /// - Returns: the lease. `nil` means that the request was not admitted, and the caller must call
   public mutating func admitAtOnce(
     _ request: UInt64, of key: AccountID, cost: RequestCost, now: Instant
   ) -> LeaseID? {
@@ -106,7 +107,7 @@ public struct LeasedBudget: Sendable {
 
   /// Bills a request that has ended. The unused part of its hold stays in the lease.
   ///
-  /// An amount above the hold is not charged to the account; the registry charges it to `margin`.
+  /// The registry charges an amount above the hold to `margin` and not to the account.
   public mutating func settle(_ request: UInt64, billed: MicroCredits, now: Instant)
     -> [Directive]
   {
@@ -114,8 +115,8 @@ public struct LeasedBudget: Sendable {
     return [.send(.settle(settlement))] + others
   }
 
-  /// Does the same as `settle`, and returns the settlement apart from the other directives, which
-  /// are usually none.
+  /// As `settle`, but returns the settlement and the other directives separately. There are usually
+  /// no other directives.
   ///
   /// - Returns: `nil` if the request does not run.
   public mutating func bill(
@@ -142,8 +143,7 @@ public struct LeasedBudget: Sendable {
   // MARK: - Time
 
   public mutating func tick(now: Instant) -> [Directive] {
-    // Time in which this process was suspended does not count as waiting time: no answer could
-    // arrive in it.
+    // Time in which this process was suspended is not waiting time, because no answer could arrive.
     let stall = (lastTick?.duration(to: now) ?? .zero) - terms.retry
     lastTick = now
     for key in restless where stall > .zero { lines[key]?.queue.extendPatience(by: stall) }
@@ -157,8 +157,8 @@ public struct LeasedBudget: Sendable {
     return takeDirectives()
   }
 
-  /// Returns all unused money, and everything that running requests leave over. For a gateway that
-  /// stops.
+  /// Returns all unused money, and the unused money of requests that end later. A gateway calls it
+  /// when it stops.
   public mutating func drain(now: Instant) -> [Directive] {
     for key in lines.keys.sorted() {
       lines[key]?.frugalUntil = now.advanced(by: .seconds(86_400))
@@ -174,8 +174,8 @@ public struct LeasedBudget: Sendable {
     return LeaseID(gateway: gateway, number: lastLease)
   }
 
-  /// Whether money of the leases may be spent. The registry must have confirmed the leases
-  /// recently, and few settlements may be unconfirmed.
+  /// Whether the gateway may spend money of its leases. The registry must have confirmed the leases
+  /// recently, and the number of unconfirmed settlements must be below its limit.
   func canSpend(_ now: Instant) -> Bool {
     renewals.isValid(now) && settlements.count < Limits.unconfirmedSettlements.value
   }
@@ -189,9 +189,9 @@ public struct LeasedBudget: Sendable {
 
 /// Bounds of a request's cost.
 public struct RequestCost: Hashable, Sendable {
-  /// The prompt and one token.
+  /// Cost of the prompt and one token.
   public let minimum: MicroCredits
-  /// The prompt and the longest answer.
+  /// Cost of the prompt and the longest answer.
   public let worst: MicroCredits
 
   /// Negative amounts count as zero, and `worst` is at least `minimum`.
@@ -201,19 +201,19 @@ public struct RequestCost: Hashable, Sendable {
   }
 }
 
-/// Why a request is not admitted.
+/// Reason why a request is not admitted.
 public enum BudgetRefusal: Hashable, Sendable {
-  /// The ceiling cannot pay the request, whatever requests in flight will cost.
+  /// The ceiling cannot pay for the request, even if all requests in flight cost nothing.
   case exhausted(Ceiling)
-  /// Patience ended while holds of other requests used up the ceiling. A later try may succeed.
-  /// `nil` means that the ceiling is unknown.
+  /// The request's patience ended while holds of other requests used up the ceiling. A later try
+  /// may succeed. `nil` means that the ceiling is not known.
   case outOfPatience(Ceiling?)
   /// The registry did not answer, and the lease has too little left or has ended.
   case registryAway
   /// Too many requests of the key wait, or too many keys have a lease.
   case queueIsFull
-  /// The registry does not know the key, or it was revoked.
+  /// The registry does not know the key, or the key was revoked.
   case keyRevoked
-  /// The number is in use by another request.
+  /// Another request uses the same number.
   case repeated
 }

@@ -1,7 +1,7 @@
 internal import Limits
 
 extension MicroCredits {
-  /// The sum, capped to 64 bits. For comparisons and totals of amounts from other processes.
+  /// The sum, capped to 64 bits, for comparisons and totals of amounts from other processes.
   func addingCapped(_ other: MicroCredits) -> MicroCredits {
     MicroCredits(count.addingCapped(other.count))
   }

@@ -2,7 +2,8 @@ internal import Limits
 
 /// Recognises repeated numbers of a sequence in bounded memory.
 ///
-/// Numbers more than `Limits.leaseWindow` after a gap are rejected; the sender repeats them.
+/// Numbers that are more than `Limits.leaseWindow` above `through` are rejected, and the sender
+/// repeats them.
 struct NumberWindow: Hashable, Sendable {
   /// All numbers up to this one were seen.
   private(set) var through: UInt64 = 0
@@ -11,7 +12,9 @@ struct NumberWindow: Hashable, Sendable {
 
   init() {}
 
-  /// - Parameter beyond: seen numbers after a gap, in any order.
+  /// - Parameters:
+  ///   - through: number up to which all numbers were seen.
+  ///   - beyond: seen numbers after a gap, in any order.
   /// - Returns: `nil` if no sequence of numbers leads to this window.
   init?(through: UInt64, beyond: [UInt64]) {
     self.through = through
@@ -25,7 +28,7 @@ struct NumberWindow: Hashable, Sendable {
   /// Seen numbers after a gap, ascending.
   var numbersBeyond: [UInt64] { beyond.sorted() }
 
-  /// - Returns: `false` if the number was seen before, or is too far after a gap.
+  /// - Returns: `false` if the number was seen before, or is too far above `through`.
   mutating func insert(_ number: UInt64) -> Bool {
     guard canInsert(number) else { return false }
     beyond.insert(number)
@@ -33,12 +36,13 @@ struct NumberWindow: Hashable, Sendable {
     return true
   }
 
-  /// Records a number that an earlier window accepted, which may have known more numbers.
+  /// Records a number that an earlier window accepted. The earlier window may have known more
+  /// numbers than this one.
   ///
   /// - Returns: `false` if the number was seen before.
   mutating func insertAccepted(_ number: UInt64) -> Bool {
     let reach = UInt64(Limits.leaseWindow.value)
-    // That window accepted it only because its gap began later.
+    // The earlier window accepted the number, so its `through` was at least `number - reach`.
     if number > reach { skip(through: number - reach) }
     return insert(number)
   }

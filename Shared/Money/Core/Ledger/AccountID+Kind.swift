@@ -3,15 +3,15 @@ public import ClusterModel
 extension AccountID {
   private static let keyPrefix = "key/"
 
-  /// Account of a key in messages about leases.
+  /// Account of a key. It is used only in messages about leases.
   public static func key(_ id: String) -> AccountID { AccountID(keyPrefix + id) }
 
-  /// Id of the key, if this is the account of one.
+  /// Id of the key. `nil` means that this is not the account of a key.
   public var keyID: String? {
     name.hasPrefix(Self.keyPrefix) ? String(name.dropFirst(Self.keyPrefix.utf8.count)) : nil
   }
 
-  /// Purpose of an account, from the beginning of its name.
+  /// Purpose of an account, which the beginning of its name shows.
   public enum Kind: Hashable, Sendable {
     /// Counterpart of all credits that admins added.
     case issued
@@ -23,7 +23,7 @@ extension AccountID {
     case host(HostID)
     /// The operator's share: bills minus payouts.
     case margin
-    /// Earnings that hosts received outside Tutti.
+    /// Earnings that were paid to hosts outside Tutti.
     case paid
   }
 

@@ -1,9 +1,9 @@
 /// A book without its transactions, for a checkpoint of the ledger.
 extension LedgerBook {
-  /// Recently posted ids. Equal books have equal bytes.
+  /// Ids of recently posted transactions. Equal books have equal bytes.
   public var rememberedIDs: [UInt8] { memory.bytes }
 
-  /// Whether the transaction is one of those that were posted recently.
+  /// Whether the same transaction was posted recently.
   public func remembers(_ transaction: LedgerTransaction) -> Bool {
     memory.recall(transaction) == .repeated
   }
@@ -11,7 +11,7 @@ extension LedgerBook {
   /// Whether a transaction with this id was posted recently, whatever its content.
   public func remembers(id: String) -> Bool { memory.contains(id: id) }
 
-  /// Replaces all balances and remembered ids. Prepaid organisations stay.
+  /// Replaces all balances and remembered ids. The set of prepaid organisations stays.
   public mutating func restore(
     balances new: [AccountID: MicroCredits], rememberedIDs: [UInt8]
   ) throws(CheckpointFault) {

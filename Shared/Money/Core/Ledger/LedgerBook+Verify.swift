@@ -1,10 +1,11 @@
-/// A disagreement between a book and the entries that it should be the sum of.
+/// A difference between a book and the log whose entries it should be the sum of.
 public enum LedgerDifference: Hashable, Sendable, CustomStringConvertible {
-  /// The entries sum to another balance. `nil` means that the sum does not fit into 64 bits.
+  /// The log's entries sum to another balance. `nil` means that the sum does not fit into 64 bits.
   case balance(AccountID, book: MicroCredits, entries: MicroCredits?)
   /// A prepaid account is below zero.
   case overdrawn(AccountID, balance: MicroCredits)
-  /// All balances together are not zero: credits were created or lost.
+  /// The sum of all balances is not zero, so credits were created or lost. `nil` means that the sum
+  /// does not fit into 64 bits.
   case total(book: MicroCredits?)
 
   public var description: String {
@@ -21,13 +22,14 @@ public enum LedgerDifference: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension LedgerBook {
-  /// Recomputes all balances from the log's entries and names each difference, sorted by account.
+  /// Recomputes all balances from the log's entries, and returns each difference, sorted by
+  /// account.
   ///
-  /// Memory is bounded by the number of accounts, so the log may be read from a store row by row.
+  /// The number of accounts bounds the memory, so the log may be read from a store row by row.
   public func verify(
     against log: some Sequence<LedgerTransaction>
   ) -> [LedgerDifference] {
-    // 128 bits: the sum of a log cannot overflow, whatever a damaged store contains.
+    // Sums have 128 bits, so that they cannot overflow, whatever a damaged store contains.
     var sums: [AccountID: Int128] = [:]
     for transaction in log {
       for entry in transaction.entries {

@@ -1,20 +1,20 @@
 /// Balances of all accounts, as the sum of the transactions so far.
 ///
-/// The book decides whether a transaction may be written, and the store keeps the transactions.
-/// Post a transaction, write it durably, then acknowledge it. Several may be posted before one
-/// write. If the write fails, or the store has one of the ids already, make a new book. After a
-/// start, replay every stored transaction.
+/// The book decides whether a transaction may be written, and the store keeps the transactions. The
+/// caller posts a transaction, writes it durably, and then acknowledges it. It may post several
+/// before one write. If the write fails, or the store already has one of the ids, it makes a new
+/// book. After a start, it replays every stored transaction.
 public struct LedgerBook: Sendable {
-  /// Accounts that are not zero. Their number is bounded by organisations and hosts, which admins
-  /// create.
+  /// Balances that are not zero. Admins create organisations and hosts, which bound their number.
   public internal(set) var balances: [AccountID: MicroCredits] = [:]
-  /// Organisations whose balance and holds never go below zero. Others pay later.
+  /// Organisations whose balance and holds never go below zero. Other organisations pay later.
   private(set) var prepaidOrganisations: Set<String> = []
   var memory: TransactionMemory
 
   public init() { memory = TransactionMemory() }
 
-  /// - Parameter remembering: maximum number of ids in memory. The latest half is always there.
+  /// - Parameter limit: maximum number of ids in memory. At least the latest half of them is always
+  ///   kept.
   init(remembering limit: Int) { memory = TransactionMemory(limit: limit) }
 
   /// Restores a book from stored transactions, in the order of the log.
@@ -28,7 +28,8 @@ public struct LedgerBook: Sendable {
 
   public func balance(of account: AccountID) -> MicroCredits { balances[account] ?? .zero }
 
-  /// Changes whether an organisation pays before use. A balance below zero stays and may only rise.
+  /// Changes whether an organisation pays before use. A balance that is already below zero stays,
+  /// and may only rise.
   public mutating func setPrepaid(_ isPrepaid: Bool, organisation: String) {
     if isPrepaid {
       prepaidOrganisations.insert(organisation)
@@ -37,7 +38,7 @@ public struct LedgerBook: Sendable {
     }
   }
 
-  /// Reports what `post(_:isAbsentFromStore:)` would do, without a change.
+  /// Returns the result that `post(_:isAbsentFromStore:)` would have, without a change.
   public func check(
     _ transaction: LedgerTransaction, isAbsentFromStore: Bool = false
   ) throws(LedgerRefusal) -> LedgerPosting {
@@ -49,9 +50,9 @@ public struct LedgerBook: Sendable {
     return .posted
   }
 
-  /// Adds a transaction to the balances. A transaction that the book has already changes nothing.
+  /// Adds a transaction to the balances. A repeated transaction changes nothing.
   ///
-  /// - Parameter isAbsentFromStore: true if the caller looked the id up in the store.
+  /// - Parameter isAbsentFromStore: whether the caller has searched the store for the id and did
   public mutating func post(
     _ transaction: LedgerTransaction, isAbsentFromStore: Bool = false
   ) throws(LedgerRefusal) -> LedgerPosting {
@@ -68,7 +69,7 @@ public struct LedgerBook: Sendable {
 
   /// Adds a transaction of the store's log, which was checked when it was written.
   ///
-  /// Only ids in memory are compared: the store keeps its ids unique.
+  /// It is compared only with ids in memory, because the store itself keeps ids unique.
   public mutating func replay(_ transaction: LedgerTransaction) throws(LedgerRefusal) {
     let digest = TransactionDigest(transaction)
     switch memory.recall(transaction, digest) {
@@ -79,7 +80,7 @@ public struct LedgerBook: Sendable {
     memory.remember(transaction, digest)
   }
 
-  /// Whether the settlement of a bill overflows no balance, whatever part of it is charged.
+  /// Whether the settlement of a bill fits into all balances, whatever part of the bill is charged.
   public func hasRoom(for bill: Bill) -> Bool {
     let paid = bill.payouts.values.reduce(Int128(0)) { $0 + Int128($1.count) }
     let margin = Int128(balance(of: .margin).count)
@@ -110,7 +111,7 @@ public struct LedgerBook: Sendable {
     var after: MicroCredits
   }
 
-  /// The accounts of a transaction, each once. Most transactions have three entries at most.
+  /// The changes of a transaction, one per account. Most transactions have at most three entries.
   private func newBalances(
     after transaction: LedgerTransaction
   ) throws(LedgerRefusal) -> [Change] {
@@ -144,7 +145,8 @@ public struct LedgerBook: Sendable {
     let overdrawn = changes.filter {
       $0.after < .zero && $0.after < $0.before && isPrepaid($0.account)
     }
-    // The first by name, so that one transaction is always refused for the same account.
+    // The first account by name is reported, so that a transaction is always refused for the same
+    // one.
     guard let first = overdrawn.min(by: { $0.account < $1.account }) else { return }
     throw .overdrawn(first.account, balance: first.before, after: first.after)
   }
@@ -170,12 +172,13 @@ public enum LedgerPosting: Hashable, Sendable {
   case repeated
 }
 
-/// Why a book does not accept a transaction. The book is unchanged.
+/// Reason why a book does not accept a transaction. The book stays unchanged.
 public enum LedgerRefusal: Error, Hashable, Sendable {
-  /// A transaction with other kind or entries has the same id.
+  /// Another transaction, with another kind or other entries, has the same id.
   case conflict(id: String)
-  /// The book no longer remembers ids of that time. Look the id up in the store. If it is absent,
-  /// post again with `isAbsentFromStore`; otherwise compare with the stored transaction.
+  /// The book no longer remembers ids of the transaction's time, so the caller must search the
+  /// store for the id. If the id is absent, the caller posts again with `isAbsentFromStore`.
+  /// Otherwise it compares the transaction with the stored one.
   case forgotten(id: String)
   /// The account belongs to a prepaid organisation and would fall below zero.
   case overdrawn(AccountID, balance: MicroCredits, after: MicroCredits)

@@ -1,9 +1,9 @@
 internal import Crypto
 
-/// Digest of a transaction: of its id, and of the content that a repetition must have too.
+/// Digest of a transaction's id, and digest of the content that a repetition must also have.
 ///
-/// It is the same in every process, so that checkpoints may have it. Ids contain names that admins
-/// choose, so a collision must be infeasible.
+/// The digest is the same in every process, so checkpoints can contain it. Ids contain names that
+/// admins choose, so a collision must be infeasible.
 struct TransactionDigest: Hashable, Sendable {
   /// First 128 bits of the id's SHA-256.
   struct ID: Hashable, Comparable, Sendable {
@@ -26,7 +26,7 @@ struct TransactionDigest: Hashable, Sendable {
 
   let id: ID
   /// First 64 bits of the SHA-256 of kind and entries. A repetition may have another time and note,
-  /// but not another effect.
+  /// but the same effect.
   let content: UInt64
 
   init(_ transaction: LedgerTransaction) {
@@ -36,7 +36,7 @@ struct TransactionDigest: Hashable, Sendable {
     bytes += transaction.kind.rawValue.utf8
     for entry in transaction.entries {
       let name = entry.account.name.utf8
-      // The length separates the name from its neighbours.
+      // The length separates the name from the bytes around it.
       bytes.append(word: UInt64(name.count))
       bytes += name
       bytes.append(word: UInt64(bitPattern: entry.amount.count))
@@ -60,14 +60,14 @@ struct TransactionDigest: Hashable, Sendable {
 }
 
 extension [UInt8] {
-  /// Appends eight bytes, the lowest first.
+  /// Appends the word's eight bytes, the lowest first.
   mutating func append(word: UInt64) {
     for shift in stride(from: UInt64(0), to: 64, by: 8) {
       append(UInt8(truncatingIfNeeded: word >> shift))
     }
   }
 
-  /// - Returns: `nil` if eight bytes from there are not all within the array.
+  /// - Returns: `nil` if the array does not have eight bytes at the offset.
   func word(at offset: Int) -> UInt64? {
     guard offset >= 0, count >= 8, offset <= count - 8 else { return nil }
     return self[offset..<offset + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }

@@ -1,19 +1,19 @@
 internal import Limits
 
-/// Ids of recent transactions, so that a repeated one is recognised.
+/// Ids of recent transactions, by which a repeated transaction is recognised.
 ///
-/// Two generations of ids are kept. When the newer one is full, the older one is dropped, and the
-/// latest time in it becomes the horizon: ids of transactions up to that time are uncertain. If a
-/// dropped id is used again for a later transaction, only the store's unique key finds the
-/// conflict.
+/// Two generations of ids are kept. When the newer one is full, the older one is dropped. The
+/// latest time of a dropped transaction is the horizon: for transactions up to that time, it is
+/// uncertain whether their ids are new. If a later transaction reuses a dropped id, only the
+/// store's unique key finds the conflict.
 struct TransactionMemory: Hashable, Sendable {
   enum Recollection: Hashable {
     case new, repeated, conflict
-    /// The id may be one that was dropped.
+    /// The id may have been dropped.
     case unsure
   }
 
-  /// Ids with the digest of the transaction's content.
+  /// Ids, each with the digest of its transaction's content.
   private typealias Generation = [TransactionDigest.ID: UInt64]
 
   private var newer: Generation = [:]
@@ -32,7 +32,7 @@ struct TransactionMemory: Hashable, Sendable {
     recall(transaction, TransactionDigest(transaction))
   }
 
-  /// - Parameter digest: of the transaction.
+  /// - Parameter digest: digest of the transaction.
   func recall(_ transaction: LedgerTransaction, _ digest: TransactionDigest) -> Recollection {
     if let content = newer[digest.id] ?? older[digest.id] {
       return content == digest.content ? .repeated : .conflict
@@ -50,7 +50,7 @@ struct TransactionMemory: Hashable, Sendable {
     remember(transaction, TransactionDigest(transaction))
   }
 
-  /// - Parameter digest: of the transaction.
+  /// - Parameter digest: digest of the transaction.
   mutating func remember(_ transaction: LedgerTransaction, _ digest: TransactionDigest) {
     if newer.count >= generationSize { dropOlder() }
     newer[digest.id] = digest.content
@@ -91,7 +91,8 @@ struct TransactionMemory: Hashable, Sendable {
     return bytes
   }
 
-  /// - Parameter limit: as for `init(limit:)`. A memory with another limit forgets other ids.
+  /// - Parameter limit: as for `init(limit:)`. It must equal the limit with which the bytes were
+  ///   made.
   /// - Returns: `nil` if the bytes are no memory with this limit.
   init?(bytes: [UInt8], limit: Int = Limits.rememberedTransactions.value) {
     self.init(limit: limit)
@@ -106,7 +107,7 @@ struct TransactionMemory: Hashable, Sendable {
     horizon = header[5] == 0 ? nil : Int64(bitPattern: header[6])
     newer = Self.generation(bytes, from: 0, count: newerCount)
     older = Self.generation(bytes, from: newerCount, count: olderCount)
-    // A repeated id would leave fewer entries.
+    // If an id is repeated, there are fewer entries than the header states.
     guard newer.count == newerCount, older.count == olderCount else { return nil }
   }
 

@@ -7,17 +7,18 @@ extension PriceBook {
     Set(clientRows(aliases: aliases, unknown: unknown).map(\.model)).count
   }
 
-  /// Rows of prices that clients pay, with those of aliases, sorted by model and time.
+  /// Rows of prices that clients pay, including rows of aliases, sorted by model and time.
   ///
-  /// An alias without a row in force costs as much as the dearest model that it stands for, for each
-  /// kind of token. If one of them has no price and unknown prices are refused, the alias has none
-  /// either.
+  /// Some aliases have no row of their own in force. For each kind of token, such an alias has the
+  /// highest price of the models that it stands for. If one of these models has no price and
+  /// unknown prices are refused, the alias has no price, either.
   func clientRows(aliases: [ModelID: [ModelID]], unknown: UnknownPrice) -> [PriceRow] {
     let own = allRows.filter { $0.host == nil }
     guard !aliases.isEmpty else { return own }
     let models = Set(aliases.values.joined())
     let rows = Dictionary(grouping: own.filter { models.contains($0.model) }, by: \.model)
-    // From its time on, an alias's own row replaces the price derived from other models.
+    // An alias's own row replaces the price that is derived from other models, from the row's time
+    // on.
     let begins = Dictionary(own.map { ($0.model, $0.effectiveFrom) }, uniquingKeysWith: min)
     let derived = aliases.flatMap { alias, targets in
       Self.rows(of: alias, for: targets.map { rows[$0] ?? [] }, unknown: unknown)
@@ -47,12 +48,12 @@ extension PriceBook {
 }
 
 extension TokenPrice {
-  /// The highest of the prices, for each kind of token. `nil` if there are none.
+  /// For each kind of token, the highest of the prices. `nil` means that there are no prices.
   static func dearest(of prices: [TokenPrice]) -> TokenPrice? {
     guard let input = prices.map(\.input).max(), let cached = prices.map(\.cachedInput).max(),
       let output = prices.map(\.output).max()
     else { return nil }
-    // Each part comes from a valid price.
+    // The result is valid, because each part comes from a valid price.
     return try? TokenPrice(input: input, cachedInput: cached, output: output)
   }
 }

@@ -4,9 +4,9 @@ internal import Limits
 /// One price of a model, valid from a time until the next row for the same model and host.
 public struct PriceRow: Hashable, Codable, Sendable {
   public let model: ModelID
-  /// The host that earns this price. `nil` means the price that clients pay on any host.
+  /// The host that is paid this price. `nil` means the price that clients pay on any host.
   public let host: HostID?
-  /// Milliseconds since 1970.
+  /// Start of the price in milliseconds since 1970.
   public let effectiveFrom: Int64
   public let price: TokenPrice
 
@@ -18,19 +18,19 @@ public struct PriceRow: Hashable, Codable, Sendable {
   }
 }
 
-/// How requests for a model without a price are treated.
+/// Treatment of requests for a model without a price.
 public enum UnknownPrice: String, Codable, CaseIterable, Sendable {
   case refuse, free
 }
 
-/// Why a row cannot be added to a price book.
+/// Reason why a row cannot be added to a price book.
 public enum PriceRowRefusal: Error, Hashable, Sendable, CustomStringConvertible {
-  /// The row would change prices that were already valid at `now`.
+  /// The row would change prices that were already in force at `now`.
   case inThePast(now: Int64)
   /// Another price starts at the same time for the same model and host.
   case conflict(PriceRow)
   case full
-  /// Gateways cannot be given prices of more models.
+  /// The registry cannot publish prices of more models to gateways.
   case tooManyModels
 
   public var description: String {
@@ -49,18 +49,18 @@ public enum PriceRowRefusal: Error, Hashable, Sendable, CustomStringConvertible 
   }
 }
 
-/// All prices of clients and hosts, past and future. Rows are only added.
+/// All prices of clients and hosts, past and future. Rows are only added and never changed.
 ///
-/// A row replaces the price from its time on, so a lookup at an earlier time keeps its result.
+/// A row replaces the price from its time on, so a lookup for an earlier time keeps its result.
 public struct PriceBook: Equatable, Sendable {
   private struct Subject: Hashable {
     let model: ModelID
     let host: HostID?
   }
 
-  /// Sorted by `effectiveFrom`, without two rows of one time.
+  /// Rows of one model and host are sorted by `effectiveFrom`. No two of them have the same time.
   private var rows: [Subject: [PriceRow]] = [:]
-  /// Latest `now` of an added row. If the clock is set back, earlier times stay unchangeable.
+  /// Latest `now` of an added row. Earlier prices cannot be changed, even if the clock is set back.
   private var latestChange = Int64.min
   public private(set) var count = 0
 
@@ -80,10 +80,10 @@ public struct PriceBook: Equatable, Sendable {
 
   public func contains(_ row: PriceRow) -> Bool { exactRow(like: row) == row }
 
-  /// Whether an admin set a price that clients pay for a model.
+  /// Whether the book has a price that clients pay for a model.
   func hasClientPrice(of model: ModelID) -> Bool { rows[Subject(model: model, host: nil)] != nil }
 
-  /// Adds a row. A row that the book has already changes nothing.
+  /// Adds a row. A row that the book already has changes nothing.
   public mutating func add(_ row: PriceRow, now: Int64) throws(PriceRowRefusal) {
     if contains(row) { return }
     let present = max(now, latestChange)
@@ -103,9 +103,10 @@ public struct PriceBook: Equatable, Sendable {
     }
   }
 
-  /// Price that a host earns for a model at a time: its row, its own default, or nothing.
+  /// Price that a host is paid for a model at a time: its row, otherwise its default, otherwise
+  /// zero.
   ///
-  /// The price of clients is no substitute: an operator chooses what hosts earn.
+  /// The price of clients is not used instead, because an operator chooses the pay of hosts.
   public func hostPrice(
     of model: ModelID, on host: HostID, at time: Int64, hostDefault: TokenPrice?
   ) -> TokenPrice {
@@ -137,7 +138,7 @@ public struct PriceBook: Equatable, Sendable {
     count += 1
   }
 
-  /// Number of rows that are effective at `time`, by binary search.
+  /// Number of rows that start at or before `time`, found by binary search.
   static func position(after time: Int64, in rows: [PriceRow]) -> Int {
     var (low, high) = (0, rows.count)
     while low < high {

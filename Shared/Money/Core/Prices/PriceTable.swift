@@ -3,7 +3,7 @@ internal import Limits
 
 /// Prices that clients pay, as the registry publishes them to gateways.
 ///
-/// Each process has all rows that are in force now or later, so that a price changes everywhere at
+/// Each process has all rows that are in force now or later. So a new price applies everywhere at
 /// its time, without a message.
 public struct PriceTable: Equatable, Sendable {
   /// The registry's incarnation.
@@ -13,7 +13,7 @@ public struct PriceTable: Equatable, Sendable {
   public let unknown: UnknownPrice
   private let book: PriceBook
 
-  /// - Parameter rows: rows for clients; those of hosts are ignored.
+  /// - Parameter rows: rows for clients. Rows for hosts are ignored.
   /// - Throws: `full` for more than `Limits.publishedPrices` rows, or `conflict`.
   public init(
     epoch: UInt64, revision: UInt64, unknown: UnknownPrice, rows: [PriceRow] = []
@@ -26,14 +26,14 @@ public struct PriceTable: Equatable, Sendable {
     book = try PriceBook(stored: rows)
   }
 
-  /// Selects the rows to publish: those in force at `time`, and future ones as far as there is room,
-  /// the nearest first.
+  /// Selects the rows to publish. Rows in force at `time` come first, then future rows while there
+  /// is room, the nearest first.
   ///
-  /// If there is no room for all prices in force, those that an admin set come before those of
-  /// aliases that follow from them, each by name. Models without one are refused then: a model
-  /// whose price is left out must not be free.
+  /// There may not be room for all prices in force. Then prices that an admin set come before
+  /// prices derived for aliases, each sorted by name, and models without a row are refused.
+  /// Otherwise a model whose price is left out could be free.
   ///
-  /// - Parameter aliases: names that stand for other models, and whose prices follow from theirs.
+  /// - Parameter aliases: names that stand for other models. Their prices are derived from these
   public init(
     epoch: UInt64, revision: UInt64, unknown: UnknownPrice, book: PriceBook,
     aliases: [ModelID: [ModelID]] = [:], at time: Int64
@@ -41,7 +41,7 @@ public struct PriceTable: Equatable, Sendable {
     let rows = book.clientRows(aliases: aliases, unknown: unknown)
     let future = rows.filter { $0.effectiveFrom > time }
       .sorted { ($0.effectiveFrom, $0.model) < ($1.effectiveFrom, $1.model) }
-    // Rows of one model are sorted by time: the last one that has begun is in force.
+    // Rows of one model are sorted by time, so the last one that has begun is in force.
     var inForce: [PriceRow] = []
     for row in rows where row.effectiveFrom <= time {
       if inForce.last?.model == row.model { inForce.removeLast() }
@@ -66,7 +66,7 @@ public struct PriceTable: Equatable, Sendable {
     book.clientPrice(of: model, at: time, unknown: unknown)
   }
 
-  /// Whether this table replaces another one. A restarted registry has another epoch.
+  /// Whether this table replaces another table. A restarted registry has another epoch.
   public func replaces(_ other: PriceTable) -> Bool {
     epoch != other.epoch || revision > other.revision
   }

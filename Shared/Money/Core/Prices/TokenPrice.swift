@@ -3,11 +3,11 @@
 /// A price of 0.15 credits per million tokens is the number 150,000.
 public struct TokenPrice: Hashable, Codable, Sendable {
   public let input: MicroCredits
-  /// For prompt tokens that the host had in its cache.
+  /// Price of prompt tokens that the host had in its cache.
   public let cachedInput: MicroCredits
   public let output: MicroCredits
 
-  /// A thousand credits per token.
+  /// Highest permitted price: a thousand credits per token.
   public static let highest = MicroCredits(1_000_000_000_000_000)
   public static let free = TokenPrice()
 
@@ -39,7 +39,7 @@ public struct TokenPrice: Hashable, Codable, Sendable {
       output: members.decode(MicroCredits.self, forKey: .output))
   }
 
-  /// Reads one price from credits per million tokens, such as `0.15`.
+  /// Parses one price from credits per million tokens, such as `0.15`.
   public static func parse(_ text: some StringProtocol) throws(AmountTextError) -> MicroCredits {
     try MicroCredits(credits: text, atMost: highest)
   }
@@ -48,14 +48,15 @@ public struct TokenPrice: Hashable, Codable, Sendable {
     (MicroCredits.zero...highest).contains(price)
   }
 
-  /// Cost of the tokens, rounded down once after all kinds are summed.
+  /// Cost of the tokens. It is rounded down once, after the costs of all kinds are summed.
   public func cost(of usage: TokenUsage) throws(MoneyError) -> MicroCredits {
     let total = (exactCost(of: usage) / Self.tokensPerPrice)
     guard let count = Int64(exactly: total) else { throw .overflow }
     return MicroCredits(count)
   }
 
-  /// Cost times a million. Below 2^128: three products of at most 2^63 tokens and 10^15.
+  /// Cost times a million. It is below 2^128, because it is the sum of three products of at most
+  /// 2^63 tokens and 10^15.
   private func exactCost(of usage: TokenUsage) -> Int128 {
     Int128(usage.prompt - usage.cached) * Int128(input.count)
       + Int128(usage.cached) * Int128(cachedInput.count)

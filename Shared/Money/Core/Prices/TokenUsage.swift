@@ -1,8 +1,8 @@
 /// Tokens of one answer, or a sum of answers. No count is negative.
 public struct TokenUsage: Hashable, Codable, Sendable {
-  /// All prompt tokens, cached ones included.
+  /// All prompt tokens, including the cached ones.
   public let prompt: Int64
-  /// Prompt tokens that the host had in its cache, at most `prompt`.
+  /// Prompt tokens that the host had in its cache. They are at most `prompt`.
   public let cached: Int64
   public let completion: Int64
 
@@ -37,7 +37,7 @@ public struct TokenUsage: Hashable, Codable, Sendable {
     let (prompt, first) = prompt.addingReportingOverflow(other.prompt)
     let (completion, second) = completion.addingReportingOverflow(other.completion)
     guard !first, !second else { throw .overflow }
-    // Cannot overflow: cached counts are at most the prompt counts, whose sum fits.
+    // The sum of cached counts cannot overflow, because it is at most the sum of prompt counts.
     return try TokenUsage(
       prompt: prompt, cached: cached + other.cached, completion: completion)
   }

@@ -2,12 +2,12 @@ internal import Limits
 
 /// Requests, tokens and cost of keys by day and model, for the latest days.
 ///
-/// The number of rows is limited. If there is no room, the oldest day is dropped. All requests since
-/// `firstDay` are counted.
+/// The number of rows is limited. If there is no room, the oldest day is dropped. From `firstDay`
+/// on, all requests are counted.
 public struct DailyUsage: Sendable {
   /// Sums of one day and model.
   public struct Row: Hashable, Sendable {
-    /// Days since 1970-01-01, UTC.
+    /// Number of days since 1970-01-01 in UTC.
     public var day: Int64
     public var model: String
     /// Requests with at least one token.
@@ -33,13 +33,13 @@ public struct DailyUsage: Sendable {
 
     mutating func add(_ more: TokenUsage, cost: MicroCredits) {
       requests = requests.addingCapped(1)
-      // A sum above 64 bits keeps its value.
+      // If a sum exceeds 64 bits, the earlier sum stays.
       usage = (try? usage.adding(more)) ?? usage
       self.cost = self.cost.addingCapped(cost)
     }
   }
 
-  /// Name of the row of models for which a key had no room on a day.
+  /// Name of the row that counts further models after a key's rows of a day are full.
   public static let otherModels = "other"
 
   /// First day from which on all requests are counted. Earlier days were dropped.
@@ -50,8 +50,8 @@ public struct DailyUsage: Sendable {
   private(set) var rowCount = 0
 
   /// - Parameters:
-  ///   - firstDay: earlier requests are not counted. `nil` means that all are.
-  ///   - maximumRows: `nil` means `usage.rows`.
+  ///   - firstDay: requests of earlier days are not counted. `nil` means that all are counted.
+  ///   - maximumRows: maximum number of rows. `nil` means `usage.rows`.
   public init(firstDay: Int64? = nil, maximumRows: Int? = nil) {
     self.firstDay = firstDay ?? .min
     self.maximumRows = max(maximumRows ?? Limits.usageRows.value, 1)
@@ -73,7 +73,8 @@ public struct DailyUsage: Sendable {
       days[day] = [:]
       if days.count > Limits.usageDays.value { dropOldestDay() }
     }
-    // The clock was set back to a day before all others, which was dropped.
+    // The clock was set back to a day before all others. There was no room for it, so it was
+    // dropped.
     guard days[day] != nil else { return }
     func hasRow(_ model: String) -> Bool { days[day]?[key]?[model] != nil }
     var model = model
@@ -82,7 +83,7 @@ public struct DailyUsage: Sendable {
     }
     if !hasRow(model) {
       guard makeRoom(keeping: day) else {
-        // Without room for its own rows, the day is incomplete.
+        // There is no room for this day's own rows, so the day is incomplete and not reported.
         firstDay = max(firstDay, day.addingCapped(1))
         return
       }
@@ -91,7 +92,7 @@ public struct DailyUsage: Sendable {
     days[day, default: [:]][key, default: [:]][model, default: Sums()].add(usage, cost: cost)
   }
 
-  /// Adds to a row in its place.
+  /// Adds to an existing row, without a copy of the tables.
   /// - Returns: `false` if there is no such row.
   private mutating func add(
     _ usage: TokenUsage, cost: MicroCredits, to model: String, of key: AccountID, on day: Int64
@@ -104,7 +105,7 @@ public struct DailyUsage: Sendable {
     return true
   }
 
-  /// Rows of a key, the newest day first, and models with the most tokens first.
+  /// Rows of a key, the newest day first. Within a day, models with the most tokens come first.
   public func rows(of key: AccountID, days range: ClosedRange<Int64>) -> [Row] {
     days.filter { range.contains($0.key) && $0.key >= firstDay }.sorted { $0.key > $1.key }.flatMap
     { day, keys in
@@ -135,7 +136,7 @@ public struct DailyUsage: Sendable {
 }
 
 extension DailyUsage.Row {
-  /// All tokens.
+  /// Sum of prompt tokens and completion tokens.
   public var tokens: Int64 { usage.prompt.addingCapped(usage.completion) }
 
   /// The day in ISO 8601, for example `2026-11-29`.
@@ -150,7 +151,7 @@ extension DailyUsage {
 }
 
 extension UTCDate {
-  /// Text of a day since 1970, for example `2026-11-29`.
+  /// Date of a day number, for example `2026-11-29`.
   public static func dateText(day: Int64) -> String {
     let (time, overflow) = day.multipliedReportingOverflow(by: millisecondsPerDay)
     return String(UTCDate(milliseconds: overflow ? .max : time).description.prefix(10))
@@ -158,7 +159,8 @@ extension UTCDate {
 }
 
 extension [DailyUsage.Row] {
-  /// Rows of two tables, with one row per day and model, in the order of `DailyUsage.rows`.
+  /// Merges the rows of two tables into one row per day and model, in the order of
+  /// `DailyUsage.rows`.
   public func merged(with others: [DailyUsage.Row]) -> [DailyUsage.Row] {
     var rows: [DailyUsage.Place: DailyUsage.Row] = [:]
     for row in self + others {

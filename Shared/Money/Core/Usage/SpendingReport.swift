@@ -1,8 +1,8 @@
-/// Asks the registry for the spending of one key.
+/// A query to the registry for the spending of one key.
 public struct SpendingQuery: Hashable, Sendable {
   /// Account of the key, `key/ID`.
   public var key: AccountID
-  /// Days of UTC that the rows cover, today included.
+  /// Number of UTC days that the rows cover, today included.
   public var days: Int
 
   public init(key: AccountID, days: Int) {
@@ -24,9 +24,10 @@ public struct SpendingReport: Hashable, Sendable {
     public var id: String
     public var window: BudgetWindow
     public var amount: MicroCredits
-    /// Spent in the present period by all keys of the owner.
+    /// Credits that all keys of the owner spent in the present period.
     public var spent: MicroCredits
-    /// Milliseconds since 1970. `nil` means that no spending will expire.
+    /// Time at which spending expires next, in milliseconds since 1970. `nil` means that no
+    /// spending will expire.
     public var resetsAt: Int64?
 
     public init(
@@ -41,16 +42,16 @@ public struct SpendingReport: Hashable, Sendable {
       self.resetsAt = resetsAt
     }
 
-    /// Not spent yet, at least 0. Running requests may hold a part of it.
+    /// Credits that are not spent yet, at least 0. Running requests may hold a part of them.
     public var remaining: MicroCredits { amount.subtractingCapped(spent).orZero }
   }
 
   /// Balance of a prepaid organisation.
   public struct Balance: Hashable, Sendable {
     public var organisation: String
-    /// Neither spent nor held by gateways.
+    /// Credits that are neither spent nor held by gateways.
     public var available: MicroCredits
-    /// In leases of gateways, for running and coming requests.
+    /// Credits in leases of gateways, for running and later requests.
     public var held: MicroCredits
 
     public init(organisation: String, available: MicroCredits, held: MicroCredits) {
@@ -61,13 +62,14 @@ public struct SpendingReport: Hashable, Sendable {
   }
 
   public var key: AccountID
-  /// From the organisation to the key.
+  /// Budgets that apply to the key. The organisation's come first, then the team's, then the key's
+  /// own.
   public var budgets: [Budget]
-  /// `nil` means that the organisation does not pay before use.
+  /// Balance of the organisation. `nil` means that the organisation does not pay before use.
   public var balance: Balance?
-  /// The newest day first.
+  /// Usage by day and model, the newest day first.
   public var rows: [DailyUsage.Row]
-  /// First day that the rows cover whole.
+  /// First day that the rows cover completely.
   public var firstDay: Int64
 
   public init(

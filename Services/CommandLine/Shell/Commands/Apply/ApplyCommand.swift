@@ -56,11 +56,13 @@ struct ApplyCommand: AsyncParsableCommand {
     let keyFiles = try NewKeyFiles(plan.newKeys, in: keysDir)
     if !yes {
       try Terminal.confirm("Make these changes?")
-      // During the question another program may have taken the registry's port.
+      // During the question, another program may have taken the registry's port. So the registry
+      // must prove again that it knows the token.
       connection = try await AdminConnection(connection.client)
     }
     if !plan.newKeys.isEmpty {
-      // Names of keys may repeat, so the registry would make a second one.
+      // Another admin may have made a key of the same name since the comparison. The registry
+      // allows equal names and would make a second key.
       let made = try await connection.newKeyNames(since: state).intersection(plan.newKeys)
       guard made.isEmpty else {
         throw ProcessFailure(
@@ -90,14 +92,15 @@ struct ApplyCommand: AsyncParsableCommand {
     guard let file else { throw ProcessFailure(.usage, "\(path) does not exist or cannot be read") }
     var bytes = Data()
     do {
-      // A pipe returns a part at a time.
+      // A pipe returns its contents in parts.
       while bytes.count <= limit,
         let part = try file.read(upToCount: limit + 1 - bytes.count), !part.isEmpty
       {
         bytes += part
       }
     } catch {
-      // The beginning of a file must not count as the whole: with --prune, the rest would be removed.
+      // The beginning of a file must not pass for the whole file. With --prune, records of the rest
+      // would be removed.
       throw ProcessFailure(
         .usage, "\(path) cannot be read to its end (\(error.localizedDescription))")
     }
@@ -114,7 +117,7 @@ private struct NewKeyFiles {
   /// Paths by name of the key.
   private let paths: [String: String]
 
-  /// - Throws: if secrets would be lost, or would replace others.
+  /// - Throws: if a secret could not be saved, or would replace another secret.
   init(_ names: [String], in directory: String?) throws(ProcessFailure) {
     self.directory = directory
     guard !names.isEmpty else {
@@ -153,7 +156,7 @@ private struct NewKeyFiles {
   func save(_ secret: String, of name: String) throws(ProcessFailure) {
     guard let path = paths[name] else { return }
     do throws(FileRefused) {
-      // A file that appeared meanwhile is not replaced: it may have another secret.
+      // A file that appeared meanwhile is not replaced, because it may have another secret.
       guard try PrivateFile.create(path, Array((secret + "\n").utf8)) else {
         throw FileRefused("\(path) exists.")
       }

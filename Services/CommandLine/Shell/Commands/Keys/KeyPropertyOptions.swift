@@ -93,7 +93,7 @@ struct KeyPropertyOptions: ParsableArguments {
   }
 }
 
-/// Where a new key goes.
+/// Options for the output of a new key.
 struct NewKeyOptions: ParsableArguments {
   @Flag(help: "Print the registry's answer, which contains the key, as it is.")
   var json = false
@@ -101,7 +101,7 @@ struct NewKeyOptions: ParsableArguments {
   @Flag(help: "Also write the key to client-key in the data directory, with mode 0600.")
   var save = false
 
-  /// Checks the data directory before a key is created that could not be saved.
+  /// Checks the data directory first, so that no key is created that cannot be saved.
   func prepare(_ cluster: ClusterOptions) throws {
     guard save else { return }
     do throws(FileRefused) {

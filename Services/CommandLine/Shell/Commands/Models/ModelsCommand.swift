@@ -186,7 +186,7 @@ struct ModelsCommand: AsyncParsableCommand {
   }
 }
 
-/// How a command prints one model.
+/// Options for the output of one model.
 struct ModelOutput: ParsableArguments {
   @Flag(help: "Print the registry's answer as it is.") var json = false
 

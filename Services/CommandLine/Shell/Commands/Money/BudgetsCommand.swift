@@ -140,8 +140,8 @@ struct BudgetsCommand: AsyncParsableCommand {
     }
   }
 
-  /// Changes the budgets of an account. If another admin changes them at the same time, neither
-  /// change is lost: this one is refused.
+  /// Changes the budgets of an account. If another admin changes them at the same time, this change
+  /// is refused, so that the other admin's change is not lost.
   private static func change(
     _ owner: BudgetOwnerName, _ who: String, _ cluster: ClusterOptions, json: Bool,
     _ edit: ([BudgetRow]) throws(ProcessFailure) -> RecordValue
@@ -189,7 +189,8 @@ extension AdminConnection {
     return owner.path ?? ""
   }
 
-  /// The registry returns budgets for any id, so the key is looked up first.
+  /// Path of a key's budgets. The registry returns budgets for any id, so the key is looked up
+  /// first.
   private func keyBudgetsPath(_ id: KeyID) async throws -> String {
     _ = try await success(.GET, RecordKind.keys.path(of: "\(id)"))
     return RecordKind.keyBudgetsPath("\(id)")

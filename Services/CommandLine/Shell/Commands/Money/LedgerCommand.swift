@@ -26,7 +26,7 @@ struct LedgerCommand: AsyncParsableCommand {
       List.self, Balance.self, Credit.self, Debit.self, Payout.self, Export.self, Verify.self,
     ])
 
-  /// Which transactions are meant.
+  /// Options that select transactions.
   struct Selection: ParsableArguments {
     @Option(help: "Only transactions of this account, for example org/acme.") var account: String?
     @Option(help: "Only transactions at or after this date in UTC.") var from: String?
@@ -245,7 +245,8 @@ struct LedgerCommand: AsyncParsableCommand {
 
     func run() async throws {
       let query = ["format=\(format)", try selection.query()].filter { !$0.isEmpty }
-      // A terminal acts on control characters in notes and names; a file gets every byte.
+      // A terminal acts on control characters in notes and names, so they are made visible there. A
+      // file gets every byte unchanged.
       var lines = isatty(1) == 1 ? VisibleLines() : nil
       try await AdminConnection(try cluster.client())
         .stream("/admin/v1/ledger/export?" + query.joined(separator: "&")) { piece in

@@ -114,11 +114,11 @@ struct OrganisationsCommand: AsyncParsableCommand {
 }
 
 extension ClusterOptions {
-  /// All records of a kind.
+  /// Returns all records of a kind.
   ///
   /// - Parameters:
   ///   - query: parameters that all pages have.
-  ///   - json: prints each record as JSON on a line of its own, and returns none.
+  ///   - json: `true` means to print each record as JSON on a line of its own, and to return no
   func rows<Row: Decodable>(
     of kind: RecordKind, query: String = "", as _: Row.Type, json: Bool
   ) async throws -> [Row] {
