@@ -5,9 +5,9 @@ struct RecentTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   private struct Entry: Sendable {
     var key: Key
     var value: Value
-    /// Index of the entry used before this one; -1 means none.
+    /// Index of the entry that was used before this one. -1 means none.
     var older = -1
-    /// Index of the entry used after this one; -1 means none.
+    /// Index of the entry that was used after this one. -1 means none.
     var newer = -1
   }
 
@@ -22,9 +22,9 @@ struct RecentTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
   var count: Int { entries.count }
 
-  /// Changes the value of a key, which becomes the most recently used one.
+  /// Changes the value of a key. The key becomes the most recently used one.
   ///
-  /// - Parameter initial: value of a key that has no entry.
+  /// - Parameter initial: value that a key without an entry gets first.
   mutating func use<Result>(
     _ key: Key, initial: @autoclosure () -> Value, _ body: (inout Value) -> Result
   ) -> Result {
@@ -33,7 +33,7 @@ struct RecentTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     return body(&entries[place].value)
   }
 
-  /// Changes the value of a key that has an entry.
+  /// Changes the value of a key that has an entry. `nil` means that the key has none.
   ///
   /// - Parameter isUse: whether the key becomes the most recently used one.
   mutating func change<Result>(

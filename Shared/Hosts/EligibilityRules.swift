@@ -1,14 +1,14 @@
 public import ClusterModel
 
-/// Configured requirements for hosts, besides their state and standing.
+/// Configured requirements on hosts, in addition to those on state and standing.
 public struct EligibilityRules: Hashable, Sendable {
-  /// Minimum version of each server software, with names as probes report them: "vLLM" → "0.6.3". A
-  /// host that reports no version, or other software, is allowed.
+  /// Minimum version of each server software. The names are those that probes report, for example
+  /// "vLLM" → "0.6.3". A host with no version or with other software is allowed.
   var minimumVersions: [String: String]
 
   public init(minimumVersions: [String: String] = [:]) { self.minimumVersions = minimumVersions }
 
-  /// - Parameter lines: each like `vLLM=0.6.3`.
+  /// - Parameter lines: minimum versions, each like `vLLM=0.6.3`.
   /// - Throws: `UnreadableVersion` with the first malformed line.
   public init(minimumVersions lines: [String]) throws(UnreadableVersion) {
     self.init()
@@ -21,18 +21,18 @@ public struct EligibilityRules: Hashable, Sendable {
     }
   }
 
-  /// A line that does not hold a software name and version.
+  /// A line without a software name and a version.
   public struct UnreadableVersion: Error, Hashable, Sendable {
     public var line: String
   }
 
-  /// Whether the host's software is as new as required.
+  /// Whether the host's software is at least as new as required.
   public func allow(_ host: Host) -> Bool { refusal(of: host) == nil }
 
   func refusal(of host: Host) -> HostNeed.Refusal? {
     guard !minimumVersions.isEmpty, let text = host.version, let version = SoftwareVersion(text)
     else { return nil }
-    // Sorted, so that the reason does not depend on dictionary order.
+    // The versions are sorted, so that the reason does not depend on the order of the dictionary.
     for (name, minimum) in minimumVersions.sorted(by: { $0.key < $1.key })
     where name.lowercased() == version.name {
       guard let least = SoftwareVersion("\(name) \(minimum)"),
@@ -46,7 +46,7 @@ public struct EligibilityRules: Hashable, Sendable {
 
 /// A software name and version numbers, such as "llama.cpp b4321-0a1b2c" or "vLLM 0.6.3.post1".
 struct SoftwareVersion: Hashable, Sendable {
-  /// Lower case.
+  /// Name of the software in lower case.
   var name: String
   var numbers: [Int]
 
@@ -56,7 +56,7 @@ struct SoftwareVersion: Hashable, Sendable {
       return nil
     }
     name = words.dropLast().joined(separator: " ").lowercased()
-    // Stop at the first part that is not a number: a suffix or a commit.
+    // Stop at the first part that is not a number, such as a suffix or a commit.
     numbers = []
     for part in last[start...].split(separator: ".") {
       let digits = part.prefix(while: \.isWholeNumber)
@@ -68,8 +68,8 @@ struct SoftwareVersion: Hashable, Sendable {
 }
 
 extension Host {
-  /// Name of the server software as probes report it, or the dialect. Hosts with equal names share
-  /// faults.
+  /// Name of the server software as probes report it, otherwise the dialect. Hosts with equal names
+  /// have the same faults.
   public var softwareName: String {
     version.flatMap(SoftwareVersion.init)?.name ?? dialect.rawValue
   }

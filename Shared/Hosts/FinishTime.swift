@@ -1,12 +1,13 @@
 import ClusterModel
 
-/// Measured speed of a host. `nil` means not measured.
+/// Measured speed of a host. A member that is `nil` was not measured.
 public struct HostSpeed: Hashable, Sendable {
   /// Tokens per second of one answer on a host with little other work.
   public var tokensPerSecond: Double?
   /// Median time to the first token.
   public var firstToken: Duration?
-  /// How much concurrent answers slow each other down, 0 … 1 (`HostSharing`).
+  /// How much longer a token takes per concurrent answer: 0 means no longer, at 1 answers take
+  /// turns. See `HostSharing`.
   public var slowdown: Double?
 
   public init(
@@ -20,22 +21,22 @@ public struct HostSpeed: Hashable, Sendable {
 
 /// Assumption about a host that was not measured (docs/decisions/0020).
 public enum SpeedBelief: Hashable, Sendable {
-  /// The host is like the fastest known one. For a task that has to go to some host: the host is
-  /// tried, and thereby measured.
+  /// The host is like the fastest known one. For a task that some host must take: the task then
+  /// goes to the host and thereby measures it.
   case optimistic
-  /// The host is like the slowest known one. For a decision that is optional, or cannot be
-  /// corrected: it must not rest on a guess.
+  /// The host is like the slowest known one. For a decision that is optional or final, because such
+  /// a decision must not rest on a guess.
   case cautious
 }
 
-/// The fastest and the slowest of some hosts, for estimates of hosts that were not measured.
+/// The fastest and the slowest speed of some hosts, for estimates of hosts that were not measured.
 public struct SpeedRange: Equatable, Sendable {
   private var lowestRate: Double?
   private var highestRate: Double?
   private var shortestFirstToken: Duration?
   private var longestFirstToken: Duration?
 
-  /// No host was measured.
+  /// Makes a range in which no host was measured.
   public init() {}
 
   public init(_ speeds: some Sequence<HostSpeed>) {
@@ -70,21 +71,22 @@ public struct SpeedRange: Equatable, Sendable {
 
 /// Estimates how long a host takes for an answer.
 ///
-/// first token + (tokens + prompt tokens ÷ 10) ÷ rate × (1 + slowdown × other concurrent answers)
+/// time in seconds = first token + (tokens + prompt tokens ÷ 10) ÷ rate × (1 + slowdown × other
+/// concurrent answers)
 public struct FinishTime: Equatable, Sendable {
-  /// Assumed if no host was measured: the speed of a laptop.
+  /// Assumed tokens per second if no host was measured: the speed of a laptop.
   public static let usualRate = 20.0
   static let usualFirstToken = Duration.milliseconds(400)
-  /// Maximum number of other answers that count as slowing a host down. The slowdown is measured
-  /// with few other answers, and the measured rate already includes some concurrency.
+  /// Maximum number of other answers that slow an answer down in this estimate. The slowdown is
+  /// measured with few other answers, and the measured rate already includes some concurrency.
   public static let mostConcurrent = 7
-  /// How many times as fast as an answer a prompt is processed.
+  /// Factor by which a host reads a prompt faster than it writes an answer.
   static let readingFactor = 10.0
-  /// Minimum rate. A lower one is an error of measurement.
+  /// Minimum tokens per second. A lower rate is an error of measurement.
   static let leastRate = 0.001
 
   public let tokensPerSecond: Double
-  /// In seconds.
+  /// Seconds to the first token.
   public let firstToken: Double
   public let slowdown: Double
 
@@ -102,28 +104,28 @@ public struct FinishTime: Equatable, Sendable {
     self.slowdown = slowdown.isFinite ? min(max(slowdown, 0), 1) : unknown
   }
 
-  /// How many times as long a token takes next to other answers.
+  /// Factor by which each token takes longer next to other answers.
   public func stretch(concurrent others: Int) -> Double {
     1 + slowdown * Double(min(max(others, 0), Self.mostConcurrent))
   }
 
-  /// Seconds for tokens of an answer.
+  /// Seconds to generate the tokens of an answer.
   public func writing(_ tokens: Int, concurrent others: Int = 0) -> Double {
     Double(tokens) / tokensPerSecond * stretch(concurrent: others)
   }
 
-  /// Seconds for tokens of a prompt.
+  /// Seconds to read the tokens of a prompt.
   public func reading(_ tokens: Int, concurrent others: Int = 0) -> Double {
     writing(tokens, concurrent: others) / Self.readingFactor
   }
 
-  /// Seconds for a whole answer, from the time at which it gets a slot.
+  /// Seconds for a whole answer, from the time at which the request gets a slot.
   public func seconds(_ tokens: Int, reading prompt: Int = 0, concurrent others: Int = 0) -> Double
   {
     firstToken + writing(tokens, concurrent: others) + reading(prompt, concurrent: others)
   }
 
-  /// How many times as long an answer takes at a host with requests in flight. Requests beyond the
+  /// Factor by which an answer takes longer at a host with requests in flight. Requests beyond the
   /// slots wait in the host's own queue.
   ///
   /// - Parameter slots: `nil` means that the host does not report them.
@@ -131,17 +133,17 @@ public struct FinishTime: Equatable, Sendable {
     stretch(concurrent: Self.concurrent(inFlight, slots)) * Self.turns(inFlight, slots)
   }
 
-  /// Seconds for a whole answer at a host with requests in flight.
+  /// Seconds for a whole answer at a host with requests in flight, the wait in its queue included.
   public func seconds(_ tokens: Int, inFlight: Int, slots: Int?) -> Double {
     seconds(tokens, concurrent: Self.concurrent(inFlight, slots)) * Self.turns(inFlight, slots)
   }
 
-  /// Requests in flight that share the host's speed with one more.
+  /// Number of requests in flight that share the host's speed with a further request.
   private static func concurrent(_ inFlight: Int, _ slots: Int?) -> Int {
     min(inFlight, max(1, slots ?? HostSharing.assumedSlots) - 1)
   }
 
-  /// Rounds in which the host serves the requests in flight and one more.
+  /// Number of rounds in which the host serves the requests in flight and a further one.
   private static func turns(_ inFlight: Int, _ slots: Int?) -> Double {
     max(1, (Double(inFlight) + 1) / Double(max(1, slots ?? HostSharing.assumedSlots)))
   }

@@ -2,11 +2,12 @@ import ClusterModel
 
 /// State of a host that changes from second to second, in addition to its row in the table.
 public struct HostActivity: Hashable, Sendable {
-  /// The circuit breaker of some process admits no request.
+  /// Whether the circuit breaker of at least one process admits no request.
   public var isBreakerOpen: Bool
-  /// The host is closed to this one client, because the client's own requests failed there.
+  /// Whether the host is closed to this client alone, because the client's own requests failed
+  /// there.
   var isClosedToClient: Bool
-  /// Time since the host's last response. `nil` means unknown; the host is treated as fresh.
+  /// Time since the host's last response. `nil` means unknown, and the host counts as fresh.
   var silence: Duration?
   /// Requests in flight, of all processes.
   public var inFlight: Int
@@ -24,7 +25,8 @@ public struct HostActivity: Hashable, Sendable {
   }
 
   /// - Parameter age: time since the load was published. After `LoadRhythm.silence` the registry
-  ///   counts as silent: the silence of hosts stops growing, and their breakers count as closed.
+  ///   counts as silent. From then on the silence of hosts does not grow, and their breakers count
+  ///   as closed.
   init(_ load: HostLoad, age: Duration) {
     self.init(
       isBreakerOpen: load.openBreakers > 0 && age <= LoadRhythm.silence,

@@ -3,10 +3,10 @@ public import ClusterModel
 /// Requirements of a request or a task on the host that answers it.
 ///
 /// `refusal(of:in:rules:)` is the one rule that decides whether a host may serve. `HostIndex` and
-/// `Eligibility` of InferenceCore evaluate it on tables that are built once per revision; a test
-/// checks that the results are the same.
+/// `Eligibility` of InferenceCore compute the same results from tables that are built once per
+/// revision. A test checks that they agree with the rule.
 public struct HostNeed: Hashable, Sendable {
-  /// Models of which the host must offer one.
+  /// Requirement on the models that the host offers.
   public enum Models: Hashable, Sendable {
     /// The host may offer any models, or none.
     case any
@@ -16,7 +16,7 @@ public struct HostNeed: Hashable, Sendable {
   }
 
   public enum Horizon: Hashable, Sendable {
-    /// The host is to be asked now.
+    /// The host is to be asked now, so it must be able to serve now.
     case immediate
     /// The host is to be asked at some time before the request ends. A host that is unreachable now
     /// may be reachable then.
@@ -42,19 +42,19 @@ public struct HostNeed: Hashable, Sendable {
     self.horizon = horizon
   }
 
-  /// Longest silence of a host that is still asked. Exceeds the longest backoff of probes.
+  /// Longest silence of a host that may still be asked. It exceeds the longest backoff of probes.
   public static let longestSilence = Duration.seconds(90)
 
-  /// Why the host may not serve; `nil` means that it may.
+  /// Why the host may not serve. `nil` means that it may.
   ///
   /// Lasting reasons take precedence. For example, a suspended host that offers other models is
-  /// refused for its models, because resuming it would not help.
+  /// refused for its models, because its resumption would not help.
   public func refusal(
     of host: Host, in activity: HostActivity = HostActivity(),
     rules: EligibilityRules = EligibilityRules()
   ) -> Refusal? {
     if let required, required != host.id { return .notRequired }
-    // A host without models was not probed yet: its state is the better reason.
+    // A host without models was not probed yet, so its state is the better reason.
     if case .oneOf = models, !host.models.isEmpty, !isOffered(by: host) { return .notOffered }
     guard pools.admits(tags: host.tags) else { return .outsidePools(pools) }
     if let refusal = refusal(ofState: host) { return refusal }
@@ -102,19 +102,19 @@ extension HostNeed {
     case notOffered
     case noChatModel
     case noEmbeddingModel
-    /// With the reason in the table, which may be empty.
+    /// The text is the reason in the host table, which may be empty.
     case notProbed(String)
     case unreachable(String)
     case suspended(String)
     case tooOld(version: String, minimum: String)
     case untrusted(DataPolicy)
-    /// The host has no tag of the pools of the client's key.
+    /// The host has no tag that is in one of the host pools of the client's key.
     case outsidePools(HostPools)
     case breakerOpen
     case closedToClient
     case silent(Duration)
 
-    /// Worded to follow the host's name in a sentence: "is suspended".
+    /// Text that follows the host's name in a sentence, for example "is suspended".
     public var description: String {
       func because(_ text: String, _ reason: String) -> String {
         reason.isEmpty ? text : "\(text) (\(reason))"
@@ -137,7 +137,7 @@ extension HostNeed {
       }
     }
 
-    /// The host offers other models, so no change of its state makes it serve.
+    /// Whether the host offers other models, so that no change of its state makes it serve.
     public var isOfModels: Bool {
       switch self {
       case .notOffered, .noChatModel, .noEmbeddingModel: true
@@ -147,8 +147,8 @@ extension HostNeed {
       }
     }
 
-    /// The reason can end without a change of the host table. `infer()` asks such hosts if no other
-    /// host is left.
+    /// Whether the reason can end without a change of the host table. `infer()` asks such hosts if
+    /// no other host is left.
     public var isPassing: Bool {
       switch self {
       case .breakerOpen, .closedToClient, .silent: true

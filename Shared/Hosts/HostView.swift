@@ -7,22 +7,23 @@ import Limits
 /// sends requests builds it from its own measurements, which include the published ones
 /// (`ClusterView`).
 public struct HostView: Sendable {
-  /// A host of the view.
+  /// A host of the view, with what it is doing.
   public struct Entry: Sendable {
     public let host: Host
     public let activity: HostActivity
 
-    /// Slots minus requests in flight.
+    /// Number of slots minus requests in flight.
     public var freeSlots: Int {
       max(0, (host.slots ?? HostSharing.assumedSlots).subtractingCapped(activity.inFlight))
     }
   }
 
-  /// In the table's order.
+  /// The hosts in the table's order.
   public let entries: [Entry]
   private let rules: EligibilityRules
 
-  /// - Parameter activities: in the table's order. A missing one means an idle, unmeasured host.
+  /// - Parameter activities: in the table's order. A host without an activity counts as idle and
+  ///   unmeasured.
   public init(
     _ table: HostTable, activities: [HostActivity], rules: EligibilityRules = EligibilityRules()
   ) {
@@ -49,12 +50,12 @@ public struct HostView: Sendable {
       }, rules: rules)
   }
 
-  /// Why the host may not serve; `nil` means that it may.
+  /// Why the host may not serve. `nil` means that it may.
   public func refusal(of entry: Entry, for need: HostNeed) -> HostNeed.Refusal? {
     need.refusal(of: entry.host, in: entry.activity, rules: rules)
   }
 
-  /// Whether a host of either tier may serve. Ends at the first one.
+  /// Whether at least one host of either tier may serve.
   public func hasServing(_ need: HostNeed) -> Bool {
     entries.contains { refusal(of: $0, for: need) == nil }
   }
@@ -64,8 +65,9 @@ public struct HostView: Sendable {
     entries.filter { refusal(of: $0, for: need) == nil }
   }
 
-  /// Hosts that `infer()` asks first: the community's, otherwise the operator's own, otherwise
-  /// those that only a passing reason excludes.
+  /// Hosts that `infer()` asks first. These are the community's hosts that may serve, otherwise the
+  /// operator's own ones. If no host may serve, they are the hosts that only a passing reason
+  /// excludes.
   public func firstAsked(for need: HostNeed) -> [Entry] {
     let serving = preferringCommunity(serving(need))
     return serving.isEmpty
@@ -73,16 +75,16 @@ public struct HostView: Sendable {
       : serving
   }
 
-  /// Fallback hosts are used only if there is no community host.
+  /// Leaves out fallback hosts if there is a community host.
   private func preferringCommunity(_ entries: [Entry]) -> [Entry] {
     let community = entries.filter { $0.host.tier == .community }
     return community.isEmpty ? entries : community
   }
 
-  /// Chat models that Tutti may choose from, sorted: `Host.choices` of the hosts that may serve.
+  /// Chat models from which Tutti may choose, sorted: the `choices` of the hosts that may serve.
   ///
-  /// - Parameter named: models that the client names. They are included if only a passing reason
-  ///   excludes their hosts, because `infer()` waits or asks such a host.
+  /// - Parameter named: models that the client names. They are included even if a passing reason
+  ///   excludes their hosts, because `infer()` waits for such a host or asks it.
   public func chatModels(
     policy: DataPolicy, pools: HostPools = .all, named: [ModelID] = []
   ) -> [ModelID] {
@@ -100,8 +102,8 @@ public struct HostView: Sendable {
 
   /// Facts for the planner about the hosts that may work on a request now.
   ///
-  /// Fallback hosts are included only if no community host may serve, because a plan must not be
-  /// made for them.
+  /// Fallback hosts are included only if no community host may serve, because a plan must not rely
+  /// on them otherwise.
   ///
   /// - Parameters:
   ///   - named: as for `chatModels(policy:named:)`.
@@ -140,9 +142,9 @@ extension HostFacts {
 }
 
 extension Host {
-  /// Chat models among which Tutti may choose for a request or a plan: those that are named, and the
-  /// first `table.host_choices` others of the host's list. Aliases are left out unless they are
-  /// named: they would repeat the models that they stand for.
+  /// Chat models of the host from which Tutti may choose for a request or a plan: the named ones,
+  /// and the first `table.host_choices` others of its list. Aliases are left out unless they are
+  /// named, because they would repeat the models that they stand for.
   public func choices(named: Set<ModelID> = []) -> [ModelOffer] {
     var choices: [ModelOffer] = []
     var unnamed = 0

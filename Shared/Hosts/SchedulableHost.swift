@@ -1,9 +1,9 @@
 public import ClusterModel
 
-/// A host to which work is assigned before it is asked.
+/// A host to which work is assigned before the host is asked.
 ///
-/// The dispatcher schedules tasks onto the hosts of its view, the planner the parts of a split onto
-/// the hosts of its facts.
+/// The dispatcher assigns tasks to the hosts of its view. The planner assigns the parts of a split
+/// to the hosts of its facts.
 public struct SchedulableHost: Equatable, Sendable {
   public var id: HostID
   /// Chat models that the host offers.
@@ -32,7 +32,7 @@ public struct SchedulableHost: Equatable, Sendable {
 
   /// The community's hosts that may serve a chat request now.
   ///
-  /// The operator's own hosts are left out: only `infer()` knows when to fall back to them.
+  /// The operator's own hosts are left out, because only `infer()` knows when to fall back to them.
   public static func all(in view: HostView) -> [SchedulableHost] {
     view.serving(HostNeed(.anyChat)).compactMap { entry in
       guard entry.host.tier == .community else { return nil }
@@ -44,8 +44,8 @@ public struct SchedulableHost: Equatable, Sendable {
     }
   }
 
-  /// Whether the host, which may serve a chat request now, may serve one of these models under this
-  /// policy and for these pools.
+  /// Whether the host may serve one of these models under this policy and for these pools. The host
+  /// is one that may serve a chat request now.
   ///
   /// - Parameter models: an empty list means any chat model.
   public func mayServe(

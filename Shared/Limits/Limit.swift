@@ -8,7 +8,7 @@ public struct Limit: Hashable, Sendable {
   public let name: String
   public let value: Int
   public let unit: Unit
-  /// Why it is this value and not half or twice as much.
+  /// Reason why the value is not half or twice as large.
   public let reason: String
 
   public init(_ name: String, _ value: Int, _ unit: Unit, _ reason: String) {
@@ -19,13 +19,13 @@ public struct Limit: Hashable, Sendable {
   }
 }
 
-/// An outsider used more than a limit allows.
+/// An outsider exceeded a limit.
 public struct Overdrawn: Error, Hashable, Sendable, CustomStringConvertible {
   public let limit: Limit
 
   public init(_ limit: Limit) { self.limit = limit }
 
-  /// Names the limit and its value, for the outsider and for logs.
+  /// The value and name of the exceeded limit, for the outsider and for logs.
   public var description: String {
     "more than \(limit.value) \(limit.unit.rawValue) (limit \(limit.name))"
   }

@@ -8,7 +8,7 @@ extension Limits {
     busAllStreamBytes,
   ]
 
-  // Limits on a `tcp://` connection before it has proved that it holds the cluster key.
+  // Limits on a `tcp://` connection that has not yet proved that it holds the cluster key.
 
   public static let busStrangerBytes = Limit(
     "bus.stranger_bytes", 1 << 10, .bytes,

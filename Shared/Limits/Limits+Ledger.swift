@@ -1,4 +1,4 @@
-/// Bounds on the money that processes keep on disk: a gateway's journal, the registry's ledger.
+/// Bounds on the records of money on disk, which are a gateway's journal and the registry's ledger.
 extension Limits {
   static let ledger = [
     journalSlots, journalHosts, journalReadBytes, journalCopies, ledgerPage, recordBytes,

@@ -1,4 +1,4 @@
-/// Bounds on the state of an answer that is kept so that another host can resume it.
+/// Bounds on the state that is kept of an answer so that another host can resume the answer.
 extension Limits {
   static let resuming = [
     continuableBytes, answerMemory, heldChunkBytes, largeChunkBytes, answerFreeWork, stopSequences,

@@ -60,7 +60,7 @@ public enum Limits {
 }
 
 extension Limit {
-  /// The value with its unit, in the largest binary unit that divides it.
+  /// The value with its unit. Bytes have the largest binary unit that divides the value.
   var text: String {
     switch unit {
     case .bytes:

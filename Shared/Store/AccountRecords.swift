@@ -1,5 +1,5 @@
-/// Number of a change. It grows with every change of any record and is never used twice, so that it
-/// can serve as an ETag.
+/// Number of a change. It grows with every change of any record and is never used twice. It can
+/// therefore serve as an ETag.
 public struct RecordRevision: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let number: Int64
 
@@ -10,7 +10,7 @@ public struct RecordRevision: Hashable, Comparable, Sendable, CustomStringConver
   public static func < (left: Self, right: Self) -> Bool { left.number < right.number }
 }
 
-/// A record that an admin can change, by its name.
+/// Name of a record that an admin can change.
 public enum RecordSubject: Hashable, Sendable {
   case key(String)
   case organisation(String)
@@ -20,7 +20,7 @@ public enum RecordSubject: Hashable, Sendable {
   case model(String)
 }
 
-/// A record as stored. Its JSON is opaque to the store.
+/// A record in the form in which it is stored. The store does not interpret its JSON.
 public struct StoredRecord: Hashable, Sendable {
   public let subject: RecordSubject
   public let json: String
@@ -35,7 +35,7 @@ public struct StoredRecord: Hashable, Sendable {
 
 public struct StoredKey: Hashable, Sendable {
   public let id: String
-  /// Keyed hash of the secret. It is never part of the audit log.
+  /// Keyed hash of the key's secret. It is never part of the audit log.
   public let mac: [UInt8]
   public let json: String
   public let revision: RecordRevision
@@ -48,9 +48,9 @@ public struct StoredKey: Hashable, Sendable {
   }
 }
 
-/// A row of the price book. Rows are never changed: a later row replaces an earlier one.
+/// A row of the price book. Rows are never changed. A later row replaces an earlier one.
 public struct StoredPrice: Hashable, Sendable {
-  /// Grows with every row.
+  /// Place of the row. A later row has a larger number.
   public let position: Int64
   public let json: String
   let revision: RecordRevision
@@ -62,11 +62,11 @@ public struct StoredPrice: Hashable, Sendable {
   }
 }
 
-/// State in which a record must be for a change to be made.
+/// State of a record that a change requires.
 public enum ExpectedRevision: Hashable, Sendable {
   case absent
   case revision(RecordRevision)
-  /// Any state, also absent.
+  /// Any state is accepted, even an absent record.
   case any
 }
 
@@ -100,19 +100,19 @@ public enum ChangeOutcome: Hashable, Sendable {
   case applied([RecordRevision])
   /// A record is not in the expected state, and nothing was changed.
   /// - Parameters:
-  ///   - change: index of the first such change.
-  ///   - current: revision of the record. `nil` means that it is absent.
+  ///   - change: index of the first change that expects another state.
+  ///   - current: revision of the record. `nil` means that the record is absent.
   case conflict(change: Int, current: RecordRevision?)
 }
 
-/// A change as the audit log keeps it.
+/// A change in the form in which the audit log keeps it.
 public struct AuditRecord: Hashable, Sendable {
-  /// Grows with every change.
+  /// Place of the change. A later change has a larger number.
   public let position: Int64
   public let author: ChangeAuthor
-  /// `key`, `host`, `model`, `organisation`, `team`, `setting` or `price`.
+  /// Kind of the record: `key`, `host`, `model`, `organisation`, `team`, `setting` or `price`.
   public let kind: String
-  /// Name of the record; `organisation/team` for a team, the position for a price.
+  /// Name of the record. A team has `organisation/team`, and a price has its position.
   public let id: String
   /// JSON before the change. `nil` means that the record was absent.
   public let before: String?
@@ -132,17 +132,17 @@ public struct AuditRecord: Hashable, Sendable {
   }
 }
 
-/// Selects audit records, the latest first.
+/// Selects audit records. The latest record comes first.
 public struct AuditQuery: Hashable, Sendable {
-  /// `nil` means every kind.
+  /// Kind of the records. `nil` means every kind.
   public var kind: String?
-  /// `nil` means every record.
+  /// Name of the record. `nil` means every record.
   public var id: String?
   /// Position of the last record of the previous page. `nil` means the first page.
   public var before: Int64?
   public var limit: Int
 
-  /// - Parameter limit: capped to `ledger.page`.
+  /// - Parameter limit: maximum number of records, capped to `ledger.page`.
   public init(kind: String? = nil, id: String? = nil, before: Int64? = nil, limit: Int = 100) {
     self.kind = kind
     self.id = id

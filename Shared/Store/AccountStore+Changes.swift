@@ -65,8 +65,8 @@ extension AccountStore {
       arguments: [author.time, author.name.storable, kind, id, before, after])
   }
 
-  /// Refuses names and records that cannot be stored. A name with a NUL would be stored as another
-  /// name.
+  /// Refuses names and records that cannot be stored. For example, a name with a NUL would be
+  /// stored as another name.
   static func check(_ change: RecordChange) throws(Failure) {
     for name in change.target.map({ RecordTable($0.subject).names }) ?? [] where !isName(name) {
       throw Failure(
@@ -85,7 +85,7 @@ extension AccountStore {
 }
 
 extension RecordChange {
-  /// The record that is changed. `nil` means a new row of the price book.
+  /// The record that is changed, and its expected state. `nil` means a new row of the price book.
   var target: (subject: RecordSubject, expected: ExpectedRevision)? {
     switch self {
     case .saveKey(let id, mac: _, json: _, let expected): (.key(id), expected)
@@ -99,7 +99,7 @@ extension RecordChange {
     }
   }
 
-  /// The new record. `nil` means that it is removed.
+  /// The new JSON of the record. `nil` means that the change removes the record.
   var json: String? {
     switch self {
     case .saveKey(_, mac: _, let json, _), .saveOrganisation(_, let json, _),
@@ -117,7 +117,9 @@ extension RecordChange {
 }
 
 extension ExpectedRevision {
-  /// - Parameter present: `nil` means that the record is absent.
+  /// Whether the record is in the expected state.
+  ///
+  /// - Parameter present: revision of the record. `nil` means that the record is absent.
   public func holds(for present: RecordRevision?) -> Bool {
     switch self {
     case .any: true
@@ -127,10 +129,10 @@ extension ExpectedRevision {
   }
 }
 
-/// The table of a record, with the columns and values of its name.
+/// The database table that contains a record, with the columns and values of the record's name.
 struct RecordTable {
   let kind: String
-  /// Each part of the name, as given.
+  /// The parts of the record's name.
   let names: [String]
   private let table: String
   private let columns: [String]
@@ -143,7 +145,7 @@ struct RecordTable {
       (kind, table, columns, names) = ("key", "keys", ["id"], [id])
       values = [id]
     case .organisation(let name):
-      // The empty name of a team stands for the organisation itself.
+      // An empty team name stands for the organisation itself.
       (kind, table, columns, names) = (
         "organisation", "accounts", ["organisation", "team"], [name]
       )
@@ -179,7 +181,7 @@ struct RecordTable {
     }
   }
 
-  /// - Parameter mac: only for a key.
+  /// - Parameter mac: keyed hash of a key's secret. `nil` for any other record.
   func save(
     _ json: String, mac: [UInt8]?, _ revision: RecordRevision, in database: Database
   ) throws {

@@ -3,10 +3,11 @@ internal import Foundation
 internal import GRDB
 internal import Limits
 
-/// Checkpoints of the ledger. The ledger alone proves them, so they may be removed at any time.
+/// Checkpoints of the ledger. They may be removed at any time, because a replay of the ledger
+/// computes the same facts.
 extension AccountStore {
   /// Saves a checkpoint, and removes all but the latest two.
-  /// - Throws: `invalidRequest` if it exceeds `ledger.checkpoint_bytes`.
+  /// - Throws: `invalidRequest` if the checkpoint exceeds `ledger.checkpoint_bytes`.
   public func save(_ checkpoint: LedgerCheckpoint) async throws(Failure) {
     guard checkpoint.byteCount <= Limits.checkpointBytes.value else {
       throw Failure(
@@ -20,7 +21,7 @@ extension AccountStore {
         arguments: [
           checkpoint.position, checkpoint.json, Data(checkpoint.ids), Data(checkpoint.checksum),
         ])
-      // A checkpoint with a later position belongs to a ledger that no longer exists.
+      // A checkpoint with a later position was made from a ledger that no longer exists.
       try database.execute(
         sql: """
           DELETE FROM checkpoints WHERE position > ? OR position NOT IN
@@ -31,8 +32,9 @@ extension AccountStore {
   }
 
   /// The latest checkpoint.
-  /// - Parameter position: only checkpoints before this place. `nil` means all.
-  /// - Returns: `nil` if there is none.
+  /// - Parameter position: place in the ledger. Only checkpoints before this place are returned.
+  ///   `nil` means the latest of all checkpoints.
+  /// - Returns: `nil` if there is no such checkpoint.
   public func checkpoint(before position: Int64? = nil) async throws(Failure) -> ReadCheckpoint? {
     try await read { database in
       let size = try Row.fetchOne(

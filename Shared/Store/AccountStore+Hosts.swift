@@ -3,7 +3,7 @@ internal import GRDB
 internal import Limits
 
 extension AccountStore {
-  /// Adds the change of a host to the audit log. Hosts themselves are in a store of their own.
+  /// Adds the change of a host to the audit log. The hosts are in a store of their own.
   ///
   /// - Parameters:
   ///   - before: JSON before the change. `nil` means that the host was absent.

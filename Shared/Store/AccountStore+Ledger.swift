@@ -100,9 +100,8 @@ extension AccountStore {
     }
   }
 
-  /// Sum of the account's entries.
-  /// - Parameter time: includes entries of this time, in milliseconds since 1970. `nil` means all
-  ///   entries.
+  /// Sum of the account's entries up to a time.
+  /// - Parameter time: last time that counts, in milliseconds since 1970. `nil` means all entries.
   public func balance(
     of account: AccountID, at time: Int64? = nil
   ) async throws(Failure) -> MicroCredits {
@@ -115,7 +114,7 @@ extension AccountStore {
     }
   }
 
-  /// Balances of all accounts with entries, by name.
+  /// Balances of all accounts with entries, sorted by the names of the accounts.
   /// - Parameters:
   ///   - time: as for `balance(of:at:)`.
   ///   - account: the last account of the previous page. `nil` means the first page.
@@ -162,7 +161,8 @@ extension AccountStore {
       ? .alreadyPresent(position: row.position) : .conflict(position: row.position)
   }
 
-  /// A sentence if the transaction cannot be stored. A NUL in an id would change the stored id.
+  /// Reason why the transaction cannot be stored, as a sentence. `nil` means that it can be stored.
+  /// An id with a NUL is refused, because the store would change it.
   static func refusal(of transaction: LedgerTransaction) -> String? {
     let badEntry = transaction.entries.first { !isName($0.account.name) }
     if let name = isName(transaction.id) ? badEntry?.account.name : transaction.id {
@@ -184,7 +184,7 @@ extension AccountStore {
 
   // MARK: - Reading
 
-  /// Adds the entries to rows of `ledger_transactions`.
+  /// Makes ledger rows from rows of `ledger_transactions` and the entries that belong to them.
   private static func rows(_ database: Database, _ transactions: [Row]) throws -> [LedgerRow] {
     let entries = try entries(database, of: transactions.map(position))
     return try transactions.map { try row($0, entries: entries) }

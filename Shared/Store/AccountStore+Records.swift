@@ -14,7 +14,7 @@ extension AccountStore {
     return try await write { database in
       var revisions: [RecordRevision] = []
       var conflict: ChangeOutcome?
-      // A savepoint, because a conflict is a result and not an error.
+      // A conflict is a result and not an error. A savepoint undoes the changes before it.
       try database.inSavepoint {
         for (index, change) in changes.enumerated() {
           switch try Self.apply(change, by: author, to: database) {
@@ -30,7 +30,7 @@ extension AccountStore {
     }
   }
 
-  /// Keys by id.
+  /// Keys in the order of their ids.
   /// - Parameters:
   ///   - id: the last key of the previous page. `nil` means the first page.
   ///   - limit: capped to `ledger.page`.
@@ -66,7 +66,7 @@ extension AccountStore {
     }
   }
 
-  /// Models' settings by name. There are at most `models.records`.
+  /// Settings of models, sorted by the models' names. There are at most `models.records`.
   public func models() async throws(Failure) -> [StoredRecord] {
     try await read { database in
       try Row.fetchAll(database, sql: "SELECT * FROM models ORDER BY name").map { row in

@@ -1,7 +1,7 @@
 internal import GRDB
 
 extension AccountStore {
-  /// Released migrations never change; a schema change is a new migration.
+  /// Released migrations never change. A schema change is a new migration.
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1: ledger and accounts") { database in
@@ -45,7 +45,7 @@ extension AccountStore {
       try protect("audit", replacedIf: "position = NEW.position")
 
       /// Makes a table append-only. INSERT OR REPLACE needs a trigger of its own, because SQLite
-      /// does not run the one for DELETE.
+      /// does not run the trigger for DELETE then.
       func protect(_ table: String, replacedIf condition: String) throws {
         let refusal = "SELECT RAISE(ABORT, 'rows of \(table) are never changed')"
         try database.execute(

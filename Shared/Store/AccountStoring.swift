@@ -3,16 +3,16 @@ public import Money
 
 /// Keeps the registry's ledger, keys, accounts, models, prices, settings and audit log.
 ///
-/// Every change is durable on return. A failed change leaves nothing. After `storeUnreachable` the
-/// store may have a beginning or all of the change: the caller reads it again before it relies on
-/// either.
+/// Every change is durable on return. A failed change has no effect, except after
+/// `storeUnreachable`: then the store may have none, a first part or all of the change. The caller
+/// reads the store again before it relies on its contents.
 public protocol AccountStoring: Sendable {
-  // The ledger.
+  // Methods for the ledger.
 
-  /// Appends the transactions in one commit. Each is judged alone: a conflict does not affect the
-  /// others.
-  /// - Parameter position: number of transactions that the caller knows. `nil` means that any number
-  ///   is right.
+  /// Appends the transactions in one commit. Each transaction has a result of its own: a conflict
+  /// does not affect the others.
+  /// - Parameter position: number of transactions in the ledger as far as the caller knows. `nil`
+  ///   means that the caller accepts any number.
   /// - Returns: One result per transaction, in the same order.
   /// - Throws: `storeFailed` if the ledger has another number of transactions, because another
   ///   process or an earlier write has appended some. Nothing is appended.
@@ -33,12 +33,11 @@ public protocol AccountStoring: Sendable {
   /// The transaction with an id. `nil` means that the ledger has none.
   func transaction(_ id: String) async throws(Failure) -> LedgerTransaction?
 
-  /// Sum of the account's entries.
-  /// - Parameter time: includes entries of this time, in milliseconds since 1970. `nil` means all
-  ///   entries.
+  /// Sum of the account's entries up to a time.
+  /// - Parameter time: last time that counts, in milliseconds since 1970. `nil` means all entries.
   func balance(of account: AccountID, at time: Int64?) async throws(Failure) -> MicroCredits
 
-  /// Balances of all accounts with entries, by name.
+  /// Balances of all accounts with entries, sorted by the names of the accounts.
   /// - Parameters:
   ///   - time: as for `balance(of:at:)`.
   ///   - account: the last account of the previous page. `nil` means the first page.
@@ -47,7 +46,7 @@ public protocol AccountStoring: Sendable {
     at time: Int64?, after account: AccountID?, limit: Int
   ) async throws(Failure) -> [AccountBalance]
 
-  // Records.
+  // Methods for records.
 
   /// Makes all changes and records each in the audit log, or changes nothing.
   /// - Throws: `invalidRequest` if a name or a record exceeds a limit.
@@ -55,7 +54,7 @@ public protocol AccountStoring: Sendable {
     _ changes: [RecordChange], by author: ChangeAuthor
   ) async throws(Failure) -> ChangeOutcome
 
-  /// Adds the change of a host to the audit log. Hosts themselves are in a store of their own.
+  /// Adds the change of a host to the audit log. The hosts are in a store of their own.
   ///
   /// - Parameters:
   ///   - before: JSON before the change. `nil` means that the host was absent.
@@ -65,7 +64,7 @@ public protocol AccountStoring: Sendable {
     ofHost id: String, before: String?, after: String?, by author: ChangeAuthor
   ) async throws(Failure)
 
-  /// Keys by id.
+  /// Keys in the order of their ids.
   /// - Parameters:
   ///   - id: the last key of the previous page. `nil` means the first page.
   ///   - limit: capped to `ledger.page`.
@@ -74,7 +73,7 @@ public protocol AccountStoring: Sendable {
   /// Organisations and teams, each organisation before its teams.
   func accounts() async throws(Failure) -> [StoredRecord]
 
-  /// Models' settings by name. There are at most `models.records`.
+  /// Settings of models, sorted by the models' names. There are at most `models.records`.
   func models() async throws(Failure) -> [StoredRecord]
 
   func settings() async throws(Failure) -> [StoredRecord]
@@ -87,31 +86,33 @@ public protocol AccountStoring: Sendable {
 
   func audit(_ query: AuditQuery) async throws(Failure) -> [AuditRecord]
 
-  // Checkpoints. The ledger alone proves them, so they may be removed at any time.
+  // Checkpoints. They may be removed at any time, because a replay of the ledger computes the same
+  // facts.
 
   /// Saves a checkpoint, and removes all but the latest two.
-  /// - Throws: `invalidRequest` if it is too large for the store.
+  /// - Throws: `invalidRequest` if the checkpoint is too large for the store.
   func save(_ checkpoint: LedgerCheckpoint) async throws(Failure)
 
   /// The latest checkpoint.
-  /// - Parameter position: only checkpoints before this place. `nil` means all.
-  /// - Returns: `nil` if there is none.
+  /// - Parameter position: place in the ledger. Only checkpoints before this place are returned.
+  ///   `nil` means the latest of all checkpoints.
+  /// - Returns: `nil` if there is no such checkpoint.
   func checkpoint(before position: Int64?) async throws(Failure) -> ReadCheckpoint?
 
   func removeCheckpoint(at position: Int64) async throws(Failure)
 
-  // The process.
+  // Methods for the process.
 
   /// Checks that no other process has taken over the store.
   /// - Throws: `storeTaken` if this process may not write any more.
   func checkWriter() async throws(Failure)
 
-  /// No other method may be called afterwards.
+  /// Closes the store. No other method may be called afterwards.
   func close() async
 }
 
 extension AccountStoring {
-  /// Appends transactions after whatever the ledger has.
+  /// Appends transactions after those that the ledger has, whatever their number.
   public func append(
     _ transactions: [LedgerTransaction]
   ) async throws(Failure) -> [LedgerAppend] {
@@ -125,7 +126,8 @@ extension AccountStoring {
 }
 
 extension Failure {
-  /// The error of an append to a ledger that has other transactions than the caller knows.
+  /// The error of an append if the number of transactions in the ledger is not the one that the
+  /// caller knows.
   static func ledgerChanged(end: Int64, known: Int64) -> Failure {
     Failure(
       .storeFailed,

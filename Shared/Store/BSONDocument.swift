@@ -1,6 +1,6 @@
 internal import CMongoC
 
-/// A BSON document under construction. Owns its `bson_t`.
+/// A BSON document that is being built. It owns its `bson_t`.
 @safe final class BSONDocument {
   let handle: OpaquePointer
 
@@ -8,7 +8,8 @@ internal import CMongoC
 
   deinit { unsafe bson_destroy(handle) }
 
-  /// Fingerprint of the bytes (FNV-1a, 64 bits), the same in every process and release.
+  /// Fingerprint of the bytes (FNV-1a, 64 bits). Equal documents have the same one in every process
+  /// and release.
   func fingerprint(seed text: String) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
@@ -23,7 +24,7 @@ internal import CMongoC
     return hash
   }
 
-  // `bson_append_…` fails only if a document exceeds 2 GiB; documents come from 1 MiB frames.
+  // `bson_append_…` fails only if a document exceeds 2 GiB. Documents come from frames of 1 MiB.
 
   @discardableResult
   func set(_ key: String, _ value: Int64) -> Self {
@@ -40,7 +41,7 @@ internal import CMongoC
     return self
   }
 
-  /// - Parameter value: any UTF-8; its length is passed, so a NUL does not truncate it.
+  /// - Parameter value: any UTF-8. Its length is passed to libbson, so a NUL does not truncate it.
   @discardableResult
   func set(_ key: String, _ value: String) -> Self {
     var value = value
@@ -79,8 +80,8 @@ internal import CMongoC
     return self
   }
 
-  /// Sets an array of values of several types.
-  /// - Parameter values: members "0", "1" and so on.
+  /// Sets an array whose values have several types.
+  /// - Parameter values: a document with the members "0", "1" and so on.
   @discardableResult
   func set(_ key: String, array values: BSONDocument) -> Self {
     unsafe bson_append_array(handle, key, -1, values.handle)
@@ -95,7 +96,7 @@ internal import CMongoC
   }
 }
 
-/// A document borrowed from a cursor, valid only until the cursor moves.
+/// A document that belongs to a cursor. It is valid only until the cursor moves.
 @safe struct BSONView {
   private let handle: OpaquePointer
 

@@ -2,15 +2,16 @@ internal import Limits
 
 /// Decides whether records may be dropped because of their age.
 ///
-/// If the clock jumps a year ahead, every record looks old. The type compares wall time with
-/// monotonic time: if they drift apart, the clock has jumped and is distrusted until it has been
-/// steady for `patience`. The clock is also distrusted after a start.
+/// If the clock jumps a year ahead, every record looks old. Therefore this type compares wall time
+/// with monotonic time. If they drift apart, the clock has jumped and is distrusted until it has
+/// been steady for `patience`. The clock is also distrusted after a start.
 public struct ClockTrust: Sendable {
   private var last: (wall: UInt64, uptime: Duration)?
   private var steadySince = Duration.zero
   private let patience: Duration
 
-  /// Maximum drift between two readings that counts as a time server's correction, not as a jump.
+  /// Maximum drift between two readings that counts as a correction by a time server. A larger
+  /// drift counts as a jump.
   private static let toleranceMicroseconds: UInt64 = 60 * 1_000_000
 
   public init() {
@@ -22,6 +23,9 @@ public struct ClockTrust: Sendable {
     self.patience = patience
   }
 
+  /// Compares a reading of both clocks with the previous reading. Returns whether the wall clock
+  /// has been steady for `patience`.
+  ///
   /// - Parameters:
   ///   - wallUnixMicroseconds: wall time.
   ///   - uptime: monotonic time at the same moment.

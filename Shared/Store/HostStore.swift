@@ -1,14 +1,14 @@
 public import ClusterModel
 internal import GRDB
 
-/// Persists the registry's hosts. Only settings made by an admin are stored; probes determine
+/// Persists the registry's hosts. Only settings made by an admin are stored. Probes determine
 /// models, version and round trip again after a restart.
 public final class HostStore: Sendable {
   private let path: String
   private let queue: DatabaseQueue
 
-  /// - Parameter path: path of the database file; created if absent. A damaged file, or one from a
-  ///   newer version, causes an error and is not modified.
+  /// - Parameter path: path of the database file. If the file is absent, it is created. If it is
+  ///   damaged or comes from a newer version, an error is thrown and the file is not modified.
   public init(path: String) throws(Failure) {
     self.path = path
     queue = try SQLiteFile.open(path: path, migrator: Self.migrator, verify: true) {
@@ -16,7 +16,8 @@ public final class HostStore: Sendable {
     }
   }
 
-  /// Returns the hosts in the order in which they were added, each `suspended` or `unknown`.
+  /// Returns the hosts in the order in which they were added. The state of each host is `suspended`
+  /// or `unknown`.
   public func hosts() async throws(Failure) -> [HostRecord] {
     do {
       return try await queue.read { database in
@@ -71,7 +72,7 @@ public final class HostStore: Sendable {
 
   /// Closes the file. No other method may be called afterwards.
   public func close() async {
-    // `close` fails only if a statement is running; the file then closes when the statement ends.
+    // `close` fails only if a statement is running. The file then closes when the statement ends.
     try? queue.close()
   }
 
@@ -87,8 +88,8 @@ public final class HostStore: Sendable {
           """)
     }
     migrator.registerMigration("2: dialects") { database in
-      // Before this migration there was only one dialect, so an admin cannot have chosen it. It is
-      // detected from now on.
+      // Before this migration there was only one dialect, so no admin can have chosen it. From now
+      // on the dialect is detected.
       try database.execute(
         sql: """
           ALTER TABLE hosts ADD COLUMN resume TEXT NOT NULL DEFAULT 'auto';
@@ -97,8 +98,8 @@ public final class HostStore: Sendable {
           """)
     }
     migrator.registerMigration("3: strict") { database in
-      // Find a row with a value of the wrong type. SQLite would also refuse the row, but its error
-      // would not name it.
+      // Find a row with a value of the wrong type, so that the error names its host. SQLite would
+      // also refuse the row, but without the name.
       let wrong = try Row.fetchOne(
         database,
         sql: """
@@ -148,12 +149,13 @@ public final class HostStore: Sendable {
     return migrator
   }
 
-  /// One model name per line; a name with a line break cannot be configured.
+  /// One model name per line. A name with a line break cannot be configured.
   private static func text(of models: [ModelID]) -> String {
     models.map(\.name).joined(separator: "\n").storable
   }
 
-  /// Stored value of a dialect or resume way that is detected, not chosen by an admin.
+  /// Stored value of a dialect or resume way that is learned from the host and not chosen by an
+  /// admin.
   private static let learned = "auto"
 
   private static func record(_ row: Row) throws -> HostRecord {
@@ -178,7 +180,8 @@ public final class HostStore: Sendable {
     let region = try row.decode(String?.self, forColumn: "region")
     guard let tags = HostTags.checked(stored.map(String.init)), region.map(HostTags.isName) ?? true
     else {
-      // Without one of its tags, a host would silently get no more requests of that pool.
+      // If one of its tags were dropped, a host would get no more requests of that pool, without
+      // any warning.
       throw Failure(
         .storeDamaged, "Host \(id) has a tag or region that is not allowed; correct its row.")
     }

@@ -1,13 +1,13 @@
 public import ClusterModel
 
-/// Selects the requests of one key since a time.
+/// Selects the requests of one key from a time on.
 public struct UsageQuery: Equatable, Sendable {
   public var key: String
   var sinceUnixMicroseconds: UInt64
   /// Maximum number of rows.
   public var limit: Int
 
-  /// - Parameter limit: clamped to `LogQuery.limits`.
+  /// - Parameter limit: maximum number of rows, clamped to `LogQuery.limits`.
   public init(
     key: String, sinceUnixMicroseconds: UInt64, limit: Int = LogQuery.limits.upperBound
   ) {
@@ -17,9 +17,9 @@ public struct UsageQuery: Equatable, Sendable {
   }
 }
 
-/// Requests and tokens of one key, as far as their records are stored.
+/// Requests and tokens of one key, if their records are still stored.
 public struct KeyUsage: Equatable, Sendable {
-  /// Sums of one day and model.
+  /// Sums of one day and one model.
   public struct Row: Equatable, Sendable {
     /// Days since 1970-01-01, UTC.
     public var day: Int
@@ -42,8 +42,8 @@ public struct KeyUsage: Equatable, Sendable {
   public var rows: [Row]
   /// Whether there are more rows than the query's limit.
   public var isCut: Bool
-  /// Time of the oldest stored request of any key: older ones were deleted. `nil` means that none
-  /// is stored.
+  /// Time of the oldest stored request of any key. Older requests were deleted. `nil` means that no
+  /// request is stored.
   public var oldestUnixMicroseconds: UInt64?
 
   public init(rows: [Row], isCut: Bool = false, oldestUnixMicroseconds: UInt64? = nil) {
@@ -52,7 +52,8 @@ public struct KeyUsage: Equatable, Sendable {
     self.oldestUnixMicroseconds = oldestUnixMicroseconds
   }
 
-  /// - Parameter rows: up to one row more than the limit.
+  /// - Parameter rows: at most one row more than the limit. The surplus row shows that the result
+  ///   is cut.
   init(_ rows: [Row], limit: Int, oldest: Int64?) {
     self.init(
       rows: Array(rows.prefix(limit)), isCut: rows.count > limit,

@@ -1,13 +1,13 @@
 internal import ClusterModel
 internal import Crypto
 
-/// State of the accounts at one place in the ledger, as stored. Its contents are opaque to the
-/// store.
+/// State of the accounts at one place in the ledger, in the form in which it is stored. The store
+/// does not interpret its contents.
 public struct LedgerCheckpoint: Hashable, Sendable {
-  /// Number of transactions that it covers.
+  /// Number of transactions that the checkpoint covers.
   public let position: Int64
   public let json: String
-  /// Ids of recent transactions.
+  /// Ids of recent transactions, encoded as bytes.
   public let ids: [UInt8]
 
   public init(position: Int64, json: String, ids: [UInt8]) {
@@ -18,7 +18,7 @@ public struct LedgerCheckpoint: Hashable, Sendable {
 
   var byteCount: Int { json.utf8.count + ids.count }
 
-  /// SHA-256 over all members. The length separates the last two.
+  /// SHA-256 of all members. The length of the JSON separates it from the ids.
   var checksum: [UInt8] {
     var hash = SHA256()
     hash.update(data: Array("\(position) \(json.utf8.count) ".utf8))
@@ -28,10 +28,10 @@ public struct LedgerCheckpoint: Hashable, Sendable {
   }
 }
 
-/// A checkpoint that was read.
+/// Result of reading a checkpoint.
 public enum ReadCheckpoint: Hashable, Sendable {
   case intact(LedgerCheckpoint)
-  /// Its checksum or its form is wrong.
+  /// The checkpoint's checksum or form is wrong.
   case damaged(position: Int64)
 
   public var position: Int64 {

@@ -4,8 +4,8 @@ internal import Money
 
 /// Inserts transactions of the ledger within one write.
 ///
-/// There is a transaction for each paid request, so SQLite's own functions bind the values: GRDB
-/// takes longer to bind four rows than SQLite to insert them.
+/// Each paid request has a transaction, so speed matters. GRDB would take longer to bind the values
+/// of four rows than SQLite takes to insert them. Therefore SQLite's own functions bind the values.
 ///
 /// @safe: a bound text lives until its statement was executed, and bindings are cleared after.
 @safe struct LedgerInserts {
@@ -22,8 +22,8 @@ internal import Money
         + "VALUES (?, ?, ?, ?, ?)")
   }
 
-  /// - Returns: the position. `nil` means that a constraint refused the row, so that nothing was
-  ///   inserted: the ledger has a transaction with this id.
+  /// - Returns: the position. `nil` means that the ledger already has a transaction with this id. A
+  ///   constraint then refused the row, and nothing was inserted.
   func insert(_ transaction: LedgerTransaction) throws -> Int64? {
     let statement = unsafe transactions.sqliteStatement
     unsafe sqlite3_bind_int64(statement, 3, transaction.time)
@@ -69,20 +69,21 @@ internal import Money
   /// - Returns: `SQLITE_DONE`, or an extended error code.
   private static func execute(_ statement: SQLiteStatement) -> CInt {
     let code = unsafe sqlite3_step(statement)
-    // After an error, `sqlite3_reset` returns its code again.
+    // After a failed step, `sqlite3_reset` returns the error code of the step again.
     let reset = unsafe sqlite3_reset(statement)
     unsafe sqlite3_clear_bindings(statement)
     return code == SQLITE_DONE ? code : reset
   }
 
-  /// Binds a text while `body` runs.
+  /// Binds a text for as long as `body` runs.
   private static func bind(
     _ text: String, to index: CInt, of statement: SQLiteStatement, _ body: () -> CInt
   ) -> CInt {
     var text = text
     return text.withUTF8 { bytes in
       guard let start = bytes.baseAddress, !bytes.isEmpty else {
-        // Without an address, SQLite would bind NULL. It reads no byte of this one.
+        // SQLite binds NULL if the text has no address. This address avoids that, and SQLite reads
+        // no byte of it.
         unsafe sqlite3_bind_text(statement, index, "", 0, nil)
         return body()
       }

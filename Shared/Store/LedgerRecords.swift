@@ -5,11 +5,11 @@ public enum LedgerAppend: Hashable, Sendable {
   /// The transaction is durable. Positions begin at 1 and have no gaps.
   case appended(position: Int64)
   /// The ledger already has the transaction with this id, kind and entries. Its time and note may
-  /// differ: a repeated message can be recorded at another time.
+  /// differ, because a repeated message can be recorded at another time.
   case alreadyPresent(position: Int64)
-  /// The ledger has another transaction with this id, which stays.
+  /// The ledger has another transaction with this id. That transaction stays.
   case conflict(position: Int64)
-  /// The transaction exceeds a limit, which the sentence names.
+  /// The transaction exceeds a limit. The text is a sentence that names the limit.
   case refused(String)
 }
 
@@ -35,22 +35,22 @@ public struct LedgerCursor: Hashable, Sendable {
   }
 }
 
-/// Selects transactions.
+/// Selects transactions of the ledger.
 public struct LedgerQuery: Hashable, Sendable {
   public enum Order: Hashable, Sendable {
     case oldestFirst, latestFirst
   }
 
-  /// Transactions with an entry of this account. `nil` means every account.
+  /// Account with an entry in each selected transaction. `nil` means every account.
   public var account: AccountID?
-  /// Milliseconds since 1970, the end excluded.
+  /// Times of the transactions in milliseconds since 1970, without the end of the range.
   var times: Range<Int64>
   public var order: Order
-  /// Last row of the previous page. `nil` means the first page.
+  /// The last row of the previous page. `nil` means the first page.
   public var after: LedgerCursor?
   public var limit: Int
 
-  /// - Parameter limit: capped to `ledger.page`.
+  /// - Parameter limit: maximum number of rows, capped to `ledger.page`.
   public init(
     account: AccountID? = nil, times: Range<Int64> = .min..<(.max), order: Order = .latestFirst,
     after: LedgerCursor? = nil, limit: Int = 100
@@ -66,7 +66,7 @@ public struct LedgerQuery: Hashable, Sendable {
 /// Part of a list of transactions.
 public struct LedgerPage: Hashable, Sendable {
   public let rows: [LedgerRow]
-  /// Where the next page begins. `nil` means that this page is the last one.
+  /// Place from which the next page continues. `nil` means that this page is the last one.
   public let next: LedgerCursor?
 
   init(rows: [LedgerRow], next: LedgerCursor?) {

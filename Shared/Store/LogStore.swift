@@ -1,16 +1,17 @@
 public import ClusterModel
 internal import Limits
 
-/// The monitor's store of logs, spans and requests. Used for queries, never for recovery.
+/// The monitor's store of logs, spans and requests. It serves queries and is never used for
+/// recovery.
 ///
 /// Text is stored unchanged, except that U+0000 becomes U+2400 (␀), because a NUL ends SQLite's
 /// text. Times are microseconds since 1970, UTC.
 public protocol LogStore: Sendable {
-  /// Connects and creates missing tables or indexes. Can be called again.
+  /// Connects and creates missing tables or indexes. It can be called more than once.
   func prepare() async throws(Failure)
 
-  /// Stores the logs, spans and requests of all batches, in one transaction if the store supports
-  /// it. After a failure the caller may append the same batches again. Metrics are not stored.
+  /// Stores the logs, spans and requests of all batches, but no metrics. It uses one transaction if
+  /// the store supports transactions. After a failure the caller may append the same batches again.
   func append(_ batches: [TelemetryBatch]) async throws(Failure)
 
   /// Returns matching logs, newest first.
@@ -22,56 +23,57 @@ public protocol LogStore: Sendable {
   /// Sums a key's requests by day and model: newest day first, most tokens first.
   func usage(_ query: UsageQuery) async throws(Failure) -> KeyUsage
 
-  /// Returns the trace's spans by start time, at most `Retention.spansPerTrace`.
+  /// Returns the trace's spans by start time. At most `Retention.spansPerTrace` spans are returned.
   func spans(of trace: TraceID) async throws(Failure) -> [SpanRecord]
 
   /// Deletes records beyond the store's `Retention`.
-  /// - Parameter nowUnixMicroseconds: `nil` means that the clock is not trusted (`ClockTrust`);
-  ///   then no record is deleted because of its age.
+  /// - Parameter nowUnixMicroseconds: `nil` means that the clock is not trusted (`ClockTrust`). No
+  ///   record is then deleted because of its age.
   func applyRetention(nowUnixMicroseconds: UInt64?) async throws(Failure)
 
-  /// Number of damaged records left out of query results so far.
+  /// Number of damaged records that were left out of query results so far.
   var damagedRecords: Int { get }
 
   /// Completes writes and closes files and connections. No other method may be called afterwards.
   func close() async
 }
 
-/// The three tables or collections.
+/// The three kinds of records. Each kind has a table or collection.
 enum Kind: String, CaseIterable, Sendable {
   case logs, spans, requests
 
-  /// The column or field that orders the records: microseconds since 1970.
+  /// Name of the column or field by which records are ordered. It holds microseconds since 1970.
   var time: String { self == .spans ? "start" : "time" }
 }
 
 /// Limits on the stored records.
 public struct Retention: Equatable, Sendable {
-  /// Maximum records of each kind: logs, spans, requests.
+  /// Maximum number of records of each kind: logs, spans, requests.
   var maximumRecords: Int
   /// Maximum age of logs and spans.
   var maximumAge: Duration
   var maximumRequestAge: Duration
-  /// Maximum size of the whole store in bytes, if the store knows its size.
+  /// Maximum bytes of the whole store. It applies only if the store knows its size.
   public var maximumBytes: Int
 
   public static let standardBytes = Limits.logBytes.value
 
-  /// 200,000 records of about 300 bytes are about 60 MB for each kind, which a laptop can spare.
-  /// Seven days reach back over a weekend to the change that caused a fault. Requests are kept for
-  /// 31 days, so that a key's usage can be reported for a month.
+  /// 200,000 records of about 300 bytes are about 60 MB for each kind, which is little for a
+  /// laptop. Seven days reach back over a weekend to the change that caused a fault. Requests are
+  /// kept for 31 days, so that a key's usage can be reported for a month.
   public static let standard = Retention(
     maximumRecords: 200_000, maximumAge: .seconds(7 * 24 * 3_600),
     maximumRequestAge: .seconds(31 * 24 * 3_600))
 
-  /// A plan of 64 tasks with ten spans each has 640 spans; 10,000 spans are a response of 3 MB.
+  /// A plan of 64 tasks with ten spans each has 640 spans. 10,000 spans are a response of 3 MB.
   static let spansPerTrace = 10_000
 
-  /// How far a record's time may be in the future: no clock is wrong by a day for long. A later
-  /// time is set to now, because otherwise the record would never expire.
+  /// Maximum time of a record in the future. No clock is wrong by more than a day for long. A later
+  /// time is set to the present time, because otherwise the record would never expire.
   static let futureMicroseconds: UInt64 = 24 * 3_600 * 1_000_000
 
-  /// - Parameter maximumRequestAge: `nil` means the same age as that of logs and spans.
+  /// - Parameter maximumRequestAge: maximum age of requests. `nil` means the same age as that of
+  ///   logs and spans.
   public init(
     maximumRecords: Int, maximumAge: Duration, maximumRequestAge: Duration? = nil,
     maximumBytes: Int = Self.standardBytes
@@ -82,10 +84,10 @@ public struct Retention: Equatable, Sendable {
     self.maximumBytes = maximumBytes
   }
 
-  /// Maximum age of the records of a table or collection.
+  /// Maximum age of records of this kind.
   func maximumAge(of kind: Kind) -> Duration { kind == .requests ? maximumRequestAge : maximumAge }
 
-  /// Records older than this time are deleted.
+  /// Time in microseconds since 1970. Older records of this kind are deleted.
   func cutoff(_ kind: Kind, nowUnixMicroseconds now: UInt64) -> UInt64 {
     let age = UInt64(clamping: maximumAge(of: kind).components.seconds).multipliedReportingOverflow(
       by: 1_000_000)
@@ -102,23 +104,23 @@ public enum LogSeverity: String, CaseIterable, Comparable, Sendable {
 
   public static func < (left: LogSeverity, right: LogSeverity) -> Bool { left.rank < right.rank }
 
-  /// The raw values of this level and all more severe ones.
+  /// The raw values of this level and of all more severe levels.
   var andWorse: [String] { Self.allCases.filter { $0 >= self }.map(\.rawValue) }
 }
 
 public struct LogQuery: Equatable, Sendable {
   public var trace: TraceID?
   public var service: String?
-  /// Minimum level.
+  /// Minimum level. `nil` means all levels.
   public var level: LogSeverity?
   /// Earliest time.
   public var sinceUnixMicroseconds: UInt64?
   public var limit: Int
 
-  /// Allowed values of `limit`. 1,000 records of a few KB keep a response below a few MB.
+  /// Allowed values of `limit`. 1,000 records of a few KB each keep a response small enough.
   public static let limits = 1...1_000
 
-  /// - Parameter limit: clamped to `limits`.
+  /// - Parameter limit: maximum number of records, clamped to `limits`.
   public init(
     trace: TraceID? = nil, service: String? = nil, level: LogSeverity? = nil,
     sinceUnixMicroseconds: UInt64? = nil, limit: Int = 100
@@ -139,7 +141,7 @@ public struct RequestQuery: Equatable, Sendable {
   var sinceUnixMicroseconds: UInt64?
   public var limit: Int
 
-  /// - Parameter limit: clamped to `LogQuery.limits`.
+  /// - Parameter limit: maximum number of records, clamped to `LogQuery.limits`.
   public init(
     trace: TraceID? = nil, key: String? = nil, sinceUnixMicroseconds: UInt64? = nil,
     limit: Int = 100
@@ -160,7 +162,7 @@ extension Failure.Code {
   public static let storeTooNew = Failure.Code(rawValue: "store_too_new")
   /// The database address is invalid.
   public static let storeMisconfigured = Failure.Code(rawValue: "store_misconfigured")
-  /// Another process writes to the same database, so this one may not write any more.
+  /// Another process has taken over the database, so this process may not write to it any more.
   public static let storeTaken = Failure.Code(rawValue: "store_taken")
   /// The database has no room, and nothing was stored. The same operation can succeed later.
   public static let storeFull = Failure.Code(rawValue: "store_full")
@@ -169,7 +171,8 @@ extension Failure.Code {
 }
 
 extension String {
-  /// The string in stored form, with NUL replaced, because a NUL would end SQLite's text.
+  /// The text in the form in which it is stored. NUL is replaced, because it would end SQLite's
+  /// text.
   var storable: String {
     utf8.contains(0) ? String(map { $0 == "\0" ? "\u{2400}" : $0 }) : self
   }

@@ -3,8 +3,7 @@ internal import Foundation
 
 /// Checkpoints of the ledger, one document each.
 extension MongoAccountStore {
-  /// Maximum bytes of the JSON and the base64 text of the ids. MongoDB's documents have at most 16
-  /// MiB.
+  /// Maximum bytes of the JSON and the base64 text of the ids. MongoDB limits a document to 16 MiB.
   private static let documentBytes = 15 << 20
 
   public func save(_ checkpoint: LedgerCheckpoint) async throws(Failure) {
@@ -18,7 +17,7 @@ extension MongoAccountStore {
     try await perform { [self] client, state throws(Failure) in
       try checkEpoch(client)
       let checkpoints = client.collection(Collection.checkpoints)
-      // A checkpoint with a later position belongs to a ledger that no longer exists.
+      // A checkpoint with a later position was made from a ledger that no longer exists.
       let later = BSONDocument().set("$gte", checkpoint.position)
       try checkpoints.delete(BSONDocument().set("_id", later))
       let document = newDocument(at: checkpoint.position, &state)

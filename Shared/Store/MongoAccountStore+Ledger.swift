@@ -2,9 +2,11 @@ public import ClusterModel
 internal import Limits
 public import Money
 
-/// The ledger. Each document has the transactions of one append, if their names and notes fit.
+/// The ledger. Each document has the transactions of one append. If their names and notes do not
+/// fit, the append makes several documents.
 extension MongoAccountStore {
-  /// Less than half of the largest document of MongoDB, because names take more than their bytes.
+  /// Maximum estimated bytes of a document. It is less than half of MongoDB's largest document,
+  /// because names take more than their own bytes there.
   private static let documentBytes = 6 << 20
 
   public func append(
@@ -13,7 +15,7 @@ extension MongoAccountStore {
     try await perform { [self] client, state throws(Failure) in
       try checkEpoch(client)
       let ledger = client.collection(Collection.ledger)
-      // After an error the last write may have succeeded or not.
+      // If the outcome of the last write is unknown, the end is read again.
       let end = if let end = state.end { end } else { try Self.end(of: ledger) }
       guard end == position ?? end else {
         throw .ledgerChanged(end: end, known: position ?? end)
@@ -52,7 +54,7 @@ extension MongoAccountStore {
     }
   }
 
-  /// Divides rows into documents: normally one.
+  /// Divides rows into documents. Normally there is one document.
   private static func batches(of rows: [LedgerRow]) -> [[LedgerRow]] {
     var batches: [[LedgerRow]] = []
     var bytes = 0
@@ -100,13 +102,13 @@ extension MongoAccountStore {
       var rows = try Self.rows(ledger, after: position, limit: limit)
       if rows.isEmpty {
         let end = try Self.end(of: ledger)
-        // A late write may have arrived in between.
+        // A late write may have arrived between the two reads.
         if end > position { rows = try Self.rows(ledger, after: position, limit: limit) }
         guard end <= position || !rows.isEmpty else {
           throw Self.missing(position.addingCapped(1))
         }
-        // The reader now knows the whole ledger. If a write with an unknown outcome arrives later,
-        // it takes the position of the next write, which is then refused.
+        // The reader now knows the whole ledger. A write with an unknown outcome may still arrive
+        // later. It then takes the position of the next write, and the next write is refused.
         if end == position { state.end = end }
       }
       var expected = position
@@ -215,9 +217,11 @@ extension MongoAccountStore {
     }
   }
 
+  /// Sums the entries of each account.
+  ///
   /// - Parameters:
-  ///   - documents: selects documents.
-  ///   - entries: selects entries.
+  ///   - documents: filter of documents.
+  ///   - entries: filter of entries.
   private static func balances(
     _ client: MongoClient, at time: Int64?, of documents: BSONDocument, entries: BSONDocument,
     limit: Int
@@ -248,7 +252,7 @@ extension MongoAccountStore {
     BSONDocument().set(name, value)
   }
 
-  /// One document per transaction.
+  /// Stage that makes one document per transaction.
   private static var unwound: BSONDocument { BSONDocument().set("$unwind", "$transactions") }
 
   private static func rows(
@@ -290,7 +294,7 @@ extension MongoAccountStore {
         })
   }
 
-  /// Reads a transaction after `$unwind`.
+  /// Reads the transaction of a document that `$unwind` made.
   private static func readRow(_ view: BSONView) -> Result<LedgerRow, Failure> {
     let position = view.number("transactions.position") ?? 0
     let id = view.text("transactions.id") ?? ""

@@ -1,12 +1,12 @@
 public import ClusterModel
 internal import Limits
 
-/// Keys, accounts, models, settings and prices: the sum of all changes, in memory. The changes are
-/// also the audit log.
+/// Keys, accounts, models, settings and prices. They are kept in memory as the sum of all stored
+/// changes. The changes are also the audit log.
 extension MongoAccountStore {
-  /// Documents that are read at once.
+  /// Number of documents in one read.
   private static let documentsPerPage = 64
-  /// Kind of a host's change in the audit log.
+  /// Kind of a change of a host in the audit log.
   private static let hostKind = "host"
 
   public func apply(
@@ -148,7 +148,8 @@ extension MongoAccountStore {
 
   // MARK: - Documents
 
-  /// All records, from memory if their last write succeeded.
+  /// Returns all records. Reads them from the database unless the state in memory is known to be
+  /// current.
   private static func records(
     _ client: MongoClient, _ state: inout State
   ) throws(Failure) -> RecordsInMemory {
@@ -199,7 +200,8 @@ extension MongoAccountStore {
     return document
   }
 
-  /// `nil` means a change of a host, which is no record of this store.
+  /// Changes of one document. `nil` stands for a change of a host, because this store has no
+  /// records of hosts.
   private typealias Changes = (first: Int64, changes: [RecordChange?])
 
   private static func readChanges(_ view: BSONView) -> Result<Changes, Failure> {
@@ -254,7 +256,7 @@ extension MongoAccountStore {
 }
 
 extension [UInt8] {
-  /// Two lower-case digits per byte.
+  /// The bytes as hexadecimal text: two lower-case digits per byte.
   var hexadecimal: String {
     map { byte in
       let digits = String(byte, radix: 16)
@@ -262,7 +264,7 @@ extension [UInt8] {
     }.joined()
   }
 
-  /// - Returns: `nil` if the text is not whole bytes in hexadecimal digits.
+  /// - Returns: `nil` if the text is not an even number of hexadecimal digits.
   init?(hexadecimal text: String) {
     let digits = text.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
     guard digits.count == text.utf8.count, digits.count.isMultiple(of: 2) else { return nil }

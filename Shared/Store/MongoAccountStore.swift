@@ -4,16 +4,17 @@ internal import Synchronization
 
 /// Accounts in MongoDB, for a registry that may move to another machine.
 ///
-/// One append is one document with the position of its first transaction as `_id`, and one list of
-/// changes is one document with its first revision as `_id`. A document is written whole or not at
-/// all, so no transactions of the server are needed, and two writers cannot both write the next
-/// one. Documents of ledger and records are never changed or deleted.
+/// One append is one document. Its `_id` is the position of the document's first transaction. One
+/// list of changes is also one document. Its `_id` is the first revision of the changes. A document
+/// is written whole or not at all, so no transactions of the server are needed. Two writers cannot
+/// both write the next document, because both documents would have the same `_id`. Documents of
+/// ledger and records are never changed or deleted.
 ///
 /// Each store that opens the database takes the next number of `registry_writers`. A store with an
 /// earlier number writes nothing any more: its changes throw `storeTaken`.
 ///
-/// If the answer to a write is lost, the same document is sent once more and its position is read
-/// back, which normally shows the outcome.
+/// If the answer to a write is lost, the store sends the same document once more and reads the
+/// document at its position. This normally shows the outcome.
 public final class MongoAccountStore: AccountStoring {
   enum Collection {
     static let writers = "registry_writers"
@@ -23,17 +24,18 @@ public final class MongoAccountStore: AccountStoring {
   }
 
   struct State: Sendable {
-    /// Position of the last transaction. `nil` means that it must be read: the outcome of the last
-    /// write is unknown.
+    /// Position of the last transaction. `nil` means that the outcome of the last write is unknown,
+    /// so the position must be read.
     var end: Int64?
-    /// `nil` means that they must be read.
+    /// `nil` means that the records must be read.
     var records: RecordsInMemory?
     /// Number of the last document that this store made.
     var write: Int64 = 0
   }
 
   private let writer: MongoQueue
-  /// Lists and sums over the ledger. They can take seconds, so writes do not wait for them.
+  /// Runs lists and sums over the ledger. They can take seconds, so they have a queue of their own
+  /// and do not delay writes.
   private let reader: MongoQueue
   private let state = Mutex(State())
   let epoch: Int64
@@ -41,7 +43,7 @@ public final class MongoAccountStore: AccountStoring {
   /// Connects, and makes all earlier writers stop.
   /// - Parameters:
   ///   - uri: `mongodb://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`.
-  ///   - owner: name of this process, for the message of another one.
+  ///   - owner: name of this process, for error messages of a process that lost the store to it.
   ///   - patience: how long a call tries to find a server before it fails.
   public init(
     uri: String, owner: String, patience: Duration = .seconds(2)
@@ -60,7 +62,7 @@ public final class MongoAccountStore: AccountStoring {
     }
   }
 
-  /// Has no effect: the connections close with the last reference to the store.
+  /// Has no effect, because the connections close with the last reference to the store.
   public func close() async {}
 
   // MARK: - Writers
@@ -85,7 +87,8 @@ public final class MongoAccountStore: AccountStoring {
 
   private static func takeEpoch(_ client: MongoClient, _ owner: String) throws(Failure) -> Int64 {
     let writers = client.collection(Collection.writers)
-    // Another process may take a number at the same time.
+    // Another process may take the same number at the same time. This process then tries the next
+    // number.
     for _ in 0..<8 {
       let epoch = (try latestWriter(client)?.epoch ?? 0).addingCapped(1)
       let document = BSONDocument().set("_id", epoch).set("owner", owner.storable)
@@ -106,7 +109,8 @@ public final class MongoAccountStore: AccountStoring {
       }.first
   }
 
-  /// Refuses to write if another store was opened later.
+  /// Throws `storeTaken` if another store was opened later, because this store may then not write
+  /// any more.
   func checkEpoch(_ client: MongoClient) throws(Failure) {
     guard let latest = try Self.latestWriter(client), latest.epoch == epoch else {
       let owner = try Self.latestWriter(client)?.owner ?? "none"
@@ -123,14 +127,15 @@ public final class MongoAccountStore: AccountStoring {
 
   // MARK: - Writes
 
-  /// A document with the position that it takes in its collection.
+  /// A new document, and the position that it takes in its collection.
   struct NewDocument {
     let position: Int64
     let write: Int64
     let members: BSONDocument
   }
 
-  /// Begins a document. Its number differs from those of all others at the same position.
+  /// Begins a document. Its `write` number differs from that of any other document that this store
+  /// makes.
   func newDocument(at position: Int64, _ state: inout State) -> NewDocument {
     state.write = state.write.addingCapped(1)
     return NewDocument(
@@ -140,8 +145,9 @@ public final class MongoAccountStore: AccountStoring {
 
   /// Inserts the next document of a collection.
   ///
-  /// After an error it is sent once more and read back: the server may have received it.
-  /// - Throws: An error after which the document may be there or not, or may still arrive.
+  /// After an error the server may have received the document. Therefore it is sent once more and
+  /// read back.
+  /// - Throws: An error after which the document may be stored, may be absent, or may still arrive.
   func insert(
     _ document: NewDocument, into name: String, _ client: MongoClient
   ) throws(Failure) {
@@ -163,7 +169,7 @@ public final class MongoAccountStore: AccountStoring {
     throw try overtaken(client, name)
   }
 
-  /// Error of a position that another document has.
+  /// The error if another document has taken the position.
   private func overtaken(_ client: MongoClient, _ collection: String) throws(Failure) -> Failure {
     try checkEpoch(client)
     return Failure(
@@ -174,12 +180,12 @@ public final class MongoAccountStore: AccountStoring {
 
   // MARK: - Plumbing
 
-  /// Options of a search for the document with the highest `_id`.
+  /// Options of a query for the document with the highest `_id`.
   static var lastDocument: BSONDocument {
     BSONDocument().set("sort", BSONDocument().set("_id", -1)).set("limit", 1)
   }
 
-  /// Runs work that writes, or that needs the state.
+  /// Runs work that writes or that needs the state.
   func perform<Value: Sendable>(
     _ work: @escaping @Sendable (MongoClient, inout State) throws(Failure) -> Value
   ) async throws(Failure) -> Value {

@@ -1,7 +1,7 @@
 internal import ClusterModel
 
 // Conversion between records and documents. `at` is the record's time as a date, for the index that
-// expires documents and for human readers; `time` (or `start`) is exact.
+// expires documents and for human readers. `time` (or `start`) is the exact time.
 
 func document(_ log: LogRecord) -> BSONDocument {
   let document = BSONDocument()

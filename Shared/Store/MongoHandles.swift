@@ -4,11 +4,12 @@ internal import ClusterModel
 // Each handle of libmongoc has one owner. A handle leaves its owner's file only as an argument of a
 // call, and is used only on a `MongoQueue`.
 
-/// Calls `mongoc_init` once per process. `mongoc_cleanup` is never called: `mongoc_init` may not
+/// Calls `mongoc_init` once per process. `mongoc_cleanup` is never called. `mongoc_init` must not
 /// follow it, and the operating system releases everything when the process ends.
 private let initialised: Void = {
   mongoc_init()
-  // By default libmongoc logs to standard error; relevant errors are returned as a `Failure`.
+  // By default libmongoc logs to standard error. This is turned off, because relevant errors are
+  // returned as a `Failure`.
   mongoc_log_set_handler(nil, nil)
 }()
 
@@ -18,20 +19,21 @@ private let initialised: Void = {
 @safe final class MongoAddress: @unchecked Sendable {
   fileprivate let handle: OpaquePointer
   let database: String
-  /// Hosts as written in the address, without credentials, for messages.
+  /// Hosts as written in the address, without credentials, for error messages.
   let hosts: String
-  /// Advice to an operator if the server is away.
+  /// Advice to an operator, for the error message if the server is away.
   let remedy: String
 
   /// - Parameters:
-  ///   - text: `mongodb://…` or `mongodb+srv://…`; the database defaults to `tutti`.
+  ///   - text: `mongodb://…` or `mongodb+srv://…`. The database defaults to `tutti`.
   ///   - patience: timeout of server selection and of connecting, unless the address sets them.
-  ///   - remedy: ends the message of a server that is away.
+  ///   - remedy: advice at the end of the error message if the server is away.
   init(_ text: String, patience: Duration, remedy: String) throws(Failure) {
     _ = initialised
     var error = bson_error_t()
     guard let handle = unsafe mongoc_uri_new_with_error(text, &error) else {
-      // libmongoc's message may quote the address, which contains a password.
+      // libmongoc's message is not used, because it may quote the address, which contains a
+      // password.
       throw Failure(
         .storeMisconfigured,
         "The MongoDB address is not valid; write it as mongodb://HOST:PORT/DATABASE.")
@@ -47,7 +49,8 @@ private let initialised: Void = {
     if unsafe !mongoc_uri_has_option(handle, CMONGO_CONNECT_TIMEOUT) {
       unsafe mongoc_uri_set_option_as_int32(handle, CMONGO_CONNECT_TIMEOUT, milliseconds)
     }
-    // If a server stops responding, libmongoc's default of five minutes would block the queue.
+    // If a server stops responding, libmongoc's default timeout of five minutes would block the
+    // queue.
     if unsafe !mongoc_uri_has_option(handle, CMONGO_SOCKET_TIMEOUT) {
       unsafe mongoc_uri_set_option_as_int32(handle, CMONGO_SOCKET_TIMEOUT, 10_000)
     }
@@ -55,8 +58,8 @@ private let initialised: Void = {
 
   deinit { unsafe mongoc_uri_destroy(handle) }
 
-  /// Demands that writes are on the disks of a majority of the replica set before they succeed, and
-  /// that reads return nothing that a failover can undo.
+  /// Makes writes succeed only after they are on the disks of a majority of the replica set. Makes
+  /// reads return only data that a failover cannot undo.
   func requireMajority() {
     let write = unsafe mongoc_write_concern_new()
     defer { unsafe mongoc_write_concern_destroy(write) }
@@ -79,8 +82,8 @@ private let initialised: Void = {
   }
 }
 
-/// Connection pool. Owns its `mongoc_client_pool_t`, whose background threads monitor the server,
-/// so that it is found again after a failure.
+/// Connection pool. It owns its `mongoc_client_pool_t`. Background threads of the pool monitor the
+/// server, so that it is found again after a failure.
 ///
 /// @unchecked: libmongoc's pool may be used from any thread.
 @safe final class MongoPool: @unchecked Sendable {
@@ -160,7 +163,7 @@ private let initialised: Void = {
   }
 
   /// Inserts documents in one bulk operation. A refused document does not stop the rest. A document
-  /// whose `_id` exists is skipped, so that a partly failed insertion can be repeated.
+  /// is skipped if its `_id` exists, so that a partly failed insertion can be repeated.
   func insert(_ documents: [BSONDocument]) throws(Failure) {
     if documents.isEmpty { return }
     let options = BSONDocument().set("ordered", false)
@@ -175,11 +178,11 @@ private let initialised: Void = {
     guard done else { throw mongoFailure(&error, doing: "insert into \(name)", to: address) }
   }
 
-  /// The server's code for an `_id` that exists.
+  /// The server's error code for a document whose `_id` already exists.
   private static let duplicateKey: UInt32 = 11_000
 
   /// Inserts a document.
-  /// - Returns: `false` if a document has its `_id`. Nothing was changed.
+  /// - Returns: `false` if another document has the same `_id`. Nothing is changed then.
   func insertNew(_ document: BSONDocument) throws(Failure) -> Bool {
     var error = bson_error_t()
     if unsafe mongoc_collection_insert_one(handle, document.handle, nil, nil, &error) {
@@ -208,7 +211,8 @@ private let initialised: Void = {
 
   /// - Parameters:
   ///   - options: `sort`, `limit`, `skip`.
-  ///   - read: converts each document, which is valid only during the call; `nil` drops it.
+  ///   - read: converts a document, which is valid only during the call. `nil` leaves the document
+  ///     out.
   func find<Value>(
     _ filter: BSONDocument, options: BSONDocument, _ read: (BSONView) -> Value?
   ) throws(Failure) -> [Value] {
@@ -217,7 +221,8 @@ private let initialised: Void = {
       "find in \(name)", read)
   }
 
-  /// - Parameter read: converts each document, which is valid only during the call; `nil` drops it.
+  /// - Parameter read: converts a document, which is valid only during the call. `nil` leaves the
+  ///   document out.
   func aggregate<Value>(
     _ stages: [BSONDocument], _ read: (BSONView) -> Value?
   ) throws(Failure) -> [Value] {
@@ -227,7 +232,7 @@ private let initialised: Void = {
       "aggregate \(name)", read)
   }
 
-  /// - Parameter cursor: destroyed at the end.
+  /// - Parameter cursor: the function destroys it at the end.
   private func values<Value>(
     of cursor: OpaquePointer?, _ what: String, _ read: (BSONView) -> Value?
   ) throws(Failure) -> [Value] {
@@ -247,8 +252,8 @@ private let initialised: Void = {
   }
 }
 
-/// The server's codes of a failover, of a shutdown and of a majority that does not respond. A write
-/// that ends with one of them may have been made.
+/// The server's error codes of a failover, of a shutdown, and of a majority that does not respond.
+/// A write that ends with one of these codes may have been made.
 private let failoverCodes: Set<UInt32> = [64, 91, 189, 10_107, 11_600, 11_602, 13_435, 13_436]
 
 private let outOfDiskSpace: UInt32 = 14_031

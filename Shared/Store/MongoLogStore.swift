@@ -8,7 +8,7 @@ public final class MongoLogStore: LogStore {
   private let retention: Retention
   private let damaged = Mutex(0)
 
-  /// Parses the address; `prepare()` is the first to contact the server.
+  /// Parses the address. It does not contact the server: `prepare()` is the first call that does.
   /// - Parameters:
   ///   - uri: `mongodb://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`.
   ///   - patience: how long a call tries to find a server before it fails.
@@ -27,8 +27,8 @@ public final class MongoLogStore: LogStore {
       try client.ping()
       for kind in Kind.allCases {
         let seconds = retention.maximumAge(of: kind).components.seconds
-        // An index with another age, of an earlier version, is changed. The server refuses if there
-        // is none yet.
+        // An earlier version may have made the index with another age, which is changed here. If
+        // there is no index yet, the server refuses, and the index is made below.
         let index = BSONDocument().set("name", "retention").set("expireAfterSeconds", seconds)
         try? client.collection(kind.rawValue).run(
           BSONDocument().set("collMod", kind.rawValue).set("index", index), "change an index of")
@@ -54,7 +54,8 @@ public final class MongoLogStore: LogStore {
 
   public func append(_ batches: [TelemetryBatch]) async throws(Failure) {
     try await perform { client throws(Failure) in
-      // The caller repeats a partly failed batch; documents already stored must not be duplicated.
+      // The caller repeats a partly failed batch. Documents that are already stored must not be
+      // duplicated.
       var logs = DocumentIdentities(), spans = logs, requests = logs
       for batch in batches {
         for log in batch.logs {
@@ -133,14 +134,15 @@ public final class MongoLogStore: LogStore {
           let before = BSONDocument().set("$lt", Int64(clamping: cutoff))
           try collection.delete(BSONDocument().set(kind.time, before))
         }
-        // Records of a wrong clock would otherwise never expire, and would push out newer ones.
+        // Records with times in the far future would otherwise never expire, and would push out
+        // newer records.
         if let now, let future {
           let after = BSONDocument().set("$gt", Int64(clamping: future))
           try collection.update(
             BSONDocument().set(kind.time, after),
             setting: BSONDocument().set(kind.time, Int64(clamping: now)))
         }
-        // Delete all records up to the first surplus one, including those with the same time.
+        // Delete all records up to the newest surplus one, including those with the same time.
         let options = newest(of: kind, limit: 1).set("skip", retention.maximumRecords)
         let surplus = try collection.find(BSONDocument(), options: options) {
           $0.number(kind.time)
@@ -153,13 +155,13 @@ public final class MongoLogStore: LogStore {
     }
   }
 
-  /// Has no effect: the connections close with the last reference to the store.
+  /// Has no effect, because the connections close with the last reference to the store.
   public func close() async {}
 
   // MARK: - Plumbing
 
-  /// Wraps `read` so that damaged documents are counted. `find` leaves them out and returns the
-  /// rest.
+  /// Wraps `read` so that damaged documents are counted. `find` leaves out damaged documents and
+  /// returns the rest.
   private func undamaged<Record>(
     _ read: @escaping (BSONView) -> Record?
   ) -> (BSONView) -> Record? {
@@ -187,14 +189,14 @@ private func newest(of kind: Kind, limit: Int) -> BSONDocument {
 }
 
 /// Assigns `_id` and `order` to documents. `_id` is derived from time, content, instance and, for
-/// equal documents, a copy number. `order` separates documents with the same microsecond.
+/// equal documents, a copy number. `order` sorts documents with the same time.
 private struct DocumentIdentities {
   private(set) var documents: [BSONDocument] = []
   private var counts: [String: Int] = [:]
 
   mutating func add(_ document: BSONDocument, time: UInt64, of instance: String) {
     let fingerprint = document.fingerprint(seed: instance)
-    // The time comes first, so that documents close in time are close in the index.
+    // The time comes first, so that documents with close times are close in the index.
     let content = Self.hex(time) + Self.hex(fingerprint)
     let copy = counts[content, default: 0]
     counts[content] = copy + 1

@@ -2,15 +2,15 @@ internal import ClusterModel
 internal import Dispatch
 internal import Synchronization
 
-/// Runs calls of libmongoc one after another. They block, so they run on a dedicated queue: a slow
-/// server delays the store, but no cooperative thread of Swift.
+/// Runs calls of libmongoc one after another. The calls block, so they run on a dedicated queue. A
+/// slow server therefore delays the store, but no cooperative thread of Swift.
 final class MongoQueue: Sendable {
   private let pool: MongoPool
   private let queue = DispatchQueue(label: "tutti.store.mongodb")
   private let waiting = Mutex(0)
 
-  /// Maximum queued operations: writes, retention and a few queries of an operator. If the server
-  /// is slow, more would only time out.
+  /// Maximum queued operations: writes, retention and a few queries of an operator. More operations
+  /// would only time out if the server is slow.
   private static let maximumWaiting = 64
 
   init(_ address: MongoAddress) throws(Failure) { pool = try MongoPool(address) }

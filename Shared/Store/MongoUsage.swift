@@ -43,20 +43,20 @@ func usageRow(_ view: BSONView) -> KeyUsage.Row? {
       estimated: count("tokens_estimated") > 0))
 }
 
-/// Days since 1970 of a document's time.
+/// Expression for the day of a document's time, in days since 1970.
 private var day: BSONDocument {
   let days = operation("$divide", "$time") { $0.set("1", KeyUsage.dayMicroseconds) }
   return BSONDocument().set("$floor", days)
 }
 
-/// An operation on a member and a second operand.
+/// Expression that applies an operation to a member and a second operand.
 private func operation(
   _ name: String, _ member: String, _ addOperand: (BSONDocument) -> BSONDocument
 ) -> BSONDocument {
   BSONDocument().set(name, array: addOperand(BSONDocument().set("0", member)))
 }
 
-/// 1 if the condition holds, otherwise 0.
+/// Expression that is 1 if the condition holds, otherwise 0.
 private func oneIf(_ condition: BSONDocument) -> BSONDocument {
   BSONDocument().set("$cond", BSONDocument().set("if", condition).set("then", 1).set("else", 0))
 }

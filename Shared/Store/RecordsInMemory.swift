@@ -4,7 +4,7 @@ internal import Limits
 struct RecordsInMemory: Sendable {
   private struct AccountName: Hashable {
     let organisation: String
-    /// The empty name stands for the organisation itself.
+    /// Name of the team. An empty name stands for the organisation itself.
     let team: String
   }
 
@@ -36,7 +36,7 @@ struct RecordsInMemory: Sendable {
     }.map(\.value)
   }
 
-  /// The record as it is now. `nil` means that it is absent.
+  /// The present state of a record. `nil` means that the record is absent.
   func present(_ subject: RecordSubject) -> (json: String, revision: RecordRevision)? {
     switch subject {
     case .key(let id): keysByID[id].map { ($0.json, $0.revision) }
@@ -52,7 +52,7 @@ struct RecordsInMemory: Sendable {
 
   // MARK: - Changes
 
-  /// Makes a change, whatever state it expects, with the next revision.
+  /// Makes a change with the next revision. Does not check the state that the change expects.
   /// - Returns: the new revision.
   mutating func make(_ change: RecordChange) -> RecordRevision {
     let revision = takeRevision()
@@ -80,7 +80,7 @@ struct RecordsInMemory: Sendable {
     return revision
   }
 
-  /// Takes the next revision, for a change of a record that is kept elsewhere.
+  /// Takes the next revision for a change of a record that this type does not hold.
   @discardableResult
   mutating func takeRevision() -> RecordRevision {
     revision = RecordRevision(revision.number.addingCapped(1))
@@ -89,6 +89,6 @@ struct RecordsInMemory: Sendable {
 }
 
 extension String {
-  /// SQLite's order of texts.
+  /// Compares texts as SQLite orders them.
   fileprivate func isBefore(_ other: String) -> Bool { utf8.lexicographicallyPrecedes(other.utf8) }
 }

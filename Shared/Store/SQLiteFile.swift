@@ -5,8 +5,8 @@ internal import GRDB
 /// Opens database files and turns SQLite's errors into readable messages.
 enum SQLiteFile {
   /// - Parameters:
-  ///   - path: created with mode 0600 if absent; its directory must exist. A symbolic link, or a
-  ///     file that other users may write, is refused.
+  ///   - path: path of the file. If the file is absent, it is created with mode 0600. Its directory
+  ///     must exist. A symbolic link, or a file that other users may write, is refused.
   ///   - open: opens the connection.
   static func open<Connection: DatabaseWriter>(
     path: String, migrator: DatabaseMigrator, verify: Bool,
@@ -22,7 +22,7 @@ enum SQLiteFile {
       throw Failure(.storeUnreachable, error.message)
     }
     var configuration = Configuration()
-    // Another process (an operator's sqlite3) may hold the write lock briefly.
+    // Another process, such as an operator's sqlite3, may hold the write lock briefly.
     configuration.busyMode = .timeout(5)
     do {
       let connection = try open(path, configuration)

@@ -2,9 +2,9 @@ internal import ClusterModel
 internal import Foundation
 internal import GRDB
 
-/// Tables, and conversion between records and rows.
+/// Tables of the store, and conversion between records and rows.
 extension SQLiteLogStore {
-  /// Released migrations never change; a schema change is a new migration.
+  /// Released migrations never change. A schema change is a new migration.
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1: logs, spans, requests") { database in
@@ -51,11 +51,11 @@ extension SQLiteLogStore {
 
     let name: String
     let columns: [(name: String, kind: Kind)]
-    /// SQL statements that create its indexes.
+    /// SQL statements that create the table's indexes.
     let indexes: [String]
 
-    /// Copies the rows of the non-strict table of the same name, then replaces that table. Rows
-    /// with values of the wrong type are dropped.
+    /// Copies the rows of the old table of the same name, which was not strict, and then replaces
+    /// that table. Rows with values of the wrong type are dropped.
     func replaceOld(in database: Database) throws {
       let definitions = columns.map { column in
         switch column.kind {
@@ -123,7 +123,7 @@ extension SQLiteLogStore {
     ]
   }
 
-  /// The ids of a row are invalid, so another program wrote it.
+  /// The ids of a row are invalid, so another program must have written the row.
   private struct DamagedRow: Error {}
 
   static func insert(_ log: LogRecord, into database: Database) throws {

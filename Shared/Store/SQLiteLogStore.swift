@@ -4,7 +4,7 @@ internal import GRDB
 internal import Limits
 internal import Synchronization
 
-/// The embedded default: one SQLite file in write-ahead mode, so that readers never wait for the
+/// The default store: one SQLite file in write-ahead mode, so that readers never wait for the
 /// writer. GRDB runs every statement on its own queues, never on Swift's cooperative threads.
 public final class SQLiteLogStore: LogStore {
   private let path: String
@@ -12,14 +12,14 @@ public final class SQLiteLogStore: LogStore {
   private let pool: DatabasePool
   private let damaged = Mutex(0)
 
-  /// - Parameter path: path of the database file; created if absent.
+  /// - Parameter path: path of the database file. If the file is absent, it is created.
   public init(path: String, retention: Retention = .standard) throws(Failure) {
     self.path = path
     self.retention = retention
     pool = try SQLiteFile.open(path: path, migrator: Self.migrator, verify: false) {
       path, configuration in
       var configuration = configuration
-      // One reader per core of a small machine is enough, because operators run few queries.
+      // Two readers are enough, because operators run few queries.
       configuration.maximumReaderCount = 2
       configuration.prepareDatabase { database in
         // Shrinks the file of the write-ahead log to 16 MiB after a large write.
@@ -145,7 +145,7 @@ public final class SQLiteLogStore: LogStore {
   /// Deletes the oldest inserted records until the rest takes at most `limit` bytes. The file keeps
   /// its pages and reuses them.
   private static func trim(_ database: Database, to limit: Int) throws {
-    // Each pass deletes an eighth; 200 passes empty a file of any size.
+    // Each pass deletes an eighth of the records, so 200 passes empty a file of any size.
     for _ in 0..<200 {
       guard try usedBytes(database) > limit else { return }
       for table in Kind.allCases.map(\.rawValue) {
@@ -164,13 +164,14 @@ public final class SQLiteLogStore: LogStore {
   }
 
   public func close() async {
-    // `close` fails only if statements are running; the file then closes when they end.
+    // `close` fails only if statements are running. The file then closes when they end.
     try? pool.close()
   }
 
   // MARK: - Plumbing
 
-  /// Records decoded from rows. One damaged row must not hide the rest; it is left out and counted.
+  /// Records decoded from rows. A damaged row is left out and counted, so that it does not hide the
+  /// other rows.
   private struct Decoded<Record: Sendable>: Sendable {
     var records: [Record] = []
     var damaged = 0
@@ -212,7 +213,7 @@ public final class SQLiteLogStore: LogStore {
     }
   }
 
-  /// The WHERE clause of a query. Column names are constants; values are always bound.
+  /// The WHERE clause of a query. Column names are constants. Values are always bound.
   private struct Filter: Sendable {
     private var terms: [String] = []
     private(set) var arguments = StatementArguments()

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Fills batches one after the other, none larger than a bus message.
+/// Fills batches one after another. No batch is larger than a bus message.
 struct BatchSplitter {
   private let limit: Int
   private let empty: TelemetryBatch
@@ -34,9 +34,10 @@ struct BatchSplitter {
     current.logs.append(log)
   }
 
-  /// Adds a metrics snapshot to one batch. It is not split, because the monitor replaces the
-  /// previous snapshot of this process by it.
-  /// - Returns: number of families left out (largest first) because the snapshot was too large.
+  /// Adds a metrics snapshot to one batch. The snapshot is not split, because the monitor replaces
+  /// the previous snapshot of this process by it.
+  /// - Returns: number of families that were left out because the snapshot was too large. The
+  ///   largest families are left out first.
   mutating func add(_ families: [MetricFamily]) -> Int {
     let sized = families.map { (family: $0, bytes: Self.size(of: $0)) }
     var total = sized.reduce(0) { $0 + $1.bytes }

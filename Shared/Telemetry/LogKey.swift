@@ -1,6 +1,6 @@
-/// Metadata keys of log lines, declared once so that a reader can filter by them.
+/// Metadata keys of log lines. They are declared once, so that a reader can filter by them.
 public enum LogKey {
-  /// 32 hexadecimal digits; the recorder stores the line under this trace.
+  /// The value has 32 hexadecimal digits. The recorder stores the line under this trace.
   public static let trace = "trace_id"
   public static let span = "span_id"
   public static let service = "service"
@@ -23,7 +23,7 @@ public enum LogKey {
   public static let revision = "revision"
   public static let epoch = "epoch"
   public static let milliseconds = "ms"
-  /// A failure's code.
+  /// The value is a failure's code.
   public static let code = "code"
   public static let reason = "reason"
   public static let error = "error"

@@ -8,8 +8,8 @@ public enum LogFormat: Sendable {
   case text
 }
 
-/// Renders log records as text, one line each. Nothing in a message or a value can end the line
-/// early or move a terminal's cursor.
+/// Renders log records as text, one line each. No message or value can end the line early or move a
+/// terminal's cursor.
 enum LogLine {
   static func render(_ record: LogRecord, as format: LogFormat) -> String {
     switch format {
@@ -26,7 +26,7 @@ enum LogLine {
     if let trace = record.trace { line += ",\"\(LogKey.trace)\":\"\(trace)\"" }
     var seen: Set<String> = ["time", "level", "service", "message", LogKey.trace]
     for attribute in record.attributes {
-      // A key must be unique, because readers disagree about which duplicate counts.
+      // Keys must be unique, because readers of JSON disagree about which of two equal keys counts.
       let key = seen.contains(attribute.key) ? "_" + attribute.key : attribute.key
       guard seen.insert(key).inserted else { continue }
       line += ",\(JSONText.quoted(key)):\(JSONText.quoted(attribute.value))"
@@ -36,7 +36,7 @@ enum LogLine {
 
   private static func text(_ record: LogRecord) -> String {
     let time = timestamp(record.timeUnixMicroseconds)
-    // A person at a terminal needs only the time of 2026-01-31T12:34:56.789012Z.
+    // A person at a terminal needs only the time of day, without the date.
     let clock = time[time.index(time.startIndex, offsetBy: 11)...].prefix(12)
     let level = record.level.uppercased()
     var line =
@@ -49,12 +49,12 @@ enum LogLine {
     return line + "\n"
   }
 
-  /// RFC 3339 with microseconds, UTC.
+  /// The time in the form of RFC 3339, in UTC, with microseconds.
   static func timestamp(_ unixMicroseconds: UInt64) -> String {
     let seconds = unixMicroseconds / 1_000_000
     let (days, secondOfDay) = (Int(seconds / 86_400), Int(seconds % 86_400))
-    // Civil date from days since 1970 (Howard Hinnant, "chrono-compatible low-level date
-    // algorithms"), for years from 1970 on.
+    // Computes the date from the days since 1970, for years from 1970 on (Howard Hinnant,
+    // "chrono-compatible low-level date algorithms").
     let shifted = days + 719_468
     let era = shifted / 146_097
     let dayOfEra = shifted % 146_097
@@ -82,10 +82,10 @@ enum LogLine {
   }
 }
 
-/// Writes JSON by hand, for uses in which `Codable` would take more code.
+/// Writes JSON without `Codable`, for uses in which `Codable` would take more code.
 public enum JSONText {
-  /// A JSON string, quotes included. Control characters (also those above ASCII) and the two line
-  /// separators are escaped, so the result is always one line.
+  /// A JSON string with its quotes. Control characters, even those above ASCII, and the two line
+  /// separators of Unicode are escaped, so the result is always one line.
   public static func quoted(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {

@@ -5,7 +5,8 @@ public struct MetricDescription: Hashable, Sendable {
   public var name: String
   public var help: String
   public var kind: MetricKind
-  /// Upper bounds of a histogram's buckets in the metric's unit, ascending, without infinity.
+  /// Upper bounds of a histogram's buckets, in the metric's unit and in ascending order. Infinity
+  /// is not among them.
   var buckets: [Double]
 
   init(_ name: String, _ kind: MetricKind, _ help: String, buckets: [Double] = []) {
@@ -16,8 +17,8 @@ public struct MetricDescription: Hashable, Sendable {
   }
 }
 
-/// Help texts and buckets of all metrics, in one place. A test compares the names with those that
-/// the code records.
+/// Help texts and buckets of all metrics, in one place. A test compares their names with the names
+/// of the metrics that the code records.
 public struct MetricCatalogue: Sendable {
   private(set) var descriptions: [String: MetricDescription]
 
@@ -28,23 +29,23 @@ public struct MetricCatalogue: Sendable {
 
   public subscript(name: String) -> MetricDescription? { descriptions[name] }
 
-  /// From a fast local call to a long generation: 5 ms … 2 min.
+  /// Bounds from a fast local call to a long generation: 5 ms … 2 min.
   static let requestSeconds: [Double] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
   ]
-  /// One hop over the bus: 50 µs … 1 s.
+  /// Bounds for one message over the bus: 50 µs … 1 s.
   static let hopSeconds: [Double] = [
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1,
   ]
-  /// 256 B … 16 MiB.
+  /// Bounds of sizes: 256 B … 16 MiB.
   static let bytes: [Double] = [
     256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
   ]
-  /// Small counts: tokens, tasks, members.
+  /// Bounds of counts, for example of tokens, tasks and members.
   static let counts: [Double] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096]
 
   public static let tutti = MetricCatalogue([
-    // Every process.
+    // Metrics of every process.
     MetricDescription(
       "tutti_build_info", .gauge, "Always 1; the labels say which version this process runs."),
     MetricDescription(
@@ -67,7 +68,7 @@ public struct MetricCatalogue: Sendable {
       "tutti_metrics_overflow_total", .counter,
       "Times a metric got a label set beyond the limit; such label sets share one series."),
 
-    // Bus.
+    // Metrics of the bus.
     MetricDescription(
       "tutti_bus_dropped_total", .counter, "Messages that were dropped, by reason."),
     MetricDescription(
@@ -75,7 +76,7 @@ public struct MetricCatalogue: Sendable {
       "Time from a call over the bus to its answer or failure.", buckets: hopSeconds),
     MetricDescription("tutti_bus_peers", .gauge, "Peers that this process knows."),
 
-    // HTTP.
+    // Metrics of HTTP.
     MetricDescription(
       "tutti_http_requests_total", .counter, "HTTP requests answered, by route and status."),
     MetricDescription(
@@ -94,7 +95,7 @@ public struct MetricCatalogue: Sendable {
       "tutti_keys_refused_total", .counter,
       "HTTP requests refused because of their key: wrong, ended, or without the permission."),
 
-    // Memory and large bodies.
+    // Metrics of memory and large bodies.
     MetricDescription(
       "tutti_memory_held_bytes", .gauge,
       "Bytes held for clients: request bodies, answers, unread chunks and plans."),
@@ -116,7 +117,7 @@ public struct MetricCatalogue: Sendable {
       "Events of hosts' streams that were skipped because they hold no chunk, or repaired because "
         + "they are not UTF-8."),
 
-    // Gateway.
+    // Metrics of the gateway.
     MetricDescription(
       "tutti_gateway_refused_total", .counter,
       "Requests refused because of a client's share, the number of requests or the memory budget, "
@@ -150,7 +151,7 @@ public struct MetricCatalogue: Sendable {
       "Tokens of client requests, by the key's id and kind (prompt, completion). Keys with few "
         + "recent tokens share key=\"other\"."),
 
-    // Inference.
+    // Metrics of inference.
     MetricDescription(
       "tutti_inference_requests_total", .counter,
       "Attempts at hosts that ended, by host, its tier (community, fallback) and outcome: answered, "
@@ -176,7 +177,7 @@ public struct MetricCatalogue: Sendable {
       "tutti_host_breaker_trips_total", .counter,
       "Times this process stopped sending requests to a host that failed several in a row."),
 
-    // Registry.
+    // Metrics of the registry.
     MetricDescription("tutti_registry_hosts", .gauge, "Hosts by state."),
     MetricDescription("tutti_registry_peers", .gauge, "Processes in the peer table."),
     MetricDescription("tutti_registry_probes_total", .counter, "Probes of hosts, by outcome."),
@@ -196,7 +197,7 @@ public struct MetricCatalogue: Sendable {
       "tutti_registry_budget_warnings_total", .counter,
       "Warning thresholds of budgets that spending crossed."),
 
-    // Planner, dispatcher, agents.
+    // Metrics of planner, dispatcher and agents.
     MetricDescription("tutti_planner_plans_total", .counter, "Plans made, by pattern."),
     MetricDescription(
       "tutti_planner_plan_seconds", .histogram, "Time it took to make a plan.",
@@ -228,7 +229,7 @@ public struct MetricCatalogue: Sendable {
       "tutti_agent_task_seconds", .histogram, "Time one task took.", buckets: requestSeconds),
     MetricDescription("tutti_agent_running_tasks", .gauge, "Tasks being worked on now."),
 
-    // Monitor.
+    // Metrics of the monitor.
     MetricDescription(
       "tutti_monitor_records_total", .counter, "Telemetry records received, by kind."),
     MetricDescription(

@@ -6,14 +6,15 @@ import Synchronization
 struct LabelSet: Hashable, Sendable, Comparable {
   let labels: [Attribute]
 
-  /// Longest label value in bytes; longer ones are cut, because a value is an identifier, not a
-  /// text.
+  /// Maximum bytes of a label's value. A longer value is cut, because a value is an identifier and
+  /// not a text.
   static let maxValueBytes = 200
-  /// Maximum labels of one metric. More labels are a mistake in the code; the rest is left out.
+  /// Maximum labels of one metric. Further labels are left out, because they are a mistake in the
+  /// code.
   static let maxLabels = 12
 
   static let none = LabelSet(labels: [])
-  /// Label set of the series that all label sets beyond a family's limit share.
+  /// Label set of the series that counts for all label sets beyond a family's limit.
   static let overflow = LabelSet(labels: [Attribute("overflow", "true")])
 
   private init(labels: [Attribute]) { self.labels = labels }
@@ -42,7 +43,7 @@ enum MetricName {
     case .counter:
       if !name.hasSuffix("_total") { name += "_total" }
     case .gauge:
-      // These suffixes belong to counters and histograms.
+      // Only counters and histograms may have these suffixes.
       for suffix in ["_total", "_count", "_sum", "_bucket"] where name.hasSuffix(suffix) {
         name += "_value"
       }
@@ -54,8 +55,8 @@ enum MetricName {
 
   static func label(_ key: String) -> String {
     let name = sanitised(key, allowing: "")
-    // `le` and `quantile` belong to histograms and summaries, two leading underscores to
-    // Prometheus.
+    // `le` and `quantile` are reserved for histograms and summaries. Names with two leading
+    // underscores are reserved for Prometheus.
     if name == "le" || name == "quantile" { return name + "_label" }
     return name.hasPrefix("__") ? "label" + name : name
   }
@@ -82,7 +83,7 @@ final class NumberSeries: CounterHandler, FloatingPointCounterHandler, MeterHand
 
   var current: Double { value.withLock { $0 } }
 
-  // Counter: never decreases and never becomes NaN.
+  // For counters. A counter never decreases and never becomes NaN.
   func increment(by amount: Int64) {
     guard amount > 0 else { return }
     value.withLock { $0 += Double(amount) }
@@ -95,7 +96,7 @@ final class NumberSeries: CounterHandler, FloatingPointCounterHandler, MeterHand
 
   func reset() { value.withLock { $0 = 0 } }
 
-  // Gauge.
+  // For gauges.
   func decrement(by amount: Double) {
     guard amount.isFinite else { return }
     value.withLock { $0 -= amount }
@@ -110,7 +111,7 @@ final class NumberSeries: CounterHandler, FloatingPointCounterHandler, MeterHand
 /// A histogram with one label set.
 final class HistogramSeries: RecorderHandler, TimerHandler {
   struct State: Sendable {
-    /// One count per bound and one for infinity; not cumulative.
+    /// One count per bound, and one for values above all bounds. The counts are not cumulative.
     var counts: [UInt64]
     var sum = 0.0
   }

@@ -1,7 +1,8 @@
 public import ClusterModel
 import Synchronization
 
-/// A span that is not finished. Its owner must end it; a span that is never ended is not recorded.
+/// A span that has not ended. Its owner must end it, because a span that never ends is not
+/// recorded.
 public final class OpenSpan: Sendable {
   /// Trace context of the messages and child spans that this span causes.
   public let context: TraceContext
@@ -29,7 +30,7 @@ public final class OpenSpan: Sendable {
     self.recorder = recorder
   }
 
-  /// Sets an attribute; an existing key gets the new value.
+  /// Sets an attribute. The value replaces an earlier value of the same key.
   public func set(_ key: String, _ value: String) {
     state.withLock { state in
       if let index = state.attributes.firstIndex(where: { $0.key == key }) {
@@ -44,7 +45,7 @@ public final class OpenSpan: Sendable {
     for attribute in attributes { set(attribute.key, attribute.value) }
   }
 
-  /// Records the span; further calls do nothing.
+  /// Records the span. Further calls do nothing.
   public func end(failed: Bool = false) {
     let attributes: [Attribute]? = state.withLock { state in
       guard !state.ended else { return nil }
@@ -64,7 +65,7 @@ public final class OpenSpan: Sendable {
 }
 
 extension TraceContext {
-  /// A new trace without a span, for work that did not start with a bus message.
+  /// Makes a new trace without a span, for work that did not start with a bus message.
   public static func fresh() -> TraceContext {
     var rng = SystemRandomNumberGenerator()
     return TraceContext(trace: .random(using: &rng), span: .none)

@@ -2,18 +2,18 @@ public import ClusterModel
 public import CoreMetrics
 import Synchronization
 
-/// The swift-metrics backend of a process: keeps every series in memory for the next snapshot.
+/// The swift-metrics backend of a process. It keeps every series in memory for the next snapshot.
 ///
-/// Handlers with the same name and labels share a series, so code may create its `Counter` at any
-/// place.
+/// Handlers with the same name and labels share a series, so code may create its `Counter`
+/// anywhere.
 public final class PrometheusRegistry: MetricsFactory {
-  /// Maximum series per metric. Further label sets share one series labelled `overflow="true"`: a
-  /// label with values from outside must not fill the memory.
+  /// Maximum series per metric. Further label sets share one series with the label
+  /// `overflow="true"`, because a label with values from outside must not fill the memory.
   public static let standardSeriesLimit = 1_000
-  /// Maximum number of families. Names come from the code; more are a bug that must not cost
-  /// memory.
+  /// Maximum number of families. Their names come from the code. More of them are a bug, which must
+  /// not fill the memory.
   static let familyLimit = 500
-  /// Buckets of a histogram that has none in the catalogue.
+  /// Buckets of a histogram that has no buckets in the catalogue.
   static let fallbackBuckets = MetricCatalogue.requestSeconds
 
   private enum Series: Sendable {
@@ -27,8 +27,8 @@ public final class PrometheusRegistry: MetricsFactory {
     var overflows: UInt64 = 0
   }
 
-  /// Cache key of a handler as the code requests it. Names and labels are sanitised once per
-  /// handle.
+  /// Cache key of a handler, with the name and labels that the code passed. The cache saves the
+  /// conversion of names and labels for a handler that is made again.
   private struct Handle: Hashable, Sendable {
     let name: String
     let kind: MetricKind
@@ -36,7 +36,7 @@ public final class PrometheusRegistry: MetricsFactory {
     let dimensions: [Attribute]
   }
 
-  /// Maximum number of cached handles; a full cache is emptied.
+  /// Maximum number of cached handles. A full cache is emptied.
   private static let handleLimit = 10_000
 
   private struct State: Sendable {
@@ -56,7 +56,8 @@ public final class PrometheusRegistry: MetricsFactory {
     self.seriesLimit = seriesLimit
   }
 
-  /// All families as of now, sorted by name, with samples sorted by labels.
+  /// The present values of all families, sorted by name. The samples of a family are sorted by
+  /// labels.
   public func snapshot() -> [MetricFamily] {
     let (families, collectors) = state.withLock { ($0.families, $0.collectors) }
     var result: [MetricFamily] = []
@@ -93,8 +94,8 @@ public final class PrometheusRegistry: MetricsFactory {
     return result.sorted { $0.name < $1.name }
   }
 
-  /// Adds families that are computed at each snapshot, for example the process's memory. Their
-  /// names must not be used by a counter, recorder or timer.
+  /// Adds families that are computed at each snapshot, for example the process's memory. No
+  /// counter, recorder or timer may use their names.
   public func addCollector(_ collect: @escaping @Sendable () -> [MetricFamily]) {
     state.withLock { $0.collectors.append(collect) }
   }
@@ -124,7 +125,7 @@ public final class PrometheusRegistry: MetricsFactory {
     label: String, dimensions: [(String, String)]
   ) -> any TimerHandler { histogram(label, dimensions, isTimer: true) }
 
-  // A series outlives its handler: counters must not start again from zero.
+  // A series outlives its handler, because a counter must not start again from zero.
   public func destroyCounter(_ handler: any CounterHandler) {}
   public func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) {}
   public func destroyMeter(_ handler: any MeterHandler) {}
@@ -153,7 +154,7 @@ public final class PrometheusRegistry: MetricsFactory {
 
   /// Finds or makes a series. `nil` means that the name has another kind, or that there are too
   /// many names. The caller then uses a series that is never exported, because a metric must never
-  /// break the work that it counts.
+  /// break the work that it measures.
   private func series(
     _ label: String, _ dimensions: [(String, String)], _ kind: MetricKind, isTimer: Bool = false,
     make: (MetricDescription) -> Series

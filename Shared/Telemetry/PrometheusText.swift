@@ -5,9 +5,9 @@ public enum PrometheusText {
   /// Content type of the result of `render`.
   public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-  /// Renders each family once, with the help and the kind of its first part, even if several
-  /// processes contribute to it. Samples of another kind and duplicate label sets are left out,
-  /// because a scraper would reject the whole text.
+  /// Renders each family once, even if several processes contribute to it. The help text and the
+  /// kind are those of the family's first part. Samples of another kind and duplicate label sets
+  /// are left out, because a scraper would reject the whole text.
   public static func render(_ families: [MetricFamily]) -> String {
     var merged: [String: MetricFamily] = [:]
     for family in families {
@@ -52,7 +52,7 @@ public enum PrometheusText {
     }
   }
 
-  /// Formats whole numbers without a point, as counters usually are.
+  /// Formats a number. Whole numbers have no decimal point, because most counters are whole.
   static func number(_ value: Double) -> String {
     if value.isNaN { return "NaN" }
     if value.isInfinite { return value > 0 ? "+Inf" : "-Inf" }
@@ -80,8 +80,8 @@ public enum PrometheusText {
 }
 
 extension MetricFamily {
-  /// The family with `labels` added in front on every sample, for example the name of its process.
-  /// They replace a sample's own labels with the same keys.
+  /// Returns the family with `labels` in front of each sample's own labels, for example the name of
+  /// its process. An own label with the same key is dropped.
   func labelled(_ labels: [Attribute]) -> MetricFamily {
     let keys = Set(labels.map(\.key))
     var family = self

@@ -8,7 +8,8 @@ public import Logging
   import Darwin
 #endif
 
-/// Destination of this process's log lines: `write`, and from level `info` up also the recorder.
+/// Destination of this process's log lines. All lines go to `write`. Lines from level `info` up
+/// also go to the recorder.
 public final class LogSink: Sendable {
   let service: String
   let format: LogFormat
@@ -38,7 +39,7 @@ public final class LogSink: Sendable {
   }
 }
 
-/// The swift-log backend: writes a line to stderr, and a record for the monitor.
+/// The swift-log backend. It writes a line to stderr and a record for the monitor.
 public struct TelemetryLogHandler: LogHandler {
   public var logLevel: Logger.Level
   public var metadata: Logger.Metadata = [:]
@@ -75,15 +76,15 @@ public struct TelemetryLogHandler: LogHandler {
   }
 }
 
-/// The process's stderr, written a whole line at a time.
+/// The process's stderr. A line is written as a whole.
 public enum StandardError {
-  /// Writes the line in one `write`, so that lines of threads do not mix. A line that cannot be
-  /// written is lost: a missing log must not stop the service.
+  /// Writes the line with one `write`, so that lines of several threads do not mix. A line that
+  /// cannot be written is lost, because a missing log must not stop the service.
   @Sendable public static func write(_ line: String) {
     writeAll(line, to: STDERR_FILENO)
   }
 
-  /// Text if stderr is a terminal, otherwise JSON.
+  /// The text format if stderr is a terminal, otherwise JSON.
   public static var preferredFormat: LogFormat { isatty(STDERR_FILENO) == 1 ? .text : .json }
 }
 

@@ -4,15 +4,16 @@ import FoundationEssentials
 import Limits
 import Synchronization
 
-/// Limits on telemetry that a process buffers for the monitor, and on the size of a message to it.
+/// Limits on the telemetry that a process buffers for the monitor, and on the size of a batch.
 public struct TelemetryLimits: Sendable {
-  /// Buffered records. Normally two batches a second empty the buffer. If the monitor is away for a
-  /// minute, a busy process loses its oldest lines, and uses at most some 4 MiB of memory.
+  /// Maximum number of buffered log lines. Normally the buffer is emptied twice a second. If the
+  /// monitor is away for a minute, a busy process loses its oldest lines. The buffers use at most
+  /// some 4 MiB of memory.
   var logs = 4_096
   var spans = 4_096
   var requests = 4_096
-  /// Maximum bytes of a batch. A bus frame is at most 1 MiB; half of it leaves room for the
-  /// envelope and for errors of the size estimate.
+  /// Maximum bytes of a batch. A batch takes less than half of a bus frame of 1 MiB. The rest is
+  /// for the envelope and for errors of the size estimate.
   var batchBytes = 448 * 1_024
   /// Maximum bytes of a log line's message.
   var messageBytes = Limits.telemetryMessageBytes.value
@@ -24,7 +25,7 @@ public struct TelemetryLimits: Sendable {
   public static let standard = TelemetryLimits()
 }
 
-/// Collects this process's telemetry for the monitor. It never blocks and never fails: if a buffer
+/// Collects this process's telemetry for the monitor. It never blocks and never fails. If a buffer
 /// is full, the oldest record is dropped and counted.
 public final class TelemetryRecorder: Sendable {
   let service: String
@@ -44,8 +45,9 @@ public final class TelemetryRecorder: Sendable {
   private let state: Mutex<State>
 
   /// - Parameters:
-  ///   - registry: counts dropped records, and provides the snapshot for `drain`.
-  ///   - clock: microseconds since 1970.
+  ///   - registry: counts dropped records, and provides the snapshot of metrics for `drain`. `nil`
+  ///     means that neither is done.
+  ///   - clock: returns the present time in microseconds since 1970.
   public init(
     service: String, instance: String, limits: TelemetryLimits = .standard,
     registry: PrometheusRegistry? = nil,
@@ -82,7 +84,8 @@ public final class TelemetryRecorder: Sendable {
     if dropped { countDrop("log") }
   }
 
-  /// Opens a span: a child of `context.span`, or the root of a new trace if there is no context.
+  /// Opens a span. It is a child of `context.span`. Without a context it is the root of a new
+  /// trace.
   public func span(_ phase: LifecyclePhase, in context: TraceContext?) -> OpenSpan {
     var rng = SystemRandomNumberGenerator()
     let parent = context ?? .fresh()
@@ -92,7 +95,8 @@ public final class TelemetryRecorder: Sendable {
   }
 
   /// Removes and returns the buffered records, in batches that fit one message each.
-  /// - Parameter metrics: adds a snapshot of the registry, unsplit, to the last batch.
+  /// - Parameter metrics: whether the last batch contains a snapshot of the registry, which is not
+  ///   split.
   public func drain(metrics: Bool = false) -> [TelemetryBatch] {
     let (logs, spans, requests) = state.withLock {
       ($0.logs.takeAll(), $0.spans.takeAll(), $0.requests.takeAll())
@@ -109,13 +113,13 @@ public final class TelemetryRecorder: Sendable {
     return splitter.finish()
   }
 
-  /// Sends further batches to `sink` instead of the bus; the monitor keeps its own batches this
-  /// way.
+  /// Makes further batches go to `sink` instead of the bus. The monitor uses this for its own
+  /// batches.
   func redirect(_ sink: @escaping @Sendable (TelemetryBatch) -> Void) {
     state.withLock { $0.sink = sink }
   }
 
-  /// Destination of batches instead of the bus. `nil` means the bus.
+  /// Destination of batches in place of the bus. `nil` means that batches go to the bus.
   public var redirection: (@Sendable (TelemetryBatch) -> Void)? { state.withLock { $0.sink } }
 
   private func countDrop(_ kind: String, by count: Int = 1) {
@@ -132,16 +136,17 @@ public final class TelemetryRecorder: Sendable {
   }
 }
 
-/// A ring buffer of the last `capacity` elements, in order.
+/// A ring buffer that keeps the last `capacity` elements in order.
 struct BoundedBuffer<Element: Sendable>: Sendable {
   let capacity: Int
   private var elements: [Element] = []
-  /// Index of the oldest element once the buffer is full.
+  /// Index of the oldest element if the buffer is full.
   private var start = 0
 
   init(capacity: Int) { self.capacity = max(capacity, 1) }
 
-  /// - Returns: `true` if the oldest element was dropped.
+  /// Appends an element.
+  /// - Returns: whether the oldest element was dropped.
   mutating func append(_ element: Element) -> Bool {
     guard elements.count == capacity else {
       elements.append(element)
@@ -161,13 +166,13 @@ struct BoundedBuffer<Element: Sendable>: Sendable {
   }
 }
 
-/// Wall-clock time for records. Never used to measure how long something took.
+/// Wall-clock time for records. It is never used to measure a duration.
 public enum UnixTime {
   @Sendable public static func microseconds() -> UInt64 {
     UInt64(max(0, Date().timeIntervalSince1970 * 1_000_000))
   }
 
-  /// Milliseconds since 1970, as the ledger and keys count time.
+  /// Milliseconds since 1970. The ledger and keys use this unit.
   @Sendable public static func milliseconds() -> Int64 {
     Int64(clamping: microseconds() / 1_000)
   }

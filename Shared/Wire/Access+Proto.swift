@@ -59,7 +59,7 @@ extension Arena {
     return unsafe message
   }
 
-  /// Sorted, so that equal records have equal bytes.
+  /// Names are sorted, so that equal records have equal bytes.
   private func names(_ names: [String]) -> UnsafeMutablePointer<ProtobufCBinaryData>? {
     unsafe array(names.sorted()) { unsafe text($0) }
   }
@@ -91,7 +91,7 @@ extension AccessTablePage {
 }
 
 extension KeyRecord {
-  /// - Throws: `WireError.unknownValue` for a record that the registry would not store.
+  /// - Throws: `WireError.unknownValue` if the registry would not store such a record.
   init(wire message: Tutti__V1__KeyRecord) throws(WireError) {
     guard let hash = KeyHash(unsafe [UInt8](wire: message.hash)) else {
       throw .unknownValue(field: "KeyRecord.hash")
@@ -148,8 +148,8 @@ extension KeyLimits {
   }
 }
 
-/// The values of a repeated `bytes` field. An unknown one is an error: a list without it could be
-/// empty and allow everything.
+/// The values of a repeated `bytes` field. An unknown value is an error. If it were left out, the
+/// list could become empty and allow everything.
 private func values<Value: RawRepresentable<String> & Hashable>(
   _ count: Int, _ base: UnsafeMutablePointer<ProtobufCBinaryData>?, _ field: StaticString
 ) throws(WireError) -> Set<Value> {

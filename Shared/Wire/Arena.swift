@@ -1,13 +1,13 @@
 import CProtobufC
 
-/// Memory of one message while it is packed. protobuf-c borrows every pointer, so all of them must
-/// live until packing ends. `deinit` frees them together.
+/// Memory of one message while it is packed. protobuf-c keeps pointers into this memory, so all of
+/// it must live until packing ends. `deinit` frees it.
 @unsafe
 final class Arena {
   private var blocks: [UnsafeMutableRawBufferPointer] = unsafe []
   private var used = 0
 
-  /// Large enough for the envelope of one token.
+  /// Bytes of one block: enough for the envelope of one token.
   private static let blockBytes = 2048
 
   deinit {
@@ -75,7 +75,7 @@ final class Arena {
 }
 
 extension UInt32 {
-  /// Encodes `nil` as 0, so a value of 0 arrives as `nil`, too.
+  /// Encodes `nil` as 0. Therefore a value of 0 also arrives as `nil`.
   init(wire value: Int?) { self = UInt32(clamping: value ?? 0) }
 }
 

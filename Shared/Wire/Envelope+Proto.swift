@@ -4,7 +4,7 @@ import ClusterModel
 import ClusterProto
 
 extension Envelope {
-  /// Encodes a message of any length; the bus splits a message that is longer than a frame.
+  /// Encodes a message of any length. The bus splits a message that is longer than a frame.
   public func encoded() throws(WireError) -> [UInt8] {
     let arena = unsafe Arena()
     let message = unsafe arena.envelope(self)
@@ -12,13 +12,13 @@ extension Envelope {
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
       count = unsafe tutti__v1__envelope__pack(message, buffer.baseAddress)
     }
-    // The message points into the arena up to here.
+    // The message points into the arena, so the arena must live until here.
     unsafe withExtendedLifetime(arena) {}
     guard bytes.count == size else { throw .malformed("\(bytes.count) of \(size) bytes packed") }
     return bytes
   }
 
-  /// - Throws: `WireError` for bytes that are not a valid message of this schema version.
+  /// - Throws: `WireError` if the bytes are not a valid message of this schema version.
   init(
     decoding bytes: UnsafeRawBufferPointer, limits: WireLimits = .standard
   ) throws(WireError) {
@@ -38,14 +38,14 @@ extension Envelope {
     }
   }
 
-  /// Checks that a receiver with these limits accepts the size of the bytes, without decoding them.
+  /// Checks that a receiver with these limits accepts the size of the bytes. Does not decode them.
   public static func check(
     _ bytes: [UInt8], limits: WireLimits = .standard
   ) throws(WireError) {
     try unsafe reading(bytes) { buffer throws(WireError) in try unsafe scan(buffer, limits) }
   }
 
-  /// Checks the allocations that unpacking would make.
+  /// Checks that the bytes and the allocations of unpacking them are within the limits.
   private static func scan(
     _ bytes: UnsafeRawBufferPointer, _ limits: WireLimits
   ) throws(WireError) {
@@ -59,7 +59,7 @@ extension Envelope {
     }
   }
 
-  /// Maximum bytes of a sender's name: it is a key in many tables.
+  /// Maximum bytes of a sender's name. The name is a key in many tables.
   private static let senderBytes = 128
 
   private init(wire message: Tutti__V1__Envelope) throws(WireError) {
@@ -121,7 +121,7 @@ extension Arena {
     unsafe message.pointee.sender = text(envelope.sender.name)
     unsafe message.pointee.sender_incarnation = envelope.sender.incarnation
     unsafe message.pointee.to_incarnation = envelope.toIncarnation ?? 0
-    // 0 means no deadline, so less than a millisecond is sent as 1.
+    // 0 means no deadline, so a remaining time of less than a millisecond is sent as 1.
     unsafe message.pointee.remaining_ms =
       envelope.remaining.map { max(1, $0.wireMilliseconds) } ?? 0
     unsafe message.pointee.sequence = envelope.sequence

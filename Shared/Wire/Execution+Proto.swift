@@ -149,7 +149,7 @@ extension Usage {
 }
 
 extension InferenceTerms {
-  /// A field that was not sent keeps its default.
+  /// Reads the terms. A field that was not sent keeps its default.
   init(wire pointer: UnsafeMutablePointer<Tutti__V1__InferenceTerms>?) throws(WireError) {
     self.init()
     guard let message = unsafe pointer?.pointee else { return }

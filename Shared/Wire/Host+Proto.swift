@@ -74,8 +74,8 @@ extension ModelOffer {
       contextTokens: Int?(wire: unsafe message.context_tokens),
       facts: try unsafe String(wire: message.facts, "ModelOffer.facts"),
       upstream: upstream.isEmpty ? nil : ModelID(upstream),
-      // An unknown kind from a later version must not lose the table. The kind then follows from
-      // the model's name.
+      // A kind that only a later version knows must not make the whole table unreadable. The kind
+      // then follows from the model's name.
       kind: ModelKind(rawValue: try unsafe String(wire: message.kind, "ModelOffer.kind")),
       isHidden: unsafe message.hidden != 0)
   }

@@ -343,7 +343,7 @@ private func leaseID(
 }
 
 extension MicroCredits {
-  /// An amount that cannot be negative.
+  /// Reads an amount that must not be negative. Throws if it is.
   init(wire count: Int64, _ field: StaticString) throws(WireError) {
     guard count >= 0 else { throw .unknownValue(field: "\(field)") }
     self.init(count)

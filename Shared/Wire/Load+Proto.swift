@@ -43,7 +43,7 @@ extension Arena {
     let message = unsafe make(tutti__v1__host_load__init)
     unsafe message.pointee.host = text(load.host.name)
     unsafe message.pointee.in_flight = UInt32(clamping: load.inFlight)
-    // 0 means not measured, so less than a millisecond is sent as 1.
+    // 0 means not measured, so a time of less than a millisecond is sent as 1.
     unsafe message.pointee.first_token_p50_ms =
       load.firstTokenP50.map { max(1, $0.wireMilliseconds) } ?? 0
     unsafe message.pointee.first_token_p95_ms =
@@ -80,11 +80,11 @@ extension Arena {
   }
 }
 
-/// Maximum of a measured value, so that sums of reports stay far from overflow.
+/// Maximum of a measured value. It keeps sums of reports far from overflow.
 private let largestMeasured = 4_000_000_000
 
 extension FixedWidthInteger where Self: UnsignedInteger {
-  /// Thousandths, rounded to the nearest.
+  /// The value in thousandths, rounded to the nearest.
   fileprivate init(milli value: Double) {
     self = value > 0 ? Self(Swift.min(value * 1_000 + 0.5, Double(largestMeasured))) : 0
   }

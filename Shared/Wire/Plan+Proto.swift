@@ -96,7 +96,7 @@ extension Arena {
 }
 
 extension OutputContract {
-  /// A contract that was not sent means text.
+  /// Reads a contract. If none was sent, the contract is text.
   init(wire pointer: UnsafeMutablePointer<Tutti__V1__OutputContract>?) throws(WireError) {
     guard let message = unsafe pointer?.pointee else {
       self = .text
@@ -172,7 +172,7 @@ extension Plan {
 }
 
 extension PlanEstimate? {
-  /// `nil` if no estimate was sent.
+  /// `nil` means that no estimate was sent.
   init(wire pointer: UnsafeMutablePointer<Tutti__V1__PlanEstimate>?) throws(WireError) {
     guard let message = unsafe pointer?.pointee else {
       self = nil
@@ -189,8 +189,8 @@ extension PlanEstimate? {
 }
 
 extension PlanEstimate.Way {
-  /// Maximum of each value, the milliseconds of a year, so that computations with values from other
-  /// processes cannot overflow.
+  /// Maximum of each value: the milliseconds of a year. Computations with values from other
+  /// processes then cannot overflow.
   private static let most = 365 * 24 * 3_600 * 1_000
 
   init(wire pointer: UnsafeMutablePointer<Tutti__V1__EstimatedWay>?) {

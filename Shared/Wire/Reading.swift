@@ -25,7 +25,7 @@ extension Array where Element == UInt8 {
 }
 
 extension Optional where Wrapped: RawRepresentable, Wrapped.RawValue == String {
-  /// An empty text means `nil`.
+  /// Reads an optional text. An empty text means `nil`.
   init(wire data: ProtobufCBinaryData, _ field: StaticString) throws(WireError) {
     self = unsafe data.len == 0 ? nil : try Wrapped(wire: data, field)
   }
@@ -66,7 +66,7 @@ func texts(
   return result
 }
 
-/// Converts a submessage that must be present.
+/// Converts a submessage. Throws if it is absent.
 func required<Message, Value>(
   _ pointer: UnsafeMutablePointer<Message>?, _ field: StaticString,
   _ convert: (Message) throws(WireError) -> Value
@@ -75,7 +75,7 @@ func required<Message, Value>(
   return try unsafe convert(pointer.pointee)
 }
 
-/// `withUnsafeBytes` with a typed error.
+/// Calls `withUnsafeBytes`, but throws a typed error.
 func reading<Value>(
   _ bytes: [UInt8], _ body: (UnsafeRawBufferPointer) throws(WireError) -> Value
 ) throws(WireError) -> Value {

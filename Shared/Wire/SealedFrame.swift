@@ -1,29 +1,29 @@
 public import ClusterModel
 
-/// A frame on `tcp://`: a header that authenticates its sender, then the sealed envelope. The bus
-/// seals and opens it.
+/// A frame on `tcp://`: a header that authenticates its sender, and then the sealed envelope. The
+/// bus seals and opens frames.
 ///
 /// The layout is fixed and not protobuf, so that a header can be checked before memory is allocated
-/// for the body: "TS", version, kind (1 byte each), incarnation and counter (8 bytes, big endian),
-/// public key (32), length of the name (1), name, proof (16), body.
+/// for the body. The fields and their bytes are: "TS" (2), version (1), kind (1), incarnation (8,
+/// big endian), counter (8, big endian), public key (32), length of the name (1), name, proof (16),
 public struct SealedFrame: Equatable, Sendable {
   static let version: UInt8 = 2
   /// Bytes of a public key.
   static let keyBytes = 32
-  /// Bytes of the proof, and of the tag at the end of the body.
+  /// Bytes of the proof, and also of the tag at the end of the body.
   public static let tagBytes = 16
   /// Maximum bytes of a sender's name.
   static let nameBytes = 64
-  /// Bytes before the name.
+  /// Bytes of a frame before the name.
   static let fixedBytes = 4 + 16 + keyBytes + 1
 
   public struct Header: Hashable, Sendable {
     public var sender: PeerID
-    /// The nonce; never repeats within an incarnation.
+    /// Nonce of the frame. It never repeats within an incarnation.
     public var counter: UInt64
     /// The sender's public key.
     public var key: [UInt8]
-    /// The frame is sealed with the cluster key alone, because the sender does not know the
+    /// Whether the frame is sealed with the cluster key alone, because the sender does not know the
     /// recipient's key.
     public var isIntroduction: Bool
 
@@ -34,7 +34,7 @@ public struct SealedFrame: Equatable, Sendable {
       self.isIntroduction = isIntroduction
     }
 
-    /// The header's bytes up to the proof, which is computed over them.
+    /// The header's bytes before the proof. The proof authenticates them.
     public var bytes: [UInt8] {
       var bytes: [UInt8] = [0x54, 0x53, SealedFrame.version, isIntroduction ? 1 : 0]
       let name = Array(sender.name.utf8.prefix(SealedFrame.nameBytes))
@@ -52,16 +52,16 @@ public struct SealedFrame: Equatable, Sendable {
 
   /// Result of reading the first bytes of a frame.
   public enum Beginning: Equatable, Sendable {
-    /// More bytes are needed.
+    /// The header is not complete, so more bytes are needed.
     case incomplete
     case garbage
-    /// A header and its proof; `length` is the bytes of both.
+    /// A header and its proof. `length` is the number of bytes of both.
     case header(Header, proof: [UInt8], length: Int)
   }
 
   public var header: Header
   public var proof: [UInt8]
-  /// ChaCha20-Poly1305 of an envelope, tag appended.
+  /// The envelope, encrypted with ChaCha20-Poly1305, with the tag at the end.
   public var body: [UInt8]
 
   public init(header: Header, proof: [UInt8], body: [UInt8]) {

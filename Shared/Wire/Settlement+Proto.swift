@@ -132,7 +132,8 @@ extension SettledAnswer {
 }
 
 extension SettledAttempt {
-  /// - Throws: `WireError.unknownValue` for more contributed tokens than the host made.
+  /// - Throws: `WireError.unknownValue` if more tokens contributed to the answer than the host
+  ///   made.
   fileprivate init(wire message: Tutti__V1__SettledAttempt) throws(WireError) {
     let usage = try unsafe tokenUsage(message.usage, "SettledAttempt.usage")
     let contributed = unsafe message.contributed
@@ -148,7 +149,7 @@ extension SettledAttempt {
 }
 
 extension PriceTable {
-  /// - Throws: `WireError.unknownValue` for two prices of a model from the same time.
+  /// - Throws: `WireError.unknownValue` if a model has two prices from the same time.
   init(wire message: Tutti__V1__PriceTable) throws(WireError) {
     let count = unsafe message.n_rows
     guard count <= Limits.publishedPrices.value else {

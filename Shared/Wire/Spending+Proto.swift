@@ -75,9 +75,9 @@ extension SpendingQuery {
 }
 
 extension SpendingReport {
-  /// Budgets of an organisation, a team and a key.
+  /// Maximum budgets of a report: those of an organisation, of a team and of a key.
   private static let maximumBudgets = 3 * Limits.accountBudgets.value
-  /// Each day has a row per named model, and one for all other models.
+  /// Maximum rows of a report. Each day has a row per named model, and one for all other models.
   private static let maximumRows = Limits.usageDays.value * (Limits.usageModels.value + 1)
 
   init(wire message: Tutti__V1__SpendingReport) throws(WireError) {

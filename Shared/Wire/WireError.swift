@@ -2,22 +2,23 @@ import Limits
 
 /// Reason why bytes cannot be decoded, or a message cannot be encoded.
 public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// Longer than `WireLimits.frameBytes`.
+  /// The bytes are longer than `WireLimits.frameBytes`.
   case tooLarge(bytes: Int, limit: Int)
-  /// More elements of repeated fields than `WireLimits.elements`, or too many unknown fields.
+  /// The message has more elements of repeated fields than `WireLimits.elements`, or too many
+  /// unknown fields.
   case tooManyElements(limit: Int)
-  /// Not protobuf, or not this message.
+  /// The bytes are not protobuf, or not this message.
   case malformed(String)
-  /// Written by another version of the schema.
+  /// Another version of the schema wrote the bytes.
   case unsupportedVersion(UInt32)
-  /// A value that this schema version does not define.
+  /// A field has a value that this schema version does not define.
   case unknownValue(field: String)
   /// A required field is absent.
   case missing(field: String)
-  /// Text that is not UTF-8.
+  /// A text is not UTF-8.
   case invalidText(field: String)
 
-  /// A constant per case, for the label of a counter.
+  /// Text of the case without its values, for the label of a counter.
   public var reason: String {
     switch self {
     case .tooLarge: "too_large"
@@ -50,7 +51,7 @@ public struct WireLimits: Hashable, Sendable {
     frameBytes: Limits.busFrameBytes.value, elements: Limits.busElements.value)
 
   public var frameBytes: Int
-  /// Elements of all repeated fields together.
+  /// Maximum elements of all repeated fields together.
   var elements: Int
 
   public init(frameBytes: Int, elements: Int) {

@@ -1,14 +1,14 @@
 import CProtobufC
 
 /// Walks the bytes of a message along its descriptor and checks the cost of unpacking. The schema
-/// has no recursive type, so it bounds the nesting of every message, also of garbage.
+/// has no recursive type. It therefore bounds the nesting of every message, even of garbage.
 @unsafe
 struct WireScan {
   let limits: WireLimits
   private var elements = 0
   private var unknown = 0
 
-  /// A newer sender may add a few fields; more unknown fields are garbage.
+  /// Maximum unknown fields. A newer sender may add a few fields. More of them are garbage.
   private static let unknownFields = 64
 
   init(limits: WireLimits) { unsafe self.limits = limits }
@@ -17,7 +17,7 @@ struct WireScan {
     _ bytes: UnsafeRawBufferPointer, _ descriptor: UnsafePointer<ProtobufCMessageDescriptor>
   ) throws(WireError) {
     var offset = 0
-    /// Singular fields seen, by index; no message has 64 fields.
+    /// Singular fields seen so far, one bit per field index. No message has more than 64 fields.
     var seen: UInt64 = 0
     while offset < bytes.count {
       let key = try unsafe Self.varint(bytes, &offset)
@@ -60,7 +60,7 @@ struct WireScan {
     }
   }
 
-  /// - Returns: the range of a length-delimited value; an empty range for other wire types.
+  /// - Returns: the range of a length-delimited value. For other wire types the range is empty.
   private static func skip(
     _ bytes: UnsafeRawBufferPointer, _ offset: inout Int, wireType: UInt8
   ) throws(WireError) -> Range<Int> {

@@ -15,15 +15,16 @@ public enum Backend: Hashable, Sendable {
   public var resume: ResumeWay {
     switch self {
     case .vLLM: .continueFinalMessage
-    // Not all of Anthropic's models accept a trailing assistant message; the adapter knows which.
+    // Some of Anthropic's models do not accept a trailing assistant message. The adapter knows
+    // which models do.
     case .llamaCpp, .ollama, .anthropic: .trailingAssistant
-    // LM Studio and LlamaFarm apply the chat template to a last assistant message and begin a new
-    // answer.
+    // LM Studio and LlamaFarm do not continue a last assistant message. They apply the chat
+    // template to it and begin a new answer.
     case .lmStudio, .llamaFarm, .other: .instruct
     }
   }
 
-  /// Name of a server that reports no version.
+  /// Name that stands for the version if the server reports none. `nil` means unknown software.
   public var name: String? {
     switch self {
     case .llamaCpp: "llama.cpp"

@@ -2,8 +2,8 @@
 public enum EntityTags {
   /// Reads the values of `If-Match`.
   ///
-  /// - Returns: the tags with their quotes. `nil` means that any tag is accepted: there is no header,
-  ///   or one of them has `*`.
+  /// - Returns: the tags with their quotes. `nil` means that any tag is accepted, because there is
+  ///   no header or one of them has `*`.
   public static func parse(ifMatch values: [String]) -> Set<String>? {
     guard !values.isEmpty else { return nil }
     var tags: Set<String> = []

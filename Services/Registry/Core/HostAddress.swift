@@ -3,22 +3,25 @@ import Text
 
 /// A host's base URL in normal form, and the id derived from it.
 public struct HostAddress: Hashable, Sendable {
-  /// Without a trailing slash, `/v1` or the scheme's default port.
+  /// The URL without a trailing slash, without `/v1` and without the scheme's default port.
   public let url: String
   /// For example `127.0.0.1:11434`. The parts of a path are joined by `-`.
   public let defaultID: HostID
-  /// Whether requests can be read in transit: `http` to another machine.
+  /// Whether a third party can read requests in transit, because they go over `http` to another
+  /// machine.
   let isReadableOnTheWay: Bool
-  /// Whether the API's paths follow the URL without `/v1`, as far as the URL shows it.
-  /// `…/llm/v1` means no. `nil` means that a probe must find out.
+  /// Whether the API's paths follow the URL without `/v1`, if the configured URL shows it. For
+  /// example, a URL `…/llm/v1` shows that the paths need `/v1`. `nil` means that a probe must find
+  /// out.
   let omitsV1: Bool?
   /// A probe's first guess of `omitsV1`. A base URL with its own path, such as `…/v1beta/openai`,
   /// usually needs no `/v1`.
   let probablyOmitsV1: Bool
-  /// Equal for two spellings of one host: `localhost` equals `127.0.0.1`.
+  /// Text that is equal for two spellings of one host. For example, `localhost` and `127.0.0.1`
+  /// give the same text.
   let identity: String
 
-  /// 2,048 bytes: a common limit of servers and proxies for a URL.
+  /// Maximum bytes of a URL. Many servers and proxies have the same limit.
   public static let maximumBytes = 2_048
 
   public init(_ text: String) throws(Failure) {

@@ -9,17 +9,18 @@ public struct HostDraft: Equatable, Sendable {
   var dialect: HostDialect?
   /// `nil` means that the resume way is learned from the host's answers.
   var resume: ResumeWay?
-  /// `env:NAME` or `file:/path`. `nil` means that the host needs none.
+  /// Reference to the host's secret, `env:NAME` or `file:/path`. `nil` means that the host needs no
+  /// secret.
   var credential: String?
   /// Whether the credential may be sent to another machine without encryption.
   var allowsPlainHTTP: Bool
   var tier: HostTier
   var trust: DataPolicy
-  /// `nil` means that the host's report applies.
+  /// Maximum concurrent requests. `nil` means that the host's report applies.
   public var slots: Int?
-  /// Credits per million tokens; 0 is free.
+  /// Price in credits per million tokens. 0 means free.
   public var pricePerMillion: Int
-  /// Models that the host offers. Empty means the host's own list.
+  /// Models that the host offers. An empty list means the host's own list.
   public var models: [ModelID]
   var tags: [String]
   /// `nil` means that no region is named.
@@ -52,7 +53,8 @@ public struct HostPatch: Equatable, Sendable {
   /// A change of a value that can also be learned from the host.
   public enum Change<Value: Equatable & Sendable>: Equatable, Sendable {
     case unchanged
-    /// The value is learned from the host's answers again. A credential or region is removed.
+    /// The value is learned from the host's answers again. A credential or a region is removed,
+    /// because it cannot be learned.
     case learned
     case value(Value)
 

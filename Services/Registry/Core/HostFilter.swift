@@ -1,6 +1,6 @@
 public import ClusterModel
 
-/// Selects hosts of the admin's list. `nil` means any.
+/// Selects hosts of the admin's list. A member that is `nil` selects all hosts.
 public struct HostFilter: Equatable, Sendable {
   public var state: HostState?
   var tag: String?

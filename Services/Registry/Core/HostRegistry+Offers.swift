@@ -2,7 +2,7 @@ import ClusterModel
 import Limits
 
 /// Selects the models of each host for the host table.
-/// The table always fits into one message, and no host uses the room of other hosts.
+/// The table always fits into one message, and no host uses the room that is guaranteed to others.
 extension HostRegistry {
   /// The models selected from a list.
   struct OfferSelection: Equatable, Sendable {
@@ -13,16 +13,17 @@ extension HostRegistry {
     var leftOut = 0
     /// Number of names that belong to a gateway, such as patterns.
     var gatewayNames = 0
-    /// Bytes that were examined, plus one per entry.
+    /// Cost of the selection: bytes that were examined, plus one per entry.
     var work = 0
   }
 
   /// Selects models from the front of the list, each once, as long as they fit.
   ///
-  /// A host that is a gateway also lists its patterns. They are not models: a task would become a
-  /// plan there, and this gateway's own list would have them twice.
+  /// A host that is a gateway also lists its patterns. They are not models: a task sent to a
+  /// pattern would become a plan there, and this cluster's own list of models would have the name
+  /// twice.
   ///
-  /// - Parameter factsRoom: bytes up to which facts are added to names; `nil` means `room`.
+  /// - Parameter factsRoom: bytes up to which facts are added to names. `nil` means `room`.
   static func select(
     _ models: [ModelOffer], count: Int, room: Int, factsRoom: Int? = nil
   ) -> OfferSelection {
@@ -32,7 +33,7 @@ extension HostRegistry {
     for offer in models {
       let length = offer.id.name.utf8.count
       selection.work += 1
-      // Names of any length are counted, but only short names are examined.
+      // Long names are only counted, and short names are examined.
       guard (1...HostTableLimits.modelNameBytes.value).contains(length) else {
         selection.leftOut += 1
         continue
@@ -54,7 +55,7 @@ extension HostRegistry {
       selection.offers.append(named)
       if !offer.facts.isEmpty { facts.append((selection.offers.count - 1, offer.facts)) }
     }
-    // Facts are added only if every name fits: models matter more than facts about them.
+    // Facts are added only if every name fits, because models matter more than facts about them.
     let factsRoom = min(room, factsRoom ?? room)
     for (index, text) in facts {
       let bytes = text.utf8.count
@@ -68,15 +69,16 @@ extension HostRegistry {
     return selection
   }
 
-  /// Maximum bytes of the offer table for one host's models, given the other hosts' current share.
+  /// Maximum bytes of the host table for one host's models, given the bytes that other hosts use
+  /// now.
   func offerRoom(of entry: Entry) -> Int {
     let others = committedOfferBytes - max(entry.offerBytes, limits.guaranteedOfferBytes)
     return max(
       limits.guaranteedOfferBytes, min(limits.hostOfferBytes, limits.offerBytes - others))
   }
 
-  /// Bytes of the offer table up to which facts are added to the names of models. The rest of the
-  /// table stays free for the names of other hosts' models.
+  /// Maximum bytes of one host's models with facts. Facts are added only while the models of all
+  /// hosts take at most a quarter of the room in the host table. The rest stays free for names.
   func factsRoom(of entry: Entry) -> Int {
     let others = committedOfferBytes - max(entry.offerBytes, limits.guaranteedOfferBytes)
     return max(0, limits.offerBytes / 4 - others)
@@ -109,7 +111,7 @@ extension HostRegistry {
 }
 
 extension ModelOffer {
-  /// Bytes in the published table. 16 are for the context size and the encoding.
+  /// Bytes of the offer in the published table. 16 are for the context size and the encoding.
   fileprivate var tableBytes: Int { nameBytes + facts.utf8.count }
   fileprivate var nameBytes: Int { id.name.utf8.count + 16 + recordBytes }
 

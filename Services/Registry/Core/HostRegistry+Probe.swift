@@ -1,16 +1,16 @@
 public import ClusterModel
 import Limits
 
-/// One probe of one host.
+/// The registry's order to probe a host once.
 public struct ProbeOrder: Hashable, Sendable {
   public var id: UInt64
   public var host: HostID
   public var url: String
-  /// `nil` means that the probe finds it out.
+  /// Dialect of the host. `nil` means that the probe finds it out.
   public var dialect: HostDialect?
   /// Reference to the host's secret.
   public var credential: String?
-  /// `nil` means that the probe finds it out.
+  /// Whether the API's paths omit `/v1`. `nil` means that the probe finds it out.
   public var omitsV1: Bool?
   /// Guess of `omitsV1`: the result of an earlier probe, or a guess from the URL.
   public var probablyOmitsV1: Bool
@@ -68,7 +68,7 @@ public enum ProbeResult: Equatable, Sendable {
 
 extension HostRegistry {
   /// Starts due probes, the most overdue first, up to the limit of concurrent probes. Publishes
-  /// changes that probes have found and that waited.
+  /// changes that earlier probes found, if enough time has passed since the last publication.
   public mutating func tick(now: Instant) -> [Directive] {
     publicationIfDue(now) + dueProbes(now)
   }
@@ -104,8 +104,8 @@ extension HostRegistry {
     return (entry.host, tick(now: now))
   }
 
-  /// Changes a host as `patch(_:_:)` does. If a probe may have another result afterwards, the host is
-  /// probed now, and the result of a probe under way is ignored.
+  /// Changes a host as `patch(_:_:)` does. If the change may alter the result of a probe, the host
+  /// is probed now, and the result of a probe under way is ignored.
   public mutating func patch(
     _ id: HostID, _ patch: HostPatch, now: Instant
   ) throws(Failure) -> (host: Host, directives: [Directive]) {
@@ -121,7 +121,7 @@ extension HostRegistry {
   }
 
   /// Probes hosts at which requests have failed, earlier than scheduled.
-  /// Until a host is found unreachable, every process keeps sending requests to it.
+  /// Until a probe finds a host unreachable, every process keeps sending requests to it.
   public mutating func probeEarly(_ hosts: [HostID], now: Instant) -> [Directive] {
     for id in hosts {
       guard let entry = entries[id], entry.host.state == .ready, let probeTime = entry.probeTime
@@ -134,8 +134,8 @@ extension HostRegistry {
     return tick(now: now)
   }
 
-  /// Records the result of a probe. A late result, of a host that was removed or suspended since,
-  /// is ignored.
+  /// Records the result of a probe. The result is ignored if the host was removed or suspended
+  /// since the probe began.
   public mutating func probed(
     _ order: ProbeOrder, _ result: ProbeResult, now: Instant,
     using rng: inout some RandomNumberGenerator
@@ -161,7 +161,8 @@ extension HostRegistry {
     }
     entries[order.host] = entry
     var directives: [Directive] = []
-    // The probe time changes a little with each probe, which alone is no reason to publish.
+    // The duration of a probe differs a little each time. Such a change alone is no reason to
+    // publish.
     var after = entry.host
     after.probeMilliseconds = before.probeMilliseconds
     if after != before {
@@ -173,8 +174,10 @@ extension HostRegistry {
     return directives + tick(now: now)
   }
 
-  /// Hosts decide what probes find, and a table is large: every process decodes all of it. So hosts
-  /// that change with each probe cause a limited number of publications. The last one has all
+  /// Publishes the table if it has unpublished changes, at a limited rate.
+  ///
+  /// Hosts decide what probes find, and every process decodes the whole table. Therefore hosts that
+  /// change with each probe cause a limited number of publications. The last publication has all
   /// changes.
   private mutating func publicationIfDue(_ now: Instant) -> [Directive] {
     guard isPublicationDue, publications.take(at: now) else { return [] }
@@ -182,8 +185,8 @@ extension HostRegistry {
     return [.publish(table)]
   }
 
-  /// The models that an admin named, with the host's facts about each. If none is named, the host's
-  /// own list.
+  /// The models that an admin named, with the host's facts about each. If the admin named none, the
+  /// host's own list.
   private static func offered(_ listed: [ModelOffer], named: [ModelID]) -> [ModelOffer] {
     guard !named.isEmpty else { return listed }
     let known = Dictionary(listed.map { ($0.id, $0) }) { first, _ in first }
@@ -222,7 +225,7 @@ extension HostRegistry {
     entry.failures += 1
     let reason = reason.cut(toBytes: HostTableLimits.hostReasonBytes.value)
     if entry.host.state == .ready, !absent, entry.failures < Self.failuresBeforeUnreachable {
-      // The host stays ready. The next probe comes sooner and decides.
+      // The host stays ready for now. The next probe comes sooner than usual and decides.
       entry.probeTime = now.advanced(by: Self.jittered(Self.firstBackOff, by: 0.2, &rng))
       return
     }
@@ -246,9 +249,11 @@ struct PublicationPace: Sendable {
   /// Publications that are granted at once after a quiet time.
   private static let burst = HostTableLimits.publications.value
 
-  /// When a whole burst would be granted again. `nil` means that none was granted yet.
+  /// Time at which a whole burst may be granted again. `nil` means that no publication was granted
+  /// yet.
   private var rested: Instant?
 
+  /// Counts a publication if it is granted.
   /// - Returns: whether the table may be published now.
   mutating func take(at now: Instant) -> Bool {
     let rested = max(rested ?? now, now)

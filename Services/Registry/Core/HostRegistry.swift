@@ -11,11 +11,11 @@ public struct HostRegistry: Sendable {
     public var offerBytes = HostTableLimits.tableOfferBytes.value
     /// Table bytes for the models of one host.
     public var hostOfferBytes = HostTableLimits.hostOfferBytes.value
-    /// Table bytes that are kept free for each host, whatever other hosts list.
+    /// Table bytes that are kept free for each host, however much other hosts list.
     public var guaranteedOfferBytes = HostTableLimits.guaranteedOfferBytes.value
-    /// Table bytes for everything but models, of all hosts.
+    /// Table bytes for the rows of all hosts without their models.
     public var rowBytes = HostTableLimits.tableRowBytes.value
-    /// Maximum concurrent probes. Each holds a connection for at most its 2 s deadline.
+    /// Maximum concurrent probes. Each probe holds a connection for at most its deadline of 2 s.
     public var probesAtOnce = 64
 
     public init() {}
@@ -29,7 +29,7 @@ public struct HostRegistry: Sendable {
     /// Store an admin's settings of the host.
     case persist(HostRecord)
     case forget(HostID)
-    /// Resume clients that wait for this host's probe: it succeeded, failed or was dropped.
+    /// Resume clients that wait for this host's probe, because it succeeded, failed or was dropped.
     case settled(HostID)
   }
 
@@ -41,30 +41,31 @@ public struct HostRegistry: Sendable {
     var configuredDialect: HostDialect?
     var configuredResume: ResumeWay?
     var configuredOmitsV1: Bool?
-    /// Empty means the host's own list.
+    /// Models that an admin named for the host. An empty list means the host's own list.
     var namedModels: [ModelID]
     /// Whether the host is suspended because an admin drained it.
     var isDrained: Bool
     let identity: String
-    /// Time of the next probe. `nil` while the host is suspended or a probe is under way.
+    /// Time of the next probe. `nil` means that the host is suspended or that a probe is under way.
     var probeTime: Instant?
-    /// Id of the probe under way.
+    /// Id of the probe under way. `nil` means that there is none.
     var probe: UInt64?
-    /// Failed probes since the last successful one.
+    /// Number of failed probes since the last successful one.
     var failures = 0
-    /// Time of the last successful probe.
+    /// Time of the last successful probe. `nil` means that none has succeeded yet.
     var lastAnswered: Instant?
     var backOff: Duration = HostRegistry.firstBackOff
     /// Models that the host lists, before the records of models are applied.
     var listed: [ModelOffer] = []
     var listedBytes = 0
-    /// Models of the host's list that `listed` does not have: some do not fit, and some are a
+    /// Numbers of models of the host's list that `listed` lacks: those that do not fit, and a
     /// gateway's own names.
     var omitted = (leftOut: 0, gatewayNames: 0)
     var offerBytes = 0
     var added: Int
 
-    /// Bytes of the table row without models. Texts that the host reports count with their maximum.
+    /// Bytes of the table row without models. Texts that the host reports count with their maximum
+    /// length.
     var rowBytes: Int {
       HostRegistry.reservedRowBytes + host.id.name.utf8.count + host.url.utf8.count
         + (host.credential?.utf8.count ?? 0) + (host.region?.utf8.count ?? 0)
@@ -76,7 +77,8 @@ public struct HostRegistry: Sendable {
   static let readyInterval: Duration = .seconds(2)
   /// Minimum interval between probes of a ready host at which requests fail.
   static let doubtInterval: Duration = .milliseconds(500)
-  /// Interval between probes of a host that is not ready. It doubles from the first to the longest.
+  /// Interval between probes of a host that is not ready. It doubles after each failure, from
+  /// `firstBackOff` to `longestBackOff`.
   static let firstBackOff: Duration = .seconds(1)
   static let longestBackOff: Duration = .seconds(30)
   /// Consecutive failures until a ready host becomes unreachable.
@@ -87,7 +89,7 @@ public struct HostRegistry: Sendable {
   /// Bytes of the version and the reason at their maximum length, and of the row's other fields.
   static let reservedRowBytes =
     HostTableLimits.hostVersionBytes.value + HostTableLimits.hostReasonBytes.value + 110
-  /// Bytes of a tag in a row besides its text: field number and length.
+  /// Bytes of a tag in a row, in addition to its text: field number and length.
   static let tagHeaderBytes = 3
 
   let limits: Limits
@@ -96,7 +98,8 @@ public struct HostRegistry: Sendable {
   var revision: UInt64 = 1
   var entries: [HostID: Entry] = [:]
   var probesUnderWay = 0
-  /// Table bytes assigned to hosts: for each, the larger of its list and the guaranteed room.
+  /// Table bytes that are assigned to all hosts. Each host has the larger of its list and the
+  /// guaranteed room.
   var committedOfferBytes = 0
   var modelRules = ModelRules()
   var publications = PublicationPace()
@@ -137,7 +140,7 @@ public struct HostRegistry: Sendable {
     }
   }
 
-  /// Hosts are in the order in which they were added.
+  /// The present host table. Hosts are in the order in which they were added.
   public var table: HostTable {
     HostTable(
       epoch: epoch, revision: revision,
@@ -161,7 +164,8 @@ public struct HostRegistry: Sendable {
     return counts
   }
 
-  /// Time at which `tick` next has work, if no other event comes first.
+  /// Time at which `tick` next has work, if no other event comes first. `nil` means that no probe
+  /// is due before another event.
   public var nextProbeTime: Instant? {
     probesUnderWay < limits.probesAtOnce ? entries.values.compactMap(\.probeTime).min() : nil
   }
@@ -364,6 +368,7 @@ public struct HostRegistry: Sendable {
     trimOffers()
   }
 
+  /// - Parameter more: bytes by which rows would grow. It may be negative.
   /// - Throws: `overloaded` if the table would no longer fit into one message.
   private func checkRow(_ more: Int) throws(Failure) {
     guard more <= 0 || rowBytes + more <= limits.rowBytes else {

@@ -1,4 +1,4 @@
 import Limits
 
-/// The global `Limits`, which `HostRegistry.Limits` hides inside the registry.
+/// Name of the global `Limits` inside `HostRegistry`, whose own `Limits` hides the global one.
 typealias HostTableLimits = Limits

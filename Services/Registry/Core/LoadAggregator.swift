@@ -4,8 +4,9 @@ import Limits
 /// Merges the load reports of all processes into one table.
 ///
 /// Requests in flight belong to the process that reported them and disappear with it. Times, errors
-/// and rates belong to the host: they stay and decay. Nothing is stored on disk: a registry that
-/// restarts knows all requests in flight after one report of each process.
+/// and rates belong to the host. They stay after the process has left, and decay. No load is stored
+/// on disk, because a restarted registry knows all requests in flight after one report of each
+/// process.
 public struct LoadAggregator: Sendable {
   private struct Share: Sendable {
     var peer: PeerID
@@ -24,7 +25,7 @@ public struct LoadAggregator: Sendable {
     var slowdown = SlowdownMemory()
   }
 
-  /// Maximum hosts per process, and maximum hosts with records; reports about more are ignored.
+  /// Maximum hosts in one report, and maximum hosts with records. Further hosts are ignored.
   static let maximumHosts = Limits.reportedHosts.value
 
   private let epoch: UInt64
@@ -33,9 +34,9 @@ public struct LoadAggregator: Sendable {
   private var records: [HostID: Record] = [:]
   private var lastTable: Instant?
   private var hasNews = false
-  /// The hosts of the last table; `nil` before the first one.
+  /// The registered hosts as of the last load table. `nil` means that no table was made yet.
   private var known: Set<HostID>?
-  /// Breaker trips since the start, for the metrics.
+  /// Number of times that breakers opened since the start, for the metrics.
   public private(set) var trips = 0
 
   /// - Parameter epoch: the registry's incarnation.
@@ -43,7 +44,7 @@ public struct LoadAggregator: Sendable {
 
   var processes: Int { shares.count }
 
-  /// Merges a process's report. Late reports, and those of a replaced incarnation, are ignored.
+  /// Merges a process's report. Late reports and reports of a replaced incarnation are ignored.
   public mutating func report(_ report: LoadReport, from peer: PeerID, now: Instant) {
     if let share = shares[peer.name] {
       guard peer.incarnation >= share.peer.incarnation else { return }
@@ -89,7 +90,8 @@ public struct LoadAggregator: Sendable {
     if shares.count != before { hasNews = true }
   }
 
-  /// Returns the load table if it is due: soon after a change, otherwise rarely.
+  /// Returns the load table if it is due: soon after a change, otherwise rarely. `nil` means that
+  /// it is not due.
   /// - Parameter probeAges: every host, with the time since its last successful probe.
   public mutating func makeTableIfDue(
     probeAges: [(host: HostID, age: Duration?)], now: Instant
@@ -129,7 +131,8 @@ public struct LoadAggregator: Sendable {
     load.samples = record.firstTokens.weight(at: now)
     load.firstTokenP50 = record.firstTokens.quantile(0.5)
     load.firstTokenP95 = record.firstTokens.quantile(0.95)
-    // Two extra successes are counted, as in each process's own statistics.
+    // Two extra successes are counted, so that one failure is not a rate of 100 %. Each process
+    // does the same in its own statistics.
     let failed = record.failed.value(at: now)
     load.errorRate = failed / (failed + record.answered.value(at: now) + 2)
     let flow = record.flowSeconds.value(at: now)

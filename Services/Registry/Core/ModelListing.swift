@@ -5,16 +5,16 @@ public import Text
 /// A host's list of models, with signs of the server's software.
 ///
 /// Accepts the forms in use: `data` or `models` in an object, and a bare array. Each entry is
-/// parsed alone, so that one that cannot be read does not hide the others.
+/// parsed alone, so that an unreadable entry does not hide the others.
 public struct ModelListing: Sendable {
   public struct Entry: Sendable {
     public var id: String
     var ownedBy: String?
     /// Maximum tokens of prompt and completion together.
     var contextTokens: Int?
-    /// Type of the entry. Only Anthropic's entries have one.
+    /// The member `type`. Only Anthropic's entries have one.
     var type: String?
-    /// Type of the object. The entries of all other servers have one.
+    /// The member `object`. The entries of all other servers have one.
     var object: String?
     /// Members for `/v1/models`, as in `ModelOffer.facts`.
     var facts = ""
@@ -54,8 +54,8 @@ public struct ModelListing: Sendable {
     }
   }
 
-  /// Parses the body and repairs some servers' mistakes.
-  /// They are a byte order mark, bytes that are not UTF-8, and numbers that JSON does not have.
+  /// Parses the body. Repairs mistakes that some servers make: a byte order mark, bytes that are
+  /// not UTF-8, and numbers that JSON does not have.
   private static func document(_ bytes: [UInt8]) throws(JSONError) -> JSONDocument {
     if let document = try? JSONDocument(validating: bytes) { return document }
     let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
@@ -90,13 +90,13 @@ public struct ModelListing: Sendable {
   }
 
   private static func entry(_ value: JSONValue, _ document: JSONDocument) -> Entry? {
-    // An entry that is only a name.
+    // Some servers list bare names instead of objects.
     if let name = document.string(value) { return name.isEmpty ? nil : Entry(id: name) }
     guard value.kind == .object else { return nil }
     let names = document.values(["id", "model", "name"], in: value)
     let named = names.lazy.compactMap { $0.flatMap(document.string) }.first { !$0.isEmpty }
     guard var id = named else { return nil }
-    // Gemini's own list has names with a folder that its chat API does not need.
+    // Gemini's own list has names with a folder, which its chat API does not need.
     if names[0] == nil, id.hasPrefix("models/") { id.removeFirst("models/".count) }
     let listed = document.values(["owned_by", "type", "object"] + contextMembers, in: value)
     var entry = Entry(id: id)
@@ -131,12 +131,13 @@ public struct ModelListing: Sendable {
     "input_modalities", "output_modalities", "capabilities", "type", "meta", "quantization",
     "created_at",
   ])
-  /// Maximum bytes of one fact: a longer one would leave no room for other facts.
+  /// Maximum bytes of one fact. A longer fact would leave no room for others.
   private static let factBytes = 256
-  /// Maximum members to examine: more than any entry has.
+  /// Maximum members of an entry that are examined. No known entry has as many.
   private static let mostMembers = 64
 
-  /// The facts of an offer without the host's context length, which an admin's value replaces.
+  /// The facts of an offer without the context length that the host reported. An admin's value
+  /// replaces that length.
   static func withoutContext(_ facts: String) -> String {
     guard let document = try? JSONDocument(validating: Array("{\(facts)}".utf8)) else { return "" }
     return self.facts(of: document.root, document, factNames.subtracting(contextMembers))

@@ -1,8 +1,8 @@
 public import ClusterModel
 import Limits
 
-/// The processes on the bus. Each sends a hello with a lease and renews it; otherwise it is
-/// removed.
+/// The processes on the bus. Each process sends hellos, which renew its lease. A process whose
+/// lease ends is removed.
 ///
 /// A name belongs to one incarnation. A restarted process takes over its name, and the replaced
 /// process is refused afterwards, so that two processes cannot alternate under one name. If frames
@@ -11,10 +11,10 @@ import Limits
 public struct PeerLeases: Sendable {
   public static let capacity = Limits.busPeers.value
   /// Permitted lease durations.
-  /// A shorter lease would end between two hellos; a longer one would keep lost processes too long.
+  /// A shorter lease would end between two hellos. A longer one would keep lost processes too long.
   public static let leases: ClosedRange<Duration> = .milliseconds(500)...(.seconds(300))
-  /// Maximum replaced incarnations to remember per name. If there are more, processes compete for
-  /// the name, and the oldest were refused long ago.
+  /// Maximum replaced incarnations to remember per name. More of them mean that processes compete
+  /// for the name. The oldest were refused long ago.
   static let rememberedIncarnations = 16
 
   public enum Directive: Equatable, Sendable {
@@ -23,7 +23,7 @@ public struct PeerLeases: Sendable {
 
   private struct Lease: Sendable {
     var peer: Peer
-    /// `nil` for the registry's own entry, which ends with the registry.
+    /// `nil` means the registry's own entry, which ends with the registry.
     var ends: Instant?
     var replaced: [UInt64] = []
 
@@ -44,7 +44,7 @@ public struct PeerLeases: Sendable {
     leases[own.id.name] = Lease(peer: own, ends: nil)
   }
 
-  /// Peers are sorted by name.
+  /// The present peer table. Peers are sorted by name.
   public var table: PeerTable {
     PeerTable(
       epoch: epoch, revision: revision,
@@ -53,7 +53,7 @@ public struct PeerLeases: Sendable {
 
   public var count: Int { leases.count }
 
-  /// When the next lease ends, unless it is renewed.
+  /// Time at which the next lease ends, unless it is renewed. `nil` means that no lease ends.
   public var nextExpiry: Instant? { leases.values.compactMap(\.ends).min() }
 
   /// Adds a process, or renews its lease.
@@ -75,7 +75,7 @@ public struct PeerLeases: Sendable {
         "Another process receives at \(peer.mailbox), and its lease has not ended.",
         retryAfter: .seconds(1))
     }
-    // Nothing changes before the last guard, because a refusal carries no directives.
+    // Nothing changes before the last check, because a refusal cannot return directives.
     var lease = Lease(peer: peer, ends: now.advanced(by: peer.ttl))
     let present = leases[name].flatMap { $0.isOver(at: now) ? nil : $0 }
     if let present {
@@ -121,7 +121,7 @@ public struct PeerLeases: Sendable {
     return directives
   }
 
-  /// Ends the leases that are over. A lease of two seconds from t is over at t + 2 s.
+  /// Ends the leases that are over. For example, a lease of 2 s from t on is over at t + 2 s.
   public mutating func expire(now: Instant) -> [Directive] {
     let over = leases.values.filter { $0.isOver(at: now) }.map(\.peer.id.name)
     if over.isEmpty { return [] }

@@ -3,7 +3,7 @@ import HTTPTypes
 import Hummingbird
 import RegistryCore
 
-/// `/admin/v1/hosts`.
+/// Routes of `/admin/v1/hosts`.
 extension AdminAPI {
   /// Permitted waits in milliseconds. A probe takes at most 2 s, so no client needs longer.
   static let waits = 0...30_000
@@ -74,7 +74,8 @@ extension AdminAPI {
       })
   }
 
-  /// Drains a host, and answers when it has no request in flight or the client's wait has passed.
+  /// Drains a host. The answer is sent when the host has no request in flight or the client's wait
+  /// has passed.
   private func drain(_ request: AdminRequest) async throws -> Response {
     let (id, expected) = (request.host, request.expectedTags)
     let wait = try wait(request)
@@ -111,7 +112,7 @@ extension AdminAPI {
       }
       return response(entry, .created)
     } catch {
-      // Only members that `faulty` checks can be wrong here; the parser has checked the others.
+      // The parser has checked all members except those that `faulty` checks.
       throw AdminFailure(error, param: error.code == .invalidRequest ? draft.faulty : nil)
     }
   }
@@ -140,7 +141,7 @@ extension AdminRequest {
 }
 
 extension HostDraft {
-  /// The member that the core refused, for the error's `param`.
+  /// Name of the member that the core refused, for the error's `param`.
   fileprivate var faulty: String {
     if (try? HostAddress(url)) == nil { return "url" }
     if let id, (try? HostAddress.check(id: id.name)) == nil { return "id" }

@@ -7,7 +7,7 @@ import RegistryCore
 import Store
 import Text
 
-/// `/admin/v1/keys` and `/admin/v1/audit`.
+/// Routes of `/admin/v1/keys` and `/admin/v1/audit`.
 extension AdminAPI {
   func addKeyRoutes(to router: Router<BasicRequestContext>) {
     route(router, .get, "/admin/v1/keys") { request in
@@ -47,7 +47,7 @@ extension AdminAPI {
           id, grace: grace, expected: expected, random: random, pepper: pepper, at: now)
       }
       try keys.check(plan)
-      // Budgets are copied before the new key exists, so that no request is paid without them.
+      // Budgets are copied before the new key exists, so that all its requests count against them.
       if let new = APIKey(random: random)?.id {
         try await accounts.copyBudgets(of: id, to: new, by: request.author)
       }
@@ -88,7 +88,7 @@ extension AdminAPI {
     let turn = try await gate.storeRead(by: request.author)
     defer { withExtendedLifetime(turn) {} }
     let records = try await keys.audit(query)
-    // A full page may be the last one, so the next record is looked up.
+    // A full page may be the last page, so the existence of a further record is checked.
     var hasMore = false
     if records.count == limit, let last = records.last?.position {
       var rest = query
@@ -106,7 +106,7 @@ extension AdminAPI {
 extension AdminRequest {
   fileprivate var key: KeyID {
     get throws {
-      // People also copy the part of the key that lists show.
+      // Lists show a key's id after the prefix `tutti-`, and people copy that prefix, too.
       let text = id.hasPrefix("tutti-") ? String(id.dropFirst("tutti-".count)) : id
       guard let key = KeyID(text) else { throw noKey }
       return key
@@ -114,7 +114,8 @@ extension AdminRequest {
   }
 
   fileprivate var noKey: Failure {
-    // A whole key in place of its id is not repeated: answers end up in logs.
+    // If a client sent a whole key instead of an id, the error does not repeat it, because errors
+    // end up in logs.
     let shown = id.utf8.count <= 24 ? " \(id)" : " with this id"
     return Failure(
       .keyNotFound,
@@ -123,7 +124,7 @@ extension AdminRequest {
 
   /// Revisions in `If-Match`. `nil` means any.
   var expectedRevisions: Set<Int64>? {
-    // A tag that no answer has contained matches nothing.
+    // A tag that is no quoted number is dropped, because no key ever had such a tag.
     expectedTags.map { tags in Set(tags.compactMap { Int64($0.dropFirst().dropLast()) }) }
   }
 }
@@ -139,7 +140,7 @@ extension AuditRecord {
   }
 }
 
-/// A page of keys, and whether clients may be answered without one.
+/// A page of keys, and whether clients need no key.
 private struct KeyPage: Encodable {
   let page: Page<KeyJSON>
   let isOpen: Bool

@@ -5,7 +5,7 @@ import Hummingbird
 import RegistryCore
 import ServiceKit
 
-/// `/admin/v1`: hosts, keys and processes for an operator. OpenAPI.swift describes it.
+/// Routes of `/admin/v1` for hosts, keys and processes. OpenAPI.swift describes them.
 struct AdminAPI: Sendable {
   let shell: RegistryShell
   let keys: KeyIssuer
@@ -21,7 +21,7 @@ struct AdminAPI: Sendable {
     route(router, .get, "/admin/v1/services") { _ in
       json(Page(data: shell.peerTable.peers.map(PeerJSON.init), hasMore: false))
     }
-    // Needs no token: the client calls this before it sends the token.
+    // This route needs no token, because a client calls it before it sends the token.
     router.get("/admin/v1/proof") { request, _ in
       let nonce = request.uri.queryParameters["nonce"].map(String.init) ?? ""
       guard let proof = gate.token.proof(of: nonce) else {
@@ -77,7 +77,7 @@ extension AdminGate {
 /// A request of an admin.
 struct AdminRequest: Sendable {
   let http: Request
-  /// The path's parameter; empty if it has none.
+  /// The path's parameter. Empty if the path has none.
   let id: String
   /// Name of the admin in the audit log.
   let author: String
@@ -129,7 +129,7 @@ func body(_ bytes: [UInt8], _ status: HTTPResponse.Status) -> Response {
 func json(_ value: some Encodable, _ status: HTTPResponse.Status = .ok) -> Response {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  // Tutti's own types hold no value that JSON lacks.
+  // Encoding cannot fail, because Tutti's own types hold no value that JSON lacks.
   guard let data = try? encoder.encode(value) else {
     return jsonError(Failure(.internalError, "The answer could not be written as JSON."))
   }

@@ -5,7 +5,7 @@ import RegistryCore
 import ServiceKit
 import Store
 
-/// An error of the admin API with its status.
+/// An error of the admin API with its HTTP status.
 struct AdminFailure: Error {
   let failure: Failure
   private let status: HTTPResponse.Status?
@@ -59,6 +59,8 @@ extension AdminFailure {
     self.init(Failure(.notFound, "There is no \(what.cut(toBytes: 200))."))
   }
 
+  /// Makes the error of a record that has changed since the client read it.
+  ///
   /// - Parameter tag: the record's present ETag.
   init(changedTo tag: String) {
     self.init(
@@ -66,7 +68,7 @@ extension AdminFailure {
         .conflict, "Another admin changed the record (its ETag is \(tag)); read it again."))
   }
 
-  /// Names the member that cannot be read.
+  /// Makes an error that names the member that cannot be read.
   init(_ error: DecodingError) {
     let (context, reason): (DecodingError.Context, String) =
       switch error {

@@ -7,12 +7,13 @@ import ServiceKit
 
 /// Decides who may use the admin API: holders of the admin token, and of keys with an admin scope.
 struct AdminGate: Sendable {
-  /// Whether clients may be answered without a key.
+  /// Whether clients need no key.
   var isOpen: Bool { keys.isOpen == true }
 
   let token: AdminToken
   let keys: KeyChecker
-  /// Turns at the store's readers for lists of admins. Another reader stays free for settlements.
+  /// Turns of admins' lists at the store. The limit leaves one of the store's readers free for
+  /// settlements.
   let storeReads = ClientTurns(limit: 1)
 
   /// Checks a request.

@@ -4,7 +4,7 @@ import Hummingbird
 import NIOCore
 import RegistryCore
 
-// JSON of the admin API, in both directions.
+// JSON of the admin API, in requests and answers.
 
 struct HostJSON: Encodable {
   struct Model: Encodable {
@@ -49,7 +49,7 @@ struct HostJSON: Encodable {
     }
   }
 
-  /// Settings of an admin for which the host would otherwise report values of its own.
+  /// Values that an admin set in place of those that the host reports.
   struct Configured: Encodable {
     private let record: HostRecord
 
@@ -59,7 +59,7 @@ struct HostJSON: Encodable {
 
     func encode(to encoder: any Encoder) throws {
       var members = encoder.container(keyedBy: CodingKeys.self)
-      // `null` and not absent: the host's own report applies.
+      // `null` shows that the host's own report applies. The member is never absent.
       try members.encode(record.dialect, forKey: .dialect)
       try members.encode(record.resume, forKey: .resume)
       try members.encode(record.host.slots, forKey: .slots)
@@ -72,7 +72,7 @@ struct HostJSON: Encodable {
   private let load: Load?
 
   /// - Parameters:
-  ///   - record: the host's settings of an admin.
+  ///   - record: the admin's settings of the host.
   ///   - load: `nil` means that no process has reported yet.
   init(_ host: ClusterModel.Host, record: HostRecord, load: HostLoad?) {
     self.host = host
@@ -94,7 +94,7 @@ struct HostJSON: Encodable {
     try members.encode(host.url, forKey: .url)
     try members.encode(host.dialect, forKey: .dialect)
     try members.encode(host.resume, forKey: .resume)
-    // The reference to the secret, never the secret.
+    // This is the reference to the secret, never the secret.
     try members.encode(host.credential, forKey: .credential)
     try members.encode(host.tier, forKey: .tier)
     try members.encode(host.trust, forKey: .trust)
@@ -104,7 +104,7 @@ struct HostJSON: Encodable {
     try members.encode(host.reason, forKey: .reason)
     try members.encode(
       host.models.map { Model(id: $0.id.name, contextTokens: $0.contextTokens) }, forKey: .models)
-    // `null` and not absent: the host does not report it.
+    // `null` shows that the host does not report the value. The member is never absent.
     try members.encode(host.slots, forKey: .slots)
     try members.encode(host.version, forKey: .version)
     try members.encode(host.probeMilliseconds, forKey: .probeMilliseconds)

@@ -5,7 +5,7 @@ import ServiceKit
 
 /// The admin's secret. It is never printed.
 struct AdminToken: Sendable {
-  /// 16 bytes cannot be guessed over a network.
+  /// A secret of 16 bytes cannot be guessed over a network.
   static let minimumBytes = 16
   private static let maximumBytes = 4_096
 
@@ -22,7 +22,8 @@ struct AdminToken: Sendable {
     let path = dataDirectory + "/admin-token"
     let contents: [UInt8]
     do throws(FileRefused) {
-      // An existing file is read, and refused unless it belongs to this user alone.
+      // `create` leaves an existing file alone. `read` refuses a file that does not belong to this
+      // user alone.
       _ = try PrivateFile.create(path, Array((AdminProof.nonce() + "\n").utf8))
       contents = try PrivateFile.read(path, atMost: Self.maximumBytes) ?? []
     } catch {
@@ -43,7 +44,8 @@ struct AdminToken: Sendable {
     AdminProof.isNonce(nonce) ? AdminProof.proof(token: bytes, nonce: nonce) : nil
   }
 
-  /// Whether the candidate is the token. Takes the same time wherever the first wrong byte is.
+  /// Whether the candidate is the token. The comparison takes the same time wherever the first
+  /// wrong byte is.
   func matches(_ candidate: String) -> Bool {
     let other = Array(candidate.utf8)
     var difference = UInt(bitPattern: bytes.count ^ other.count)

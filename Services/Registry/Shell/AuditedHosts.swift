@@ -10,11 +10,11 @@ struct AuditedHosts: Sendable {
   let log: any AccountStoring
   let logger: Logger
 
-  /// Stores the changes among the directives. They are durable on return.
+  /// Stores the changes among the directives. The changes are durable on return.
   ///
-  /// The two stores are separate, so the log is written first: no change is without its
-  /// record. If the change then fails, a second record takes the first one back. If the log does not
-  /// confirm its record, the host is not changed.
+  /// The log and the hosts are in separate stores. The log is written first, so that no change
+  /// lacks its record. If the change then fails, a second record takes the first one back. If the
+  /// log does not confirm its record, the host is not changed.
   ///
   /// - Parameter old: the hosts before the change.
   func apply(
@@ -72,6 +72,6 @@ struct AuditedHosts: Sendable {
       by: ChangeAuthor(name: author, time: UnixTime.milliseconds()))
   }
 
-  /// Closes the hosts' file. The log belongs to `KeyIssuer`.
+  /// Closes the hosts' file. `KeyIssuer` closes the log.
   func close() async { await store.close() }
 }

@@ -4,23 +4,24 @@ import Synchronization
 
 /// Changes that admins order, carried out one at a time.
 ///
-/// At most `store.waiting_changes` wait. One whose admin has left is not begun.
+/// At most `store.waiting_changes` changes wait. If an admin disconnects, the admin's waiting
+/// change is dropped.
 ///
-/// After a write whose outcome is unknown, the store may have other records than this process. They
-/// are read again before the order is answered, otherwise as soon as the store responds, so that an
-/// admin who reads a record sees what is stored.
+/// After a write whose outcome is unknown, the store may have other records than this process. The
+/// process then reads the records again before it answers the order. If that fails, it repeats the
+/// attempt until the store responds. An admin who reads a record therefore sees what is stored.
 final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
   private enum Entry: Sendable {
     case order(Order, OrderReceipt<Result<Outcome, Failure>>)
-    /// The records may be stale.
+    /// Reads the records again if they may be stale.
     case check
   }
 
   private struct State {
-    /// Whether the store may have other records.
+    /// Whether the store may have other records than this process.
     var isStale = false
     var hasCheck = false
-    /// Orders that have not begun.
+    /// Number of orders that have not begun.
     var waiting = 0
   }
 
@@ -28,8 +29,8 @@ final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
   private let state = Mutex(State())
   private let pause: @Sendable () async throws -> Void
 
-  /// - Parameter pause: waits between two attempts to read the records again, and throws if
-  ///   cancelled.
+  /// - Parameter pause: waits between two attempts to read the records again. It throws if the task
+  ///   is cancelled.
   init(
     pause: @escaping @Sendable () async throws -> Void = { try await Task.sleep(for: .seconds(1)) }
   ) {
@@ -38,7 +39,7 @@ final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
 
   var waitingCount: Int { state.withLock(\.waiting) }
 
-  /// Returns when the order has been carried out.
+  /// Queues an order, and returns its outcome after it has been carried out.
   func submit(_ order: Order) async throws(Failure) -> Outcome {
     let (outcomes, outcome) = AsyncStream.makeStream(of: Result<Outcome, Failure>.self)
     try state.withLock { state throws(Failure) in
@@ -52,7 +53,8 @@ final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
     throw Failure(.cancelled, "The client left before the change was stored.")
   }
 
-  /// Records that the store may have other records. Called while an order is carried out.
+  /// Records that the store may have other records than this process. It is called while an order
+  /// is carried out.
   func markStale() { state.withLock { $0.isStale = true } }
 
   /// Carries out orders until the task is cancelled.
@@ -73,7 +75,7 @@ final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
           receipt.answer(await result(of: order, restore, carryOut))
         case .check:
           state.withLock { $0.hasCheck = false }
-          // If it fails, the next check follows.
+          // If this attempt fails, the next check follows.
           try? await restoreIfStale(restore)
         }
       }

@@ -44,7 +44,7 @@ struct HostFields {
       models: try models(), tags: try tags(), region: try region())
   }
 
-  /// `null` and an empty list mean the host's own list.
+  /// Models of the host. `null` and an empty list mean the host's own list.
   private func models() throws -> HostPatch.Change<[ModelID]> {
     switch fields["models"] {
     case nil: return .unchanged
@@ -60,7 +60,7 @@ struct HostFields {
     return try fields.integer("slots", in: Self.slots).map { .value($0) } ?? .learned
   }
 
-  /// `null` means no tags.
+  /// Tags of the host. `null` means no tags.
   private func tags() throws -> [String]? {
     guard let names = try fields.texts("tags") else { return nil }
     guard !HostRegistry.isUnfit(tags: names) else {
@@ -71,7 +71,7 @@ struct HostFields {
     return names
   }
 
-  /// `null` removes the region.
+  /// Region of the host. `null` removes the region.
   private func region() throws -> HostPatch.Change<String> {
     switch fields["region"] {
     case nil: return .unchanged
@@ -81,7 +81,7 @@ struct HostFields {
     }
   }
 
-  /// One of the choices, or `auto`, which means learned from the host's answers.
+  /// One of the choices, or `auto`. `auto` means that the value is learned from the host's answers.
   private func chosen<Choice: RawRepresentable & CaseIterable & Equatable & Sendable>(
     _ name: String
   ) throws -> HostPatch.Change<Choice> where Choice.RawValue == String {
@@ -96,8 +96,8 @@ struct HostFields {
       name, "one of auto, " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
   }
 
-  /// `null` removes the credential, because a host has none that could be learned. For most members,
-  /// `null` means no change.
+  /// Credential of the host. `null` removes it, because it cannot be learned from the host. For
+  /// most other members `null` means no change.
   private func credential() throws -> HostPatch.Change<String> {
     switch fields["credential"] {
     case nil: return .unchanged

@@ -15,8 +15,9 @@ import Synchronization
 final class HostProber: Sendable {
   static let deadline = Duration.milliseconds(Limits.probeTime.value)
   private static let maximumBytes = Limits.probeBytes.value
-  /// Maximum age of details.
-  /// Slots and version change only when the server restarts, which also fails a probe or two.
+  /// Time for which a host's slots and version are not requested again.
+  /// They change only if the server restarts. A probe usually fails during a restart, which also
+  /// discards them.
   private static let detailsLast: Duration = .seconds(60)
 
   private struct Details {
@@ -31,7 +32,7 @@ final class HostProber: Sendable {
   private let client: HTTPClient
   private let credentials: Credentials
   private let details = Mutex<[HostID: Details]>([:])
-  /// API locations of hosts without a list of models.
+  /// Locations of the API, for hosts without a list of models.
   private let places = Mutex<[HostID: (omitsV1: Bool, asked: ContinuousClock.Instant)]>([:])
 
   init(client: HTTPClient, credentials: Credentials = Credentials()) {
@@ -44,7 +45,7 @@ final class HostProber: Sendable {
       redirectConfiguration: .disallow,
       timeout: .init(connect: .seconds(2), read: .seconds(2)))
     configuration.connectionPool.idleTimeout = .seconds(10)
-    // A refused connection fails at once and not at the deadline.
+    // Without retries, a refused connection fails at once and not at the deadline.
     configuration.connectionPool.retryConnectionEstablishment = false
     // At most two requests run at one host at a time: the list and a detail.
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 2
@@ -118,7 +119,7 @@ final class HostProber: Sendable {
     }
   }
 
-  /// Requests the list from its possible locations, the likely one first.
+  /// Requests the list of models from its possible locations, the more likely location first.
   private func openAIListing(
     of order: ProbeOrder, _ secret: String?
   ) async throws -> Listing {
@@ -156,15 +157,16 @@ final class HostProber: Sendable {
     order.url + (omitsV1 ? "" : "/v1")
   }
 
-  /// The most useful failure: one that an operator can fix, otherwise the first one.
+  /// The most useful of several failures. This is one that an operator can fix, otherwise the first
+  /// failure.
   private static func probeError(_ failures: [AskFailure]) -> any Error {
     let worst = failures.first { !$0.isUnlisted } ?? failures.first
     guard let worst else { return CancellationError() }
     return worst.isUnlisted ? Unlisted(worst) : worst
   }
 
-  /// Finds out from status codes whether the API of a host without a model list omits `/v1`. A path
-  /// that exists refuses GET with a status other than 404.
+  /// Finds out whether the API of a host without a model list omits `/v1`. It sends GET to a path
+  /// of the API: an existing path refuses GET with a status other than 404.
   private func place(of order: ProbeOrder, _ secret: String?) async -> Bool {
     let likely = order.omitsV1 ?? order.probablyOmitsV1
     guard order.omitsV1 == nil, (order.dialect ?? .openai).mayOmitV1 else { return likely }
@@ -226,7 +228,7 @@ final class HostProber: Sendable {
         facts.version = version
       }
     }
-    // The host chooses the length of its version; only the published part is kept.
+    // The host chooses the length of its version, so only the published part is kept.
     facts.version = facts.version?.cut(toBytes: Limits.hostVersionBytes.value)
     details.withLock { known in
       if known.count >= Limits.tableHosts.value { known.removeAll() }
@@ -250,7 +252,7 @@ final class HostProber: Sendable {
     /// Whether the error has the form that only Anthropic's API uses.
     var isAnthropic = false
 
-    /// Whether the host may serve requests anyway, if its models are known from another source.
+    /// Whether the host may still be able to serve requests, if an admin names its models.
     var isUnlisted: Bool { [200, 400, 403, 404, 405, 406, 410, 422, 501].contains(status) }
 
     var sentence: String {
@@ -267,7 +269,7 @@ final class HostProber: Sendable {
     }
   }
 
-  /// Maximum bytes of a URL in a reason, which has 200 bytes in all.
+  /// Maximum bytes of a URL in a reason. The whole reason has at most 200 bytes.
   private static let shownBytes = 90
 
   private static func request(
@@ -275,7 +277,7 @@ final class HostProber: Sendable {
   ) -> HTTPClientRequest {
     var request = HTTPClientRequest(url: url)
     request.headers.add(name: "accept", value: "application/json")
-    // A host may compress its answer anyway; it is then decoded.
+    // If a host compresses its answer anyway, the answer is decoded.
     request.headers.add(name: "accept-encoding", value: "identity")
     request.headers.add(name: "user-agent", value: "tutti-registry/\(Version.current)")
     for header in dialect.headers(secret: secret) {
@@ -330,15 +332,15 @@ final class HostProber: Sendable {
   }
 
   /// Sends a request with one deadline for head and body.
-  /// The HTTP client's own deadline ends with the response's head. A host that sends its body byte
-  /// by byte would hold a probe's place without limit.
+  /// The HTTP client's own deadline ends with the response's head. Without the deadline here, a
+  /// host that sends its body byte by byte would hold a probe's place without limit.
   private func exchange(_ request: HTTPClientRequest) async throws -> Exchanged {
     let nanoseconds = Self.deadline.wholeMilliseconds * 1_000_000
     return try await withThrowingTaskGroup(of: Exchanged?.self) { [client] group in
       group.addTask {
         let response = try await client.execute(
           request, deadline: .now() + .nanoseconds(nanoseconds))
-        // The body of an error is read, too, which leaves the connection usable.
+        // The body of an error is read, too, because the connection then stays usable.
         let body = try Self.decoded(
           try await response.body.collect(upTo: Self.maximumBytes), response.headers)
         return Exchanged(

@@ -5,8 +5,8 @@ import Text
 
 /// An admin's settings of a host as JSON, for the audit log and for ETags.
 ///
-/// They hold no secret: a credential is a reference. State and models that probes find are no
-/// settings.
+/// They hold no secret, because a credential is only a reference. The state and the models that
+/// probes find are not settings.
 struct HostSettings: Equatable, Sendable {
   let json: String
 
@@ -26,7 +26,7 @@ struct HostSettings: Equatable, Sendable {
     json = String(decoding: settings.encoded, as: UTF8.self)
   }
 
-  /// The host's ETag, quoted. Equal settings have equal tags, also after a restart.
+  /// The host's ETag, with quotes. Equal settings have equal tags, even after a restart.
   var tag: String {
     let digits = Array("0123456789abcdef".utf8)
     let hash = SHA256.hash(data: Array(json.utf8)).prefix(16)

@@ -2,10 +2,10 @@ import ClusterModel
 import Foundation
 import Hummingbird
 
-/// Members of a JSON object in a request's body, which must be known and of the right types.
+/// Members of a JSON object in a request's body. They must have known names and the right types.
 struct JSONFields {
   private let members: [String: JSONScalar]
-  /// Path of the object in the body with a dot, for errors. Empty for the body itself.
+  /// Path of the object in the body, with a dot at its end, for errors. Empty for the body itself.
   private let prefix: String
 
   private init(_ members: [String: JSONScalar], prefix: String) {
@@ -34,7 +34,7 @@ struct JSONFields {
   /// `nil` means that the member is absent.
   subscript(_ name: String) -> JSONScalar? { members[name] }
 
-  /// Refuses members with other names.
+  /// Refuses members whose names are not among these.
   func allow(_ names: Set<String>) throws {
     guard let unknown = members.keys.sorted().first(where: { !names.contains($0) }) else { return }
     let shown = prefix + unknown.cut(toBytes: 64)
@@ -123,7 +123,7 @@ struct JSONFields {
   }
 }
 
-/// A JSON scalar, a list of strings or an object; `other` stands for any other value.
+/// A JSON scalar, a list of strings or an object. `other` stands for any other value.
 enum JSONScalar: Decodable {
   case null
   case text(String)

@@ -9,7 +9,8 @@ struct KeyFields {
   private let fields: JSONFields
 
   init(_ request: Request) async throws {
-    // Only `name` of a new key is required; the registry reports that it is missing.
+    // An empty body is accepted here. Only a new key requires a member, its `name`, and the
+    // registry reports if that is missing.
     fields = try await JSONFields(request, isOptional: true)
   }
 
@@ -26,7 +27,7 @@ struct KeyFields {
       patch.dataPolicies = try permissions.choices("data_policies")
       patch.hostPools = try permissions.texts("host_pools").map { names in
         guard names.allSatisfy(HostTags.isName) else {
-          // No host can have such a tag, so that no host would answer the key.
+          // No host can have such a tag, so no host would serve the key's requests.
           throw permissions.wrong("host_pools", "an array of names of \(HostTags.rule), or null")
         }
         return Set(names)
@@ -55,7 +56,7 @@ struct KeyFields {
     return account
   }
 
-  /// `null` removes a limit.
+  /// New limits of the key. `null` removes a limit.
   private func limits() throws -> [KeyLimitName: Int?] {
     guard let given = try fields.object("limits") else { return [:] }
     try given.allow(Set(KeyLimitName.allCases.map(\.rawValue)))
@@ -67,7 +68,7 @@ struct KeyFields {
     return limits
   }
 
-  /// `null` means that the key does not expire.
+  /// New expiry of the key. `null` means that the key does not expire.
   private func expiry() throws -> KeyPatch.Expiry {
     switch fields["expires_at_ms"] {
     case nil: return .unchanged

@@ -11,7 +11,8 @@ import Telemetry
 
 /// Makes, changes and revokes keys, one change at a time.
 ///
-/// A change is stored with its author before it comes into force, and published at once afterwards.
+/// A change is stored with its author before it comes into force. It is published at once
+/// afterwards.
 final class KeyIssuer: Service {
   typealias Plan =
     @Sendable (KeyRegistry, KeyPepper, WallMilliseconds) throws(Failure) -> KeyChange
@@ -19,7 +20,7 @@ final class KeyIssuer: Service {
   /// The outcome of a change.
   struct Issued: Sendable {
     let entry: KeyRegistry.Entry
-    /// `nil` means that the change made no key.
+    /// The new key. `nil` means that the change made no key.
     let key: APIKey?
   }
 
@@ -75,7 +76,7 @@ final class KeyIssuer: Service {
   func entry(_ id: KeyID) -> KeyRegistry.Entry? { state.withLock { $0.keys[id] } }
 
   func page(after id: String?, limit: Int) -> (entries: [KeyRegistry.Entry], hasMore: Bool) {
-    // Sorted outside the lock.
+    // Only the copy is made under the lock. The keys are sorted outside it.
     state.withLock(\.keys).page(after: id, limit: limit)
   }
 
@@ -148,7 +149,7 @@ final class KeyIssuer: Service {
         record.id.description, mac: record.hash.bytes, json: StoredKeyJSON.text(of: record),
         expected(record.id))
     }
-    // The removal comes last, so that the revisions of the saved records come first.
+    // The removal is the last change, so that the first revisions belong to the saved records.
     let removal = change.removed.map { RecordChange.remove(.key($0.description), expected($0)) }
     let outcome: ChangeOutcome
     do throws(Failure) {

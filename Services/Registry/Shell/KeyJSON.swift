@@ -4,7 +4,8 @@ import Foundation
 import RegistryCore
 import Store
 
-/// Facts about a key as JSON, without its hash: in the admin API and in the audit log.
+/// Facts about a key as JSON, for the admin API and the audit log. The key's hash is not among
+/// them.
 struct KeyJSON: Codable {
   private var object = "key"
   private let id: KeyID
@@ -17,7 +18,7 @@ struct KeyJSON: Codable {
   private let expiresAt: WallMilliseconds?
   private let replaces: KeyID?
   private let graceUntil: WallMilliseconds?
-  /// The whole key, only in the answer to the request that made it.
+  /// The whole key. `nil` except in the answer to the request that made the key.
   private var key: String?
 
   init(_ record: KeyRecord, key: APIKey? = nil) {
@@ -57,7 +58,7 @@ struct KeyJSON: Codable {
     try members.encode(permissions, forKey: .permissions)
     try members.encode(limits, forKey: .limits)
     try members.encode(state, forKey: .state)
-    // `null` and not absent: the key does not expire.
+    // `null` shows that the key does not expire. The member is never absent.
     try members.encode(expiresAt, forKey: .expiresAt)
     try members.encode(replaces, forKey: .replaces)
     try members.encode(graceUntil, forKey: .graceUntil)
@@ -65,7 +66,8 @@ struct KeyJSON: Codable {
   }
 }
 
-/// Keys in the store: the facts as JSON, and the hash apart, which the audit log must not contain.
+/// Facts about a key as JSON, for the store. The key's hash is stored separately, because the audit
+/// log must not contain it.
 enum StoredKeyJSON {
   static func text(of record: KeyRecord) -> String {
     let encoder = JSONEncoder()

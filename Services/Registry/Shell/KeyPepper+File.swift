@@ -6,13 +6,14 @@ import ServiceKit
 extension KeyPepper {
   /// Reads the pepper of the data directory, or makes it at the first start.
   ///
-  /// - Parameter hasKeys: whether keys were hashed with it, so that a new one is of no use.
+  /// - Parameter hasKeys: whether keys were hashed with the pepper. If so, a missing pepper is an
+  ///   error, because no key would match a new one.
   init(dataDirectory: String, hasKeys: Bool) throws(ProcessFailure) {
     let path = dataDirectory + "/key-pepper"
     let bytes: [UInt8]?
     do throws(FileRefused) {
       if !hasKeys { _ = try PrivateFile.create(path, Self.random(Self.byteCount)) }
-      // One byte more than a pepper has, so that a longer file is noticed.
+      // The limit is one byte more than a pepper has, so that a longer file is noticed.
       bytes = try PrivateFile.read(path, atMost: Self.byteCount + 1)
     } catch {
       throw ProcessFailure(.unavailable, error.message)
@@ -33,7 +34,7 @@ extension KeyPepper {
     self = pepper
   }
 
-  /// Bytes of the system's generator.
+  /// Random bytes of the system's generator.
   static func random(_ count: Int) -> [UInt8] {
     var generator = SystemRandomNumberGenerator()
     return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }

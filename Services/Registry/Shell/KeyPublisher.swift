@@ -4,10 +4,10 @@ import BusCore
 import ClusterModel
 import ServiceKit
 
-/// Sends keys to the processes that check them, and to no other.
+/// Sends keys to the processes that check them, and to no other process.
 struct KeyPublisher: Sendable {
   let bus: Bus
-  /// The registry's own copy, for its admin API.
+  /// The registry's own copy of the keys, for its admin API.
   let access: AccessDirectory
 
   func publish(_ pages: [AccessTablePage]) {
@@ -15,7 +15,7 @@ struct KeyPublisher: Sendable {
     for peer in bus.peers.peers { send(pages, to: peer) }
   }
 
-  /// Announces the version to peers that may have missed a page. They ask for the pages.
+  /// Announces the version. A peer that has missed a page of this version requests the pages.
   func publish(_ version: AccessTableVersion) {
     for peer in bus.peers.peers where peer.service.checksKeys {
       bus.publish(.accessTableVersion(version), to: peer.id)

@@ -3,7 +3,7 @@ import Limits
 import Money
 import RegistryCore
 
-/// Accounts, prices and the ledger.
+/// Routes of accounts, prices and the ledger.
 extension AdminDocument {
   private static let time =
     #"{"type": "integer", "minimum": \#(UTCDate.times.lowerBound), "#

@@ -7,7 +7,7 @@ extension AdminDocument {
     "Changes with the settings and with suspension, not with probes or load"
   private static let host = answer("Host", tag: hostTag, "The current state of the host")
 
-  /// A route that changes one host without a body.
+  /// A route without a body that changes one host.
   private static func action(_ name: String, _ summary: String, _ parameters: String...) -> String {
     let parameters = ([parameter("HostID"), parameter("IfMatch")] + parameters)
       .joined(separator: ", ")
@@ -89,7 +89,7 @@ extension AdminDocument {
   private static let hostID =
     #"{"type": "string", "pattern": "^(?![.]{1,2}$)[A-Za-z0-9.:_-]{1,128}$"}"#
 
-  /// Settings of a host that a new one and a change may have.
+  /// Settings that both a new host and a change of a host may have.
   private static let hostMembers = #"""
     "dialect": {"$ref": "#/components/schemas/Dialect"},
           "resume": {"$ref": "#/components/schemas/Resume"},

@@ -4,7 +4,7 @@ import Limits
 import Money
 import RegistryCore
 
-/// Keys and the audit log.
+/// Routes of keys and of the audit log.
 extension AdminDocument {
   private static func limits(type: String) -> String {
     KeyLimitName.allCases.map {
@@ -100,7 +100,7 @@ extension AdminDocument {
       "schema": {"type": "string", "pattern": "^(tutti-)?[a-z2-7]{\#(KeyID.characterCount)}$"}},
     """#
 
-  /// Settings of a key that a new one and a change may have.
+  /// Settings that both a new key and a change of a key may have.
   private static let keyMembers = #"""
     "account": {"type": ["string", "null"],
             "pattern": "^(?![.]{1,2}(/|$))[a-z0-9._-]{1,64}(/(?![.]{1,2}$)[a-z0-9._-]{1,64})?$",

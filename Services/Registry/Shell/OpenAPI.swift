@@ -1,12 +1,12 @@
 import ClusterModel
 import ServiceKit
 
-/// The admin API's description, served unchanged.
+/// The admin API's description. It is served unchanged.
 let adminOpenAPI = AdminDocument.text
 
 /// The description of the admin API, and the parts that several routes share.
 ///
-/// Extensions have the routes. Each part is JSON text: a value, or a run of members.
+/// Extensions add the routes. Each part is JSON text: one value, or several members.
 enum AdminDocument {
   static let text = #"""
     {
@@ -118,14 +118,14 @@ enum AdminDocument {
 
 // MARK: - Errors
 
-/// A status of errors, with the codes that an answer with this status may have.
+/// A status of an error, and the error codes that an answer with this status may have.
 struct DescribedError {
   let status: Int
   /// Name of the description.
   let name: String
   let description: String
   let codes: [String]
-  /// Header that the answer has.
+  /// Header that an answer with this status has. `nil` means none.
   var header: String?
 
   private static let retryAfter =
@@ -190,7 +190,7 @@ struct DescribedError {
   /// The statuses that any request may get.
   static let common = [400, 401, 403, 408, 413, 429, 431, 500, 503]
 
-  /// The description, as a member of `components.responses`.
+  /// The error's description, as a member of `components.responses`.
   var response: String {
     let headers = header.map { #""headers": {\#($0)}, "# } ?? ""
     let codes = codes.map { "\"\($0)\"" }.joined(separator: ", ")
@@ -205,7 +205,7 @@ extension AdminDocument {
   ///
   /// - Parameters:
   ///   - successes: responses by status, as members.
-  ///   - errors: statuses of errors besides those that any request may get.
+  ///   - errors: statuses of errors, in addition to those that any request may get.
   ///   - isOpen: whether the route needs no key.
   static func responses(_ successes: String, _ errors: Int..., isOpen: Bool = false) -> String {
     let statuses = Set(DescribedError.common).union(errors).subtracting(isOpen ? [401] : [])
@@ -219,7 +219,7 @@ extension AdminDocument {
 
   /// An answer with a record.
   ///
-  /// - Parameter tag: description of the answer's ETag. `nil` means that it has none.
+  /// - Parameter tag: description of the answer's ETag. `nil` means that the answer has no ETag.
   static func answer(
     _ schema: String, status: Int = 200, tag: String? = nil, _ description: String = "Done"
   ) -> String {

@@ -2,12 +2,12 @@ import ClusterModel
 import Limits
 import Synchronization
 
-/// The outcome of an order, for the admin who gave it.
+/// Delivers the outcome of an order to the admin who gave it.
 ///
-/// The order of an admin who has disconnected is still in a queue. It is dropped before it begins: no
-/// admin would receive its outcome, and the admin may have repeated it.
+/// If the admin disconnects while the order waits in a queue, the order is dropped before it
+/// begins. No admin would receive its outcome, and the admin may have sent the order again.
 struct OrderReceipt<Outcome: Sendable>: Sendable {
-  /// Shared by the admin and the queue.
+  /// State that the admin's task and the queue share.
   private final class Admin: Sendable {
     let hasLeft = Mutex(false)
   }
@@ -33,7 +33,7 @@ struct OrderReceipt<Outcome: Sendable>: Sendable {
 }
 
 extension Failure {
-  /// More orders wait than a queue may hold.
+  /// The error if the queue is full of waiting orders.
   static var tooManyOrders: Failure {
     let limit = Limits.waitingChanges
     return Failure(

@@ -62,7 +62,8 @@ func buildRegistry(
     wall: { UnixTime.milliseconds() }
   ).addRoutes(to: router)
   var options = context.serverOptions(at: configuration.admin, setting: "--port")
-  // A host's description has some hundred bytes, and a key's permissions up to 6 KiB.
+  // Bodies are small: a host's description has some hundred bytes, and a key's permissions have up
+  // to 6 KiB.
   options.maxBodyBytes = 64 * 1024
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   // Services shut down in reverse order. `keys` closes the store that it shares with the accounts,
@@ -76,7 +77,8 @@ private func makeModelShell(
 ) async throws -> ModelShell {
   let models: ModelShell
   do throws(Failure) {
-    // The stored settings are in force already: a model without approval is never published.
+    // The stored settings come into force first, so that a model without approval is never
+    // published.
     models = try await ModelShell(
       store: store, logger: context.logger,
       approval: context.settings.overrides.choice(.modelApproval) ?? approval,

@@ -30,11 +30,11 @@ struct RegistryConfiguration: ServiceConfiguration {
   var admin: HostAndPort
   /// URLs of hosts to add at the start.
   var hosts: [String]
-  /// `nil` means the token in the data directory.
+  /// The admin token. `nil` means the token in the data directory.
   var adminToken: String?
-  /// `nil` means SQLite in the data directory.
+  /// Address of MongoDB. `nil` means SQLite in the data directory.
   var mongoDB: String?
-  /// Applies until an admin sets a value at run time.
+  /// Approval of models that applies until an admin sets a value at run time.
   var modelApproval: ModelApproval
 
   init(_ values: inout SettingValues) {

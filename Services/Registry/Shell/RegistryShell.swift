@@ -16,8 +16,8 @@ import Synchronization
 import Telemetry
 
 /// Runs the state machines of RegistryCore.
-/// It feeds them hellos, load reports, admin requests, probe results and the time, and carries out
-/// their directives.
+/// It passes hellos, load reports, admin requests, probe results and the time to them, and carries
+/// out their directives.
 final class RegistryShell: Service {
   private struct State {
     var leases: PeerLeases
@@ -34,7 +34,7 @@ final class RegistryShell: Service {
     var change: Change
     /// The admin, as the audit log names it.
     var author: String
-    /// Whether the admin waits for the host's next probe.
+    /// Whether the admin's request waits for the host's next probe.
     var waits: Bool
   }
 
@@ -56,10 +56,10 @@ final class RegistryShell: Service {
   private let rejoining: Duration
   private let clock = ProcessClock()
   private let state: Mutex<State>
-  /// Bounded by `HostRegistry.Limits.probesAtOnce`.
+  /// Ordered probes. `HostRegistry.Limits.probesAtOnce` bounds their number.
   private let probes = AsyncStream.makeStream(of: ProbeOrder.self)
-  /// Orders do not overlap, so a change that was possible before it was stored is still possible
-  /// afterwards.
+  /// Orders do not overlap. Therefore a change that was possible before it was stored is still
+  /// possible afterwards.
   private let orders = ChangeQueue<Order, Changed>()
   private let instruments = RegistryInstruments()
   /// Rate of log lines about changes that hosts cause.
@@ -98,7 +98,7 @@ final class RegistryShell: Service {
   func answerBus() {
     context.bus.onCall { [self] request async throws(Failure) -> Body in
       switch request.body {
-      // A process may send these for itself only.
+      // A process may send these messages only about itself.
       case .hello(let peer) where peer.id == request.sender:
         return .peerTable(try hello(peer))
       case .goodbye(let peer) where peer == request.sender:
@@ -130,7 +130,7 @@ final class RegistryShell: Service {
     context.bus.onCast { [self] body, peer in
       switch body {
       case .loadReport(let report): receive(report, from: peer)
-      // Only gateways spend money.
+      // Only gateways spend money, so messages of other processes are ignored.
       case .leaseRequest(let request) where isGateway(peer):
         accounts.receive(.lease(request, from: peer))
       case .settlements(let settlements) where isGateway(peer):
@@ -138,7 +138,7 @@ final class RegistryShell: Service {
       default: break
       }
     }
-    // A peer that the bus finds dead leaves the table at once and not when its lease ends.
+    // A peer that the bus finds dead leaves the table at once, before its lease ends.
     context.bus.onPeerLost { [self] peer in _ = goodbye(peer) }
   }
 
@@ -220,11 +220,11 @@ final class RegistryShell: Service {
   var peerTable: PeerTable { state.withLock { $0.leases.table } }
   var hostTable: HostTable { state.withLock { $0.hosts.table } }
   var hosts: HostRegistry { state.withLock(\.hosts) }
-  /// The load as last merged. `nil` means that none has been merged yet.
+  /// The last merged load of a host. `nil` means that no load has been merged yet.
   func load(of id: HostID) -> HostLoad? {
     context.hosts.load?.table.hosts.first { $0.host == id }
   }
-  /// The load of all hosts as last merged.
+  /// The last merged load of all hosts.
   var loads: [HostID: HostLoad] {
     let hosts = context.hosts.load?.table.hosts ?? []
     return Dictionary(hosts.map { ($0.host, $0) }, uniquingKeysWith: { first, _ in first })
@@ -232,7 +232,7 @@ final class RegistryShell: Service {
   func host(_ id: HostID) -> Host? { state.withLock { $0.hosts.host(id) } }
   func entry(_ id: HostID) -> HostEntry? { state.withLock { HostEntry(id, in: $0.hosts) } }
 
-  /// A host and its admin's settings at one moment.
+  /// A host and the admin's settings of it, at one moment.
   struct HostEntry: Sendable {
     let host: Host
     let record: HostRecord
@@ -253,8 +253,8 @@ final class RegistryShell: Service {
   /// A change that cannot be stored has no effect.
   /// - Parameters:
   ///   - author: the admin, as the audit log names it.
-  ///   - wait: maximum wait for the first probe that ends after the change. The host is returned as
-  ///     it is after the wait.
+  ///   - wait: maximum wait for the first probe that ends after the change. The returned host is in
+  ///     its state after the wait.
   func change(
     by author: String, waiting wait: Duration = .zero,
     _ change:
@@ -281,7 +281,8 @@ final class RegistryShell: Service {
     return self.entry(entry.host.id) ?? entry
   }
 
-  /// Waits until a drained host has no request in flight, the limit ends, or an admin resumes it.
+  /// Waits until a drained host has no request in flight, until the limit ends, or until an admin
+  /// resumes the host.
   func waitUntilIdle(_ id: HostID, within limit: Duration) async {
     let wait = DrainWait(since: now, limit: limit, loadComplete: .zero + rejoining)
     while host(id)?.state == .suspended,
@@ -319,7 +320,7 @@ final class RegistryShell: Service {
         let directives = try hosts.add(HostDraft(url: url), now: now).directives
         try await store.apply(directives, to: old, by: Self.configurationAuthor)
         state.withLock { [hosts] in $0.hosts = hosts }
-        // No peer listens yet: the tables are published when `run` begins.
+        // No peer listens yet, so the tables are not published before `run` begins.
         for case .probe(let order) in directives { probes.continuation.yield(order) }
       } catch {
         if error.code == .hostExists { continue }
@@ -334,7 +335,7 @@ final class RegistryShell: Service {
   private static let configurationAuthor = "configuration"
 
   private struct Changed: Sendable {
-    /// `nil` after a removal.
+    /// `nil` means that the host was removed.
     var entry: HostEntry?
     var directives: [HostRegistry.Directive]
     var settled: AsyncStream<Void>?
@@ -449,7 +450,7 @@ final class RegistryShell: Service {
   }
 
   private func carryOut(_ order: Order) async throws(Failure) -> Changed {
-    // On a copy: the change must not be visible before it is stored.
+    // The change is planned on a copy, because it must not be visible before it is stored.
     let old = state.withLock { $0.hosts }
     var planned = old
     let (_, directives) = try order.change(&planned, now)
@@ -463,7 +464,7 @@ final class RegistryShell: Service {
       Result { () throws(Failure) in
         let (host, directives) = try order.change(&state.hosts, now)
         var settled: AsyncStream<Void>?
-        // A suspended host is not probed.
+        // A suspended host is not probed, so there is no probe to wait for.
         if order.waits, let host, host.state != .suspended {
           settled = waiter(for: host.id, &state)
         }

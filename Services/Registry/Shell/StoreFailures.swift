@@ -13,7 +13,7 @@ extension Failure {
     return Failure(cause.code, "\(outcome) \(cause.message)")
   }
 
-  /// The error of a change that expected other records than the store has.
+  /// The error of a change for which the store does not have the expected records.
   static var storeChanged: Failure {
     Failure(
       .storeFailed,

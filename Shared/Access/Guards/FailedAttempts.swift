@@ -4,23 +4,23 @@ import Limits
 /// Counts wrong keys per address and blocks addresses with too many, so that a flood of wrong keys
 /// is refused without hashing.
 ///
-/// A block ends after `access.block`, however many attempts follow. A key that the address used
-/// with success is checked even while the address is blocked: all clients of a proxy have one
-/// address, and one of them must not lock out the others.
+/// A block ends after `access.block`, however many attempts follow. All clients of a proxy have one
+/// address, and one of them must not lock out the others. Therefore a key that the address used
+/// with success is checked even while the address is blocked.
 ///
 /// `Source` is the client's address, or its network.
 public struct FailedAttempts<Source: Hashable & Sendable>: Sendable {
-  /// Whether the key of a request may be checked.
+  /// Decision on the check of a request's key.
   public enum Admission: Hashable, Sendable {
-    /// The source used this key with success before, so that a further success need not be recorded.
+    /// The source used this key with success before. The caller need not record a further success.
     case known
     case unknown
     case refused(Failure)
   }
 
-  /// Wrong keys counted so far.
+  /// Number of wrong keys so far.
   public private(set) var failureCount = 0
-  /// Attempts refused without a check so far.
+  /// Number of attempts that were refused without a check so far.
   public private(set) var refusedCount = 0
 
   private var sources: RecentTable<Source, Failures>
@@ -28,7 +28,7 @@ public struct FailedAttempts<Source: Hashable & Sendable>: Sendable {
 
   private struct Pair: Hashable, Sendable {
     let source: Source
-    /// `nil` means the admin token.
+    /// Id of the key. `nil` means the admin token.
     let key: KeyID?
   }
 
@@ -39,14 +39,15 @@ public struct FailedAttempts<Source: Hashable & Sendable>: Sendable {
   /// Wrong keys of one source.
   private struct Failures: Sendable {
     private var count = 0
-    /// Start of the time for which they are counted.
+    /// Start of the time window in which wrong keys are counted.
     private var since: Instant
-    /// `nil` means not blocked.
+    /// Start of the block. `nil` means not blocked.
     private var blockedAt: Instant?
 
     init(since: Instant) { self.since = since }
 
-    /// The rest of the block; `nil` means not blocked. A clock that jumps back ends the block.
+    /// Remaining time of the block. `nil` means not blocked. A clock that jumps back ends the
+    /// block.
     mutating func wait(at now: Instant) -> Duration? {
       guard let start = blockedAt else { return nil }
       let passed = start.duration(to: now)
@@ -66,7 +67,7 @@ public struct FailedAttempts<Source: Hashable & Sendable>: Sendable {
     }
   }
 
-  /// - Parameter maximumSources: addresses that are remembered. A flood from more of them replaces
+  /// - Parameter maximumSources: number of addresses that are remembered. Further addresses replace
   ///   those that were not seen for longest. `nil` means `access.sources`.
   public init(maximumSources: Int? = nil) {
     sources = RecentTable(capacity: maximumSources ?? Limits.accessSources.value)
@@ -81,7 +82,7 @@ public struct FailedAttempts<Source: Hashable & Sendable>: Sendable {
     _ source: Source, _ presented: PresentedKey, at now: Instant
   ) -> Admission {
     switch presented {
-    // A request without a key is no attempt. Its answer explains how to send one.
+    // A request without a key is not an attempt. The answer to it explains how to send a key.
     case .absent: .unknown
     case .key(let key): admit(source, Pair(source: source, key: key.id), at: now)
     case .unusable: admit(source, nil, at: now)
@@ -93,7 +94,8 @@ public struct FailedAttempts<Source: Hashable & Sendable>: Sendable {
     admit(source, Pair(source: source, key: nil), at: now)
   }
 
-  /// - Parameter pair: exempt if it was used with success. `nil` means that it cannot have been.
+  /// - Parameter pair: a pair that was used with success before is admitted despite a block. `nil`
+  ///   means that the presented key is malformed, so that it cannot have been used with success.
   private mutating func admit(_ source: Source, _ pair: Pair?, at now: Instant) -> Admission {
     if let pair, knownPairs.change(pair, isUse: true, { _ in }) != nil { return .known }
     guard let wait = sources.change(source, { $0.wait(at: now) }) ?? nil else { return .unknown }

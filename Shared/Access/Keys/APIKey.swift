@@ -15,8 +15,8 @@ public struct APIKey: Hashable, Sendable {
 
   /// Makes a new key.
   ///
-  /// - Parameter random: 48 bytes of the system's generator: 16 for the id, which uses 60 bits of
-  ///   them, and 32 for the secret. Any other count gives `nil`.
+  /// - Parameter random: 48 bytes of the system's generator. 60 bits of the first 16 bytes become
+  ///   the id, and the other 32 bytes become the secret. Any other count gives `nil`.
   public init?(random: some Collection<UInt8>) {
     guard random.count == Self.randomByteCount, let secret = Bytes32(random.dropFirst(16)) else {
       return nil
@@ -25,9 +25,9 @@ public struct APIKey: Hashable, Sendable {
     self.secret = secret
   }
 
-  /// Parses a key. The text is read only if its length can be right.
+  /// Parses a key. The text is read only if it has the length of a key.
   public init?(_ text: some Collection<UInt8>) {
-    // Counts of some collections take linear time; a longer text ends the walk.
+    // Counting a collection may take linear time, so the walk ends after the length of a key.
     guard
       text.index(
         text.startIndex, offsetBy: Limits.accessKeyBytes.value + 1, limitedBy: text.endIndex)
@@ -64,6 +64,6 @@ extension APIKey: CustomStringConvertible, CustomDebugStringConvertible, CustomR
   /// The key without its secret.
   public var description: String { "tutti-\(id)-***" }
   public var debugDescription: String { description }
-  /// Empty, so that `dump` and test failures do not print the secret.
+  /// The mirror is empty, so that `dump` and test failures do not print the secret.
   public var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -3,13 +3,13 @@
 /// Its text is `acme` or `acme/research`.
 public struct AccountPath: Hashable, Sendable, CustomStringConvertible {
   public let organisation: String
-  /// `nil` means that the key belongs to the organisation itself.
+  /// Name of the team. `nil` means that the key belongs to the organisation itself.
   public let team: String?
 
   public static let maximumNameBytes = 64
 
-  /// - Returns: `nil` if a name is empty, longer than 64 bytes, has characters other than a–z, 0–9,
-  ///   `-`, `_` and `.`, or is a step in a path of a URL (`.`, `..`).
+  /// - Returns: `nil` if a name is empty or longer than 64 bytes, if it has characters other than
+  ///   a–z, 0–9, `-`, `_` and `.`, or if it is `.` or `..`, which have a meaning in paths of URLs.
   public init?(organisation: String, team: String? = nil) {
     guard Self.isName(organisation), team.map(Self.isName) ?? true else { return nil }
     self.organisation = organisation

@@ -1,6 +1,7 @@
 /// 32 bytes that are compared in constant time: a secret or an authentication code.
 ///
-/// Four words hold them, so that a value has no other length and no memory of its own.
+/// They are stored in four words, so that a value always has this length and needs no memory on the
+/// heap.
 struct Bytes32: Sendable {
   private let words: (UInt64, UInt64, UInt64, UInt64)
 
@@ -15,7 +16,7 @@ struct Bytes32: Sendable {
     self.init(first32: bytes)
   }
 
-  /// Missing bytes count as zero.
+  /// Takes the first 32 bytes. Missing bytes count as zero.
   init(first32 bytes: some Sequence<UInt8>) {
     var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
     for (place, byte) in bytes.prefix(Self.count).enumerated() {
@@ -41,7 +42,7 @@ struct Bytes32: Sendable {
 }
 
 extension Bytes32: Hashable {
-  /// Takes the same time whichever bytes differ.
+  /// Compares in constant time: the duration does not depend on which bytes differ.
   static func == (left: Bytes32, right: Bytes32) -> Bool {
     let difference =
       (left.words.0 ^ right.words.0) | (left.words.1 ^ right.words.1)
@@ -95,8 +96,9 @@ extension Bytes32 {
   /// Number of base64url characters for 32 bytes, without padding.
   static let base64Count = 43
 
-  /// - Parameter text: 43 base64url characters. The last one holds four bits; if the two below them
-  ///   are set, the text is refused, so that no two texts mean the same bytes.
+  /// - Parameter text: 43 base64url characters. The last character holds four bits of the bytes and
+  ///   two unused bits. A text with unused bits that are not 0 is refused, so that no two texts
+  ///   mean the same bytes.
   init?(base64URL text: some Collection<UInt8>) {
     guard text.count == Self.base64Count else { return nil }
     var bytes: [UInt8] = []
@@ -120,7 +122,7 @@ extension Bytes32 {
   private static let base64Alphabet = Array(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
-  /// Appends 43 base64url characters.
+  /// Appends the bytes as 43 base64url characters.
   func appendBase64URL(to text: inout [UInt8]) {
     var pending: UInt32 = 0
     var bits = 0

@@ -1,8 +1,8 @@
 public import ClusterModel
 
-/// A valid key's record with the values that each of its requests needs.
+/// A valid key's record with the values that each of the key's requests needs.
 ///
-/// A record has some ten texts and sets. Requests pass a reference to it instead of copies.
+/// A record has some ten texts and sets, so requests share a reference to it instead of copies.
 public final class KeyGrant: Sendable {
   public let record: KeyRecord
   /// Hosts that may serve the key's requests.

@@ -1,8 +1,8 @@
 internal import Crypto
 
-/// Secret of the cluster with which keys are hashed. Without it a table of hashes is useless.
+/// Secret of the cluster with which keys are hashed. A table of hashes is useless without it.
 public struct KeyPepper: Sendable {
-  /// The secret as the hash function takes it. It is made once and not for each request.
+  /// The pepper in the form that the hash function takes. It is made once, not for each request.
   fileprivate final class HashKey: Sendable {
     let key: SymmetricKey
 
@@ -21,7 +21,7 @@ public struct KeyPepper: Sendable {
     hashKey = HashKey(secret)
   }
 
-  /// The bytes, for the registry's store and for pages of the access table.
+  /// The bytes of the pepper, for the registry's store and for pages of the access table.
   public var revealed: [UInt8] { secret.bytes }
 }
 
@@ -36,11 +36,12 @@ extension KeyPepper: CustomStringConvertible, CustomReflectable {
   public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-/// HMAC-SHA256 of a whole key. `==` takes the same time whichever bytes differ.
+/// HMAC-SHA256 of a whole key. `==` takes the same time, whichever bytes differ.
 public struct KeyHash: Hashable, Sendable {
   private let code: Bytes32
 
-  /// Stands for the hash of an unknown key, so that its check does the same work.
+  /// Stands for the hash of a key with an unknown id, so that the check takes as long as that of a
+  /// known one.
   static let placeholder = KeyHash(code: .zero)
 
   private init(code: Bytes32) { self.code = code }
@@ -71,7 +72,7 @@ extension KeyHash: Codable {
     self.code = code
   }
 
-  /// Encoded as 64 hexadecimal digits.
+  /// Encodes the hash as 64 hexadecimal digits.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(code.hexadecimal)

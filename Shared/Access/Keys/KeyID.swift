@@ -2,7 +2,7 @@
 public struct KeyID: Hashable, Sendable, CustomStringConvertible {
   public static let characterCount = 12
 
-  /// Five bits for each character.
+  /// The 12 characters, with five bits for each.
   private let bits: UInt64
 
   private init(bits: UInt64) { self.bits = bits }
@@ -20,7 +20,7 @@ public struct KeyID: Hashable, Sendable, CustomStringConvertible {
 
   public init?(_ text: String) { self.init(text.utf8) }
 
-  /// Uses the upper 60 bits of a random number.
+  /// Makes an id from the upper 60 bits of a random number.
   init(random: UInt64) { self.init(bits: random >> 4) }
 
   public var description: String {
@@ -29,7 +29,7 @@ public struct KeyID: Hashable, Sendable, CustomStringConvertible {
     return String(decoding: text, as: UTF8.self)
   }
 
-  /// Identifies the key among those of the cluster.
+  /// The id as a number. No two ids have the same one.
   public var number: UInt64 { bits }
 
   private static let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)

@@ -1,6 +1,6 @@
 import Limits
 
-/// Limits on the requests of one key. `nil` means no limit.
+/// Limits on the requests of one key. A member that is `nil` means no limit.
 public struct KeyLimits: Hashable, Sendable {
   public var requestsPerMinute: Int?
   public var requestsPerDay: Int?
@@ -43,7 +43,7 @@ extension KeyLimits: Codable {
 }
 
 extension KeyLimits {
-  /// The reason why these limits are not accepted; `nil` means that they are.
+  /// The reason why these limits are not accepted. `nil` means that they are accepted.
   public var problem: String? {
     let rows: [(CodingKeys, Int?)] = [
       (.requestsPerMinute, requestsPerMinute), (.requestsPerDay, requestsPerDay),

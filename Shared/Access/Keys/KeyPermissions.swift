@@ -6,7 +6,7 @@ public struct KeyPermissions: Hashable, Sendable {
   public var models: Set<ModelID>
   public var patterns: Set<PatternName>
   public var dataPolicies: Set<DataPolicy>
-  /// Names of host pools. The gateway restricts each request to their hosts.
+  /// Names of host pools. Only hosts of these pools may serve the key's requests.
   public var hostPools: Set<String>
 
   public static let all = KeyPermissions()
@@ -34,8 +34,8 @@ public struct KeyPermissions: Hashable, Sendable {
   /// Hosts that may serve the key's requests.
   public var pools: HostPools { HostPools(hostPools) }
 
-  /// Bytes of the names, and 8 for the header of each. The 8 also keep a page of many short names
-  /// within `bus.elements`.
+  /// Bytes of the names, and 8 more per name. The 8 bytes cover the name's header, and they also
+  /// keep a page of many short names within `bus.elements`.
   var textBytes: Int {
     models.reduce(0) { $0.addingCapped($1.name.utf8.count + 8) }
       .addingCapped(hostPools.reduce(0) { $0.addingCapped($1.utf8.count + 8) })
@@ -49,7 +49,8 @@ extension KeyPermissions: Codable {
     case hostPools = "host_pools"
   }
 
-  /// Refuses unknown patterns and data policies. A list without them could be empty and allow all.
+  /// Refuses unknown patterns and data policies. If they were dropped, the list could become empty
+  /// and allow all.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     func names(_ key: CodingKeys) throws -> [String] {
@@ -83,7 +84,7 @@ extension KeyPermissions: Codable {
 }
 
 extension KeyPermissions {
-  /// The reason why these permissions are not accepted; `nil` means that they are.
+  /// The reason why these permissions are not accepted. `nil` means that they are accepted.
   public var problem: String? {
     let lists = [
       (CodingKeys.models, models.map(\.name)), (CodingKeys.hostPools, Array(hostPools)),

@@ -1,15 +1,15 @@
 import Limits
 
-/// Times are milliseconds since 1970, UTC, as in the ledger.
+/// Time in milliseconds since 1970, UTC. The ledger uses the same unit.
 public typealias WallMilliseconds = Int64
 
 /// Whether a key may be used.
 public enum KeyState: String, Codable, CaseIterable, Sendable {
-  /// Can become `disabled` or `revoked`.
+  /// The key may be used. It can become `disabled` or `revoked`.
   case active
-  /// An admin suspended the key. Can become `active` or `revoked`.
+  /// An admin suspended the key. It can become `active` or `revoked`.
   case disabled
-  /// Final.
+  /// An admin ended the key. This state is final.
   case revoked
 }
 
@@ -23,11 +23,12 @@ public struct KeyRecord: Hashable, Sendable {
   public var permissions: KeyPermissions
   public var limits: KeyLimits
   public var state: KeyState
-  /// The key is valid before this time. `nil` means that it does not expire.
+  /// Time at which the key expires. `nil` means that the key does not expire.
   public var expiresAt: WallMilliseconds?
-  /// Id of the older key that this one replaces.
+  /// Id of the older key that this one replaces. `nil` means that it replaces none.
   public var replaces: KeyID?
-  /// End of the grace period after a newer key replaced this one. `nil` means not replaced.
+  /// End of the grace period after a newer key replaced this one. `nil` means that no key replaced
+  /// it.
   public var graceUntil: WallMilliseconds?
 
   public init(
@@ -49,7 +50,7 @@ public struct KeyRecord: Hashable, Sendable {
     self.graceUntil = graceUntil
   }
 
-  /// Estimated bytes of the record in a page: its text, and numbers of fixed size.
+  /// Estimated bytes of the record in a page: its texts, and numbers of fixed size.
   var pageBytes: Int {
     256 + name.utf8.count.addingCapped(permissions.textBytes)
   }
@@ -96,7 +97,7 @@ extension KeyRecord: Codable {
 }
 
 extension KeyRecord {
-  /// The reason why gateways would refuse this record; `nil` means that it is valid.
+  /// The reason why gateways would refuse this record. `nil` means that the record is valid.
   public var problem: String? {
     guard name.isPrintableName else { return "a key's name is empty or has control characters" }
     guard pageBytes <= Limits.accessRecordBytes.value else {
@@ -115,7 +116,7 @@ extension String {
 }
 
 extension Decoder {
-  /// Throws if there is a problem.
+  /// Throws an error if there is a problem. `nil` means that there is none.
   func refuse(_ problem: String?) throws {
     guard let problem else { return }
     throw DecodingError.dataCorrupted(

@@ -4,24 +4,25 @@ import Limits
 public enum PresentedKey: Hashable, Sendable {
   case absent
   case key(APIKey)
-  /// The request contains text in place of a key, or too much of it.
+  /// The request contains text in place of a key, several keys, or a key in its URL.
   case unusable(Problem)
 
   public enum Problem: Hashable, Sendable {
     /// The text is not of the form `tutti-<id>-<secret>`.
     case malformed
-    /// Headers contain different keys. The caller would not know which one is charged.
+    /// Headers contain different keys. The caller would not know to which key the request is
+    /// charged.
     case several
     /// The URL contains a key. URLs end up in logs of proxies and in histories of browsers.
     case inQuery
   }
 
-  /// Reads the headers that may contain a key, in any number.
+  /// Reads the headers that may contain a key. Each header may occur any number of times.
   ///
   /// - Parameters:
   ///   - authorization: values of `Authorization`. Schemes other than `Bearer` are not keys.
   ///   - apiKeys: values of `x-api-key` and of `api-key`.
-  ///   - query: the URL after its `?`, as received.
+  ///   - query: the part of the URL after its `?`, as received.
   public init(authorization: [String], apiKeys: [String], query: String = "") {
     guard !Self.isKeyIn(query: query.utf8) else {
       self = .unusable(.inQuery)
@@ -60,7 +61,7 @@ public enum PresentedKey: Hashable, Sendable {
     return value
   }
 
-  /// The text after `Bearer`; `nil` if the value has another scheme.
+  /// The text after `Bearer`. `nil` means that the value has another scheme.
   private static func bearerToken(_ value: String) -> Substring.UTF8View? {
     let value = trimmed(value)
     let scheme = value.prefix { !isBlank($0) }
@@ -72,6 +73,8 @@ public enum PresentedKey: Hashable, Sendable {
     byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
   }
 
+  /// Compares a text with a word, without regard to upper and lower case.
+  ///
   /// - Parameter lowercase: ASCII text in lower case.
   private static func isEqual(_ text: Substring.UTF8View, to lowercase: String) -> Bool {
     lowercase.utf8.elementsEqual(text) { $0 == lowered($1) }
@@ -83,7 +86,7 @@ public enum PresentedKey: Hashable, Sendable {
 
   // MARK: - Query
 
-  /// Names under which other services accept keys in URLs.
+  /// Names of query parameters in which other services accept keys.
   private static let queryNames = [
     "api_key", "api-key", "apikey", "x-api-key", "access_token", "authorization",
   ]

@@ -3,10 +3,11 @@ import Limits
 
 /// Requests and tokens of keys for metrics, with a limited number of label values.
 ///
-/// The keys with the most tokens of the last day are counted by their ids, all others together. A
-/// key replaces the named key with the fewest recent tokens after it has used more than twice as
-/// many, so that two similar keys do not alternate. The counts of the replaced key are dropped: its
-/// series ends, and a new one begins at zero if the key is named again.
+/// The keys with the most tokens of the last day have a label of their own. All other keys are
+/// counted together. A key takes the place of the named key with the fewest recent tokens only
+/// after it has used more than twice as many, so that two similar keys do not alternate. The counts
+/// of the replaced key are dropped: its series ends, and a new one begins at zero if the key is
+/// named again.
 public struct KeyTraffic: Sendable {
   public struct Counts: Hashable, Sendable {
     public private(set) var requests = 0
@@ -25,7 +26,7 @@ public struct KeyTraffic: Sendable {
     var counts = Counts()
   }
 
-  /// Label of the keys that are counted together.
+  /// Label of all keys without a label of their own.
   static let otherLabel = "other"
 
   private let capacity: Int
@@ -34,15 +35,15 @@ public struct KeyTraffic: Sendable {
   private var recent: RecentTable<KeyID, SlidingCount>
 
   /// - Parameters:
-  ///   - capacity: keys with a label of their own. `nil` means `access.key_series`.
-  ///   - maximumKeys: keys whose recent tokens are remembered; a further key replaces the one that
-  ///     made no request for longest. `nil` means as many as a full access table has.
+  ///   - capacity: number of keys with a label of their own. `nil` means `access.key_series`.
+  ///   - maximumKeys: number of keys whose recent tokens are remembered. A further key replaces the
+  ///     one that made no request for longest. `nil` means as many as a full access table has.
   public init(capacity: Int? = nil, maximumKeys: Int? = nil) {
     self.capacity = max(capacity ?? Limits.accessKeySeries.value, 1)
     recent = RecentTable(capacity: maximumKeys ?? Limits.accessKeys.value)
   }
 
-  /// Counts of the named keys, and last of the others if there are any.
+  /// Counts of the named keys. The counts of all other keys come last, if there are any.
   public var series: [(label: String, counts: Counts)] {
     let own = named.map { (label: $0.key.description, counts: $0.counts) }
     return others.requests > 0 ? own + [(Self.otherLabel, others)] : own
@@ -62,7 +63,8 @@ public struct KeyTraffic: Sendable {
     named[place].counts.add(usage)
   }
 
-  /// Index of the key in `named`, where it takes a place if it deserves one.
+  /// Index of the key in `named`. Adds the key if there is room, or if it may replace a named key.
+  /// `nil` means that the key is counted with the others.
   private mutating func place(of key: KeyID, recentTokens: Int, at now: Instant) -> Int? {
     if let place = named.firstIndex(where: { $0.key == key }) { return place }
     guard named.count >= capacity else {

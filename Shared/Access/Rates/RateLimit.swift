@@ -1,6 +1,6 @@
 public import ClusterModel
 
-/// One limit of a key.
+/// Kind of a limit that a key can have.
 public enum RateLimit: String, CaseIterable, Sendable {
   case concurrentRequests = "concurrent_requests"
   case requestsPerMinute = "requests_per_minute"
@@ -8,7 +8,7 @@ public enum RateLimit: String, CaseIterable, Sendable {
   case tokensPerMinute = "tokens_per_minute"
   case tokensPerDay = "tokens_per_day"
 
-  /// `allCases`, made once.
+  /// `allCases` as a stored value, because making it for each request would cost time.
   static let all = Array(allCases)
 
   /// The limit with its value, such as "10 requests per minute".
@@ -24,7 +24,7 @@ public enum RateLimit: String, CaseIterable, Sendable {
 }
 
 extension KeyLimits {
-  /// `nil` means no limit.
+  /// Value of a limit. `nil` means no limit.
   subscript(_ limit: RateLimit) -> Int? {
     switch limit {
     case .concurrentRequests: concurrentRequests
@@ -41,7 +41,7 @@ public enum RateDecision: Hashable, Sendable {
   case refused(RateRefusal)
 }
 
-/// An admitted request's share of its key's limits, until `RateWindows.finish`.
+/// The share of its key's limits that an admitted request holds until `RateWindows.finish`.
 public struct RateReservation: Hashable, Sendable {
   public let key: KeyID
   /// Estimated tokens of prompt and answer.
@@ -55,7 +55,7 @@ public struct RateRefusal: Hashable, Sendable {
   public let limit: RateLimit
   /// Value of the limit for the whole cluster.
   public let value: Int
-  /// `nil` means that waiting does not help: the request alone is larger than the limit.
+  /// `nil` means that waiting does not help, because the request alone is larger than the limit.
   public let secondsToWait: Int?
 
   public var failure: Failure {

@@ -3,22 +3,22 @@ public struct RateLimitHeaders: Hashable, Sendable {
   public struct Row: Hashable, Sendable {
     /// The key's limit in the whole cluster.
     public let limit: Int
-    /// The part of this gateway's share that is left.
+    /// The unused part of this gateway's share.
     public let remaining: Int
-    /// Seconds until nothing is counted, if no request follows.
+    /// Seconds until no request or token is counted any more, if no request follows.
     let secondsToReset: Int
 
-    /// Time until nothing is counted, for example `6m0s`.
+    /// Time until no request or token is counted any more, for example `6m0s`.
     public var resetText: String { RateLimitHeaders.durationText(secondsToReset) }
 
-    /// The row that is used up first; the minute's row in a tie.
+    /// The row that is used up first. If both are equal, the row of the minute.
     static func scarcer(_ minute: Row?, _ day: Row?) -> Row? {
       guard let minute, let day else { return minute ?? day }
       return day.remaining < minute.remaining ? day : minute
     }
   }
 
-  /// `nil` means that the key has no such limit.
+  /// Row of the requests. `nil` means that the key has no such limit. The same applies to `tokens`.
   public let requests: Row?
   public let tokens: Row?
 

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Requests and tokens of one key. Only limits that the key has are counted.
+/// Requests and tokens of one key. They are counted only for limits that the key has.
 struct RateUsage: Sendable {
   private var requestsInMinute = SlidingCount(.minute)
   private var requestsInDay = SlidingCount(.day)
@@ -8,14 +8,15 @@ struct RateUsage: Sendable {
   private var tokensInDay = SlidingCount(.day)
   private var inFlight: [UInt64: TokenSlots] = [:]
 
-  /// Slots in which a request's estimated tokens are counted. `nil` means not counted.
+  /// Slots in which a request's estimated tokens are counted. A slot that is `nil` means that the
+  /// key has no such limit.
   private struct TokenSlots: Sendable {
     var minute: SlidingCount.Slot?
     var day: SlidingCount.Slot?
   }
 
   /// Counts a request.
-  /// - Returns: the refusal with the longest wait; `nil` means that the request is admitted.
+  /// - Returns: the refusal with the longest wait. `nil` means that the request is admitted.
   mutating func admit(
     _ reservation: RateReservation, _ share: RateShare, at now: Instant
   ) -> RateRefusal? {
@@ -31,7 +32,7 @@ struct RateUsage: Sendable {
     return nil
   }
 
-  /// The refusal with the longest wait; `nil` means that the request would be admitted.
+  /// The refusal with the longest wait. `nil` means that the request would be admitted.
   mutating func refusal(
     of reservation: RateReservation, _ share: RateShare, at now: Instant
   ) -> RateRefusal? {
@@ -39,7 +40,8 @@ struct RateUsage: Sendable {
     var longest: RateRefusal?
     for limit in RateLimit.all {
       guard let refusal = refusal(reservation, limit, share, at: now) else { continue }
-      // A request that can never be admitted is refused with that reason, before any wait.
+      // A refusal without an end takes precedence over any wait, because the request can never be
+      // admitted.
       if let longest, longest.secondsToWait ?? .max >= refusal.secondsToWait ?? .max { continue }
       longest = refusal
     }
@@ -53,8 +55,9 @@ struct RateUsage: Sendable {
     Self.correct(&tokensInDay, slots.day, reservation.tokens, tokens, at: now)
   }
 
-  /// Tokens that were not used are returned to their slot. Tokens beyond the estimate count now,
-  /// because they were generated after it.
+  /// Replaces the estimated tokens of a request by its true ones. Unused tokens are returned to the
+  /// slot of the estimate. Tokens beyond the estimate count now, because they were generated after
+  /// it.
   private static func correct(
     _ count: inout SlidingCount, _ slot: SlidingCount.Slot?, _ estimate: Int, _ tokens: Int,
     at now: Instant

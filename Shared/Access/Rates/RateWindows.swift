@@ -5,9 +5,10 @@ import Limits
 ///
 /// Each gateway counts alone and permits its share: the limit divided by the number of live
 /// gateways. The share is rounded up, so that a limit below the number of gateways still permits
-/// one request at each. The cluster then exceeds a limit by less than one per gateway.
+/// one request at each gateway. All gateways together then exceed a limit by less than one request
+/// or token per gateway.
 ///
-/// A refused request counts nothing. Every operation takes constant time.
+/// A refused request is not counted. Every operation takes constant time.
 public struct RateWindows: Sendable {
   /// Number of live gateways, this one included. Values below 1 count as 1.
   public var gateways: Int
@@ -15,8 +16,8 @@ public struct RateWindows: Sendable {
   private var usages: RecentTable<KeyID, RateUsage>
   private var nextNumber: UInt64 = 0
 
-  /// - Parameter maximumKeys: keys counted at once. A further key replaces the one that made no
-  ///   request for longest. `nil` means as many as a full access table has.
+  /// - Parameter maximumKeys: number of keys that are counted at once. A further key replaces the
+  ///   one that made no request for longest. `nil` means as many as a full access table has.
   public init(gateways: Int = 1, maximumKeys: Int? = nil) {
     self.gateways = gateways
     usages = RecentTable(capacity: maximumKeys ?? Limits.accessKeys.value)
@@ -27,8 +28,9 @@ public struct RateWindows: Sendable {
 
   /// Counts a request and its estimated tokens, or refuses it.
   ///
-  /// A request that is larger than the share but not larger than the limit is admitted if the share
-  /// is unused. Otherwise more gateways would make it impossible.
+  /// A request may be larger than the gateway's share and not larger than the limit. It is admitted
+  /// if the share is unused. Otherwise the addition of gateways would make such requests
+  /// impossible.
   ///
   /// - Parameter tokens: estimated tokens of prompt and answer.
   public mutating func admit(
@@ -46,25 +48,28 @@ public struct RateWindows: Sendable {
     return .admitted(reservation)
   }
 
-  /// Why the smallest request of a key would be refused now; `nil` means that it would be admitted.
-  /// Counts nothing. Called before a body is read, so that no key makes work above its limits.
+  /// Why the smallest request of a key would be refused now. `nil` means that it would be admitted.
+  ///
+  /// This counts no request. It is called before a body is read, so that a key above its limits
+  /// causes no work.
   public mutating func refusal(
     of key: KeyID, limits: KeyLimits, at now: Instant
   ) -> RateRefusal? {
     guard limits != .unlimited else { return nil }
     let smallest = RateReservation(key: key, tokens: 1, number: nextNumber)
     let share = RateShare(limits, of: gateways)
-    // A key that is not counted is within its limits.
+    // A key without counted requests is within its limits.
     return usages.change(key) { $0.refusal(of: smallest, share, at: now) } ?? nil
   }
 
-  /// Ends a request and replaces its estimate by the tokens it took. Repeated calls do nothing.
+  /// Ends a request, and replaces its estimated tokens by the tokens that it took. Repeated calls
+  /// do nothing.
   public mutating func finish(_ reservation: RateReservation, tokens: Int, at now: Instant) {
     let tokens = min(max(tokens, 0), Limits.accessRateLimit.value)
     _ = usages.change(reservation.key) { $0.finish(reservation, tokens: tokens, at: now) }
   }
 
-  /// The key's limits and the part of this gateway's share that is left.
+  /// The key's limits and the unused part of this gateway's share.
   public mutating func headers(
     for key: KeyID, limits: KeyLimits, at now: Instant
   ) -> RateLimitHeaders {
@@ -75,8 +80,8 @@ public struct RateWindows: Sendable {
 }
 
 extension RateWindows {
-  /// The key's limits in the order of `RateLimit`, each with the part of this gateway's share that
-  /// is left.
+  /// The key's limits in the order of `RateLimit`, each with the unused part of this gateway's
+  /// share.
   public mutating func remainders(
     for key: KeyID, limits: KeyLimits, at now: Instant
   ) -> [RateRemainder] {
@@ -87,17 +92,17 @@ extension RateWindows {
   }
 }
 
-/// One limit of a key, and the part that is left in this gateway.
+/// One limit of a key, and the unused part of this gateway's share of it.
 public struct RateRemainder: Hashable, Sendable {
   public let limit: RateLimit
   /// Value for the whole cluster.
   public let value: Int
   /// This gateway's part of the value.
   public let share: Int
-  /// The part of the share that is left.
+  /// The unused part of the share.
   public let remaining: Int
-  /// Seconds until nothing is counted, if no request follows. `nil` means that running requests are
-  /// counted, until they end.
+  /// Seconds until no request or token is counted any more, if no request follows. `nil` means that
+  /// running requests are counted, and that the time of their end is unknown.
   public let secondsToReset: Int?
 }
 
@@ -111,7 +116,7 @@ struct RateShare {
     self.gateways = max(gateways, 1)
   }
 
-  /// The limit divided by the gateways, rounded up. `nil` means no limit.
+  /// The limit divided by the number of gateways, rounded up. `nil` means no limit.
   subscript(_ limit: RateLimit) -> Int? {
     limits[limit].map { value in
       let (quotient, remainder) = max(value, 0).quotientAndRemainder(dividingBy: gateways)

@@ -3,11 +3,11 @@ import Limits
 
 /// A sum over the last minute or day.
 ///
-/// Time is divided into slots. An amount counts until its whole slot has left the window, so that
+/// Time is divided into slots. An amount counts until its whole slot has left the window. Therefore
 /// the sum is never too low, and an amount counts for at most one slot too long.
 ///
-/// If the clock jumps back, no time has passed: amounts stay and count from the new time. If it
-/// jumps ahead, amounts leave the window early.
+/// If the clock jumps back, the count treats it as no passed time: amounts stay and count from the
+/// new time. If the clock jumps ahead, amounts leave the window early.
 struct SlidingCount: Hashable, Sendable {
   struct Window: Hashable, Sendable {
     let slotSeconds: Int64
@@ -17,19 +17,20 @@ struct SlidingCount: Hashable, Sendable {
     static let day = Window(slotSeconds: 3_600, slotCount: 24)
   }
 
-  /// A slot by its place in the sequence of slots, which a clock jump does not change.
+  /// A slot by its place in the sequence of slots. A clock jump does not change the place.
   struct Slot: Hashable, Sendable {
     fileprivate let turn: Int64
   }
 
   private(set) var sum = 0
   private let window: Window
-  /// Amounts of the slots; the current slot is `amounts[head]`. Empty until something is counted.
+  /// Amounts of the slots. The current slot is `amounts[head]`. The array is empty until something
+  /// is counted.
   private var amounts: [Int] = []
   private var head = 0
-  /// Number of slots since the clock's zero, as last seen.
+  /// Number of slots from the clock's zero to the last known time.
   private var current: Int64 = 0
-  /// Slots passed so far.
+  /// Number of slots that have passed since the first amount. It never decreases.
   private var turn: Int64 = 0
 
   init(_ window: Window) { self.window = window }
@@ -58,7 +59,8 @@ struct SlidingCount: Hashable, Sendable {
 
   /// Adds an amount to the current slot.
   mutating func add(_ amount: Int, at now: Instant) -> Slot {
-    // One slot more than the window has: the current one is not complete.
+    // The window has `slotCount` whole slots. The current slot is not complete, so it comes in
+    // addition.
     if amounts.isEmpty { amounts = Array(repeating: 0, count: window.slotCount + 1) }
     advance(to: now)
     let amount = min(max(amount, 0), Int.max - sum)
@@ -67,7 +69,7 @@ struct SlidingCount: Hashable, Sendable {
     return Slot(turn: turn)
   }
 
-  /// Takes an amount back from the slot it was added to, if that has not left the window.
+  /// Takes an amount back from the slot to which it was added, unless the slot has left the window.
   mutating func remove(_ amount: Int, from slot: Slot) {
     let age = turn.subtractingCapped(slot.turn)
     guard amount > 0, age >= 0, age < amounts.count else { return }
@@ -77,7 +79,7 @@ struct SlidingCount: Hashable, Sendable {
     sum -= taken
   }
 
-  /// Seconds until the sum is at most `target`, if nothing is added.
+  /// Seconds until the sum is at most `target`, if no further amount is added.
   func secondsUntil(atMost target: Int, at now: Instant) -> Int64 {
     guard sum > target else { return 0 }
     var rest = sum

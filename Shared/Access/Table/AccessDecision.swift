@@ -2,10 +2,10 @@ public import ClusterModel
 
 /// Rights that a request needs.
 public struct AccessNeed: Hashable, Sendable {
-  /// `nil` means that any valid key is enough.
+  /// Part of the API that the request uses. `nil` means that any valid key is enough.
   public var scope: AccessScope?
-  /// Models that the request names. If it names none, the caller excludes models that the key does
-  /// not allow.
+  /// Models that the request names. If it names none, the caller offers only models that the key
+  /// allows.
   public var models: [ModelID]
   public var pattern: PatternName?
   var dataPolicy: DataPolicy?
@@ -22,12 +22,12 @@ public struct AccessNeed: Hashable, Sendable {
 }
 
 public enum AccessDecision: Hashable, Sendable {
-  /// The cluster requires no key.
+  /// The cluster requires no key, because no key was ever created.
   case open
   case allowed(KeyRecord)
   case refused(AccessRefusal)
 
-  /// `nil` means that the request may be answered.
+  /// Why the request is refused. `nil` means that the request may be answered.
   public var refusal: AccessRefusal? {
     if case .refused(let refusal) = self { refusal } else { nil }
   }
@@ -36,7 +36,7 @@ public enum AccessDecision: Hashable, Sendable {
 /// Why a request was refused, and the error that the client gets.
 public struct AccessRefusal: Hashable, Sendable {
   public enum Reason: Hashable, Sendable {
-    // No valid key: 401.
+    // The request has no valid key. The answer's status is 401.
     case missing
     case unusable(PresentedKey.Problem)
     /// The id is not in the table, or the secret is wrong.
@@ -44,13 +44,13 @@ public struct AccessRefusal: Hashable, Sendable {
     case expired, disabled, revoked
     /// A newer key replaced this one, and its grace period is over.
     case replaced
-    // A valid key that does not permit the request: 403.
+    // The request has a valid key that does not permit it. The answer's status is 403.
     case scope(AccessScope)
     case model, pattern, dataPolicy
   }
 
   public let reason: Reason
-  /// `nil` means that the request contains no well-formed key.
+  /// Id of the presented key. `nil` means that the request contains no well-formed key.
   public let key: KeyID?
 
   /// The request has no key, and no key exists yet.
@@ -61,7 +61,7 @@ public struct AccessRefusal: Hashable, Sendable {
     self.key = key
   }
 
-  /// Whether the request presents a key that was never valid here, so that it may be a guess.
+  /// Whether the request presents a key that was never valid here. Such a key may be a guess.
   public var isFailedAttempt: Bool {
     switch reason {
     case .unusable, .unknown: true

@@ -1,17 +1,20 @@
 import Limits
 
-/// A process's copy of all keys, as the registry publishes them. It answers without a call.
+/// A process's copy of all keys, as the registry publishes them. The process checks keys with it,
+/// without a call to the registry.
 public struct AccessTable: Hashable, Sendable {
   public let version: AccessTableVersion
-  /// No key was ever created: requests need none. Stays false after the last key is deleted.
+  /// Whether no key was ever created, so that requests need none. It stays false after the last key
+  /// is deleted.
   public let isOpen: Bool
   private let pepper: KeyPepper
   private let grants: [KeyID: KeyGrant]
 
-  /// Leaves out records beyond the limit, and a record whose id an earlier record has.
+  /// Makes a table. Leaves out records beyond `access.keys`, and records whose id an earlier record
+  /// has.
   ///
-  /// - Parameter isOpen: whether requests need no key. Ignored if there are records, because an
-  ///   open table accepts every request.
+  /// - Parameter isOpen: whether requests need no key. It is ignored if there are records, because
+  ///   an open table accepts every request.
   public init(
     version: AccessTableVersion, isOpen: Bool, pepper: KeyPepper, records: some Sequence<KeyRecord>
   ) {
@@ -27,11 +30,11 @@ public struct AccessTable: Hashable, Sendable {
 
   public subscript(_ id: KeyID) -> KeyRecord? { grants[id]?.record }
 
-  /// The record that `check` allows, to be shared by the key's requests.
+  /// The grant of a key that `check` allowed. All requests of the key share it.
   public func grant(of id: KeyID) -> KeyGrant? { grants[id] }
 
-  /// Why a key that was valid when its request was admitted is not valid now; `nil` means that it
-  /// still is. Scopes and permissions are not checked.
+  /// Why a key that was valid at the admission of its request is not valid now. `nil` means that
+  /// the key is still valid. Scopes and permissions are not checked.
   public func refusal(of id: KeyID, at now: WallMilliseconds) -> AccessRefusal? {
     guard !isOpen else { return nil }
     guard let grant = grants[id] else { return AccessRefusal(.unknown, key: id) }
@@ -40,8 +43,8 @@ public struct AccessTable: Hashable, Sendable {
 
   /// Decides whether a request with this key may do what it needs.
   ///
-  /// A request with a well-formed key is hashed once, whether or not the id is known, so that the
-  /// time does not show which ids exist. Facts about a key are disclosed only to its holder.
+  /// A well-formed key is hashed once, whether or not its id is known, so that the time of the
+  /// check does not show which ids exist. Facts about a key are disclosed only to its holder.
   public func check(
     _ presented: PresentedKey, for need: AccessNeed, at now: WallMilliseconds
   ) -> AccessDecision {
@@ -65,12 +68,13 @@ public struct AccessTable: Hashable, Sendable {
 }
 
 extension KeyRecord {
-  /// Whether a request with this key, whose secret was checked before, may do what it needs.
+  /// Whether a request may do what it needs with this key. The caller has already checked the
+  /// secret.
   public func permits(_ need: AccessNeed, at now: WallMilliseconds) -> Bool {
     refusal(at: now) == nil && reason(against: need) == nil
   }
 
-  /// The reason why the key is not valid; `nil` means that it is.
+  /// The reason why the key is not valid. `nil` means that the key is valid.
   func refusal(at now: WallMilliseconds) -> AccessRefusal.Reason? {
     switch state {
     case .revoked: return .revoked
@@ -82,7 +86,8 @@ extension KeyRecord {
     return nil
   }
 
-  /// Why the key does not permit the request; `nil` means that it does. Its validity is not checked.
+  /// Why the key does not permit the request. `nil` means that the key permits it. The key's
+  /// validity is not checked.
   public func refusal(of need: AccessNeed) -> AccessRefusal? {
     reason(against: need).map { AccessRefusal($0, key: id) }
   }

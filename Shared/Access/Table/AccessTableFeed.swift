@@ -2,19 +2,20 @@ import Limits
 
 /// Assembles access tables from pages that may be lost, repeated or reordered.
 ///
-/// A table is replaced only by a whole newer one. At most one version is being assembled: the
-/// newest of which a page arrived.
+/// A table is replaced only by a whole newer one. At most one version is assembled at a time: the
+/// newest version of which a page has arrived.
 public struct AccessTableFeed: Sendable {
-  /// The newest whole table. `nil` means that none has arrived: the caller answers 503.
+  /// The newest whole table. `nil` means that none has arrived, and the caller answers requests
+  /// with 503.
   public private(set) var table: AccessTable?
   private var partial: Partial?
 
   public enum Outcome: Equatable, Sendable {
-    /// The page is old, repeated, or contradicts another one of its version.
+    /// The page is old, was received before, or contradicts another page of its version.
     case ignored
     /// This many pages of the version are missing.
     case incomplete(missing: Int)
-    /// `table` is this version now.
+    /// All pages have arrived, and `table` is this version now.
     case replaced
   }
 
@@ -22,7 +23,7 @@ public struct AccessTableFeed: Sendable {
 
   /// - Parameter isAnswer: whether the registry sent the page in answer to a request of this
   ///   process. Such a page comes from the live registry. It is accepted even if its epoch is lower
-  ///   than the table's, because the registry's clock may have been set back.
+  ///   than that of the table, because the registry's clock may have been set back.
   public mutating func received(_ page: AccessTablePage, isAnswer: Bool = false) -> Outcome {
     func isNews(after version: AccessTableVersion?) -> Bool {
       guard let version else { return true }
@@ -54,7 +55,7 @@ public struct AccessTableFeed: Sendable {
       missing = page.pages
     }
 
-    /// - Returns: whether the page was missing and fits to the others.
+    /// - Returns: whether the page was missing and is consistent with the others.
     mutating func add(_ page: AccessTablePage) -> Bool {
       guard page.version == version, page.pages == parts.count, page.isOpen == isOpen,
         page.pepper == pepper, parts[page.page] == nil,

@@ -40,7 +40,7 @@ public struct AccessTablePage: Hashable, Sendable {
 
   /// Divides a table into pages. A table without records has one page.
   ///
-  /// - Parameter records: at most `access.keys` valid records (`KeyRecord.problem`).
+  /// - Parameter records: at most `access.keys` valid records. A valid record has no `problem`.
   public static func pages(
     version: AccessTableVersion, isOpen: Bool, pepper: KeyPepper, records: some Sequence<KeyRecord>
   ) -> [AccessTablePage] {

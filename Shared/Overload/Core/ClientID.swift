@@ -1,14 +1,14 @@
 /// The client that a request is charged to, identified by its network address.
 public enum ClientID: Hashable, Sendable {
-  /// A program on this machine.
+  /// Any program on this machine. All of them count as one client.
   case local
   case ipv4(UInt32)
-  /// The upper 64 bits of an IPv6 address. A subscriber gets at least a /64 network and can use any
-  /// address in it.
+  /// An IPv6 client, by the upper 64 bits of its address. A subscriber gets at least a /64 network
+  /// and can use any address in it.
   case ipv6(UInt64)
 
-  /// - Parameter octets: 4 or 16 bytes in network order. Any other count, for example from a local
-  ///   socket, yields `local`.
+  /// - Parameter octets: 4 or 16 bytes in network order. Any other count means `local`, for example
+  ///   the address of a local socket.
   public init(octets: some Collection<UInt8>) {
     switch octets.count {
     case 4:
@@ -20,7 +20,7 @@ public enum ClientID: Hashable, Sendable {
       if high == 0, low == 1 {
         self = .local
       } else if high == 0, low >> 32 == 0xFFFF {
-        // An IPv4 address as a dual-stack socket reports it.
+        // A dual-stack socket reports an IPv4 address in this form.
         self.init(octets: octets.dropFirst(12))
       } else {
         self = .ipv6(high)
@@ -29,7 +29,7 @@ public enum ClientID: Hashable, Sendable {
     }
   }
 
-  /// Identifies the client in a round robin.
+  /// Number that identifies the client when clients take turns.
   public var turn: UInt64 {
     switch self {
     case .local: 0

@@ -1,9 +1,9 @@
 public import ClusterModel
 
-/// Maximum requests of all clients together, and the shares of single clients.
+/// Maximum requests of all clients together, and the share of each client.
 public struct ClientLimits: Hashable, Sendable {
   public var total: Int
-  /// Share of each address.
+  /// Share of each remote address.
   public var remote: ClientShare
   /// Share of all programs on this machine together.
   public var local: ClientShare

@@ -38,10 +38,11 @@ public struct ClientShares: Sendable {
     var isNothing: Bool { requests == 0 && plans == 0 }
   }
 
-  /// Apply to requests and plans that begin. Running ones continue above a lower limit.
+  /// The limits apply to requests and plans that begin. Running ones continue even above a lowered
+  /// limit.
   public var limits: ClientLimits
   private var uses: [ClientID: Use] = [:]
-  /// Requests and plans by the number of their key.
+  /// Requests and plans of each key, by the key's number.
   private var keyUses: [UInt64: Use] = [:]
   /// Requests of all clients that are being answered now.
   public private(set) var requests = 0
@@ -53,15 +54,15 @@ public struct ClientShares: Sendable {
 
   init(_ limits: ClientLimits) { self.limits = limits }
 
-  /// Number of clients, and of keys, that use something.
+  /// Number of clients plus number of keys that use something.
   public var clients: Int { uses.count + keyUses.count }
 
   // MARK: - Requests
 
-  /// Throws the error that `enter` would throw now. Called before a body is read, so that a full
-  /// gateway does not read it.
+  /// Throws the error that `enter` would throw now. It is called before a body is read, so that a
+  /// full gateway does not read the body.
   ///
-  /// - Parameter key: number of the request's key. `nil` means that it has none.
+  /// - Parameter key: number of the request's key. `nil` means that the request has none.
   public func check(_ client: ClientID, key: UInt64? = nil) throws(Failure) {
     guard requests < limits.total else {
       throw Failure(
@@ -94,7 +95,7 @@ public struct ClientShares: Sendable {
     if let key { Self.change(key, in: &keyUses) { $0.requests -= 1 } }
   }
 
-  /// Refuses one of the last places to a key that has many.
+  /// Refuses a place among the last ones to a key that already has many places.
   private func checkReserve(
     _ what: String, _ key: UInt64?, _ count: KeyPath<Use, Int>, taken: Int, of places: Int
   ) throws(Failure) {
@@ -130,7 +131,7 @@ public struct ClientShares: Sendable {
     if let key { Self.change(key, in: &keyUses) { $0.plans -= 1 } }
   }
 
-  /// Changes an entry, and removes it if nothing is used.
+  /// Changes the use of a client or key, and removes the entry if nothing is used any more.
   private static func change<User: Hashable>(
     _ user: User, in uses: inout [User: Use], _ body: (inout Use) -> Void
   ) {

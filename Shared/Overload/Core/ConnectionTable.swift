@@ -11,7 +11,7 @@ public struct ConnectionLimits: Hashable, Sendable {
   var perClient: Int
   /// Limit for all programs on this machine together.
   var perLocalClient: Int
-  /// Connections beyond `total`, for health and metrics only.
+  /// Additional connections beyond `total`. They serve only health and metrics.
   public var reserved: Int
 
   public init(
@@ -28,20 +28,26 @@ public struct ConnectionLimits: Hashable, Sendable {
 
 /// Decides which connections a server keeps.
 ///
-/// If a client has reached its share, its longest idle connection is evicted. If the client has no
-/// idle connection, but its incomplete requests take a quarter of its share, the oldest of them is
-/// evicted. If the server is full, an idle connection of any client is evicted, otherwise an
-/// incomplete request of a client with more connections. New connections are evicted last, because
-/// their requests may have arrived without having been read; they count as idle after as many
-/// changes of the table as the server has connections. If no connection can be evicted, the new
-/// connection joins a small reserve that serves only health and metrics.
+/// If a client has reached its share, one of its own connections is evicted. This is the one that
+/// has been idle longest. If none is idle, but incomplete requests take a quarter of the share, it
+/// is the oldest incomplete request.
+///
+/// If the server is full, an idle connection of any client is evicted. If none is idle, an
+/// incomplete request of a client with more connections is evicted.
+///
+/// New connections are evicted last, because their requests may have arrived without having been
+/// read. A new connection counts as idle after the table has changed as many times as the server
+/// may have connections.
+///
+/// If no connection can be evicted, the new connection joins a small reserve that serves only
+/// health and metrics.
 public struct ConnectionTable: Sendable {
   public enum Activity: Hashable, Sendable {
-    /// No byte has been read yet.
+    /// No byte has been read from the connection yet.
     case new
-    /// No byte of a request has arrived since the last answer.
+    /// The last request was answered, and no byte of the next one has arrived.
     case idle
-    /// A request has arrived in part.
+    /// Only a part of a request has arrived.
     case receiving
     /// A request is being answered.
     case answering
@@ -50,15 +56,16 @@ public struct ConnectionTable: Sendable {
   /// A connection to close.
   public struct Eviction: Hashable, Sendable {
     public let id: ConnectionID
-    /// Activity when it was selected. If the connection is more active by now, call `reinstate`.
+    /// Activity of the connection when it was selected. If the connection has become more active
+    /// since, call `reinstate`.
     public let activity: Activity
   }
 
   /// The decision on a new connection.
   public enum Admission: Hashable, Sendable {
-    /// All requests are served.
+    /// The connection serves all requests.
     case served(ConnectionID, evicting: Eviction?)
-    /// Only health and metrics are served, because this limit is reached.
+    /// The connection serves only health and metrics, because this limit is reached.
     case reserved(ConnectionID, evicting: Eviction?, Limit)
 
     public var id: ConnectionID {
@@ -125,7 +132,8 @@ public struct ConnectionTable: Sendable {
     }
     var evicted: Eviction?
     if entries.count - servedCount >= limits.reserved {
-      // Probes end at once. The oldest reserved connection is a finished probe or no probe.
+      // Requests of health probes end at once, so the oldest reserved connection is a finished
+      // probe or no probe.
       evicted = entries.filter(\.value.isReserved).min { $0.value.since < $1.value.since }
         .map { Eviction(id: $0.key, activity: .receiving) }
       if let evicted { close(evicted.id) }
@@ -133,28 +141,30 @@ public struct ConnectionTable: Sendable {
     return .reserved(add(client, isReserved: true), evicting: evicted, limit)
   }
 
-  /// The idle connection to evict: the longest idle one of the client with the most connections.
+  /// The connection that has been idle longest, of the client with the most connections.
   private func idlest(_ isEligible: (ClientID) -> Bool) -> Eviction? {
     pick(.idle) { isEligible($0.client) }
       ?? pick(.new) { isEligible($0.client) && clock - $0.since >= UInt64(limits.total) }
   }
 
-  /// The request that has been incomplete for the longest time, of the client with the most
-  /// connections. Only clients with more connections than the new connection's client count.
+  /// The connection whose request has been incomplete for the longest time, of the client with the
+  /// most connections. Only clients with more connections than the new connection's client count.
   private func slowest(exceeding held: Int) -> Eviction? {
     pick(.receiving) { connections(of: $0.client) > held + 1 }
   }
 
-  /// The client's request that has been incomplete for the longest time, if incomplete requests
-  /// take a quarter of its share. Requests usually arrive within milliseconds, so that many
-  /// incomplete ones are a flood. A flood must not keep out the client's other requests.
+  /// The connection of the client whose request has been incomplete for the longest time. `nil`
+  /// means that incomplete requests take less than a quarter of the client's share.
+  ///
+  /// Requests usually arrive within milliseconds, so many incomplete ones are a flood. A flood must
+  /// not keep out the client's other requests.
   private func slowest(of client: ClientID, _ share: Int) -> Eviction? {
     let incomplete = entries.values.count { $0.client == client && $0.activity == .receiving }
     guard incomplete.multipliedCapped(by: 4) >= share else { return nil }
     return pick(.receiving) { $0.client == client }
   }
 
-  /// The connection with this activity for the longest time, of the client with the most
+  /// The connection that has had this activity for the longest time, of the client with the most
   /// connections.
   private func pick(_ activity: Activity, _ isEligible: (Entry) -> Bool) -> Eviction? {
     var best: (id: ConnectionID, count: Int, since: UInt64)?
@@ -178,7 +188,7 @@ public struct ConnectionTable: Sendable {
     return id
   }
 
-  /// Records that a request began to arrive, arrived completely, or was answered.
+  /// Records that a request began to arrive, has arrived completely, or was answered.
   public mutating func change(_ id: ConnectionID, to activity: Activity) {
     guard let entry = entries[id], entry.activity != activity else { return }
     clock += 1

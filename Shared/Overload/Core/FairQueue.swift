@@ -1,6 +1,7 @@
-/// Round-robin queue: clients take turns, so one client with many jobs does not delay the rest.
+/// Round-robin queue: clients take turns, so that a client with many jobs does not delay the
+/// others.
 ///
-/// It has no clock and runs nothing; the caller maps tickets to jobs.
+/// The queue has no clock and runs nothing. The caller maps tickets to jobs.
 public struct FairQueue<Client: Hashable & Sendable, Ticket: Hashable & Sendable>: Sendable {
   /// Maximum number of tickets that run at once.
   public private(set) var limit: Int
@@ -8,14 +9,15 @@ public struct FairQueue<Client: Hashable & Sendable, Ticket: Hashable & Sendable
   /// Clients with waiting tickets, in round-robin order.
   private var turns: Line<Client> = Line()
   private var lines: [Client: Line<Ticket>] = [:]
-  /// Waiting tickets. A ticket removed by `leave` is skipped at its turn.
+  /// Tickets that wait. A ticket that `leave` removed is skipped at its turn.
   private var waiting: Set<Ticket> = []
 
   public init(limit: Int) { self.limit = max(1, limit) }
 
   public var waitingCount: Int { waiting.count }
 
-  /// - Returns: the tickets that may begin now, in order; possibly including this one.
+  /// Adds a ticket of a client.
+  /// - Returns: the tickets that may begin now, in order. They may include the added one.
   public mutating func join(_ ticket: Ticket, client: Client) -> [Ticket] {
     guard waiting.insert(ticket).inserted else { return [] }
     if lines[client] == nil { turns.append(client) }
@@ -31,9 +33,10 @@ public struct FairQueue<Client: Hashable & Sendable, Ticket: Hashable & Sendable
   }
 
   /// Removes a waiting ticket.
-  /// - Returns: `false` if the ticket is not waiting: it has begun or never joined.
+  /// - Returns: `false` if the ticket does not wait, because it has begun or never joined.
   public mutating func leave(_ ticket: Ticket) -> Bool { waiting.remove(ticket) != nil }
 
+  /// Changes the maximum number of running tickets.
   /// - Returns: the tickets that may begin because of the new limit.
   public mutating func setLimit(_ limit: Int) -> [Ticket] {
     self.limit = max(1, limit)
@@ -55,7 +58,7 @@ public struct FairQueue<Client: Hashable & Sendable, Ticket: Hashable & Sendable
   }
 }
 
-/// FIFO queue with amortized constant-time operations.
+/// First-in, first-out queue. Each operation takes constant time on average.
 private struct Line<Element: Sendable>: Sendable {
   private var elements: [Element] = []
   private var first = 0

@@ -3,24 +3,24 @@ public import Limits
 /// Accounts for the bytes that a process holds for clients and hosts, against one budget.
 ///
 /// At the limit the largest unread stream is ended first, because its client does not read and
-/// blocks a host. Any other charge that does not fit is refused. An eighth of the budget is reserved
-/// for small accounts, so that large bodies do not keep out other requests.
+/// thereby blocks a host. A charge that still does not fit is refused. An eighth of the budget is
+/// reserved for small accounts, so that large bodies do not keep out other requests.
 public struct MemoryLedger: Sendable {
   public struct AccountID: Hashable, Sendable {
     let number: UInt64
   }
 
   public enum Kind: Hashable, Sendable {
-    /// Request bodies, answers and plans. Their memory is released when the work ends.
+    /// Account for a request body, an answer or a plan. Its memory is released when the work ends.
     case work
-    /// Bytes that a client has not read yet.
+    /// Account for bytes of a stream that a client has not read yet.
     case unread
   }
 
   public struct Verdict: Hashable, Sendable {
     /// Whether the bytes are charged.
     public var isGranted: Bool
-    /// The stream to end now, if any. Its account is already closed.
+    /// The stream to end now. Its account is already closed. `nil` means that no stream must end.
     public var ended: AccountID?
 
     public init(isGranted: Bool, ended: AccountID?) {
@@ -35,11 +35,11 @@ public struct MemoryLedger: Sendable {
   }
 
   let limit: Limit
-  /// Minimum unread bytes of a stream that may be ended. A stream with fewer is being read, and
-  /// ending it frees little.
+  /// Minimum unread bytes of a stream that may be ended. The client of a stream with fewer bytes
+  /// reads it, and its end would free little memory.
   private let smallestVictim: Int
-  /// Maximum bytes of an account that may use the reserve: a body of `memory.heavy_bytes` with its
-  /// copies, and the floor of a request.
+  /// Maximum bytes of an account that may use the reserve. A body of `memory.heavy_bytes` with its
+  /// copies and a request's floor fit.
   private static let smallAccount =
     Limits.heavyBytes.value * Limits.requestCopies.value + Limits.requestFloor.value
   private var accounts: [AccountID: Account] = [:]
@@ -80,7 +80,8 @@ public struct MemoryLedger: Sendable {
     func size(_ entry: (key: AccountID, value: Account)) -> Int {
       entry.key == id ? entry.value.bytes.addingCapped(bytes) : entry.value.bytes
     }
-    // If sizes are equal, choose the oldest account, so that the choice is deterministic.
+    // If several accounts have the same size, the oldest one is chosen, so that the choice is
+    // deterministic.
     return accounts.filter { $0.value.kind == .unread && size($0) >= smallestVictim }
       .max { (size($0), $1.key.number) < (size($1), $0.key.number) }?.key
   }

@@ -1,10 +1,10 @@
 public import ClusterModel
 import Limits
 
-/// Token bucket of one stream: a burst, then a rate that no model exceeds.
+/// Token bucket of one stream. It grants a burst, and then a rate that no model exceeds.
 ///
-/// Bytes above this rate are taken from the bucket that all fast streams share (`SharedPace`), so
-/// that hosts that send at full speed do not delay the other streams.
+/// Bytes above this rate are taken from the bucket that all fast streams share (`SharedPace`).
+/// Therefore hosts that send at full speed do not delay the other streams.
 public struct StreamPace: Sendable {
   private var granted: Int
   private var last: Instant
@@ -15,7 +15,7 @@ public struct StreamPace: Sendable {
   }
 
   /// Takes received bytes from the bucket.
-  /// - Returns: whether the bytes are within the stream's own rate.
+  /// - Returns: whether the bytes are within the stream's own rate. If not, none are taken.
   public mutating func take(_ bytes: Int, at now: Instant) -> Bool {
     granted = SharedPace.refill(
       granted, perSecond: Limits.streamRate.value, most: Limits.streamBurst.value,
@@ -40,19 +40,19 @@ public struct SharedPace: Sendable {
   }
 
   /// Takes bytes from the bucket.
-  /// - Returns: how long to wait before the next try; `nil` if the bytes may be read now.
+  /// - Returns: the wait before the next try. `nil` means that the bytes may be read now.
   public mutating func take(_ bytes: Int, at now: Instant) -> Duration? {
     granted = Self.refill(
       granted, perSecond: perSecond, most: perSecond / 10, over: last.duration(to: now))
     last = max(last, now)
-    // The bucket may go negative: a slice larger than the bucket must pass, too.
+    // The bucket may become negative, because a slice larger than the bucket must pass, too.
     guard granted > 0 else { return .milliseconds(Limits.streamWait.value) }
     granted -= bytes
     return nil
   }
 
   static func refill(_ granted: Int, perSecond: Int, most: Int, over time: Duration) -> Int {
-    // Ten seconds fill any bucket; the limit avoids overflow.
+    // Ten seconds fill any bucket. The limit avoids overflow.
     let seconds = min(max(time.inSeconds, 0), 10)
     return min(most, granted.addingCapped(Int(clamping: Double(perSecond) * seconds)))
   }

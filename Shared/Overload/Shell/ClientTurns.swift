@@ -2,8 +2,8 @@ public import ClusterModel
 import OverloadCore
 import Synchronization
 
-/// Limits the jobs that run at once, and lets clients take turns: a client with many jobs delays
-/// those of another by one job at most.
+/// Limits the jobs that run at once, and lets clients take turns. A client with many jobs delays
+/// the jobs of another client by one job at most.
 public final class ClientTurns: Sendable {
   private struct State {
     var queue: FairQueue<UInt64, UInt64>
@@ -33,8 +33,8 @@ public final class ClientTurns: Sendable {
 
   /// Waits for a turn.
   ///
-  /// - Parameter client: identifies the client in the round robin.
-  /// - Throws: `cancelled` if the client disconnects while waiting.
+  /// - Parameter client: identifies the client when clients take turns.
+  /// - Throws: `cancelled` if the client disconnects while it waits.
   public func enter(for client: UInt64) async throws(Failure) -> Turn {
     let ticket = state.withLock { state in
       state.last += 1

@@ -14,7 +14,7 @@ public final class FastStreams: Sendable {
         perSecond: Limits.fastStreamRate.value.multipliedCapped(by: max(loops, 1)), at: now))
   }
 
-  /// - Returns: how long to wait before the next try; `nil` if the bytes may be read now.
+  /// - Returns: the wait before the next try. `nil` means that the bytes may be read now.
   public func take(_ bytes: Int, at now: Instant) -> Duration? {
     pace.withLock { $0.take(bytes, at: now) }
   }

@@ -5,10 +5,10 @@ import Metrics
 import OverloadCore
 import Synchronization
 
-/// One thread for work too long for an event loop: parsing, assembling and translating large
-/// bodies. Jobs run one after another; clients take turns.
+/// One thread for work that is too long for an event loop: parsing, assembling and translating
+/// large bodies. Jobs run one after another. Clients take turns.
 ///
-/// There is one thread because two would take both cores of a small machine from the event loops.
+/// There is one thread, because two would take both cores of a small machine from the event loops.
 public final class HeavyWork: Sendable {
   private struct State {
     var queue = FairQueue<UInt64, UInt64>(limit: 1)
@@ -22,8 +22,9 @@ public final class HeavyWork: Sendable {
 
   public init(limit: Limit = Limits.heavyJobs) { self.limit = limit }
 
-  /// - Parameter client: identifies the client in the round robin.
-  /// - Returns: `false` if too many jobs wait; then the job is not run.
+  /// Queues a job.
+  /// - Parameter client: identifies the client when clients take turns.
+  /// - Returns: `false` if too many jobs wait. The job is not run then.
   public func submit(for client: UInt64, _ job: @escaping @Sendable () -> Void) -> Bool {
     let first = state.withLock { state -> [UInt64]? in
       guard state.jobs.count < limit.value else { return nil }

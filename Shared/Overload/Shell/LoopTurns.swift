@@ -3,38 +3,38 @@ import NIOPosix
 import OverloadCore
 import Synchronization
 
-/// Work of one event loop that is done in turns, so that the loop serves its sockets between them.
+/// Work of one event loop that is done in turns, so that the loop serves its sockets between turns.
 ///
-/// An event loop runs all tasks submitted to it, and those that they submit, before it reads a
-/// socket again. Work that a client can multiply therefore goes through here: it runs for about
-/// `longestTurn`, and then the loop is free for at least as long. Clients take turns too.
+/// An event loop first runs all submitted tasks, and the tasks that these submit, before it reads a
+/// socket again. A client could thereby keep the loop busy. Work that a client can multiply is
+/// therefore submitted here. It runs for about `longestTurn`, and then the loop is free for at
 public final class LoopTurns: Sendable {
   private struct State {
     var queue = FairQueue<UInt64, UInt64>(limit: 1)
     var work: [UInt64: @Sendable () -> Void] = [:]
     var last: UInt64 = 0
-    /// The work to run next.
+    /// Ticket of the work to run next. `nil` means that none waits.
     var next: UInt64?
     /// Whether a turn runs or is scheduled.
     var isBusy = false
-    /// The next turn begins at this time or later.
+    /// Earliest time at which the next turn may begin.
     var freeUntil = NIODeadline.uptimeNanoseconds(0)
     var pause = shortestPause
   }
 
   /// A turn ends with the first work that is complete after this time.
   static let longestTurn = TimeAmount.milliseconds(1)
-  /// A pause is as long as the work before it, up to this.
+  /// Maximum work that counts for the following pause. A pause is as long as the work before it.
   static let longestWork = TimeAmount.milliseconds(50)
-  /// Long enough that the loop finds no due task, and reads its sockets.
+  /// Shortest pause. It is long enough that the loop finds no due task and reads its sockets.
   static let shortestPause = TimeAmount.microseconds(100)
-  /// A turn that begins later than this after its time shows that the loop has other work. The
-  /// pause then doubles; otherwise it halves.
+  /// Delay of a turn that shows that the loop has other work. The next pause is then twice as long.
+  /// After a turn with less delay it is half as long.
   static let busyLateness = TimeAmount.microseconds(500)
 
-  /// Streams get about a ninth of the time of a busy loop.
+  /// Longest pause for streams. They get about a ninth of the time of a busy loop.
   private static let streamPause = TimeAmount.milliseconds(8)
-  /// New connections get about a third of the time of a busy loop.
+  /// Longest pause for new connections. They get about a third of the time of a busy loop.
   private static let connectionPause = TimeAmount.milliseconds(2)
 
   private static let streams = perLoop(streamPause)
@@ -53,8 +53,8 @@ public final class LoopTurns: Sendable {
   private let state = Mutex(State())
 
   /// - Parameters:
-  ///   - longestPause: Maximum time between two turns of a busy loop.
-  ///   - now: The clock that measures the work.
+  ///   - longestPause: maximum time between two turns of a busy loop.
+  ///   - now: returns the time of the clock that measures the work.
   init(
     _ loop: any EventLoop, longestPause: TimeAmount, now: @escaping @Sendable () -> NIODeadline
   ) {
@@ -63,15 +63,15 @@ public final class LoopTurns: Sendable {
     self.now = now
   }
 
-  /// The turns of streams that send more than the loop reads at once.
+  /// The turns for streams that send more than the loop reads at once.
   ///
-  /// An event loop outside the singleton group gets turns of its own at each call, so that its work
+  /// Each call makes new turns for an event loop outside the singleton group, so that work there
   /// runs at once.
   public static func streams(of loop: any EventLoop) -> LoopTurns {
     streams[ObjectIdentifier(loop)] ?? LoopTurns(loop, longestPause: streamPause) { loop.now }
   }
 
-  /// The turns of new connections. Streams do not delay them.
+  /// The turns for new connections. Streams do not delay new connections.
   public static func connections(of loop: any EventLoop) -> LoopTurns {
     connections[ObjectIdentifier(loop)]
       ?? LoopTurns(loop, longestPause: connectionPause) { loop.now }
@@ -80,9 +80,10 @@ public final class LoopTurns: Sendable {
   /// Number of submitted pieces of work that have not begun.
   var waitingCount: Int { state.withLock(\.work.count) }
 
-  /// Runs the work on the event loop; at once, if called there while nothing waits.
+  /// Runs the work on the event loop. The work runs at once if the caller is on the loop, no other
+  /// work runs or waits, and the last pause is over.
   ///
-  /// - Parameter client: Whose work this is. Clients with waiting work take turns.
+  /// - Parameter client: the client that caused the work. Clients with waiting work take turns.
   public func submit(for client: UInt64, _ work: @escaping @Sendable () -> Void) {
     let now = now()
     let (runs, begin) = state.withLock { state -> (Bool, NIODeadline?) in
@@ -113,7 +114,8 @@ public final class LoopTurns: Sendable {
     let begin = state.withLock { state -> NIODeadline? in
       let isLate = began - due > Self.busyLateness
       state.pause = isLate ? state.pause * 2 : .nanoseconds(state.pause.nanoseconds / 2)
-      // A process that was stopped for a while has not worked so long.
+      // The time is capped, because a process that was stopped for a while did not work all that
+      // time.
       let worked = min(end - began, Self.longestWork)
       state.pause = max(min(state.pause, longestPause), worked, Self.shortestPause)
       state.freeUntil = end + state.pause

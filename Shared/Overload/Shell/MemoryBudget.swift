@@ -4,7 +4,7 @@ import Metrics
 import OverloadCore
 import Synchronization
 
-/// Memory budget of one process for all data it holds for clients and hosts.
+/// Memory budget of one process for all data that it holds for clients and hosts.
 public final class MemoryBudget: Sendable {
   private struct State {
     var ledger: MemoryLedger
@@ -29,7 +29,8 @@ public final class MemoryBudget: Sendable {
   }
 
   /// Opens an account for bytes that a client has not read.
-  /// - Parameter end: called if the budget is used up and this account is the largest unread one.
+  /// - Parameter end: ends the client's stream. It is called if the budget is used up and this
+  ///   account is the largest unread one.
   public func unreadAccount(end: @escaping @Sendable (Failure) -> Void) -> MemoryAccount {
     let id = state.withLock { state in
       let id = state.ledger.open(.unread)
@@ -39,20 +40,21 @@ public final class MemoryBudget: Sendable {
     return MemoryAccount(id, self)
   }
 
+  /// Charges bytes to an account.
   /// - Returns: whether the bytes are granted, and a function that ends another stream to make
-  ///   room. Call it after all locks are released.
+  ///   room. The caller calls the function after it has released all locks. `nil` means that no
   fileprivate func charge(
     _ bytes: Int, to id: MemoryLedger.AccountID
   ) -> (isGranted: Bool, end: (@Sendable () -> Void)?) {
     let (verdict, end) = state.withLock { state in
       let verdict = state.ledger.charge(bytes, to: id)
-      // Record under the lock, so that an older value never overwrites a newer one.
+      // The value is recorded under the lock, so that an older value never overwrites a newer one.
       gauge.record(state.ledger.held)
       return (verdict, verdict.ended.flatMap { state.ends.removeValue(forKey: $0) })
     }
     if verdict.ended != nil { Counter(label: "tutti_memory_ended_total").increment() }
     if !verdict.isGranted { Counter(label: "tutti_memory_refused_total").increment() }
-    // If the stream to end is that of the caller, the caller ends it.
+    // If the stream to end is the caller's own, the caller ends it.
     guard let end, verdict.ended != id else { return (verdict.isGranted, nil) }
     return (verdict.isGranted, { @Sendable [self] in end(largestUnread) })
   }
@@ -90,9 +92,10 @@ public final class MemoryBudget: Sendable {
   }
 }
 
-/// Memory granted to one holder. All of it is released on deinitialization.
+/// Memory that the budget grants to one holder. All of it is released on deinitialization.
 public final class MemoryAccount: Sendable {
-  /// Charges are multiples of this many bytes, so that most small changes do not reach the budget.
+  /// Charges are multiples of this number of bytes, so that most small changes do not reach the
+  /// budget.
   private static let step = 16 << 10
 
   private struct Sizes {
@@ -111,13 +114,14 @@ public final class MemoryAccount: Sendable {
 
   deinit { budget.close(id) }
 
-  /// Sets the number of bytes held now.
-  /// - Returns: `false` if the budget refuses them; the number stays as it was. Must not be called
-  ///   under a lock that the end of another stream could need.
+  /// Sets the number of bytes held now. Must not be called under a lock that the end of another
+  /// stream could need.
+  /// - Returns: `false` if the budget refuses the bytes. The number then stays as it was.
   public func set(_ bytes: Int) -> Bool { settle { $0 = bytes } }
 
-  /// Adds to the number of bytes held.
-  /// - Returns: `false` if the budget refuses them; the number stays as it was.
+  /// Adds to the number of bytes held. Must not be called under a lock that the end of another
+  /// stream could need.
+  /// - Returns: `false` if the budget refuses the bytes. The number then stays as it was.
   public func add(_ bytes: Int) -> Bool { settle { $0 = max(0, $0.addingCapped(bytes)) } }
 
   private func settle(_ change: (inout Int) -> Void) -> Bool {

@@ -1,10 +1,11 @@
 import Synchronization
 
-/// Passes events at a limited rate and counts the others, for log lines and records that a client or
-/// a host can cause.
+/// Passes events at a limited rate, and counts the events that it skips. It limits log lines and
+/// records that a client or a host can cause.
 public final class RateGate: Sendable {
   private struct State {
-    /// When the gate would pass a whole burst again. `nil` means that no event has passed yet.
+    /// Time at which the gate would pass a whole burst again. `nil` means that no event has passed
+    /// yet.
     var rested: ContinuousClock.Instant?
     var skipped = 0
   }
@@ -15,13 +16,15 @@ public final class RateGate: Sendable {
 
   /// - Parameters:
   ///   - interval: average pause between two events.
-  ///   - burst: events that pass at once after a long pause. Values below 1 count as 1.
+  ///   - burst: number of events that pass at once after a long pause. Values below 1 count as 1.
   public init(every interval: Duration = .seconds(1), burst: Int = 1) {
     self.interval = interval
     self.burst = max(burst, 1)
   }
 
-  /// - Returns: events skipped since the last passed one; `nil` means that this event is skipped.
+  /// Decides whether an event passes.
+  /// - Returns: the number of events that were skipped since the last passed one. `nil` means that
+  ///   this event is skipped.
   public func pass() -> Int? { pass(at: .now) }
 
   func pass(at now: ContinuousClock.Instant) -> Int? {

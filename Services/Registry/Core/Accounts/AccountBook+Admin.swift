@@ -4,8 +4,8 @@ internal import Limits
 public import Money
 
 extension AccountBook {
-  /// Checks a change, and makes the record to store. The caller stores it and then sends it as
-  /// `Event.record`, before any other event.
+  /// Checks a change, and returns the record to store. The caller stores the record and then sends
+  /// it as `Event.record`, before any other event.
   public func record(
     for change: AccountChange, at time: Int64
   ) throws(AccountRefusal) -> AccountRecord {
@@ -47,7 +47,8 @@ extension AccountBook {
       return .price(row)
     case .setPayoutRule(let rule): return .payoutRule(rule)
     case .setUnknownPrice(let policy):
-      // An alias may have a price only if those without one are free.
+      // If models without a price become free, more aliases have a price, so the price table needs
+      // more room.
       try checkPrices { tariff throws(PriceRowRefusal) in tariff.unknownPrice = policy }
       return .unknownPrice(policy)
     }
@@ -66,7 +67,7 @@ extension AccountBook {
     }
   }
 
-  /// Checks that gateways can be given all prices with other aliases of models.
+  /// Checks that gateways can be given the prices of all models if models get these aliases.
   public func check(aliases: [ModelID: [ModelID]]) throws(AccountRefusal) {
     try checkPrices { tariff throws(PriceRowRefusal) in tariff.aliases = aliases }
   }
@@ -77,10 +78,10 @@ extension AccountBook {
     do throws(PriceRowRefusal) { try tariff.checkRoom(after: change) } catch { throw .price(error) }
   }
 
-  /// Moves credits as an admin orders it.
+  /// Moves credits on an admin's order.
   ///
-  /// - Parameter stored: the transaction that the store has with the transfer's id. The book
-  ///   remembers only recent ones.
+  /// - Parameter stored: the transaction in the store that has the transfer's id. The book
+  ///   remembers only recent transactions. `nil` means that the store has none.
   /// - Returns: no directives if the same transfer was made before.
   public mutating func transfer(
     _ transfer: AdminTransfer, stored: LedgerTransaction? = nil, at time: AccountTime
@@ -113,7 +114,7 @@ extension AccountBook {
     return perform(transaction, at: time)
   }
 
-  /// Performs a checked transaction. If it turns out to be impossible, the book becomes stale.
+  /// Adds a checked transaction to the book. If that fails, the book becomes stale.
   private mutating func perform(
     _ transaction: LedgerTransaction, at time: AccountTime
   ) -> [Directive] {
@@ -158,7 +159,7 @@ extension AccountBook {
     }
   }
 
-  /// Checks an account of a correction.
+  /// Checks an account that a correction names.
   private func check(_ account: AccountID) throws(AccountRefusal) {
     switch account.kind {
     case .organisation(let id) where register.organisations[id] != nil: break

@@ -2,15 +2,16 @@ internal import ClusterModel
 internal import Limits
 internal import Money
 
-// A clock that was set back.
+// How the ledger follows a clock that is set back.
 //
-// Times in the ledger do not run backwards: after a small step back they stand still, so that no
-// period of a budget begins twice. A clock that stays far back corrects an earlier jump ahead.
-// The ledger records the correction, so that a replay follows it at the same place.
+// Times in the ledger do not run backwards. After a small step back they stand still, so that no
+// period of a budget begins twice. If the clock stays far back, it corrects an earlier jump ahead,
+// and the ledger follows. A transaction records the correction, so that a replay makes it at the
 
-/// A transaction without entries, after which times in the ledger may be earlier than before it.
+/// A transaction without entries. Transactions after it may have earlier times than those before
+/// it.
 enum ClockCorrection {
-  // Ids of other transactions, by admins and for leases, begin differently.
+  // Transactions of admins and of leases have ids with other prefixes.
   private static let prefix = "clock/"
 
   static func transaction(
@@ -27,7 +28,7 @@ enum ClockCorrection {
 }
 
 extension AccountBook {
-  /// Follows a clock that has been far before the ledger for `ledger.clock_patience`.
+  /// Sets the book's clock back if the wall clock was far back for `ledger.clock_patience`.
   mutating func correctClock(_ time: AccountTime) throws(BookFault) {
     guard time.wall < clock.subtractingCapped(Int64(Limits.ledgerClockStep.value)) else {
       behindSince = nil
@@ -49,7 +50,7 @@ extension AccountBook {
     for id in budgets.allCeilings { try refresh(id, at: time) }
   }
 
-  /// Moves the book's clock as a transaction of the ledger did when it was new.
+  /// Moves the book's clock as the transaction moved it when the transaction was new.
   mutating func replayTime(of transaction: LedgerTransaction) {
     if ClockCorrection.isOne(transaction) {
       setClockBack(to: transaction.time)

@@ -3,17 +3,17 @@ internal import ClusterModel
 internal import Money
 
 extension AccountBook {
-  /// Records a posting of the issuer as one ledger transaction.
+  /// Records a posting of the lease issuer as one ledger transaction.
   ///
   /// - Parameters:
   ///   - id: id of the transaction. `nil` means that the id is made from the posting.
-  ///   - bill: bill of the request, if the posting is a settlement.
-  ///   - details: details for the note, if the posting is a settlement.
+  ///   - bill: bill of the request. `nil` means that the posting is no settlement.
+  ///   - details: details for the note. `nil` means that the posting is no settlement.
   mutating func post(
     _ posting: LeasePosting, id: String? = nil, _ bill: Bill? = nil,
     _ details: PostingNote.Details? = nil, at time: AccountTime
   ) throws(BookFault) {
-    // The key's account has the organisation that pays its leases: see `LeaseFunds`.
+    // The organisation of the key's account pays the key's leases: see `LeaseFunds`.
     let account = register.keys[posting.key]?.account ?? funds.account(of: posting.lease)
     if case .hold = posting.change, account == nil { throw .unknownKey(posting.key) }
     let note = PostingNote(posting, account: account, details)
@@ -29,11 +29,12 @@ extension AccountBook {
     try count(note, at: time)
   }
 
-  /// Adds a transaction to the balances, and to the directives.
+  /// Adds a transaction to the balances, and to the directive that stores it.
   mutating func post(_ transaction: LedgerTransaction) throws(BookFault) {
     let posting: LedgerPosting
     do throws(LedgerRefusal) {
-      // The store's unique ids find a repetition that the book no longer remembers.
+      // The book remembers only recent ids. The store finds older repetitions, because ids are
+      // unique there.
       posting = try ledger.post(transaction, isAbsentFromStore: true)
     } catch {
       throw .ledger(error)
@@ -43,7 +44,8 @@ extension AccountBook {
     append(.append([transaction]))
   }
 
-  /// Counts a new posting for its lease and its budgets, and completes the move of its key.
+  /// Counts a new posting for its lease and its budgets. If this leaves the key's leases without
+  /// money, completes the key's move to another account.
   private mutating func count(_ note: PostingNote, at time: AccountTime) throws(BookFault) {
     let (emptied, crossed) = try record(note, at: time.wall)
     for threshold in crossed { append(.warn(threshold)) }
@@ -51,8 +53,8 @@ extension AccountBook {
   }
 
   /// Counts a posting, new or replayed, for its lease, its budgets and its key's usage.
-  /// - Returns: the key, if its leases have no money any more, and the thresholds that its budgets
-  ///   crossed.
+  /// - Returns: the key if its leases have no money left, otherwise `nil`, and the thresholds that
+  ///   spending crossed.
   mutating func record(
     _ note: PostingNote, at time: Int64
   ) throws(BookFault) -> (emptied: AccountID?, [CrossedThreshold]) {
@@ -96,7 +98,7 @@ extension AccountBook {
         entries: LedgerEntry.pair(amount, from: holds, to: organisation), note: note)
     case .settle(_, let charged, _):
       guard let bill else { throw .invalidOutcome }
-      // Without a charge there is no payer: margin pays the hosts.
+      // Without a charge the client pays nothing, so the margin pays the hosts.
       return try bill.settlement(
         id: id, time: time, payer: charged > .zero ? holds : .margin, charged: charged,
         note: note)

@@ -3,7 +3,7 @@ internal import Limits
 public import Money
 
 extension AccountBook {
-  /// Budgets, balance and spending of a key. An unknown key has none of them.
+  /// Budgets, balance and spending of a key. An unknown key has no budgets and no balance.
   ///
   /// - Parameter time: milliseconds since 1970.
   public func spending(_ query: SpendingQuery, at time: Int64) -> SpendingReport {
@@ -29,7 +29,7 @@ extension AccountBook {
       held: ledger.balance(of: .holds(of: organisation)))
   }
 
-  /// Budgets for metrics.
+  /// Spent parts and reached thresholds of all budgets, for metrics.
   public func budgetSummary(at time: Int64) -> BudgetSummary {
     BudgetSummary(budgets.uses(at: time))
   }

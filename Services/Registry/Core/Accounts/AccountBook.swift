@@ -16,33 +16,33 @@ public struct AccountTime: Hashable, Sendable {
 
 /// The registry's side of money: prices, budgets, leases and the ledger's balances as one value.
 ///
-/// The caller performs directives in order. Transactions of an `append` are durable before any later
-/// directive is performed; several events may share one write. If a write fails, nothing after it
-/// was sent: the caller reports `writeFailed`, drops this book, and makes another one from the store
-/// with `AccountReplay`.
+/// The caller performs directives in order. It writes the transactions of an `append` before it
+/// performs any later directive. Several events may share one write. If a write fails, the caller
+/// performs none of the later directives. It reports `writeFailed`, drops this book, and makes
+/// another one from the store with `AccountReplay`.
 ///
 /// Every change of money is one ledger transaction. Ids and notes of transactions have all facts
-/// that a restarted registry needs, so nothing else is stored: see `PostingNote`.
+/// that a restarted registry needs, so no other facts about money are stored: see `PostingNote`.
 public struct AccountBook: Sendable {
   public enum Event: Hashable, Sendable {
-    /// A key was made, changed or revoked. It is stored elsewhere.
+    /// A key was made, changed or revoked. The key itself is stored elsewhere.
     case key(String, account: AccountPath, isActive: Bool)
-    /// A key was removed. Money of its leases returns to the account that paid it.
+    /// A key was removed. The money of its leases returns to the account that paid for them.
     case keyRemoved(String)
-    /// A record that `record(for:at:)` returned, and that is stored.
+    /// A record that `record(for:at:)` returned and that the caller has stored.
     case record(AccountRecord)
-    /// The hosts' own prices for models without a row in the price book.
+    /// The hosts' own prices. They apply to models without a row in the price book.
     case hostPrices([HostID: TokenPrice])
     /// All aliases of models, with the models that each stands for.
     case aliases([ModelID: [ModelID]])
-    /// `settle` is ignored: gateways send a `Settlement`.
+    /// A `settle` request is ignored, because gateways send a `Settlement` instead.
     case lease(LeaseRequest, from: PeerID)
-    /// The sender may be a later process that repeats the settlements of a killed one.
+    /// The sender may be a later process that repeats the settlements of its killed predecessor.
     case settlement(Settlement, from: PeerID)
-    /// A settlement whose transaction the store has: see `idToLookUp(for:)`.
+    /// A settlement whose transaction is already in the store: see `idToLookUp(for:)`.
     case repeatedSettlement(LeaseSettlement, from: PeerID)
     case gatewayLeft(PeerID)
-    /// To be sent about once per second.
+    /// The caller sends this about once per second.
     case tick
     /// Transactions of an `append` could not be written, or the store already had other
     /// transactions with their ids.
@@ -52,10 +52,12 @@ public struct AccountBook: Sendable {
   public enum Directive: Hashable, Sendable {
     case append([LedgerTransaction])
     case send(LeaseAnswer, to: PeerID)
-    /// Prices of clients have changed: publish `priceTable(epoch:revision:at:)`.
+    /// The prices that clients pay have changed. The caller publishes
+    /// `priceTable(epoch:revision:at:)`.
     case publishPrices
     case warn(CrossedThreshold)
-    /// This book no longer agrees with the store, and ignores all further events.
+    /// This book no longer agrees with the store, and ignores all further events. The text is the
+    /// reason.
     case reload(String)
   }
 
@@ -65,15 +67,15 @@ public struct AccountBook: Sendable {
   var register = AccountRegister()
   var budgets = BudgetTable()
   var funds = LeaseFunds()
-  /// Settled requests of each key.
+  /// Requests, tokens and cost of settled requests, by key and day.
   var usage = DailyUsage()
-  /// Transactions in the ledger, including those of directives not yet performed.
+  /// Number of transactions in the ledger, including those of directives not yet performed.
   var position: Int64 = 0
   private(set) var isStale = false
-  /// Latest wall time of an event. If the clock is set back, no period of a budget begins again:
-  /// see `correctClock(_:)`.
+  /// Latest wall time of an event. It stands still if the clock is set back, so that no period of a
+  /// budget begins twice: see `correctClock(_:)`.
   var clock = Int64.min
-  /// Since when the clock has been far back. `nil` means that it is not.
+  /// Time since which the wall clock has been far back. `nil` means that it is not far back.
   var behindSince: Instant?
   private var directives: [Directive] = []
 
@@ -85,12 +87,14 @@ public struct AccountBook: Sendable {
 
   // MARK: - Queries
 
-  /// In no order.
+  /// All organisations, in no particular order.
   public var organisations: [OrganisationRecord] { Array(register.organisations.values) }
 
   public func organisation(_ id: String) -> OrganisationRecord? { register.organisations[id] }
 
-  /// Teams of one organisation, or all, in no order.
+  /// Teams in no particular order.
+  ///
+  /// - Parameter organisation: the teams' organisation. `nil` means the teams of all organisations.
   public func teams(of organisation: String? = nil) -> [TeamRecord] {
     register.teams.values
       .filter { organisation == nil || $0.account.organisation == organisation }
@@ -105,10 +109,11 @@ public struct AccountBook: Sendable {
   public var payoutRule: PayoutRule { tariff.rule }
   public var unknownPrice: UnknownPrice { tariff.unknownPrice }
 
-  /// Balance with all transactions so far, also those not yet written.
+  /// Balance after all transactions so far, including those not yet written.
   public func balance(of account: AccountID) -> MicroCredits { ledger.balance(of: account) }
 
-  /// Credits that an account has spent in the present period of one of its budgets.
+  /// Credits that an account has spent in the present period of one of its budgets. `nil` means
+  /// that it has no budget with this period.
   public func spent(_ window: BudgetWindow, of owner: BudgetOwner, at time: Int64) -> MicroCredits?
   {
     budgets.spent(.budget(of: owner, window), at: time)
@@ -119,9 +124,9 @@ public struct AccountBook: Sendable {
 
   public var transactionCount: Int64 { position }
 
-  /// Everything that a replay of the ledger computes, with its place in the ledger. All
-  /// transactions so far must be durable. `nil` means that the ledger is empty, or that the book no
-  /// longer agrees with it.
+  /// The result of a replay of the ledger so far, with its place in the ledger. The caller stores
+  /// it only after all transactions so far are durable. `nil` means that the ledger is empty, or
+  /// that the book no longer agrees with it.
   public var checkpoint: AccountCheckpoint? {
     isStale || position == 0 ? nil : AccountCheckpoint(self)
   }
@@ -142,10 +147,11 @@ public struct AccountBook: Sendable {
     ledger.verify(against: log)
   }
 
-  /// Id of a transaction that the store may have, although this book does not remember it.
+  /// Id of the event's transaction, if the caller must look it up in the store. `nil` means that
+  /// the caller need not.
   ///
-  /// A later process may repeat settlements of a process that ended long ago. If the store has the
-  /// transaction, the caller sends `repeatedSettlement` instead of the event.
+  /// A gateway's later process may repeat settlements of a process that ended long ago. This book
+  /// may have forgotten them. If the store has the transaction, the caller sends
   public func idToLookUp(for event: Event) -> String? {
     guard case .settlement(let settlement, let sender) = event,
       sender != settlement.lease.lease.gateway
@@ -196,7 +202,8 @@ public struct AccountBook: Sendable {
     }
   }
 
-  /// Returns the time of an event. If the clock was set back, the wall time is the latest so far.
+  /// Returns the time of an event. If the clock was set back, the result has the latest wall time
+  /// so far.
   mutating func steady(_ time: AccountTime) -> AccountTime {
     clock = max(clock, time.wall)
     return AccountTime(wall: clock, instant: time.instant)
@@ -204,7 +211,8 @@ public struct AccountBook: Sendable {
 
   private mutating func discard(_ reason: String) {
     isStale = true
-    // Messages of this event may depend on money that did not move.
+    // All other directives of this event are dropped, because they may depend on a transaction that
+    // failed.
     directives = [.reload(reason)]
   }
 
@@ -220,7 +228,8 @@ public struct AccountBook: Sendable {
     case .giveBack(let giveBack): gateway = giveBack.lease.gateway
     case .renew(let renewal):
       gateway = renewal.gateway
-      // A later process keeps its predecessor's leases until it has settled their requests.
+      // A gateway's later process renews its predecessor's leases until it has settled the
+      // predecessor's requests.
       isAllowed = gateway.name == sender.name
     case .settle: return
     }
@@ -251,7 +260,7 @@ public struct AccountBook: Sendable {
     }
     var lease = settlement.lease
     lease.hold = max(.zero, lease.hold)
-    // A gateway that bills more than its tokens cost gets only their cost.
+    // A gateway may bill at most the cost of the tokens that it reports.
     lease.billed = min(max(.zero, lease.billed), billing.bill.charge)
     let details = PostingNote.Details(
       trace: settlement.trace, model: settlement.model, admittedAt: settlement.admittedAt,
@@ -264,7 +273,7 @@ public struct AccountBook: Sendable {
         } else {
           try post(posting, at: time)
         }
-      // The confirmation below goes to the sender.
+      // The confirmation is sent to `sender` below.
       case .send(.settled, to: _): break
       case .send(let answer, to: let peer): append(.send(answer, to: peer))
       }
@@ -272,7 +281,8 @@ public struct AccountBook: Sendable {
     confirm(lease, to: sender)
   }
 
-  /// Confirms a settlement that the ledger has. The issuer may have forgotten its gateway.
+  /// Confirms a settlement that the ledger already has. The issuer may have forgotten the gateway,
+  /// so the settlement is recorded again.
   private mutating func confirmRepeated(
     _ settlement: LeaseSettlement, from sender: PeerID, at time: AccountTime
   ) {
@@ -287,7 +297,7 @@ public struct AccountBook: Sendable {
     append(.send(.settled(gateway, through: through), to: sender))
   }
 
-  /// Performs directives of the issuer.
+  /// Performs directives of the lease issuer.
   mutating func perform(
     _ issued: [LeaseIssuer.Directive], at time: AccountTime
   ) throws(BookFault) {
@@ -301,15 +311,16 @@ public struct AccountBook: Sendable {
 
   // MARK: - Accounts
 
-  /// Gives the issuer the state and the ceilings of a key.
+  /// Gives the lease issuer the state and the ceilings of a key.
   mutating func applyKey(_ key: AccountID, at time: AccountTime) throws(BookFault) {
     guard let entry = register.keys[key] else { return }
     let path = register.path(of: key, budgets)
     guard !entry.isActive || entry.next != nil else {
       return try perform(issuer.setKey(key, path: path, now: time.instant), at: time)
     }
-    // Ends the key, changes its ceilings, and ends it again. The first step refuses its waiting
-    // requests before the ceilings change; its open leases then count below the new ones.
+    // The key is ended twice. The first end refuses the key's waiting requests before the ceilings
+    // change. `setKey` counts the open leases below the new ceilings, but it makes the key active,
+    // so the key is ended again.
     try perform(issuer.revokeKey(key, now: time.instant), at: time)
     try perform(issuer.setKey(key, path: path, now: time.instant), at: time)
     try perform(issuer.revokeKey(key, now: time.instant), at: time)
@@ -336,7 +347,8 @@ public struct AccountBook: Sendable {
       try set(record.budgets, of: .key(record.key), at: time)
     case .price(let row):
       do throws(PriceRowRefusal) {
-        // The row was checked when the admin sent it. Its start may have passed during the write.
+        // The row was valid when the admin sent it. It stays valid, although its start may have
+        // passed during the write.
         try tariff.add(row, now: min(time.wall, row.effectiveFrom))
       } catch {
         throw .price(error)
@@ -355,8 +367,8 @@ public struct AccountBook: Sendable {
     let before = budgets.ceilings(of: owner)
     budgets.set(records, of: owner)
     for key in register.keys(of: owner) { try applyKey(key, at: time) }
-    // After the keys, so that the leases of all of them count: those that exceed a new amount are
-    // recalled.
+    // Budgets follow after the keys, so that the leases of all keys count. Leases that exceed a new
+    // amount are recalled.
     let after = budgets.ceilings(of: owner)
     for id in after { try refresh(id, at: time) }
     for id in before where !after.contains(id) { issuer.removeCeiling(id) }
@@ -367,7 +379,10 @@ public struct AccountBook: Sendable {
     try perform(issuer.setCeiling(ceiling, now: time.instant), at: time)
   }
 
-  /// The issuer subtracts leases itself, so holds are added back.
+  /// Gives the issuer the prepaid balance of an organisation.
+  ///
+  /// A balance does not contain holds. The issuer subtracts leases itself, so the holds are added
+  /// back.
   mutating func refreshBalance(
     of organisation: String, at time: AccountTime
   ) throws(BookFault) {
@@ -389,8 +404,8 @@ public struct AccountBook: Sendable {
     guard case .append(let new) = directive, case .append(var last) = directives.last else {
       return directives.append(directive)
     }
-    // Taken out first: thousands of leases may end in one event, and a copy of all transactions
-    // for each would take seconds.
+    // `last` is removed before it grows. Otherwise each call would copy all transactions, which
+    // takes seconds if thousands of leases end in one event.
     directives.removeLast()
     last += new
     directives.append(.append(last))
@@ -403,14 +418,14 @@ public struct AccountBook: Sendable {
   }
 }
 
-/// Why a book cannot continue. Its cause is damage or a fault of our own, never a message.
+/// Reason for which a book cannot continue: damaged data or a fault in Tutti, never a message.
 enum BookFault: Error, Hashable, Sendable, CustomStringConvertible {
   case ledger(LedgerRefusal)
   case money(MoneyError)
   case price(PriceRowRefusal)
   /// The book has a transaction with this id already.
   case repeated(id: String)
-  /// A hold of a key without an account.
+  /// The posting is a hold for a key that has no account.
   case unknownKey(AccountID)
 
   var description: String {

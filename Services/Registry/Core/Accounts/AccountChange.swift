@@ -3,7 +3,7 @@ public import ClusterModel
 internal import Limits
 public import Money
 
-/// A change of records by an admin. `AccountBook.record(for:)` checks it and makes the record.
+/// A change of records by an admin. `AccountBook.record(for:at:)` checks it and makes the record.
 public enum AccountChange: Hashable, Sendable {
   case setOrganisation(id: String, name: String, isPrepaid: Bool, budgets: [BudgetTerms])
   case setTeam(AccountPath, name: String, budgets: [BudgetTerms])
@@ -13,7 +13,7 @@ public enum AccountChange: Hashable, Sendable {
   case setUnknownPrice(UnknownPrice)
 }
 
-/// A movement of credits by an admin, which is only a ledger transaction.
+/// A movement of credits by an admin. It is one ledger transaction and changes no record.
 public struct AdminTransfer: Hashable, Sendable {
   public enum Kind: Hashable, Sendable {
     /// Adds credits to an organisation.
@@ -26,7 +26,7 @@ public struct AdminTransfer: Hashable, Sendable {
     case correction([LedgerEntry])
   }
 
-  /// Chosen by the admin's client: a repeated transfer has the same id and moves nothing.
+  /// The admin's client chooses the id. A repeated transfer has the same id and moves nothing.
   public let id: String
   public let kind: Kind
   let note: String
@@ -41,11 +41,11 @@ public struct AdminTransfer: Hashable, Sendable {
   }
 }
 
-/// Why a change or a transfer is refused. Nothing was changed.
+/// Reason for which a change or a transfer is refused. A refused one changes nothing.
 public enum AccountRefusal: Error, Hashable, Sendable {
   /// A name or an id is empty, too long, or has control characters.
   case invalidName(String)
-  /// The id of an organisation or a team has other characters than `AccountPath` allows.
+  /// The id of an organisation or a team has characters that `AccountPath` does not allow.
   case invalidAccountID(String)
   case unknownOrganisation(String)
   case tooManyAccounts
@@ -59,13 +59,13 @@ public enum AccountRefusal: Error, Hashable, Sendable {
   case balanceTooLarge
   /// The note is too long, or a correction has too many entries.
   case tooLong
-  /// The account has too little.
+  /// The account has too few credits.
   case insufficient(AccountID, balance: MicroCredits)
   /// Entries of a correction name an account that is unknown or belongs to leases.
   case invalidAccount(AccountID)
   /// Another transfer has this id.
   case repeatedID(String)
-  /// The book no longer agrees with the store and must be made again.
+  /// The book no longer agrees with the store and must be rebuilt.
   case stale
 }
 

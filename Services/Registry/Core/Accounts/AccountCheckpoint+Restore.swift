@@ -6,12 +6,12 @@ internal import Money
 extension AccountCheckpoint {
   /// Puts the checkpoint into a book that has all records and no transactions.
   ///
-  /// - Parameter last: the ledger's transaction at `position`. The checkpoint must remember it,
-  ///   otherwise it belongs to another ledger.
+  /// - Parameter last: the ledger's transaction at `position`. If the checkpoint does not remember
+  ///   this transaction, it belongs to another ledger and is refused.
   func restore(
     _ book: inout AccountBook, last: LedgerTransaction, now: Instant
   ) throws(CheckpointFault) {
-    // The position grows with each later transaction, and must not overflow.
+    // Later transactions increase the position, which must not overflow.
     guard position > 0, position < Int64.max / 2, book.position == 0 else {
       throw CheckpointFault("its place is impossible")
     }
@@ -47,7 +47,7 @@ extension AccountCheckpoint {
     }
   }
 
-  /// An organisation's holds are the sum of its leases.
+  /// Checks that each organisation's holds are the sum of its leases.
   private func checkHolds(_ book: AccountBook) throws(CheckpointFault) {
     var sums: [AccountID: Int128] = [:]
     for (id, lease) in leases.leases {
@@ -65,8 +65,8 @@ extension AccountCheckpoint {
 extension BudgetTable {
   /// Restores the spending of budgets that still exist.
   ///
-  /// - Parameter position: place of the checkpoint in the ledger. The checkpoint must have every
-  ///   budget that is older.
+  /// - Parameter position: place of the checkpoint in the ledger. A checkpoint that lacks an older
+  ///   budget is refused.
   mutating func restore(
     _ stored: [AccountCheckpoint.Budget], position: Int64
   ) throws(CheckpointFault) {
@@ -80,7 +80,8 @@ extension BudgetTable {
       }
       let budget = try SpendingBudget(entry.budget.terms, restoring: found.spending)
       entries[id]?.budget = budget
-      // Only transactions of the ledger move a budget's clock, so this asks at the earliest time.
+      // The earliest time leaves the budget's clock alone. Only transactions of the ledger may move
+      // it.
       expiries[id] = budget.resets(at: UTCDate.times.lowerBound)
     }
   }
@@ -89,11 +90,12 @@ extension BudgetTable {
 // MARK: - Proof
 
 extension AccountCheckpoint {
-  /// Differences from a replay of the transactions up to the same place, as sentences.
+  /// Differences from a replay of the transactions up to the same place. Each is the predicate of a
+  /// sentence about the checkpoint.
   ///
-  /// A running registry knows more about gateways than the ledger: numbers of asks and of leases
-  /// without money, and gateways that it forgot. Warnings of a budget change with its amount. They
-  /// are not compared.
+  /// Some facts are not compared. A running registry knows facts about gateways that the ledger
+  /// lacks: numbers of asks, numbers of leases without money, and forgotten gateways. Warnings of a
+  /// budget depend on its present amount.
   public func differences(from replayed: AccountCheckpoint) -> [String] {
     guard position == replayed.position else {
       return ["covers \(position) transactions instead of \(replayed.position)"]
@@ -113,7 +115,7 @@ extension AccountCheckpoint {
     Self.differences(facts, replayed.facts) { "has another lease \($0)" }
   }
 
-  /// Facts about leases with money, as far as the ledger has them.
+  /// Leases with money, with those of their facts that the ledger has.
   private var facts: [(LeaseID, LeaseFacts)] {
     let accounts = Dictionary(payers.map { ($0.lease, $0.account) }) { first, _ in first }
     return leases.leases.compactMap { id, lease in
@@ -135,11 +137,12 @@ extension AccountCheckpoint {
     let settled: MicroCredits
   }
 
-  /// A settlement that the checkpoint counts as recorded, but that the ledger lacks, would be lost.
+  /// Reports settlements that the checkpoint counts as recorded but the ledger lacks. The registry
+  /// would ignore a repetition of such a settlement, so the settlement would be lost.
   private func gatewayDifferences(_ replayed: AccountCheckpoint) -> [String] {
     let ledger = Dictionary(replayed.leases.gateways.map { ($0.id, $0) }) { first, _ in first }
-    // A replay that has reached the limit of gateways has forgotten some, and possibly not the same
-    // ones as the registry that wrote the checkpoint.
+    // A replay that has reached the limit of gateways has forgotten some of them. The registry may
+    // have forgotten other ones, so only gateways that the replay remembers are compared.
     let isFull = ledger.count >= Limits.leasingGateways.value
     return leases.gateways.compactMap { gateway in
       guard !isFull || ledger[gateway.id] != nil else { return nil }
@@ -156,7 +159,7 @@ extension AccountCheckpoint {
     let stored = Dictionary(budgets.map { ($0.id, $0) }) { first, _ in first }
     return replayed.budgets.compactMap { budget in
       guard let found = stored[budget.id], found.afterPosition == budget.afterPosition else {
-        // A budget that an admin made later.
+        // A younger budget was made after the checkpoint, so the checkpoint cannot have it.
         return budget.afterPosition >= position ? nil : "lacks the budget \(budget.id)"
       }
       return found.spending.hasSameAmounts(as: budget.spending)

@@ -4,15 +4,15 @@ internal import Money
 
 /// Everything that a replay of the ledger computes, at one place in the ledger.
 ///
-/// Its size is bounded by the numbers of accounts, leases, rows of usage and remembered
-/// transactions. Records of accounts are not part of it.
+/// The size of a checkpoint is bounded by the numbers of accounts, leases, rows of usage and
+/// remembered transactions. Records of accounts are not part of a checkpoint.
 public struct AccountCheckpoint: Hashable, Sendable {
   struct Balance: Hashable, Codable {
     let account: AccountID
     let amount: MicroCredits
   }
 
-  /// Account that pays a lease with money.
+  /// Account that pays for a lease. Only leases with money have one.
   struct Payer: Hashable, Codable {
     let lease: String
     let account: AccountPath
@@ -24,14 +24,14 @@ public struct AccountCheckpoint: Hashable, Sendable {
     let spending: SpendingBudget.Spending
   }
 
-  /// Number of transactions that it covers.
+  /// Number of transactions that the checkpoint covers.
   public let position: Int64
-  /// By account.
+  /// Sorted by account.
   let balances: [Balance]
   let leases: LeaseSnapshot
-  /// By lease.
+  /// Sorted by lease.
   let payers: [Payer]
-  /// By ceiling.
+  /// Sorted by ceiling.
   let budgets: [Budget]
   let usage: DailyUsage.Snapshot
   /// Ids of recent transactions. They are not part of the JSON.
@@ -57,8 +57,8 @@ public struct AccountCheckpoint: Hashable, Sendable {
 // MARK: - JSON
 
 extension AccountCheckpoint: Codable {
-  /// Version of the JSON, changed with the meaning of any member. A checkpoint of another version
-  /// is not used.
+  /// Version of the JSON. It changes if the meaning of any member changes. A checkpoint of another
+  /// version is not used.
   private static let format = 1
 
   private enum CodingKeys: String, CodingKey {

@@ -2,16 +2,17 @@ public import Access
 internal import ClusterModel
 public import Money
 
-// Records of accounts as the registry stores them. Budgets of a key have a record of their own,
-// because a key's record is published to gateways and its budgets are not.
+// Records of accounts as the registry stores them. A key's budgets have a record of their own,
+// because the key's record is published to gateways and its budgets are not.
 
 /// A budget as stored: its terms, and the place in the ledger from which spending counts.
 public struct BudgetRecord: Hashable, Sendable {
   public let terms: BudgetTerms
-  /// Number of ledger transactions when the budget was made. Later ones count against it.
+  /// Number of ledger transactions when the budget was made. Later transactions count against the
+  /// budget.
   ///
-  /// It is a place in the ledger and not a time, so that a clock that is set back counts nothing
-  /// twice.
+  /// It is a place in the ledger and not a time, so that no charge counts twice if the clock is set
+  /// back.
   public let afterPosition: Int64
 
   public init(terms: BudgetTerms, afterPosition: Int64) {
@@ -24,7 +25,7 @@ public struct OrganisationRecord: Hashable, Sendable {
   public let id: String
   /// Display name.
   public let name: String
-  /// Whether the organisation pays before use: its balance never falls below zero.
+  /// Whether the organisation pays before use. If so, its balance never falls below zero.
   public let isPrepaid: Bool
   public let budgets: [BudgetRecord]
 
@@ -37,7 +38,7 @@ public struct OrganisationRecord: Hashable, Sendable {
 }
 
 public struct TeamRecord: Hashable, Sendable {
-  /// The team's organisation and its own id.
+  /// The team's organisation, and the team's own id.
   public let account: AccountPath
   /// Display name.
   public let name: String
@@ -61,12 +62,12 @@ public struct KeyBudgetsRecord: Hashable, Sendable {
   }
 }
 
-/// One stored record. Replaces the record with the same subject.
+/// One stored record. It replaces the stored record with the same subject.
 public enum AccountRecord: Hashable, Sendable {
   case organisation(OrganisationRecord)
   case team(TeamRecord)
   case keyBudgets(KeyBudgetsRecord)
-  /// A row of the price book. Rows are only added.
+  /// A row of the price book. Rows are only added, never changed.
   case price(PriceRow)
   case payoutRule(PayoutRule)
   case unknownPrice(UnknownPrice)
@@ -74,7 +75,7 @@ public enum AccountRecord: Hashable, Sendable {
 
 // MARK: - JSON
 
-/// Credits in decimal digits, such as `"12.5"`, in JSON: numbers lose digits in many readers.
+/// Credits as a JSON string of decimal digits, such as `"12.5"`. Many readers round JSON numbers.
 public struct CreditsText: Hashable, Codable, Sendable {
   public let amount: MicroCredits
 
@@ -147,8 +148,8 @@ extension TeamRecord: Codable {
 extension KeyBudgetsRecord: Codable {}
 
 extension PriceRow {
-  /// A row of the price book in JSON: `model`, `host`, `effective_from_ms`, and prices in credits per
-  /// million tokens.
+  /// A row of the price book in JSON: `model`, `host`, `effective_from_ms`, and prices in credits
+  /// per million tokens.
   public struct Text: Codable, Hashable, Sendable {
     public let row: PriceRow
 

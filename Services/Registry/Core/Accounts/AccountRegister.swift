@@ -7,14 +7,15 @@ struct AccountRegister: Sendable {
   struct Key: Hashable, Sendable {
     var account: AccountPath
     var isActive: Bool
-    /// Account that the key moves to when its leases have no money.
+    /// Account to which the key moves as soon as its leases have no money. `nil` means that the key
+    /// stays.
     var next: AccountPath?
   }
 
   private(set) var organisations: [String: OrganisationRecord] = [:]
   private(set) var teams: [AccountPath: TeamRecord] = [:]
   private(set) var keyBudgets: [String: KeyBudgetsRecord] = [:]
-  /// By the account of their leases, `key/ID`.
+  /// Keys by their ledger accounts, `key/ID`.
   private(set) var keys: [AccountID: Key] = [:]
 
   // MARK: - Queries
@@ -27,7 +28,7 @@ struct AccountRegister: Sendable {
     return owners
   }
 
-  /// Ceilings of a key, from organisation to key.
+  /// Ceilings of a key: first those of its organisation, then of its team, last its own.
   func path(of key: AccountID, _ budgets: BudgetTable) -> [CeilingID] {
     guard let entry = keys[key] else { return [] }
     let organisation = entry.account.organisation
@@ -59,8 +60,8 @@ struct AccountRegister: Sendable {
     keyBudgets[budgets.key] = budgets.budgets.isEmpty ? nil : budgets
   }
 
-  /// - Parameter paying: account that pays the key's leases now. `nil` means that they have no
-  ///   money.
+  /// - Parameter paying: account that pays the key's leases now. `nil` means that the leases have
+  ///   no money.
   mutating func setKey(
     _ key: AccountID, account: AccountPath, isActive: Bool, paying: AccountPath?
   ) {
@@ -86,7 +87,8 @@ struct AccountRegister: Sendable {
 
   // MARK: - Checks
 
-  /// Records of budgets. A budget that the account has already keeps its place in the ledger.
+  /// Makes the records of an account's budgets. A budget with the same period as an old one keeps
+  /// its place in the ledger.
   func budgets(
     _ terms: [BudgetTerms], replacing old: [BudgetRecord], position: Int64
   ) throws(AccountRefusal) -> [BudgetRecord] {

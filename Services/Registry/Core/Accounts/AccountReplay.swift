@@ -17,7 +17,7 @@ public struct AccountReplay: Sendable {
     self.time = time
   }
 
-  /// Adds a stored record. Records come before transactions.
+  /// Adds a stored record. All records must be added before the first transaction.
   public mutating func add(_ record: AccountRecord) {
     switch record {
     case .organisation(let organisation):
@@ -36,8 +36,8 @@ public struct AccountReplay: Sendable {
     }
   }
 
-  /// Begins after a checkpoint instead of at the beginning of the ledger. It is called after all
-  /// records were added and before the first transaction. After an error this replay is useless.
+  /// Begins after a checkpoint instead of at the beginning of the ledger. The caller adds all
+  /// records before this call, and transactions after it. After an error this replay is useless.
   ///
   /// - Parameter last: the ledger's transaction at the place of the checkpoint.
   public mutating func restore(
@@ -46,7 +46,7 @@ public struct AccountReplay: Sendable {
     try checkpoint.restore(&book, last: last, now: time.instant)
   }
 
-  /// The state after the transactions so far. `nil` means that there were none.
+  /// The state after the transactions so far. `nil` means that there were no transactions.
   public var checkpoint: AccountCheckpoint? { book.checkpoint }
 
   /// Adds a transaction, in the order of the ledger.
@@ -73,7 +73,7 @@ public struct AccountReplay: Sendable {
     }
   }
 
-  /// The book, and the directives that follow from the present time.
+  /// Returns the book, and directives that bring leases and ceilings up to the present time.
   ///
   /// - Parameter keys: account and state of each key.
   public consuming func finish(
@@ -95,7 +95,8 @@ public struct AccountReplay: Sendable {
   }
 }
 
-/// Why the stored records and transactions make no book: the store is damaged.
+/// Reason for which no book can be made from the stored records and transactions. The store is
+/// damaged.
 public enum ReplayFault: Error, Hashable, Sendable, CustomStringConvertible {
   case ledger(LedgerRefusal)
   case price(PriceRowRefusal)
@@ -114,7 +115,7 @@ public enum ReplayFault: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 extension AccountBook {
-  /// Gives the issuer all ceilings.
+  /// Gives the lease issuer all ceilings.
   fileprivate mutating func refreshCeilings(at time: AccountTime) -> [Directive] {
     do throws(BookFault) {
       for id in budgets.allCeilings { try refresh(id, at: time) }

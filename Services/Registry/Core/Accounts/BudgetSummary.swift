@@ -1,18 +1,20 @@
 internal import Limits
 public import Money
 
-/// How much of all budgets is spent, with a limited number of names.
+/// Spent parts of all budgets, with a limited number of names, for metrics.
 public struct BudgetSummary: Hashable, Sendable {
   public struct Share: Hashable, Sendable {
     public let ceiling: CeilingID
-    /// Spent part of the amount. Above 1 if an admin lowered the amount.
+    /// Spent part of the budget's amount. It is above 1 if an admin lowered the amount below the
+    /// spending.
     public let ratio: Double
   }
 
   public struct Threshold: Hashable, Sendable {
-    /// Thousandths of a budget's amount. `nil` means all thresholds that have no row of their own.
+    /// Threshold in thousandths of a budget's amount. `nil` means all thresholds that have no row
+    /// of their own.
     public let perMille: Int?
-    /// Budgets that warn at this threshold and have reached it.
+    /// Number of budgets that warn at this threshold and have reached it.
     public let reached: Int
   }
 
@@ -21,7 +23,7 @@ public struct BudgetSummary: Hashable, Sendable {
 
   /// The budgets with the largest spent parts, the largest first.
   public let largest: [Share]
-  /// Every threshold that a budget has, the lowest first.
+  /// Every threshold that at least one budget has, the lowest first.
   public let thresholds: [Threshold]
 
   /// - Parameter capacity: maximum number of budgets, and of thresholds. `nil` means
@@ -50,8 +52,8 @@ public struct BudgetSummary: Hashable, Sendable {
 }
 
 extension BudgetSummary {
-  /// The budgets with the largest spent part. There may be many thousands, and settlements wait, so
-  /// they are not all sorted.
+  /// The budgets with the largest spent part. There may be many thousands of budgets, and
+  /// settlements wait for this function, so it does not sort all of them.
   private static func largest(_ budgets: [BudgetUse], _ capacity: Int) -> [Share] {
     func isLarger(_ left: Share, _ right: Share) -> Bool {
       (right.ratio, left.ceiling) < (left.ratio, right.ceiling)
@@ -71,7 +73,7 @@ extension BudgetSummary {
 }
 
 extension BudgetTerms {
-  /// A budget of zero counts as spent.
+  /// A budget of zero counts as fully spent.
   fileprivate func ratio(of spent: MicroCredits) -> Double {
     amount > .zero ? Double(spent.count) / Double(amount.count) : 1
   }

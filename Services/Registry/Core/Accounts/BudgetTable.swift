@@ -50,25 +50,27 @@ struct BudgetUse: Sendable {
     spent = budget.spent(at: time)
   }
 
-  /// When spending expires next. `nil` means that no spending will expire.
+  /// Time at which spending expires next. `nil` means that no spending will expire.
   var resetsAt: Int64? { budget.resets(at: time) }
 }
 
 /// All budgets with their spending.
 ///
-/// Money in leases of gateways is not counted here: `LeaseIssuer` subtracts it.
+/// Money in leases of gateways is not counted here, because `LeaseIssuer` subtracts it.
 struct BudgetTable: Sendable {
   struct Entry {
     var budget: SpendingBudget
     let afterPosition: Int64
 
-    /// - Parameter expiry: when spending of the budget expires next.
+    /// Counts a charge against the budget. Returns the thresholds that spending crossed.
+    ///
+    /// - Parameter expiry: time at which spending of the budget expires next. It is updated.
     mutating func spend(
       _ charged: MicroCredits, of id: CeilingID, at time: Int64, expiry: inout Int64?
     ) -> [CrossedThreshold] {
-      // A sum above 64 bits is more than any amount: the budget stays exhausted.
+      // A sum above 64 bits is more than any amount, so the budget stays exhausted.
       let thresholds = (try? budget.spend(charged, at: time)) ?? []
-      // An expiry that is due stays due until the next tick.
+      // An expiry that is already due stays due until the next tick.
       expiry = min(expiry ?? .max, budget.resets(at: time) ?? .max)
       guard !thresholds.isEmpty else { return [] }
       let spent = budget.spent(at: time)
@@ -81,23 +83,24 @@ struct BudgetTable: Sendable {
 
   var entries: [CeilingID: Entry] = [:]
   private var ceilings: [BudgetOwner: [CeilingID]] = [:]
-  /// When spending of a budget expires next.
+  /// Time at which spending of each budget expires next.
   var expiries: [CeilingID: Int64] = [:]
 
   var allCeilings: [CeilingID] { entries.keys.sorted() }
 
-  /// All budgets with their spending, in no order.
+  /// All budgets with their spending, in no particular order.
   func uses(at time: Int64) -> [BudgetUse] {
     entries.map { BudgetUse($0.key, $0.value.budget, at: time) }
   }
 
   func ceilings(of owner: BudgetOwner) -> [CeilingID] { ceilings[owner] ?? [] }
 
-  /// Credits that can still be spent. Negative if an admin lowered the amount.
+  /// The ceiling that a budget sets: the credits that can still be spent. They are negative if an
+  /// admin lowered the amount below the spending.
   func ceiling(_ id: CeilingID, at time: Int64) -> Ceiling? {
     guard let budget = entries[id]?.budget else { return nil }
     let spent = budget.spent(at: time)
-    // Neither is negative, so the difference fits.
+    // Neither number is negative, so the difference fits into 64 bits.
     let remaining = MicroCredits(budget.terms.amount.count - spent.count)
     return Ceiling(id: id, remaining: remaining, resetsAt: budget.resets(at: time))
   }
@@ -110,8 +113,8 @@ struct BudgetTable: Sendable {
     entries[id]?.budget.spent(at: time)
   }
 
-  /// Replaces the budgets of an account. A budget with the same window and place in the ledger
-  /// keeps its spending.
+  /// Replaces the budgets of an account. A budget keeps its spending if its window and its place in
+  /// the ledger stay the same.
   mutating func set(_ records: [BudgetRecord], of owner: BudgetOwner) {
     let before = ceilings[owner] ?? []
     var ids: [CeilingID] = []
@@ -135,7 +138,7 @@ struct BudgetTable: Sendable {
     ceilings[owner] = ids.isEmpty ? nil : ids
   }
 
-  /// Counts a charge of one transaction against all budgets of its key.
+  /// Counts the charge of one transaction against all budgets of the transaction's key.
   mutating func spend(
     _ charged: MicroCredits, of owners: [BudgetOwner], position: Int64, at time: Int64
   ) -> [CrossedThreshold] {
@@ -146,14 +149,14 @@ struct BudgetTable: Sendable {
         guard let place = entries.index(forKey: id),
           position > entries.values[place].afterPosition
         else { continue }
-        // In place: a copy of the entry would copy the budget's buckets.
+        // The entry is changed in place, because a copy would copy the budget's buckets.
         crossed += entries.values[place].spend(charged, of: id, at: time, expiry: &expiries[id])
       }
     }
     return crossed
   }
 
-  /// Follows a clock that was set back: see `SpendingBudget.setBack(to:)`.
+  /// Makes all budgets follow a clock that was set back: see `SpendingBudget.setBack(to:)`.
   mutating func setBack(to time: Int64) {
     for id in entries.keys {
       entries[id]?.budget.setBack(to: time)
@@ -161,7 +164,7 @@ struct BudgetTable: Sendable {
     }
   }
 
-  /// Budgets of which spending has expired. Each is returned once.
+  /// Returns the budgets of which spending has expired, each once per expiry.
   mutating func takeExpired(at time: Int64) -> [CeilingID] {
     let due = expiries.filter { $0.value <= time }.keys.sorted()
     for id in due { expiries[id] = entries[id]?.budget.resets(at: time) }

@@ -1,10 +1,10 @@
 internal import Access
 internal import Money
 
-/// The account that pays each lease with money.
+/// The accounts that pay for the leases that have money.
 ///
 /// All money of a lease is from one organisation. A key that moves to another organisation gets no
-/// money until its leases have none, so that holds and balances of the two never mix.
+/// money until its leases have none, so that holds and balances of the two organisations never mix.
 struct LeaseFunds: Sendable {
   private struct Fund {
     let key: AccountID
@@ -13,12 +13,12 @@ struct LeaseFunds: Sendable {
   }
 
   private var funds: [LeaseID: Fund] = [:]
-  /// Leases with money.
+  /// Leases with money, by key.
   private var leases: [AccountID: Set<LeaseID>] = [:]
 
   func account(of lease: LeaseID) -> AccountPath? { funds[lease]?.account }
 
-  /// The account that pays the leases of a key. `nil` means that they have no money.
+  /// The account that pays the leases of a key. `nil` means that the leases have no money.
   func account(ofKey key: AccountID) -> AccountPath? {
     leases[key]?.max().flatMap { funds[$0]?.account }
   }
@@ -34,7 +34,7 @@ struct LeaseFunds: Sendable {
   }
 
   /// Removes money that was returned or charged.
-  /// - Returns: the key, if none of its leases has money any more.
+  /// - Returns: the key, if none of its leases has money left. Otherwise `nil`.
   mutating func remove(
     _ amount: MicroCredits, from lease: LeaseID
   ) throws(MoneyError) -> AccountID? {

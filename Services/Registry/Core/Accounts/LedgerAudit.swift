@@ -4,22 +4,25 @@ public import Money
 
 /// Proves a ledger, transaction by transaction, in memory bounded by the number of accounts.
 ///
-/// Each transaction sums to zero, so a bill is the pay of hosts plus margin; no lease returns or pays
-/// more than it has; holds are the sum of leases; balances are the sum of entries.
+/// It proves that
+/// - each transaction sums to zero, so that a bill equals the pay of hosts plus the margin,
+/// - no lease returns or pays more than it has,
+/// - the holds of an organisation are the sum of its leases,
+/// - each balance is the sum of its entries.
 public struct LedgerAudit: Sendable {
   public enum Difference: Hashable, Sendable, CustomStringConvertible {
     case unbalanced(id: String, sum: String)
     /// The note of a hold, release or settlement cannot be read.
     case unreadable(id: String)
-    /// More was returned or charged than the lease had.
+    /// More money was returned or charged than the lease had.
     case overdrawnLease(id: String)
-    /// The entries move a different amount than the note states.
+    /// The entries move another amount than the note states.
     case wrongAmount(id: String)
     /// An organisation's holds are not the sum of its leases.
     case holds(AccountID, balance: MicroCredits)
     case balance(LedgerDifference)
     /// A checkpoint differs from a replay of the ledger. The text is the predicate of a sentence
-    /// about it.
+    /// about the checkpoint.
     case checkpoint(position: Int64, String)
 
     public var description: String {
@@ -40,14 +43,14 @@ public struct LedgerAudit: Sendable {
   public private(set) var transactionCount = 0
   public private(set) var differences: [Difference] = []
   private var sums: [AccountID: Int128] = [:]
-  /// Entries after `comparedUntil`.
+  /// Sums of the entries after `comparedUntil`, by account.
   private var recent: [AccountID: Int128] = [:]
   private let comparedUntil: Int64
   private var leases: [LeaseID: (organisation: String, amount: Int128)] = [:]
 
-  /// - Parameter comparedUntil: time of the balances that `compare(_:)` gets, in milliseconds
-  ///   since 1970. A time before the start of the audit leaves out transactions that are written
-  ///   while it runs.
+  /// - Parameter comparedUntil: time of the balances that `compare(_:)` gets, in milliseconds since
+  ///   1970. Later transactions are left out. A time before the start of the audit leaves out
+  ///   transactions that are written while the audit runs.
   public init(comparedUntil: Int64 = .max) { self.comparedUntil = comparedUntil }
 
   public mutating func add(_ transaction: LedgerTransaction) {
@@ -92,7 +95,9 @@ public struct LedgerAudit: Sendable {
     }
   }
 
-  /// Reports a checkpoint that is damaged.
+  /// Reports a fault of a checkpoint.
+  ///
+  /// - Parameter sentence: predicate of a sentence about the checkpoint.
   public mutating func reportCheckpoint(at position: Int64, _ sentence: String) {
     report(.checkpoint(position: position, sentence))
   }
@@ -115,7 +120,7 @@ public struct LedgerAudit: Sendable {
     leases[note.lease] = before + moved == 0 ? nil : (organisation, before + moved)
   }
 
-  /// A damaged store could have millions of differences; the first ones are enough.
+  /// A damaged store could have millions of differences, so only the first ones are kept.
   private mutating func report(_ difference: Difference) {
     guard differences.count < 1_000 else { return }
     differences.append(difference)

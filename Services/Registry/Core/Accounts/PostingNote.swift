@@ -6,8 +6,8 @@ internal import Text
 /// Note of a ledger transaction for a lease or a settlement, as one line of JSON.
 ///
 /// It has all facts from which a restarted registry rebuilds the posting, the spending of budgets
-/// and the usage of keys. The amounts that moved are in the entries. Numbers of 64 bits are strings,
-/// because many readers of JSON round them.
+/// and the usage of keys. The amounts that moved are in the transaction's entries. Numbers of 64
+/// bits are strings, because many readers of JSON round them.
 struct PostingNote: Hashable, Sendable {
   enum Change: Hashable {
     case hold(MicroCredits, ask: UInt64)
@@ -23,13 +23,13 @@ struct PostingNote: Hashable, Sendable {
     var toMargin: MicroCredits
   }
 
-  /// Facts about a settlement for people, and for the usage of its key.
+  /// Facts about a settlement, for people and for the usage of the key.
   struct Details: Hashable {
     var trace: String
     var model: ModelID
     var admittedAt: Int64
     var usage: TokenUsage
-    /// Why the gateway's report could not be billed.
+    /// Reason for which the gateway's report could not be billed. `nil` means that it was billed.
     var problem: String?
 
     /// Name of the model, cut to the length that the ledger keeps.
@@ -38,10 +38,12 @@ struct PostingNote: Hashable, Sendable {
 
   var lease: LeaseID
   var key: AccountID
-  /// Account of the key at the time. `nil` means that the registry did not know the key.
+  /// Account of the key when the transaction was made. `nil` means that the registry did not know
+  /// the key.
   var account: AccountPath?
   var change: Change
-  /// Set only for a settlement. `nil` means that they are unknown.
+  /// Details of a settlement. `nil` means that the posting is no settlement, or that its note lacks
+  /// them.
   var details: Details?
 
   init(_ posting: LeasePosting, account: AccountPath?, _ details: Details? = nil) {
@@ -103,7 +105,8 @@ struct PostingNote: Hashable, Sendable {
     return members.text
   }
 
-  /// `nil` means that the transaction is no posting of a lease, or that its note is damaged.
+  /// Reads a note. `nil` means that the transaction is no posting of a lease, or that its note is
+  /// damaged.
   init?(_ text: String) {
     guard let reader = NoteReader(text), let gateway = reader.text("gateway"),
       let incarnation = reader.text("incarnation").flatMap({ UInt64($0, radix: 16) }),
@@ -164,7 +167,8 @@ extension PostingNote.Details {
   }
 }
 
-/// Writes the members of a note. There is one note for each request, so no other value is made.
+/// Writes the members of a note directly as bytes. Each request has a note, so intermediate JSON
+/// values would cost too much.
 private struct MemberWriter {
   private var bytes: [UInt8]
 
@@ -217,7 +221,7 @@ private struct NoteReader {
   private let document: JSONDocument
 
   init?(_ text: String) {
-    // Notes of admins need not be JSON.
+    // A note of an admin need not be JSON.
     guard text.utf8.first == UInt8(ascii: "{"),
       let document = try? JSONDocument(validating: Array(text.utf8), maximumDepth: 4)
     else { return nil }
@@ -228,7 +232,7 @@ private struct NoteReader {
     document.value(name, in: document.root).flatMap { document.string($0) }
   }
 
-  /// A member that is a JSON number.
+  /// Value of a member that is a JSON number. `nil` means that there is no such member.
   func count(_ name: String) -> Int64? {
     document.value(name, in: document.root).flatMap { document.integer($0) }.map { Int64($0) }
   }

@@ -2,13 +2,13 @@ internal import ClusterModel
 internal import Limits
 internal import Money
 
-/// Prices of clients and hosts, and the rule for pay of attempts that did not deliver.
+/// Prices that clients pay and hosts earn, and the rule for pay of attempts that did not deliver.
 struct Tariff: Sendable {
-  /// A bill for a gateway's report.
+  /// The bill for a gateway's report, or the reason for which there is none.
   struct Billing: Sendable {
     let bill: Bill
     let usage: TokenUsage
-    /// Why nothing is charged and paid. `nil` means that the report is valid.
+    /// Reason for which nothing is charged or paid. `nil` means that the report is valid.
     let problem: String?
 
     private init(bill: Bill, usage: TokenUsage, problem: String?) {
@@ -21,7 +21,7 @@ struct Tariff: Sendable {
       self.init(bill: bill, usage: usage, problem: nil)
     }
 
-    /// A report that cannot be billed is settled for nothing, so that its hold ends.
+    /// Settles a report that cannot be billed with no charge and no pay, so that its hold ends.
     fileprivate init(problem: String, rule: PayoutRule) throws(MoneyError) {
       self.init(bill: try Bill(answers: [], rule: rule), usage: .zero, problem: problem)
     }
@@ -29,14 +29,15 @@ struct Tariff: Sendable {
 
   private(set) var book = PriceBook()
   private(set) var rule: PayoutRule
-  /// Free, so that keys work before an admin sets the first price.
+  /// Rule for models without a price. They are free, so that keys work before an admin sets the
+  /// first price.
   var unknownPrice = UnknownPrice.free
-  /// Each host's own price for models without a row.
+  /// Each host's own price. It applies to models without a row in the price book.
   var hostDefaults: [HostID: TokenPrice] = [:]
   /// The models that each alias stands for.
   var aliases: [ModelID: [ModelID]] = [:]
 
-  /// Losers earn 15 % of the winner's pay at most, and only for tokens.
+  /// A race loser earns at most 15 % of the winner's pay, and is paid only for tokens.
   init() throws(MoneyError) {
     rule = try PayoutRule(
       reservationFee: .zero, progressFee: MicroCredits(MicroCredits.perCredit / 10),
@@ -52,10 +53,10 @@ struct Tariff: Sendable {
   /// Number of models and aliases with a price that clients pay now or later.
   var pricedModels: Int { book.pricedModels(aliases: aliases, unknown: unknownPrice) }
 
-  /// Checks that a change leaves no more models with prices than gateways can be given.
+  /// Checks that the price table of gateways has room for all models with prices after a change.
   ///
-  /// Otherwise gateways would have to refuse some of them. A book that has too many already may be
-  /// changed as long as they do not become more.
+  /// Gateways would have to refuse a model without room. If there are too many models with prices
+  /// already, a change must not add to them.
   func checkRoom(
     after change: (inout Tariff) throws(PriceRowRefusal) -> Void
   ) throws(PriceRowRefusal) {
@@ -71,8 +72,8 @@ struct Tariff: Sendable {
     book = try PriceBook(stored: rows)
   }
 
-  /// Makes the bill. The client pays the price that its gateway knew at the admission; hosts earn
-  /// their prices of that time.
+  /// Makes the bill of a settlement. The client pays the price that its gateway knew at the
+  /// admission. Hosts earn their own prices of the same time.
   ///
   /// - Parameter fits: whether the balances have room for a bill.
   func billing(
@@ -92,9 +93,10 @@ struct Tariff: Sendable {
             attempts: try attempts(of: answer, at: settlement.admittedAt)))
       }
       let bill = try Bill(answers: answers, rule: rule)
-      // The other entries of the transaction are the payer and the margin.
+      // Two more entries of the transaction are for the payer and the margin.
       guard bill.payouts.count <= Limits.transactionEntries.value - 2 else { throw .oversized }
-      // Otherwise the book could not post it, and the gateway would repeat it without end.
+      // A bill that does not fit could not be posted, and the gateway would repeat the settlement
+      // without end.
       guard fits(bill) else { throw .overflow }
       return Billing(bill, usage: usage)
     } catch {
@@ -112,7 +114,7 @@ struct Tariff: Sendable {
       attempts.append(
         try BilledAttempt(
           host: attempt.host,
-          // Reports name the host's own model.
+          // `attempt.model` is the host's own name of the model, not an alias.
           price: book.hostPrice(
             of: attempt.model, on: attempt.host, at: time,
             hostDefault: hostDefaults[attempt.host]),

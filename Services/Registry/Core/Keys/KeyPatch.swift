@@ -13,12 +13,12 @@ public struct KeyPatch: Equatable, Sendable {
   public var name: String?
   public var account: AccountPath?
   var scopes: Set<AccessScope>?
-  /// An empty set allows all. The same holds for the other permissions.
+  /// An empty set allows all models. The same rule applies to the other permissions.
   public var models: Set<ModelID>?
   public var patterns: Set<PatternName>?
   public var dataPolicies: Set<DataPolicy>?
   public var hostPools: Set<String>?
-  /// The value `nil` removes a limit.
+  /// New limits by name. `nil` as a value removes the limit.
   var limits: [KeyLimitName: Int?]
   public var expiry: Expiry
 
@@ -39,7 +39,7 @@ public struct KeyPatch: Equatable, Sendable {
     self.expiry = expiry
   }
 
-  /// Changes the record, unless a new value is not valid.
+  /// Changes the record. If a new value is not valid, the record stays as it was.
   ///
   /// - Throws: `invalidRequest` with the member's name.
   func apply(to record: inout KeyRecord, at now: WallMilliseconds) throws(Failure) {
@@ -68,7 +68,7 @@ public struct KeyPatch: Equatable, Sendable {
     record = changed
   }
 
-  /// The last millisecond of the year 9999, which is the last that RFC 3339 can write.
+  /// The last millisecond of the year 9999, the last year that RFC 3339 can write.
   static let latestExpiry: WallMilliseconds = 253_402_300_799_999
 
   private static func check(_ record: KeyRecord) throws(Failure) {

@@ -4,12 +4,12 @@ import Limits
 
 /// All keys of the cluster, and the rules for their changes.
 ///
-/// A change is planned, stored by the caller, and then applied, so that no change comes into force
-/// that is not stored. The caller makes one change at a time.
+/// A change is planned, stored by the caller, and then applied. Therefore every change in force is
+/// stored. The caller makes one change at a time.
 public struct KeyRegistry: Sendable {
   public struct Entry: Hashable, Sendable {
     public let record: KeyRecord
-    /// Number of the record's latest change. It is never used twice.
+    /// Number of the record's latest change. No two changes have the same number.
     public let revision: Int64
 
     public init(record: KeyRecord, revision: Int64) {
@@ -36,8 +36,8 @@ public struct KeyRegistry: Sendable {
 
   /// Whether no key was ever created, so that requests need none.
   ///
-  /// The last key is never removed: a revoked one stays until a new one needs its place. So the
-  /// cluster does not open again.
+  /// The last key is never removed, because a revoked key stays until a new one needs its place.
+  /// Therefore a cluster with keys never becomes open again.
   public var isOpen: Bool { entries.isEmpty }
 
   public var count: Int { entries.count }
@@ -96,7 +96,7 @@ public struct KeyRegistry: Sendable {
     return change(entry, to: record)
   }
 
-  /// Plans a new key with the same settings. The old one stays valid for the grace period.
+  /// Plans a new key with the same settings. The old key stays valid for the grace period.
   public func rotate(
     _ id: KeyID, grace: WallMilliseconds, expected: Set<Int64>? = nil, random: [UInt8],
     pepper: KeyPepper, at now: WallMilliseconds
@@ -144,7 +144,7 @@ public struct KeyRegistry: Sendable {
     return change(entry, to: record)
   }
 
-  /// Plans the end of a key. It stays in lists.
+  /// Plans the end of a key. The key stays in lists.
   public func revoke(_ id: KeyID, expected: Set<Int64>? = nil) throws(Failure) -> KeyChange {
     let entry = try entry(id, expected)
     var record = entry.record
@@ -206,7 +206,7 @@ public struct KeyRegistry: Sendable {
     return key
   }
 
-  /// The key that makes room for a new one. `nil` means that there is room.
+  /// The ended key to remove, so that there is room for a new one. `nil` means that there is room.
   ///
   /// - Throws: `overloaded` if every key may still be used.
   private func keyToRemove(at now: WallMilliseconds) throws(Failure) -> KeyID? {
@@ -221,7 +221,8 @@ public struct KeyRegistry: Sendable {
 }
 
 extension KeyRecord {
-  /// Whether the key can never be used again. An expired one can: its expiry may be changed.
+  /// Whether the key can never be used again. An expired key can be used again if an admin changes
+  /// its expiry.
   fileprivate func hasEnded(at now: WallMilliseconds) -> Bool {
     state == .revoked || graceUntil.map { $0 <= now } ?? false
   }

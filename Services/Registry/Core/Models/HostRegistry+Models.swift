@@ -1,17 +1,17 @@
 public import ClusterModel
 import Limits
 
-/// One host of a model, for admins.
+/// A host that lists a model, as admins see it.
 public struct OfferStanding: Hashable, Sendable {
   public let host: HostID
-  /// Whether the host table has the offer: the records of models allow it.
+  /// Whether the host table has the offer, because the records of models allow it.
   public let isApproved: Bool
   public let state: HostState
 }
 
-/// Applies the records of models to what hosts list.
+/// Applies the records of models to the models that hosts list.
 extension HostRegistry {
-  /// Replaces the rules. Offers that they forbid end at once.
+  /// Replaces the rules. Offers that the new rules forbid end at once.
   public mutating func setModelRules(_ rules: ModelRules) -> [Directive] {
     guard rules != modelRules else { return [] }
     modelRules = rules
@@ -28,7 +28,7 @@ extension HostRegistry {
     return [.publish(table)]
   }
 
-  /// Keeps the models that a host lists, and offers those that the rules allow and that fit.
+  /// Stores the models that a host lists, and offers those that the rules allow and that fit.
   mutating func list(_ models: [ModelOffer], of entry: inout Entry) {
     let room = modelRules.isEmpty ? offerRoom(of: entry) : listedRoom(of: entry)
     let selection = Self.select(
@@ -40,13 +40,13 @@ extension HostRegistry {
     offerListed(&entry)
   }
 
-  /// Offers those of the host's listed models that the rules allow and that fit, and explains if a
-  /// ready host offers less than it lists.
+  /// Offers those of the host's listed models that the rules allow and that fit. If a ready host
+  /// offers fewer models than it lists, its `reason` explains why.
   mutating func offerListed(_ entry: inout Entry) {
     var selection = Self.select(
       modelRules.offers(of: entry.host, listed: entry.listed), count: limits.modelsPerHost,
       room: offerRoom(of: entry), factsRoom: factsRoom(of: entry))
-    // Aliases get their room first, but a host's own models stand first in its row.
+    // Aliases get their room first, but in the row they follow the host's own models.
     let aliases = selection.offers.filter { $0.upstream != nil }
     if !aliases.isEmpty {
       selection.offers = selection.offers.filter { $0.upstream == nil } + aliases
@@ -60,9 +60,10 @@ extension HostRegistry {
     }
   }
 
-  /// Why a ready host offers less than it lists. Empty if no model is left out.
+  /// Reason for which a ready host offers fewer models than it lists. Empty if no model is left
+  /// out.
   ///
-  /// - Parameter offersLeftOut: offers that the rules allow and that do not fit.
+  /// - Parameter offersLeftOut: number of offers that the rules allow and that do not fit.
   private func reason(of entry: Entry, leftOut offersLeftOut: Int) -> String {
     if entry.host.models.isEmpty, !entry.listed.isEmpty, offersLeftOut == 0 {
       return "no model record allows any of its models here (`tutti models list`)"
@@ -79,7 +80,7 @@ extension HostRegistry {
     return ""
   }
 
-  /// Bytes that a host's list may have while rules select from it.
+  /// Maximum bytes of a host's list if rules select some of its models.
   private func listedRoom(of entry: Entry) -> Int {
     let others = listedBytes - entry.listedBytes
     return max(
@@ -96,8 +97,8 @@ extension HostRegistry {
     return models
   }
 
-  /// The hosts of each model, by id. A host of an alias lists one of the models that the alias
-  /// stands for.
+  /// The hosts that list each model, sorted by id. A host also counts for an alias if it lists one
+  /// of the models that the alias stands for.
   public func standings(of models: [ModelID]) -> [ModelID: [OfferStanding]] {
     let wanted = Set(models)
     var standings: [ModelID: [OfferStanding]] = [:]

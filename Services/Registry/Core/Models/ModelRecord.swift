@@ -8,17 +8,17 @@ public struct ModelRecord: Hashable, Codable, Sendable {
   /// Models of hosts for which this name is an alias, the preferred one first. A host that offers
   /// one of them offers the alias, too.
   public var standsFor: [ModelID] = []
-  /// Hosts that may serve the model. If this and `hostPools` are empty, all may.
+  /// Hosts that may serve the model. If this and `hostPools` are empty, all hosts may serve it.
   public var hosts: [HostID] = []
   /// Tags of hosts that may serve the model.
   public var hostPools: [String] = []
-  /// Left out of lists for clients.
+  /// Whether lists for clients leave the model out.
   public var isHidden = false
   /// Purpose of the model. `nil` means that it follows from its name.
   public var kind: ModelKind?
-  /// Maximum prompt plus completion tokens. `nil` means as the host reports.
+  /// Maximum prompt plus completion tokens. `nil` means that the host's own number applies.
   public var contextTokens: Int?
-  /// Lowest versions of servers, each like `vLLM=0.6.3`.
+  /// Lowest versions of server software that may serve the model, each like `vLLM=0.6.3`.
   var minimumVersions: [String] = []
 
   public init(_ id: ModelID) { self.id = id }
@@ -42,7 +42,7 @@ public struct ModelPatch: Hashable, Sendable {
   var hosts: [HostID]?
   var hostPools: [String]?
   var isHidden: Bool?
-  /// The inner `nil` removes the setting.
+  /// New kind. An inner `nil` removes the setting.
   public var kind: ModelKind??
   public var contextTokens: Int??
   var minimumVersions: [String]?
@@ -64,7 +64,7 @@ public struct ModelPatch: Hashable, Sendable {
   /// Accepted values of `contextTokens`.
   public static let contextTokens = 1...Int(UInt32.max)
 
-  /// - Throws: `invalidRequest` with the member.
+  /// - Throws: `invalidRequest` with the name of the wrong member.
   func applied(to record: ModelRecord) throws(Failure) -> ModelRecord {
     var record = record
     if let standsFor {

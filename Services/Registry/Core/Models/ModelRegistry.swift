@@ -8,7 +8,7 @@ import Limits
 public struct ModelRegistry: Sendable {
   public struct Entry: Hashable, Sendable {
     public let record: ModelRecord
-    /// Number of the record's latest change. It is never used twice.
+    /// Number of the record's latest change. No two changes have the same number.
     public let revision: Int64
 
     public init(record: ModelRecord, revision: Int64) {
@@ -19,14 +19,14 @@ public struct ModelRegistry: Sendable {
 
   /// A planned change of one record.
   public struct Change: Hashable, Sendable {
-    /// As the store spells it: names that differ in Unicode normalisation are equal, and the store
-    /// compares bytes.
+    /// The name as the store spells it. Swift treats names that differ only in Unicode
+    /// normalisation as equal, but the store compares bytes.
     public let id: ModelID
     /// `nil` means that the record is removed.
     public let record: ModelRecord?
     /// Revision of the record before the change. `nil` means that there is none.
     public let revision: Int64?
-    /// The record is as it was: there is nothing to store.
+    /// Whether the record stays as it was, so that there is nothing to store.
     public let isEmpty: Bool
   }
 
@@ -111,7 +111,7 @@ public struct ModelRegistry: Sendable {
     }
   }
 
-  /// Refuses an alias of an alias: a host's offer has one other name.
+  /// Refuses an alias of an alias, because an offer has room for only one other name.
   private func checkAliases(_ record: ModelRecord) throws(Failure) {
     guard !record.standsFor.isEmpty else { return }
     let reason: String

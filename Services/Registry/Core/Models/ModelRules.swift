@@ -1,10 +1,10 @@
 public import ClusterModel
 import HostModel
 
-/// The records of models as rules for what hosts offer.
+/// The records of models as rules for the offers of hosts.
 ///
 /// The registry applies them before it publishes the host table, so that no other process needs
-/// rules of its own.
+/// these rules.
 public struct ModelRules: Equatable, Sendable {
   private struct Rule: Equatable {
     let record: ModelRecord
@@ -14,8 +14,7 @@ public struct ModelRules: Equatable, Sendable {
 
   private let approval: ModelApproval
   private let rules: [ModelID: Rule]
-  /// Aliases of each model of a host, with the position of the model among all that the alias
-  /// stands for.
+  /// Aliases of each model of a host, and the position of the model in the alias's list.
   private let aliases: [ModelID: [(alias: ModelID, rank: Int)]]
 
   public init(_ records: [ModelRecord] = [], approval: ModelApproval = .open) {
@@ -36,7 +35,7 @@ public struct ModelRules: Equatable, Sendable {
     self.aliases = aliases
   }
 
-  /// Equal rules have equal aliases, which are made from them.
+  /// The aliases need no comparison, because equal rules give equal aliases.
   public static func == (left: Self, right: Self) -> Bool {
     left.approval == right.approval && left.rules == right.rules
   }
@@ -47,8 +46,8 @@ public struct ModelRules: Equatable, Sendable {
   /// The offers of a host.
   ///
   /// - Parameters:
-  ///   - host: its id, tags and version are used.
-  ///   - listed: the models that it lists.
+  ///   - host: provides its id, tags and version.
+  ///   - listed: the models that the host lists.
   /// - Returns: first the aliases, by name, then the host's models in their order.
   func offers(of host: Host, listed: [ModelOffer]) -> [ModelOffer] {
     guard !isEmpty else { return listed }
@@ -59,7 +58,7 @@ public struct ModelRules: Equatable, Sendable {
       let offer = overridden(listed)
       offers.append(offer)
       for (alias, rank) in aliases[listed.id] ?? [] {
-        // A host's own model of that name comes first.
+        // A host's own model with the alias's name takes precedence.
         guard !names.contains(alias), isApproved(alias, on: host, isAlias: true),
           best[alias].map({ rank < $0.rank }) ?? true
         else { continue }
@@ -76,8 +75,8 @@ public struct ModelRules: Equatable, Sendable {
 
   /// Whether a host may serve a model that it lists.
   ///
-  /// - Parameter isAlias: whether `model` is an alias, and the host lists a model that it stands
-  ///   for. If the alias names no hosts, the approval of that model is enough.
+  /// - Parameter isAlias: whether `model` is an alias, and the host lists a model that the alias
+  ///   stands for. If the alias names no hosts, the approval of that model is enough.
   func isApproved(_ model: ModelID, on host: Host, isAlias: Bool = false) -> Bool {
     guard let rule = rules[model] else { return approval == .open }
     guard rule.versions.allow(host) else { return false }
@@ -96,7 +95,7 @@ public struct ModelRules: Equatable, Sendable {
     offer.kind = record.kind ?? offer.kind
     if let tokens = record.contextTokens {
       offer.contextTokens = tokens
-      // `/v1/models` would otherwise show the host's value.
+      // Without this, `/v1/models` would show the host's value.
       offer.facts = ModelListing.withoutContext(offer.facts)
     }
     return offer

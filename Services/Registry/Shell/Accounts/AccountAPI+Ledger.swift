@@ -10,12 +10,12 @@ import RegistryCore
 import ServiceKit
 import Store
 
-/// Transfers, and the ledger's transactions, balances, export and proof.
+/// Routes of transfers, and of the ledger's transactions, balances, export and proof.
 extension AccountAPI {
-  /// Permitted times in query parameters: those that have a date.
+  /// Permitted times in query parameters, in milliseconds since 1970: the years 1970 … 9999.
   private static let times = Int(UTCDate.times.lowerBound)...Int(UTCDate.times.upperBound)
-  /// Age in milliseconds of the balances that the audit compares, so that writes during the audit
-  /// do not count.
+  /// Age in milliseconds of the balances that the audit compares. It keeps writes during the audit
+  /// out of the comparison.
   private static let auditDelay: Int64 = 10_000
 
   func addLedger(to router: Router<BasicRequestContext>) {
@@ -81,13 +81,14 @@ extension AccountAPI {
     }
     return LedgerQuery(
       account: request.text("account").map { AccountID($0) },
-      // Without times, the list includes transactions whose clock showed a time before 1970.
+      // If the request names no times, the list also has transactions of a clock that showed a time
+      // before 1970.
       times: (from == 0 ? Int64.min : Int64(from))..<(until.map { Int64($0) } ?? .max),
       order: order, after: try cursor(request),
       limit: try request.number("limit", in: 1...Limits.ledgerPage.value, or: 100))
   }
 
-  /// A cursor is `TIME:POSITION`.
+  /// Parses a cursor, `TIME:POSITION`.
   private func cursor(_ request: Request) throws -> LedgerCursor? {
     guard let text = request.text("after") else { return nil }
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
@@ -105,7 +106,7 @@ extension AccountAPI {
   // MARK: - Export
 
   /// Streams all transactions of a query, page by page, the oldest first.
-  /// Each page is read when it is the admin's turn.
+  /// Admins take turns at the store for each page.
   private func export(_ request: Request, by author: String) throws -> Response {
     let format = request.text("format") ?? "jsonl"
     guard let writer = LedgerExport(rawValue: format) else {
@@ -127,7 +128,8 @@ extension AccountAPI {
         var query = query
         if let header = writer.header { try await body.write(ByteBuffer(string: header)) }
         while true {
-          // An error ends the connection without the last chunk, so a client sees the cut.
+          // After an error the connection ends without the last chunk, so the client notices that
+          // the file is cut.
           let (text, next) = try await page(query)
           if !text.isEmpty { try await body.write(ByteBuffer(string: text)) }
           guard let next else { break }
@@ -149,7 +151,7 @@ enum LedgerExport: String {
     }
   }
 
-  /// First line of a file.
+  /// First line of a file. `nil` means that the form has none.
   var header: String? {
     switch self {
     case .csv: "position,id,kind,time_ms,account,amount,note\r\n"
@@ -157,7 +159,7 @@ enum LedgerExport: String {
     }
   }
 
-  /// One line per entry in CSV, one per transaction in JSON lines.
+  /// Lines of a transaction: one line per entry in CSV, or one line per transaction in JSON lines.
   func lines(_ row: LedgerRow) -> String {
     switch self {
     case .csv:
@@ -178,7 +180,7 @@ enum LedgerExport: String {
 
   /// Quotes a field, and keeps spreadsheets from reading it as a formula.
   static func field(_ text: String) -> String {
-    // By bytes: a quote or `=` and a combining mark are one character.
+    // Bytes are compared, because a quote or `=` and a combining mark form one `Character`.
     let quote = UInt8(ascii: "\"")
     var field = [quote]
     if text.utf8.first.map(formulas.contains) ?? false { field.append(UInt8(ascii: "'")) }
@@ -238,7 +240,7 @@ struct TransactionJSON: Encodable {
   var encoded: [UInt8] {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    // Strings and integers can always be written.
+    // Encoding cannot fail, because strings and integers always have a JSON form.
     return (try? encoder.encode(self)).map { Array($0) } ?? []
   }
 
@@ -252,7 +254,7 @@ struct LedgerListJSON: Encodable {
   let object = "list"
   let data: [TransactionJSON]
   let hasMore: Bool
-  /// For the parameter `after` of the next page.
+  /// Value of the parameter `after` for the next page. `nil` means that this page is the last one.
   let next: String?
 
   init(data: [TransactionJSON], next: String?) {
@@ -281,7 +283,7 @@ struct BalanceJSON: Encodable {
 struct VerificationJSON: Encodable {
   let object = "verification"
   let transactions: Int
-  /// One sentence each. Empty if the ledger is correct.
+  /// Differences that the proof found, one sentence each. Empty if the ledger is correct.
   let differences: [String]
   let isCorrect: Bool
 

@@ -10,7 +10,8 @@ import RegistryCore
 import ServiceKit
 import Store
 
-/// Organisations, teams, budgets and prices in `/admin/v1`. OpenAPI+Accounts.swift describes them.
+/// Routes for organisations, teams, budgets and prices in `/admin/v1`. OpenAPI+Accounts.swift
+/// describes them.
 struct AccountAPI: Sendable {
   /// Whether a request changes something.
   enum Purpose: Sendable {
@@ -18,17 +19,18 @@ struct AccountAPI: Sendable {
   }
 
   let accounts: AccountShell
-  /// Returns the name of the admin for the audit log, or throws.
+  /// Returns the name of the admin for the audit log. Throws if the request is not permitted.
   let authorise: @Sendable (Request, Purpose) async throws -> String
   /// Waits until an admin may read from the store.
   let storeRead: @Sendable (_ author: String) async throws -> ClientTurns.Turn
-  /// A proof of the ledger replays all of it, in some 100 MiB.
+  /// Turns of proofs. A proof replays the whole ledger and takes some 100 MiB, so one runs at a
+  /// time.
   let proofs = ClientTurns(limit: 1)
-  /// Milliseconds since 1970.
+  /// Returns the present time in milliseconds since 1970.
   let wall: @Sendable () -> Int64
 
   private static let pages = 1...1_000
-  /// A price starts this much later than its request if it names no time.
+  /// Milliseconds from a request to the start of its price if the request names no time.
   private static let priceDelay: Int64 = 1_000
 
   func addRoutes(to router: Router<BasicRequestContext>) {
@@ -44,7 +46,7 @@ struct AccountAPI: Sendable {
     read(router, "/admin/v1/organisations") { request, _ in
       let (limit, after) = try page(request)
       let now = wall()
-      // Sort without holding the lock, because settlements wait for it.
+      // The records are sorted without the lock, because settlements wait for it.
       let records = accounts.read(\.organisations).filter { $0.id > after }.sorted { $0.id < $1.id }
       let found = accounts.read { book in
         records.prefix(limit + 1).map { OrganisationJSON($0, in: book, at: now) }
@@ -172,8 +174,8 @@ struct AccountAPI: Sendable {
       json(accounts.read { KeyBudgetsJSON(key, in: $0, at: now) }), revision ?? .unstored)
   }
 
-  /// The id of a key, also with the prefix that lists show. `nil` means that no key can have it:
-  /// budgets of such a key would limit nothing.
+  /// The id of a key, given with or without the prefix `tutti-` that lists show. `nil` means that
+  /// no key can have this id, so that budgets for it would limit nothing.
   static func keyID(_ text: String) -> String? {
     let id = text.hasPrefix("tutti-") ? String(text.dropFirst("tutti-".count)) : text
     return KeyID(id)?.description
@@ -228,7 +230,7 @@ struct AccountAPI: Sendable {
   }
 
   private var tariff: Response {
-    // Before the tariff is read, so that the tag is never newer.
+    // The tag is read before the tariff, so that the tag is never newer.
     let tag = tariffRevisions.tag
     var response = json(accounts.read { TariffJSON($0) })
     response.headers[.eTag] = tag
@@ -263,7 +265,7 @@ struct AccountAPI: Sendable {
     }
   }
 
-  /// Adds a route that reads from the store. Admins take turns.
+  /// Adds a route that reads from the store. Admins take turns at the store.
   func readStore(
     _ router: Router<BasicRequestContext>, _ path: RouterPath,
     _ handler: @escaping @Sendable (Request) async throws -> Response
@@ -301,8 +303,8 @@ struct AccountAPI: Sendable {
     }
   }
 
-  /// - Parameter isNew: whether the change makes a record. `nil` means that it does if the record
-  ///   is expected to be absent.
+  /// - Parameter isNew: whether the change makes a record. `nil` means that the change makes one if
+  ///   the record is expected to be absent.
   private func perform(
     _ change: AccountChange, _ expected: ExpectedRevision, _ author: String, isNew: Bool? = nil
   ) async throws -> RecordRevision {
@@ -321,7 +323,9 @@ struct AccountAPI: Sendable {
     return revision
   }
 
-  /// The revision that a change expects: that of `If-Match`, otherwise the one that was read now.
+  /// Returns the present revision as the one that a change expects.
+  ///
+  /// - Throws: `AccountFailure` if the request has `If-Match` without the revision's ETag.
   private func expected(
     _ request: Request, _ current: RecordRevision
   ) throws -> ExpectedRevision {
@@ -396,7 +400,7 @@ extension Parameters {
   }
 
   fileprivate func key() throws -> String {
-    // The text is not repeated: it may be a whole key.
+    // The error does not repeat the text, because the text may be a whole key.
     guard let key = AccountAPI.keyID(try name("id")) else {
       throw AdminFailure(notFound: "key with this id")
     }

@@ -4,7 +4,7 @@ import Money
 import RegistryCore
 import Store
 
-// Checkpoints of accounts as the store has them.
+// Conversion of checkpoints between the form of the book and that of the store.
 
 extension LedgerCheckpoint {
   init(_ checkpoint: AccountCheckpoint) throws(Failure) {

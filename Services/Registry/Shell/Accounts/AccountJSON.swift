@@ -6,16 +6,16 @@ import Limits
 import Money
 import RegistryCore
 
-// JSON of accounts and money in the admin API. Amounts are decimal strings of credits, times are
-// milliseconds since 1970 in members with the suffix `_ms`.
+// JSON of accounts and money in the admin API. Amounts are decimal strings of credits. Times are
+// milliseconds since 1970, in members with the suffix `_ms`.
 
-/// A body with a fixed set of members.
+/// A request body with a fixed set of members.
 protocol RequestFields: Decodable {
   associatedtype Member: CodingKey, CaseIterable
 }
 
 extension RequestFields {
-  /// The container, if the object has no other members.
+  /// Returns the object's members. Throws if the object has members that `Member` lacks.
   static func members(_ decoder: any Decoder) throws -> KeyedDecodingContainer<Member> {
     let known = Member.allCases.map(\.stringValue)
     for key in try decoder.container(keyedBy: AnyMember.self).allKeys
@@ -31,7 +31,7 @@ extension RequestFields {
 }
 
 extension KeyedDecodingContainer {
-  /// Whole numbers. Other numbers are reported with the name of the member.
+  /// Decodes whole numbers. The error for any other number names the member.
   fileprivate func wholeNumbers<Numbers: Decodable>(
     _ type: Numbers.Type, forKey key: Key
   ) throws -> Numbers? {
@@ -102,7 +102,7 @@ struct TeamFields: RequestFields {
     case id, name, budgets
   }
 
-  /// `ORGANISATION/TEAM`.
+  /// The team and its organisation, `ORGANISATION/TEAM`.
   let id: AccountPath?
   let name: String?
   let budgets: [BudgetTerms]?
@@ -137,7 +137,7 @@ struct PriceFields: RequestFields {
 
   let model: ModelID
   let host: HostID?
-  /// `nil` means a second from now.
+  /// Time from which the price applies. `nil` means a second from now.
   let effectiveFrom: Int64?
   let price: TokenPrice
 
@@ -147,7 +147,7 @@ struct PriceFields: RequestFields {
     host = try members.decodeIfPresent(String.self, forKey: .host).map { HostID($0) }
     effectiveFrom = try members.wholeNumbers(Int64.self, forKey: .effectiveFrom)
     let input = try members.decode(CreditsText.self, forKey: .input).amount
-    // Without a price of their own, cached tokens cost as much as others.
+    // Without a price of their own, cached tokens cost as much as other input tokens.
     let cached =
       try members.decodeIfPresent(CreditsText.self, forKey: .cachedInput)?.amount ?? input
     let output = try members.decode(CreditsText.self, forKey: .output).amount
@@ -193,7 +193,7 @@ struct TransferFields: RequestFields {
     case credit, debit, payout, correction
   }
 
-  /// Chosen by the client. `nil` means a random one.
+  /// Id that the client chose. `nil` means that the registry makes a random one.
   let id: String?
   let kind: AdminTransfer.Kind
   let note: String

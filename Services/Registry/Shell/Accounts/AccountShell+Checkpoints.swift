@@ -7,19 +7,21 @@ import Telemetry
 
 /// Checkpoints of the ledger.
 extension AccountShell {
-  /// Hands the book over for a checkpoint if one is due. All its transactions are durable.
+  /// Queues the book for a checkpoint if one is due. All transactions of the book are durable by
+  /// now.
   func offerCheckpoint() {
     let due = state.withLock { state -> AccountBook? in
       let position = state.book.transactionCount
       guard position - state.duePosition >= checkpointInterval else { return nil }
-      // Also if it fails: the next one is due after another interval.
+      // The place is set even if the checkpoint fails later. The next one is due after another
+      // interval.
       state.duePosition = position
       return state.book
     }
     if let due { books.continuation.yield(due) }
   }
 
-  /// Writes a checkpoint at the end, so that the next process replays nothing.
+  /// Writes a checkpoint at the end of this process, so that the next process replays nothing.
   func saveLastCheckpoint() async {
     let (book, saved) = state.withLock { ($0.book, $0.savedPosition) }
     if book.transactionCount > saved { await saveCheckpoint(of: book) }
@@ -33,7 +35,7 @@ extension AccountShell {
       logger.debug(
         "checkpoint of the ledger written", metadata: ["position": "\(checkpoint.position)"])
     } catch {
-      // The next start takes longer, and nothing is lost.
+      // Nothing is lost without a checkpoint. The next start only takes longer.
       logger.warning(
         "checkpoint of the ledger not written", metadata: [LogKey.reason: "\(error.message)"])
     }

@@ -18,7 +18,7 @@ extension AccountShell {
       for record in records {
         let key = KeyState(account: record.account, isActive: record.state == .active)
         guard state.keys.updateValue(key, forKey: record.id.description) != key else { continue }
-        // Never dropped: there are at most `access.keys`.
+        // These events are never dropped, because there are at most `access.keys` of them.
         state.inbox.append(
           .event(
             .key(record.id.description, account: key.account, isActive: key.isActive)))
@@ -32,7 +32,7 @@ extension AccountShell {
     wakeups.continuation.yield()
   }
 
-  /// Gives a new key the budgets of the key that it replaces, with nothing spent.
+  /// Gives a new key the budgets of the key that it replaces. Their spending begins at zero.
   func copyBudgets(of old: KeyID, to new: KeyID, by author: String) async throws(Failure) {
     guard let budgets = read({ $0.keyBudgets("\(old)") })?.budgets else { return }
     let author = ChangeAuthor(name: author, time: now().wall)

@@ -7,7 +7,7 @@ import Synchronization
 extension AccountShell {
   enum OrderError: Error {
     case refused(AccountRefusal)
-    /// The record has another revision. `nil` means that it is absent.
+    /// The record has another revision. `nil` means that the record is absent.
     case conflict(RecordRevision?)
     case failed(Failure)
   }
@@ -38,6 +38,6 @@ extension AccountShell {
     case keyBudgetsRemoval(String)
   }
 
-  /// Orders that have not begun.
+  /// Number of orders that have not begun.
   var waitingOrderCount: Int { state.withLock(\.waitingOrders) }
 }

@@ -10,7 +10,7 @@ import Telemetry
 extension AccountShell {
   /// Publishes the prices again, for gateways that missed the publication.
   func republishPrices() {
-    // A full table had no room for all prices that come into force later.
+    // A full table may lack prices that come into force later, so a new one is made instead.
     if let table = priceTable, table.rows.count < Limits.publishedPrices.value {
       outlet.publish(table)
     } else {
@@ -18,7 +18,7 @@ extension AccountShell {
     }
   }
 
-  /// Checks that gateways can be given the prices of all models with other aliases.
+  /// Checks that gateways can be given the prices of all models if models get these aliases.
   func check(aliases: [ModelID: [ModelID]]) throws(Failure) {
     do throws(AccountRefusal) {
       try state.withLock { state throws(AccountRefusal) in
@@ -47,7 +47,8 @@ extension AccountShell {
     }
   }
 
-  /// Changes that leave no room are refused; only another version can have stored such prices.
+  /// Logs an error if gateways refuse some models, because the price table has no room for them.
+  /// Changes that cause this are refused, so only another version can have stored such prices.
   private func warnOfLeftOutPrices() {
     let priced = read(\.pricedModels)
     guard priced > Limits.publishedPrices.value else { return }

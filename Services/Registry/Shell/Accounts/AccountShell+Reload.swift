@@ -5,16 +5,17 @@ import Store
 import Synchronization
 import Telemetry
 
-/// Recovery after a failed write, and the end if another process writes the store.
+/// Recovery after a failed write. If another process has taken over the store, this process ends.
 extension AccountShell {
-  /// Ends the loop if another process takes over the store, also while nothing is written.
+  /// Checks for another writer of the store, even while nothing is written. Ends the loop if there
+  /// is one.
   func watchWriter() async {
     while !Task.isCancelled {
       try? await Task.sleep(for: writerCheckInterval)
       do throws(Failure) {
         try await store.checkWriter()
       } catch {
-        // Another error does not mean that there is another writer.
+        // Only `storeTaken` means that there is another writer.
         guard error.code == .storeTaken else { continue }
         stopWriting(error)
         wakeups.continuation.yield()
@@ -23,7 +24,7 @@ extension AccountShell {
     }
   }
 
-  /// Makes the book again from the store, and tries until it succeeds or the process ends.
+  /// Rebuilds the book from the store, and retries until this succeeds or the process ends.
   ///
   /// If another process has taken over the store, the book stays stale and this process ends.
   func reload(_ failure: Failure) async {
@@ -44,7 +45,7 @@ extension AccountShell {
       } catch {
         if error.code == .storeTaken { return stopWriting(error) }
         logger.error("accounts cannot be restored", metadata: [LogKey.reason: "\(error.message)"])
-        // Admins get the error at once. Messages of gateways wait.
+        // Admins get the error at once. Messages of gateways stay in the inbox.
         for order in takeOrders() { order.answer(.failure(.failed(error))) }
         try? await Task.sleep(for: Self.retry)
       }

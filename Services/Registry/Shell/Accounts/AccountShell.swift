@@ -10,12 +10,12 @@ import Store
 import Synchronization
 import Telemetry
 
-/// Runs the book of accounts. It handles one event after another; all events that arrive during a
+/// Runs the book of accounts. It handles one event after another. All events that arrive during a
 /// write share the next write.
 ///
 /// Nothing is sent before the transactions that it depends on are written. After a failed write the
-/// book is read again from the store, and messages of the failed write are dropped: gateways repeat
-/// theirs, and admins get an error.
+/// book is read again from the store, and the messages of the failed write are dropped. Gateways
+/// repeat their messages, and admins get an error.
 final class AccountShell: Service {
   /// Receivers of the book's messages.
   struct Outlet: Sendable {
@@ -27,7 +27,7 @@ final class AccountShell: Service {
   enum Done: Sendable {
     /// The new revision of each record, in the order of the changes.
     case stored([RecordRevision])
-    /// `isRepeated` means that the same transfer was made before.
+    /// `isRepeated` is `true` if the same transfer was made before.
     case transferred(isRepeated: Bool)
   }
 
@@ -40,25 +40,26 @@ final class AccountShell: Service {
     var book: AccountBook
     var revisions: [RecordSubject: RecordRevision]
     var inbox: [Item] = []
-    /// Orders in the inbox.
+    /// Number of admins' orders in the inbox.
     var waitingOrders = 0
-    /// The keys of `receiveKeys`.
+    /// Last known state of each key, by id, from `receiveKeys`.
     var keys: [String: KeyState] = [:]
-    /// The hosts' own prices, which the store does not have.
+    /// The hosts' own prices. The store does not have them, so they are given to each new book.
     var hostPrices: [HostID: TokenPrice] = [:]
-    /// Revision of the host table that has them.
+    /// Revision of the host table that `hostPrices` come from.
     var hostRevision: UInt64 = 0
-    /// The models that each alias stands for; stored by `ModelShell`.
+    /// The models that each alias stands for. `ModelShell` stores them.
     var aliases: [ModelID: [ModelID]] = [:]
     var priceTable: PriceTable?
     var priceRevision: UInt64 = 0
-    /// Messages dropped because the inbox was full.
+    /// Number of messages that were dropped because the inbox was full, since the last log line
+    /// about them.
     var dropped = 0
-    /// When the book was last read again.
+    /// Time at which the book was last read again. `nil` means never.
     var reloaded: Instant?
-    /// Why this process may not write any more.
+    /// Reason for which this process may not write any more. `nil` means that it may write.
     var lost: Failure?
-    /// Place in the ledger of the last checkpoint that was due, written or not.
+    /// Place in the ledger at which a checkpoint was last due, whether it was written or not.
     var duePosition: Int64
     /// Place in the ledger of the last checkpoint that was written.
     var savedPosition: Int64
@@ -70,7 +71,7 @@ final class AccountShell: Service {
     var orders: [(Order, Done)] = []
   }
 
-  /// Interval of checks for leases and budgets that have ended.
+  /// Interval of `tick` events, which end expired leases and budget periods.
   private static let tick: Duration = .seconds(1)
   /// Minimum pause between two reads of the book after failed writes. On a full disk, every message
   /// would otherwise cause one.
@@ -87,7 +88,7 @@ final class AccountShell: Service {
   let checkpointInterval: Int64
   let writerCheckInterval: Duration
   let state: Mutex<State>
-  /// Books to make checkpoints of. A newer book replaces one that still waits.
+  /// Books that wait for a checkpoint. A newer book replaces one that still waits.
   let books = AsyncStream.makeStream(
     of: AccountBook.self, bufferingPolicy: .bufferingNewest(1))
   let wakeups = AsyncStream.makeStream(
@@ -97,7 +98,7 @@ final class AccountShell: Service {
   ///   - epoch: the registry's incarnation.
   ///   - checkpointInterval: transactions between checkpoints of the ledger.
   ///   - writerCheckInterval: pause between checks for another writer of the store.
-  ///   - now: the time of an event.
+  ///   - now: returns the time of an event.
   init(
     store: any AccountStoring, epoch: UInt64, outlet: Outlet, logger: Logger,
     checkpointInterval: Int = Limits.checkpointInterval.value,
@@ -116,13 +117,13 @@ final class AccountShell: Service {
         book: stored.book, revisions: stored.revisions,
         duePosition: stored.checkpointPosition, savedPosition: stored.checkpointPosition))
     try await write(stored.directives)
-    // Gateways admit no request with a key before they know the prices, even if there are none.
+    // Gateways admit no request with a key before they have a price table, even if it is empty.
     if priceTable == nil { publishPrices() }
   }
 
   // MARK: - Callers
 
-  /// Takes a message, and returns at once. Answers go to the outlet.
+  /// Adds a message to the inbox, and returns at once. Answers go to the outlet.
   func receive(_ event: AccountBook.Event) {
     receive(CollectionOfOne(event))
   }
@@ -240,7 +241,8 @@ final class AccountShell: Service {
       }
       group.addTask { await self.watchWriter() }
       group.addTask {
-        // Messages are handled at the same time: a large checkpoint takes some 100 ms.
+        // This loop runs at the same time as the loop for messages, because a large checkpoint
+        // takes some 100 ms.
         for await book in self.books.stream { await self.saveCheckpoint(of: book) }
       }
       for await _ in wakeups.stream {
@@ -251,8 +253,9 @@ final class AccountShell: Service {
     }
   }
 
-  /// Processes all messages that have arrived, as one write.
-  /// - Returns: `false` if there were none.
+  /// Processes up to `accounts.batch` messages that have arrived. They share one write, except that
+  /// an admin's change of a record is written alone.
+  /// - Returns: `false` if there were no messages.
   func processInbox() async -> Bool {
     let (items, dropped) = state.withLock { state in
       let items = Array(state.inbox.prefix(Limits.accountBatch.value))
@@ -274,7 +277,8 @@ final class AccountShell: Service {
         switch order.work {
         case .transfer(let transfer): await make(transfer, order, &round)
         case .changes(let changes, let author):
-          // Records and transactions are written in the order of their arrival.
+          // The transactions so far are written first, so that the store keeps the order of
+          // arrival.
           await finish(round)
           round = await store(changes, author, order)
         }
@@ -299,7 +303,7 @@ final class AccountShell: Service {
           event = .repeatedSettlement(settlement.lease, from: sender)
         }
       } catch {
-        // The gateway repeats it.
+        // The gateway repeats the settlement.
         logger.warning(
           "settlement not looked up", metadata: [LogKey.reason: "\(error.message)"])
         return []
@@ -323,7 +327,7 @@ final class AccountShell: Service {
     switch result {
     case .success(let directives):
       round.directives += directives
-      // A repeated transfer waits, too: the first one may be part of this write.
+      // A repeated transfer waits for the write, too, because the first one may be part of it.
       round.orders.append((order, .transferred(isRepeated: directives.isEmpty)))
     case .failure(let refusal): order.answer(.failure(.refused(refusal)))
     }
@@ -354,15 +358,16 @@ final class AccountShell: Service {
   }
 
   private func append(_ transactions: [LedgerTransaction]) async throws(Failure) {
-    // The book counts them already. If the store has others, the book was made without them.
+    // The book already counts these transactions. If the store has another number of transactions
+    // before them, the book lacks some, and the append fails.
     let known = state.withLock { $0.book.transactionCount } - Int64(transactions.count)
     let results = try await store.append(transactions, after: known)
     for (transaction, result) in zip(transactions, results) {
       switch result {
       case .appended: break
       case .alreadyPresent, .conflict:
-        // Other transactions of the batch were appended, so the error's code leaves the outcome
-        // open.
+        // Other transactions of the same batch were appended. The error's code therefore leaves the
+        // outcome open.
         throw Failure(
           .storeUnreachable,
           "The ledger has a transaction \(transaction.id) that was not expected.")
@@ -374,7 +379,7 @@ final class AccountShell: Service {
   // MARK: - Directives
 
   private func perform(_ directives: [AccountBook.Directive]) {
-    // A later confirmation includes the earlier ones.
+    // For each gateway only the last confirmation is sent, because it includes the earlier ones.
     var confirmed: Set<Confirmation> = []
     var messages: [(LeaseAnswer, PeerID)] = []
     for directive in directives.reversed() {

@@ -4,7 +4,7 @@ import RegistryCore
 import Telemetry
 
 extension BudgetSummary {
-  /// Empty without budgets.
+  /// Metrics of budgets. Empty if there are no budgets.
   var families: [MetricFamily] {
     let ratios = largest.map { share in
       MetricFamily.Sample(labels: [Attribute("budget", share.ceiling.name)], value: share.ratio)

@@ -8,10 +8,10 @@ import RegistryCore
 import Store
 import Telemetry
 
-/// The book of accounts as the store has it, with the revision of each record.
+/// The book of accounts as rebuilt from the store, with the revision of each record.
 struct StoredAccounts: Sendable {
   let book: AccountBook
-  /// Directives that follow from the present time.
+  /// Directives of the replay, such as the publication of prices. The caller performs them.
   let directives: [AccountBook.Directive]
   let revisions: [RecordSubject: RecordRevision]
   /// Place of the checkpoint with which the replay began. 0 means that there was none.
@@ -48,7 +48,7 @@ struct StoredAccounts: Sendable {
     do throws(Failure) {
       while let stored = try await store.checkpoint(before: before) {
         before = stored.position
-        // A store that fails here does not make the checkpoint wrong.
+        // A failed read does not prove that the checkpoint is wrong, so the checkpoint stays.
         let last =
           stored.position > 0
           ? try await store.transactions(after: stored.position - 1, limit: 1).first : nil
@@ -122,11 +122,11 @@ private struct StoredKeyAccount: Decodable {
 extension AccountStoring {
   /// Proves the whole ledger, page by page, and all its checkpoints.
   ///
-  /// - Parameter time: balances of this time are compared; see `LedgerAudit`.
+  /// - Parameter time: time of the balances that are compared; see `LedgerAudit`.
   func audit(until time: Int64) async throws(Failure) -> LedgerAudit {
     var audit = LedgerAudit(comparedUntil: time)
-    // Checkpoints are read before the records, so that a budget made in between is younger than
-    // every checkpoint.
+    // Checkpoints are read before the records. A budget that is made between the two reads is then
+    // younger than every checkpoint.
     var proof = try await CheckpointProof(self, at: time, &audit)
     for try await page in replay() {
       for row in page {
@@ -151,7 +151,7 @@ extension AccountStoring {
 
 /// Compares checkpoints with a replay of the ledger from its first transaction.
 private struct CheckpointProof {
-  /// The earliest one last.
+  /// Checkpoints that are not compared yet, the earliest one last.
   private var checkpoints: [AccountCheckpoint] = []
   private var replay: AccountReplay?
 
@@ -193,7 +193,7 @@ private struct CheckpointProof {
     checkpoints.removeLast()
   }
 
-  /// Reports checkpoints after the last transaction.
+  /// Reports checkpoints at places that the ledger does not reach.
   mutating func finish(_ audit: inout LedgerAudit) {
     for checkpoint in checkpoints {
       audit.reportCheckpoint(

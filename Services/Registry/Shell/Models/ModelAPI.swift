@@ -4,16 +4,16 @@ import Hummingbird
 import Limits
 import RegistryCore
 
-/// `/admin/v1/models`. OpenAPI+Models.swift describes it.
+/// Routes of `/admin/v1/models`. OpenAPI+Models.swift describes them.
 struct ModelAPI: Sendable {
   let models: ModelShell
-  /// The hosts with their lists.
+  /// Returns the hosts with their lists of models.
   let hosts: @Sendable () -> HostRegistry
   let gate: AdminGate
 
   func addRoutes(to router: Router<BasicRequestContext>) {
     gate.route(router, .get, "/admin/v1/models") { request in try list(request) }
-    // A slash in a model's name is encoded.
+    // A slash in a model's name is percent-encoded, so the name is one part of the path.
     gate.route(router, .get, "/admin/v1/models/:id") { request in try model(request.model) }
     gate.route(router, .patch, "/admin/v1/models/:id") { request in
       let (id, expected) = (request.model, request.expectedRevisions)
@@ -96,7 +96,8 @@ struct ModelJSON: Encodable {
     try record.encode(to: encoder)
     var members = encoder.container(keyedBy: CodingKeys.self)
     try members.encode("model", forKey: .object)
-    // `null` and not absent: as the host reports, or from the name.
+    // `null` shows that the kind follows from the name and the context from the host's report. The
+    // members are never absent.
     try members.encode(record.kind, forKey: .kind)
     try members.encode(record.contextTokens, forKey: .contextTokens)
     try members.encode(offers, forKey: .offers)

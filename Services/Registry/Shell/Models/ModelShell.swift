@@ -37,7 +37,8 @@ final class ModelShell: Service {
   /// Reads the stored records and applies them.
   ///
   /// - Parameters:
-  ///   - check: may refuse all records as they would be after a change. It must be quick.
+  ///   - check: gets all records as they would be after a change, and throws to refuse the change.
+  ///     It must be quick.
   ///   - apply: puts all records into force. It must be quick and must not use this object.
   init(
     store: any AccountStoring, logger: Logger, approval: ModelApproval = .open,

@@ -2,12 +2,12 @@ import ClusterModel
 import Limits
 import RegistryCore
 
-/// Records of models.
+/// Routes of the records of models.
 extension AdminDocument {
   private static let modelName =
     #"{"type": "string", "minLength": 1, "maxLength": \#(Limits.modelNameBytes.value)}"#
 
-  /// The settings of a model. A change may have each of them, also as `null`.
+  /// The settings of a model. In a change, each of them may also be `null`.
   private static func modelSettings(isChange: Bool) -> String {
     func list(_ most: Int, _ items: String, _ description: String) -> String {
       let type = isChange ? #"["array", "null"]"# : #""array""#

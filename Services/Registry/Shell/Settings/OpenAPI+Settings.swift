@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Run-time settings.
+/// Routes of run-time settings.
 extension AdminDocument {
   private static let settings = answer("Settings", tag: recordTag, "All settings")
 

@@ -4,7 +4,7 @@ import Hummingbird
 import ServiceKit
 import Text
 
-/// `/admin/v1/settings`. OpenAPI+Settings.swift describes it.
+/// Routes of `/admin/v1/settings`. OpenAPI+Settings.swift describes them.
 struct SettingsAPI: Sendable {
   let settings: SettingsKeeper
   let gate: AdminGate
@@ -30,7 +30,7 @@ struct SettingsAPI: Sendable {
 
 extension SettingsPatch {
   /// Reads new values by the ids of their settings. `null` removes an override.
-  /// - Throws: `AdminFailure` that names a wrong member.
+  /// - Throws: `AdminFailure` with the name of a wrong member.
   init(_ fields: JSONFields) throws {
     self.init()
     try fields.allow(Set(RuntimeSetting.allCases.map(\.id)))

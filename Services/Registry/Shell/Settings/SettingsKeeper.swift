@@ -146,7 +146,7 @@ final class SettingsKeeper: Service {
 }
 
 extension RuntimeOverrides {
-  /// As stored: an object with the ids of the settings as members.
+  /// JSON for the store: an object with the ids of the settings as members.
   var json: String {
     let members = RuntimeSetting.allCases.sorted { $0.id < $1.id }.compactMap { setting in
       self[setting].map { "\"\(setting.id)\":\($0.json)" }
@@ -173,7 +173,7 @@ extension RuntimeOverrides {
 }
 
 extension RuntimeValue {
-  /// The names of choices need no escapes.
+  /// JSON of a value. The names of choices need no escapes.
   var json: String {
     switch self {
     case .integer(let number): "\(number)"
