@@ -22,7 +22,7 @@ extension Limits {
       + "longer needs no rotation.")
   public static let accessPages = Limit(
     "access.pages", 256, .count,
-    "All keys with records of the largest size fill 193 pages.")
+    "Pages of one access table. All keys with records of the largest size fill 193 pages.")
   public static let accessPageBytes = Limit(
     "access.page_bytes", 512 << 10, .bytes,
     "Half of bus.frame_bytes, because a publication is one frame and its encoding adds to the text."
@@ -36,20 +36,20 @@ extension Limits {
       + "microsecond.")
   public static let accessRateLimit = Limit(
     "access.rate_limit", 1_000_000_000_000, .count,
-    "Largest limit on requests or tokens: more tokens than 10,000 hosts make in a day, and sums of "
-      + "a million such numbers fit into 64 bits.")
+    "Largest value of a key's limit on requests or tokens. 10,000 hosts make fewer tokens in a "
+      + "day, and sums of a million such numbers fit into 64 bits.")
   public static let accessFailures = Limit(
     "access.failures", 20, .count,
     "Wrong keys from one address within access.failure_window before it is blocked. A person with "
       + "an old key in a few programs stays below it.")
   public static let accessFailureWindow = Limit(
     "access.failure_window", 60_000, .milliseconds,
-    "Wrong keys are counted for this time. A program that retries a wrong key once in a few seconds "
-      + "exceeds the limit within it.")
+    "Wrong keys are counted for this time. A program that retries a wrong key once in a few "
+      + "seconds exceeds access.failures within this time.")
   public static let accessBlock = Limit(
     "access.block", 30_000, .milliseconds,
-    "A blocked address waits this long, however many keys it tries meanwhile. A person who corrects "
-      + "a key in that time tries again at once.")
+    "A blocked address waits this long, however many keys it tries meanwhile. A person who needs "
+      + "at least this long to correct a key can try again at once.")
   public static let accessSources = Limit(
     "access.sources", 4_096, .count,
     "Addresses with wrong keys that are remembered. With 100 bytes each they take less than 1 MiB; "

@@ -10,7 +10,7 @@ extension Limits {
   public static let accountInbox = Limit(
     "accounts.inbox", 65_536, .count,
     "Messages about money that wait for a write: as many as a gateway's unconfirmed settlements. "
-      + "Later ones are dropped, and gateways repeat them.")
+      + "Further messages are dropped, and gateways repeat them.")
   public static let accountBatch = Limit(
     "accounts.batch", 1_024, .count,
     "Messages that share one durable write, which takes some 20 ms for this many.")

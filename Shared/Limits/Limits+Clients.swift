@@ -22,8 +22,8 @@ extension Limits {
       + "streams. Idle connections are closed when others wait.")
   public static let waitingConnections = Limit(
     "clients.waiting_connections", 4_096, .count,
-    "Connections that the kernel keeps until they are accepted. A client that opens and closes 2,000 "
-      + "in a third of a second does not keep others out.")
+    "Connections that the kernel keeps until they are accepted. A client that opens and closes "
+      + "2,000 connections in a third of a second does not keep others out.")
   public static let reservedConnections = Limit(
     "clients.reserved_connections", 32, .count,
     "Connections above clients.connections, for /health, /ready and /metrics only. Probes and "
@@ -49,9 +49,10 @@ extension Limits {
     "Half of the requests answered at once: direct answers still fit.")
   public static let keyReserve = Limit(
     "clients.key_reserve", 8, .count,
-    "One place in so many, of all requests and of each address's requests and plans, is only for keys "
-      + "that have less than half of these places. One key that keeps many requests waiting, for a "
-      + "slow model or for its budget, leaves 64 of 512 places to others.")
+    "An eighth of the places for all requests, and of each address's places for requests and "
+      + "plans, is a reserve. Only a key that has less than half as many places as the reserve "
+      + "may use it. One key that keeps many requests waiting, for a slow model or for its "
+      + "budget, leaves 64 of 512 places to others.")
   public static let smallBody = Limit(
     "clients.small_body", 8 << 10, .bytes,
     "Smaller bodies count for no client and never wait. 1,024 connections can send 8 MiB of them.")
@@ -61,8 +62,8 @@ extension Limits {
       + "30 s ends its connection.")
   public static let readerStall = Limit(
     "clients.reader_stall", 60_000, .milliseconds,
-    "A client that takes less than 32 KiB in a minute is slower than any model. It holds a slot of a "
-      + "host, which waits for it.")
+    "A client that takes less than 32 KiB in a minute is slower than any model. It holds a slot "
+      + "of a host, because the host waits for it.")
   public static let forwardedHeaders = Limit(
     "clients.forwarded_headers", 16, .count,
     "Headers of a client that go to hosts: three by default, and those that the operator lists.")

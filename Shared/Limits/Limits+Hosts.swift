@@ -19,8 +19,8 @@ extension Limits {
     "As long as a breaker remembers consecutive failures.")
   public static let clientsPerHost = Limit(
     "blame.clients_per_host", 16, .count,
-    "Clients whose failures a host's record counts separately. Two are enough to open a breaker; "
-      + "the others keep a client that always fails in memory while other clients come and go.")
+    "Clients whose failures a host's record counts separately. Two are enough to open a breaker. "
+      + "The others keep a client that always fails in memory while other clients come and go.")
   public static let closedHosts = Limit(
     "blame.closed_hosts", 4_096, .count,
     "Pairs of a host and a client for which the host is closed: some 64 bytes each.")
@@ -43,7 +43,8 @@ extension Limits {
     "1,000 models with names of 48 bytes. Eight hosts that list this much fill the table.")
   public static let guaranteedOfferBytes = Limit(
     "table.guaranteed_offer_bytes", 400, .bytes,
-    "Eight models of each host, independent of other hosts; 1,000 hosts × 400 bytes fit.")
+    "Room for eight models of each host, whatever other hosts list. 1,000 hosts × 400 bytes fit "
+      + "into table.offer_bytes.")
   public static let tableOfferBytes = Limit(
     "table.offer_bytes", 500_000, .bytes,
     "The host table travels in one frame of 1 MiB: this half holds the models of all hosts.")
@@ -56,20 +57,20 @@ extension Limits {
       + "aggregator. The table contains them only if all names fit.")
   public static let hostVersionBytes = Limit(
     "table.host_version_bytes", 100, .bytes,
-    "A version with the hash of a commit has some 60 bytes; each process keeps one per host.")
+    "A version with the hash of a commit has some 60 bytes. Each process keeps one per host.")
   public static let hostReasonBytes = Limit(
     "table.host_reason_bytes", 200, .bytes,
-    "One sentence; longer reasons would take the place of hosts.")
+    "One sentence. Longer reasons would leave less room for hosts in the table.")
   public static let hostSlots = Limit(
     "table.host_slots", 65_536, .count,
-    "More requests at once than any server takes; sums over all hosts and processes stay small.")
+    "More requests at once than any server takes. Sums over all hosts and processes stay small.")
   public static let hostTags = Limit(
     "table.host_tags", 16, .count,
     "Tags of one host: hardware, site, owner and customers. A host with 16 of the longest takes the "
       + "table space of three others.")
   public static let tagBytes = Limit(
     "table.tag_bytes", 64, .bytes,
-    "One tag or region: one or two words. It is one label of a DNS name.")
+    "One tag or region: one or two words, or one label of a DNS name.")
   public static let hostChoices = Limit(
     "table.host_choices", 100, .count,
     "Chat models of one host among which Tutti chooses if a request names none: all models of a "
@@ -82,44 +83,46 @@ extension Limits {
   public static let publicationPause = Limit(
     "table.publication_pause", 250, .milliseconds,
     "Pause between further publications. A host can change its version or its models with each "
-      + "probe, and a full table takes every process some 10 ms.")
+      + "probe, and every process takes some 10 ms to read a full table.")
   public static let probeBytes = Limit(
     "probe.body_bytes", 2 << 20, .bytes, "1,000 models of 2 KB each.")
   public static let probeTime = Limit(
     "probe.milliseconds", 2_000, .milliseconds,
-    "For each request of a probe, its whole body included. A healthy server lists its models in "
-      + "milliseconds, and 64 slow hosts would keep all others from being probed.")
+    "Time of each request of a probe, its whole body included. A healthy server lists its models "
+      + "in milliseconds. With a longer time, 64 slow hosts would keep all others from being "
+      + "probed.")
   public static let peerLabelBytes = Limit(
     "peers.label_bytes", 100, .bytes,
     "The name, the version and the service of a process. 512 rows of the longest fit one frame.")
   public static let reportedHosts = Limit(
     "load.reported_hosts", 4_096, .count,
-    "Hosts of one load report; a process knows at most 1,000, and some that have just left.")
+    "Hosts of one load report. A process knows at most 1,000, and some that have just left.")
 
   public static let telemetryLabelBytes = Limit(
     "telemetry.label_bytes", 256, .bytes,
-    "Names of services, hosts, models, spans and attributes; a model's name is the longest.")
+    "Names of services, hosts, models, spans and attributes. A model's name is the longest.")
   public static let telemetryMessageBytes = Limit(
     "telemetry.message_bytes", 8 << 10, .bytes,
-    "A log message with a chain of causes, or another logged value. A header of 10 MB does not fill "
-      + "the log.")
+    "A log message with a chain of causes, or another logged value. A larger value, such as a "
+      + "header of 10 MB, must not fill the log.")
   public static let telemetryAttributeBytes = Limit(
     "telemetry.attribute_bytes", 2 << 10, .bytes, "An error that quotes several hosts.")
   public static let telemetryAttributes = Limit(
     "telemetry.attributes", 32, .count, "The span of a plan has some 30.")
   public static let pendingTelemetryBytes = Limit(
     "telemetry.pending_bytes", 32 << 20, .bytes,
-    "50,000 records of 300 bytes, twice: a minute of a busy cluster while the store is down.")
+    "Twice 50,000 records of 300 bytes: a minute of a busy cluster while the store is down.")
   public static let metricLabels = Limit(
     "metrics.labels", 16, .count, "Processes give a metric at most 12.")
   public static let metricLabelBytes = Limit(
-    "metrics.label_bytes", 256, .bytes, "The value of one label; processes cut values at 200.")
+    "metrics.label_bytes", 256, .bytes,
+    "The value of one label. Processes cut values at 200 bytes.")
   public static let metricFamilies = Limit(
-    "metrics.families", 1_000, .count, "A process has some 60; its own limit is 500.")
+    "metrics.families", 1_000, .count, "A process has some 60 families. Its own limit is 500.")
   public static let metricBytesPerProcess = Limit(
     "metrics.process_bytes", 8 << 20, .bytes,
     "20,000 series with labels of some hundred bytes each.")
   public static let metricBytes = Limit(
     "metrics.bytes", 64 << 20, .bytes,
-    "The metrics of all processes; a scrape can take 20 MB of text.")
+    "The metrics of all processes. A scrape can take 20 MB of text.")
 }

@@ -10,15 +10,15 @@ extension Limits {
   public static let leaseWindow = Limit(
     "lease.settlement_window", 4_096, .count,
     "Settlements that may arrive before a lost one is repeated: four seconds at a thousand per "
-      + "second. Later ones are repeated too.")
+      + "second. Settlements after these are repeated, too.")
   public static let leasingGateways = Limit(
     "lease.gateways", 4_096, .count,
-    "Gateway processes that the registry remembers, with restarts: 64 that restart 64 times. The "
+    "Gateway processes that the registry remembers: 64 gateways that restart 64 times each. The "
       + "process that was silent for longest is forgotten first.")
   public static let recallsAtOnce = Limit(
     "lease.recalls_at_once", 256, .count,
-    "Recalls per ceiling and second: all leases of 64 gateways and four keys. More are recalled "
-      + "in turn.")
+    "Recalls of leases per ceiling and second: all leases of 64 gateways and four keys. Further "
+      + "leases are recalled in turn.")
   public static let leasedKeys = Limit(
     "lease.keys_per_gateway", 16_384, .count,
     "Keys with a lease in one gateway. Unused leases end, so these are keys of the last minute.")
@@ -31,13 +31,13 @@ extension Limits {
       + "more admits no paid request until the registry confirms some.")
   public static let repeatedSettlements = Limit(
     "lease.repeated_settlements", 256, .count,
-    "Settlements that are sent again at once. The next ones follow the confirmation, so a returning "
-      + "registry is not flooded.")
+    "Settlements that are sent again at once. Further ones follow after the confirmation, so that "
+      + "a returning registry is not flooded.")
   public static let settlementBatch = Limit(
     "lease.settlement_batch", 256, .count,
-    "Settlements in one message of some 50 KB: a gateway with 2,500 requests per second fills one in "
-      + "100 ms. More would save little, since message and durable write then cost less than a "
-      + "tenth of the settlements.")
+    "Settlements in one message of some 50 KB: a gateway with 2,500 requests per second fills one "
+      + "in 100 ms. A larger batch would save little, because the message and the durable write "
+      + "then cost less than a tenth of the settlements.")
   public static let settlementBatchAnswers = Limit(
     "lease.settlement_batch_answers", 256, .count,
     "Answers in all settlements of one message, so that it is not larger than the settlement of the "

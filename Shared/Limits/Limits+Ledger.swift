@@ -15,7 +15,8 @@ extension Limits {
       + "failovers. After a crash a ninth host is not paid.")
   public static let journalReadBytes = Limit(
     "journal.read_bytes", 64 << 20, .bytes,
-    "A journal of another version may have four times as many slots. A larger file is damaged.")
+    "A journal of another version may have four times as many slots. A larger file counts as "
+      + "damaged.")
   public static let journalCopies = Limit(
     "journal.damaged_copies", 8, .count,
     "Damaged journals that are kept for an investigation: a crash loop must not fill the disk.")
@@ -27,16 +28,17 @@ extension Limits {
     "One key, account, price or setting: 1,000 model names of table.model_name_bytes.")
   public static let ledgerClockStep = Limit(
     "ledger.clock_step", 86_400_000, .milliseconds,
-    "If the clock is set back by less, times in the ledger stand still until it has caught up. A "
-      + "larger step corrects an earlier jump ahead.")
+    "If the clock is set back by less, times in the ledger stand still until the clock has caught "
+      + "up. A larger step corrects an earlier jump ahead.")
   public static let ledgerClockPatience = Limit(
     "ledger.clock_patience", 600_000, .milliseconds,
     "Time after which the ledger follows a large step back. A wrong clock at a start is usually "
       + "corrected within minutes.")
   public static let checkpointInterval = Limit(
     "ledger.checkpoint_transactions", 50_000, .count,
-    "Transactions between checkpoints of the ledger. A start replays at most about this many, in a "
-      + "second. Without usage, a checkpoint has some 6 MiB: a sixth of what they write.")
+    "Transactions between checkpoints of the ledger. A start replays at most about this many, in "
+      + "a second. Without usage, a checkpoint has some 6 MiB: a sixth of the bytes of these "
+      + "transactions.")
   public static let checkpointBytes = Limit(
     "ledger.checkpoint_bytes", 64 << 20, .bytes,
     "A checkpoint with money.remembered_transactions, lease.open, usage.rows and budgets of all "

@@ -31,19 +31,20 @@ extension Limits {
       + "small chunks.")
   public static let readBytes = Limit(
     "memory.read_bytes", 16 << 10, .bytes,
-    "Bytes of a client that one turn of an event loop reads. In chunks of one byte, which take 6 "
-      + "bytes each, they cost 2 ms.")
+    "Bytes of a client that one turn of an event loop reads. If they arrive in chunks of one "
+      + "byte, which take 6 bytes each, they cost 2 ms.")
   public static let streamBurst = Limit(
     "pace.stream_burst", 64 << 10, .bytes,
     "Bytes that a stream may deliver at once: 250 chunks, more than a model makes in two seconds. "
       + "Twenty such streams that begin together cost 0.2 s.")
   public static let streamRate = Limit(
     "pace.stream_rate", 128 << 10, .bytes,
-    "Per second, after the burst: 500 chunks. A faster stream shares pace.fast_streams.")
+    "Bytes of one stream per second, after the burst: 500 chunks. A faster stream shares "
+      + "pace.fast_streams.")
   public static let fastStreamRate = Limit(
     "pace.fast_streams", 2 << 20, .bytes,
-    "Per second and core, for all streams together that are faster than pace.stream_rate: a third "
-      + "of the processor. The rest is left for all other streams.")
+    "Bytes per second and core for all streams together that are faster than pace.stream_rate: a "
+      + "third of the processor. The rest is left for all other streams.")
   public static let streamWait = Limit(
     "pace.wait", 5, .milliseconds,
     "Pause before a fast stream asks again: shorter than a token takes, longer than a turn.")
@@ -60,5 +61,5 @@ extension Limits {
       + "bytes sent to the client.")
   public static let heavyJobs = Limit(
     "memory.heavy_jobs", 1_024, .count,
-    "Jobs that wait for that thread: two for each request answered at once.")
+    "Jobs that wait for the thread of memory.heavy_bytes: two for each request answered at once.")
 }

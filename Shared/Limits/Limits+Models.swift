@@ -10,15 +10,16 @@ extension Limits {
       + "its models, and one price.")
   public static let modelAliasTargets = Limit(
     "models.alias_targets", 16, .count,
-    "Models that an alias stands for: the builds of one model on servers of all kinds are fewer.")
+    "Models that an alias stands for. One model has fewer builds, even on servers of all kinds.")
   public static let modelRecordPools = Limit(
     "models.record_pools", 16, .count, "As many tags as a host can have.")
   public static let modelRecordVersions = Limit(
     "models.record_versions", 16, .count, "More kinds of servers than there are.")
   public static let listedModelBytes = Limit(
     "models.listed_bytes", 4 << 20, .bytes,
-    "Models that hosts list, also those that records leave out: eight times what the table has. A "
-      + "change of a record takes effect without a probe.")
+    "Models that hosts list, including those that records leave out: eight times "
+      + "table.offer_bytes. They are kept, so that a change of a record takes effect without a "
+      + "probe.")
   public static let listedModelOffers = Limit(
     "models.listed_offers", 10_000, .count,
     "Pairs of a model and a host in one page of the admin API: some 70 bytes each.")

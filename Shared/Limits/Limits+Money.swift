@@ -14,8 +14,8 @@ extension Limits {
     "A thousand models on some hosts each, repriced a few times. The book is 1 MiB.")
   public static let publishedPrices = Limit(
     "money.published_prices", 3_000, .count,
-    "Prices that gateways know, now and later; no more models can have one. With model names of 256 "
-      + "bytes each, the table fits into one frame of the bus.")
+    "Prices that gateways know, including those that apply later. No more models can have a "
+      + "price. With model names of 256 bytes each, the table fits into one frame of the bus.")
   public static let unstatedAnswerTokens = Limit(
     "money.unstated_answer_tokens", 16_384, .count,
     "Longest answer to a paid request that states no `max_tokens`, if its model has room for it. The "
@@ -25,8 +25,8 @@ extension Limits {
     "Tokens of a paid plan whose request states no budget, besides its input: 64 tasks of 4,096.")
   public static let planReadings = Limit(
     "money.plan_readings", 16, .count,
-    "How often the tasks of a paid plan may read conversation and documents, together, if its "
-      + "request states no budget.")
+    "Number of times that the tasks of a paid plan may read the conversation and the documents, "
+      + "all tasks together, if the request states no budget.")
   public static let billedAnswers = Limit(
     "money.billed_answers", 256, .count,
     "A plan has 64 tasks, and each is dispatched a few times.")
@@ -39,8 +39,8 @@ extension Limits {
       + "of accounts and records have the same limit.")
   public static let transactionEntries = Limit(
     "money.transaction_entries", 1_024, .count,
-    "A plan of 64 tasks that pays 15 different hosts for each. It has at most one entry for each "
-      + "of table.hosts.")
+    "A plan of 64 tasks that pays 15 different hosts for each task. It has at most one entry for "
+      + "each of table.hosts.")
   public static let transactionNoteBytes = Limit(
     "money.transaction_note_bytes", 16 << 10, .bytes,
     "Key, model and tokens of 64 tasks, or a page written by an admin.")

@@ -14,27 +14,29 @@ extension Limits {
       + "not the client's own, so it is planned as one piece.")
   public static let planTasks = Limit(
     "plan.tasks", 64, .count,
-    "16 members and their 16 critics for two rounds still fit; a dispatcher's work per event stays "
-      + "in microseconds.")
+    "16 members and their 16 critics for two rounds still fit. A dispatcher's work per event "
+      + "stays in microseconds.")
   public static let planInputs = Limit(
     "plan.task_inputs", 16, .count, "As many as an ensemble may have members.")
   public static let planExpansions = Limit(
     "plan.expansions", 16, .count,
-    "Two rounds of repair, seven of a debate, and some reserve; an endless chain of expansions "
+    "Two rounds of repair, seven of a debate, and some reserve. An endless chain of expansions "
       + "ends here.")
   public static let planDepth = Limit(
-    "plan.depth", 16, .count, "Each task on a path waits for a whole answer: 16 take minutes.")
+    "plan.depth", 16, .count,
+    "Tasks on one path of a plan. Each waits for a whole answer, so 16 take minutes.")
   public static let planDocuments = Limit(
     "plan.documents", 100, .count,
-    "Documents of a request and of a task; every name is in each of the 64 tasks at most.")
+    "Documents of a request and of a task. At most, each of the 64 tasks has the names of all of "
+      + "them.")
   public static let documentTokens = Limit(
     "plan.document_tokens", 16 << 10, .count,
     "Estimated document tokens in a prompt whose context has room for more. A laptop reads 200 "
       + "tokens per second, so this takes 80 s of a plan's 300. Longer documents are searched.")
   public static let documentParts = Limit(
     "plan.document_parts", 16, .count,
-    "As many as one task has inputs: a task reads a part each, and one task joins their notes. A "
-      + "longer document is searched.")
+    "As many as one task has inputs, because one task reads each part and another task joins "
+      + "their notes. A longer document is searched.")
   public static let instructionBytes = Limit(
     "plan.instruction_bytes", 64 << 10, .bytes,
     "As long as the query in a plan request; a plan of 64 such tasks is 4 MiB.")
@@ -65,7 +67,7 @@ extension Limits {
       + "are used to shorten it.")
   public static let heldDeltas = Limit(
     "task.held_deltas", 1_024, .count,
-    "Deltas are held while the answer may still be an echo of its prompt; a question and an "
+    "Deltas are held while the answer may still be an echo of its prompt. A question and an "
       + "instruction have fewer tokens.")
   public static let checkedClaims = Limit(
     "check.claims", 100, .count, "Sentences of an answer of some pages.")
@@ -73,7 +75,8 @@ extension Limits {
     "check.evidence", 2_000, .count, "Sentences of the sources in one prompt.")
   public static let claimWords = Limit(
     "check.claim_words", 128, .count,
-    "Four times a long sentence. Only the beginning of a text without full stops is compared.")
+    "Four times a long sentence. Only the first words of a longer claim, such as a text without "
+      + "full stops, are compared.")
   public static let examinedNames = Limit(
     "names.examined", 1_024, .count,
     "Names that are searched for similar ones: the models of a large cluster. More would take longer "

@@ -47,7 +47,8 @@ extension Limits {
       + "differ in one word stay below 30; the format allows 1,032.")
   public static let decodedFreely = Limit(
     "answer.decoded_freely", 1 << 20, .bytes,
-    "Decoded bytes before answer.decoded_per_byte applies: a repeated letter is an honest answer.")
+    "Decoded bytes before answer.decoded_per_byte applies, because a repeated letter can be an "
+      + "honest answer.")
   public static let invalidBytes = Limit(
     "answer.invalid_bytes", 16, .count,
     "Bytes of one event that may be no UTF-8; of a longer event one byte in 16. A host that cuts a "
@@ -76,7 +77,8 @@ extension Limits {
       + "pauses. After these, one in 64 is passed on to keep the connection alive.")
   public static let emptyChunks = Limit(
     "answer.empty_chunks", 65_536, .count,
-    "Some hosts send an empty chunk for each token that they hide. No model hides more than 64 Ki.")
+    "Some hosts send an empty chunk for each token that they hide. No model hides more than "
+      + "65,536 tokens.")
   public static let answerChoices = Limit(
     "answer.choices", 4_096, .count,
     "Choices of one answer: 128 choices, which is OpenAI's limit, for 32 prompts. No request may ask "
@@ -102,8 +104,8 @@ extension Limits {
     "Numbers of one embedding that is translated. The longest known ones have 16,384.")
   public static let vectorBytes = Limit(
     "answer.vector_bytes", 2 << 20, .bytes,
-    "The JSON of one embedding: 65,536 numbers of 30 digits. An answer has as many as texts were sent."
-  )
+    "The JSON of one embedding: 65,536 numbers of 30 digits. An answer has one for each text of "
+      + "the request.")
   public static let translatedTexts = Limit(
     "translation.texts", 2_048, .count,
     "Texts to embed and stop strings of a request that is translated: as many as OpenAI embeds at "

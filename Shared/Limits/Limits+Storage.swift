@@ -31,9 +31,9 @@ extension Limits {
       + "take turns, because a query for a key's usage may read 200,000 rows.")
   public static let waitingChanges = Limit(
     "store.waiting_changes", 256, .count,
-    "Changes of one kind that admins have ordered and that wait for the store. An admin that gives up "
-      + "and asks again while the store does not respond must not fill the memory: each has up to "
-      + "64 KiB.")
+    "Changes of one kind that admins have ordered and that wait for the store. Each has up to 64 "
+      + "KiB. An admin who gives up and orders again while the store does not respond must not "
+      + "fill the memory.")
   public static let recordedRefusals = Limit(
     "store.recorded_refusals", 256, .count,
     "Refused requests that one gateway records at once: wrong keys, unknown models, limits. Metrics "
@@ -48,10 +48,10 @@ extension Limits {
       + "fails every other probe would write 40,000 lines a day.")
   public static let clockTrust = Limit(
     "store.clock_trust", 3_600_000, .milliseconds,
-    "After a start or a jump of the clock nothing is dropped by age for this time: a wrong clock "
-      + "is usually corrected within minutes, and the limit in bytes applies meanwhile.")
+    "After a start or a jump of the clock nothing is dropped by age for this time, because a "
+      + "wrong clock is usually corrected within minutes. The limit in bytes applies meanwhile.")
   public static let yamlAliases = Limit(
     "file.yaml_aliases", 24, .count,
-    "Aliases (`*name`) in a configuration or cluster file, which needs none. Lists of aliases of "
-      + "lists multiply: with 24, a name has at most some 7,000 parts.")
+    "Aliases (`*name`) in a configuration or cluster file, which needs none. Nested lists of "
+      + "aliases multiply: with 24 aliases, a name stands for at most some 7,000 parts.")
 }

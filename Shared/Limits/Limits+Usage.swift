@@ -14,7 +14,7 @@ extension Limits {
   public static let usageRows = Limit(
     "usage.rows", 131_072, .count,
     "Rows of the registry's sums: 4,000 keys that use one model each on every day. With about 200 "
-      + "bytes each they take 25 MiB; if more are needed, the oldest day is dropped.")
+      + "bytes each they take 25 MiB. If more rows are needed, the oldest day is dropped.")
   public static let usageFreeRows = Limit(
     "usage.free_rows", 32_768, .count,
     "Rows of one gateway's sums of requests that cost nothing: 6 MiB.")
@@ -26,8 +26,8 @@ extension Limits {
     "Reports that one gateway keeps: 6 MiB if all are full.")
   public static let usageReportAge = Limit(
     "usage.report_age", 1_000, .milliseconds,
-    "A key's report is requested from the registry at most once in this time, however often the key "
-      + "asks for it.")
+    "A key's report is requested from the registry at most once in this time, however often the "
+      + "key asks for it.")
   public static let budgetSeries = Limit(
     "usage.budget_series", 20, .count,
     "Budgets, and warning thresholds, with metrics of their own. The budgets with the largest spent "
