@@ -56,7 +56,7 @@ struct AnswerInProgress: Sendable {
     BodyAssembler(endpoint: endpoint, choices: shape.choices)
   }
 
-  /// Whether every choice that the request asks for has a final end.
+  /// Whether every choice that the request asks for has a final end (see `ChoiceProgress`).
   var isFinished: Bool { progress.isComplete(shape.choices) }
   /// Whether every choice that the host began has a final end. The host may still begin another
   /// choice while its stream is open.
@@ -67,7 +67,7 @@ struct AnswerInProgress: Sendable {
   /// Whether the answer ended at a stop sequence that spans a joint, or at `max_tokens`.
   var isOver: Bool { stream.isOver }
 
-  /// Whether the format of the content so far hides repetitions.
+  /// Whether a repetition in the content so far could pass for content, as in JSON.
   var hidesRepetitions: Bool { stream.hidesRepetitions }
   var usage: Usage { stream.usage }
   var finishReason: String? { stream.finishReason }
@@ -170,8 +170,9 @@ struct AnswerInProgress: Sendable {
   /// Delivers the held text of an answer that no other host resumes. The client then has all text
   /// that the host sent.
   ///
-  /// - Parameter unsafeText: the answer before its unsafe text was dropped.
-  /// - Returns: `nil` if the client has no part of the answer.
+  /// - Parameter unsafeText: the answer before its unsafe text was dropped. `nil` means that this
+  ///   text must not be delivered.
+  /// - Returns: `nil` if nothing can be delivered, or if the client has no part of the answer.
   mutating func releaseAll(of unsafeText: AnswerStream?) -> [Directive]? {
     guard var whole = unsafeText, whole.hasDelivered, let last = try? whole.releaseAll() else {
       return nil

@@ -2,8 +2,8 @@ import ClusterModel
 
 /// Properties of a failure that decide what a run does next.
 extension AttemptFailure {
-  /// Whether the same host may succeed if it is asked again. The host was reached, and it reported
-  /// neither overload nor a bad request.
+  /// Whether the failure may be chance, so that the same host may succeed if it is asked again.
+  /// Overload, a refused request and a late first token are not chance.
   var mayBeChance: Bool {
     switch kind {
     case .lostBeforeHead, .lost, .cut, .garbage, .errorEvent, .stall, .crawl: true
@@ -34,7 +34,7 @@ extension AttemptFailure {
     (kind == .rejected || kind == .status) && (400..<500).contains(status ?? 0)
   }
 
-  /// Whether the host was not reached or not asked.
+  /// Whether the host was not asked, was not reached, or closed the connection before it answered.
   var isUnasked: Bool {
     switch kind {
     case .connect, .lostBeforeHead, .noSecret, .unsuited: true
@@ -42,7 +42,7 @@ extension AttemptFailure {
     }
   }
 
-  /// The host's refusal for the client. `nil` means that no host answered with a status.
+  /// The host's refusal for the client. `nil` means that the host sent no status.
   var forClient: HostRefusal? {
     refusal?.forClient ?? status.map { HostRefusal(status: $0) }
   }

@@ -69,10 +69,11 @@ extension AttemptLedger {
       .joined(separator: "; ")
   }
 
-  /// The last failure with a 4xx status, if all hosts that answered have this status.
+  /// The last failure with a 4xx status, if all failures have this status. `nil` means that they
+  /// differ.
   ///
-  /// For 429, hosts that were never reached are ignored, because they cannot contradict it. `nil`
-  /// means that the hosts do not agree.
+  /// For 429, failures without a status count as equal if their hosts were not asked or not
+  /// reached. Such hosts do not contradict the others.
   private static func agreed(_ failures: [AttemptFailure]) -> AttemptFailure? {
     guard let last = failures.last(where: { $0.status != nil }), let status = last.status,
       (400..<500).contains(status)

@@ -59,9 +59,10 @@ struct AttemptLedger: Sendable {
 
   /// Hosts that failed and cannot replace a late host yet.
   ///
-  /// A host can be asked again after a while if it was overloaded or unreachable, or if its failure
-  /// may have been chance. Otherwise a request could wait for its late host until the deadline of
-  /// the whole answer, although another host works again.
+  /// Hosts recover from overload, from a failed connection, and from failures that may have been
+  /// chance. Exceptions are a bad joint and the statuses 500 and 501. Without recovery, a request
+  /// could wait for its late host until the deadline of the whole answer, although another host
+  /// works again.
   /// - Parameters:
   ///   - elapsed: time since the run began.
   ///   - recovery: time after a failure until its host counts as recovered. A longer wait that the

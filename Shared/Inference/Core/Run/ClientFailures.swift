@@ -24,7 +24,7 @@ struct ClientFailures: Sendable {
   /// breaker opens after five failures, so at least two clients must have failed.
   private static let counted = Limits.countedClientFailures.value
   private static let window = Duration.milliseconds(Limits.clientFailureWindow.value)
-  /// Consecutive failures that close the host to this client: as many as open a breaker.
+  /// Consecutive failures of a client that close a host to it: as many as open a breaker.
   private static let failures = 5
   private static let firstOpen = Duration.seconds(1)
   private static let longestOpen = Duration.seconds(60)
@@ -62,8 +62,8 @@ struct ClientFailures: Sendable {
     let counts = entries[place].counted < Self.counted
     if counts { entries[place].counted += 1 }
     guard entries[place].inRow >= Self.failures else { return Verdict(counts: counts) }
-    // Several requests may be in flight when the host is closed to the client. Their failures count
-    // as one.
+    // Requests may still be in flight when the host is closed to the client. Their failures do not
+    // extend the time for which it is closed.
     guard entries[place].closedUntil <= now else {
       return Verdict(counts: counts, closedUntil: entries[place].closedUntil)
     }
@@ -117,8 +117,8 @@ struct ClosedHosts: Sendable {
   ) {
     if until.count >= Limits.closedHosts.value {
       until = until.filter { $0.value > now }
-      // No entry has expired, so all are dropped. Each client must then fail five times again
-      // before a host is closed to it.
+      // No entry has expired, so all are dropped. A host is then open to a client until the
+      // client's next failure there, because `ClientFailures` keeps its counts.
       if until.count >= Limits.closedHosts.value { until = [:] }
     }
     until[Key(client: client, host: host)] = end

@@ -46,7 +46,7 @@ enum FormRemedy {
   }
 
   /// - Returns: the changes for the members that the host names. `nil` means that it names no
-  ///   member. Empty means that it names only members of the client.
+  ///   member. Empty means that no change that is left concerns the named members.
   private static func named(
     by refusal: UpstreamRefusal, _ left: RequestForm
   ) -> RequestForm? {
@@ -161,7 +161,8 @@ enum FormRemedy {
     return form
   }
 
-  /// The words before a list of supported members. The members in such a list are not at fault.
+  /// The part of a message before its list of supported members. Members in such a list are not at
+  /// fault.
   private static func beforeSupported(_ words: String) -> String {
     let lists = [
       " supported parameters", " supported params", " supported fields", " allowed parameters",
@@ -198,8 +199,8 @@ enum FormRemedy {
     _ meant: RequestForm, _ left: RequestForm, _ words: String
   ) -> RequestForm {
     var form = meant.intersection(left)
-    // It is enough to remove one of the two. The temperature stays, because a role depends more on
-    // it.
+    // It is enough to remove either the temperature or `top_p`. The temperature stays, because an
+    // agent's role depends more on it.
     if form.isSuperset(of: [.withoutTemperature, .withoutTopP]) {
       form.remove(.withoutTemperature)
     }
@@ -230,7 +231,8 @@ enum FormRemedy {
   /// Additions that hosts refuse most often are left out first. Additions that a task needs most
   /// are left out last.
   private static func blind(_ left: RequestForm) -> RequestForm {
-    // A client's own request keeps its bytes, so only `delivery` changes apply to it.
+    // To a client's own request, Tutti adds only members about delivery. All of them are left out
+    // together.
     guard !left.subtracting(.delivery).isEmpty else { return left }
     let rounds: [RequestForm] = [
       [

@@ -4,7 +4,8 @@ public import ClusterModel
 public enum InferenceEvent: Hashable, Sendable {
   /// One chunk of a streamed answer.
   case chunk(InferenceChunk)
-  /// The host's whole body, byte for byte, if the answer is not streamed.
+  /// The whole body if the client does not stream: the host's own body, or one that is assembled
+  /// from the chunks of a stream.
   case body([UInt8])
   /// Another host resumes the answer. The next chunks come from this host.
   case resumed(InferenceOpening)
@@ -13,7 +14,7 @@ public enum InferenceEvent: Hashable, Sendable {
 
 /// One event of a host's stream: its bytes and the facts read from them.
 public struct InferenceChunk: Hashable, Sendable {
-  /// Bytes after `data: `, unchanged.
+  /// JSON of the chunk in OpenAI's dialect, without `data: `.
   public var data: [UInt8]
   public var facts: ChunkFacts
 
@@ -85,11 +86,11 @@ public struct InferenceSummary: Hashable, Sendable {
 /// Reason for an attempt.
 public enum AttemptRole: String, CaseIterable, Sendable {
   case first
-  /// The second leg of a race.
+  /// A further leg of a race.
   case speculative
   /// An attempt after a failure before the first token.
   case retry
-  /// Resumes an answer that another host began.
+  /// Resumes an answer that another attempt or another process began.
   case resumption
 }
 
@@ -172,7 +173,7 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     case contextTooSmall = "context_too_small"
     case firstTokenDeadline = "first_token_deadline"
     case stall
-    /// The host sent tokens, but at a lower rate than the request allows.
+    /// The host sent tokens, but at a lower rate than the client or the host's history allows.
     case crawl
     case totalDeadline = "total_deadline"
     /// The stream ended without `finish_reason`.

@@ -5,8 +5,8 @@ public struct InferenceRequest: Hashable, Sendable {
   public var endpoint: InferenceEndpoint
   /// `nil` means any chat model.
   public var model: ModelID?
-  /// The client's JSON object. A host gets it with its own name of the model and without `tutti`.
-  /// All other bytes stay.
+  /// The client's JSON object. A host gets it translated into its dialect. For OpenAI's dialect,
+  /// only a few members are edited, and all other bytes stay.
   public var body: [UInt8]
   /// Whether the body asks for a stream. Must agree with `stream` in the body.
   public var stream: Bool

@@ -60,8 +60,8 @@ extension InferenceRun {
   /// The next host after a failure.
   ///
   /// Hosts that have not failed come first. Hosts whose failure may have been chance come next,
-  /// once more each. `nil` means that no host is left, that enough attempts have failed, or that
-  /// the retry budget is spent.
+  /// once more each. `nil` means that no host is left, that two hosts reject the request, that
+  /// enough attempts have failed, or that the retry budget is spent.
   mutating func replacement(
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
@@ -141,8 +141,11 @@ extension InferenceRun {
       && ledger.hasBadJoint(host)
   }
 
-  /// Whether the host shall be asked to repeat some of the client's text. It shall if it is unclear
-  /// how the host's text joins the answer. There are two ways to ask, and each is tried once.
+  /// Whether the host shall be asked to repeat some of the client's text. There are two ways to
+  /// ask, and each is tried once.
+  ///
+  /// It shall if its last text did not join the answer, and if it is unclear how the text joins. In
+  /// a long answer it also shall if the text did not join after an instruction.
   func shouldRepeat(_ host: HostID) -> Bool {
     guard let prefix = answer.resumePoint?.prefix, !prefix.isEmpty,
       resumeHistory.mayRepeat(host),

@@ -3,9 +3,10 @@ import ClusterModel
 extension InferenceRun {
   /// Decides whether a client that asked for no stream gets the host's own body.
   ///
-  /// The client gets it if only one host may answer, because then no race, deadline or failover
-  /// needs a stream. The client also gets it if the answer continues the client's own prefix,
-  /// because in a stream hosts return such a prefix differently.
+  /// A client that sets a deadline for tokens or a minimum rate does not get it. Other clients get
+  /// it if only one host may answer, because then no race or failover needs a stream. They also get
+  /// it if the answer continues the client's own prefix, because in a stream hosts return such a
+  /// prefix differently.
   mutating func decideOnBody(_ eligible: Eligibility, _ first: Candidate) {
     let deadlines = constraints.deadlines
     guard !request.stream, request.endpoint != .embeddings, takesDelivery(first.host),

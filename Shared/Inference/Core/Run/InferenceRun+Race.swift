@@ -33,7 +33,7 @@ extension InferenceRun {
       mode: mode, width: limits.raceWidth, hedgeAfter: usual ?? limits.hedgeUnmeasured)
   }
 
-  /// Starts an attempt for each `ask` of the race. An `ask` stays open if no host is found.
+  /// Starts an attempt for each `ask` of the race. An `ask` is ignored if no host is found.
   mutating func ask(
     _ wanted: [Race.Directive], _ cluster: some ClusterAccess, _ now: Instant
   ) -> [Directive] {

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Counts tokens in windows of fixed length.
+/// Compares the rate of a host's tokens with a minimum, in one window after another.
 ///
 /// A host that sends only a token now and then is as bad as a silent host.
 struct Pace: Sendable {

@@ -12,8 +12,8 @@ struct RequestForms: Sendable {
   private(set) var bodyPatience: Duration
   /// Additions that each host refused in this run.
   private var refused: [HostID: RequestForm] = [:]
-  /// Changes after a refusal that named no member. They apply to all later hosts too, so that these
-  /// hosts get the client's own bytes at once.
+  /// Changes to delivery after a refusal that named no member. They apply to all later hosts too,
+  /// so that the first request to each of them has the client's own bytes.
   private var common: RequestForm = []
   /// Changes that only this prompt needs. They are not remembered for the host's other requests.
   private var unremembered: RequestForm = []

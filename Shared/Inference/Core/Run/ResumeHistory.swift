@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Records how each host was asked to resume the answer, apart from the usual way.
+/// Records which hosts were asked to resume by an instruction or to repeat text.
 struct ResumeHistory: Sendable {
   /// Maximum requests per host to repeat text: one with a shorter prefix, and one with an
   /// instruction.

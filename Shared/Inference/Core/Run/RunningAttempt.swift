@@ -34,7 +34,7 @@ struct RunningAttempt: Sendable {
   private var trial: [AnswerStream] = []
   /// HTTP status; 0 until the response head arrives.
   private(set) var status = 0
-  /// Chunks before the first valid token. They belong to the answer only if this attempt wins.
+  /// Chunks that arrived before this attempt won. They belong to the answer only if it wins.
   private(set) var held: [InferenceChunk] = []
   /// Number of tokens in chunks. The next three properties have the times of the first and last
   /// chunk with tokens, and the longest pause between two such chunks.
