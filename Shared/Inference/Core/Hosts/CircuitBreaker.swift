@@ -34,12 +34,14 @@ public struct CircuitBreaker: Hashable, Sendable {
   }
 
   public enum State: Hashable, Sendable {
-    /// Admits every request. Next: `open` (consecutive failures).
+    /// Admits every request. Next: `open` (too many failures).
     case closed
-    /// Admits no request before `until`. Next: `halfOpen`, when a request is sent after `until`.
+    /// Admits no request before `until`. Next: `halfOpen` (a request is sent after `until`),
+    /// `closed` (a request that was sent anyway is answered).
     case open(until: Instant)
-    /// One request probes the host. Next: `closed` (a token arrived), `open` (the request failed).
-    /// If the request ends without a verdict, the breaker opens for zero time.
+    /// One request probes the host. Next: `closed` (a token arrived, or the host is busy), `open`
+    /// (the request failed). If the request ends without a verdict, the breaker opens for zero
+    /// time.
     case halfOpen
 
     /// Whether a request may pass now.

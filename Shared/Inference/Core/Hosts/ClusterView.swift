@@ -32,7 +32,7 @@ public struct ClusterView: Sendable {
     moment = now
   }
 
-  /// Creates a view for tests and simulations. A host without a standing gets a new standing.
+  /// Creates a view from a table alone. A host without a given standing gets a new standing.
   public init(
     table: HostTable, standing: [HostID: HostStanding] = [:], rules: EligibilityRules = .init(),
     score: HostScore = .standard, now: Instant = .zero

@@ -40,8 +40,8 @@ public struct Eligibility: Sendable {
 
   /// Maximum requests in flight at a host while a breaker excludes it.
   ///
-  /// If the host fails its requests at once, it is tried again as often as clients ask. If it does
-  /// not answer at all, it holds no more connections than this.
+  /// If the host fails its requests immediately, it is tried again as often as clients ask. If it
+  /// does not answer at all, it holds no more connections than this.
   static func panicRequests(slots: Int?) -> Int {
     max(leastPanicRequests, (slots ?? HostSharing.assumedSlots).multipliedCapped(by: 2))
   }
@@ -98,15 +98,16 @@ public struct Eligibility: Sendable {
 
   public var isEmpty: Bool { rows.isEmpty }
 
-  /// Time until a host that only a breaker excludes admits a request again. Of several hosts, the
-  /// first one counts. `nil` means that there is no such host, so a retry would fail too.
+  /// Time until the first of the hosts that only breakers exclude admits a request again. `nil`
+  /// means that there is no such host, so a retry would fail too.
   var untilBreakersAdmit: Duration? {
     let requirements = Requirements(constraints, view)
     return view.index.offers(of: model).lazy.map(\.row).filter { requirements.allow($0, view) }
       .compactMap(untilBreakerAdmits).min()
   }
 
-  /// Time until the row's breakers admit a request. `nil` means that they admit a request now.
+  /// Time until the host's breaker and `ClosedHosts` admit a request. `nil` means that both admit a
+  /// request now.
   private func untilBreakerAdmits(_ row: Int) -> Duration? {
     let moment = view.moment
     let open: Instant?
@@ -122,7 +123,7 @@ public struct Eligibility: Sendable {
   }
 
   /// Whether a race costs the client nothing. The first host must have no price. If there are other
-  /// hosts, at least one of them must have no price either.
+  /// community hosts, at least one of them must have no price either.
   func isSecondFree(beside first: Candidate) -> Bool {
     guard first.host.pricePerMillion == 0 else { return false }
     var hasPriced = false

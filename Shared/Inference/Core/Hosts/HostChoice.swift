@@ -23,10 +23,10 @@ public enum HostChoice {
     ///
     /// The preferred host is taken only if it is in the best bucket and has a free slot.
     public var affinity: [UInt8]?
-    /// Whether only hosts with a free slot may be chosen. Set for a second attempt.
+    /// Whether only hosts with a free slot may be chosen. Set for a second leg.
     var needsFreeSlot: Bool
-    /// Whether to choose the host with the lowest expected time per token. Set if a client waits
-    /// for the end of the answer.
+    /// Whether to choose the host with the lowest expected time per token. Set if the answer has
+    /// begun, or if the request has a preferred host.
     var soonest: Bool
     /// Whether only hosts without a price may be chosen.
     var needsNoPrice: Bool

@@ -84,7 +84,7 @@ struct HostHabits: Sendable {
     entries[key] = entry
   }
 
-  /// Drops the older half of the entries, so that this search is rare.
+  /// Drops the older half of the entries. Dropping half at a time makes the sort rare.
   private mutating func forgetOldest() {
     let times = entries.values.map(\.last).sorted()
     let middle = times[times.count / 2]

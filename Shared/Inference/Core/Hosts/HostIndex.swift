@@ -11,17 +11,18 @@ public final class HostIndex: Sendable {
 
   public let table: HostTable
   let rules: EligibilityRules
+  /// Row of each host. If the table lists a host twice, the later row counts.
   private let rows: [HostID: Int]
-  /// Offers by model, in the table's order. Hosts that the table alone excludes are left out.
+  /// Offers by model, in the table's order. Hosts whose row makes them ineligible are left out.
   private let offers: [ModelID: [Offer]]
-  /// Each host's first chat model. Hosts that the table alone excludes are left out.
+  /// Each host's first chat model. Hosts whose row makes them ineligible are left out.
   private let chatOffers: [Offer]
   private let chatModels: [ModelID?]
   /// The hosts' own names of models that are aliases, by alias and row. Most tables have no
   /// aliases.
   private let upstreams: [ModelID: [Int: ModelID]]
   let trust: [DataPolicy]
-  /// Number of each tag that occurs in the table.
+  /// A number for each tag in the table, in the order of first occurrence.
   let tagNumbers: [String: Int]
   /// Numbers of the tags of each host.
   let tags: [[Int]]
@@ -99,7 +100,7 @@ public final class HostIndex: Sendable {
   }
 
   /// Whether the index was built from this table. Compares epoch, revision and number of hosts, but
-  /// not the hosts' IDs. If a table lists a host twice, the later row counts.
+  /// not the hosts' IDs.
   func isCurrent(_ other: HostTable) -> Bool {
     table.epoch == other.epoch && table.revision == other.revision && count == other.hosts.count
   }

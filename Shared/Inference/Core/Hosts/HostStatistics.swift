@@ -7,10 +7,10 @@ public enum HostObservation: Hashable, Sendable {
   case began(promptTokens: Int)
   /// The first valid token, or the whole body, arrived.
   case firstToken
-  /// Tokens arrived since the last report.
+  /// Tokens arrived after the first one.
   ///
   /// `over` is the time in which they arrived. `longestPause` is `nil` if pauses were not measured.
-  /// One report at the end is enough, but long answers send earlier reports too.
+  /// A run reports this once per attempt, at its end.
   case flowed(tokens: Int, over: Duration, longestPause: Duration?)
   /// The answer is complete.
   case ended
@@ -18,8 +18,9 @@ public enum HostObservation: Hashable, Sendable {
   case failed(AttemptFailure, answered: Bool)
   /// The attempt lost a race and was cancelled. The host is not at fault.
   case cancelled(answered: Bool)
-  /// The attempt was cancelled because the client left or the client's own deadline passed. The
-  /// elapsed time does not describe an unmeasured host.
+  /// The attempt was cancelled because the client left, the client's own deadline passed, or
+  /// another host answered before this host's learned patience had passed. The elapsed time does
+  /// not describe an unmeasured host.
   case withdrawn(answered: Bool)
   /// The host refused a request that another host then answered.
   case contradicted
