@@ -32,7 +32,7 @@ public struct AnswerStream: Sendable {
   /// The first short chunk that any host sent. If Tutti must make an end chunk before the client
   /// has any chunk, the end chunk gets the identity of this sample.
   private var sample: [UInt8]?
-  /// The first chunk that the client got, if it is short. Every later chunk gets its identity.
+  /// The first chunk that the client got, if it is short. Chunks of later hosts get its identity.
   private var firstChunk: [UInt8]?
   private var firstIdentity: StreamIdentity?
   var hasDelivered = false
@@ -64,8 +64,8 @@ public struct AnswerStream: Sendable {
   /// Bytes of all kept texts.
   private var textBytes = 0
   private var chunkNumber = 0
-  /// Steps that are not charged yet. The next chunk pays for them. If they were charged at once and
-  /// the charge failed, released chunks would be lost.
+  /// Steps that are not charged yet. They are charged with the next chunk. If an immediate charge
+  /// failed, released chunks would be lost.
   var steps = 0
   /// Failure that the next call of `take(_:)` throws.
   private var failure: AttemptFailure?
@@ -97,7 +97,7 @@ public struct AnswerStream: Sendable {
     }
   }
 
-  /// Whether the format of the content so far hides repetitions.
+  /// Whether a repetition in the content so far could pass for content, as in JSON.
   var hidesRepetitions: Bool {
     known(.content).map { channels[$0].boundary.format.hidesRepetitions } ?? false
   }
@@ -456,8 +456,8 @@ public struct AnswerStream: Sendable {
   /// Whether the client has received a chunk.
   var hasBegun: Bool { firstChunk != nil || firstIdentity != nil }
 
-  /// The identity of the first chunk, which later chunks also get. `nil` means that the client has
-  /// no chunk.
+  /// The identity of the first chunk, which chunks of later hosts also get. `nil` means that the
+  /// client has no chunk.
   var identity: StreamIdentity? {
     firstIdentity ?? firstChunk.map { StreamIdentity(of: $0) }
   }

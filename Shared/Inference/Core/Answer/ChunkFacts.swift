@@ -75,7 +75,7 @@ public struct ChunkFacts: Hashable, Sendable {
     try self.init(parsing: bytes, &terms, &allowance)
   }
 
-  /// - Parameter terms: what is known from the request and earlier chunks. The chunk updates it.
+  /// - Parameter terms: facts from the request and from earlier chunks. The chunk updates them.
   init(
     parsing bytes: [UInt8], _ terms: inout ChunkTerms, _ allowance: inout Allowance
   ) throws(AttemptFailure) {

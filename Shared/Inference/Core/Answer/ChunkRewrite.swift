@@ -30,8 +30,8 @@ struct ChunkRewrite: Sendable {
   var keepsRole = true
   /// Whether the chunk keeps `finish_reason` and `usage`.
   var keepsEnd = true
-  /// Whether the chunk carries only the first part of its text. Long unknown members are then left
-  /// for the last part, so that the client gets them once.
+  /// Whether the chunk carries a part of its text that is not the last part. Long unknown members
+  /// are then left for the last part, so that the client gets them once.
   var isPart = false
   var finishReason: String?
   /// Usage that replaces the host's. The details of the host's usage are dropped, because they
@@ -39,7 +39,8 @@ struct ChunkRewrite: Sendable {
   var usage: Usage?
   /// The new texts. A part without an entry becomes empty.
   var texts: [AnswerPart: [UInt8]] = [:]
-  /// Changes to calls, by the host's index of the call. A call without an entry is unchanged.
+  /// Changes to calls, by the host's index of the call. A call without an entry keeps its index,
+  /// ID, type and name.
   var calls: [Int: Call] = [:]
 
   /// - Returns: `nil` if the rewritten chunk would be empty.

@@ -3,8 +3,8 @@ import Text
 
 /// An array whose elements grow.
 ///
-/// Elements with an index or ID are found in constant time. All other elements are kept as
-/// received.
+/// An element can extend the earlier element with its index or ID, which is found in constant time.
+/// Without index and ID, it can extend only the last element.
 struct GrowingArray: Sendable {
   enum Kind: Sendable {
     case calls
@@ -18,7 +18,8 @@ struct GrowingArray: Sendable {
 
   private enum Slot: Sendable {
     case one(GrowingJSON)
-    /// Elements that are never matched, joined by commas. `last` is the offset of the last element.
+    /// Elements that are kept as received, joined by commas. `last` is the offset of the last
+    /// element.
     case run([UInt8], last: Int)
   }
 

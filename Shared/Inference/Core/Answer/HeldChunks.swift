@@ -37,8 +37,8 @@ struct HeldChunks: Sendable {
 
   var first: Entry? { head < entries.count ? entries[head] : nil }
 
-  /// The limit that the memory of the held chunks exceeds. `nil` means none. A larger chunk is
-  /// allowed if it is released at once.
+  /// The limit that the memory of the held chunks exceeds. `nil` means none. A chunk may be larger
+  /// than the limit if it is released before the limit is checked.
   var overdrawn: Overdrawn? {
     memory > Limits.heldChunkBytes.value ? Overdrawn(Limits.heldChunkBytes) : nil
   }
