@@ -15,7 +15,7 @@ public struct UpstreamLimits: Hashable, Sendable {
 /// One item read from a host's response.
 public enum UpstreamItem: Hashable, Sendable {
   case chunk(InferenceChunk)
-  /// `data: [DONE]`.
+  /// The host marked the end of its answer, for example by `data: [DONE]`.
   case done
   case body([UInt8], ChunkFacts)
   case broken(AttemptFailure)
@@ -30,8 +30,8 @@ public enum UpstreamItem: Hashable, Sendable {
 ///
 /// The caller passes the bytes in pieces. A call of `append(_:)` with at most 16 KiB takes less
 /// than about 1 ms, unless `pendingBytes` is large. The call that completes an event or a body
-/// parses all pending bytes at once. Such a call can run off the event loop, because the reader is
-/// a `Sendable` value. Take the reader out of its place, call it, and put it back before the next
+/// parses all pending bytes. Such a call can run off the event loop, because the reader is a
+/// `Sendable` value. Take the reader out of its place, call it, and put it back before the next
 /// bytes.
 ///
 /// All cost is charged to `allowance`: memory by the capacity of the buffers, work by each pass
@@ -62,7 +62,7 @@ public struct UpstreamReader: Sendable {
   private var collected: [UInt8] = []
   private var hasBegun = false
   private var isBroken = false
-  /// Whether `data: [DONE]` arrived. The rest of the response is then not read.
+  /// Whether `UpstreamItem.done` was read. The rest of the response is then not read.
   private var isDone = false
   private var splitterWork = 0
   private var bufferBytes = 0
@@ -462,7 +462,7 @@ public struct UpstreamReader: Sendable {
     if json.isRepaired { oddEvents += 1 }
     let facts = try ChunkFacts(&json, &terms)
     switch (reading.endpoint, reading.dialect) {
-    // `OllamaReader` has counted them.
+    // `OllamaReader` has checked the number of vectors.
     case (.embeddings, .ollama): break
     case (.embeddings, .openai), (.embeddings, .anthropic):
       try EmbeddingAnswer.check(&json, vectors: reading.vectors)

@@ -71,7 +71,7 @@ enum AnthropicAdapter {
       resumed: resumed)
   }
 
-  /// Hints for OpenAI's cloud and its accounting. Dropping them does not change the answer.
+  /// Hints that Anthropic's API lacks. They are dropped, because an answer is valid without them.
   private static let ignored = [
     "seed", "store", "service_tier", "prediction", "verbosity", "safety_identifier",
     "prompt_cache_key", "prompt_cache_retention",

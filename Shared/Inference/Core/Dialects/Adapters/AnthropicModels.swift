@@ -31,7 +31,7 @@ enum AnthropicModels {
     (["claude-opus-4-0", "claude-opus-4-1", "claude-opus-4-2025"], 32_000),
   ]
 
-  /// The limit in the host's model list.
+  /// Maximum answer tokens in the host's model list. `nil` means that the list has no limit.
   private static func limit(_ offer: ModelOffer) -> Int? {
     guard !offer.facts.isEmpty,
       let facts = try? JSONDocument(validating: Array("{\(offer.facts)}".utf8))

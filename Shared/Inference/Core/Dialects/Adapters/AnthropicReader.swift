@@ -87,8 +87,8 @@ struct AnthropicReader: Sendable {
       guard nextCall < Limits.toolCalls.value else {
         throw AttemptFailure(overdrawn: Limits.toolCalls)
       }
-      // Some hosts send the arguments whole and not in pieces. Usually this value is an empty
-      // object, which means that the arguments follow in pieces.
+      // Some hosts send the whole arguments in `input`. Usually `input` is an empty object, which
+      // means that the arguments follow in pieces.
       let given = content[3].map { json.document.slice($0) } ?? []
       let whole = given.count > 2 ? String(decoding: given, as: UTF8.self) : ""
       calls[block] = (nextCall, !whole.isEmpty)

@@ -91,7 +91,7 @@ extension InferenceChunk {
     try self.init(data, reading, &terms, &allowance)
   }
 
-  /// - Parameter terms: what is known from the request and earlier chunks. The chunk updates it.
+  /// - Parameter terms: facts from the request and from earlier chunks. The chunk updates them.
   init(
     _ data: [UInt8], _ reading: UpstreamReading, _ terms: inout ChunkTerms,
     _ allowance: inout Allowance

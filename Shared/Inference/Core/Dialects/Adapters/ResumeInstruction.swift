@@ -3,8 +3,8 @@ import Text
 /// Prompt that asks a model to resume an answer. It is used for hosts that cannot continue a
 /// prefix.
 enum ResumeInstruction {
-  /// Maximum bytes of the anchor. An anchor of this length is long enough to be found in the
-  /// model's output and short enough to be repeated exactly.
+  /// Maximum bytes of an anchor that is taken from the prefix. An anchor of this length is long
+  /// enough to be found in the model's output and short enough to be repeated exactly.
   static let anchorBytes = 64
 
   /// Estimated tokens of the instruction without the anchor: one per word and punctuation mark.
