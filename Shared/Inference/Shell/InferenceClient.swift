@@ -72,11 +72,12 @@ public final class InferenceClient: Sendable {
 
   /// Sends a request. Returns after the first valid token or the whole body has arrived.
   ///
-  /// The request is cancelled at its host if the answer is dropped or the task is cancelled.
+  /// The request is cancelled at its host if the answer is dropped or the calling Swift task is
+  /// cancelled.
   ///
   /// - Throws: `noEligibleHost` with a reason for each host. `upstreamFailed`, `overloaded`,
-  ///   `deadlineExceeded` or `invalidRequest` with the hosts' own messages. `cancelled` if the task
-  ///   was cancelled.
+  ///   `deadlineExceeded` or `invalidRequest` with the hosts' own messages. `cancelled` if the Swift
+  ///   task was cancelled.
   public func infer(
     _ request: InferenceRequest, constraints: InferenceConstraints
   ) async throws(Failure) -> Inference {
@@ -88,7 +89,7 @@ public final class InferenceClient: Sendable {
     return inference
   }
 
-  /// Sends a request, and returns at once without waiting for the answer.
+  /// Sends a request, and returns without waiting for the answer.
   public func start(
     _ request: InferenceRequest, constraints: InferenceConstraints
   ) -> PendingInference {
@@ -175,7 +176,7 @@ public struct PendingInference: Sendable {
     try await handle.session.open(within: patience).map { Inference(opening: $0, handle: handle) }
   }
 
-  /// Cancels the request at its host. A task that waits for the answer or reads it gets
+  /// Cancels the request at its host. A caller that waits for the answer or reads it gets
   /// `cancelled`.
   public func cancel() { handle.session.leave() }
 }

@@ -5,7 +5,7 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Key of a translated request: all values that the translation depends on. Only translations
+/// Identifies a translated request by all values that the translation depends on. Only translations
 /// without a resume point are kept.
 struct PreparedKey: Hashable, Sendable {
   let dialect: HostDialect
@@ -30,7 +30,7 @@ extension InferenceSession {
   }
 
   private func ask(_ id: AttemptID, _ candidate: Candidate, _ resume: ResumePoint?) {
-    // The job may have waited for the thread for so long that its answer is no longer needed.
+    // This job may have waited for its thread so long that the attempt was given up meanwhile.
     if isLarge, state.withLock({ $0.upstream[id] == nil || $0.end != nil }) { return }
     let http: HTTPClient.Request
     let prepared: UpstreamRequest
@@ -66,12 +66,12 @@ extension InferenceSession {
       state.upstream[id] = .some(task)
       return true
     }
-    // The attempt was given up, or the answer was completed, before the task was stored.
+    // The attempt was given up, or the answer was completed, before the HTTP task was stored.
     if !isCurrent { pool.eventLoop.scheduleTask(in: .zero) { task.cancel() } }
   }
 
-  /// Translates a request for a host. A large request is translated only once for hosts with equal
-  /// keys.
+  /// Translates a request for a host. The translation of a large request is kept for other hosts
+  /// with the same `PreparedKey`.
   private func prepare(
     _ candidate: Candidate, _ resume: ResumePoint?, _ secret: String?
   ) throws(AttemptFailure) -> UpstreamRequest {

@@ -32,8 +32,8 @@ extension InferenceSession {
   private static let readerStall = Duration.milliseconds(Limits.readerStall.value)
 
   /// Handles an event on the caller's thread.
-  /// - Returns: a future. The host's stream is read further when the future completes. `nil` means
-  ///   at once.
+  /// - Returns: a future to wait for before more of the host's stream is read. `nil` means that no
+  ///   wait is needed.
   @discardableResult
   func step(_ event: Event) -> EventLoopFuture<Void>? {
     let now = client.now
@@ -113,8 +113,8 @@ extension InferenceSession {
 
   /// Takes the run out of the lock, and handles an event. Then handles the events that arrived
   /// meanwhile.
-  /// - Returns: a future. The host's stream is read further when the future completes. `nil` means
-  ///   at once.
+  /// - Returns: a future to wait for before more of the host's stream is read. `nil` means that no
+  ///   wait is needed.
   @discardableResult
   func stepOutside(_ first: Event) -> EventLoopFuture<Void>? {
     handleOutside(first)
@@ -191,8 +191,8 @@ extension InferenceSession {
 
   /// Queues an event while the run is out of the lock.
   ///
-  /// Two events end the answer at once: the client leaves, or the deadline of the whole answer
-  /// passes.
+  /// The answer does not wait for the run if the client leaves or the deadline of the whole answer
+  /// passes. It then ends immediately.
   private func wait(
     _ event: Event, _ state: inout State, _ effects: inout Effects, now: Instant
   ) {
@@ -298,8 +298,8 @@ extension InferenceSession {
     }
   }
 
-  /// Pauses a host's stream after its items. The stream is read further after the client has read,
-  /// or after the run has handled the items.
+  /// Pauses a host's stream if the client has too much unread or the run is out of the lock. The
+  /// stream is read further after the client has read, or after the run has handled the items.
   private func pause(
     _ state: inout State, _ effects: inout Effects, now: Instant
   ) {

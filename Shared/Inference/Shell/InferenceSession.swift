@@ -14,8 +14,8 @@ import Synchronization
 /// the lock.
 ///
 /// An event that takes long is handled on the thread for heavy work. The run is then taken out of
-/// the lock, and other events wait in order. Two events do not wait but end the answer at once: the
-/// client leaves, or the deadline of the whole answer passes.
+/// the lock, and other events wait in order. But if the client leaves or the deadline of the whole
+/// answer passes, the answer ends immediately.
 final class InferenceSession: Sendable {
   /// An input of the run.
   enum Event: Sendable {
@@ -39,7 +39,8 @@ final class InferenceSession: Sendable {
     var headers: [AttemptID: [PassedHeader]] = [:]
     var opening: Result<InferenceOpening, Failure>?
     var openWaiter: CheckedContinuation<Result<InferenceOpening?, Failure>, Never>?
-    /// Number of waits so far. The timer of an earlier wait must not end a later wait.
+    /// Number of waits for the opening so far. The timer of an earlier wait must not end a later
+    /// wait.
     var openWaits = 0
     var unread: [InferenceEvent] = []
     var unreadBytes = 0
@@ -65,7 +66,7 @@ final class InferenceSession: Sendable {
 
   let client: InferenceClient
   let request: InferenceRequest
-  /// The client that sent the request. `nil` means that the client is unknown.
+  /// The client that sent the request. `nil` means that Tutti itself sends the request.
   let asker: ClientFingerprint?
   let pool: UpstreamConnections.Pool
   let state: Mutex<State>
@@ -175,8 +176,8 @@ final class InferenceSession: Sendable {
   /// The headers of an attempt's response that the client gets.
   func headers(of id: AttemptID) -> [PassedHeader] { state.withLock { $0.headers[id] ?? [] } }
 
-  /// - Returns: a future. The host's stream is read further when the future completes. `nil` means
-  ///   at once.
+  /// - Returns: a future to wait for before more of the host's stream is read. `nil` means that no
+  ///   wait is needed.
   func received(_ items: [UpstreamItem], from id: AttemptID) -> EventLoopFuture<Void>? {
     items.isEmpty ? nil : step(.items(items, id))
   }

@@ -91,7 +91,7 @@ struct UpstreamConnections: Sendable {
 /// The host may have closed such a connection without the pool noticing. A request that meets a
 /// closed connection is sent again on a new one. The host is not at fault.
 final class KeptConnections: Sendable {
-  /// Maximum hosts to remember. A cluster cannot have more.
+  /// Maximum hosts to remember, more than a cluster can have.
   private static let mostHosts = 4_096
 
   private let lastAnswers = Mutex<[String: NIODeadline]>([:])

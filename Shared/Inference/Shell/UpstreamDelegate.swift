@@ -14,9 +14,9 @@ import Synchronization
 /// Passes the response of one host to its session. Each turn of the event loop reads only a bounded
 /// number of bytes. Large events and bodies are read on the thread for heavy work.
 ///
-/// AsyncHTTPClient passes a part and gets a future. Until this future is done, it reads no further
-/// and does not report the end of the response. It may report an error at any time, so the delegate
-/// holds the error until the part is done.
+/// AsyncHTTPClient passes a part of the body and gets a future. Until this future is done, it reads
+/// no further and does not report the end of the response. It may report an error at any time, so
+/// the delegate holds the error until the part is done.
 final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   typealias Response = Void
 
@@ -50,7 +50,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     var isFast = false
     /// Whether more bytes have arrived than an event loop should assemble.
     var isLong = false
-    /// Whether a part was passed and is not completely read yet.
+    /// Whether a part of the body was passed and is not completely read yet.
     var isReading = false
     /// An error that was reported while a part was being read. It is handled after the part.
     var failure: (any Error)?
@@ -266,8 +266,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     items(of: state.withLock { state -> Read in state.read { $0?.append(bytes) } })
   }
 
-  /// Reads a part in slices, each in its own turn of the event loop. If the part must be read on
-  /// the thread for heavy work, it is read at once.
+  /// Reads a part of the body in slices, each in its own turn of the event loop. If the rest is
+  /// heavy, the thread for heavy work reads it as one slice.
   private func readSlices(_ buffer: ByteBuffer, _ done: EventLoopPromise<Void>) {
     var rest = buffer
     let isHeavy = state.withLock { Self.isHeavy($0, buffer.readableBytes) }
