@@ -13,7 +13,7 @@ struct AnswerChannel: Sendable {
   /// States of the boundary scan at two earlier offsets, the older one first. After unreleased text
   /// is removed, the scan starts again from one of them instead of from the start.
   private var checkpoints: [SafeBoundary] = []
-  /// Bytes that the client has.
+  /// Number of bytes of the text that the client has.
   var released = 0
   /// Whether all of the text may be released, for example because another text followed.
   var isClosed = false

@@ -194,7 +194,7 @@ extension AnswerStream {
 }
 
 extension AnswerStream.Hop {
-  /// Removes repeated text from the host's texts, and adds the rest to `rewrite`.
+  /// Removes repeated text from the host's texts, and adds the new text to `rewrite`.
   mutating func join(
     _ parts: ChunkDelta, isLast: Bool, _ rewrite: inout ChunkRewrite
   ) throws(ResumeFilter.Rejection) {

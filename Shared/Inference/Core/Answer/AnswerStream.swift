@@ -27,7 +27,8 @@ public struct AnswerStream: Sendable {
   private(set) var isTooLong = false
   /// Whether the client has data of a part that is not tracked, such as a picture.
   private(set) var hasForeign = false
-  /// Whether the host sent text after a `finish_reason`. Its reasons then do not mark the end.
+  /// Whether the host sent text after a `finish_reason`. The host's finish reasons then do not mark
+  /// the end.
   var hasFalseEnd = false
   /// The first short chunk that any host sent. If Tutti must make an end chunk before the client
   /// has any chunk, the end chunk gets the identity of this sample.

@@ -60,7 +60,7 @@ public struct BodyAssembler: Sendable {
         // An answer has one identity. Some hosts send an empty value in their first chunk.
         if !top.isSet(member.name) { try top.set(member.name, member.value, &json) }
       default:
-        // The last value of a counter is the final one.
+        // Some members are counters, such as `usage`. Their last value is the final one.
         try top.set(member.name, member.value, &json)
       }
     }
@@ -98,7 +98,7 @@ public struct BodyAssembler: Sendable {
           try grown.message?.gain(gain.name, gain.value, &json)
         }
       case "text", "logprobs": try grown.rest.gain(member.name, member.value, &json)
-      // Hosts add elements to these arrays with each token. Arrays about the prompt arrive whole.
+      // Hosts add elements to arrays with each token, except to arrays about the prompt.
       case _ where member.value.kind == .array && !member.name.hasPrefix("prompt_"):
         try grown.rest.gain(member.name, member.value, under: GrowingJSON.list, &json)
       default: try grown.rest.set(member.name, member.value, &json)

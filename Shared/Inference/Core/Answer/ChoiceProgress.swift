@@ -10,7 +10,8 @@ struct ChoiceSteps: Hashable, Sendable {
     var answers = false
     /// Whether the chunk has a `finish_reason`.
     var ends = false
-    /// Whether the reason is not `stop`. Some hosts send `stop` at the end of the reasoning.
+    /// Whether the `finish_reason` is not `stop`. Some hosts send `stop` after the reasoning,
+    /// before the text.
     var isFirm = false
 
     init(

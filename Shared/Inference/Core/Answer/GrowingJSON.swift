@@ -199,8 +199,8 @@ enum GrowingJSON: Sendable {
     switch name {
     // Most servers send these members once. Some repeat them in every chunk.
     case "role", "type": try replace(with: more, under: name, &json)
-    // Servers send these members whole. The first value stays, because some servers make a new one
-    // for each chunk.
+    // Servers send these members whole. The first value stays, because some servers make a new
+    // value for each chunk.
     case "id", Self.list:
       guard textBytes == 0 else { return }
       try replace(with: more, under: name, &json)
