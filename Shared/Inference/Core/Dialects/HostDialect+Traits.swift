@@ -20,8 +20,8 @@ extension HostDialect {
     }
   }
 
-  /// Prefixes, in lower case, of headers of an answer that clients of this API read. Hosts of other
-  /// dialects send them, too: a cloud with two APIs sends the same headers for both.
+  /// Lower-case prefixes of answer headers that clients of this API read. Hosts of other dialects
+  /// send them, too: a cloud with two APIs sends the same headers for both.
   public var passedHeaders: [String] {
     switch self {
     case .openai: ["openai-"]

@@ -57,7 +57,7 @@ struct ChunkWriter: Sendable {
     if let cached {
       usage.append(("prompt_tokens_details", ["cached_tokens": .integer(cached)]))
     }
-    // OpenAI has no field for tokens that were written to the cache, so both fields have
+    // OpenAI has no field for tokens that were written to the cache, so the next two fields have
     // Anthropic's names.
     if let written, written > 0 {
       usage.append(("cache_creation_input_tokens", .integer(written)))
