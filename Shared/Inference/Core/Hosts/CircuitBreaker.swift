@@ -140,7 +140,7 @@ public struct CircuitBreaker: Hashable, Sendable {
   public mutating func overloaded(retryAfter: Duration?, started: Instant, now: Instant) {
     let wait = min(max(retryAfter ?? policy.defaultBusy, .zero), policy.longestBusy)
     busyUntil = max(busyUntil ?? .zero, now + wait)
-    // The host responds, so the breaker need not stay open.
+    // The host responds, so the probe has succeeded.
     if counts(started), state == .halfOpen { state = .closed }
   }
 

@@ -239,7 +239,7 @@ struct AnswerInProgress: Sendable {
   /// relief host was asked.
   var reliefPoint: ResumePoint? { relief.first?.resume }
 
-  /// Prepares the state from which relief hosts resume the answer. If the state exists, it stays.
+  /// Prepares the state from which relief hosts resume the answer. An existing state is kept.
   /// - Returns: `false` if no host can resume the answer.
   mutating func prepareRelief(_ cause: AttemptFailure.Kind) -> Bool {
     guard relief.isEmpty else { return true }

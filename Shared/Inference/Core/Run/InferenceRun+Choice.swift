@@ -46,8 +46,8 @@ extension InferenceRun {
     let asked = ledger.hosts.union(legs.map(\.host))
     // Neither the request nor a setting chose `dual`, so the second leg must be free of charge.
     let isUnpaid = constraints.race == nil && limits.race == nil && race.mode == .dual
-    // A host that silently shortens the prompt could answer first. It must not win the race in this
-    // way.
+    // A host whose context is too small may silently shorten the prompt and answer first. So the
+    // context of the second host must fit the prompt.
     guard
       let next = choose(
         eligibility(view), excluding: asked, needsFreeSlot: true, needsNoPrice: isUnpaid,
