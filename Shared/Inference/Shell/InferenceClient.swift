@@ -76,8 +76,8 @@ public final class InferenceClient: Sendable {
   /// cancelled.
   ///
   /// - Throws: `noEligibleHost` with a reason for each host. `upstreamFailed`, `overloaded`,
-  ///   `deadlineExceeded` or `invalidRequest` with the hosts' own messages. `cancelled` if the Swift
-  ///   task was cancelled.
+  ///   `deadlineExceeded` or `invalidRequest` with the hosts' own messages. `cancelled` if the
+  ///   Swift task was cancelled.
   public func infer(
     _ request: InferenceRequest, constraints: InferenceConstraints
   ) async throws(Failure) -> Inference {
