@@ -17,7 +17,7 @@ extension HostRegistry {
     var work = 0
   }
 
-  /// Selects models from the front of the list, each once, as long as they fit.
+  /// Selects models in the order of the list, each once, if they fit.
   ///
   /// A host that is a gateway also lists its patterns. They are not models: a task sent to a
   /// pattern would become a plan there, and this cluster's own list of models would have the name
@@ -33,7 +33,7 @@ extension HostRegistry {
     for offer in models {
       let length = offer.id.name.utf8.count
       selection.work += 1
-      // Long names are only counted, and short names are examined.
+      // A name that is empty or too long is counted but not examined.
       guard (1...HostTableLimits.modelNameBytes.value).contains(length) else {
         selection.leftOut += 1
         continue
@@ -111,7 +111,7 @@ extension HostRegistry {
 }
 
 extension ModelOffer {
-  /// Bytes of the offer in the published table. 16 are for the context size and the encoding.
+  /// Bytes of the offer in the published table, 16 of them for the context size and the encoding.
   fileprivate var tableBytes: Int { nameBytes + facts.utf8.count }
   fileprivate var nameBytes: Int { id.name.utf8.count + 16 + recordBytes }
 

@@ -68,7 +68,7 @@ public enum ProbeResult: Equatable, Sendable {
 
 extension HostRegistry {
   /// Starts due probes, the most overdue first, up to the limit of concurrent probes. Publishes
-  /// changes that earlier probes found, if enough time has passed since the last publication.
+  /// changes that earlier probes found, if `PublicationPace` permits a publication now.
   public mutating func tick(now: Instant) -> [Directive] {
     publicationIfDue(now) + dueProbes(now)
   }
@@ -134,8 +134,8 @@ extension HostRegistry {
     return tick(now: now)
   }
 
-  /// Records the result of a probe. The result is ignored if the host was removed or suspended
-  /// since the probe began.
+  /// Records the result of a probe. The result is ignored if the probe was dropped, for example
+  /// because the host was removed or suspended.
   public mutating func probed(
     _ order: ProbeOrder, _ result: ProbeResult, now: Instant,
     using rng: inout some RandomNumberGenerator
@@ -246,7 +246,7 @@ extension HostRegistry {
 /// Limits how often changes that probes find are published.
 struct PublicationPace: Sendable {
   private static let pause = Duration.milliseconds(HostTableLimits.publicationPause.value)
-  /// Publications that are granted at once after a quiet time.
+  /// Maximum publications in a row after a quiet time.
   private static let burst = HostTableLimits.publications.value
 
   /// Time at which a whole burst may be granted again. `nil` means that no publication was granted

@@ -264,7 +264,7 @@ public struct HostRegistry: Sendable {
     switch patch.slots {
     case .unchanged: break
     case .learned:
-      // A ready host is probed at once, and has its number until then.
+      // A ready host is probed now, and keeps its number of slots until the probe ends.
       if entry.configuredSlots != nil, entry.host.state != .ready { entry.host.slots = nil }
       entry.configuredSlots = nil
     case .value(let slots):
@@ -320,7 +320,8 @@ public struct HostRegistry: Sendable {
     return (entry.host, [.persist(record(of: entry)), .publish(table), .settled(id)])
   }
 
-  /// Probes a suspended host at once. Has no effect on a host that is not suspended.
+  /// Ends the suspension of a host and makes its probe due now. Has no effect on a host that is not
+  /// suspended.
   public mutating func resume(
     _ id: HostID, now: Instant
   ) throws(Failure) -> (host: Host, directives: [Directive]) {

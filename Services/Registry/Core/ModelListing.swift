@@ -12,9 +12,9 @@ public struct ModelListing: Sendable {
     var ownedBy: String?
     /// Maximum tokens of prompt and completion together.
     var contextTokens: Int?
-    /// The member `type`. Only Anthropic's entries have one.
+    /// The member `type`. It is `model` in Anthropic's entries.
     var type: String?
-    /// The member `object`. The entries of all other servers have one.
+    /// The member `object`. Anthropic's entries lack it.
     var object: String?
     /// Members for `/v1/models`, as in `ModelOffer.facts`.
     var facts = ""

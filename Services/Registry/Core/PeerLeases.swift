@@ -6,15 +6,15 @@ import Limits
 ///
 /// A name belongs to one incarnation. A restarted process takes over its name, and the replaced
 /// process is refused afterwards, so that two processes cannot alternate under one name. If frames
-/// are sealed, a process with another key takes over a name or a mailbox only after its holder has
-/// left, so that no member of the cluster can push another out.
+/// are sealed, a process with another key takes over a name or a mailbox only after its holder's
+/// lease has ended, so that no member of the cluster can push another out.
 public struct PeerLeases: Sendable {
   public static let capacity = Limits.busPeers.value
   /// Permitted lease durations.
   /// A shorter lease would end between two hellos. A longer one would keep lost processes too long.
   public static let leases: ClosedRange<Duration> = .milliseconds(500)...(.seconds(300))
-  /// Maximum replaced incarnations to remember per name. More of them mean that processes compete
-  /// for the name. The oldest were refused long ago.
+  /// Maximum replaced incarnations to remember per name. If there are more, processes compete for
+  /// the name, and the oldest ones were refused long ago.
   static let rememberedIncarnations = 16
 
   public enum Directive: Equatable, Sendable {

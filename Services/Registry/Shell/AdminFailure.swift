@@ -105,7 +105,7 @@ extension AdminFailure {
 
   private init(_ refusal: AccountRefusal) {
     switch refusal {
-    // Clients retry it.
+    // The book is rebuilt, so clients may retry.
     case .stale: self.init(Failure(.overloaded, "\(refusal)"))
     case .repeatedID:
       self.init(Failure(.conflict, "\(refusal)"), param: "id", status: .conflict)

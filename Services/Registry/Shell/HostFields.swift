@@ -54,7 +54,7 @@ struct HostFields {
     }
   }
 
-  /// `null` means as the host reports.
+  /// Slots of the host. `null` means that the host's own report applies.
   private func slots() throws -> HostPatch.Change<Int> {
     guard fields["slots"] != nil else { return .unchanged }
     return try fields.integer("slots", in: Self.slots).map { .value($0) } ?? .learned
@@ -96,8 +96,7 @@ struct HostFields {
       name, "one of auto, " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
   }
 
-  /// Credential of the host. `null` removes it, because it cannot be learned from the host. For
-  /// most other members `null` means no change.
+  /// Credential of the host. `null` removes it, because it cannot be learned from the host.
   private func credential() throws -> HostPatch.Change<String> {
     switch fields["credential"] {
     case nil: return .unchanged

@@ -16,8 +16,8 @@ final class HostProber: Sendable {
   static let deadline = Duration.milliseconds(Limits.probeTime.value)
   private static let maximumBytes = Limits.probeBytes.value
   /// Time for which a host's slots and version are not requested again.
-  /// They change only if the server restarts. A probe usually fails during a restart, which also
-  /// discards them.
+  /// They change only if the server restarts. Probes usually fail during a restart, and a failed
+  /// probe discards them.
   private static let detailsLast: Duration = .seconds(60)
 
   private struct Details {
@@ -32,7 +32,7 @@ final class HostProber: Sendable {
   private let client: HTTPClient
   private let credentials: Credentials
   private let details = Mutex<[HostID: Details]>([:])
-  /// Locations of the API, for hosts without a list of models.
+  /// Whether the API omits `/v1`, for hosts without a list of models, with the time of the request.
   private let places = Mutex<[HostID: (omitsV1: Bool, asked: ContinuousClock.Instant)]>([:])
 
   init(client: HTTPClient, credentials: Credentials = Credentials()) {
@@ -47,7 +47,7 @@ final class HostProber: Sendable {
     configuration.connectionPool.idleTimeout = .seconds(10)
     // Without retries, a refused connection fails at once and not at the deadline.
     configuration.connectionPool.retryConnectionEstablishment = false
-    // At most two requests run at one host at a time: the list and a detail.
+    // A probe sends one request at a time. A dropped probe may still run next to a new one.
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 2
     return configuration
   }
@@ -157,8 +157,8 @@ final class HostProber: Sendable {
     order.url + (omitsV1 ? "" : "/v1")
   }
 
-  /// The most useful of several failures. This is one that an operator can fix, otherwise the first
-  /// failure.
+  /// The failure to report: the first one after which the host cannot serve requests, even if an
+  /// admin names its models. Otherwise the first failure.
   private static func probeError(_ failures: [AskFailure]) -> any Error {
     let worst = failures.first { !$0.isUnlisted } ?? failures.first
     guard let worst else { return CancellationError() }

@@ -7,24 +7,24 @@ import Synchronization
 /// If the admin disconnects while the order waits in a queue, the order is dropped before it
 /// begins. No admin would receive its outcome, and the admin may have sent the order again.
 struct OrderReceipt<Outcome: Sendable>: Sendable {
-  /// State that the admin's task and the queue share.
-  private final class Admin: Sendable {
+  /// Flag that the admin's HTTP request sets when it is cancelled, and the queue reads.
+  private final class Presence: Sendable {
     let hasLeft = Mutex(false)
   }
 
-  private let admin = Admin()
+  private let presence = Presence()
   private let outcome: AsyncStream<Outcome>.Continuation
 
   /// - Parameter outcome: the stream that the admin reads.
   init(_ outcome: AsyncStream<Outcome>.Continuation) {
     self.outcome = outcome
-    outcome.onTermination = { [admin] termination in
-      if case .cancelled = termination { admin.hasLeft.withLock { $0 = true } }
+    outcome.onTermination = { [presence] termination in
+      if case .cancelled = termination { presence.hasLeft.withLock { $0 = true } }
     }
   }
 
   /// Whether the admin has disconnected.
-  var isAbandoned: Bool { admin.hasLeft.withLock(\.self) }
+  var isAbandoned: Bool { presence.hasLeft.withLock(\.self) }
 
   func answer(_ outcome: Outcome) {
     self.outcome.yield(outcome)

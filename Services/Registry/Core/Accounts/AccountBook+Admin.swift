@@ -54,8 +54,8 @@ extension AccountBook {
     }
   }
 
-  /// Whether the book would be the same with a record. An account without budgets may have a record
-  /// of none.
+  /// Whether the book would be the same with a record. A key without a record of budgets counts as
+  /// a key with an empty record.
   public func has(_ record: AccountRecord) -> Bool {
     switch record {
     case .organisation(let new): register.organisations[new.id] == new
@@ -67,7 +67,7 @@ extension AccountBook {
     }
   }
 
-  /// Checks that gateways can be given the prices of all models if models get these aliases.
+  /// Checks that the price table of gateways has room for all prices if models get these aliases.
   public func check(aliases: [ModelID: [ModelID]]) throws(AccountRefusal) {
     try checkPrices { tariff throws(PriceRowRefusal) in tariff.aliases = aliases }
   }

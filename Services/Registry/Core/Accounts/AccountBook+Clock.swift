@@ -7,6 +7,7 @@ internal import Money
 // Times in the ledger do not run backwards. After a small step back they stand still, so that no
 // period of a budget begins twice. If the clock stays far back, it corrects an earlier jump ahead,
 // and the ledger follows. A transaction records the correction, so that a replay makes it at the
+// same place.
 
 /// A transaction without entries. Transactions after it may have earlier times than those before
 /// it.
@@ -28,7 +29,8 @@ enum ClockCorrection {
 }
 
 extension AccountBook {
-  /// Sets the book's clock back if the wall clock was far back for `ledger.clock_patience`.
+  /// Sets the book's clock back to the wall clock if it was ahead of the wall clock by more than
+  /// `ledger.clock_step` for `ledger.clock_patience`.
   mutating func correctClock(_ time: AccountTime) throws(BookFault) {
     guard time.wall < clock.subtractingCapped(Int64(Limits.ledgerClockStep.value)) else {
       behindSince = nil

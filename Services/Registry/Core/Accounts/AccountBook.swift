@@ -72,10 +72,11 @@ public struct AccountBook: Sendable {
   /// Number of transactions in the ledger, including those of directives not yet performed.
   var position: Int64 = 0
   private(set) var isStale = false
-  /// Latest wall time of an event. It stands still if the clock is set back, so that no period of a
-  /// budget begins twice: see `correctClock(_:)`.
+  /// Latest wall time of an event. It stands still if the wall clock is set back, so that no period
+  /// of a budget begins twice: see `correctClock(_:)`.
   var clock = Int64.min
-  /// Time since which the wall clock has been far back. `nil` means that it is not far back.
+  /// Time since which the wall clock has been earlier than `clock` by more than
+  /// `ledger.clock_step`. `nil` means that it is not.
   var behindSince: Instant?
   private var directives: [Directive] = []
 
@@ -113,7 +114,7 @@ public struct AccountBook: Sendable {
   public func balance(of account: AccountID) -> MicroCredits { ledger.balance(of: account) }
 
   /// Credits that an account has spent in the present period of one of its budgets. `nil` means
-  /// that it has no budget with this period.
+  /// that it has no budget with this window.
   public func spent(_ window: BudgetWindow, of owner: BudgetOwner, at time: Int64) -> MicroCredits?
   {
     budgets.spent(.budget(of: owner, window), at: time)
@@ -152,6 +153,7 @@ public struct AccountBook: Sendable {
   ///
   /// A gateway's later process may repeat settlements of a process that ended long ago. This book
   /// may have forgotten them. If the store has the transaction, the caller sends
+  /// `repeatedSettlement` in place of the event.
   public func idToLookUp(for event: Event) -> String? {
     guard case .settlement(let settlement, let sender) = event,
       sender != settlement.lease.lease.gateway
@@ -282,7 +284,7 @@ public struct AccountBook: Sendable {
   }
 
   /// Confirms a settlement that the ledger already has. The issuer may have forgotten the gateway,
-  /// so the settlement is recorded again.
+  /// so the issuer records the settlement again.
   private mutating func confirmRepeated(
     _ settlement: LeaseSettlement, from sender: PeerID, at time: AccountTime
   ) {

@@ -50,7 +50,7 @@ public enum AccountRefusal: Error, Hashable, Sendable {
   case unknownOrganisation(String)
   case tooManyAccounts
   case tooManyBudgets
-  /// Two budgets of one account have the same period.
+  /// Two budgets of one account have the same window: period and kind.
   case repeatedWindow(BudgetWindow)
   case price(PriceRowRefusal)
   /// An amount is zero or negative, or the entries do not sum to zero.

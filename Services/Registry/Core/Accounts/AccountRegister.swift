@@ -87,8 +87,8 @@ struct AccountRegister: Sendable {
 
   // MARK: - Checks
 
-  /// Makes the records of an account's budgets. A budget with the same period as an old one keeps
-  /// its place in the ledger.
+  /// Makes the records of an account's budgets. A budget with the same window as an old one keeps
+  /// the old one's place in the ledger.
   func budgets(
     _ terms: [BudgetTerms], replacing old: [BudgetRecord], position: Int64
   ) throws(AccountRefusal) -> [BudgetRecord] {

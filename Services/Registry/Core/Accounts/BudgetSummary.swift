@@ -23,7 +23,8 @@ public struct BudgetSummary: Hashable, Sendable {
 
   /// The budgets with the largest spent parts, the largest first.
   public let largest: [Share]
-  /// Every threshold that at least one budget has, the lowest first.
+  /// Thresholds that at least one budget has, the lowest first. If there are too many, the last row
+  /// counts the highest ones together.
   public let thresholds: [Threshold]
 
   /// - Parameter capacity: maximum number of budgets, and of thresholds. `nil` means

@@ -49,8 +49,8 @@ public struct LedgerAudit: Sendable {
   private var leases: [LeaseID: (organisation: String, amount: Int128)] = [:]
 
   /// - Parameter comparedUntil: time of the balances that `compare(_:)` gets, in milliseconds since
-  ///   1970. Later transactions are left out. A time before the start of the audit leaves out
-  ///   transactions that are written while the audit runs.
+  ///   1970. The comparison leaves out later transactions. With a time before the audit's start,
+  ///   these include all that are written while the audit runs.
   public init(comparedUntil: Int64 = .max) { self.comparedUntil = comparedUntil }
 
   public mutating func add(_ transaction: LedgerTransaction) {

@@ -21,7 +21,8 @@ struct Tariff: Sendable {
       self.init(bill: bill, usage: usage, problem: nil)
     }
 
-    /// Settles a report that cannot be billed with no charge and no pay, so that its hold ends.
+    /// The result for a report that cannot be billed: no charge and no pay. It ends the report's
+    /// hold.
     fileprivate init(problem: String, rule: PayoutRule) throws(MoneyError) {
       self.init(bill: try Bill(answers: [], rule: rule), usage: .zero, problem: problem)
     }

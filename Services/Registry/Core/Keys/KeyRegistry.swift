@@ -133,7 +133,7 @@ public struct KeyRegistry: Sendable {
 
   /// Plans to suspend a key, or to end its suspension.
   ///
-  /// - Parameter state: `active` or `disabled`.
+  /// - Parameter state: `active` or `disabled`. `revoked` has the effect of `revoke(_:expected:)`.
   public func set(
     _ state: KeyState, of id: KeyID, expected: Set<Int64>? = nil
   ) throws(Failure) -> KeyChange {

@@ -4,7 +4,8 @@ import Limits
 /// A host that lists a model, as admins see it.
 public struct OfferStanding: Hashable, Sendable {
   public let host: HostID
-  /// Whether the host table has the offer, because the records of models allow it.
+  /// Whether the host table has the offer. It does if the records of models allow the offer and the
+  /// offer fits.
   public let isApproved: Bool
   public let state: HostState
 }
@@ -60,8 +61,7 @@ extension HostRegistry {
     }
   }
 
-  /// Reason for which a ready host offers fewer models than it lists. Empty if no model is left
-  /// out.
+  /// Reason for which a ready host offers fewer names than it lists. Empty if no name is left out.
   ///
   /// - Parameter offersLeftOut: number of offers that the rules allow and that do not fit.
   private func reason(of entry: Entry, leftOut offersLeftOut: Int) -> String {
@@ -90,7 +90,7 @@ extension HostRegistry {
 
   // MARK: - For admins
 
-  /// Names of the models that hosts list, and of their aliases.
+  /// Names of the models that hosts list, and the aliases that hosts offer.
   public var listedModels: Set<ModelID> {
     var models = Set(entries.values.lazy.flatMap(\.listed).map(\.id))
     models.formUnion(entries.values.lazy.flatMap(\.host.models).map(\.id))

@@ -45,7 +45,7 @@ public struct ModelRegistry: Sendable {
 
   public subscript(_ id: ModelID) -> Entry? { entries[id] }
 
-  /// The records, by name.
+  /// The records, sorted by name.
   public var records: [ModelRecord] { entries.values.map(\.record).sorted { $0.id < $1.id } }
 
   /// The models that each alias stands for.

@@ -48,7 +48,7 @@ public struct ModelRules: Equatable, Sendable {
   /// - Parameters:
   ///   - host: provides its id, tags and version.
   ///   - listed: the models that the host lists.
-  /// - Returns: first the aliases, by name, then the host's models in their order.
+  /// - Returns: first the aliases, sorted by name, then the host's models in their order.
   func offers(of host: Host, listed: [ModelOffer]) -> [ModelOffer] {
     guard !isEmpty else { return listed }
     let names = aliases.isEmpty ? [] : Set(listed.map(\.id))

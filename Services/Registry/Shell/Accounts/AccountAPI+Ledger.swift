@@ -81,8 +81,7 @@ extension AccountAPI {
     }
     return LedgerQuery(
       account: request.text("account").map { AccountID($0) },
-      // If the request names no times, the list also has transactions of a clock that showed a time
-      // before 1970.
+      // Without `from_ms`, the list also has transactions from a clock that was set before 1970.
       times: (from == 0 ? Int64.min : Int64(from))..<(until.map { Int64($0) } ?? .max),
       order: order, after: try cursor(request),
       limit: try request.number("limit", in: 1...Limits.ledgerPage.value, or: 100))

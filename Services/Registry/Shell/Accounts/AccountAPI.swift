@@ -230,7 +230,7 @@ struct AccountAPI: Sendable {
   }
 
   private var tariff: Response {
-    // The tag is read before the tariff, so that the tag is never newer.
+    // The tag is read before the tariff, so that the tag is never newer than the tariff.
     let tag = tariffRevisions.tag
     var response = json(accounts.read { TariffJSON($0) })
     response.headers[.eTag] = tag
@@ -325,7 +325,7 @@ struct AccountAPI: Sendable {
 
   /// Returns the present revision as the one that a change expects.
   ///
-  /// - Throws: `AccountFailure` if the request has `If-Match` without the revision's ETag.
+  /// - Throws: `AdminFailure` if the request has `If-Match` without the revision's ETag.
   private func expected(
     _ request: Request, _ current: RecordRevision
   ) throws -> ExpectedRevision {
@@ -335,7 +335,7 @@ struct AccountAPI: Sendable {
     return .revision(current)
   }
 
-  /// The revision that a change of a record expects that always has a value.
+  /// The revision that a change expects, for a record that has a default value.
   ///
   /// - Parameters:
   ///   - revision: the present revision. `nil` means that the record was never stored.

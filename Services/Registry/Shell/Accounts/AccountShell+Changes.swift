@@ -43,7 +43,8 @@ extension AccountShell {
         let record = try state.book.record(for: change.change, at: now().wall)
         var present: RecordRevision?
         if let subject = record.subject { present = state.revisions[subject] }
-        // The store refuses a record that another admin has changed.
+        // If the record is not in the expected state, the change goes to the store, which reports
+        // the conflict.
         let isUnchanged = state.book.has(record) && change.expected.holds(for: present)
         planned.append(
           PlannedChange(

@@ -11,8 +11,8 @@ extension AccountShell {
   /// Author of changes that no admin makes.
   private static let ownAuthor = "registry"
 
-  /// Takes all keys after a change of some. Keys with the same account and state are ignored, and
-  /// keys that are no longer among them are forgotten with their budgets.
+  /// Takes all keys after a change of some. Ignores keys with the same account and state as before.
+  /// Forgets keys that are no longer in the list, with their budgets.
   func receiveKeys(_ records: [KeyRecord]) {
     state.withLock { state in
       for record in records {
@@ -50,7 +50,7 @@ extension AccountShell {
 
   /// Removes the stored budgets of a key that no longer exists.
   ///
-  /// If this fails, they stay in the store, and limit nothing.
+  /// If this fails, the budgets stay in the store, and limit nothing.
   /// - Returns: the directives of the change.
   func removeBudgets(of key: String) async -> [AccountBook.Directive] {
     let none = AccountRecord.keyBudgets(KeyBudgetsRecord(key: key, budgets: []))

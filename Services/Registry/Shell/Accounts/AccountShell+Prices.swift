@@ -18,7 +18,7 @@ extension AccountShell {
     }
   }
 
-  /// Checks that gateways can be given the prices of all models if models get these aliases.
+  /// Checks that the price table of gateways has room for all prices if models get these aliases.
   func check(aliases: [ModelID: [ModelID]]) throws(Failure) {
     do throws(AccountRefusal) {
       try state.withLock { state throws(AccountRefusal) in

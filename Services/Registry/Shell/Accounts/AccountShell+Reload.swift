@@ -7,8 +7,8 @@ import Telemetry
 
 /// Recovery after a failed write. If another process has taken over the store, this process ends.
 extension AccountShell {
-  /// Checks for another writer of the store, even while nothing is written. Ends the loop if there
-  /// is one.
+  /// Checks for another writer of the store, even while nothing is written. If there is one, the
+  /// loop that processes messages ends.
   func watchWriter() async {
     while !Task.isCancelled {
       try? await Task.sleep(for: writerCheckInterval)

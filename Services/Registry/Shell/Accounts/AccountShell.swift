@@ -123,7 +123,7 @@ final class AccountShell: Service {
 
   // MARK: - Callers
 
-  /// Adds a message to the inbox, and returns at once. Answers go to the outlet.
+  /// Adds a message to the inbox, or drops it if the inbox is full. Answers go to the outlet.
   func receive(_ event: AccountBook.Event) {
     receive(CollectionOfOne(event))
   }
@@ -327,7 +327,7 @@ final class AccountShell: Service {
     switch result {
     case .success(let directives):
       round.directives += directives
-      // A repeated transfer waits for the write, too, because the first one may be part of it.
+      // A repeated transfer waits for the write, too, because the first transfer may be in it.
       round.orders.append((order, .transferred(isRepeated: directives.isEmpty)))
     case .failure(let refusal): order.answer(.failure(.refused(refusal)))
     }
@@ -343,7 +343,7 @@ final class AccountShell: Service {
     for (order, done) in round.orders { order.answer(.success(done)) }
   }
 
-  /// Writes all transactions at once, then performs everything that depends on them.
+  /// Writes all transactions in one append, then performs everything that depends on them.
   func write(_ directives: [AccountBook.Directive]) async throws(Failure) {
     var transactions: [LedgerTransaction] = []
     for directive in directives {

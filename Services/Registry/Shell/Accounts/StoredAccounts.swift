@@ -40,7 +40,8 @@ struct StoredAccounts: Sendable {
   /// ledger.
   ///
   /// Later checkpoints, which are not valid, are removed. Nothing is lost, because a replay of the
-  /// ledger computes the same facts. Without a valid checkpoint the replay starts at place 0.
+  /// ledger computes the same facts. If no checkpoint is valid, or one cannot be read, the replay
+  /// starts at place 0.
   private static func start(
     _ records: StoredRecords, _ store: any AccountStoring, _ logger: Logger
   ) async -> (AccountReplay, Int64) {
