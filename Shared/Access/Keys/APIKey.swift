@@ -1,6 +1,6 @@
 import Limits
 
-/// A client's key, `tutti-<id>-<secret>`. Only `revealed` contains the secret.
+/// A client's key, `tutti-<id>-<secret>`. Its descriptions do not contain the secret.
 public struct APIKey: Hashable, Sendable {
   public let id: KeyID
   private let secret: Bytes32

@@ -61,7 +61,7 @@ extension Bytes32: Hashable {
 // MARK: - Text forms
 
 extension Bytes32 {
-  /// - Parameter text: 64 hexadecimal digits. Any other text gives `nil`.
+  /// - Parameter text: 64 lower-case hexadecimal digits. Any other text gives `nil`.
   init?(hexadecimal text: String) {
     guard text.utf8.count == 2 * Self.count else { return nil }
     var bytes: [UInt8] = []

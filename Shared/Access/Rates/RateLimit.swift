@@ -41,7 +41,7 @@ public enum RateDecision: Hashable, Sendable {
   case refused(RateRefusal)
 }
 
-/// The share of its key's limits that an admitted request holds until `RateWindows.finish`.
+/// An admitted request's part of the key's limits. The request holds it until `RateWindows.finish`.
 public struct RateReservation: Hashable, Sendable {
   public let key: KeyID
   /// Estimated tokens of prompt and answer.

@@ -5,10 +5,10 @@ public struct RateLimitHeaders: Hashable, Sendable {
     public let limit: Int
     /// The unused part of this gateway's share.
     public let remaining: Int
-    /// Seconds until no request or token is counted any more, if no request follows.
+    /// Seconds until the count of requests or tokens is 0, if no request follows.
     let secondsToReset: Int
 
-    /// Time until no request or token is counted any more, for example `6m0s`.
+    /// Time until the count of requests or tokens is 0, for example `6m0s`.
     public var resetText: String { RateLimitHeaders.durationText(secondsToReset) }
 
     /// The row that is used up first. If both are equal, the row of the minute.

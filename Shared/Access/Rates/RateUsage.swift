@@ -56,8 +56,7 @@ struct RateUsage: Sendable {
   }
 
   /// Replaces the estimated tokens of a request by its true ones. Unused tokens are returned to the
-  /// slot of the estimate. Tokens beyond the estimate count now, because they were generated after
-  /// it.
+  /// slot of the estimate. Tokens beyond the estimate are added to the current slot.
   private static func correct(
     _ count: inout SlidingCount, _ slot: SlidingCount.Slot?, _ estimate: Int, _ tokens: Int,
     at now: Instant

@@ -16,8 +16,8 @@ public struct RateWindows: Sendable {
   private var usages: RecentTable<KeyID, RateUsage>
   private var nextNumber: UInt64 = 0
 
-  /// - Parameter maximumKeys: number of keys that are counted at once. A further key replaces the
-  ///   one that made no request for longest. `nil` means as many as a full access table has.
+  /// - Parameter maximumKeys: number of keys with counts in memory. A further key replaces the one
+  ///   that made no request for longest. `nil` means as many as a full access table has.
   public init(gateways: Int = 1, maximumKeys: Int? = nil) {
     self.gateways = gateways
     usages = RecentTable(capacity: maximumKeys ?? Limits.accessKeys.value)
@@ -28,9 +28,9 @@ public struct RateWindows: Sendable {
 
   /// Counts a request and its estimated tokens, or refuses it.
   ///
-  /// A request may be larger than the gateway's share and not larger than the limit. It is admitted
-  /// if the share is unused. Otherwise the addition of gateways would make such requests
-  /// impossible.
+  /// A request that is larger than the gateway's share, but not than the limit, is admitted if the
+  /// share is unused. Without this rule, such requests would become impossible if gateways are
+  /// added.
   ///
   /// - Parameter tokens: estimated tokens of prompt and answer.
   public mutating func admit(
@@ -101,7 +101,7 @@ public struct RateRemainder: Hashable, Sendable {
   public let share: Int
   /// The unused part of the share.
   public let remaining: Int
-  /// Seconds until no request or token is counted any more, if no request follows. `nil` means that
+  /// Seconds until the count of requests or tokens is 0, if no request follows. `nil` means that
   /// running requests are counted, and that the time of their end is unknown.
   public let secondsToReset: Int?
 }

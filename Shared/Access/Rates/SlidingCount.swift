@@ -6,8 +6,8 @@ import Limits
 /// Time is divided into slots. An amount counts until its whole slot has left the window. Therefore
 /// the sum is never too low, and an amount counts for at most one slot too long.
 ///
-/// If the clock jumps back, the count treats it as no passed time: amounts stay and count from the
-/// new time. If the clock jumps ahead, amounts leave the window early.
+/// If the clock jumps back, no time counts as passed: amounts stay, and age from the new time on.
+/// If the clock jumps ahead, amounts leave the window early.
 struct SlidingCount: Hashable, Sendable {
   struct Window: Hashable, Sendable {
     let slotSeconds: Int64
@@ -17,7 +17,7 @@ struct SlidingCount: Hashable, Sendable {
     static let day = Window(slotSeconds: 3_600, slotCount: 24)
   }
 
-  /// A slot by its place in the sequence of slots. A clock jump does not change the place.
+  /// A slot, identified by its place in the sequence of slots. A clock jump does not change it.
   struct Slot: Hashable, Sendable {
     fileprivate let turn: Int64
   }

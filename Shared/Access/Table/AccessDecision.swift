@@ -53,7 +53,7 @@ public struct AccessRefusal: Hashable, Sendable {
   /// Id of the presented key. `nil` means that the request contains no well-formed key.
   public let key: KeyID?
 
-  /// The request has no key, and no key exists yet.
+  /// The request has no key, but the route requires one even if no key was ever created.
   public static let missing = AccessRefusal(.missing)
 
   init(_ reason: Reason, key: KeyID? = nil) {
