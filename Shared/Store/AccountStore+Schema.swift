@@ -45,7 +45,7 @@ extension AccountStore {
       try protect("audit", replacedIf: "position = NEW.position")
 
       /// Makes a table append-only. INSERT OR REPLACE needs a trigger of its own, because SQLite
-      /// does not run the trigger for DELETE then.
+      /// does not run the trigger for DELETE when it replaces a row.
       func protect(_ table: String, replacedIf condition: String) throws {
         let refusal = "SELECT RAISE(ABORT, 'rows of \(table) are never changed')"
         try database.execute(
@@ -74,7 +74,7 @@ extension AccountStore {
           """)
     }
     migrator.registerMigration("4: indexes of the audit log") { database in
-      // Each also has the position, by which lists are sorted.
+      // Every index of SQLite also has the row's `position`, by which lists are sorted.
       try database.execute(
         sql: """
           CREATE INDEX audit_by_kind ON audit (kind);

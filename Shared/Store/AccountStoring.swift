@@ -4,8 +4,8 @@ public import Money
 /// Keeps the registry's ledger, keys, accounts, models, prices, settings and audit log.
 ///
 /// Every change is durable on return. A failed change has no effect, except after
-/// `storeUnreachable`: then the store may have none, a first part or all of the change. The caller
-/// reads the store again before it relies on its contents.
+/// `storeUnreachable`. After this error the store may have none, a first part or all of the change,
+/// so the caller reads the store again before it relies on the contents.
 public protocol AccountStoring: Sendable {
   // Methods for the ledger.
 
@@ -112,7 +112,7 @@ public protocol AccountStoring: Sendable {
 }
 
 extension AccountStoring {
-  /// Appends transactions after those that the ledger has, whatever their number.
+  /// Appends transactions, however many transactions the ledger already has.
   public func append(
     _ transactions: [LedgerTransaction]
   ) async throws(Failure) -> [LedgerAppend] {

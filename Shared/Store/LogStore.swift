@@ -68,8 +68,8 @@ public struct Retention: Equatable, Sendable {
   /// A plan of 64 tasks with ten spans each has 640 spans. 10,000 spans are a response of 3 MB.
   static let spansPerTrace = 10_000
 
-  /// Maximum time of a record in the future. No clock is wrong by more than a day for long. A later
-  /// time is set to the present time, because otherwise the record would never expire.
+  /// Maximum lead of a record's time over the present time. No clock is wrong by more than a day
+  /// for long. A later time is set to the present time. Otherwise the record would never expire.
   static let futureMicroseconds: UInt64 = 24 * 3_600 * 1_000_000
 
   /// - Parameter maximumRequestAge: maximum age of requests. `nil` means the same age as that of

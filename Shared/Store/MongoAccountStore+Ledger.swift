@@ -5,8 +5,8 @@ public import Money
 /// The ledger. Each document has the transactions of one append. If their names and notes do not
 /// fit, the append makes several documents.
 extension MongoAccountStore {
-  /// Maximum estimated bytes of a document. It is less than half of MongoDB's largest document,
-  /// because names take more than their own bytes there.
+  /// Maximum estimated bytes of a document. It is less than half of MongoDB's limit of 16 MiB, so
+  /// that a document of twice the estimate still fits.
   private static let documentBytes = 6 << 20
 
   public func append(
@@ -15,7 +15,7 @@ extension MongoAccountStore {
     try await perform { [self] client, state throws(Failure) in
       try checkEpoch(client)
       let ledger = client.collection(Collection.ledger)
-      // If the outcome of the last write is unknown, the end is read again.
+      // If the outcome of the last write is unknown, the ledger's last position is read again.
       let end = if let end = state.end { end } else { try Self.end(of: ledger) }
       guard end == position ?? end else {
         throw .ledgerChanged(end: end, known: position ?? end)

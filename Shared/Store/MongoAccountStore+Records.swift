@@ -128,7 +128,8 @@ extension MongoAccountStore {
       }
       return try client.collection(Collection.changes).aggregate([
         BSONDocument().set("$match", documents),
-        // Each of these documents has a wanted change. Only in the latest one it may be too late.
+        // Each of these documents has a wanted change. In the latest document, every wanted change
+        // may be too recent for this page, so one more document is read.
         BSONDocument().set("$sort", BSONDocument().set("_id", -1)),
         BSONDocument().set("$limit", limit + 1),
         BSONDocument().set("$unwind", "$changes"), BSONDocument().set("$match", filter),

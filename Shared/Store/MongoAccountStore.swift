@@ -4,9 +4,9 @@ internal import Synchronization
 
 /// Accounts in MongoDB, for a registry that may move to another machine.
 ///
-/// One append is one document. Its `_id` is the position of the document's first transaction. One
-/// list of changes is also one document. Its `_id` is the first revision of the changes. A document
-/// is written whole or not at all, so no transactions of the server are needed. Two writers cannot
+/// An append is normally one document. Its `_id` is the position of its first transaction. A list
+/// of changes is also one document. Its `_id` is the first revision of the changes. A document is
+/// written whole or not at all, so no transactions of the server are needed. Two writers cannot
 /// both write the next document, because both documents would have the same `_id`. Documents of
 /// ledger and records are never changed or deleted.
 ///

@@ -4,8 +4,8 @@ internal import ClusterModel
 // Each handle of libmongoc has one owner. A handle leaves its owner's file only as an argument of a
 // call, and is used only on a `MongoQueue`.
 
-/// Calls `mongoc_init` once per process. `mongoc_cleanup` is never called. `mongoc_init` must not
-/// follow it, and the operating system releases everything when the process ends.
+/// Calls `mongoc_init` once per process. `mongoc_cleanup` is never called, because `mongoc_init`
+/// must not be called after it. The operating system releases everything when the process ends.
 private let initialised: Void = {
   mongoc_init()
   // By default libmongoc logs to standard error. This is turned off, because relevant errors are
@@ -99,7 +99,7 @@ private let initialised: Void = {
     self.address = address
     unsafe mongoc_client_pool_set_error_api(handle, 2)
     unsafe mongoc_client_pool_set_appname(handle, "tutti")
-    // A queue is serial, so one connection suffices.
+    // Each pool serves one serial queue, so one connection suffices.
     unsafe mongoc_client_pool_max_size(handle, 1)
   }
 
