@@ -21,11 +21,11 @@ public struct HostSpeed: Hashable, Sendable {
 
 /// Assumption about a host that was not measured (docs/decisions/0020).
 public enum SpeedBelief: Hashable, Sendable {
-  /// The host is like the fastest known one. For a task that some host must take: the task then
-  /// goes to the host and thereby measures it.
+  /// The host is like the fastest known one. This is for a task that some host must take. An
+  /// unmeasured host then gets the task, which measures the host.
   case optimistic
-  /// The host is like the slowest known one. For a decision that is optional or final, because such
-  /// a decision must not rest on a guess.
+  /// The host is like the slowest known one. This is for a decision that is optional or final,
+  /// because such a decision must not rest on a guess.
   case cautious
 }
 

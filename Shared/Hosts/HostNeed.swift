@@ -54,7 +54,7 @@ public struct HostNeed: Hashable, Sendable {
     rules: EligibilityRules = EligibilityRules()
   ) -> Refusal? {
     if let required, required != host.id { return .notRequired }
-    // A host without models was not probed yet, so its state is the better reason.
+    // A host without models is usually not ready, so its state is the better reason.
     if case .oneOf = models, !host.models.isEmpty, !isOffered(by: host) { return .notOffered }
     guard pools.admits(tags: host.tags) else { return .outsidePools(pools) }
     if let refusal = refusal(ofState: host) { return refusal }

@@ -12,7 +12,7 @@ public struct HostView: Sendable {
     public let host: Host
     public let activity: HostActivity
 
-    /// Number of slots minus requests in flight.
+    /// Number of slots minus requests in flight, at least 0.
     public var freeSlots: Int {
       max(0, (host.slots ?? HostSharing.assumedSlots).subtractingCapped(activity.inFlight))
     }
@@ -81,7 +81,8 @@ public struct HostView: Sendable {
     return community.isEmpty ? entries : community
   }
 
-  /// Chat models from which Tutti may choose, sorted: the `choices` of the hosts that may serve.
+  /// Chat models from which Tutti may choose, sorted: the `choices` of the hosts that may serve. If
+  /// no host may serve, the `choices` of the hosts that only a passing reason excludes.
   ///
   /// - Parameter named: models that the client names. They are included even if a passing reason
   ///   excludes their hosts, because `infer()` waits for such a host or asks it.
