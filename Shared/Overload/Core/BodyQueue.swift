@@ -1,6 +1,6 @@
 import Limits
 
-/// Who a request's body is counted for: its key if it has one, else its client's address.
+/// Owner of a request's body: the request's key if it has one, otherwise the client's address.
 public enum BodyOwner: Hashable, Sendable {
   case address(ClientID)
   /// The number of the key.
@@ -10,7 +10,7 @@ public enum BodyOwner: Hashable, Sendable {
 /// Limits the bytes of each owner's request bodies in memory. Further bodies wait in order of
 /// arrival and are not read meanwhile.
 ///
-/// Each body reserves its full size at once, so that two half-read bodies cannot block each other.
+/// A body reserves its full size in one step, so that two half-read bodies cannot block each other.
 public struct BodyQueue: Sendable {
   private struct Waiter {
     let id: Int
@@ -31,13 +31,14 @@ public struct BodyQueue: Sendable {
 
   public init() {}
 
-  /// Number of owners with bodies in memory.
+  /// Number of owners with bodies in memory or in the queue.
   public var owners: Int { lines.count }
 
   /// Requests room for a body.
   ///
   /// - Parameter share: maximum bytes that the owner's bodies may take together.
-  /// - Returns: whether there is room. If not, a later `release` returns `id`, unless withdrawn.
+  /// - Returns: whether there is room. If not, a later `release` or `withdraw` of another body
+  ///   returns `id`.
   public mutating func ask(_ id: Int, _ bytes: Int, _ owner: BodyOwner, share: Int) -> Bool {
     var line = lines[owner] ?? Line()
     defer { lines[owner] = line }
@@ -50,7 +51,7 @@ public struct BodyQueue: Sendable {
   }
 
   /// Removes a waiting body.
-  /// - Returns: the ids of bodies that waited behind it and have room now.
+  /// - Returns: the ids of the owner's other waiting bodies that have room now.
   public mutating func withdraw(_ id: Int, _ owner: BodyOwner, share: Int) -> [Int] {
     lines[owner]?.waiting.removeAll { $0.id == id }
     return release(0, owner, share: share)

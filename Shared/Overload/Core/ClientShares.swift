@@ -1,7 +1,7 @@
 public import ClusterModel
 import Limits
 
-/// Maximum resources that one client may use at once.
+/// Maximum resources that one client may use at the same time.
 public struct ClientShare: Hashable, Sendable {
   public var requests: Int
   /// Bytes of bodies in memory; `BodyGate` enforces this maximum.
@@ -25,11 +25,11 @@ public struct ClientShare: Hashable, Sendable {
 
 /// Counts the resources each client uses and enforces the client's share and the total.
 ///
-/// A request whose body is still arriving does not count as a request. A client that uses nothing is
-/// removed from the table.
+/// A request counts only after its body has arrived. A client that uses nothing is removed from the
+/// table.
 ///
-/// Clients with keys may share an address. The last places of the total and of an address are only
-/// for keys that use few of them, so that no key keeps out the others.
+/// Clients with keys may share an address. A key that has many places gets none of the last places
+/// of the total or of an address, so that no key keeps out the others.
 public struct ClientShares: Sendable {
   private struct Use {
     var requests = 0
@@ -47,7 +47,7 @@ public struct ClientShares: Sendable {
   /// Requests of all clients that are being answered now.
   public private(set) var requests = 0
 
-  /// - Parameter total: maximum number of requests answered at once.
+  /// - Parameter total: maximum number of requests that are answered at the same time.
   public init(total: Int, remote: ClientShare = .remote, local: ClientShare = .local) {
     self.init(ClientLimits(total: total, remote: remote, local: local))
   }

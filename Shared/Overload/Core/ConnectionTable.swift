@@ -132,8 +132,8 @@ public struct ConnectionTable: Sendable {
     }
     var evicted: Eviction?
     if entries.count - servedCount >= limits.reserved {
-      // Requests of health probes end at once, so the oldest reserved connection is a finished
-      // probe or no probe.
+      // Health probes end quickly, so the oldest reserved connection is a finished probe or no
+      // probe.
       evicted = entries.filter(\.value.isReserved).min { $0.value.since < $1.value.since }
         .map { Eviction(id: $0.key, activity: .receiving) }
       if let evicted { close(evicted.id) }
@@ -148,7 +148,8 @@ public struct ConnectionTable: Sendable {
   }
 
   /// The connection whose request has been incomplete for the longest time, of the client with the
-  /// most connections. Only clients with more connections than the new connection's client count.
+  /// most connections. `nil` means that no client with more connections than the new connection's
+  /// client has an incomplete request.
   private func slowest(exceeding held: Int) -> Eviction? {
     pick(.receiving) { connections(of: $0.client) > held + 1 }
   }

@@ -3,7 +3,7 @@
 ///
 /// The queue has no clock and runs nothing. The caller maps tickets to jobs.
 public struct FairQueue<Client: Hashable & Sendable, Ticket: Hashable & Sendable>: Sendable {
-  /// Maximum number of tickets that run at once.
+  /// Maximum number of tickets that run at the same time.
   public private(set) var limit: Int
   public private(set) var running = 0
   /// Clients with waiting tickets, in round-robin order.

@@ -2,8 +2,8 @@ public import ClusterModel
 import OverloadCore
 import Synchronization
 
-/// Limits the jobs that run at once, and lets clients take turns. A client with many jobs delays
-/// the jobs of another client by one job at most.
+/// Limits the jobs that run at the same time, and lets clients take turns. Before each job of a
+/// waiting client, every other client begins at most one job.
 public final class ClientTurns: Sendable {
   private struct State {
     var queue: FairQueue<UInt64, UInt64>
@@ -17,7 +17,7 @@ public final class ClientTurns: Sendable {
 
   private let state: Mutex<State>
 
-  /// - Parameter limit: maximum jobs at once.
+  /// - Parameter limit: maximum jobs at the same time.
   public init(limit: Int) { state = Mutex(State(queue: FairQueue(limit: limit))) }
 
   public var waitingCount: Int { state.withLock(\.queue.waitingCount) }

@@ -8,6 +8,7 @@ import Synchronization
 /// An event loop first runs all submitted tasks, and the tasks that these submit, before it reads a
 /// socket again. A client could thereby keep the loop busy. Work that a client can multiply is
 /// therefore submitted here. It runs for about `longestTurn`, and then the loop is free for at
+/// least as long. Clients take turns, too.
 public final class LoopTurns: Sendable {
   private struct State {
     var queue = FairQueue<UInt64, UInt64>(limit: 1)
@@ -24,12 +25,13 @@ public final class LoopTurns: Sendable {
 
   /// A turn ends with the first work that is complete after this time.
   static let longestTurn = TimeAmount.milliseconds(1)
-  /// Maximum work that counts for the following pause. A pause is as long as the work before it.
+  /// Maximum time of a turn that counts for the pause after it. The pause is at least as long as
+  /// the counted time.
   static let longestWork = TimeAmount.milliseconds(50)
   /// Shortest pause. It is long enough that the loop finds no due task and reads its sockets.
   static let shortestPause = TimeAmount.microseconds(100)
-  /// Delay of a turn that shows that the loop has other work. The next pause is then twice as long.
-  /// After a turn with less delay it is half as long.
+  /// Maximum delay of a turn on a loop without much other work. If a turn begins later than this,
+  /// the next pause is doubled. Otherwise it is halved.
   static let busyLateness = TimeAmount.microseconds(500)
 
   /// Longest pause for streams. They get about a ninth of the time of a busy loop.
@@ -53,7 +55,8 @@ public final class LoopTurns: Sendable {
   private let state = Mutex(State())
 
   /// - Parameters:
-  ///   - longestPause: maximum time between two turns of a busy loop.
+  ///   - longestPause: maximum pause between two turns of a busy loop. A pause after long work may
+  ///     be longer.
   ///   - now: returns the time of the clock that measures the work.
   init(
     _ loop: any EventLoop, longestPause: TimeAmount, now: @escaping @Sendable () -> NIODeadline
@@ -63,10 +66,10 @@ public final class LoopTurns: Sendable {
     self.now = now
   }
 
-  /// The turns for streams that send more than the loop reads at once.
+  /// The turns in which the loop reads further slices of streams.
   ///
-  /// Each call makes new turns for an event loop outside the singleton group, so that work there
-  /// runs at once.
+  /// For an event loop outside the singleton group, each call makes new turns. Their first work has
+  /// no pause to wait for.
   public static func streams(of loop: any EventLoop) -> LoopTurns {
     streams[ObjectIdentifier(loop)] ?? LoopTurns(loop, longestPause: streamPause) { loop.now }
   }
@@ -80,8 +83,8 @@ public final class LoopTurns: Sendable {
   /// Number of submitted pieces of work that have not begun.
   var waitingCount: Int { state.withLock(\.work.count) }
 
-  /// Runs the work on the event loop. The work runs at once if the caller is on the loop, no other
-  /// work runs or waits, and the last pause is over.
+  /// Runs the work on the event loop. The work runs before this call returns if the caller is on
+  /// the loop, no other work runs or waits, and the last pause is over.
   ///
   /// - Parameter client: the client that caused the work. Clients with waiting work take turns.
   public func submit(for client: UInt64, _ work: @escaping @Sendable () -> Void) {

@@ -43,6 +43,7 @@ public final class MemoryBudget: Sendable {
   /// Charges bytes to an account.
   /// - Returns: whether the bytes are granted, and a function that ends another stream to make
   ///   room. The caller calls the function after it has released all locks. `nil` means that no
+  ///   other stream must end.
   fileprivate func charge(
     _ bytes: Int, to id: MemoryLedger.AccountID
   ) -> (isGranted: Bool, end: (@Sendable () -> Void)?) {

@@ -16,7 +16,7 @@ public final class RateGate: Sendable {
 
   /// - Parameters:
   ///   - interval: average pause between two events.
-  ///   - burst: number of events that pass at once after a long pause. Values below 1 count as 1.
+  ///   - burst: number of events that pass in a row after a long pause. Values below 1 count as 1.
   public init(every interval: Duration = .seconds(1), burst: Int = 1) {
     self.interval = interval
     self.burst = max(burst, 1)
