@@ -1,4 +1,5 @@
-/// Metadata keys of log lines. They are declared once, so that a reader can filter by them.
+/// Metadata keys that several log lines use. A fact has the same key in each line, so that readers
+/// can filter by it.
 public enum LogKey {
   /// The value has 32 hexadecimal digits. The recorder stores the line under this trace.
   public static let trace = "trace_id"

@@ -5,9 +5,9 @@ public enum PrometheusText {
   /// Content type of the result of `render`.
   public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-  /// Renders each family once, even if several processes contribute to it. The help text and the
-  /// kind are those of the family's first part. Samples of another kind and duplicate label sets
-  /// are left out, because a scraper would reject the whole text.
+  /// Renders each family once, even if several processes contribute to it. The kind is that of the
+  /// first contribution. Samples of another kind and duplicate label sets are left out, because a
+  /// scraper would reject the whole text.
   public static func render(_ families: [MetricFamily]) -> String {
     var merged: [String: MetricFamily] = [:]
     for family in families {

@@ -7,8 +7,8 @@ import Synchronization
 /// Limits on the telemetry that a process buffers for the monitor, and on the size of a batch.
 public struct TelemetryLimits: Sendable {
   /// Maximum number of buffered log lines. Normally the buffer is emptied twice a second. If the
-  /// monitor is away for a minute, a busy process loses its oldest lines. The buffers use at most
-  /// some 4 MiB of memory.
+  /// monitor is away for a minute, a busy process loses its oldest lines. Three full buffers of
+  /// records of usual size take some 4 MiB.
   var logs = 4_096
   var spans = 4_096
   var requests = 4_096
