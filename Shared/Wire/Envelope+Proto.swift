@@ -38,7 +38,7 @@ extension Envelope {
     }
   }
 
-  /// Checks that a receiver with these limits accepts the size of the bytes. Does not decode them.
+  /// Checks that the bytes are within the limits of a receiver, without decoding them.
   public static func check(
     _ bytes: [UInt8], limits: WireLimits = .standard
   ) throws(WireError) {

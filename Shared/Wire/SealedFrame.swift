@@ -5,7 +5,8 @@ public import ClusterModel
 ///
 /// The layout is fixed and not protobuf, so that a header can be checked before memory is allocated
 /// for the body. The fields and their bytes are: "TS" (2), version (1), kind (1), incarnation (8,
-/// big endian), counter (8, big endian), public key (32), length of the name (1), name, proof (16),
+/// big endian), counter (8, big endian), public key (32), length of the name (1), name, proof (16)
+/// and body.
 public struct SealedFrame: Equatable, Sendable {
   static let version: UInt8 = 2
   /// Bytes of a public key.
