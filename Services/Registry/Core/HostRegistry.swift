@@ -212,7 +212,7 @@ public struct HostRegistry: Sendable {
     return (host, [.persist(record), .publish(table)] + tick(now: now))
   }
 
-  /// - Throws: `hostNotFound`, `invalidRequest`.
+  /// - Throws: `hostNotFound`, `invalidRequest`, `overloaded`.
   public mutating func patch(
     _ id: HostID, _ patch: HostPatch
   ) throws(Failure) -> (host: Host, directives: [Directive]) {

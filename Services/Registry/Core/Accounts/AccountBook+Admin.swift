@@ -159,7 +159,7 @@ extension AccountBook {
     }
   }
 
-  /// Checks an account that a correction names.
+  /// Checks an account that a correction or a payout names.
   private func check(_ account: AccountID) throws(AccountRefusal) {
     switch account.kind {
     case .organisation(let id) where register.organisations[id] != nil: break

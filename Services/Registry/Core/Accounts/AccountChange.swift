@@ -61,7 +61,7 @@ public enum AccountRefusal: Error, Hashable, Sendable {
   case tooLong
   /// The account has too few credits.
   case insufficient(AccountID, balance: MicroCredits)
-  /// Entries of a correction name an account that is unknown or belongs to leases.
+  /// A correction or a payout names an account that is unknown or belongs to leases.
   case invalidAccount(AccountID)
   /// Another transfer has this id.
   case repeatedID(String)
