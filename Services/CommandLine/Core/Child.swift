@@ -46,8 +46,8 @@ public struct Child: Hashable, Sendable {
   }
 }
 
-/// Crashes of one child since `tutti up` began. Each end without a request of `tutti up` is a
-/// crash.
+/// Crashes of one child since `tutti up` began. If the child ends although `tutti up` did not stop
+/// it, that is a crash.
 public struct ChildCrashes: Codable, Hashable, Sendable {
   public var name: String
   public var count: Int

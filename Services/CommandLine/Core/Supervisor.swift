@@ -104,7 +104,7 @@ public struct Supervisor: Sendable {
     entries.filter { !$0.wasReady }.map(\.child.name)
   }
 
-  /// Number of times that a child ended without a request of `tutti up`.
+  /// Number of times that a child ended although `tutti up` did not stop it.
   public func crashCount(of name: String) -> Int {
     index(of: name).map { entries[$0].crashCount } ?? 0
   }
@@ -221,7 +221,7 @@ public struct Supervisor: Sendable {
     entries.firstIndex { $0.child.name == name }
   }
 
-  /// Starts every waiting child whose earlier stages have been ready.
+  /// Starts the waiting children that need not wait for a child of an earlier stage.
   private mutating func startStages() -> [Directive] {
     guard phase == .starting else { return [] }
     let held = entries.filter { $0.child.blocksLaterStages && !$0.wasReady }.map(\.child.stage)

@@ -14,7 +14,7 @@ public struct TerminalText: Sendable {
     for scalar in piece.unicodeScalars {
       if heldReturn {
         heldReturn = false
-        // A lone CR would let the next words overwrite the line.
+        // A CR without an LF would let the following text overwrite the line.
         shown.append(contentsOf: (scalar == "\n" ? "\r" : "\u{240D}").unicodeScalars)
       }
       switch scalar {

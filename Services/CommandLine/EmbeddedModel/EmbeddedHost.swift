@@ -5,13 +5,14 @@ public enum EmbeddedHost {
   public static let model = "SmolLM2-135M-Instruct"
 
   /// The server's Python program, to be written to a file.
-  /// The process list shows a server with the path of its file, and a restart needs only the file.
+  /// Python runs the file, so the process list shows its path, and a restart needs only the file.
   public static var launcher: [UInt8] { PackageResources.embedded_host_py }
 
   /// Directories that may hold the virtual environment. The first one with an interpreter is used.
   /// - Parameters:
   ///   - named: directory from `--model-env` or `TUTTI_MODEL_ENV`. `nil` or empty means that the
   ///     data directories are searched.
+  ///   - dataDirectories: the cluster's data directory, then the user's own.
   public static func candidates(named: String?, dataDirectories: [String]) -> [String] {
     if let named, !named.isEmpty { return [named] }
     return dataDirectories.map { $0 + "/model-env" }

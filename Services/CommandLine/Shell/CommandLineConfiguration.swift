@@ -54,7 +54,7 @@ struct UpFlags: ParsableArguments {
   @Argument(parsing: .allUnrecognized, help: .hidden)
   var unknown: [String] = []
 
-  /// All flags with a value, which `arguments` contains if they are given.
+  /// All flags that have a value.
   static let known: Set<String> = [
     "--config", "--port", "--data-dir", "--embedded-hosts", "--model-env", "--drain-seconds",
     "--host",

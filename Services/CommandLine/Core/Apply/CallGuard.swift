@@ -44,8 +44,8 @@ public struct CallGuard: Sendable {
     return changed.isEmpty ? .proceed(ifMatch: etag) : .changed(changed.keys.sorted())
   }
 
-  /// Members of the record in normal form. `counts` is `true` if the record is a part of the
-  /// cluster.
+  /// Members of the record in normal form. `counts` is `true` if a cluster file would contain the
+  /// record.
   private func members(
     of answer: RecordValue
   ) -> (members: [String: RecordValue], counts: Bool)? {

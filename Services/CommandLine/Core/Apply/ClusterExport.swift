@@ -81,7 +81,8 @@ public enum ClusterExport {
     }
   }
 
-  /// Returns one line per member, but for a list of objects one line per element.
+  /// Returns one line per member. An object and a list of objects have further lines, one for each
+  /// of their members or elements.
   private static func members(of record: ClusterRecord, _ kind: RecordKind) -> [String] {
     kind.members.flatMap { member -> [String] in
       guard record.isSet(member), let value = record.members[member.name], value != .null,

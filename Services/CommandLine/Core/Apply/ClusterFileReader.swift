@@ -253,7 +253,7 @@ struct ClusterFileReader {
     case value(RecordValue)
     /// The text is not valid. A message consists of the text and this end of a sentence.
     case mistake(String)
-    /// The text is not valid and may be a secret. This whole sentence does not contain it.
+    /// The text is not valid and may be a secret. The message is this sentence, without the text.
     case secret(String)
   }
 

@@ -25,7 +25,7 @@ public struct ClusterState: Equatable, Sendable {
 
   subscript(_ kind: RecordKind) -> [ClusterRecord] { records[kind.section] ?? [] }
 
-  /// Records that the registry, which is older than this command, has no records of this kind.
+  /// Marks the kind as unknown to the registry, which is older than this command.
   public mutating func setUnknown(_ kind: RecordKind) { unknownSections.insert(kind.section) }
 
   /// Whether the registry has no records of this kind.
@@ -45,7 +45,7 @@ public struct ClusterState: Equatable, Sendable {
     }
   }
 
-  /// Ids of the keys, whose budgets the registry does not list.
+  /// Ids of all keys. The registry's list of keys has no budgets, so budgets are read for each id.
   public var keyIDs: [String] { self[.keys].map(\.id) }
 
   /// Names of the keys whose ids are not among `ids`.

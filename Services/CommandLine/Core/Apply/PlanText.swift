@@ -53,8 +53,8 @@ public enum PlanText {
     return ["\(name): \(shown(old, shape)) → \(shown(new, shape))"]
   }
 
-  /// The value for people. Times are dates, and members of an object without an effect are left
-  /// out.
+  /// The value for people. Times are dates. Members of an object are left out if they have their
+  /// default value.
   private static func shown(_ value: RecordValue, _ shape: RecordShape?) -> String {
     switch (shape, value) {
     case (.time?, .integer(let time))

@@ -77,7 +77,8 @@ public struct AdminCall: Hashable, Sendable {
 // MARK: - Requests of a change
 
 extension RecordChange {
-  /// The first request. For a new key, its answer has the id for `followingCalls(id:)`.
+  /// The request that creates or removes the record, or the requests that change it. For a new key,
+  /// the answer has the id for `followingCalls(id:)`.
   public var firstCalls: [AdminCall] {
     switch action {
     case .create(let members), .supersede(_, by: let members):
@@ -97,7 +98,7 @@ extension RecordChange {
     }
   }
 
-  /// Requests after the first one of a new record, for members that its creation cannot set.
+  /// Requests after the creation of a record, for members that the creation cannot set.
   public func followingCalls(id: String) -> [AdminCall] {
     guard case .create(let members) = action else { return [] }
     return calls(

@@ -1,13 +1,13 @@
 import Money
 
 extension RecordComparison {
-  /// Milliseconds by which a start in the future may differ from now and still count as started. A
-  /// new price without a time starts one second after its request, and the clocks of two machines
-  /// differ by some seconds.
+  /// A price that starts at most this many milliseconds from now counts as started. A new price
+  /// without a time starts one second after its request, and the clocks of two machines differ by
+  /// some seconds.
   private static let clockTolerance: Int64 = 10_000
 
-  /// Compares the prices in force and later ones. For each model, the price in the file that
-  /// started last shall be in force. A price without a time counts as started.
+  /// Compares the prices in force and later ones. For each model and host, the price in the file
+  /// that started last shall be in force. A price without a time counts as started.
   mutating func comparePrices(_ present: [ClusterRecord], _ wanted: [FileRecord], now: Int64) {
     let now = now > .max - Self.clockTolerance ? now : now + Self.clockTolerance
     let book = PriceRows(present.map { PriceListing($0.members) }, at: now)

@@ -20,7 +20,8 @@ struct RecordComparison {
     moment = now
   }
 
-  /// All changes in the order in which they are made. Keys are revoked before hosts are removed.
+  /// All changes in the order in which they are made. The last removals have the opposite order of
+  /// kinds, so that keys are revoked before hosts are removed.
   var changes: [RecordChange] { firstRemovals + made + lastRemovals.reversed() }
 
   // MARK: - Records with members

@@ -139,8 +139,8 @@ extension [RecordMember] {
 
 /// A base URL of a host in the form that the registry stores.
 enum HostURL {
-  /// Returns the same text for two spellings of one host's URL. Only one record may have such a
-  /// URL.
+  /// Returns the same text for two spellings of one host's URL. Two records of hosts must not have
+  /// the same text.
   static func identity(_ url: String) -> String {
     let url = normal(url)
     for scheme in ["http://", "https://"] where url.hasPrefix(scheme + "localhost") {

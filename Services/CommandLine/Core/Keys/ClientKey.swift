@@ -124,6 +124,7 @@ public enum KeyDestination: Hashable, Sendable {
   /// may be sent.
   ///
   /// The registry's proof does not help here, because a program on the way can forward the proof of
+  /// the real registry.
   public static func tokenRefusal(registry url: String) -> String? {
     isPrivate(url)
       ? nil

@@ -190,13 +190,15 @@ public struct KeyOptions: Sendable {
     ]
   }
 
-  /// An empty list allows all names.
+  /// Members of the request for names that were given or cleared. A cleared member is an empty
+  /// array, which allows all names.
   private var permissions: [(String, JSON)] {
     givenNames.filter { !$0.1.isEmpty || isCleared($0.0) }
       .map { ($0.0.member, Self.names($0.1)) }
   }
 
-  /// `null` means no limit.
+  /// Members of the request for limits that were given or cleared. A cleared member is `null`,
+  /// which means no limit.
   private var limits: [(String, JSON)] {
     givenLimits.filter { $0.1 != nil || isCleared($0.0) }
       .map { ($0.0.member, $0.1.map(JSON.integer) ?? .null) }

@@ -95,7 +95,8 @@ public struct BudgetOptions: Sendable {
     guard text.hasSuffix("%"), text.utf8.count <= 6,
       let credits = try? MicroCredits(credits: text.dropLast())
     else { return nil }
-    // A per cent is ten thousandths, and a credit has a million micro-credits.
+    // The number was parsed as credits, so a tenth of a credit means a tenth of a per cent. That is
+    // one thousandth.
     let (whole, rest) = credits.count.quotientAndRemainder(dividingBy: MicroCredits.perCredit / 10)
     return rest == 0 && (1...1_000).contains(whole) ? Int(whole) : nil
   }

@@ -4,8 +4,8 @@
 public struct VisibleLines: Sendable {
   private var held: [UInt8] = []
 
-  /// Maximum bytes of a line that is printed at once. A longer line is printed in parts. A
-  /// transaction has at most some 600 KB.
+  /// Maximum bytes of a line that is printed whole. A longer line is printed in parts. The line of
+  /// a transaction has at most some 600 KB.
   private static let longestLine = 1 << 20
 
   public init() {}

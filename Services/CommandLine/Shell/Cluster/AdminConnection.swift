@@ -71,6 +71,7 @@ struct AdminConnection {
   ///
   /// - Parameter query: parameters that all pages have, for example `model=m`.
   /// - Throws: also if the list has more than `maximumPages` pages, because a part of a list must
+  ///   not pass for the whole list.
   func eachPage(
     of kind: RecordKind, query: String = "",
     _ use: ([RecordValue], ClusterClient.Answer) throws -> Void

@@ -94,7 +94,8 @@ struct ClusterReadiness: Sendable {
   }
 
   /// Why no host can answer, one line per host.
-  /// `nil` means that a host can answer, or that a host has not been probed yet.
+  /// `nil` means that a host can answer or has not been probed yet, that no host is registered, or
+  /// that the registry does not answer.
   func hostProblems() async -> [String]? {
     guard let hosts = try? await client.hosts(), !hosts.isEmpty,
       hosts.allSatisfy({ ["unreachable", "suspended"].contains($0.state) })
@@ -104,8 +105,8 @@ struct ClusterReadiness: Sendable {
     }
   }
 
-  /// Makes the registry probe every unreachable host. A host that has just started is ready within
-  /// a second.
+  /// Makes the registry probe every unreachable host now. Otherwise a host that has just started
+  /// would wait for the end of its backoff.
   func probeHosts() async {
     let client = client
     for host in (try? await client.hosts()) ?? [] where host.state == "unreachable" {

@@ -36,7 +36,7 @@ final class ClusterShell: Sendable {
   private let lock: DataDirectoryLock
   private let readiness: ClusterReadiness
   private let clock = ProcessClock()
-  /// Running processes, for tasks that wait until a process is ready.
+  /// Running processes. The wait until a process is ready ends if the process is no longer here.
   private let live = Mutex<Set<pid_t>>([])
   /// Whether all hosts of the command line have been registered or refused.
   private let isIntroduced = Atomic(false)
@@ -200,7 +200,7 @@ final class ClusterShell: Sendable {
     isIntroduced.store(true, ordering: .relaxed)
   }
 
-  /// Repeats `isDone` until it returns true or the task is cancelled.
+  /// Repeats `isDone` until it returns true or the Swift task is cancelled.
   private func ask(_ isDone: () async -> Bool) async {
     while !Task.isCancelled {
       if await isDone() { return }
@@ -231,8 +231,8 @@ final class ClusterShell: Sendable {
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.hostInterval)
       if await readiness.canAnswer() { return true }
-      // Hosts that are added later need no probes of this process, because the registry probes
-      // them.
+      // Hosts of the command line may be in backoff, so ask the registry to probe them now. The
+      // registry probes a host that is added later at once.
       if !hostURLs.isEmpty { await readiness.probeHosts() }
     }
     return false

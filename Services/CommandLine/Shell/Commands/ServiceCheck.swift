@@ -35,7 +35,7 @@ enum ServiceCheck {
     of executable: String, _ arguments: [String], _ variables: [String: String]
   ) async -> [String] {
     await withCheckedContinuation { answered in
-      // Reading blocks, so it runs on a Dispatch thread and not on a thread that tasks share.
+      // Reading blocks, so it runs on a Dispatch thread and not on a thread that Swift tasks share.
       DispatchQueue.global().async {
         answered.resume(returning: ask(executable, arguments, variables))
       }

@@ -89,7 +89,8 @@ struct SimulateCommand: AsyncParsableCommand {
           let simulation = RaceSimulation(
             model, mode: mode, hosts: count, deadline: deadline, hedgeAfter: hedgeAfter)
           let seen = simulation.run(samples: samples, seed: seed)
-          // The equations describe only races without a delay.
+          // The equations describe only races without a delay. For a hedged race, the table shows
+          // their values for one host.
           let known = mode == .dual ? count : 1
           table.append(
             [name, "\(count)"] + [0.5, 0.95, 0.99].map { Self.whole(seen.quantile($0)) }

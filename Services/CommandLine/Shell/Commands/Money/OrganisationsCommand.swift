@@ -119,6 +119,7 @@ extension ClusterOptions {
   /// - Parameters:
   ///   - query: parameters that all pages have.
   ///   - json: `true` means to print each record as JSON on a line of its own, and to return no
+  ///     records.
   func rows<Row: Decodable>(
     of kind: RecordKind, query: String = "", as _: Row.Type, json: Bool
   ) async throws -> [Row] {
