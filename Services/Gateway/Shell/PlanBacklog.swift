@@ -21,7 +21,7 @@ final class PlanBacklog: Sendable {
     account = memory.unreadAccount(end: end)
   }
 
-  /// - Returns: `false` if too many bytes are unread.
+  /// - Returns: `false` if too many bytes are unread, or if the process has no memory for them.
   func add(_ event: PlanEvent) -> Bool {
     let (before, waiting) = bytes.add(event.keptBytes, ordering: .relaxed)
     // A single large event does not mean that the client is slow.

@@ -144,7 +144,7 @@ struct PlanStream {
           if case .delta(let delta) = event { try await send(delta) }
         }
       }
-      // The loop ends without an outcome only if the client left and the task was cancelled.
+      // The loop ends without an outcome only if the client left and the Swift task was cancelled.
       guard let ended = outcome.get() else { throw Failure.clientLeft }
       try ended.get()
       try await close()

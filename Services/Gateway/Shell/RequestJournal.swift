@@ -227,7 +227,7 @@ final class RequestJournal: Sendable {
     }
     if !state.host.isEmpty { span.set("host", state.host) }
     if let failure = ending.failure {
-      // A failure's message names every failed host and quotes the host's error.
+      // The message names every failed host and quotes its error, so the span has code and message.
       span.set("error", failure.code.rawValue)
       if !failure.message.isEmpty { span.set("reason", failure.message) }
     }

@@ -4,7 +4,7 @@ import GatewayCore
 import Synchronization
 import Telemetry
 
-/// A running plan, shared by the task that receives the dispatcher's events and the task that
+/// A running plan, shared by the Swift task that receives the dispatcher's events and the one that
 /// writes to the client.
 final class RunningPlan: Sendable {
   /// The token budget. `nil` means no limit.

@@ -26,7 +26,7 @@ public struct KeyRights: Hashable, Sendable {
   /// Host pools of the key. A client's request cannot use hosts of other pools.
   public var pools: HostPools { grant?.pools ?? .all }
 
-  /// Returns those of the models that the key allows.
+  /// Returns only the models that the key allows.
   public func allowed(_ models: [ModelID]) -> [ModelID] {
     guard let key, limitsModels else { return models }
     return models.filter(key.permissions.allows)

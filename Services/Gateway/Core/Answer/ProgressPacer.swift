@@ -6,8 +6,8 @@ import Text
 /// latest state of every task that changed. A task that started and ended within one interval is
 /// reported once, as ended.
 public struct ProgressPacer: Sendable {
-  /// Minimum time between lines. It is shorter than a person reads, and long enough that lines of
-  /// 64 concurrent tasks cost almost nothing.
+  /// Minimum time between lines. A person does not read faster, and lines of 64 concurrent tasks
+  /// cost almost nothing at this rate.
   static let interval = Duration.milliseconds(100)
 
   private enum Step: Hashable {

@@ -13,6 +13,8 @@ extension RequestBounds {
   /// hold. It could also cost the operator any amount, because a host is paid even if the hold is
   /// too low.
   ///
+  /// - Parameter tokens: maximum tokens of one answer that the host was given. `nil` means that
+  ///   `answer` is the maximum.
   public func credible(_ summary: InferenceSummary, tokens: Int?) -> InferenceSummary {
     var summary = summary
     summary.usage.promptTokens = min(
@@ -26,6 +28,7 @@ extension RequestBounds {
   /// host is not paid for more.
   ///
   /// - Parameter tokens: maximum tokens of one answer, or of a plan, that the hold pays. `nil`
+  ///   means that `answer` is the maximum.
   public func mostCompletion(tokens: Int?) -> Int {
     (tokens ?? answer).multipliedCapped(by: answers)
   }
@@ -36,6 +39,7 @@ extension RequestBounds {
   /// once, and perhaps again to correct it.
   ///
   /// - Parameter tokens: maximum tokens of the plan. `nil` means that the sum of `prompt` and
+  ///   `answer` is the maximum.
   public func credible(_ line: PlanTrace.TaskLine, of plan: Plan, tokens: Int?) -> Usage {
     let most = tokens ?? prompt.addingCapped(answer)
     let writings = max(1, line.attempts).multipliedCapped(by: Self.writingsPerAttempt)
@@ -54,6 +58,7 @@ extension RequestBounds {
   ///   - written: tokens of the answer that the client received. They count if the task that writes
   ///     the answer has not ended.
   ///   - tokens: maximum tokens of the plan. `nil` means that the sum of `prompt` and `answer` is
+  ///     the maximum.
   public func credible(_ trace: PlanTrace, written: Int, tokens: Int?) -> Usage {
     var counted = Usage.zero
     var total = Usage.zero

@@ -12,7 +12,8 @@ package struct SettlementBatch: Sendable {
   package var isEmpty: Bool { settlements.isEmpty }
 
   /// Adds a settlement.
-  /// - Returns: the settlements to send now. The list is empty while the batch has room.
+  /// - Returns: the earlier settlements, to be sent now, if the batch had no room for this one.
+  ///   Otherwise an empty list.
   package mutating func add(_ settlement: Settlement) -> [Settlement] {
     let full = hasRoom(for: settlement) ? [] : take()
     settlements.append(settlement)

@@ -123,8 +123,9 @@ public struct PlanTrace: Sendable {
     finished[ended.task] = keep(report?.output.utf8.count ?? 0) ? report : nil
   }
 
-  /// Charges bytes that a failover would need. Above the limit, no more bytes are kept, and the
+  /// Charges bytes that a failover would need. Above the limit, all of them are dropped, and the
   /// plan continues without failover.
+  /// - Returns: whether the bytes may be kept.
   private mutating func keep(_ bytes: Int) -> Bool {
     guard !isTooLarge else { return false }
     do throws(Overdrawn) {

@@ -35,7 +35,7 @@ public struct ClientRequest: Sendable {
   let statedLimits: StatedLimits
   /// Total number of answers. Each prompt has `n` of them, or `best_of` if that is larger.
   let answers: Int
-  /// Estimated tokens of the prompt. They are four bytes each, JSON included, plus the overhead of
+  /// Estimated tokens of the prompt: one for every four bytes, JSON included, plus the overhead of
   /// a chat template. 0 means that no budget applies.
   let promptTokens: Int
   /// The member that requests token probabilities. `nil` means none.
@@ -112,7 +112,7 @@ public struct ClientRequest: Sendable {
   /// Estimated tokens of prompt and answers, for the limits of the client's key. A token has four
   /// bytes, JSON included. When the request ends, the counted tokens replace the estimate.
   public var expectedTokens: Int {
-    let answer = endpoint == .embeddings ? 0 : maxTokens ?? Self.usualAnswerTokens
+    let answer = endpoint == .embeddings ? 0 : maxTokens ?? Self.assumedAnswerTokens
     return (body.count / TokenEstimate.bytesPerToken)
       .addingCapped(answer.multipliedCapped(by: answers))
   }
@@ -125,8 +125,8 @@ public struct ClientRequest: Sendable {
       .addingCapped(endpoint == .chatCompletions ? TokenEstimate.templateTokens : 0)
   }
 
-  /// Tokens of a long answer to a chat message.
-  private static let usualAnswerTokens = 512
+  /// Tokens assumed for an answer without a limit: those of a long chat answer.
+  private static let assumedAnswerTokens = 512
 
   /// The conversation as tasks receive it. It is empty for endpoints other than chat completions.
   public var conversation: Conversation {
@@ -138,7 +138,7 @@ public struct ClientRequest: Sendable {
   }
 }
 
-/// Ranges of a request's body.
+/// Ranges of the conversation's members in a request's body.
 private struct ConversationRanges: Sendable {
   var messages = 0..<0
   /// Members that tasks inherit.

@@ -21,8 +21,8 @@ public struct ForwardedHeaders: Hashable, Sendable {
     "-authorization-auxiliary",
   ]
 
-  /// Header names may have underscores in place of hyphens, as in HTML forms and programming
-  /// languages.
+  /// Whether a header of this name carries a credential. Underscores count as hyphens, because some
+  /// programs treat both alike.
   private static func isCredential(_ name: String) -> Bool {
     let name = "-" + name.map { $0 == "_" ? "-" : String($0) }.joined()
     return credentials.contains { name.hasSuffix($0) }
@@ -49,7 +49,8 @@ public struct ForwardedHeaders: Hashable, Sendable {
   private init(names: [String]) { self.names = names }
 
   /// - Parameter more: names in addition to the standard ones.
-  /// - Throws: `Forbidden` for a header that carries a secret or belongs to one connection.
+  /// - Throws: `Forbidden` for a header that carries a secret, belongs to one connection, or is set
+  ///   by Tutti itself.
   public init(_ more: [String] = []) throws(Forbidden) {
     var names = Self.standard
     for name in more.map({ $0.lowercased() }) {

@@ -11,7 +11,7 @@ public struct TokenBudget: Hashable, Sendable {
   public var tokens: Int
   /// How credits were converted. `nil` means that the client set the budget in tokens.
   public var bought: Purchase?
-  /// Whether the limit comes from the rest of the key's own budget.
+  /// Whether the limit is what the money of the request's hold pays.
   var isFromKeyBudget = false
 
   /// A conversion of credits to tokens.
@@ -79,8 +79,8 @@ public struct TokenBudget: Hashable, Sendable {
   /// The option to name in errors about this budget.
   public var param: String { bought == nil ? Self.tokensOption : Self.creditsOption }
 
-  /// Rewrites a budget failure for a client that set credits, because planner and dispatcher report
-  /// tokens.
+  /// Rewrites a budget failure for a limit in credits or money, because planner and dispatcher
+  /// report tokens.
   public func explained(_ failure: Failure) -> Failure {
     guard failure.param == Self.tokensOption else { return failure }
     var failure = failure

@@ -22,7 +22,8 @@ final class Spending: Service {
   /// As `batchPause`, but while another gateway may wait for money of a key.
   private static let scarcePause = Duration.milliseconds(10)
   private static let pricesDeadline = Duration.seconds(2)
-  /// Shorter than for other tables: without prices, a gateway admits no request with a key.
+  /// Pause after the first unanswered request for prices. It is shorter than for other tables,
+  /// because a gateway without prices admits no request with a key.
   private static let pricesPause = Duration.milliseconds(100)
 
   fileprivate enum Outcome: Sendable {
@@ -375,8 +376,8 @@ extension Spending.State {
     }
   }
 
-  /// Adds a settlement to the next message. The caller may be the event loop of a connection, so a
-  /// full batch is encoded by another task.
+  /// Adds a settlement to the next message. The caller may be the event loop of a connection, so
+  /// another Swift task encodes a full batch.
   fileprivate mutating func queue(
     _ settlement: Settlement, _ effects: inout Spending.Effects
   ) {
