@@ -12,7 +12,7 @@ private typealias RollupLimits = Limits
 /// rejects, a family whose kind differs from the first one seen, a duplicate series.
 public struct MetricRollup: Sendable {
   public struct Limits: Equatable, Sendable {
-    /// Maximum processes on the bus.
+    /// Maximum processes whose metrics are kept.
     public var instances = 512
     /// Maximum samples of one process. A process has some hundred series, and 20,000 samples of 100
     /// bytes are 2 MB of text.
