@@ -25,8 +25,8 @@ public enum ContentCoding: String, CaseIterable, Hashable, Sendable {
 
 /// A content coding that cannot be decoded.
 public struct UnknownCoding: Error, Hashable, Sendable {
-  /// The name as sent, cut to 64 bytes. Each character that is not printable ASCII is replaced by
-  /// `?`.
+  /// The name in lower case, cut to 64 bytes. Several codings are separated by commas. Each byte
+  /// that is not printable ASCII is replaced by `?`.
   public let name: String
 
   init(name: String) {
