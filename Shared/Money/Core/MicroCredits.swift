@@ -1,7 +1,7 @@
 /// An amount of money as a whole number of millionths of a credit. It may be negative.
 ///
-/// All amounts are integers, so that sums are exact. Every operation whose result may not fit into
-/// 64 bits throws `MoneyError.overflow`.
+/// All amounts are integers, so that sums are exact. A sum or difference that does not fit into 64
+/// bits throws `MoneyError.overflow`, unless the operation has `Capped` in its name.
 public struct MicroCredits: Hashable, Comparable, Codable, Sendable {
   public let count: Int64
 
@@ -53,7 +53,7 @@ public enum MoneyError: Error, Hashable, Sendable {
   case negative
   /// A token count is negative, or exceeds the count that contains it.
   case invalidTokens
-  /// A price or fee is outside 0 … 10^15 micro-credits per million tokens.
+  /// A price or fee is outside 0 … 10^15 micro-credits.
   case invalidPrice
   /// A payout rule's share of the winner's pay is outside 100 … 200 per mille.
   case invalidShare

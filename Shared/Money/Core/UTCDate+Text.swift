@@ -23,7 +23,7 @@ extension UTCDate {
     let milliseconds = start + (day - 1) * Self.millisecondsPerDay + time
     guard Self.times.contains(milliseconds) else { return nil }
     self.init(milliseconds: milliseconds)
-    // A day after the end of its month would be a day of the next month, so the text is refused.
+    // 31 February would become 3 March, so a day that the month does not have is refused.
     guard self.month == month, self.day == day else { return nil }
   }
 

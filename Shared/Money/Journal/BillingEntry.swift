@@ -11,7 +11,7 @@ public struct BilledRequest: Hashable, Sendable {
   public let model: ModelID
   /// Time of the admission, in milliseconds since 1970. Prices in force at this time apply.
   public let admittedAt: Int64
-  /// Price per million tokens, as the other prices.
+  /// Price of a million prompt tokens. The other two prices are also per million tokens.
   public let inputPrice: MicroCredits
   public let cachedInputPrice: MicroCredits
   public let outputPrice: MicroCredits

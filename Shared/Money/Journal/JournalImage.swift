@@ -2,7 +2,6 @@ internal import Limits
 
 /// Contents of the journal's file as a value. The file has a header and slots of equal size.
 enum JournalImage {
-  /// Sizes of the header and of one word.
   private static let headerBytes = 4_096
   private static let wordBytes = 8
   private static let slotBytes = SlotLayout.words * wordBytes

@@ -30,7 +30,7 @@ public struct OpenBill: ~Copyable, Sendable {
   /// Records a host before its first token.
   /// - Parameters:
   ///   - model: the host's own name of the model.
-  ///   - role: the host's part in the answer. It replaces an earlier role of the same host.
+  ///   - role: the host's role in the answer. It replaces an earlier role of the same host.
   /// - Returns: `nil` if the list of hosts is full or the host's name is too long. The tokens of
   ///   such a host are lost if the process dies.
   public mutating func addHost(
@@ -57,7 +57,7 @@ public struct OpenBill: ~Copyable, Sendable {
     return nil
   }
 
-  /// Records that a host has another part in the answer, for example because it broke off.
+  /// Changes the role of a host, for example because it broke off.
   public mutating func setRole(_ role: BilledAttempt.Role, of host: BilledHost) {
     guard host.index < hosts.count else { return }
     progress.setRole(role, ofHost: host.index)
@@ -69,7 +69,7 @@ public struct OpenBill: ~Copyable, Sendable {
     journal.publish(&progress, slot: slot)
   }
 
-  /// Records tokens of a host that the client has not received, for example in a race.
+  /// Records a host's tokens that have not reached the client, for example in a race.
   public mutating func record(made: Int, contributed: Int, by host: BilledHost) {
     setHost(host, made: made, contributed: contributed)
     journal.publish(&progress, slot: slot)

@@ -36,9 +36,9 @@ public struct SpendingBudget: Hashable, Sendable {
 
   /// The next time at which spending expires.
   ///
-  /// For a calendar budget, it is the end of the period. For a rolling budget, it is the first time
-  /// at which credits remain if no more are spent. If no credits will remain, it is the time at
-  /// which all spending has expired. `nil` means that no spending will expire.
+  /// For a calendar budget, it is the end of the period. For a rolling budget, it is the first
+  /// expiry after which credits remain if no more are spent. If no credits will remain, it is the
+  /// time at which all spending has expired. `nil` means that no spending will expire.
   public func resets(at time: Int64) -> Int64? {
     let now = present(time)
     if terms.window.kind == .calendar { return expiry(ofSpendingAt: now) }
@@ -57,6 +57,7 @@ public struct SpendingBudget: Hashable, Sendable {
   /// Records credits spent at a time.
   ///
   /// - Returns: thresholds that the spending has reached with this amount, in thousandths of the
+  ///   budget's amount. Each threshold is returned once per period.
   public mutating func spend(_ amount: MicroCredits, at time: Int64) throws(MoneyError) -> [Int] {
     guard amount >= .zero else { throw .negative }
     // The sum is checked before any change, so that a failure leaves the budget as it is.

@@ -12,9 +12,8 @@ extension MicroCredits {
     guard price > .zero else { return nil }
     let rest = subtractingCapped(promptCost)
     guard rest >= .zero else { return 0 }
-    // The bill is rounded down once for all tokens. The prompt's cost was rounded down alone, so it
-    // may be up to one micro-credit below its part of the bill. The condition `tokens × price ≤
-    // rest` leaves room for this difference.
+    // The tokens cost at most `rest`, which is a whole number, and the bill is rounded down once
+    // for all tokens. So it is at most the hold, even if the prompt's cost was rounded down alone.
     let product = UInt64(rest.count).multipliedFullWidth(by: 1_000_000)
     let divisor = UInt64(price.count)
     guard product.high < divisor else { return .max }

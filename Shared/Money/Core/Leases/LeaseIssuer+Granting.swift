@@ -82,10 +82,11 @@ extension LeaseIssuer {
     return .grant(amount, isRest: target < ask.worst)
   }
 
-  /// Maximum amount of a grant beyond the request's need.
+  /// Maximum of a grant that includes a reserve. Only the request's own need may exceed it.
   ///
   /// It is half of the money that is left, divided by the number of gateways that hold money below
-  /// the ceiling. So it shrinks with the money, and the last gateway that asks still finds half of
+  /// the ceiling. The asking gateway counts, too. So the maximum shrinks with the money, and the
+  /// last gateway that asks still finds half of the money.
   private func slice(of level: Level, for gateway: PeerID) -> MicroCredits {
     let users = level.holders.count + (level.holders[gateway] == nil ? 1 : 0)
     return MicroCredits(level.left.count / Int64(max(2 * users, 2)))

@@ -91,6 +91,7 @@ extension LeaseIssuer {
   /// the ceilings.
   ///
   /// Postings are restored in their order. After the last one, the caller calls
+  /// `finishRestoring()`.
   public mutating func restore(_ posting: LeasePosting, now: Instant) {
     let id = posting.lease
     if gateways[id.gateway] == nil {

@@ -4,9 +4,9 @@ internal import Limits
 /// Divides the money of accounts among gateways, at the registry.
 ///
 /// Money of a lease is subtracted from all ceilings of its key at once. If a ceiling has too little
-/// left, the issuer recalls unused money and lets the asking gateway wait. It refuses an ask only
-/// if the request could not be paid even if all requests in flight cost nothing, or after all of
-/// them have ended.
+/// left, the issuer recalls unused money and lets the asking gateway wait. It refuses an ask if the
+/// request could not be paid even if all requests in flight cost nothing. It refuses a last call
+/// if too little money is left now.
 ///
 /// The caller performs directives in order. A posting must be durable before the next message is
 /// sent. If a posting fails, the caller makes a new issuer from the ledger.
@@ -32,8 +32,8 @@ public struct LeaseIssuer: Sendable {
   var directives: [Directive] = []
 
   /// - Parameter postings: earlier postings in order. They include at least the postings of all
-  ///   leases that have not ended, and the last `end` of each gateway. Ceilings and keys may be set
-  ///   before or after.
+  ///   leases that have not ended, and the last `end` of each gateway. Ceilings and keys are set
+  ///   afterwards.
   public init(
     terms: LeaseTerms = LeaseTerms(), restoring postings: [LeasePosting] = [],
     now: Instant

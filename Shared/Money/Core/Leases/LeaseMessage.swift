@@ -24,7 +24,7 @@ public struct LeaseAsk: Hashable, Sendable {
   public var returned: MicroCredits
   /// Sum of the holds of running requests. Their bills may be lower.
   public var held: MicroCredits
-  /// Money that the lease lacks for the prompt and one token of the waiting request.
+  /// Money that the lease lacks for the lowest useful cost of the waiting request.
   public var minimum: MicroCredits
   /// Money that the lease lacks for the highest possible cost of the waiting request.
   public var worst: MicroCredits
@@ -123,9 +123,11 @@ public struct LeaseRenewal: Hashable, Sendable {
 /// A message from the registry to a gateway.
 public enum LeaseAnswer: Hashable, Sendable {
   case granted(LeaseGrant)
-  /// The waiting request cannot be paid, even if all requests in flight cost nothing.
+  /// The ask is not granted, for example because the waiting request could not be paid even if all
+  /// requests in flight cost nothing.
   case refused(LeaseID, ask: UInt64, LeaseRefusal)
-  /// The ceiling has too little left now, but requests in flight may cost less than their holds.
+  /// The ask waits. Usually the ceiling has too little left now, but requests in flight may cost
+  /// less than their holds.
   case waiting(LeaseID, ask: UInt64, LeaseRefusal)
   /// Recalls all unused money of a lease, now and for the duration `LeaseTerms.frugality`.
   case recalled(LeaseID)
@@ -163,7 +165,7 @@ public struct LeaseGrant: Hashable, Sendable {
   }
 }
 
-/// Reason why the registry does not grant an ask.
+/// Reason why the registry does not grant an ask, or does not grant it yet.
 public enum LeaseRefusal: Hashable, Sendable {
   /// A ceiling has too little money left.
   case ceiling(Ceiling)

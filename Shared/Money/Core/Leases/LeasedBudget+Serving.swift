@@ -23,9 +23,9 @@ extension LeasedBudget {
     case .settled(let peer, let through):
       guard peer == gateway else { break }
       settlements.confirm(through: through)
-      // After a loss, each confirmation sends the next batch. One batch per renewal would be slower
-      // than new settlements arrive. A batch is limited, because the registry accepts a limited
-      // number of settlements after a gap.
+      // After a loss, each confirmation sends the next batch. If only renewals sent batches, new
+      // settlements would arrive faster than old ones are sent. A batch is limited, because the
+      // registry accepts a limited number of settlements after a gap.
       repeatSettlements(sentBefore: now.advanced(by: .zero - terms.retry), now: now)
     case .ended(let peer, let through):
       if peer == gateway { restartLeases(through: through, now: now) }
@@ -246,8 +246,8 @@ extension LeasedBudget {
       if isFirst, canSpend(now), !line.isClosing, line.room >= request.cost.minimum {
         admitFirst(key, hold: min(line.room, request.cost.worst))
       } else {
-        // Most of these requests are the first one. A removal from the middle would move all later
-        // requests.
+        // Usually the request is the first one. Its removal moves no other request, but a removal
+        // from the middle moves all later ones.
         if isFirst {
           lines[key]?.queue.dropFirst()
         } else {
@@ -316,8 +316,8 @@ extension LeaseAsk {
 
 extension LeasedBudget.KeyLease {
   /// Reserve of the next ask. It begins with the worst case of four requests. It doubles if the
-  /// last reserve was used up within a renewal's pause, and is halved otherwise. So the number of
-  /// asks grows only with the logarithm of the use.
+  /// last ask was sent within a renewal's pause, and is halved otherwise. So the number of asks
+  /// grows only with the logarithm of the use.
   fileprivate func nextReserve(worst: MicroCredits, isSoon: Bool) -> MicroCredits {
     let least = MicroCredits(worst.count).times(4)
     let next = isSoon ? reserve.times(2) : MicroCredits(reserve.count / 2)

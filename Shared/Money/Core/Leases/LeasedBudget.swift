@@ -95,6 +95,7 @@ public struct LeasedBudget: Sendable {
   ///
   /// - Parameter request: a number that this process uses for one request only.
   /// - Returns: the lease. `nil` means that the request was not admitted, and the caller must call
+  ///   `admit`.
   public mutating func admitAtOnce(
     _ request: UInt64, of key: AccountID, cost: RequestCost, now: Instant
   ) -> LeaseID? {
@@ -157,8 +158,8 @@ public struct LeasedBudget: Sendable {
     return takeDirectives()
   }
 
-  /// Returns all unused money, and the unused money of requests that end later. A gateway calls it
-  /// when it stops.
+  /// Gives all unused money back to the registry, and later the unused money of requests that end.
+  /// A gateway calls it when it stops.
   public mutating func drain(now: Instant) -> [Directive] {
     for key in lines.keys.sorted() {
       lines[key]?.frugalUntil = now.advanced(by: .seconds(86_400))
@@ -189,7 +190,7 @@ public struct LeasedBudget: Sendable {
 
 /// Bounds of a request's cost.
 public struct RequestCost: Hashable, Sendable {
-  /// Cost of the prompt and one token.
+  /// Cost of the prompt and the shortest useful answer.
   public let minimum: MicroCredits
   /// Cost of the prompt and the longest answer.
   public let worst: MicroCredits

@@ -1,4 +1,4 @@
-/// A difference between a book and the log whose entries it should be the sum of.
+/// A fault in a book's balances, which should be the sums of the log's entries.
 public enum LedgerDifference: Hashable, Sendable, CustomStringConvertible {
   /// The log's entries sum to another balance. `nil` means that the sum does not fit into 64 bits.
   case balance(AccountID, book: MicroCredits, entries: MicroCredits?)

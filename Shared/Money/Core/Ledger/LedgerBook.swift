@@ -53,6 +53,7 @@ public struct LedgerBook: Sendable {
   /// Adds a transaction to the balances. A repeated transaction changes nothing.
   ///
   /// - Parameter isAbsentFromStore: whether the caller has searched the store for the id and did
+  ///   not find it.
   public mutating func post(
     _ transaction: LedgerTransaction, isAbsentFromStore: Bool = false
   ) throws(LedgerRefusal) -> LedgerPosting {

@@ -29,11 +29,12 @@ public struct PriceTable: Equatable, Sendable {
   /// Selects the rows to publish. Rows in force at `time` come first, then future rows while there
   /// is room, the nearest first.
   ///
-  /// There may not be room for all prices in force. Then prices that an admin set come before
-  /// prices derived for aliases, each sorted by name, and models without a row are refused.
-  /// Otherwise a model whose price is left out could be free.
+  /// If there is no room for all prices in force, prices that an admin set come before prices
+  /// derived for aliases, each sorted by name. Models without a row are then refused. Otherwise a
+  /// model whose price is left out could be free.
   ///
   /// - Parameter aliases: names that stand for other models. Their prices are derived from these
+  ///   models.
   public init(
     epoch: UInt64, revision: UInt64, unknown: UnknownPrice, book: PriceBook,
     aliases: [ModelID: [ModelID]] = [:], at time: Int64

@@ -73,8 +73,8 @@ public struct DailyUsage: Sendable {
       days[day] = [:]
       if days.count > Limits.usageDays.value { dropOldestDay() }
     }
-    // The clock was set back to a day before all others. There was no room for it, so it was
-    // dropped.
+    // If the clock was set back, this day may be the oldest one, which was dropped for lack of
+    // room.
     guard days[day] != nil else { return }
     func hasRow(_ model: String) -> Bool { days[day]?[key]?[model] != nil }
     var model = model
