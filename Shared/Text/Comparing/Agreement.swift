@@ -9,8 +9,8 @@
 /// vectors, a sentence is similar to its negation. Use the figures to weigh texts, never to discard
 /// one.
 public enum Agreement {
-  /// Bytes compared per text, half from its beginning and half from its end. A long answer fits,
-  /// and 16 texts are compared within milliseconds.
+  /// Maximum bytes compared per text. Only the beginning and the end of a longer text are compared,
+  /// half of the bytes each. So 16 texts are compared within milliseconds.
   static let comparedBytes = 16 * 1024
   /// Least similarity, in thousandths, at which two texts count as agreeing.
   static let sameMilli = 600

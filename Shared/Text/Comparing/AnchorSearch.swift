@@ -7,7 +7,8 @@
 struct AnchorSearch: Sendable {
   /// Least bytes of an anchor without its white space, about half a line.
   static let leastBytes = 40
-  /// Maximum bytes before the anchor. A host that writes more has begun a new answer.
+  /// Maximum bytes before the anchor, unless they repeat the delivered text. A host that writes
+  /// more has begun a new answer.
   private static let longestLead = 400
   /// Bytes after a first anchor in which a second one is searched. A host that announces its
   /// continuation may quote the anchor before it resumes the text.

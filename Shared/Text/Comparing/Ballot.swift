@@ -15,8 +15,8 @@ public struct Ballot: Hashable, Sendable {
     public let first: Int
   }
 
-  /// Whether one more text could show that the texts choose among lettered options. All texts are
-  /// then read again as choices, which changes the votes.
+  /// Whether the votes would change if one more text were a single letter. Such a text shows that
+  /// there are lettered options, and all texts are then read as choices.
   private let mayBeChoices: Bool
 
   public init(_ texts: [String]) {

@@ -36,7 +36,7 @@ struct ComparedText {
     if words == other.words { return 1_000 }
     if words.isEmpty || other.words.isEmpty { return 0 }
     if isShort || other.isShort {
-      // A short and a long text agree only if the long one names the same answer.
+      // A short text agrees only with a text that names the same answer.
       guard let answer, answer == other.answer else { return 0 }
       return isShort && other.isShort ? 1_000 : 800
     }

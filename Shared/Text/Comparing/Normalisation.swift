@@ -9,8 +9,8 @@
 /// The normaliser works byte by byte and holds back bytes that may become a token, so the result
 /// does not depend on how a stream was cut. Normalising a result again does not change it.
 public struct Normaliser: Sendable {
-  /// Maximum bytes of a quotation on one line. A quotation is held back until it ends, and 4 KiB
-  /// are a second or more of silence for the client.
+  /// Maximum bytes of quoted code on one line. Such code is held back until it ends, so a higher
+  /// limit could mean a long silence for the client.
   static let maximumQuoteBytes = 4_096
 
   private enum Mode {
@@ -20,7 +20,8 @@ public struct Normaliser: Sendable {
     /// After a token that may be part of quoted code. `waiting` holds the bytes from the token to
     /// the run of backticks that ends the quotation.
     case quoted(length: Int, run: Int)
-    /// Within reasoning that ends with these bytes; `waiting` holds the last bytes.
+    /// Within reasoning that ends with these bytes; `waiting` holds the last bytes of the
+    /// reasoning.
     case reasoning(end: [UInt8])
   }
 
@@ -123,7 +124,7 @@ public struct Normaliser: Sendable {
     case .role(let word): lexRole(word, byte)
     case .quoted(let length, let run): lexQuoted(length, run, byte)
     case .reasoning(let end):
-      // Only the last bytes matter, so that reasoning of any length needs no memory.
+      // Keep only the last bytes, so that reasoning of any length needs no memory.
       waiting.append(byte)
       if waiting.count > end.count { waiting.removeFirst() }
       guard waiting == end else { return }
@@ -269,7 +270,8 @@ public struct Normaliser: Sendable {
     swallowsSpaces = !spaces.isEmpty || !line.hasContent
   }
 
-  /// Whether the next bytes could form a token or a run of backticks with the last bytes written.
+  /// Whether the next bytes could form a token or a run of backticks or tildes with the last bytes
+  /// written.
   private var joinsBadly: Bool {
     guard let last = word.last else { return false }
     return last == UInt8(ascii: "`") || last == UInt8(ascii: "~") || table.endsInside(word)

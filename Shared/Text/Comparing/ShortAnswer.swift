@@ -1,8 +1,8 @@
 /// Reduces a text to its short answer, in a form that can be compared. For example, `B`, `(b)` and
 /// `**Answer:** B.` become equal, and so do `42`, `42.0` and `The answer is 42.`
 enum ShortAnswer {
-  /// The answer that the text names. If the text names none, its last line if that line is short,
-  /// otherwise the whole text.
+  /// The answer that the text names. If a long text names none, its last line if that line is
+  /// short. In all other cases the whole text.
   /// - Parameter hasOptions: whether `B. Paris` means the option B, not a person's name.
   static func of(_ text: String, hasOptions: Bool = false) -> String {
     let text = Normaliser.normalised(ComparedText.bounded(text))

@@ -25,7 +25,7 @@ public enum VectorLikeness {
   ///   - vectors: vectors of the texts, in order.
   ///   - unrelated: the same model's vectors of `unrelated`.
   /// - Returns: `nil` if the vectors cannot be compared, because their lengths differ, one has no
-  ///   direction, or all point the same way.
+  ///   direction or too many numbers, or all point the same way.
   public static func matrix(of vectors: [[Double]], unrelated: [[Double]]) -> [[Int]]? {
     guard let vectors = directions(vectors), let unrelated = directions(unrelated),
       let length = (vectors + unrelated).first?.count,

@@ -90,7 +90,7 @@ struct JSONElision: Sendable {
   ) {
     let marker = Self.marker
     let keys = members.reduce(2) { $0 + $1.name.count + 2 }
-    // A value of less than four bytes carries no information.
+    // Keep every key if all values fit, or if at least four bytes are left for each value.
     let hasRoom = size <= room || keys + 4 * members.count <= room
     let kept = hasRoom ? members.indices.map { $0 } : Self.keptMembers(members, room)
     let ownKeys = kept.reduce(2) { $0 + members[$1].name.count + 2 }
@@ -169,7 +169,7 @@ struct JSONElision: Sendable {
     out.append(UInt8(ascii: "]"))
   }
 
-  /// Indices that fit: 60 % of the room from the beginning, 40 % from the end.
+  /// Indices of the elements that fit: 60 % of the room from the beginning, 40 % from the end.
   private static func kept(_ sizes: [Int], _ room: Int) -> [Int] {
     var first = 0
     var left = room * 6 / 10
@@ -200,7 +200,7 @@ struct JSONElision: Sendable {
   // MARK: - Strings
 
   /// Removes the middle of a string, so that it has at most `room` bytes with its quotes. Escapes
-  /// stay whole.
+  /// stay whole. If the marker does not fit, the string becomes empty.
   private static func cut(_ quoted: ArraySlice<UInt8>, _ room: Int) -> [UInt8] {
     guard room >= marker.count else {
       return [UInt8(ascii: "\""), UInt8(ascii: "\"")]

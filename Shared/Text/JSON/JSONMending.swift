@@ -1,7 +1,7 @@
 /// Closes JSON that was cut off, for example because a model ran out of tokens.
 public enum JSONMending {
-  /// Maximum number of parts. The first lacks only the member that is cut off, the second also
-  /// lacks the object around it, and so on.
+  /// Maximum number of returned parts. The first part lacks only the incomplete member, the second
+  /// also lacks the object or array around it, and so on.
   static let maximumParts = 4
 
   /// Returns the complete parts, the longest first. Each ends after a complete member or element,
@@ -15,7 +15,7 @@ public enum JSONMending {
     var open: [UInt8] = []
     var isInString = false
     var isEscaped = false
-    // The last complete end within each open container, the outermost first.
+    // End of the last complete member or element in each open container, the outermost first.
     var ends: [(end: Int, depth: Int)] = []
     func ended(_ end: Int) {
       while let last = ends.last, last.depth >= open.count { ends.removeLast() }

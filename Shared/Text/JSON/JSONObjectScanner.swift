@@ -1,7 +1,7 @@
 /// The top level of one JSON object, with edits that leave every other byte unchanged.
 public struct JSONObjectScanner: Sendable {
-  /// Default limit of members. Requests have some 30; a body of nothing but members must not cost
-  /// memory per member.
+  /// Default limit of members. Requests have some 30. The limit bounds the memory for a body of a
+  /// million members.
   public static let standardMembers = 1_024
 
   public let document: JSONDocument

@@ -1,7 +1,7 @@
 /// Announcements of chat models before a continuation: "Sure, here is the continuation:".
 ///
-/// Only English ones are recognised by their words. In another language, an announcement is
-/// recognised only if the host repeats the end of the answer after it.
+/// Only English announcements are recognised by their words. In another language, an announcement
+/// is recognised only if the host repeats the end of the answer after it.
 enum AnnouncementPhrases {
   /// Maximum bytes of an announcement, which is one sentence. A longer text is the beginning of an
   /// answer.

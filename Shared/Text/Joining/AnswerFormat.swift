@@ -1,5 +1,5 @@
 /// Format of an answer's text, as detected while it streams, and its rules that hold everywhere in
-/// the text. `FormatRules` has those that depend on the place.
+/// the text. `FormatRules` has the rules that depend on the place.
 ///
 /// Each rule is a switch over all formats. Other code asks for a rule and compares no formats, so
 /// that the compiler lists every place that a new format concerns.
@@ -15,8 +15,8 @@ public enum AnswerFormat: String, CaseIterable, Hashable, Sendable {
     allCases.first { $0.begins(with: byte) } ?? .prose
   }
 
-  /// Whether the byte begins a document and no other text usually does. Later lines show whether
-  /// prose is markdown.
+  /// Whether documents of this format begin with the byte, and other texts seldom do. Later lines
+  /// show whether prose is markdown.
   private func begins(with byte: UInt8) -> Bool {
     switch self {
     case .prose, .markdown: false
@@ -37,7 +37,7 @@ public enum AnswerFormat: String, CaseIterable, Hashable, Sendable {
     boundaryRule == other.boundaryRule
   }
 
-  /// Whether text that does not fit the text before it is refused. Text that fits can still be
+  /// Whether text is refused if it does not fit the text before it. Text that fits can still be
   /// wrong.
   public var checksText: Bool {
     switch self {

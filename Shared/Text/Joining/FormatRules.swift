@@ -3,11 +3,11 @@
 /// Code that joins texts asks these questions and knows no format by name.
 struct FormatRules: Sendable {
   let format: AnswerFormat
-  /// Counts only in JSON. Stored next to `format`: a payload of an enum would be copied for each
+  /// Used only for JSON. Stored next to `format`: a payload of an enum would be copied for each
   /// byte.
   private var json: JSONProgress
 
-  /// - Parameter boundary: the state at that place.
+  /// - Parameter boundary: the state at the place where the text is added.
   init(at boundary: SafeBoundary) {
     format = boundary.format
     json = boundary.json ?? JSONProgress()

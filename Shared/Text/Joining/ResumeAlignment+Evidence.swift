@@ -35,7 +35,8 @@ extension ResumeAlignment {
     return isFinal ? (nonSpace.isEmpty ? .unknown : .differs) : .soFar
   }
 
-  /// Compares the words after a repeated long token, or all words if there is none.
+  /// Compares the host's words with the expected words. If the client has a part of a long token,
+  /// the comparison begins after this token.
   func matchAfterToken(_ continuation: Fit, in text: ArraySlice<UInt8>, _ isFinal: Bool) -> Match {
     guard hasLongToken else { return match(text, isFinal) }
     guard case .upTo(let end) = continuation else { return .unknown }
@@ -61,7 +62,7 @@ extension ResumeAlignment {
   }
 
   /// Checks the text after a repetition. If the client has a part of a long token, the text must
-  /// begin with this token. Otherwise it must begin with a word border.
+  /// begin with this token. Otherwise, if white space is expected, it must not begin with a word.
   func known(_ text: ArraySlice<UInt8>, after position: Int, _ isFinal: Bool) -> Fit {
     guard hasLongToken else {
       guard !expectedSpace.isEmpty, !rules.ignoresSpace else { return .upTo(position) }
@@ -118,8 +119,8 @@ extension ResumeAlignment {
     return (whole, growing, compared)
   }
 
-  /// Whether the bytes end with a repetition of their own beginning. The repetition must have half
-  /// of the bytes or `clause` bytes, whichever is less.
+  /// Whether the bytes end with a repetition of their own beginning. The repetition must have at
+  /// least half of the bytes, or at least `clause` bytes.
   static func isPeriodic(_ bytes: ArraySlice<UInt8>) -> Bool {
     let bytes = Array(bytes)
     guard bytes.count > 1 else { return false }
@@ -138,8 +139,8 @@ extension ResumeAlignment {
 
   /// Whether the host starts again at an earlier word of the text and then deviates from the text.
   ///
-  /// The evidence is 16 repeated bytes. The first word of the sentence that was cut suffices, too,
-  /// if the host repeats it and it is capitalised.
+  /// The evidence is 16 repeated bytes. If the host omits the expected white space, the first word
+  /// of the cut sentence suffices, if it is capitalised and the host repeats it.
   func beginsAgain(_ agreement: [Int], _ nonSpace: NonSpaceText, lacksSpace: Bool) -> Bool {
     var longest = zip(head.bytes, nonSpace.bytes).prefix { $0 == $1 }.count
     var lastStart = 0

@@ -73,15 +73,15 @@ extension ResumeAlignment {
     // Exact white space is no proof of new text: a host that repeats may also begin with it.
     if mode == .completion, isExact { return length < Self.chance ? .continues : .unclear }
     if isExact, length < Self.verse { return length < Self.chance ? .continues : .unclear }
-    // Rows and values may equal earlier ones, and brackets usually do.
+    // One or two bytes that are no word, such as brackets, usually equal earlier ones.
     if length < 3, !nonSpace.bytes[..<length].contains(where: Self.isWord) { return .continues }
     if isWholeRow(overlap) { return .unclear }
     if length >= Self.clause { return .repeats }
     return length < 2 || !beginsToken(overlap) ? .continues : .unclear
   }
 
-  /// Makes the same decision in a grammar. There, a wrong decision may give a valid document with
-  /// other content.
+  /// Decides between repetition and continuation in a grammar, where a wrong decision may give a
+  /// valid document with other content.
   ///
   /// Only evidence that cannot be an accident decides. Without such evidence the overlap is
   /// unclear, and the host is asked to repeat more of the text.
@@ -110,8 +110,9 @@ extension ResumeAlignment {
   /// Number of bytes that two texts do not share by chance.
   private static let sureBytes = 8
 
-  /// Whether the text starts with exactly the expected bytes, white space included. If no bytes are
-  /// expected, it must start with the usual white space.
+  /// Whether the text starts with exactly the expected white space, and its words do not differ
+  /// from the expected words. If no white space is expected and the words do not agree yet, the
+  /// text must start with the usual white space.
   func hasExactStart(_ text: ArraySlice<UInt8>, _ match: Match) -> Bool {
     guard match != .differs, hasExpectedSpace(text) else { return false }
     return !expectedSpace.isEmpty || match == .agrees || hasUsualSpace(text)

@@ -97,7 +97,7 @@ struct ResumeAlignment: Sendable {
   ) -> Verdict {
     let text = held[start...]
     let nonSpace = NonSpaceText(text)
-    // Both texts are walked some ten times.
+    // A verdict reads both texts some ten times.
     steps += 10 * (text.count + tail.bytes.count)
     guard !nonSpace.bytes.isEmpty else {
       guard isFinal else { return .wait }
@@ -134,7 +134,7 @@ struct ResumeAlignment: Sendable {
     return verdictOnNewWords(text, nonSpace, agreement, continuation, match, isFinal)
   }
 
-  /// Returns `nil` if the overlap is not a repetition.
+  /// Verdict on text that begins with an overlap. `nil` means that the overlap is not a repetition.
   private func decide(
     on overlap: Overlap, _ text: ArraySlice<UInt8>, _ nonSpace: NonSpaceText, _ continuation: Fit,
     _ match: Match, _ isFinal: Bool
@@ -144,7 +144,8 @@ struct ResumeAlignment: Sendable {
       if !isFinal {
         // In a grammar, the next bytes show whether the continuation is valid.
         if rules.format.checksText, text.endIndex - overlap.end < 48 { return .wait }
-        // The host may write the words once more, which makes the overlap ambiguous.
+        // If the host repeats the overlap once more, the overlap is ambiguous. Wait until the text
+        // is long enough to show this.
         if nonSpace.bytes.count < overlap.length + min(overlap.length, 12) { return .wait }
       }
       switch weigh(overlap, text[start...], nonSpace, match) {

@@ -10,7 +10,8 @@ public struct SafeBoundary: Sendable {
   private var fences = CodeFences()
   /// Stored next to `rule`: a payload of an enum would be copied for each byte.
   private var jsonBoundaries: JSONBoundaries
-  /// The last bytes, more than are ever held back, in case the text turns out to be prose.
+  /// The last bytes, which are read again if the text turns out to be prose. They cover all bytes
+  /// that can be held back.
   private var recent: [UInt8] = []
 
   private static let recentBytes = 256
@@ -103,8 +104,7 @@ public struct SafeBoundary: Sendable {
     recent.append(byte)
   }
 
-  /// Treats the text as prose: it only started like a document (a footnote, a list of documents, a
-  /// slip).
+  /// Treats the text as prose, because it only started like JSON, for example `[1] See below`.
   private mutating func fallBack() {
     rule = .words
     words = WordBorders()

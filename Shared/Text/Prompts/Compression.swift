@@ -7,9 +7,9 @@ public enum TextShape: String, Hashable, Sendable {
 
 /// Makes a text fit into a budget of tokens without a model.
 ///
-/// It normalises the text, removes repetitions, keeps the skeleton (headings, bullets, JSON keys)
-/// and cuts the middle of the rest. The beginning of the rest gets 60 % of the room, its end 40 %
-/// (seed 001, §II.C).
+/// It normalises the text, removes repetitions, keeps the skeleton (headings, JSON keys) and cuts
+/// the middle of the rest. The beginning of the rest gets 60 % of the room, its end 40 % (seed 001,
+/// §II.C).
 ///
 /// The same bytes give the same result on every machine. Compressing a result again does not change
 /// it. A code fence stays closed and JSON stays valid.
@@ -28,7 +28,7 @@ public enum Compression {
     return compressed(text, toTokens: budget, estimate: estimate, work: &work)
   }
 
-  /// - Parameter work: grows by one per byte, line and rendition.
+  /// - Parameter work: grows with the bytes, the lines and the renditions.
   static func compressed(
     _ text: String, toTokens budget: Int, estimate: (String) -> Int = TokenEstimate.tokens(of:),
     work: inout Int

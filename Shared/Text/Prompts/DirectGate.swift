@@ -29,11 +29,11 @@ public enum DirectGate {
     {
       return reason
     }
-    // Documents are work of their own, even if the question about them is short.
+    // Several documents are several pieces of work, even if the question about them is short.
     return documents > 1 ? nil : shapeReason(query)
   }
 
-  /// Checks whether the client's limits leave no room for parts.
+  /// Checks whether a required structure or the client's limits rule out parts.
   ///
   /// Parameters and result are those of `reason`.
   public static func boundReason(

@@ -1,12 +1,13 @@
 import Limits
 
-/// Computes the tokens of a prompt that documents may have.
+/// Computes how many tokens of a prompt documents may have.
 ///
 /// The planner's estimates, the dispatcher's token budget and the agents' prompts all use it.
 public enum DocumentRoom {
   /// Assumed context of a host that does not report it, in tokens.
   public static let unknownContext = 4_096
-  /// Tokens for documents if the prompt leaves no room. They fit a passage of a few sentences.
+  /// Minimum tokens for documents, even if the prompt leaves no room. A passage of a few sentences
+  /// fits.
   static let leastTokens = 128
 
   /// - Parameters:

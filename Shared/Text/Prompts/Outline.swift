@@ -12,7 +12,7 @@ struct Outline: Sendable {
     }
 
     var kind: Kind
-    /// White space, quotation marks and the bullet at the beginning of the line.
+    /// White space, quotation marks (`>`) and the bullet at the beginning of the line.
     var prefix: [UInt8]
     var body: [UInt8]
     /// Whether an empty line precedes the unit.
@@ -109,8 +109,8 @@ struct Outline: Sendable {
   /// may occur twice.
   private static let minimumRepetition = 8
 
-  /// Keeps the first of equal lines and of equal fenced blocks. Headings stay, and so do lines
-  /// without words, such as a table's rule.
+  /// Keeps the first of equal lines and of equal fenced blocks. Headings stay, and so do short
+  /// lines, such as a table's rule.
   mutating func removeRepetitions() {
     var seen: Set<[UInt8]> = []
     var kept: [Unit] = []
@@ -132,7 +132,7 @@ struct Outline: Sendable {
     switch unit.kind {
     case .heading: return false
     case .fence(_, let content, _):
-      // The line feed distinguishes this key from the key of any line.
+      // The line feed makes the block differ from every line in `seen`.
       return !content.isEmpty && !seen.insert([0x0A] + unit.rendered).inserted
     case .item, .line:
       let words = unit.body.count { $0 >= 0x80 || isLetterOrDigit($0) }

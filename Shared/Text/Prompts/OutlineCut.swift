@@ -30,7 +30,7 @@ struct OutlineCut: Sendable {
     let end = take(
       others.reversed().prefix { $0 != start.cut && kept[$0] == nil }, room * 4 / 10,
       fromStart: false, &kept)
-    // If the only unit left is cut, keep its beginning and its end.
+    // If only one unit does not fit whole, keep its beginning and its end.
     if let cut = start.cut, end.cut == nil, end.left > 0, kept[cut] != nil,
       others.last(where: { kept[$0] == nil || $0 == cut }) == cut
     {
@@ -145,8 +145,8 @@ struct OutlineCut: Sendable {
   }
 }
 
-/// Cuts a line after a sentence, otherwise after a clause, otherwise between words. It cuts within
-/// a word only if the word is longer than the room.
+/// Cuts a line after a sentence, otherwise after a clause, otherwise between words. If two thirds
+/// of the room have no such boundary, it cuts within a word.
 enum TextCut {
   private enum Strength: Int { case word, clause, sentence }
 

@@ -6,15 +6,15 @@ public struct QueryFeatures: Hashable, Sendable {
   public var code = 0
   /// Number of words that ask for invention or style.
   public var creative = 0
-  /// Number of words that ask for steps, proofs and sums.
+  /// Number of words that ask for steps, proofs and sums. A phrase counts twice.
   public var reasoning = 0
   /// Number of words that ask for facts.
   public var facts = 0
   /// Number of words that ask for parts of a text.
   public var extraction = 0
-  /// Number of words that ask for both sides of a question.
+  /// Number of words that ask for both sides of a question. A phrase counts twice.
   public var dispute = 0
-  /// Number of words that ask for certainty.
+  /// Number of words that ask for certainty. A phrase counts twice.
   public var certainty = 0
 
   /// Maximum bytes that are examined; the beginning of a longer text is enough.
@@ -43,8 +43,8 @@ public struct QueryFeatures: Hashable, Sendable {
     }
   }
 
-  /// Whether the question has at least two words of program text. One alone, such as "function" or
-  /// "class", may mean mathematics or a school.
+  /// Whether the question has at least two words or signs of program text, or a code fence. One
+  /// word alone, such as "function" or "class", may mean mathematics or a school.
   public var isAboutCode: Bool { code >= 2 }
 }
 

@@ -13,7 +13,7 @@ public struct QueryShape: Hashable, Sendable {
   public private(set) var questions = 0
   /// Lines that begin with a bullet, a number or a letter of a list.
   public private(set) var listItems = 0
-  /// `(1)`, `2)` or `(a)` within a line.
+  /// `(1)`, `2)` or `a)` within a line.
   public private(set) var inlineMarkers = 0
   /// Commas and semicolons before white space.
   private(set) var separators = 0
@@ -78,7 +78,7 @@ private struct ListMarker {
     /// line.
     case start(ofLine: Bool)
     case bullet
-    /// Digits or one letter, perhaps after a parenthesis.
+    /// Digits, perhaps after a parenthesis, or one letter.
     case label(ofLine: Bool, count: Int, isNumber: Bool, isOpen: Bool)
     case closed(ofLine: Bool)
     case elsewhere

@@ -45,7 +45,7 @@ public enum Sentences {
   private struct LastWord {
     var start: String.Index
     var end: String.Index
-    /// Whether it is the first word of the sentence.
+    /// Whether the word is the first one of the sentence.
     var isFirst = true
     private var isOpen = false
 

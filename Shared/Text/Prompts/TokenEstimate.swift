@@ -4,8 +4,7 @@ public enum TokenEstimate {
   /// side.
   public static let bytesPerToken = 4
   /// Maximum tokens of a picture or a sound at the common sizes: 1,105 at OpenAI, some 1,600 at
-  /// Anthropic. If the estimate is too low, the prompt does not fit its host or costs more than its
-  /// budget.
+  /// Anthropic. With a lower estimate, a prompt could exceed its host's context or its budget.
   public static let mediaTokens = 1_600
   /// Tokens of a chat template, often with a system prompt: 20 in the models that were examined,
   /// plus a margin.

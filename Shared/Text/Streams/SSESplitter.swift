@@ -199,8 +199,9 @@ public struct SSESplitter: Sendable {
     stray += whole.prefix(maximumStrayBytes - stray.count)
   }
 
-  /// Returns the complete event. The event gets a buffer of its own size. If each event kept the
-  /// capacity of the largest one, a host could use much more memory than it sends.
+  /// Returns the complete event. An event of at most `movedBytes` gets a buffer of its own size. If
+  /// each event kept the capacity of the reader's buffer, a host could use much more memory than it
+  /// sends.
   private mutating func dispatch() -> SSEEvent? {
     defer {
       if data.capacity > Self.idleCapacity {

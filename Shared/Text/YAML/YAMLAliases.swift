@@ -2,8 +2,8 @@ public import Limits
 
 /// Finds YAML texts whose aliases (`*name`) could make a small file a very large one.
 ///
-/// A parser shares the value of an alias, but compares the names of members in full. A name that
-/// consists of aliases of lists of aliases would take it a year.
+/// A parser shares the value of an alias, but compares the names of members in full. Comparing a
+/// name that consists of aliases of lists of aliases would take a year.
 public enum YAMLAliases {
   /// The limit that the text exceeds. `nil` means that the text has few aliases.
   public static func exceededLimit(in text: String) -> Limit? {
