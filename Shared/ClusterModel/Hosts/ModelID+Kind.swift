@@ -13,7 +13,8 @@ extension ModelID {
 
   /// Purpose that the name suggests.
   ///
-  /// Hosts choose the names, so a name is read by bytes and once per offer (`ModelOffer`).
+  /// A name comes from a host and may have any content. So it is read by bytes, and once per offer
+  /// (`ModelOffer`).
   package var suggestedKind: ModelKind {
     var work = 0
     return suggestedKind(work: &work)
@@ -50,8 +51,8 @@ extension ModelID {
 /// Words of a model's name that suggest its purpose.
 ///
 /// Models of other kinds are recognised by name, and all other models count as chat models: there
-/// are more chat models than anyone could list. Only whole words are compared, because "gte", "e5"
-/// and "tts" occur inside other names by chance.
+/// are more chat models than anyone could list. Short words such as "gte", "e5" and "tts" are
+/// compared whole, because they occur inside other names by chance.
 private struct NameHints {
   private enum Hint {
     case embedding, other, audio, gpt

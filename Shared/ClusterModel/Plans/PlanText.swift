@@ -1,6 +1,6 @@
 /// Renders a plan as a tree for people and as a graph for drawing programs.
 extension Plan {
-  /// Tree from the answer down to its inputs, one line per task.
+  /// Tree from the answer down to its inputs, with one task per line.
   ///
   /// A task with several readers is shown in full under the first of them.
   public var text: String {

@@ -168,7 +168,7 @@ extension RuntimeSetting.Range: CustomStringConvertible {
   }
 }
 
-/// The race of requests that choose none.
+/// Race mode of requests that do not choose one.
 public enum RaceDefault: String, CaseIterable, Sendable {
   /// `dual` if a race of two costs nothing, otherwise `hedged`.
   case byPrice = "by_price"
