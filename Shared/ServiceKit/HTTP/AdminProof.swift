@@ -17,7 +17,8 @@ public enum AdminProof {
     return hexadecimal((0..<nonceDigits / 2).map { _ in UInt8.random(in: 0 ... .max, using: &rng) })
   }
 
-  /// HMAC-SHA256 in hexadecimal digits. The fixed prefix separates it from other uses of the key.
+  /// HMAC-SHA256 of a fixed prefix and the nonce, in hexadecimal digits. The prefix separates it
+  /// from other uses of the token.
   public static func proof(token: [UInt8], nonce: String) -> String {
     let code = HMAC<SHA256>.authenticationCode(
       for: Data("tutti-registry-proof:\(nonce)".utf8), using: SymmetricKey(data: token))

@@ -133,7 +133,7 @@ extension HTTPField.Name {
 /// The HTTP status of a code.
 func httpStatus(for code: Failure.Code) -> HTTPResponse.Status { ErrorLine.of(code).status }
 
-/// The HTTP status of a failure: the hosts' own status if they agree on one.
+/// The HTTP status of a failure: the status of a host's refusal, otherwise that of the code.
 public func httpStatus(of failure: Failure) -> HTTPResponse.Status {
   guard let refusal = failure.refusal, (400..<600).contains(refusal.status) else {
     return httpStatus(for: failure.code)

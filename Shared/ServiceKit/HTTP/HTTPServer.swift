@@ -184,8 +184,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
   }
 
   /// Prepares a connection before the first byte is read from it. Clients take turns, and existing
-  /// connections are served between two new ones, so many new connections at once do not block the
-  /// rest.
+  /// connections are served between two new ones, so many new connections do not block the existing
+  /// ones.
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<GuardedConnection> {
     let client = channel.remoteAddress?.ipAddress.map { ClientID(address: $0) } ?? .local
     let prepared = channel.eventLoop.makePromise(of: GuardedConnection.self)
@@ -253,7 +253,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
       value: ChannelOptions.Types.SocketOption.Value(Limits.streamPause.value))
   }
 
-  /// Whether the client has closed its side, even if the close has not been read yet.
+  /// Whether the client has closed its side, even if the close has not been read yet. Always
+  /// `false` on other systems than Linux.
   private static func hasHungUp(_ channel: any Channel) -> Bool {
     #if os(Linux)
       // The state is the first byte of `tcp_info`.

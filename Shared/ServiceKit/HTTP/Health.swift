@@ -11,7 +11,7 @@ public final class Health: Sendable {
   private struct State: Sendable {
     var checks: [(name: String, check: @Sendable () async -> String?)] = []
     var isDraining = false
-    /// Tasks that wait for the drain.
+    /// Callers that wait for the drain to begin.
     var waiting: [AsyncStream<Never>.Continuation] = []
   }
 

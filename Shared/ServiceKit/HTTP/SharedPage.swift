@@ -14,9 +14,9 @@ final class SharedPage: Sendable {
     var waiting: [CheckedContinuation<ByteBuffer, Never>] = []
   }
 
-  /// Pause after a page, as a multiple of the time that it took.
+  /// Pause after a page, as a multiple of the time that the page took.
   private static let pauseFactor = 3
-  /// Requests that arrive within this time share a page.
+  /// Minimum pause after a page. Requests that arrive during a pause share the next page.
   private static let shortestPause = Duration.milliseconds(20)
 
   private let thread = DispatchQueue(label: "tutti.page", qos: .utility)
@@ -28,7 +28,7 @@ final class SharedPage: Sendable {
   /// Number of requests that wait for the next page.
   var waitingCount: Int { state.withLock(\.waiting.count) }
 
-  /// Returns a page that is made from now on.
+  /// Returns a page that is begun after the call.
   func page() async -> ByteBuffer {
     await withCheckedContinuation { waiter in
       let begins = state.withLock { state in

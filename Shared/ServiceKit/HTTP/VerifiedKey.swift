@@ -13,7 +13,8 @@ final class VerifiedKey: Sendable {
   private struct Entry {
     /// Value of the `Authorization` header.
     let header: [UInt8]
-    /// The keys that the header was checked against. A change of any key ends the entry.
+    /// Version of the access table with which the header was checked. A change of any key ends the
+    /// entry.
     let version: AccessTableVersion
     let grant: KeyGrant
     let checkedAt: Instant

@@ -14,8 +14,8 @@ public final class AccessDirectory: Service {
   private let ask: @Sendable (_ page: Int) async throws(Failure) -> AccessTablePage
   private let requests: TableRequests
 
-  /// First pause between requests for the table. It is shorter than for other tables, because
-  /// without keys a gateway admits no request.
+  /// First pause between requests for the table. It is shorter than for other tables, because a
+  /// gateway admits no request before it has this table.
   static let firstPause = Duration.milliseconds(100)
 
   /// - Parameters:
@@ -67,8 +67,8 @@ public final class AccessDirectory: Service {
     await requests.run { () throws(Failure) in try await self.askForPages() }
   }
 
-  /// Requests all pages of one version. If the table changes meanwhile, the change is published, and
-  /// the next trigger asks again.
+  /// Requests all pages of one version. If the table changes meanwhile, the function throws, and
+  /// `requests` repeats it after a pause.
   private func askForPages() async throws(Failure) {
     let first = try await ask(0)
     receive(first, isAnswer: true)

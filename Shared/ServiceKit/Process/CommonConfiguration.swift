@@ -38,7 +38,8 @@ public struct CommonConfiguration: Sendable {
       listen: address, machine: machine, hosts: allowedHosts, origins: allowedOrigins)
   }
 
-  /// How the processes find each other. Creates no directory or socket.
+  /// How the processes find each other. The value is only configuration: `ServiceProcess` creates
+  /// the directory and the sockets.
   enum BusChoice: Sendable {
     /// One machine; the socket directory is derived from the data directory.
     case ipc

@@ -14,7 +14,7 @@ struct ServiceProcess: Sendable {
   /// Lock on the process's name, held for the lifetime of the process.
   private let processNameLock: ProcessNameLock
 
-  /// Timeout of a request for the registry's host table.
+  /// Timeout of a request to the registry for one of its tables.
   private static let askDeadline = Duration.seconds(2)
   /// Time after the drain for cancelled work to end.
   private static let afterDrain = Duration.seconds(3)

@@ -22,9 +22,9 @@ public enum SettingSource: Hashable, Sendable, CustomStringConvertible {
 
 /// The values that a configuration is made from.
 ///
-/// Reading never fails. Invalid values are already recorded as mistakes, which are reported all at
-/// once, and the reader gets a harmless placeholder. Reading a key without a declared setting is a
-/// bug in the service and stops it.
+/// Reading never fails. Invalid values are already recorded as mistakes, which are reported
+/// together, and the reader gets a harmless placeholder. Reading a key without a declared setting
+/// is a bug in the service and stops it.
 public struct SettingValues: Sendable {
   struct Resolved: Sendable {
     var setting: Setting
@@ -83,7 +83,6 @@ public struct SettingValues: Sendable {
     return duration
   }
 
-  /// A size in bytes.
   public mutating func bytes(_ key: String) -> Int { integer(key) }
 
   /// `false` if not set.
@@ -177,10 +176,10 @@ public protocol ServiceConfiguration: Sendable {
   static var summary: String { get }
   static var settings: [Setting] { get }
   /// Makes the configuration. It records mistakes with `values.reject` and never throws, so that
-  /// all mistakes are reported at once.
+  /// all mistakes are reported together.
   init(_ values: inout SettingValues)
-  /// Maximum concurrent requests from other services, if the service has its own limit. The bus
-  /// then admits that many. `nil` means the bus's usual limit.
+  /// Maximum concurrent requests from other services, if the service refuses more with its own
+  /// error. The bus then admits slightly more. `nil` means the bus's usual limit.
   var requestsAtOnce: Int? { get }
 }
 
