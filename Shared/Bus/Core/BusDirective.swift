@@ -2,7 +2,8 @@ public import ClusterModel
 
 /// Priority class of a frame in the outbox of a peer that reads slowly.
 public enum Lane: Sendable {
-  /// Cancels, pings, and the ends of failed streams. They are dropped only if this lane is full.
+  /// Hellos, pings, cancels, refusals, and the ends of streams that were cut. They are dropped only
+  /// if this lane is full.
   case control
   case data
   /// Telemetry and published tables. They are dropped first, and drops are counted.

@@ -86,14 +86,14 @@ extension BusMachine {
     }
     guard isFree(peer.mailbox, for: peer) else { return [.dropped(reason: "bad_address")] }
     let key = RequestKey(sender: peer.id, messageID: envelope.messageID)
-    return forgetIntroduction(for: peer.mailbox) + [
+    return recordIntroduction(of: peer.mailbox) + [
       .seal(mailbox: peer.mailbox, for: Recipient(peer)),
       .send(answer(key, .reply, .ack), to: peer.mailbox, .control),
     ]
   }
 
   /// Records an introduction, and removes the oldest one if there are too many.
-  private mutating func forgetIntroduction(for mailbox: String) -> [BusDirective] {
+  private mutating func recordIntroduction(of mailbox: String) -> [BusDirective] {
     introductions.removeAll { $0 == mailbox }
     introductions.append(mailbox)
     guard introductions.count > limits.newcomers else { return [] }
@@ -101,8 +101,8 @@ extension BusMachine {
     return directory.peer(at: oldest) == nil ? [.disconnect(oldest)] : []
   }
 
-  /// Whether mail to the address may be sealed for the peer. It may if the address is valid and no
-  /// other process receives there.
+  /// Whether frames to the address may be sealed for the peer. The address must be valid, and no
+  /// other process may receive there.
   private func isFree(_ mailbox: String, for peer: Peer) -> Bool {
     guard MailboxAddress(mailbox, matching: own.mailbox) != nil, mailbox != registryMailbox else {
       return false
@@ -136,8 +136,8 @@ extension BusMachine {
 
   /// - Returns: `false` if the request was already seen.
   private mutating func remember(_ key: RequestKey) -> Bool {
-    // The entry is kept after the loss of a peer, because the peer may only have been silent, and
-    // its earlier messages may still arrive twice.
+    // Entries of peers that left the table are removed only if there are too many senders. Such a
+    // peer may only have been silent, and its earlier messages may still arrive twice.
     if seen[key.sender] == nil, seen.count >= limits.rememberedSenders {
       for sender in seen.keys where directory[sender] == nil { seen[sender] = nil }
     }

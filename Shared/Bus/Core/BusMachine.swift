@@ -3,7 +3,7 @@ public import ClusterModel
 /// State machine of the bus: chooses peers, interprets messages and ends requests. It has no
 /// socket, clock, task or lock; the shell feeds it events and executes its directives.
 public struct BusMachine: Sendable {
-  /// An outgoing call or stream.
+  /// An outgoing call, stream or hello.
   struct Outgoing: Equatable, Sendable {
     enum Kind: Equatable, Sendable { case call, stream, hello }
     var kind: Kind
@@ -157,7 +157,7 @@ public struct BusMachine: Sendable {
     return [.send(envelope, to: peer.mailbox, lane)]
   }
 
-  /// Sends to the mailbox of every live peer.
+  /// Sends to the mailboxes of all other peers except those found dead.
   /// - Parameter recipient: the only peer to send to. `nil` means all.
   public mutating func publish(_ body: Body, to recipient: PeerID? = nil) -> [BusDirective] {
     if recipient == nil { publications &+= 1 }

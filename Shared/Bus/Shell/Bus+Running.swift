@@ -4,7 +4,7 @@ import ServiceLifecycle
 import Synchronization
 import Wire
 
-/// A task that waits until services are live.
+/// A caller that waits until services are live.
 struct PeerWaiter: Sendable {
   let id: UInt64
   let services: [ServiceName]
@@ -15,7 +15,7 @@ struct PeerWaiter: Sendable {
 extension Bus {
   /// Interval between checks of deadlines and heartbeats, and so the maximum delay of a timeout.
   static let tickInterval: Duration = .milliseconds(20)
-  /// The interval while nothing is in flight.
+  /// Interval between the checks while nothing is in flight.
   static let idleTickInterval: Duration = .milliseconds(100)
   /// How long queued frames may still be sent after all else has ended.
   static let closingGrace: Duration = .milliseconds(500)

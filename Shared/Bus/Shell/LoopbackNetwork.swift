@@ -22,7 +22,7 @@ public final class LoopbackNetwork: Sendable {
 
   /// Maximum bytes in transit to one mailbox, like the capacity of a nanomsg outbox.
   static let mailboxLimit = 32 << 20
-  /// Telemetry above this number of bytes is dropped.
+  /// Bytes in transit to one mailbox above which telemetry frames are dropped.
   static let telemetryLimit = 8 << 20
   /// Maximum frame size in bytes, as over nanomsg.
   static let frameLimit = 1 << 20

@@ -41,7 +41,8 @@ final class NanomsgTransport: Transport {
   static let maximumConnections = 400
   /// Maximum bytes for each mailbox and lane: the largest message in fragments, plus a margin.
   static let laneLimit = 32 << 20
-  /// Maximum bytes in all outboxes of the process; telemetry may use a quarter of it.
+  /// Maximum bytes in all outboxes, above which data frames are dropped. Telemetry frames are
+  /// dropped above a quarter of it. Control frames are not limited by it.
   static let outboxLimit = 96 << 20
   /// A connection that is down and unused for this long is closed. A connection that is up stays
   /// open, because it shows that its peer is alive.
