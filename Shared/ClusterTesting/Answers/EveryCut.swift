@@ -35,7 +35,7 @@ public struct EveryCut {
   public var near: Int
   /// Distance in bytes between cuts after the first KB.
   public var far: Int
-  /// Position of the first cut, to which each answer adds an offset of its own.
+  /// Moves all cuts by this many bytes. Each answer adds an offset of its own.
   public var phase: Int
   /// Bytes of text between the first cut and a second one; `nil` means no second cut.
   public var second: Int?
@@ -136,7 +136,7 @@ public struct EveryCut {
           count.faults.append("\(cut.name): the prefix is not what was said")
           return
         }
-        // The host continues the prefix and does not repeat earlier parts.
+        // The host continues the prefix, so it does not send the reasoning again.
         again.reasoning = ""
         again.content = ResumingWriter.text(
           full: cut.answer.content, prefix: point.prefix, cut.personality, seed: UInt64(cut.place))

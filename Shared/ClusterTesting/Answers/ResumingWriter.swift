@@ -8,11 +8,11 @@ public enum ResumingPersonality: String, CaseIterable, Sendable {
   case stripsSpace
   /// Repeats the last words.
   case repeatsTail
-  /// Repeats the last dozen characters, even from within a word.
+  /// Repeats the last dozen bytes, even from within a word.
   case repeatsDozen
   case restartsSentence
   case restartsAnswer
-  /// Announces: "Sure, here is the continuation:"
+  /// Announces the continuation: "Sure, here is the continuation:". Omits leading white space.
   case announces
   /// Announces, and then repeats the last words.
   case announcesAndRepeats

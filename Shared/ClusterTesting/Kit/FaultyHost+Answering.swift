@@ -69,7 +69,8 @@ extension FaultyHost {
     }
   }
 
-  /// Responses that need no model: listings, versions and errors.
+  /// Responses that need no model: listings, versions, errors, and the loading of a model. `nil`
+  /// means that the request needs a model.
   func answerAtOnce(_ question: FaultyHostQuestion) -> (status: Int, body: [UInt8])? {
     let dialect = question.dialect
     let model = question.model ?? configuration.models.first ?? ""

@@ -68,15 +68,17 @@ public struct FaultyHostConfiguration: Sendable {
 
 /// A backend with repeatable answers that fails on demand, in every dialect.
 ///
-/// A test can switch the host's faults while it
-/// runs, and hold requests at a gate instead of sleeping.
+/// A test can switch the host's faults while the host runs, and hold requests at a gate instead of
+/// sleeping.
 ///
 /// `GET /counts` and `GET /records` return what the host recorded; `GET` and `PUT /faults` read and
 /// switch its faults.
 public final class FaultyHost: Sendable {
-  /// Maximum number of requests kept for a test: enough for any test, bounded for a soak.
+  /// Maximum number of requests kept for a test. It suffices for any test, and bounds the memory of
+  /// a soak.
   static let rememberedRequests = 256
-  /// Maximum number of records kept, one per finished request: enough for a soak of 20,000.
+  /// Maximum number of records kept, one per finished request. It exceeds the 20,000 streams of a
+  /// soak.
   static let rememberedRecords = 32_768
 
   struct State {

@@ -2,8 +2,8 @@ import Foundation
 
 /// A fictitious model family that refuses requests by the rules of a real one.
 public enum FaultyHostFamily: String, CaseIterable, Codable, Sendable {
-  /// OpenAI's first reasoning models: a request has `max_completion_tokens`, temperature 1 and no
-  /// system message.
+  /// OpenAI's first reasoning models: a request has `max_completion_tokens`, temperature 1, no
+  /// `top_p` and no system message.
   case reasoning = "reasoning-model"
   /// Anthropic's newer models: a request may set the temperature or `top_p`, not both.
   case oneSampler = "one-sampler-model"

@@ -148,7 +148,8 @@ public struct FaultyHostCorpus: Sendable {
       return resume(
         Resumption(reply: reply, prefix: prefix, isInstructed: false, question: question))
     }
-    // The question, the partial answer, and a message that asks to continue.
+    // A request to continue has the question, the partial answer, and a message that asks to
+    // continue.
     guard messages.count >= 3, let last = messages.last, last.role == "user", last != asked,
       messages[messages.count - 2].role == "assistant",
       !messages[messages.count - 2].text.isEmpty

@@ -2,8 +2,8 @@ public import ClusterModel
 
 /// One way in which a host tries to harm a gateway or a registry.
 ///
-/// A `FaultyHost` plays a row for every answer while its fault `hostile` names the row, and always
-/// for requests for the model `hostile/NAME`.
+/// A `FaultyHost` plays a row for every request of the row's target while its fault `hostile` names
+/// the row. Without this fault, it plays the row `NAME` for requests for the model `hostile/NAME`.
 public struct HostileRow: Sendable, CustomStringConvertible {
   /// The kind of request that gets the harmful response.
   public enum Target: String, Codable, Sendable {

@@ -15,7 +15,7 @@ struct HostileScript: Sendable {
   }
 
   enum Ending: Sendable {
-    /// A proper HTTP end.
+    /// The response ends as HTTP requires.
     case proper
     /// The connection is closed.
     case cut

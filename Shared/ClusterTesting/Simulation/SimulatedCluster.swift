@@ -202,7 +202,7 @@ public final class SimulatedCluster {
     }
   }
 
-  /// Sends a request to a gateway that has the host table. If there is none, the client waits, as
+  /// Sends a request to a gateway that knows a ready host. If no gateway does, the client waits, as
   /// for a port that is not open.
   private func send(
     _ route: SimulatedRequest.Route, isLast: Bool, leavingAfter stay: Duration?

@@ -31,7 +31,7 @@ final class SimulatedHost {
     var failed: (AttemptFailure) -> Void
   }
 
-  /// One running request. Its usage is the host's own count.
+  /// A request that the host answers. Its token counts are the host's own.
   final class Answer {
     let prompt: ModelPrompt
     let events: Events
@@ -145,7 +145,7 @@ final class SimulatedHost {
     }
   }
 
-  /// Tokens: words with the space before them, some of them in two halves.
+  /// Tokens: words with the space before them. Some words are split into several tokens.
   private func pieces(of text: String) -> [String] {
     var pieces: [String] = []
     var piece: [UInt8] = []

@@ -7,7 +7,8 @@ import Wire
 /// As over nanomsg, frames of one lane from one process to another stay in order, and frames of the
 /// control lane may overtake others. A lost frame is not sent again.
 final class SimulatedNetwork {
-  /// A one-way connection from an incarnation to a mailbox.
+  /// A one-way connection from an incarnation to a mailbox. Control frames have a connection of
+  /// their own.
   private struct Link: Hashable {
     var sender: PeerID
     var mailbox: String
@@ -21,7 +22,7 @@ final class SimulatedNetwork {
   private var lastArrival: [Link: Instant] = [:]
   /// Pairs of process names that cannot reach each other, each with the end of the partition.
   private var partitions: [Set<String>: Instant] = [:]
-  /// Whether frames are lost and deaths are silent.
+  /// Whether frames can be lost and deaths can be silent.
   var hasFaults = true
   private(set) var frames = 0
   private(set) var lost = 0

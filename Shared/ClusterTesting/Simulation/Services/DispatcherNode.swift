@@ -265,7 +265,7 @@ final class PlanNode {
         askAgain(request, until: deadline, number)
       }
     }
-    // A call that failed immediately has no entry.
+    // A call that failed immediately is no longer known to the bus machine.
     if expansions[request.task] == number, process.machine.peer(of: call) != nil {
       expansionCalls[request.task] = call
     }

@@ -44,7 +44,7 @@ public struct Scenario: Sendable, CustomStringConvertible {
   let requests: Int
   let deaths: Int
   let partitions: Int
-  /// Changes of a host's mood.
+  /// Number of changes of a host's mood.
   let moods: Int
   let gateways: Int
   let dispatchers: Int
