@@ -61,7 +61,7 @@ quality; this benchmark does not.
 
 DIRECT_MODEL = "tutti/fast"
 SPLIT_MODEL = "tutti/decompose"
-# So large that it limits nothing: the parts' limits then show their portions.
+# So large that no answer reaches it. The limits of the parts then show their portions.
 PROBE_MAX_TOKENS = 100_000
 # Tokens of an answer without an estimate, and of an answer to a prompt labelled "short".
 OTHER_TOKENS, SHORT_TOKENS = 150, 20

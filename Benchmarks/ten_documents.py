@@ -161,7 +161,7 @@ class Door:
                 self.tell(number, "began", task)
                 await self.relay(head, body, writer, tokens)
 
-        # The client sends nothing more, so a readable socket means that it has closed it.
+        # The client sends nothing more, so a readable socket means that the client has closed it.
         work = asyncio.ensure_future(in_turn())
         left = asyncio.ensure_future(reader.read(1))
         try:

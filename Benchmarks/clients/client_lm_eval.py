@@ -18,7 +18,7 @@ class WordTokens(LocalCompletionsAPI):
     def __init__(self, *, as_numbers=False, **named):
         super().__init__(tokenizer_backend=None, **named)
         self.words = ["<end>"]
-        # The library only checks that it exists: the methods below do the work.
+        # The library only checks that a tokenizer exists: the methods below do the work.
         self.tokenizer = self.words
         self.tokenized_requests = as_numbers
 

@@ -2,7 +2,8 @@ import ClusterModel
 import InferenceCore
 import InferenceSimulation
 
-/// Equations 1–6 of LLooMA v1.1, by a million races each in the race core on virtual time.
+/// Compares equations 1–6 of LLooMA v1.1 with a million simulated races per case. The race core
+/// runs them on virtual time.
 enum Equations {
   static let samples = 1_000_000
 

@@ -27,7 +27,7 @@ struct LeaseLoad {
     var writes = 0
     /// Messages other than settlements and their confirmations.
     var messages = 0
-    /// For each request, the number of writes that it waited for.
+    /// For each admitted request, the number of steps that it waited for.
     var waits: [Int] = []
     var refusals = 0
     var falseRefusals = 0

@@ -11,7 +11,8 @@ import HostModel
 struct ClusterSimulation {
   /// Cost of reading the prompt again at another host, in seconds at speed 1.
   static let hopSeconds = 0.2
-  /// Token rate of a host of speed 1. Task work is in seconds; a dispatcher counts tokens.
+  /// Token rate of a host of speed 1. It converts a task's work from seconds to the tokens that a
+  /// dispatcher counts.
   static let tokensPerSecond = 50.0
 
   /// Place at which tasks wait for a host.
