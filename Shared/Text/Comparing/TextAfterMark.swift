@@ -1,6 +1,6 @@
 extension String {
-  /// The text after the last occurrence of a mark; the case of ASCII letters is ignored. It is the
-  /// whole text if the mark is absent or nothing follows it.
+  /// The trimmed text after the last occurrence of a mark; the case of ASCII letters is ignored. It
+  /// is the whole text if the mark is absent or nothing follows it.
   public func textAfterLast(_ mark: String) -> String {
     var work = 0
     return textAfterLast(mark, work: &work)

@@ -23,8 +23,8 @@ public struct JSONProgress: Sendable {
 
   /// Bytes taken.
   private(set) var offset = 0
-  /// End of the last token, without the white space after it. A number ends when another byte
-  /// follows.
+  /// End of the last token, without the white space after it. A number ends when a byte follows
+  /// that is not part of it.
   public private(set) var tokenBoundary = 0
 
   public init(maximumDepth: Int = JSONDocument.standardDepth) { self.maximumDepth = maximumDepth }

@@ -55,7 +55,7 @@ public enum AnswerFormat: String, CaseIterable, Hashable, Sendable {
     }
   }
 
-  /// Whether hosts put a whole document of the format into a code fence, which is dropped.
+  /// Whether hosts may put a whole document of the format into a code fence. The fence is dropped.
   var mayBeFenced: Bool {
     switch self {
     case .prose, .markdown: false

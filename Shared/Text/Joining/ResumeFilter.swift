@@ -54,7 +54,7 @@ public struct ResumeFilter: Sendable {
   /// An agreement of this length is a repetition if other evidence points to one.
   static let repetitionBytes = 12
 
-  /// Why a host is rejected that ends before it has repeated the text.
+  /// Reason to reject a host that ends before it has repeated the text.
   public static let endedTooSoon = "it ended before it had repeated the text that the client has"
 
   private var state: State

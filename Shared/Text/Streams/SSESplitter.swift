@@ -51,7 +51,7 @@ public struct SSESplitter: Sendable {
   private var isFirstLine = true
   /// Steps taken so far: bytes examined or copied, and lines.
   public private(set) var work = 0
-  /// Comment lines so far.
+  /// Number of comment lines so far.
   public private(set) var comments = 0
   /// The lines that are neither fields nor comments, joined by line feeds and cut at the limit.
   public private(set) var stray: [UInt8] = []
