@@ -1,6 +1,6 @@
 /// Decides which table of merged load is current.
 ///
-/// Tables are complete and are published several times a second, so a missed one is not requested.
+/// Tables are complete and are published at least every 2 s, so a missed one is not requested.
 public struct LoadTableFeed: Sendable {
   private var current: (table: LoadTable, receivedAt: Instant)?
 

@@ -1,6 +1,6 @@
 import Limits
 
-/// A planner's estimate for a query before any call: answered directly, and split.
+/// A planner's estimate of both ways to answer a query, directly and split, before any call.
 ///
 /// It uses the facts about the hosts without any learned correction, so that a comparison with the
 /// actual times measures the facts and not an earlier correction.

@@ -118,7 +118,7 @@ public enum MergeRule: String, Codable, CaseIterable, Sendable {
   /// The answer that most inputs give after normalisation. The vote ends as soon as the missing
   /// inputs cannot change the majority.
   case vote
-  /// No text: the task's expansion compares the inputs.
+  /// The merge gives no text; the task's expansion compares the inputs.
   case agree
   /// A model writes a shorter text from the inputs.
   case summarise

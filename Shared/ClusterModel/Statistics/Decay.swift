@@ -46,13 +46,14 @@ public struct DecayedSum: Hashable, Sendable {
 public enum BinaryLogarithm {
   private static let naturalLogOfTwo = 0.693_147_180_559_945_3
 
-  /// Returns 2 to the power `exponent`, or 0 if a `Double` would underflow.
+  /// Returns 2 to the power `exponent`. The result is 0 for exponents of −1,000 or less, and
+  /// exponents above 1,000 count as 1,000.
   public static func power(_ exponent: Double) -> Double {
     guard exponent > -1_000 else { return 0 }
     let exponent = min(exponent, 1_000)
     let whole = exponent.rounded(.down)
     let rest = (exponent - whole) * naturalLogOfTwo
-    // The exponent is 0 … 0.69: twelve terms of the series leave an error below 1e-11.
+    // `rest` is 0 … 0.69: twelve terms of the series leave an error below 1e-11.
     var term = 1.0
     var sum = 1.0
     for n in 1...12 {

@@ -4,7 +4,7 @@
 /// the memory does not grow with the traffic. Bucket bounds grow by the fourth root of two, so a
 /// quantile is off by at most a fifth, on a GPU as on a laptop.
 public struct LatencyHistogram: Hashable, Sendable {
-  /// Number of buckets. They cover 1 ms … 220 s, and longer times count as 220 s.
+  /// Number of buckets. The first ends at 1 ms, the last at 220 s. Longer times count as 220 s.
   public static let buckets = 72
   private static let bucketsPerDoubling = 4
   /// 2 to the power 1/4, 2/4, 3/4.
