@@ -20,7 +20,8 @@ public struct ClientConnection: Sendable {
     end.work.withLock { $0 = work }
   }
 
-  /// The connection of the current task; `nil` outside requests to a server of `makeHTTPServer`.
+  /// The connection of the request that is being answered; `nil` outside requests to a server of
+  /// `makeHTTPServer`.
   @TaskLocal public static var current: ClientConnection?
 }
 

@@ -67,8 +67,7 @@ public struct CommonConfiguration: Sendable {
   /// Minimum bytes of the cluster key. 16 random bytes are 128 bits, which cannot be guessed.
   static let minimumClusterKeyBytes = 16
 
-  /// - Parameter environment: determines the default data directory, which is below the home
-  ///   directory.
+  /// - Parameter environment: determines the default data directory (`defaultDataDirectory`).
   public static func settings(
     for service: ServiceName, environment: [String: String]
   ) -> [Setting] {

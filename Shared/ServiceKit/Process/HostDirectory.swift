@@ -66,7 +66,7 @@ public final class HostDirectory: Service {
   private var now: Instant { clock.now }
 
   /// The load of all processes as last merged by the registry, and its age; `nil` if none has
-  /// arrived. Load is published several times a second, so a missed table is not requested again.
+  /// arrived. Load is published at least every 2 s, so a missed table is not requested again.
   public var load: (table: LoadTable, age: Duration)? {
     loads.withLock { $0.load(now: now) }
   }

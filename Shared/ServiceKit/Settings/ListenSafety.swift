@@ -24,8 +24,8 @@ enum ListenSafety {
 }
 
 extension SettingValues {
-  /// Rejects a port that is reachable from other machines without TLS or keys. If the operator
-  /// allowed it, adds a warning instead.
+  /// Rejects a port that is reachable from other machines without TLS or without keys. If the
+  /// operator allowed it, adds a warning instead.
   public mutating func checkListening(
     _ key: String, _ address: HostAndPort, asksForKeys: Bool
   ) {
