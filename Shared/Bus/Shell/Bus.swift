@@ -31,7 +31,7 @@ public final class Bus: Service, Sendable {
   struct State: Sendable {
     var machine: BusMachine
     var calls: [UInt64: CheckedContinuation<Result<Body, Failure>, Never>] = [:]
-    /// Calls whose task was cancelled before they were sent.
+    /// Calls that were cancelled before they were sent.
     var cancelledEarly: Set<UInt64> = []
     var streams: [UInt64: StreamBuffer] = [:]
     var running: [RequestKey: CancelSignal] = [:]

@@ -89,7 +89,7 @@ final class FrameSeal: Sendable {
   var publicKey: [UInt8] { identity.publicKey }
 
   /// Sets the process that later frames to the mailbox are sealed for.
-  /// - Returns: whether the mailbox belonged to another process before.
+  /// - Returns: whether the mailbox changed from one known process to another.
   @discardableResult
   func know(_ mailbox: String, _ recipient: Recipient?) -> Bool {
     state.withLock { state in

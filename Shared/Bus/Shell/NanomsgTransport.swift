@@ -394,7 +394,7 @@ final class NanomsgTransport: Transport {
       deliver(.lost(mailbox: mailbox))
     }
 
-    /// Passes frames to nanomsg until it accepts no more.
+    /// Passes frames to nanomsg until it accepts no more, at most 512 for each mailbox.
     private mutating func flush() {
       for mailbox in connections.keys {
         guard var connection = connections[mailbox], connection.pending else { continue }
