@@ -3,8 +3,8 @@ import InferenceCore
 import Text
 
 enum ReaderEntries {
-  /// Reads streams in pieces. The first byte is the length of a piece; the rest is split into
-  /// pieces. They must produce the same events as unsplit input.
+  /// Reads streams in pieces. The first byte plus one is the length of a piece; the rest is split
+  /// into pieces. They must produce the same events as unsplit input.
   static func streams(_ bytes: [UInt8]) {
     guard let first = bytes.first else { return }
     let rest = Array(bytes.dropFirst())

@@ -60,7 +60,7 @@ public struct Scenario: Sendable, CustomStringConvertible {
   static let patience = Duration.seconds(340)
   /// Maximum time for the last load reports to be merged.
   static let windingDown = Duration.seconds(12)
-  /// Interval at which the run checks whether one of the waits above is over.
+  /// Interval at which the run checks whether a wait is over.
   static let checkInterval = Duration.milliseconds(250)
 
   public init(seed: UInt64, planted: PlantedBug? = nil) {
