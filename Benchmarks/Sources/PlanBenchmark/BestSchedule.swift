@@ -30,7 +30,7 @@ struct BestSchedule {
     return best
   }
 
-  /// - Returns: infinity as soon as the schedule is longer than `bound`.
+  /// - Returns: infinity if the schedule is not shorter than `bound`, or if no host can run a task.
   private func list(_ priorities: [Double], within bound: Double) -> Double {
     var free = hosts.map(\.joins)
     var ends = [Double?](repeating: nil, count: seconds.count)
