@@ -15,7 +15,7 @@ struct DispatcherLimits: Hashable, Sendable {
       tasks: overrides.integer(.dispatcherTasks) ?? tasks)
   }
 
-  /// The limits in force, read by several tasks.
+  /// The limits in force, which several threads may read and change.
   final class Current: Sendable {
     private let limits: Mutex<DispatcherLimits>
 

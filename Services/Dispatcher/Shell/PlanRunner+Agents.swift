@@ -29,7 +29,7 @@ extension PlanRunner {
     guard let agent = shell.reserve(start) else { return (.noAgent(start.attempt), nil) }
     defer { shell.release(agent) }
     handle(.assigned(start.attempt, agent: agent))
-    // If no time is left, the deadline's own timer reports it.
+    // If no time is left, the deadline's own timer ends the attempt.
     let remaining = max(.milliseconds(1), start.remaining - asked.duration(to: now))
     let span = span(start, agent: agent)
     if let host = placement.host { span.set("wanted_host", host.name) }

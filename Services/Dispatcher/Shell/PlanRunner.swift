@@ -11,7 +11,7 @@ import Telemetry
 /// An event and its directives are handled under one lock without waiting. So the gateway receives
 /// plan events in the order in which they were decided.
 final class PlanRunner: Sendable {
-  /// Work that takes time and needs a task of its own.
+  /// Work that takes time and needs a Swift task of its own.
   private enum Work: Sendable {
     case attempt(TaskStart, ended: AsyncStream<Never>)
     case expansion(ExpandRequest, ended: AsyncStream<Never>)

@@ -119,7 +119,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   public mutating func leave(_ ticket: Ticket) -> Bool {
     guard let place = waiting.firstIndex(where: { $0.ticket == ticket }) else { return false }
     let left = waiting.remove(at: place)
-    // The client's next ticket reuses the turns of tickets that left.
+    // The client's next ticket gets the turn after its last waiting ticket.
     turns[left.client] = waiting.last { $0.client == left.client }?.rank
     forget(left.work.kind)
     return true
@@ -133,8 +133,8 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
     kinds[kind]?.tickets = left
   }
 
-  /// Minimum completion tokens to measure a rate. The time of fewer tokens depends more on the
-  /// first token than on the rate.
+  /// Minimum completion tokens to measure a rate. The first token is counted but not timed, which
+  /// distorts the rate of fewer tokens.
   private static var leastTokens: Int { 8 }
 
   private mutating func learnRate(_ report: TaskReport, of ended: Running) {

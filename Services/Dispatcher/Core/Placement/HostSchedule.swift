@@ -15,8 +15,8 @@ struct HostSchedule {
   /// for a thousand hosts.
   static let lookAhead = 128
   /// Maximum tasks per slot if agents choose the host.
-  /// The host answers one task while the other one waits. No host is idle while there is work, and
-  /// most tasks still get their host late.
+  /// One task runs while the other one waits, so a slot is not idle between tasks. Further tasks
+  /// wait in the dispatcher's queue.
   static let perSlot = 2
   /// Minimum remaining time of a running task, as a share of its whole expected time.
   static let overdue = 0.1

@@ -2,8 +2,7 @@ import ClusterModel
 
 /// A task's output in the forms in which other tasks read it.
 ///
-/// Many readers request a form after every event. So each form is made only once, when the output
-/// is final.
+/// Many readers request a form after every event. So each form is made only once and kept.
 struct OutputForms: Equatable, Sendable {
   /// Form for tasks with a model. `nil` means that no such task reads the output yet.
   private(set) var reading: String?

@@ -75,8 +75,8 @@ struct PlanBudget: Sendable {
     guard room >= (isSink ? 1 : leastTokens) * demand.writings else {
       return .refused(refusal(isSink: isSink, budget: budget, left: left))
     }
-    // If the inputs leave no room to write, they are shortened. A task other than the sink is
-    // refused if less than one token per input is left.
+    // If the inputs leave too little room to write, they are shortened. A task other than the sink
+    // is refused if less than one token per input is left.
     var inputTokens: Int?
     var read = reading
     let least = leastTokens * demand.writings
@@ -105,6 +105,7 @@ struct PlanBudget: Sendable {
   ///
   /// The estimate assumes that a lost attempt uses its whole grant, and that the second attempt has
   /// the same prompts and an answer of the expected length. The reserve never makes the first
+  /// answer shorter than the expected length.
   private func keepingRetry(in room: Int, prompts: Int) -> Int {
     max(min(room, expectedTokens), room - prompts - expectedTokens)
   }
@@ -209,7 +210,7 @@ struct PlanBudget: Sendable {
   }
 
   /// Cost of a task that failed or has a substitute, as a report without output.
-  /// The report names the host of the latest attempt. `nil` means no cost.
+  /// The report names the host of the latest attempt if it had one. `nil` means no cost.
   func cost(of task: Int) -> TaskReport? {
     guard let account = accounts[task] else { return nil }
     if let report = account.report { return report }

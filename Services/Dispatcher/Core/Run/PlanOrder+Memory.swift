@@ -1,7 +1,7 @@
 public import ClusterModel
 
 extension PlanOrder {
-  /// Actual bytes of the client's request, and of the plan made from it.
+  /// Bytes of the client's request, and estimated bytes of the plan made from it.
   public var keptBytes: Int {
     let parameters = conversation.parameters.reduce(0) { $0 + $1.name.utf8.count + $1.json.count }
     let texts = documents.reduce(0) { $0 + $1.name.utf8.count + $1.text.utf8.count }

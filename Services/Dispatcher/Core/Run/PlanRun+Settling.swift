@@ -130,7 +130,8 @@ extension PlanRun {
   }
 
   /// Handles the plan's deadline.
-  /// If the client has no part of the answer yet, a draft replaces it. Otherwise the plan fails.
+  /// If the client has no part of the answer yet and there is a stand-in, the stand-in becomes the
+  /// answer. Otherwise the plan fails.
   mutating func planDeadlinePassed(now: Instant) {
     let open = board.indices.filter { !board.phase($0).isSettled }.prefix(8)
     let names = open.map { board.task($0).id.name }.joined(separator: ", ")

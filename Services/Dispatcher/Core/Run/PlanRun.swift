@@ -87,7 +87,7 @@ public struct PlanRun: Sendable {
 
   var isRunning: Bool { state == .running }
 
-  /// Actual bytes of the plan's order and of all task outputs.
+  /// Bytes of the plan's order, of its tasks' states and of all task outputs.
   public var keptBytes: Int { order.keptBytes.addingCapped(outputBytes) }
 
   /// Bytes that the next output may have.

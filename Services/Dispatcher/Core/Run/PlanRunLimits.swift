@@ -4,21 +4,22 @@ import Text
 public struct PlanRunLimits: Equatable, Sendable {
   public static let standard = PlanRunLimits()
 
-  /// Maximum agents that are tried for one task.
-  /// Only lost and overloaded agents count, because the agent's own `infer()` retries hosts. A task
-  /// that loses three agents is probably the cause.
+  /// Maximum attempts at one task.
+  /// An attempt is repeated only after a lost or overloaded agent or busy hosts, because `infer()`
+  /// retries hosts. A task that loses three agents is probably the cause.
   public var attempts = 3
   /// Maximum wait for an agent of the task's role. A supervisor restarts an agent within a second
   /// or two.
   var agentWait = Duration.seconds(10)
   /// Interval between searches for an agent.
   var seekInterval = Duration.milliseconds(200)
-  /// Delay after a lost agent, times the attempts so far.
+  /// Delay after the loss of an agent, multiplied by the number of attempts so far.
   /// The peer table needs a moment to drop the lost agent.
   public var lostDelay = Duration.milliseconds(50)
-  /// Delay after an overloaded agent, times the attempts so far, unless the agent names a delay.
+  /// Delay after an overloaded agent or busy hosts, multiplied by the number of attempts so far.
+  /// Used if the failure names no delay.
   var overloadDelay = Duration.milliseconds(250)
-  /// Maximum delay that an overloaded agent can impose.
+  /// Maximum delay after an overloaded agent or busy hosts.
   var longestDelay = Duration.seconds(2)
   /// Maximum time for the planner to expand a task.
   /// Planners need milliseconds. If a planner is lost, another planner is asked.

@@ -54,7 +54,7 @@ struct TaskBoard: Sendable {
   /// A sink that expands may still be replaced by another task, so it does not stream.
   func isStreaming(_ index: Int) -> Bool { index == sink && task(index).expansion == nil }
 
-  /// Bytes of all outputs, in each form that is kept.
+  /// Bytes of the tasks' states and of all outputs, in each form that is kept.
   var outputBytes: Int {
     states.reduce(0) { sum, state in
       sum + TaskState.ownBytes + (state.phase.report?.output.utf8.count ?? 0) + state.forms.bytes

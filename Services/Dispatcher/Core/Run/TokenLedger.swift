@@ -8,7 +8,7 @@ struct TokenLedger: Sendable {
   private(set) var spent = Usage.zero
   /// Maximum cost of each running task, by its index.
   private var reserved: [Int: Int] = [:]
-  /// Tokens reserved by attempts that ended without a usage report.
+  /// Tokens that attempts without a usage report reserved in excess of their known usage.
   private var lost = 0
 
   /// Tokens that hosts count per hundred estimated tokens.
