@@ -104,7 +104,7 @@ struct PlanBasis {
 }
 
 extension SamplingProfile {
-  /// Chooses the profile with the most signal words in the query. `nil` means that there are none.
+  /// Chooses the profile from the signal words in the query. `nil` means that there are none.
   init?(_ features: QueryFeatures) {
     if features.isAboutCode {
       self = .code

@@ -39,7 +39,8 @@ struct PlannerShell: Sendable {
     }
   }
 
-  /// Returns the sub-plan that follows from a task's output. It is empty if the output is unusable.
+  /// Returns the sub-plan that follows from a task's output. It is empty if `expandPlan` finds no
+  /// valid one.
   private func expand(_ order: ExpandRequest, in trace: TraceContext?) -> SubPlan {
     let span = context.recorder.span(.expansion, in: trace)
     let named = order.plan.tasks.first { $0.id == order.task }?.expansion

@@ -12,7 +12,7 @@ enum PlanLimits {
   /// Maximum tokens of a draft, which only a model reads. Three drafts and the conversation still
   /// fit a context of 2,048 tokens.
   static let draftTokens = 384
-  /// Smallest limit of a draft, even if the client wants a shorter answer.
+  /// Smallest limit of a draft, even if the client wants a shorter answer. Only a budget lowers it.
   /// It has room for a reason and an answer. A draft that is cut off before its answer is useless.
   /// A draft that needs less ends by itself.
   static let leastDraftTokens = 128

@@ -4,8 +4,8 @@ import Text
 
 /// Prompt tokens of a plan's calls.
 ///
-/// The outputs do not matter, because a call reads the conversation, its instruction, and the text
-/// that roles and chat templates add.
+/// A prompt has the conversation, an instruction, and the text that roles and chat templates add.
+/// Outputs that a call also reads are not counted here, but as shares (`TokenPlan`).
 struct PromptTokens {
   /// Number of calls that read the conversation.
   var count: Int

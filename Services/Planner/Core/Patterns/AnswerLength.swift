@@ -5,8 +5,8 @@ import ClusterModel
 /// Drafts may be longer than the answer. A model that does not know the limit writes as much as the
 /// drafts, and is cut off before it has answered.
 enum AnswerLength {
-  /// Returns the sentence to append to the instruction. Empty if the client's limit has room for a
-  /// draft.
+  /// Returns the sentence to append to the instruction. Empty if the client sets no limit, or a
+  /// limit that has room for a draft.
   static func text(_ request: PlanRequest) -> String {
     guard let tokens = request.maxTokens, tokens < PlanLimits.leastDraftTokens else { return "" }
     // Models with a small vocabulary need two tokens for a word.

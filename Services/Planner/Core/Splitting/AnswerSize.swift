@@ -3,7 +3,8 @@ import Text
 
 /// Estimates the length of an answer in tokens from the words of the request.
 ///
-/// The estimate only decides if parts are worth a call each, so it may be wrong by a factor of two.
+/// The estimate decides if parts are worth a call each and how they share a token limit. It may be
+/// wrong by a factor of two.
 enum AnswerSize {
   /// - Parameters:
   ///   - request: a sentence or two.

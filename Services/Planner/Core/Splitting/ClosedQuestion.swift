@@ -34,7 +34,7 @@ struct ClosedQuestion {
     }
   }
 
-  /// Maximum words. A longer query is a task rather than a question.
+  /// Maximum words of the query. A longer query asks for work rather than for one word.
   private static let mostWords = 120
 
   /// Words that ask for more than a one-word answer.

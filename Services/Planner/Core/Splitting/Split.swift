@@ -6,7 +6,7 @@ struct Split: Equatable {
   var merge: Merge
   /// Kind of the parts, for the trace: "questions", "list items", "sections" …
   var kind: String
-  /// True if each part needs the whole query, because clauses of one sentence refer to each other.
+  /// True if the instructions of the parts can be understood only with the whole query.
   var readsQuery = false
   /// True if a model named the parts. Their text is then fenced in the tasks' instructions.
   var isProposed = false
