@@ -269,7 +269,7 @@ struct TaskWork {
     let plain = try RequestComposition.body(for: order, role: role)
     let tokens = DocumentRoom.tokens(
       context: context, prompt: TokenEstimate.tokens(bytes: plain.count),
-      // The answer seldom needs the whole grant of the budget, so only the role's limit is
+      // The answer seldom needs the whole grant of the budget, so at most the role's limit is
       // reserved.
       completion: min(order.task.maxTokens ?? .max, role.profile.maxTokens))
     let query = [LastQuestion.text(of: order.conversation), order.task.instruction]

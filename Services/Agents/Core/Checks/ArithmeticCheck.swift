@@ -25,7 +25,7 @@ public enum ArithmeticCheck {
     var terms: [(value: Double, decimals: Int)]
     var operations: [Character] = []
     var range: Range<String.Index>
-    /// Whether the text before this side certainly has no operand or operator of it.
+    /// Whether the text before this side certainly does not belong to the calculation.
     var isWhole: Bool
     /// Whether a dash before the side may be its sign or a list bullet.
     var isMaybeNegative = false

@@ -73,8 +73,7 @@ public enum ContractCheck {
 
 /// Finds which of the allowed words an answer means.
 enum NearestWord {
-  /// Maximum bytes to search. A longer answer argues instead of choosing, so a repair asks the
-  /// model again.
+  /// Maximum bytes to search. Text after them is an argument and not a choice.
   private static let readBytes = 4_096
   private static let shortAnswerScalars = 64
 

@@ -124,8 +124,8 @@ public struct FactCheck: Equatable, Sendable {
 
   /// Lines to append to the answer: its sources, and the sentences that they do not support.
   ///
-  /// - Parameter hasVerdicts: whether to append the unsupported sentences, too. The client's answer
-  ///   gets only the sources.
+  /// - Parameter hasVerdicts: whether to append contradicted and unsupported sentences, too. The
+  ///   client's answer gets only the sources.
   public func tail(_ sources: [PromptDocuments.Source], hasVerdicts: Bool) -> String {
     var used = cited
     used.formUnion(claims.filter { $0.verdict == .supported }.compactMap(\.source))

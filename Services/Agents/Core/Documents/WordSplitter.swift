@@ -26,6 +26,7 @@ enum WordSplitter {
   /// Each character of a script without spaces is a word.
   ///
   /// - Parameter readsNumbers: whether equal numbers become equal words, such as "1,000.50" and
+  ///   "1000.5".
   static func split(_ text: String, readsNumbers: Bool = true) -> [String] {
     var words: [String] = []
     var word = ""

@@ -14,7 +14,7 @@ public struct OfferedModel: Hashable, Sendable {
   public var id: ModelID
   /// Tokens a second of the fastest host that offers the model. `nil` means not measured.
   public var tokensPerSecond: Double?
-  /// Hosts that offer the model and are not busy with other tasks of the plan.
+  /// Hosts that offer the model, have a free slot, and run no other task of the plan.
   public var freeHosts: Int
 
   public init(id: ModelID, tokensPerSecond: Double? = nil, freeHosts: Int = 1) {
@@ -130,8 +130,8 @@ public enum ModelPreference {
   }
 
   /// Weights of a doubling of the size, and of the speed.
-  /// A model of twice the size makes somewhat fewer mistakes at half the speed. `able` accepts half
-  /// the speed for it, `balanced` accepts two thirds of the speed, and `quick` accepts no loss.
+  /// A model of twice the size makes somewhat fewer mistakes at half the speed. `able` accepts a
+  /// fifth of the speed for it, `balanced` two thirds, and `quick` almost no loss of speed.
   private static func weights(_ appetite: ModelAppetite) -> (Double, Double) {
     switch appetite {
     case .able: (1, 0.4)
