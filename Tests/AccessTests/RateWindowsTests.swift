@@ -293,8 +293,8 @@ struct RateWindowsTests {
         let used = inWindow.reduce(0) { $0 + $1.tokens }
         #expect(inWindow.count <= requests ?? 0)
         #expect(used <= sum ?? 0)
-        // A refusal must have a cause. Together with the requests of one earlier slot, this request
-        // must exceed the limit.
+        // A refusal must have a cause. The requests of the window and of one slot before it, with
+        // this request, must exceed the limit.
         guard let refusal, refusal.secondsToWait != nil else { continue }
         let counted = admitted.filter { $0.time > now - window - slot }
         let isOwn =

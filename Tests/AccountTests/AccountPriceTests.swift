@@ -16,7 +16,7 @@ struct AccountPriceTests: AccountBookSuite {
     #expect(try table.price(of: Self.model, at: world.wall) == price(0, 700))
   }
 
-  /// A world with as many priced models (`m0`, `m1` and so on) as gateways can be given.
+  /// A world with as many priced models (`m0`, `m1` and so on) as a published table may have.
   private func fullWorld() throws -> AccountWorld {
     var world = try world()
     for number in 0..<Limits.publishedPrices.value {

@@ -21,7 +21,7 @@ private final class Told: Sendable {
     all.reduce(into: "") { if case .delta(let delta) = $1 { $0 += delta.text } }
   }
 
-  /// Excerpts that the first beginning reports. `nil` means that no host began to answer.
+  /// Excerpts in the first `began` event. `nil` means that no host began to answer.
   var excerpts: [DocumentExcerpt]? {
     for case .began(let began) in all { return began.excerpts }
     return nil

@@ -309,7 +309,7 @@ struct BillingJournalFileTests {
     }
     #expect(refusal()?.contains(scratch.path) == true)
     first = nil
-    // The open answer still writes to the file.
+    // The open bill still writes to the file, so the lock remains.
     #expect(refusal()?.contains("Another process") == true)
     bill = nil
     #expect(bill == nil && first == nil && refusal() == nil)
@@ -361,7 +361,8 @@ struct BillingJournalFileTests {
       #expect(try scratch.contents(of: kept) == file)
       _ = try opened.journal.begin(.example("a")).finish(settlement: 1)
     }
-    // The last name is used again, so that a crash loop does not fill the disk.
+    // After eight damaged files, the eighth is overwritten, so that a crash loop does not fill the
+    // disk.
     for _ in 0..<3 {
       try scratch.write([9], to: scratch.path)
       _ = try BillingJournal.open(path: scratch.path, incarnation: 3, slots: 2)

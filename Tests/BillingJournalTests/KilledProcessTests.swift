@@ -4,11 +4,11 @@ import Foundation
 import Money
 import Testing
 
-/// A process may be killed between any two stores. The file then has any part of the words that the
-/// change writes. The tests make such files.
+/// A process may be killed between any two writes to its memory-mapped file. The file then has some
+/// of the 8-byte words that the change writes. The tests make such files.
 @Suite("A process that is killed during a change")
 struct KilledProcessTests {
-  /// Applies some of the changed words of 8 bytes.
+  /// Applies some of the changed words. A word has 8 bytes.
   private func mixed(
     _ before: [UInt8], _ after: [UInt8], words: some Collection<Int>
   ) -> [UInt8] {

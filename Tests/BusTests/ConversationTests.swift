@@ -230,7 +230,7 @@ struct ConversationTests {
         group.addTask {
           while !Task.isCancelled {
             cluster.registry.publish(.hostTable(published))
-            // A round trip lets other tasks run.
+            // A round trip lets the other Swift tasks run.
             _ = try? await planner.call(
               .hostTableRequest, to: .service(.registry), deadline: .seconds(5))
           }
@@ -276,6 +276,6 @@ extension ConversationTests {
 }
 
 extension Bus {
-  /// Number of tasks waiting for services.
+  /// Number of callers that wait for services.
   fileprivate var waiters: Int { state.withLock { $0.peerWaiters.count } }
 }

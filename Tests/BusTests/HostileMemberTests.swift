@@ -137,7 +137,8 @@ struct HostileMemberTests {
         _ = try? await cast.gateway.call(
           .ack, to: .peer(registry.peer.id), deadline: .seconds(20))
       }
-      // Impersonate the planner as another process, with a key pair of its own.
+      // Claim the planner's name with a new key pair: with the planner's incarnation, then with a
+      // later one.
       for incarnation in [victim.id.incarnation, .max] {
         let id = PeerID(name: victim.id.name, incarnation: incarnation)
         let seal = try FrameSeal(

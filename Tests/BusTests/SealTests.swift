@@ -64,7 +64,7 @@ struct SealTests {
     #expect(Self.reason(try End("eve").seal.open(frame)) == "seal_broken")
     let stranger = try End("robert", key: [UInt8](repeating: 43, count: 32))
     #expect(Self.reason(stranger.seal.open(frame)) == "seal_broken")
-    // The proof is left out, because only the listener checks it, before the body arrives.
+    // The proof is not changed, because only the listener checks it, before the body arrives.
     let start = try SealedFrame(decoding: frame).header.bytes.count
     for index in frame.indices where !(start..<start + SealedFrame.tagBytes).contains(index) {
       var changed = frame

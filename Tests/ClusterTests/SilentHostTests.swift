@@ -123,7 +123,7 @@ extension ProcessTests {
   }
 }
 
-/// A chat request as a third-party client sends it.
+/// Chat requests over plain HTTP, without the `tutti` program.
 enum StreamedChat {
   private static func request(
     _ cluster: RunningCluster, model: String, stream: Bool, _ options: String

@@ -147,7 +147,8 @@ final class MoneyCluster: Sendable {
       }
       return answers
     }
-    // Answers about an earlier process go to the gateway, which repeats its settlements.
+    // Answers about an earlier process go to the gateway, which repeats that process's
+    // settlements.
     for (answer, _) in answers { registry.cast(.leaseAnswer(answer), to: .service(.gateway)) }
   }
 

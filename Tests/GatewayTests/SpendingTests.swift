@@ -279,7 +279,7 @@ struct SpendingTests {
       cluster.leave()
       // The bill is settled as after a whole body. Nothing was recorded while the body was written.
       payment.settle(Self.bill(payment, prompt: 30, completion: 9))
-      // The file as a killed process leaves it.
+      // A process that is killed now leaves this file.
       try scratch.copy()
     }
     let next = try BillingJournal.open(path: scratch.copyPath, incarnation: 2, slots: 4)
@@ -321,7 +321,7 @@ struct SpendingTests {
         RequestBill(
           plan: trace, model: "tutti/ensemble", written: 4, price: ended.price,
           hold: ended.hold))
-      // The file as a killed process leaves it.
+      // A process that is killed now leaves this file.
       try scratch.copy()
       withExtendedLifetime(running) {}
     }
@@ -343,7 +343,7 @@ struct SpendingTests {
       let payment = try await Self.payment(cluster.spending)
       let hold = try await cluster.spending.hold(Self.cost(10), for: .key("abcdefghijkl"))
       Self.settle(hold, 10, in: cluster.spending)
-      // The file as a killed process leaves it.
+      // A process that is killed now leaves this file.
       try scratch.copy()
       payment.settle(Self.bill(payment, prompt: 30, completion: 9))
     }

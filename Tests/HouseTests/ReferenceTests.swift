@@ -33,7 +33,8 @@ struct ReferenceTests {
     return Set(keys)
   }
 
-  /// The settings of `tutti up`, read from the source: the program checks all services, too.
+  /// The settings of `tutti up`, read from the source, because `--check-config` of `tutti up` also
+  /// lists the settings of all services.
   private static func settingsOfUp() throws -> Set<String> {
     let source = try text("Services/CommandLine/Shell/CommandLineConfiguration.swift")
     let keys = Set(source.matches(of: /"(up\.[a-z_]+)"/).map { String($0.1) })
@@ -111,7 +112,7 @@ struct ReferenceTests {
     let fuzzed = source.matches(of: /ReaderEntries\.upstream\(bytes, \.([a-z]+)\)/).map {
       String($0.1)
     }
-    // The entry `chunk` reads OpenAI's.
+    // The entry `chunk` reads answers of the dialect `openai`.
     #expect(Set(fuzzed + ["openai"]) == Set(try SourceTree.dialects()))
   }
 }

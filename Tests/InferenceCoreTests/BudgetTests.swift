@@ -29,7 +29,7 @@ struct BudgetTests {
   /// Simulates an open cluster of 40 slots with exponential service times.
   ///
   /// Arrivals do not depend on the load. Each request wants a second leg, which holds a slot for
-  /// half as long.
+  /// half of the request's service time.
   private func extraLoad(
     offered: Double, seed: UInt64, budgeted: Bool
   ) -> (extra: Double, peak: Double) {

@@ -53,7 +53,8 @@ struct HopChunkTests {
     hop.say(delta: #"{"reasoning_content":"Let me"}"#)
     hop.say(delta: #"{"reasoning_content":" see.","content":"One"}"#)
     hop.breakOff()
-    // The client has no content yet, so the answer is requested from its start, reasoning included.
+    // "One" was held and never reached the client. So the next host answers from the start,
+    // reasoning included.
     hop.say(delta: #"{"reasoning_content":"Let me see.","content":"One"}"#)
     hop.say(" two")
     hop.say("", finish: "stop")

@@ -52,7 +52,7 @@ struct HostChoiceTests {
     var standing = measured(1.6, inFlight: 4, slots: 4)
     standing.errorRate = 0.5
     standing.lastAnswered = Instant(sinceStart: .seconds(80))
-    // 0.4 × 0.5 + 0.3 × 0.5 + 0.2 × (20 − 5) / 30 + 0.1 × 0.5
+    // The score is 0.4 × 0.5 + 0.3 × 0.5 + 0.2 × (20 − 5) / 30 + 0.1 × 0.5.
     #expect(abs(score.score(standing, now: now) - 0.5) < 1e-6)
     #expect(score.score(HostStanding(), now: now) == 0, "unmeasured: explored")
     #expect(abs(score.score(HostStanding(inFlight: 4, slots: 4), now: now) - 0.35) < 1e-6)

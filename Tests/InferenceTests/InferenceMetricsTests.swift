@@ -32,7 +32,7 @@ struct InferenceMetricsTests {
       said(0.5, [attempt("a", 0, 0.2, 0, refused), attempt("b", 0.2, 9, 7, .answered)]) == "b 300")
     #expect(
       said(0.5, [attempt("a", 0, 0.5, 0, .beaten), attempt("b", 0.1, 9, 7, .answered)]) == "b 400")
-    // Tokens of a body in one piece are not counted.
+    // An answer in one body counts no tokens.
     #expect(said(0.5, [attempt("a", 0, 0.5, 0, .answered)]) == "a 500")
   }
 

@@ -37,7 +37,7 @@ struct CheckpointPartsTests {
     }
     #expect(TransactionMemory(bytes: bytes + [0], limit: 8) == nil)
     #expect(TransactionMemory(bytes: bytes, limit: 16) == nil)
-    // The altered header has other numbers of ids than the bytes after it.
+    // The altered header states another number of ids than the bytes after it contain.
     for byte in 8..<24 {
       var altered = bytes
       altered[byte] ^= 0x80

@@ -73,7 +73,8 @@ extension AccountShellSuite {
   func process<Value: Sendable>(
     _ shell: AccountShell, _ order: @escaping @Sendable () async throws -> Value
   ) async throws -> Value {
-    // The shell must not be cancelled within a message, because it would not read the store again.
+    // The shell's own loop is not used, because a shell that is cancelled within a message does not
+    // read the store again.
     let isDone = Mutex(false)
     let outcome = Task {
       defer { isDone.withLock { $0 = true } }

@@ -12,7 +12,7 @@ import Testing
 /// A registry's keys in a data directory of their own, as its gateways see them.
 private final class KeyCluster: Sendable {
   let directory: String
-  /// A gateway's copy.
+  /// A gateway's copy of the access table.
   private let feed = Mutex(AccessTableFeed())
   private let epoch = Mutex<UInt64>(0)
 

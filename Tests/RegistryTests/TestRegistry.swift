@@ -26,7 +26,7 @@ import Testing
 final class TestRegistry: Sendable {
   let shell: RegistryShell
   let accounts: AccountStore
-  /// The accounts as the store of hosts sees them. Only changes of hosts fail with it.
+  /// The audit log for changes of hosts. It writes to `accounts`, or fails if a fault is set.
   let auditLog: FailingStore
   private let context: ServiceContext
   private let keys: KeyIssuer
@@ -128,7 +128,7 @@ final class TestRegistry: Sendable {
         client: HTTPClient(configuration: HostProber.clientConfiguration),
         credentials: Credentials(rules: settings.common.credentials)),
       keys: keys, keyPublisher: publisher, accounts: accountShell, settings: keeper,
-      // There are no other processes.
+      // No other process exists, so none has requests to report after the start.
       rejoining: .zero)
     let adminToken = try AdminToken(
       configured: "a-token-of-a-test", dataDirectory: folder)

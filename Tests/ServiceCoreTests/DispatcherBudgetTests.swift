@@ -292,7 +292,7 @@ struct DispatcherBudgetTests {
 
   @Test("a share is the task's weight over the heaviest way that is left, of the time that is left")
   func shares() throws {
-    // Shape: a (1) → b (2) → sink (1), and c (1) → sink.
+    // Shape, with deadline shares: a (1) → b (2) → sink (1), and c (1) → sink.
     let shape = Plan(
       id: "p", pattern: "test",
       tasks: [

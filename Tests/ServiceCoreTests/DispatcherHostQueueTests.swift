@@ -242,7 +242,7 @@ struct DispatcherHostQueueTests {
     ])
     #expect(queue.joinAll(0..<1, work(policy: .local)) == [0: "own"])
     #expect(queue.joinAll(1..<2, work(models: ["x"])) == [1: "public"])
-    // The task starts without a host, because its agent reports best that no host offers the model.
+    // The task starts without a host. Its agent reports that no host offers the model.
     #expect(queue.joinAll(2..<3, work(models: ["absent"])) == [2: nil])
   }
 

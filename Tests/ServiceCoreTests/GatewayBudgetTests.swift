@@ -30,7 +30,7 @@ struct GatewayBudgetTests {
   ) throws -> ClientRequest {
     let input =
       switch endpoint {
-      // 32 bytes, which are 8 tokens.
+      // Each value has 32 bytes, which are 8 tokens.
       case .chatCompletions: #""messages":[{"role":"user","content":"hi"}]"#
       case .completions: #""prompt":"\#(String(repeating: "x", count: 30))""#
       case .embeddings: #""input":"\#(String(repeating: "x", count: 30))""#

@@ -78,7 +78,7 @@ struct VerifiedKeyTests {
     #expect(keys.check(keys.bearer(keys.key), on: connection) == .invalidAPIKey)
     try keys.publish(3)
     #expect(keys.check(keys.bearer(keys.key), on: connection) == nil)
-    // The table is the same, but the key has expired.
+    // The key is active in the new table, but has expired.
     try keys.publish(4, expiresAt: 1)
     #expect(keys.check(keys.bearer(keys.key), on: connection) == .invalidAPIKey)
   }

@@ -31,7 +31,7 @@ struct AffordableTokensTests {
       }
       let answer = try TokenUsage(prompt: prompt.prompt, completion: Int64(tokens))
       #expect(try price.cost(of: answer) <= hold)
-      // One more token would leave nothing.
+      // One more token would use up the hold.
       let longer = try TokenUsage(prompt: prompt.prompt, completion: Int64(tokens) + 1)
       #expect(try price.cost(of: longer) >= hold)
     }
