@@ -3,9 +3,9 @@ import Synchronization
 
 /// Limits of a dispatcher that admins can change at run time.
 struct DispatcherLimits: Hashable, Sendable {
-  /// Maximum plans at once.
+  /// Maximum concurrent plans.
   var plans: Int
-  /// Maximum tasks per agent at once.
+  /// Maximum concurrent tasks per agent.
   var tasks: Int
 
   /// The limits with the values that admins set at run time.

@@ -85,8 +85,8 @@ final class PlanRunner: Sendable {
     }
   }
 
-  /// Minimum bytes of deltas to charge at once. Charging a single delta is not worth the
-  /// dispatcher's lock.
+  /// Minimum bytes of deltas per charge. Charging a single delta is not worth the dispatcher's
+  /// lock.
   private static let chargedBytes = 64 << 10
 
   private func charge(_ event: PlanRunEvent, _ state: inout State) {

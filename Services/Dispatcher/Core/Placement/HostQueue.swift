@@ -49,7 +49,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   private(set) var hosts: [SchedulableHost] = []
   /// Whether all hosts offer the same models, so that choosing a host does not choose a model.
   private(set) var isUniform = true
-  /// Sorted by rank. Equal hosts would serve the tickets in this order.
+  /// Sorted by rank, the order in which tickets begin if all hosts are equal.
   private(set) var waiting: [Waiting] = []
   private(set) var running: [Ticket: Running] = [:]
   private(set) var kinds: [String: Kind] = [:]
@@ -81,8 +81,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   public mutating func join(
     _ ticket: Ticket, _ work: HostWork, client: String, now: Instant
   ) -> [Admission] {
-    // If no host can do the task, it begins at once, because its agent reports the most exact
-    // reason.
+    // If no host can do the task, it begins now. Its agent fails with the most exact reason.
     guard hosts.contains(where: { work.mayBeDone(at: $0) }) else {
       kinds[work.kind, default: Kind()].tickets += 1
       running[ticket] = Running(work: work, host: nil, since: now)

@@ -34,7 +34,7 @@ struct HostSchedule {
     var isTaken: Bool
   }
 
-  /// A host with the tasks that it has now or next.
+  /// A host with its running tasks and the tasks that this decision assigned to it.
   private struct Timeline {
     let host: SchedulableHost
     let time: FinishTime
@@ -104,7 +104,7 @@ struct HostSchedule {
       timeline.slots += Array(
         repeating: Slot(free: 0, isTaken: false), count: min(left - busy, Self.lookAhead))
       // Requests beyond the host's slots wait in the host's own queue and are served before a new
-      // one.
+      // request.
       for _ in 0..<min(others - busy, Self.lookAhead) {
         let next =
           timeline.slots.indices.min { timeline.slots[$0].free < timeline.slots[$1].free } ?? 0
@@ -154,8 +154,7 @@ struct HostSchedule {
       }
       awaited = awaited ?? option
     }
-    // If no host can do the task, it begins at once, because its agent reports the most exact
-    // reason.
+    // If no host can do the task, it begins now. Its agent fails with the most exact reason.
     guard let awaited else { return .begin(.open) }
     take(awaited)
     return .wait

@@ -200,7 +200,7 @@ struct PlanBudget: Sendable {
   }
 
   /// Records an overrun if a task wrote more than it was granted.
-  /// The caller passes only tasks whose output is used.
+  /// The caller passes only tasks that ended with an output.
   mutating func recordEnd(of task: Int, named id: TaskID, _ usage: Usage) {
     guard let account = accounts[task], let granted = account.granted,
       // A task that requests a second answer may use its grant for each answer.

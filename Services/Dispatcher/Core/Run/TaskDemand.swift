@@ -38,8 +38,8 @@ extension TaskDemand {
   /// Tokens that describe the error in a correction, without the tokens of the contract.
   private static let correctionTokens = 32
 
-  /// - Parameter isAnswer: whether the output is the answer. The client chose the form of the
-  ///   answer, so its contract costs nothing more.
+  /// - Parameter isAnswer: whether the output is the answer. Its prompt describes no contract,
+  ///   because the client's request sets the form of the answer.
   init(_ task: PlanTask, isAnswer: Bool, order: PlanOrder, limits: PlanRunLimits) {
     let hasContract = task.contract != .text && !isAnswer
     let contract = hasContract ? Self.contractTokens(task.contract) : 0
