@@ -2,13 +2,13 @@ public import ClusterModel
 
 /// Kinds of expansion: the values of `PlanTask.expansion`.
 public enum Expansion: String, CaseIterable, Sendable {
-  /// Follows a debate's comparison with another round or the answer.
+  /// After a debate's comparison: another round, or the answer.
   case debateRound = "debate-round"
-  /// Follows the coordinator's analysis with the specialists, a draft and its review.
+  /// After the coordinator's analysis: the specialists, a draft and its review.
   case maestroTeam = "maestro-team"
-  /// Follows a review with a repair and another review, or with the draft as it is.
+  /// After a review: a repair and another review, or the draft as it is.
   case maestroReview = "maestro-review"
-  /// Follows a model's proposal to split with the parts or a direct answer.
+  /// After a model's proposal of a split: the parts, or a direct answer.
   case splitParts = "split-parts"
 }
 

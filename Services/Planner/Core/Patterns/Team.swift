@@ -79,7 +79,7 @@ extension Team {
 struct WorkOrder {
   /// Each index once, after the indices that it needs.
   private(set) var sorted: [Int] = []
-  /// Needs that remain after the drops.
+  /// The needs of each index that were not dropped.
   private(set) var needs: [[Int]]
 
   /// - Parameter mostSteps: maximum length of a chain. A need that would exceed it is dropped.
