@@ -142,7 +142,7 @@ struct TaskWork {
 
   private var client: ClientFingerprint? { ClientFingerprint(tag: order.client) }
 
-  /// The hosts as they are now for the client.
+  /// The hosts with their current states, as they apply to requests of the client.
   var hosts: HostView { inference.view().hosts(for: client) }
 
   /// Asks the chosen model, then its alternatives in order while no host has begun to answer.

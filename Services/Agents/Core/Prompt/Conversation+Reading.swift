@@ -2,8 +2,8 @@ public import ClusterModel
 import Text
 
 extension Conversation {
-  /// Whether the client wants a fixed form of answer (JSON or a tool call). No text may then be
-  /// added.
+  /// Whether the client wants a fixed form of answer (JSON or a tool call). If so, no text may be
+  /// added to the answer.
   public var isStructured: Bool {
     parameters.contains { parameter in
       switch parameter.name {

@@ -7,8 +7,8 @@ public struct TaskOutput: Sendable {
   private var normaliser: Normaliser
   /// The whole output, including the prefix that another agent wrote.
   public private(set) var text = ""
-  /// The end of the prefix, which `text` already has. The normaliser holds it back and emits it
-  /// again later.
+  /// The end of the prefix, which the normaliser holds back. `text` already has it, so it is
+  /// removed when the normaliser emits it.
   private var repeated: [UInt8] = []
 
   public init(for order: TaskOrder) {
@@ -25,7 +25,7 @@ public struct TaskOutput: Sendable {
     text = order.prefix
   }
 
-  /// The parameter `include_reasoning`, as OpenRouter and vLLM name it.
+  /// Whether the client set `include_reasoning`, a parameter of OpenRouter and vLLM.
   private static func wantsReasoning(_ conversation: Conversation) -> Bool {
     guard let parameter = conversation.parameters.first(where: { $0.name == "include_reasoning" }),
       let document = try? JSONDocument(validating: parameter.json)
