@@ -25,7 +25,7 @@ private let drafts = [
   }
 }
 
-/// A merge of the drafts with word weights, as the dispatcher orders it.
+/// The dispatcher's order for a merge of the drafts, with word weights.
 private func merge(sparesTokens: Bool = false) -> TaskOrder {
   let weights = [300, 100, 300]
   return TaskOrder(

@@ -5,7 +5,7 @@ extension ProcessTests {
   /// Runs `Benchmarks/clients/compare.py`, which starts its own cluster and scripted hosts.
   @Suite("Client libraries", .serialized)
   struct ClientLibraryTests {
-    /// The most common host behaviours. `make clients` plays all of them.
+    /// The most common host behaviours. `make clients` plays all behaviours.
     static let habits = [
       "exact", "pretty_body", "many_data_lines", "finish_empty", "done_without_finish",
       "null_first", "gzipped", "no_stream_options", "message_beside_delta", "rate_limited",

@@ -36,7 +36,7 @@ extension ProcessTests {
         let uncut = try await StreamedAnswer.ask(cluster, question)
         #expect(uncut.isWhole, "\(uncut)")
         let before = try await ModelServers(cluster)
-        // Every fourth victim is stopped instead of killed, which only a deadline can detect.
+        // Every fourth victim is paused instead of killed, which only a deadline can detect.
         let stops = round % 4 == 3
         let point = Int.random(in: 4..<max(uncut.chunks * 4 / 5, 5), using: &rng)
         var victim: pid_t?

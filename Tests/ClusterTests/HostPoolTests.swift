@@ -42,7 +42,7 @@ extension ProcessTests {
       return id
     }
 
-    /// Creates a key with a host pool, and waits until a host of it answers.
+    /// Creates a key with a host pool, and waits until a host of the pool answers.
     private func pooledKey() async throws -> String {
       let (_, secret) = try await cluster.createKey(
         #"{"name": "pool", "permissions": {"host_pools": ["gpu"]}}"#)

@@ -99,7 +99,7 @@ extension ProcessTests {
     func probe(row: HostileRow) async throws {
       let cluster = try RunningCluster.current()
       let before = try await cluster.children()
-      // This row is played at full size, because the size of a host table is its harm.
+      // This row is played at full size, because it does harm by the size of the host table.
       let host = try await Self.started(row, divisor: 1)[0]
       let name = try await Self.add(host, named: row.name, to: cluster)
       let fresh = try await FaultyHost.started(

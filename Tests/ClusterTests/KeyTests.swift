@@ -130,7 +130,7 @@ extension ProcessTests {
       #expect(try await cluster.chat(secret).status == 200)
       #expect(try await cluster.chat(String(secret.dropLast(2)) + "AA").status == 401)
       #expect(try await cluster.chat(nil).status == 401)
-      // The next registry has the key, too.
+      // The restarted registry has the key, too.
       let state = try await eventually("the registry is back") { () -> String? in
         guard let reply = try? await cluster.admin(.GET, "/keys/\(id)"), reply.status == 200 else {
           return nil

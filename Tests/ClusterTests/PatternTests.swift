@@ -152,7 +152,7 @@ extension ProcessTests {
     func killedCritic() async throws {
       let cluster = try RunningCluster.current()
       let critic = try #require(try await cluster.children()["tutti-agent-critic"])
-      // `tutti up` is stopped, because it would restart the critic.
+      // `tutti up` is paused, because it would restart the critic.
       cluster.process.signal(SIGSTOP)
       defer { cluster.process.signal(SIGCONT) }
       #expect(kill(critic, SIGKILL) == 0)

@@ -18,7 +18,7 @@ extension ProcessTests {
       // is 30 s.
       for host in hosts { host.faults = FaultyHostFaults(stallAtToken: 2, remaining: 1) }
       defer { for host in hosts { host.faults = .none } }
-      let (status, body) = try await StreamedChat.whole(
+      let (status, body) = try await RawChat.whole(
         cluster, model: "tutti/ensemble",
         #"{"trace":true,"race":"single","deadlines_ms":{"inter_token":500,"total":25000}}"#)
       #expect(status == 200, "\(body)")
@@ -31,7 +31,7 @@ extension ProcessTests {
       guard case .faulty(let hosts) = cluster.hosts else { return }
       for host in hosts { host.faults = FaultyHostFaults(stallAtToken: 2, remaining: 1) }
       defer { for host in hosts { host.faults = .none } }
-      let (status, body) = try await StreamedChat.whole(
+      let (status, body) = try await RawChat.whole(
         cluster, model: FaultyHosts.model,
         #"{"trace":true,"race":"single","deadlines_ms":{"inter_token":500}}"#)
       #expect(status == 200, "\(body)")
@@ -110,7 +110,7 @@ extension ProcessTests {
       defer { for gate in gates { gate.open() } }
       let cluster = try await RunningCluster.start(
         .faulty(hosts), settings: "cluster:\n  drain_seconds: 2\n")
-      let (status, body) = try await StreamedChat.toItsEnd(cluster, model: model) {
+      let (status, body) = try await RawChat.toItsEnd(cluster, model: model) {
         cluster.process.signal(SIGTERM)
       }
       #expect(status == 200)
@@ -124,7 +124,7 @@ extension ProcessTests {
 }
 
 /// Chat requests over plain HTTP, without the `tutti` program.
-enum StreamedChat {
+enum RawChat {
   private static func request(
     _ cluster: RunningCluster, model: String, stream: Bool, _ options: String
   ) -> HTTPClientRequest {

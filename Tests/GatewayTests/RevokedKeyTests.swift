@@ -28,7 +28,7 @@ private struct TestKeys {
       expiresAt: expiresAt)
   }
 
-  /// Publishes the key in a state. `nil` means that it was removed.
+  /// Publishes the key in a state. `nil` means that the key was removed.
   func publish(
     _ state: KeyState?, revision: UInt64, to resources: GatewayResources
   ) throws {

@@ -10,7 +10,7 @@ struct MetricNameTests {
     return Set(text.matches(of: /MetricDescription\(\s*"(\w+)"/).map { String($0.1) })
   }
 
-  /// Names by the files that record them.
+  /// The files that record each metric, by the metric's name.
   private static func recorded() throws -> [String: [String]] {
     var files: [String: [String]] = [:]
     for file in try SourceTree.swiftFiles(under: "Services")

@@ -137,7 +137,7 @@ struct FormRunTests {
     #expect(
       second.asked.map(\.form)
         == [[.newLimitName, .withoutTemperature, .withoutTopP, .foldedSystem]])
-    // Client requests lack these members and are sent unchanged.
+    // A client's own request lacks these members and is sent unchanged.
     let client = try ScriptedRun(cluster, .chat(#","stream":true"#, stream: true)) { _ in answered }
     #expect(client.asked.map(\.form) == [[]])
   }

@@ -79,7 +79,7 @@ struct HostChoiceTests {
     let oneIdle = view(
       hosts(4), ["h0": busy, "h1": busy, "h2": measured(0.5, slots: 1), "h3": busy])
     for seed in 0..<200 as Range<UInt64> { #expect(choose(1, oneIdle, seed: seed) == ["h2"]) }
-    // If all hosts are busy, all of them are chosen in turn.
+    // If all hosts are busy, each of them is chosen for some seeds.
     let full = view(hosts(3), ["h0": busy, "h1": busy, "h2": busy])
     #expect(Set((0..<200 as Range<UInt64>).flatMap { choose(1, full, seed: $0) }).count == 3)
   }
@@ -296,7 +296,7 @@ struct HostChoiceTests {
     #expect(withHome(HostStanding(inFlight: 1)) == [home], "the others are idle, but it has slots")
     let second = withHome(HostStanding(inFlight: 4))
     #expect(second != [home])
-    // A key keeps its second home too, and a removed host moves only its own keys.
+    // An affinity key keeps its second host, too, and a removed host moves only its own keys.
     let without = view(hosts(10).filter { $0.id != home })
     #expect(choose(1, without, wish, seed: 7) == second)
   }

@@ -184,7 +184,7 @@ struct InferenceRunTests {
     #expect(run.tick(cluster: cluster, now: at(10)).isEmpty)
     let directives = run.tick(cluster: cluster, now: at(11))
     #expect(directives.first == .cancel(id))
-    // The only host gets a second attempt; another stall ends the run.
+    // The only host gets a second attempt. Another failure ends the run.
     let (again, _) = try #require(started(directives))
     let last = run.failed(AttemptFailure(.lost, "reset"), again, cluster: cluster, now: at(12))
     #expect(lastFailure(last)?.message.contains("host a: it sent nothing for 5000 ms") == true)

@@ -145,7 +145,7 @@ struct AccountShellTests: AccountShellSuite {
     let outbox = Outbox()
     let shell = try await shell(store, outbox)
     try await setUp(shell)
-    // The transfer is in the store but not in the book, as after many later transactions.
+    // The transfer is in the store but not in the book, as if the book no longer remembered it.
     _ = try await store.append([
       try LedgerTransaction(
         id: "admin/1", kind: .credit, time: wall,

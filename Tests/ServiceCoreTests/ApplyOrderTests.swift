@@ -95,7 +95,7 @@ struct ApplyHostTests {
     for member in ["dialect", "resume", "slots", "alias"] {
       #expect(!text.contains(member), "\(text)")
     }
-    // A dialect that is only reported can be fixed, and a fixed one released.
+    // A file can set a dialect that is only reported. `auto` removes a set dialect.
     let fixed = "hosts: [{id: a, url: 'http://gpu:8000', dialect: openai}]"
     #expect(try plan(records, fixed).changes.count == 1)
     let set = Self.host.replacing(#"{"dialect":null"#, with: #"{"dialect":"openai""#)

@@ -28,7 +28,7 @@ struct CallGuardTests {
     ).changes
   }
 
-  /// The verdict on a change's call, by its place.
+  /// The verdict on one of a change's calls, by index.
   private func verdict(
     _ change: RecordChange, call: Int = 0, _ json: String, status: Int = 200
   ) throws -> CallGuard.Verdict {

@@ -83,7 +83,8 @@ struct EstimateOutcomeTests {
     let cut = try #require(
       Self.outcome(told(Self.plan(.split), tokens: 420, finish: "length"), seconds: 10))
     #expect(cut.lesson?.ratio == 2)
-    // A direct answer has three times the expected tokens, and takes twice the time for so many.
+    // A direct answer has three times the expected tokens, and takes twice the time expected for
+    // so many.
     let long = try #require(
       Self.outcome(told(Self.plan(.direct, parts: 1), tokens: 1_200), seconds: 56))
     #expect(long.lesson == .init(isSplit: false, ratio: 2, length: 2.8))
