@@ -73,7 +73,8 @@ struct HostSettingsTests {
     #expect(order.credential == credential)
     #expect(try hosts.patch("h", patch, now: now).directives.isEmpty)
 
-    // The result of the probe under way is ignored, because it had another list of models.
+    // The result of the probe under way is ignored, because the list of models changed after its
+    // start.
     let named = HostPatch(models: .value(["big"]))
     let second = try #require(hosts.patch("h", named, now: now).directives.probes.first)
     #expect(hosts.probed(order, away, now: now, using: &rng).isEmpty)

@@ -109,7 +109,7 @@ struct HostRegistryTests {
       #expect((published(directives) != nil) == (failure == 3))
     }
     #expect(hosts.host("h:1")?.reason == "no answer within 2 s")
-    // The unreachable host's models stay in the table. Its state shows that they cannot be used.
+    // One answer makes the unreachable host ready again.
     order = try nextOrder()
     _ = hosts.probed(order, .answered(Self.report), now: at(ms: 60_000), using: &rng)
     #expect(hosts.host("h:1")?.state == .ready)
