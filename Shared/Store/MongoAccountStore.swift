@@ -77,8 +77,7 @@ public final class MongoAccountStore: AccountStoring {
       BSONDocument().set("createIndexes", Collection.ledger).set("indexes", indexes),
       "create indexes of")
     let audit = ["kind", "id"].map { name in
-      BSONDocument().set("key", BSONDocument().set("changes.\(name)", 1).set("_id", -1))
-        .set("name", name)
+      BSONDocument().set("key", BSONDocument().set("changes.\(name)", 1)).set("name", name)
     }
     try client.collection(Collection.changes).run(
       BSONDocument().set("createIndexes", Collection.changes).set("indexes", audit),

@@ -9,24 +9,35 @@ public final class BodyGate: Sendable {
     case entered, left, late
   }
 
-  private struct Waiter {
-    let continuation: CheckedContinuation<Outcome, Never>
-    /// Ends the wait. `nil` until it is started.
-    var timer: Task<Void, Never>?
-
-    func resume(returning outcome: Outcome) {
-      timer?.cancel()
-      continuation.resume(returning: outcome)
-    }
+  /// A body that has no room yet.
+  private enum Waiting {
+    /// Its task has not suspended yet.
+    case asked
+    case suspended(CheckedContinuation<Outcome, Never>)
+    /// The wait ended before the task suspended.
+    case ended(Outcome)
   }
 
   private struct State {
     var queue = BodyQueue()
-    var waiting: [Int: Waiter] = [:]
+    var waiting: [Int: Waiting] = [:]
     var next = 0
 
-    mutating func take(_ ids: [Int]) -> [Waiter] {
-      ids.compactMap { waiting.removeValue(forKey: $0) }
+    /// Ends the wait of a body.
+    /// - Returns: the task to resume, if it is suspended.
+    mutating func end(_ id: Int, _ outcome: Outcome) -> CheckedContinuation<Outcome, Never>? {
+      switch waiting[id] {
+      case .asked: waiting[id] = .ended(outcome)
+      case .suspended(let continuation):
+        waiting[id] = nil
+        return continuation
+      case .ended, nil: break
+      }
+      return nil
+    }
+
+    mutating func admit(_ ids: [Int]) -> [CheckedContinuation<Outcome, Never>] {
+      ids.compactMap { end($0, .entered) }
     }
   }
 
@@ -73,28 +84,14 @@ public final class BodyGate: Sendable {
     _ bytes: Int, _ owner: BodyOwner, share: Int, limit: String,
     wait: Duration = .milliseconds(Limits.bodyWait.value)
   ) async throws(Failure) -> Pass {
-    let id = state.withLock { state in
+    let id = state.withLock { state -> Int? in
       state.next += 1
+      guard !state.queue.ask(state.next, bytes, owner, share: share) else { return nil }
+      state.waiting[state.next] = .asked
       return state.next
     }
-    let outcome = await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        let known = state.withLock { state -> Outcome? in
-          if Task.isCancelled { return .left }
-          if state.queue.ask(id, bytes, owner, share: share) { return .entered }
-          state.waiting[id] = Waiter(continuation: continuation)
-          return nil
-        }
-        if let known {
-          continuation.resume(returning: known)
-        } else {
-          startTimer(of: id, owner, share, wait)
-        }
-      }
-    } onCancel: {
-      giveUp(id, owner, share, .left)
-    }
-    switch outcome {
+    guard let id else { return Pass(self, bytes, owner, share) }
+    switch await outcome(of: id, owner, share, wait) {
     case .entered: return Pass(self, bytes, owner, share)
     case .left: throw Failure(.cancelled, "the client has left")
     case .late:
@@ -105,29 +102,58 @@ public final class BodyGate: Sendable {
     }
   }
 
-  private func startTimer(of id: Int, _ owner: BodyOwner, _ share: Int, _ wait: Duration) {
-    let timer = Task {
-      if (try? await Task.sleep(for: wait)) != nil { giveUp(id, owner, share, .late) }
+  private func outcome(
+    of id: Int, _ owner: BodyOwner, _ share: Int, _ wait: Duration
+  ) async -> Outcome {
+    await withTaskGroup(of: Outcome?.self) { group in
+      group.addTask { await self.suspend(id, owner, share) }
+      group.addTask {
+        if (try? await Task.sleep(for: wait)) != nil { self.giveUp(id, owner, share, .late) }
+        return nil
+      }
+      for await outcome in group {
+        guard let outcome else { continue }
+        group.cancelAll()
+        return outcome
+      }
+      return .left
     }
-    let isWaiting = state.withLock { state in
-      guard state.waiting[id] != nil else { return false }
-      state.waiting[id]?.timer = timer
-      return true
-    }
-    if !isWaiting { timer.cancel() }
   }
 
-  private func giveUp(_ id: Int, _ owner: BodyOwner, _ share: Int, _ outcome: Outcome) {
-    let (waiter, served) = state.withLock { state -> (Waiter?, [Waiter]) in
-      guard let waiter = state.waiting.removeValue(forKey: id) else { return (nil, []) }
-      return (waiter, state.take(state.queue.withdraw(id, owner, share: share)))
+  private func suspend(_ id: Int, _ owner: BodyOwner, _ share: Int) async -> Outcome {
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let outcome = state.withLock { state -> Outcome? in
+          if case .ended(let outcome) = state.waiting[id] {
+            state.waiting[id] = nil
+            return outcome
+          }
+          state.waiting[id] = .suspended(continuation)
+          return nil
+        }
+        if let outcome { continuation.resume(returning: outcome) }
+      }
+    } onCancel: {
+      giveUp(id, owner, share, .left)
     }
-    waiter?.resume(returning: outcome)
-    for other in served { other.resume(returning: .entered) }
+  }
+
+  /// Ends the wait of a body that has no room yet.
+  private func giveUp(_ id: Int, _ owner: BodyOwner, _ share: Int, _ outcome: Outcome) {
+    let resumed = state.withLock { state in
+      switch state.waiting[id] {
+      case .asked, .suspended:
+        let waiter = state.end(id, outcome)
+        let served = state.admit(state.queue.withdraw(id, owner, share: share))
+        return (waiter.map { [($0, outcome)] } ?? []) + served.map { ($0, .entered) }
+      case .ended, nil: return []
+      }
+    }
+    for (waiter, outcome) in resumed { waiter.resume(returning: outcome) }
   }
 
   private func leave(_ bytes: Int, _ owner: BodyOwner, _ share: Int) {
-    let served = state.withLock { $0.take($0.queue.release(bytes, owner, share: share)) }
+    let served = state.withLock { $0.admit($0.queue.release(bytes, owner, share: share)) }
     for waiter in served { waiter.resume(returning: .entered) }
   }
 }

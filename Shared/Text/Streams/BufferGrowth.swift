@@ -8,7 +8,8 @@ extension [UInt8] {
   public mutating func makeRoom(for more: Int, limit: Int) {
     let needed = count + more
     guard needed > capacity else { return }
+    let most = Swift.max(limit, needed)
     let doubled = Swift.max(needed, 2 * capacity)
-    reserveCapacity(doubled > limit / 4 ? Swift.max(limit, needed) : doubled)
+    reserveCapacity(doubled > Swift.max(limit / 4, 1 << 20) ? most : Swift.min(doubled, most))
   }
 }
