@@ -21,6 +21,7 @@ extension Arena {
   func usage(_ usage: Usage) -> UnsafeMutablePointer<Tutti__V1__Usage> {
     let message = unsafe make(tutti__v1__usage__init)
     unsafe message.pointee.prompt_tokens = UInt64(clamping: usage.promptTokens)
+    unsafe message.pointee.cached_tokens = UInt64(clamping: usage.cachedTokens)
     unsafe message.pointee.completion_tokens = UInt64(clamping: usage.completionTokens)
     unsafe message.pointee.estimated = usage.estimated ? 1 : 0
     return unsafe message
@@ -143,6 +144,7 @@ extension Usage {
   init(wire message: Tutti__V1__Usage) throws(WireError) {
     self.init(
       promptTokens: Self.bounded(Int(clamping: unsafe message.prompt_tokens)),
+      cachedTokens: Self.bounded(Int(clamping: unsafe message.cached_tokens)),
       completionTokens: Self.bounded(Int(clamping: unsafe message.completion_tokens)),
       estimated: unsafe message.estimated != 0)
   }

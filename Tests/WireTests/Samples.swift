@@ -116,7 +116,8 @@ enum Samples {
     parameters: [Conversation.Parameter(name: "stop", json: Array(#"["\n"]"#.utf8))])
 
   private static let report = TaskReport(
-    host: "h1", model: "m1", usage: Usage(promptTokens: 10, completionTokens: 20, estimated: true),
+    host: "h1", model: "m1",
+    usage: Usage(promptTokens: 10, cachedTokens: 4, completionTokens: 20, estimated: true),
     firstTokenMilliseconds: 30, totalMilliseconds: 400, finishReason: "stop", output: text)
 
   private static let broken = TaskReport(

@@ -80,7 +80,8 @@ messages_json: '[{"role":"user","content":"é"}]' parameters { name: "stop" json
 '''
 
 REPORT = f'''
-host: "h1" model: "m1" usage {{ prompt_tokens: 10 completion_tokens: 20 estimated: true }}
+host: "h1" model: "m1"
+usage {{ prompt_tokens: 10 completion_tokens: 20 estimated: true cached_tokens: 4 }}
 first_token_ms: 30 total_ms: 400 finish_reason: "stop" output: {TEXT}
 contract_met: true
 '''

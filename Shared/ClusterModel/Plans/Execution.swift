@@ -25,7 +25,11 @@ public struct Conversation: Equatable, Sendable {
 
 /// Tokens of one or more model calls.
 public struct Usage: Hashable, Codable, Sendable {
+  /// All prompt tokens, including the cached ones.
   public var promptTokens: Int
+  /// Prompt tokens that the host had in its cache, at most `promptTokens`. 0 if the host reported
+  /// none. The records of requests do not contain this count.
+  public var cachedTokens = 0
   public var completionTokens: Int
   /// Whether Tutti counted the tokens, because the host did not report them.
   public var estimated: Bool
@@ -38,8 +42,12 @@ public struct Usage: Hashable, Codable, Sendable {
 
   public static let zero = Usage(promptTokens: 0, completionTokens: 0)
 
-  public init(promptTokens: Int, completionTokens: Int, estimated: Bool = false) {
+  /// - Parameter cachedTokens: clamped to 0 … `promptTokens`.
+  public init(
+    promptTokens: Int, cachedTokens: Int = 0, completionTokens: Int, estimated: Bool = false
+  ) {
     self.promptTokens = promptTokens
+    self.cachedTokens = max(0, min(cachedTokens, promptTokens))
     self.completionTokens = completionTokens
     self.estimated = estimated
   }
@@ -54,9 +62,16 @@ public struct Usage: Hashable, Codable, Sendable {
   /// Clamps a token count reported by a host, client or peer to 0 … `mostTokens`.
   public static func bounded(_ tokens: Int) -> Int { min(max(0, tokens), mostTokens) }
 
+  /// Lowers the prompt tokens to `most`, and the cached tokens with them.
+  public mutating func limitPrompt(to most: Int) {
+    promptTokens = min(promptTokens, most)
+    cachedTokens = min(cachedTokens, promptTokens)
+  }
+
   public static func + (left: Usage, right: Usage) -> Usage {
     Usage(
       promptTokens: left.promptTokens.addingCapped(right.promptTokens),
+      cachedTokens: left.cachedTokens.addingCapped(right.cachedTokens),
       completionTokens: left.completionTokens.addingCapped(right.completionTokens),
       estimated: left.estimated || right.estimated)
   }

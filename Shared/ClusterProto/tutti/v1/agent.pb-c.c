@@ -655,7 +655,7 @@ const ProtobufCMessageDescriptor tutti__v1__document__descriptor =
   (ProtobufCMessageInit) tutti__v1__document__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__usage__field_descriptors[3] =
+static const ProtobufCFieldDescriptor tutti__v1__usage__field_descriptors[4] =
 {
   {
     "prompt_tokens",
@@ -693,8 +693,21 @@ static const ProtobufCFieldDescriptor tutti__v1__usage__field_descriptors[3] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cached_tokens",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Usage, cached_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__usage__field_indices_by_name[] = {
+  3,   /* field[3] = cached_tokens */
   1,   /* field[1] = completion_tokens */
   2,   /* field[2] = estimated */
   0,   /* field[0] = prompt_tokens */
@@ -702,7 +715,7 @@ static const unsigned tutti__v1__usage__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__usage__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor tutti__v1__usage__descriptor =
 {
@@ -712,7 +725,7 @@ const ProtobufCMessageDescriptor tutti__v1__usage__descriptor =
   "Tutti__V1__Usage",
   "tutti.v1",
   sizeof(Tutti__V1__Usage),
-  3,
+  4,
   tutti__v1__usage__field_descriptors,
   tutti__v1__usage__field_indices_by_name,
   1,  tutti__v1__usage__number_ranges,

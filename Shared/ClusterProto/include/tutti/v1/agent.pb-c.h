@@ -92,10 +92,14 @@ struct  Tutti__V1__Usage
    * the host did not report it
    */
   protobuf_c_boolean estimated;
+  /*
+   * part of the prompt that the host had in its cache
+   */
+  uint64_t cached_tokens;
 };
 #define TUTTI__V1__USAGE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__usage__descriptor) \
-    , 0, 0, 0 }
+    , 0, 0, 0, 0 }
 
 
 /*
