@@ -164,6 +164,9 @@ public struct MetricCatalogue: Sendable {
       buckets: requestSeconds),
     MetricDescription(
       "tutti_inference_tokens_total", .counter, "Tokens by host and kind (prompt, completion)."),
+    MetricDescription(
+      "tutti_inference_cached_tokens_total", .counter,
+      "Prompt tokens that hosts reported as cached, by host. They are a part of the kind prompt."),
 
     MetricDescription(
       "tutti_host_in_flight", .gauge, "Requests that this process has under way, by host."),

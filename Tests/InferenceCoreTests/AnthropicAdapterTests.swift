@@ -203,7 +203,8 @@ struct AnthropicPromptTests {
       Issue.record("no chunk: \(told(items))")
       return
     }
-    #expect(chunk.facts.usage == Usage(promptTokens: 42, completionTokens: 0))
+    #expect(
+      chunk.facts.usage == Usage(promptTokens: 42, cachedTokens: 30, completionTokens: 0))
     #expect(
       !chunk.facts.isOnlyUsage && !String(decoding: chunk.data, as: UTF8.self).contains("usage"))
   }

@@ -33,6 +33,10 @@ final class InferenceMetrics: Sendable {
       Counter(label: "tutti_inference_tokens_total", dimensions: host + [("kind", kind)])
         .increment(by: count)
     }
+    if summary.usage.cachedTokens > 0 {
+      Counter(label: "tutti_inference_cached_tokens_total", dimensions: host)
+        .increment(by: summary.usage.cachedTokens)
+    }
   }
 
   /// The host that sent the first token, and the time that it took.

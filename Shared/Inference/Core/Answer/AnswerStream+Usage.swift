@@ -8,9 +8,14 @@ extension AnswerStream {
   private static let turnTokens = 4
 
   /// Usage over all hosts: the client's prompt once, and the completion tokens that the client got.
+  ///
+  /// The cached tokens are those of the host that began the answer, because no later host is paid
+  /// for the prompt. If that host did not report them, they are 0. If another process had the
+  /// beginning, the host that resumes after it counts as the first.
   var usage: Usage {
     Usage(
       promptTokens: knownPromptTokens ?? shape.promptTokens,
+      cachedTokens: firstCachedTokens ?? hostUsage?.cachedTokens ?? 0,
       completionTokens: priorTokens + tally.total(withoutBytes: droppedBytes),
       estimated: hostUsage == nil || !tally.isReported || hop?.joins == true)
   }
@@ -46,6 +51,9 @@ extension AnswerStream {
   /// Adds the current host's delivered tokens to `priorTokens`. Tokens of held chunks do not count.
   mutating func countDelivered() {
     firstPromptTokens = knownPromptTokens
+    if firstCachedTokens == nil, hostUsage != nil || hasDelivered && tally.total > 0 {
+      firstCachedTokens = hostUsage?.cachedTokens ?? 0
+    }
     if hasDelivered {
       priorTokens += tally.total(
         withoutBytes: droppedBytes, orLastChunks: held.count(where: { $0.hasText && !$0.isSplit }),
@@ -121,10 +129,16 @@ extension AnswerStream {
 }
 
 extension Usage {
+  /// OpenAI's `usage` object. It has details only if prompt tokens were cached.
   var json: JSON {
-    .object([
+    var members: [(String, JSON)] = [
       ("prompt_tokens", .integer(promptTokens)), ("completion_tokens", .integer(completionTokens)),
       ("total_tokens", .integer(totalTokens)),
-    ])
+    ]
+    if cachedTokens > 0 {
+      members.append(
+        ("prompt_tokens_details", ["cached_tokens": .integer(cachedTokens)]))
+    }
+    return .object(members)
   }
 }

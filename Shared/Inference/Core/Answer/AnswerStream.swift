@@ -56,6 +56,9 @@ public struct AnswerStream: Sendable {
   public internal(set) var finishReason: String?
   var hostUsage: Usage?
   var firstPromptTokens: Int?
+  /// Cached prompt tokens of the host that began the answer. `nil` means that this host still
+  /// answers.
+  var firstCachedTokens: Int?
   /// Whether the answer ended at a stop sequence that spans a joint, or at `max_tokens`. Later
   /// chunks are then ignored.
   var isOver = false

@@ -289,12 +289,17 @@ public struct ChunkFacts: Hashable, Sendable {
 
 extension Usage {
   /// Reads a host's `usage` object. `nil` means that the value is not a usage object.
+  ///
+  /// OpenAI and vLLM report the cached tokens of the prompt in `prompt_tokens_details`.
   init?(_ value: JSONValue, in document: JSONDocument) {
     guard value.kind == .object else { return nil }
-    let counts = document.values(["prompt_tokens", "completion_tokens"], in: value)
+    let counts = document.values(
+      ["prompt_tokens", "completion_tokens", "prompt_tokens_details"], in: value)
     guard let prompt = counts[0].flatMap(document.tokens) else { return nil }
+    let cached = counts[2].flatMap { document.value("cached_tokens", in: $0) }
     self.init(
-      promptTokens: prompt, completionTokens: counts[1].flatMap(document.tokens) ?? 0)
+      promptTokens: prompt, cachedTokens: cached.flatMap(document.tokens) ?? 0,
+      completionTokens: counts[1].flatMap(document.tokens) ?? 0)
   }
 }
 

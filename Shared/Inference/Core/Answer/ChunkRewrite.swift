@@ -34,8 +34,8 @@ struct ChunkRewrite: Sendable {
   /// are then left for the last part, so that the client gets them once.
   var isPart = false
   var finishReason: String?
-  /// Usage that replaces the host's. The details of the host's usage are dropped, because they
-  /// describe only one host's part.
+  /// Usage that replaces the host's. It has the cached tokens, but no other details of the host's
+  /// usage, because they describe only one host's part.
   var usage: Usage?
   /// The new texts. A part without an entry becomes empty.
   var texts: [AnswerPart: [UInt8]] = [:]

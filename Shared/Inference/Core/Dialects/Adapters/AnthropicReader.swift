@@ -151,7 +151,7 @@ struct AnthropicReader: Sendable {
   /// again.
   private func opening(_ item: UpstreamItem) -> UpstreamItem {
     guard hasUsage, case .chunk(var chunk) = item else { return item }
-    chunk.facts.usage = Usage(promptTokens: input, completionTokens: 0)
+    chunk.facts.usage = Usage(promptTokens: input, cachedTokens: cached, completionTokens: 0)
     return .chunk(chunk)
   }
 
