@@ -9,7 +9,8 @@ private let usageWanted = #","stream_options":{"include_usage":true}"#
 private func lastChunk(_ text: String, prompt: Int, cached: Int) -> String {
   #"{"id":"z","object":"chat.completion.chunk","created":9,"model":"z","choices":[{"index":0,"#
     + #""delta":{"content":"\#(text)"},"finish_reason":"stop"}],"#
-    + #""usage":{"prompt_tokens":\#(prompt),"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":\#(cached)}}}"#
+    + #""usage":{"prompt_tokens":\#(prompt),"completion_tokens":2,"#
+    + #""prompt_tokens_details":{"cached_tokens":\#(cached)}}}"#
 }
 
 /// Cached tokens in the last usage that the client received. `nil` means that it has no details.

@@ -108,6 +108,28 @@ struct CredibleUsageTests {
     }
   }
 
+  @Test("a prompt that is cut to a credible length has no more cached tokens than it has tokens")
+  func falseCachedCounts() throws {
+    let request = try Sample.request("")
+    let bounds = RequestBounds(request, models: ["m"], table: Sample.hosts(context: 8_192))
+    let most = 8 * bounds.prompt
+    func usage(_ prompt: Int, _ cached: Int) -> Usage {
+      Usage(promptTokens: prompt, cachedTokens: cached, completionTokens: 1)
+    }
+    var claimed = Self.summary(0, 0)
+    for (prompt, cached) in [(most + 9, most + 5), (most + 9, most - 1), (most, 3)] {
+      let expected = usage(min(prompt, most), min(cached, most))
+      claimed.usage = usage(prompt, cached)
+      #expect(bounds.credible(claimed, tokens: nil).usage == expected)
+      #expect(request.credible(claimed.usage) == expected)
+    }
+    let plan = RequestBounds(plan: request)
+    let trace = Self.trace(usage(.max, .max))
+    let credible = plan.credible(trace.tasks[0], of: trace.plan, tokens: 400)
+    #expect(credible == usage(3_200, 3_200))
+    #expect(TokenUsage(usage(.max, .max)).cached == Int64(Usage.mostTokens))
+  }
+
   @Test("counts within the request's limits stay")
   func possibleCounts() throws {
     let bounds = RequestBounds(

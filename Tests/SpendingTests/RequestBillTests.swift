@@ -33,6 +33,26 @@ struct RequestBillTests {
       price: try Sample.requestPrice(["m": Sample.price(1_000_000, 2_000_000)]), hold: hold)
   }
 
+  /// The bill of an answer with 10 prompt tokens, at 10 micro-credits per token, or 1 if it was
+  /// cached. A completion token costs 2.
+  private static func bill(
+    _ attempts: [AttemptRecord], cached: Int, completion: Int
+  ) throws -> RequestBill {
+    RequestBill(
+      InferenceSummary(
+        host: attempts.last?.host ?? "h", model: "m",
+        usage: Usage(promptTokens: 10, cachedTokens: cached, completionTokens: completion),
+        finishReason: "stop", firstToken: .zero, total: .seconds(1), attempts: attempts),
+      price: try cachedPrice(), hold: hold)
+  }
+
+  private static func cachedPrice() throws -> RequestPrice {
+    let price = try TokenPrice(
+      input: MicroCredits(10_000_000), cachedInput: MicroCredits(1_000_000),
+      output: MicroCredits(2_000_000))
+    return try Sample.requestPrice(["m": price])
+  }
+
   private static func roles(_ bill: RequestBill) -> [BilledAttempt.Role] {
     bill.answers.flatMap(\.attempts).map(\.role)
   }
@@ -48,6 +68,46 @@ struct RequestBillTests {
     #expect(Self.roles(bill) == [.loser, .winner])
     #expect(bill.answers[0].attempts.map(\.contributed) == [0, 20])
     #expect(bill.answers[0].attempts.map(\.usage.completion) == [7, 20])
+  }
+
+  @Test("cached prompt tokens have their own price, for the client and for the winner")
+  func cached() throws {
+    let bill = try Self.bill(
+      [
+        Self.attempt("loser", .beaten, tokens: 7, role: .speculative),
+        Self.attempt("winner", .answered, tokens: 20),
+      ], cached: 6, completion: 20)
+    #expect(bill.billed == MicroCredits(4 * 10 + 6 * 1 + 20 * 2))
+    #expect(bill.answers[0].usage == (try TokenUsage(prompt: 10, cached: 6, completion: 20)))
+    #expect(bill.answers[0].attempts.map(\.usage.cached) == [0, 6])
+  }
+
+  @Test("a host that resumes an answer is not paid for the prompt, so it has no cached tokens")
+  func cachedAfterFailover() throws {
+    let bill = try Self.bill(
+      [
+        Self.attempt("a", Self.failed(.stall), tokens: 5),
+        Self.attempt("b", .answered, tokens: 15, role: .resumption),
+      ], cached: 6, completion: 20)
+    #expect(bill.billed == MicroCredits(4 * 10 + 6 * 1 + 20 * 2))
+    #expect(bill.answers[0].attempts.map(\.usage.cached) == [0, 0])
+  }
+
+  @Test("a client that left amid a body pays for the cached tokens that are known")
+  func leftWithCached() throws {
+    var delivered = DeliveredAnswer()
+    delivered.begin(by: "h", "m", as: "real", tier: .community)
+    delivered.wrote(3)
+    let bill = RequestBill(
+      delivered, of: "m", prompt: 10, cached: 6, price: try Self.cachedPrice(), hold: Self.hold)
+    #expect(bill.billed == MicroCredits(4 * 10 + 6 * 1 + 3 * 2))
+    #expect(bill.answers[0].attempts.map(\.usage.cached) == [6])
+    // A host that resumed the answer is not paid for the prompt.
+    delivered.begin(by: "i", "m", as: "real", tier: .community)
+    delivered.wrote(5)
+    let resumed = RequestBill(
+      delivered, of: "m", prompt: 10, cached: 6, price: try Self.cachedPrice(), hold: Self.hold)
+    #expect(resumed.answers[0].attempts.map(\.usage.cached) == [0, 0])
   }
 
   @Test("a host is paid for its own model, whatever name the client uses")
@@ -106,13 +166,31 @@ struct RequestBillTests {
     }
     let bill = try Self.bill(attempts, completion: Int(next(100)), hold: MicroCredits(100))
     #expect(bill.billed <= MicroCredits(100) && bill.billed >= .zero)
-    for answer in bill.answers {
+    let whole = try Self.bill(attempts, cached: Int(next(13)), completion: Int(next(100)))
+    let price = try Self.cachedPrice().highest
+    let rule = try PayoutRule(
+      reservationFee: MicroCredits(1), progressFee: MicroCredits(500_000), perMilleOfWinner: 150)
+    for answer in bill.answers + whole.answers {
       let billed = try answer.attempts.map {
         try BilledAttempt(
-          host: $0.host, price: .free, usage: $0.usage, contributed: $0.contributed, role: $0.role)
+          host: $0.host, price: price, usage: $0.usage, contributed: $0.contributed, role: $0.role)
       }
-      _ = try BilledAnswer(usage: answer.usage, price: .free, attempts: billed)
+      let made = try Bill(
+        answers: [BilledAnswer(usage: answer.usage, price: price, attempts: billed)], rule: rule)
+      let paid = made.payouts.values.reduce(0) { $0 + $1.count }
+      #expect(made.charge.count == paid + made.margin.count)
+      // At equal prices, the hosts that delivered earn at most what the client pays.
+      let delivered = zip(answer.attempts, made.lines[0].pay)
+        .filter { $0.0.role != .loser && $0.0.role != .failed }.reduce(0) { $0 + $1.1.count }
+      #expect(delivered <= made.charge.count)
     }
+    #expect(whole.billed.count == (try Self.charge(of: whole.answers, at: price)))
+  }
+
+  private static func charge(
+    of answers: [SettledAnswer], at price: TokenPrice
+  ) throws -> Int64 {
+    try answers.reduce(0) { try $0 + price.cost(of: $1.usage).count }
   }
 
   @Test("a client that left pays for what was written, and nothing if that is nothing")
@@ -192,6 +270,31 @@ struct RequestBillTests {
       plan: trace, model: "tutti/ensemble", written: 4, price: price, hold: Self.hold)
     #expect(bill.billed == MicroCredits(7 + 14))
     #expect(bill.answers.count == 2)
+  }
+
+  @Test("each task of a plan costs less for the cached tokens of its prompt")
+  func cachedPlan() throws {
+    var trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/ensemble",
+        tasks: [PlanTask(id: "a", role: .research), PlanTask(id: "b", role: .reasoning)], sink: "b",
+        seed: 1, deadline: .seconds(9)))
+    for (task, cached) in [("a", 0), ("b", 8)] as [(TaskID, Int)] {
+      let usage = Usage(promptTokens: 10, cachedTokens: cached, completionTokens: 4)
+      trace.record(
+        .ended(
+          TaskEnded(
+            task: task, role: .research, agent: "x", status: .done,
+            report: TaskReport(
+              host: "h", model: "m", usage: usage, firstTokenMilliseconds: 1,
+              totalMilliseconds: 2, finishReason: "stop", output: "o"))))
+    }
+    let bill = RequestBill(
+      plan: trace, model: "tutti/ensemble", written: 4, price: try Self.cachedPrice(),
+      hold: Self.hold)
+    #expect(bill.billed == MicroCredits((10 * 10 + 4 * 2) + (2 * 10 + 8 * 1 + 4 * 2)))
+    #expect(bill.answers.map(\.usage.cached) == [0, 8])
+    #expect(bill.answers.flatMap(\.attempts).map(\.usage.cached) == [0, 8])
   }
 
   @Test("a plan that was left pays for the written part of its answer")

@@ -90,11 +90,8 @@ final class KeyGate: Sendable {
   fileprivate func count(_ key: KeyID, _ usage: Usage, freeModel: String?) {
     let now = clock.now
     traffic.withLock { $0.record(key, usage, at: now) }
-    guard let freeModel, usage.totalTokens > 0,
-      let tokens = try? TokenUsage(
-        prompt: Int64(max(usage.promptTokens, 0)), completion: Int64(max(usage.completionTokens, 0))
-      )
-    else { return }
+    guard let freeModel, usage.totalTokens > 0 else { return }
+    let tokens = TokenUsage(usage)
     let time = UnixTime.milliseconds()
     free.withLock {
       $0.record(.key("\(key)"), model: freeModel, tokens, cost: .zero, at: time)

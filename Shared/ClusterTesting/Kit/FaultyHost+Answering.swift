@@ -28,7 +28,7 @@ extension FaultyHost {
     let lines = FaultyHostLines(
       model: question.model ?? configuration.models.first ?? "", number: number, pieces: pieces,
       tokenCount: kept.count, isCut: kept.count < whole.count,
-      includeUsage: question.includeUsage)
+      includeUsage: question.includeUsage, cachedTokens: configuration.cachedTokens)
     let voice = question.dialect.voice(lines, question.purpose)
     var record = FaultyHostRecord(
       number: number, path: path, model: lines.model, streams: question.stream && isAnswer,

@@ -24,6 +24,8 @@ public struct FaultyHostConfiguration: Sendable {
   /// Computes the embedding of a text.
   var vector: @Sendable (String) -> [Double]
   public var tokens: FaultyHostTokens
+  /// Cached prompt tokens that the host reports. `nil` means that it reports none.
+  var cachedTokens: Int?
   /// The only dialect that the host serves; `nil` means all, which no real server does.
   var dialect: HostDialect?
   /// Requests without this secret get 401; `nil` means that no secret is required.
@@ -43,7 +45,8 @@ public struct FaultyHostConfiguration: Sendable {
     models: [String] = ["faulty-model"], contextTokens: Int? = nil,
     answer: Answer = .text("The quick brown fox jumps over the lazy dog."),
     vector: @escaping @Sendable (String) -> [Double] = { _ in [0.25, -0.5, 1] },
-    tokens: FaultyHostTokens = .words, dialect: HostDialect? = nil, secret: String? = nil,
+    tokens: FaultyHostTokens = .words, cachedTokens: Int? = nil, dialect: HostDialect? = nil,
+    secret: String? = nil,
     prefill: FaultyHostPrefill = .trailing, family: FaultyHostFamily? = nil,
     firstToken: DelayDistribution = .none, interToken: DelayDistribution = .none, seed: UInt64 = 1,
     faults: FaultyHostFaults = .none,
@@ -54,6 +57,7 @@ public struct FaultyHostConfiguration: Sendable {
     self.answer = answer
     self.vector = vector
     self.tokens = tokens
+    self.cachedTokens = cachedTokens
     self.dialect = dialect
     self.secret = secret
     self.prefill = prefill

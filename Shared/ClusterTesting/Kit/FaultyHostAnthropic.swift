@@ -16,7 +16,7 @@ struct FaultyHostAnthropic: FaultyHostVoice {
       "message_start",
       #""message":{"id":"\#(id)","type":"message","role":"assistant","content":[],"#
         + #""model":\#(quoted(lines.model)),"stop_reason":null,"stop_sequence":null,"#
-        + #""usage":{"input_tokens":\#(FaultyHostLines.promptTokens),"output_tokens":1}}"#)
+        + #""usage":{\#(inputTokens),"output_tokens":1}}"#)
       + event("ping", nil)
   }
 
@@ -87,7 +87,7 @@ struct FaultyHostAnthropic: FaultyHostVoice {
     return Array(
       (#"{"id":"\#(id)","type":"message","role":"assistant","model":\#(quoted(lines.model)),"#
         + #""content":[\#(content.joined(separator: ","))],"stop_reason":"\#(stopReason)","#
-        + #""stop_sequence":null,"usage":{"input_tokens":\#(FaultyHostLines.promptTokens),"#
+        + #""stop_sequence":null,"usage":{\#(inputTokens),"#
         + #""output_tokens":\#(lines.tokenCount)}}"#).utf8)
   }
 
@@ -123,6 +123,13 @@ struct FaultyHostAnthropic: FaultyHostVoice {
   }
 
   private var id: String { "msg_\(lines.number)" }
+
+  /// Members of `usage` about the prompt. `input_tokens` excludes cached tokens.
+  private var inputTokens: String {
+    let prompt = FaultyHostLines.promptTokens
+    guard let cached = lines.cachedTokens else { return #""input_tokens":\#(prompt)"# }
+    return #""input_tokens":\#(max(0, prompt - cached)),"cache_read_input_tokens":\#(cached)"#
+  }
 
   private var stopReason: String {
     lines.isCut ? "max_tokens" : lines.calls.isEmpty ? "end_turn" : "tool_use"

@@ -109,8 +109,11 @@ struct FaultyHostOpenAI: FaultyHostVoice {
 
   private var usage: String {
     let prompt = FaultyHostLines.promptTokens
+    let details = lines.cachedTokens.map {
+      #","prompt_tokens_details":{"cached_tokens":\#($0)}"#
+    }
     return #"{"prompt_tokens":\#(prompt),"completion_tokens":\#(lines.tokenCount),"#
-      + #""total_tokens":\#(prompt + lines.tokenCount)}"#
+      + #""total_tokens":\#(prompt + lines.tokenCount)\#(details ?? "")}"#
   }
 
   private func chunk(delta: String, finish: String?) -> [UInt8] {

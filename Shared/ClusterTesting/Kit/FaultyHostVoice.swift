@@ -11,6 +11,8 @@ struct FaultyHostLines: Sendable {
   /// Whether the client's token limit cut the answer short.
   var isCut: Bool
   var includeUsage: Bool
+  /// Cached prompt tokens that the host reports. `nil` means that it reports none.
+  var cachedTokens: Int?
 
   /// Time of creation. It is the same in every answer, because tests compare bytes.
   static let created = 1_700_000_000

@@ -125,12 +125,18 @@ public struct ChatComposer: Hashable, Sendable {
     ).encoded
   }
 
+  /// OpenAI's `usage` object. It has details only if prompt tokens were cached.
   public static func usage(_ usage: Usage) -> JSON {
-    [
-      "prompt_tokens": .integer(usage.promptTokens),
-      "completion_tokens": .integer(usage.completionTokens),
-      "total_tokens": .integer(usage.totalTokens),
+    var members: [(String, JSON)] = [
+      ("prompt_tokens", .integer(usage.promptTokens)),
+      ("completion_tokens", .integer(usage.completionTokens)),
+      ("total_tokens", .integer(usage.totalTokens)),
     ]
+    if usage.cachedTokens > 0 {
+      members.append(
+        ("prompt_tokens_details", ["cached_tokens": .integer(usage.cachedTokens)]))
+    }
+    return .object(members)
   }
 
   private func choice(delta: JSON, finish: String?) -> JSON {

@@ -51,14 +51,19 @@ public struct DeliveredAnswer: Hashable, Sendable {
   }
 
   /// The hosts' attempts, for the bill. Each host before the last one broke off.
-  func attempts(prompt: Int) -> [SettledAttempt] {
+  /// - Parameter cached: tokens of the prompt that the host which began the answer had in its cache.
+  func attempts(prompt: Int, cached: Int) -> [SettledAttempt] {
     let delivered = parts.indices.filter { parts[$0].tokens > 0 }
     return delivered.suffix(Limits.billedAttempts.value).map { index in
       let part = parts[index]
-      let usage = TokenUsage(Usage(promptTokens: prompt, completionTokens: part.tokens))
+      let role = index == delivered.last ? role(ofPart: index) : .failed
+      let usage = TokenUsage(
+        Usage(
+          promptTokens: prompt, cachedTokens: role == .winner ? cached : 0,
+          completionTokens: part.tokens))
       return SettledAttempt(
         host: part.host, model: part.hostModel, usage: usage, contributed: usage.completion,
-        role: index == delivered.last ? role(ofPart: index) : .failed)
+        role: role)
     }
   }
 

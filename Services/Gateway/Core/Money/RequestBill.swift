@@ -38,20 +38,23 @@ public struct RequestBill: Hashable, Sendable {
   ///
   /// - Parameters:
   ///   - model: the model of the request. The bill names it if no host has answered.
+  ///   - cached: tokens of the prompt that the host had in its cache. 0 if they are not known yet.
   public init(
-    _ delivered: DeliveredAnswer, of model: ModelID, prompt: Int, price: RequestPrice,
-    hold: MicroCredits
+    _ delivered: DeliveredAnswer, of model: ModelID, prompt: Int, cached: Int = 0,
+    price: RequestPrice, hold: MicroCredits
   ) {
     let model = delivered.model ?? model
     guard delivered.tokens > 0 else {
       self.init(model: model, answers: [], price: price, hold: hold)
       return
     }
-    let usage = TokenUsage(Usage(promptTokens: prompt, completionTokens: delivered.tokens))
+    let usage = TokenUsage(
+      Usage(promptTokens: prompt, cachedTokens: cached, completionTokens: delivered.tokens))
     self.init(
       model: model,
-      answers: [SettledAnswer(usage: usage, attempts: delivered.attempts(prompt: prompt))],
-      price: price, hold: hold)
+      answers: [
+        SettledAnswer(usage: usage, attempts: delivered.attempts(prompt: prompt, cached: cached))
+      ], price: price, hold: hold)
   }
 
   /// The bill of a plan, which is the sum over its tasks.
@@ -112,10 +115,12 @@ public struct RequestBill: Hashable, Sendable {
       let role = record.billedRole(begins: !hasBegun)
       if record.isInAnswer || role == .winner { hasBegun = true }
       let made = max(Int64(Usage.bounded(record.tokens)), contributed)
+      // Only the winner is paid for the prompt, and only its cached tokens are known.
+      let tokens = try? TokenUsage(
+        prompt: usage.prompt, cached: role == .winner ? usage.cached : 0, completion: made)
       return SettledAttempt(
-        host: record.host, model: record.hostModel,
-        usage: TokenUsage(prompt: usage.prompt, completion: made), contributed: contributed,
-        role: role)
+        host: record.host, model: record.hostModel, usage: tokens ?? .zero,
+        contributed: contributed, role: role)
     }
   }
 }
@@ -139,14 +144,14 @@ extension AttemptRecord {
 }
 
 extension TokenUsage {
-  init(_ usage: Usage) {
-    self.init(
-      prompt: Int64(Usage.bounded(usage.promptTokens)),
-      completion: Int64(Usage.bounded(usage.completionTokens)))
-  }
-
-  /// - Precondition: neither count is negative.
-  fileprivate init(prompt: Int64, completion: Int64) {
-    self = (try? TokenUsage(prompt: prompt, cached: 0, completion: completion)) ?? .zero
+  /// Clamps the counts, so that no sum of them overflows.
+  package init(_ usage: Usage) {
+    let prompt = Usage.bounded(usage.promptTokens)
+    let cached = min(prompt, Usage.bounded(usage.cachedTokens))
+    let completion = Usage.bounded(usage.completionTokens)
+    // This cannot fail, because no count is negative and at most the whole prompt is cached.
+    self =
+      (try? TokenUsage(
+        prompt: Int64(prompt), cached: Int64(cached), completion: Int64(completion))) ?? .zero
   }
 }

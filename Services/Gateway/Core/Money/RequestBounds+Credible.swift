@@ -17,8 +17,7 @@ extension RequestBounds {
   ///   `answer` is the maximum.
   public func credible(_ summary: InferenceSummary, tokens: Int?) -> InferenceSummary {
     var summary = summary
-    summary.usage.promptTokens = min(
-      summary.usage.promptTokens, prompt.multipliedCapped(by: Self.mostTokensPerEstimate))
+    summary.usage.limitPrompt(to: prompt.multipliedCapped(by: Self.mostTokensPerEstimate))
     summary.usage.completionTokens = min(
       summary.usage.completionTokens, mostCompletion(tokens: tokens))
     return summary
@@ -46,8 +45,7 @@ extension RequestBounds {
     let granted = plan.tasks.first { $0.id == line.id }?.maxTokens
     let written = granted.map { max(0, $0).multipliedCapped(by: writings) } ?? .max
     var usage = line.usage
-    usage.promptTokens = min(
-      usage.promptTokens, most.multipliedCapped(by: Self.mostTokensPerEstimate))
+    usage.limitPrompt(to: most.multipliedCapped(by: Self.mostTokensPerEstimate))
     usage.completionTokens = min(usage.completionTokens, written, most)
     return usage
   }
@@ -80,9 +78,8 @@ extension ClientRequest {
   /// A host's counts lowered to credible values, for a request that costs nothing.
   public func credible(_ usage: Usage) -> Usage {
     var usage = usage
-    usage.promptTokens = min(
-      usage.promptTokens,
-      Usage.bounded(promptBound).multipliedCapped(by: RequestBounds.mostTokensPerEstimate))
+    usage.limitPrompt(
+      to: Usage.bounded(promptBound).multipliedCapped(by: RequestBounds.mostTokensPerEstimate))
     if let maxTokens, maxTokens > 0 {
       usage.completionTokens = min(
         usage.completionTokens, maxTokens.multipliedCapped(by: answers))

@@ -24,7 +24,6 @@ final class Payment: Sendable {
   private let model: ModelID
   /// Text of the request's trace.
   private let trace: String
-  private let prompt: Int
   /// Hosts at the time of the admission.
   private let table: HostTable
   let bounds: RequestBounds
@@ -34,6 +33,9 @@ final class Payment: Sendable {
     /// The request's entry in the journal. `nil` means that the gateway has no journal, or that the
     /// request is settled.
     var entry: OpenBill?
+    /// Tokens of the prompt. They are an estimate, and none is cached, until a host has reported
+    /// them at the end of its answer.
+    var prompt: Usage
     var delivered = DeliveredAnswer()
     /// The journal's row of the host that answers now. `nil` means that the host has no row.
     var host: BilledHost?
@@ -59,7 +61,6 @@ final class Payment: Sendable {
     let trace = trace.description
     self.trace = trace
     request = hold.request
-    prompt = bounds.prompt
     self.table = table
     self.bounds = bounds
     tokens =
@@ -84,14 +85,18 @@ final class Payment: Sendable {
         "The gateway's billing journal takes no more requests (\(error)); ask again later.",
         retryAfter: .seconds(1))
     }
-    state = Mutex(State(entry: entry))
+    state = Mutex(
+      State(entry: entry, prompt: Usage(promptTokens: bounds.prompt, completionTokens: 0)))
     // The hold is returned when deinit settles this request.
     if let problem { throw problem }
   }
 
   deinit {
-    let delivered = state.withLock { $0.delivered }
-    settle(RequestBill(delivered, of: model, prompt: prompt, price: price, hold: hold))
+    let (delivered, prompt) = state.withLock { ($0.delivered, $0.prompt) }
+    settle(
+      RequestBill(
+        delivered, of: model, prompt: prompt.promptTokens, cached: prompt.cachedTokens,
+        price: price, hold: hold))
   }
 
   /// Records the host that begins or resumes the answer.
@@ -127,9 +132,17 @@ final class Payment: Sendable {
   }
 
   /// The bill of an answer that the client receives as a whole.
+  ///
+  /// The prompt's counts replace the estimate, so that a client that leaves amid the body does not
+  /// pay more for the prompt than a client that stays.
   /// - Parameter summary: summary with credible counts.
   func bill(_ summary: InferenceSummary) -> RequestBill {
-    RequestBill(summary, price: price, hold: hold)
+    let usage = summary.usage
+    state.withLock { state in
+      state.prompt = usage
+      state.entry?.record(promptTokens: usage.promptTokens, cachedTokens: usage.cachedTokens)
+    }
+    return RequestBill(summary, price: price, hold: hold)
   }
 
   /// The bill of a plan that the client receives as a whole.
