@@ -118,6 +118,8 @@ struct UsageAnswerTests {
     #expect(lines.contains { $0.hasPrefix("team acme/lab") && $0.hasSuffix("2027-01-01") })
     #expect(lines.contains("balance of acme: 7 credits, and 0.5 held for requests"))
     #expect(lines.last?.hasPrefix("since 2026-11-22") == true)
+    let total = try #require(lines.last).split(separator: " ").map(String.init)
+    #expect(total.suffix(5).prefix(4) == ["3", "12", "3", "6"], "\(lines)")
     let cut = try JSONDecoder().decode(UsageView.self, from: Data(text(nil).utf8))
     #expect(!cut.isComplete && !cut.lines.isEmpty)
   }

@@ -39,6 +39,7 @@ public struct UsageView: Decodable, Sendable {
   struct Counts: Decodable, Sendable {
     let requests: Int
     let promptTokens: Int
+    let cachedTokens: Int
     let completionTokens: Int
     /// Cost in credits.
     let cost: String
@@ -46,11 +47,12 @@ public struct UsageView: Decodable, Sendable {
     enum CodingKeys: String, CodingKey {
       case requests, cost
       case promptTokens = "prompt_tokens"
+      case cachedTokens = "cached_tokens"
       case completionTokens = "completion_tokens"
     }
 
     var cells: [String] {
-      ["\(requests)", "\(promptTokens)", "\(completionTokens)", cost]
+      ["\(requests)", "\(promptTokens)", "\(cachedTokens)", "\(completionTokens)", cost]
     }
   }
 
@@ -133,7 +135,7 @@ public struct UsageView: Decodable, Sendable {
   private var rowTable: TextTable {
     var table = TextTable([
       ("day", .left), ("model", .left), ("requests", .right), ("prompt", .right),
-      ("completion", .right), ("credits", .right),
+      ("cached", .right), ("completion", .right), ("credits", .right),
     ])
     for row in rows { table.append([row.day, row.model] + row.counts.cells) }
     table.append(["since \(since)", "total"] + total.cells)
