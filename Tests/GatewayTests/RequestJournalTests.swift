@@ -48,6 +48,18 @@ struct RequestJournalTests {
     #expect(record.key.isEmpty)
   }
 
+  @Test("the span has the cached tokens of the prompt, if there are any")
+  func cachedTokens() {
+    for cached in [0, 2] {
+      let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+      journal.recordAnswer(
+        by: "a", usage: Usage(promptTokens: 3, cachedTokens: cached, completionTokens: 5))
+      journal.end(status: 200)
+      let values = drain().spans.flatMap(\.attributes).filter { $0.key == "cached_tokens" }
+      #expect(values == (cached == 0 ? [] : [Attribute("cached_tokens", "2")]))
+    }
+  }
+
   @Test("the record and the span have the key's id, also if the request is refused")
   func key() throws {
     let key = try #require(KeyID("abcdefghij23"))

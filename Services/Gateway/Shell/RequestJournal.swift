@@ -194,10 +194,15 @@ final class RequestJournal: Sendable {
 
   private func emitAccounting(_ state: State) {
     let span = phase(.accounting)
-    span.set("prompt_tokens", String(state.usage.promptTokens))
-    span.set("completion_tokens", String(state.usage.completionTokens))
+    Self.set(state.usage, on: span)
     if let credits = state.credits { span.set("credits", String(credits)) }
     span.end()
+  }
+
+  private static func set(_ usage: Usage, on span: OpenSpan) {
+    span.set("prompt_tokens", String(usage.promptTokens))
+    if usage.cachedTokens > 0 { span.set("cached_tokens", String(usage.cachedTokens)) }
+    span.set("completion_tokens", String(usage.completionTokens))
   }
 
   private func emitRecord(_ state: State, _ ending: Ending) {
@@ -221,10 +226,7 @@ final class RequestJournal: Sendable {
     if let first = state.firstToken {
       span.set("first_token_ms", String(first.wholeMilliseconds))
     }
-    if state.usage != .zero {
-      span.set("prompt_tokens", String(state.usage.promptTokens))
-      span.set("completion_tokens", String(state.usage.completionTokens))
-    }
+    if state.usage != .zero { Self.set(state.usage, on: span) }
     if !state.host.isEmpty { span.set("host", state.host) }
     if let failure = ending.failure {
       // The message names every failed host and quotes its error, so the span has code and message.
