@@ -5,13 +5,14 @@ import NIOHTTP1
 import Testing
 
 private enum BudgetHosts {
-  /// Answers every request with ten words, one token each.
+  /// Answers every request with ten words, one token each, and reports five cached prompt tokens.
   @Sendable static func one() async throws -> [FaultyHost] {
     [
       try await .started(
         FaultyHostConfiguration(
           models: [FaultyHosts.model],
-          answer: .text("one two three four five six seven eight nine ten"), dialect: .openai))
+          answer: .text("one two three four five six seven eight nine ten"), cachedTokens: 5,
+          dialect: .openai))
     ]
   }
 }
@@ -40,7 +41,15 @@ extension ProcessTests {
     }
 
     private struct Usage: Decodable {
-      struct Total: Decodable { let cost: String }
+      struct Total: Decodable {
+        let cost: String
+        let cachedTokens: Int
+
+        enum CodingKeys: String, CodingKey {
+          case cost
+          case cachedTokens = "cached_tokens"
+        }
+      }
 
       struct Budget: Decodable {
         let owner: String
@@ -108,6 +117,8 @@ extension ProcessTests {
       #expect(balances.map(\.balance) == ["0.0002", "0.0002"], "\(balances)")
       let own = try await cluster.send(.GET, usage, secret).json(Usage.self)
       #expect(own.complete && own.total.cost == "0.0004")
+      // The gateway also counts the answers that were free before the price was in force.
+      #expect(own.total.cachedTokens >= 20 * 5)
       #expect(own.budgets.map(\.owner) == ["organisation"])
       #expect(own.budgets.map(\.remaining) == ["0"])
       #expect(try await cluster.send(.GET, usage + "?days=32", secret).status == 400)
