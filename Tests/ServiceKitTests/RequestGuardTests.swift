@@ -6,10 +6,17 @@ import Testing
 
 @testable import ServiceKit
 
-/// Half-closes as a socket does; an embedded channel alone would close completely.
+/// Half-closes as a socket does; an embedded channel alone would close completely. Counts the reads
+/// of the socket.
 private final class HalfClosing: ChannelOutboundHandler {
   typealias OutboundIn = ByteBuffer
   private(set) var outputIsClosed = false
+  private(set) var reads = 0
+
+  func read(context: ChannelHandlerContext) {
+    reads += 1
+    context.read()
+  }
 
   func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
     if mode == .output {
@@ -32,15 +39,16 @@ private final class Connection {
   private let socket = HalfClosing()
 
   var outputIsClosed: Bool { socket.outputIsClosed }
+  var reads: Int { socket.reads }
 
-  init(maxBody: Int = 100, maxHeaderBytes: Int = 1_024) throws {
+  init(maxBody: Int = 100, maxHeaderBytes: Int = 1_024, holdsBodies: Bool = false) throws {
     var decoderLimits = NIOHTTPDecoderLimitConfiguration()
     decoderLimits.maxHeaderFieldSize = maxHeaderBytes
     decoderLimits.maxHeaderListSize = maxHeaderBytes
     decoderLimits.maxHeaderFieldCount = 10
     let limits = RequestLimits(
       head: .seconds(10), body: .seconds(30), bodyPerMiB: .seconds(1), idle: .seconds(75),
-      maxBodyBytes: maxBody)
+      maxBodyBytes: maxBody, holdsBodies: holdsBodies)
     let requestGuard = RequestGuard(
       limits: limits, traceHeader: "x-tutti-trace",
       rejected: { [self] code, _ in rejections.append(code) },
@@ -85,6 +93,70 @@ private final class Connection {
     let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "0"])
     channel.write(HTTPServerResponsePart.head(head), promise: nil)
     channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
+  }
+}
+
+@Suite("Bodies that the application does not read")
+struct UnreadBodyTests {
+  private let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n"
+  private let part = String(repeating: "x", count: 10_000)
+
+  @Test("the rest of a large body stays in the socket until the application reads it")
+  func held() throws {
+    let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)
+    connection.receive(head + part)
+    #expect(connection.parts.count == 2)
+    let reads = connection.reads
+    connection.channel.read()
+    connection.channel.read()
+    #expect(connection.reads == reads)
+    // The client had no chance to send in this time.
+    connection.wait(29)
+    connection.channel.triggerUserOutboundEvent(ReadBody(), promise: nil)
+    #expect(connection.reads == reads + 1)
+    connection.channel.read()
+    #expect(connection.reads == reads + 2)
+    connection.wait(29)
+    #expect(connection.rejections.isEmpty && connection.channel.isActive)
+  }
+
+  @Test("a small body is read without a call of the application")
+  func small() throws {
+    let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)
+    connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 8000\r\n\r\nx")
+    let reads = connection.reads
+    connection.channel.read()
+    #expect(connection.reads == reads + 1)
+  }
+
+  @Test("a body that is not needed is read and skipped after the answer")
+  func skipped() throws {
+    let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)
+    connection.receive(head + part)
+    connection.channel.read()
+    let reads = connection.reads
+    connection.respond()
+    #expect(connection.reads > reads)
+    _ = connection.parts
+    for _ in 0..<9 { connection.receive(part) }
+    connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    let heads = connection.parts.count { if case .head = $0 { true } else { false } }
+    #expect(heads == 1)
+  }
+
+  @Test("after an answer without its body the rest is discarded, and the connection closes soon")
+  func discarded() throws {
+    let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)
+    connection.receive(head + part)
+    connection.respond()
+    _ = connection.parts
+    connection.channel.close(mode: .output, promise: nil)
+    #expect(connection.answer.hasPrefix("HTTP/1.1 200 ") && connection.outputIsClosed)
+    let reads = connection.reads
+    connection.receive(part)
+    #expect(connection.parts.isEmpty && connection.reads > reads)
+    connection.wait(2)
+    #expect(!connection.channel.isActive)
   }
 }
 

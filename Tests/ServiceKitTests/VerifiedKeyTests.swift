@@ -67,7 +67,7 @@ private struct Keys {
 
 @Suite("Keys that a connection presents again")
 struct VerifiedKeyTests {
-  private let connection = ClientConnection(client: .local, end: AnswerEnd())
+  private let connection = ClientConnection(client: .local, end: AnswerEnd(), channel: nil)
 
   @Test("a change of the keys ends what a connection may do")
   func revocation() throws {

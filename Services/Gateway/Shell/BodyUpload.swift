@@ -29,6 +29,7 @@ struct BodyUpload: Sendable {
   private func receive(_ coding: ContentCoding) async throws -> [UInt8] {
     let declared = max(request.headers[.contentLength].flatMap { Int($0) } ?? 0, 0)
     try await reservation.reserveBody(room(declared: declared, coding))
+    if reservation.hasBodyRoom { ClientConnection.current?.readBody() }
     var body: [UInt8] = []
     var charged = 0
     for try await part in request.body {
@@ -39,6 +40,7 @@ struct BodyUpload: Sendable {
       if count > Limits.smallBody.value, !reservation.hasBodyRoom {
         // The length is unknown, so wait for a pass for the largest body.
         try await reservation.reserveBody(RequestLimits.bodyBytes)
+        ClientConnection.current?.readBody()
       }
       if body.capacity < count {
         body.reserveCapacity(declared > count ? min(declared, 2 * count) : 2 * count)

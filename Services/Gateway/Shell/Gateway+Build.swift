@@ -60,6 +60,7 @@ func buildGateway(
   var options = context.serverOptions(at: configuration.address, setting: "--port")
   options.maxBodyBytes = RequestLimits.bodyBytes
   options.answersOnEventLoops = true
+  options.holdsBodies = true
   options.headDeadline = configuration.headDeadline
   options.bodyDeadline = configuration.bodyDeadline
   options.connections = configuration.connections

@@ -8,11 +8,17 @@ import Synchronization
 public struct ClientConnection: Sendable {
   public let client: ClientID
   let end: AnswerEnd
+  /// `nil` in tests without a server.
+  let channel: (any Channel)?
   let verifiedKey = VerifiedKey()
 
   /// Closes the connection after the current answer. The client receives the close together with
   /// the last bytes, so that its pool does not keep the connection.
   public func closeAfterAnswer() { end.closesConnection.store(true, ordering: .relaxed) }
+
+  /// Reads the body of the current request from the socket. A server with
+  /// `HTTPServerOptions.holdsBodies` reads only the beginning of a large body before this call.
+  public func readBody() { channel?.triggerUserOutboundEvent(ReadBody(), promise: nil) }
 
   /// Runs `work` once, on the connection's event loop, when the operating system has the last byte
   /// of the current answer. If the connection ends before, `work` is discarded.
@@ -86,6 +92,9 @@ final class ConnectionRegistry: Sendable {
     }
   }
 }
+
+/// Event sent down a pipeline: the application reads the body of the current request.
+struct ReadBody: Sendable {}
 
 /// Event sent down a pipeline: the connection should close to make room for another one.
 struct MakeRoom: Sendable {

@@ -51,6 +51,9 @@ public struct HTTPServerOptions: Sendable {
   /// Whether handlers run on the event loop of their connection, which saves changes of threads. If
   /// so, a handler must never block.
   public var answersOnEventLoops = false
+  /// Whether the rest of a body above `Limits.smallBody` stays in the socket until its handler calls
+  /// `ClientConnection.readBody()`. Without this call, such a handler waits for the body forever.
+  public var holdsBodies = false
   /// Name of the option that sets the port, such as `--port`. The error for a taken port quotes it.
   var setting = "the address"
 
@@ -175,8 +178,9 @@ struct GuardedHTTP1Channel: ServerChildChannel {
     limits = RequestLimits(
       head: TimeAmount(options.headDeadline), body: TimeAmount(options.bodyDeadline),
       bodyPerMiB: TimeAmount(options.bodyDeadlinePerMiB), idle: TimeAmount(options.idleDeadline),
-      maxBodyBytes: options.maxBodyBytes, reservedPaths: options.reservedPaths,
-      access: options.access, requiresKeys: options.requiresKeys)
+      maxBodyBytes: options.maxBodyBytes, holdsBodies: options.holdsBodies,
+      reservedPaths: options.reservedPaths, access: options.access,
+      requiresKeys: options.requiresKeys)
     registry = ConnectionRegistry(options.connections)
     answersOnEventLoops = options.answersOnEventLoops
     traceHeader = options.traceHeader?.canonicalName
@@ -288,7 +292,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
 
   private func answer(_ value: GuardedConnection, _ logger: Logger) async {
     let base = base
-    let connection = ClientConnection(client: value.client, end: value.end)
+    let connection = ClientConnection(
+      client: value.client, end: value.end, channel: value.channel)
     await withTaskGroup(of: Void.self) { group in
       group.addTask {
         await ClientConnection.$current.withValue(connection) {

@@ -49,6 +49,10 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var gatheredHead: HTTPRequestHead?
   private var gathered: ByteBuffer?
   private var heldClosings: [EventLoopPromise<Void>] = []
+  /// Whether the application reads the body of the current request.
+  private var readsBody = false
+  /// Whether a read of the socket waits until the application reads the body.
+  private var readIsHeld = false
   /// Answer forms of the pending requests, oldest first; `arriving` is for the current request.
   private var asked: CircularBuffer<AnswerForm> = []
   private var arriving = AnswerForm()
@@ -173,6 +177,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       }
       let declared = head.headers["content-length"].first.flatMap { Int($0) } ?? 0
       reading = .body(since: context.eventLoop.now, received: 0, declared: declared)
+      readsBody = false
       pending += 1
       asked.append(arriving)
       guard declared <= limits.maxBodyBytes else {
@@ -213,6 +218,31 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   func channelReadComplete(context: ChannelHandlerContext) {
     passGathered(context)
     context.fireChannelReadComplete()
+    // The application no longer reads, and the client's bytes must be discarded.
+    if case .refused = reading { context.read() }
+  }
+
+  func read(context: ChannelHandlerContext) {
+    if limits.holdsBodies, !readsBody, case .body(_, let received, _) = reading,
+      received > Limits.smallBody.value
+    {
+      readIsHeld = true
+    } else {
+      context.read()
+    }
+  }
+
+  /// Reads the rest of the current body from the socket.
+  private func readBody(_ context: ChannelHandlerContext) {
+    guard !readsBody, case .body(_, let received, let declared) = reading else { return }
+    readsBody = true
+    // The client could not send while its body was held.
+    reading = .body(since: context.eventLoop.now, received: received, declared: declared)
+    arm(bodyTime(received: received, declared: declared), context)
+    if readIsHeld {
+      readIsHeld = false
+      context.read()
+    }
   }
 
   /// Collects the chunks of one read, so that one-byte chunks do not each wake the application.
@@ -257,6 +287,11 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   func triggerUserOutboundEvent(
     context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
   ) {
+    if event is ReadBody {
+      readBody(context)
+      promise?.succeed(())
+      return
+    }
     guard let request = event as? MakeRoom else {
       context.triggerUserOutboundEvent(event, promise: promise)
       return
@@ -306,6 +341,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         return
       }
       if case .nothing = reading, pending == 0 { arm(limits.idle, context) }
+      // The application answered without the body, and skips it before the next request.
+      if pending == 0 { readBody(context) }
     }
     context.write(data, promise: promise)
   }
@@ -321,6 +358,11 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     // Do not keep the connection open without limit if the client does not close its side.
     if mode == .output { arm(limits.linger, context) }
     context.close(mode: mode, promise: promise)
+    if mode == .output, case .body = reading {
+      // The application answered without the rest of the body and does not read it.
+      reading = .refused
+      context.read()
+    }
   }
 
   // MARK: - Time

@@ -13,6 +13,9 @@ struct RequestLimits: Sendable {
   /// Maximum time between two requests on one connection.
   var idle: TimeAmount
   var maxBodyBytes: Int
+  /// Whether the rest of a body above `Limits.smallBody` stays in the socket until the application
+  /// asks for it with `ClientConnection.readBody()`.
+  var holdsBodies = false
   /// Paths that are also answered on a reserved connection.
   var reservedPaths: Set<String> = []
   /// Accepted host names and web origins while no key is required; `nil` means all.
