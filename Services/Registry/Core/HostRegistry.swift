@@ -7,13 +7,13 @@ public struct HostRegistry: Sendable {
   public struct Limits: Equatable, Sendable {
     public var hosts = HostTableLimits.tableHosts.value
     public var modelsPerHost = HostTableLimits.hostModels.value
-    /// Table bytes for the models of all hosts.
+    /// Maximum bytes in the host table for the models of all hosts together.
     public var offerBytes = HostTableLimits.tableOfferBytes.value
-    /// Table bytes for the models of one host.
+    /// Maximum bytes in the host table for the models of one host.
     public var hostOfferBytes = HostTableLimits.hostOfferBytes.value
-    /// Table bytes that are kept free for each host, however much other hosts list.
+    /// Bytes in the host table that each host gets, however many models other hosts list.
     public var guaranteedOfferBytes = HostTableLimits.guaranteedOfferBytes.value
-    /// Table bytes for the rows of all hosts without their models.
+    /// Maximum bytes in the host table for the rows of all hosts without their models.
     public var rowBytes = HostTableLimits.tableRowBytes.value
     /// Maximum concurrent probes. Each probe holds a connection for at most its deadline of 2 s.
     public var probesAtOnce = 64

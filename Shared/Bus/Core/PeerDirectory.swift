@@ -37,8 +37,8 @@ public struct PeerDirectory: Equatable, Sendable {
   /// - Parameter isCurrent: whether the table comes from the registry that answered the last hello.
   ///   Such a table applies even if its epoch is lower, which happens if the registry's clock is
   ///   set back.
-  /// - Returns: peers that left with this table. `nil` means that the table is older than the known
-  ///   one.
+  /// - Returns: peers that left with this table. `nil` means that the table is not newer than
+  ///   the known one.
   mutating func apply(
     _ new: PeerTable, isCurrent: Bool = false, now: Instant
   ) -> [Peer]? {

@@ -135,7 +135,7 @@ enum AccountEntries {
   }
 }
 
-/// Reads the note of a transaction, as a proof of the ledger does.
+/// Reads the note of a transaction as `tutti ledger verify` does.
 private enum PostedNote {
   static func read(_ note: String) {
     let entries = [

@@ -34,11 +34,11 @@ public struct ResumeFilter: Sendable {
   }
 
   private enum State: Sendable {
-    /// The first words are held until their reading is decided. Can transition to: `repeating`,
-    /// `joined`.
+    /// The host's first words are held until it is known whether they repeat the client's text or
+    /// continue it. Can transition to: `repeating`, `joined`.
     case deciding([UInt8])
-    /// The words that the host was asked to repeat are searched. Can transition to: `repeating`,
-    /// `joined`.
+    /// The filter searches for the words that the host was asked to repeat. Can transition to:
+    /// `repeating`, `joined`.
     case seeking(AnchorSearch, [UInt8])
     /// The output agrees with so much of the text that it must be a repetition. Can transition to:
     /// `joined`.

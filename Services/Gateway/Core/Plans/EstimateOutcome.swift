@@ -5,9 +5,10 @@ import Limits
 /// Also computes, if possible, whether the other way (direct or split) would have been faster.
 ///
 /// An estimate has two kinds of error: length and speed. The length of an answer is unknown in
-/// advance and differs between questions. To separate it, the expected time is recomputed for the
-/// tokens written. All other errors concern speed: rates, first tokens, hosts that slow each other
-/// down, parts of unequal length. `EstimateMemory` learns both kinds.
+/// advance and differs between questions. To separate the two errors, the expected time is
+/// recomputed for the tokens that the answer has. The rest is an error of speed: rates, first
+/// tokens, hosts that slow each other down, parts of unequal length. `EstimateMemory` learns both
+/// kinds.
 public struct EstimateOutcome: Hashable, Sendable {
   public enum Verdict: String, CaseIterable, Sendable {
     case right

@@ -65,8 +65,8 @@ extension PlanBasis {
       ?? documentRoom()
   }
 
-  /// Models whose prompts have the most room for documents, in rotation. Empty means that all
-  /// models have equal room.
+  /// Models whose prompts have the most room for documents, in the order of `models`. Empty means
+  /// that all models have equal room.
   var longContextModels: [ModelID] {
     let room = documentRoom()
     let longest = models.filter {

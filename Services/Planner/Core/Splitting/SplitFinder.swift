@@ -69,7 +69,7 @@ enum DocumentSplit {
     let request = basis.request
     let words = request.query.lowercasedWords
     let groups = groups(of: request.documents)
-    // A query that fills an instruction leaves no room for the documents' names.
+    // A query almost as long as the longest instruction leaves no room for the documents' names.
     guard groups.count > 1,
       request.query.utf8.count <= PlanValidation.maximumInstructionBytes - instructionRoom
     else { return nil }

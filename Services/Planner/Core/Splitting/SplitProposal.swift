@@ -95,8 +95,10 @@ func proposalPlan(
     estimate: estimate.plain(.proposal))
 }
 
-/// Returns the tasks after a proposal: its parts if they are usable and still pay, otherwise a
-/// direct answer.
+/// Returns the tasks after a proposal.
+///
+/// These are its parts if at least two are usable and fit the budget, and if they are faster than a
+/// direct answer or the client asked for a split by name. Otherwise it is a direct answer.
 func splitParts(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   let first = expand.plan.tasks.count
   let basis = basis.spending(SplitProposal.cost(basis))

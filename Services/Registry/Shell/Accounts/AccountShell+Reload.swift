@@ -61,8 +61,9 @@ extension AccountShell {
   private func pauseReloads() async {
     let now = now().instant
     let pause = state.withLock { state -> Duration in
-      defer { state.reloaded = now }
-      return Self.reloadPause(after: state.reloaded, now: now)
+      let pause = Self.reloadPause(after: state.reloaded, now: now)
+      state.reloaded = now.advanced(by: pause)
+      return pause
     }
     if pause > .zero { try? await Task.sleep(for: pause) }
   }

@@ -55,7 +55,7 @@ final class AccountShell: Service {
     /// Number of messages that were dropped because the inbox was full, since the last log line
     /// about them.
     var dropped = 0
-    /// Time at which the book was last read again. `nil` means never.
+    /// Time at which the book is or was reloaded, after its pause. `nil` means never.
     var reloaded: Instant?
     /// Reason for which this process may not write any more. `nil` means that it may write.
     var lost: Failure?

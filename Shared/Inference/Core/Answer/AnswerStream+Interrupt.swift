@@ -62,7 +62,7 @@ extension AnswerStream {
     return (releases, point)
   }
 
-  /// Number of bytes of a channel's text that the next host continues.
+  /// Length of the prefix of a channel's text from which the next host resumes.
   private mutating func place(in channel: Int, anchored: Bool) -> Int {
     guard anchored else { return channels[channel].boundary.boundary }
     defer { steps += channels[channel].takeSteps() }

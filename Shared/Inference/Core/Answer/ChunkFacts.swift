@@ -325,8 +325,8 @@ public enum UpstreamWords {
     return message(ofRoot: document.root, in: document)
   }
 
-  /// The message in an object that holds an error under a common name. Some hosts wrap the object
-  /// in an array.
+  /// The error message in an object that has a usual member for errors, otherwise the first bytes
+  /// of the object. Some hosts wrap the object in an array.
   static func message(ofRoot root: JSONValue, in document: JSONDocument) -> String {
     let root = document.firstElement(of: root) ?? root
     let values = document.values(names, in: root)

@@ -14,7 +14,7 @@ struct RunningAttempt: Sendable {
   let way: ResumeWay?
   /// Whether the host was asked although its breaker was open, because no other host was left.
   let isPanic: Bool
-  /// Whether a deadline of the client is stricter than the same limit from the host's history.
+  /// Whether a deadline or minimum rate of the request is stricter than the host's history allows.
   private let isHurried: Bool
   /// Time at which the host counts as late even if its patience has not passed. Another host can
   /// then still answer before the deadline of the whole answer. `nil` means that only the patience

@@ -4,8 +4,9 @@ internal import ClusterModel
 public struct LeaseTerms: Hashable, Sendable {
   /// Time for which a gateway may spend its leases after it sent a renewal that was confirmed.
   ///
-  /// Gateways do not notice a registry that is away for a shorter time. A gateway that dies blocks
-  /// its money for this time.
+  /// A gateway can spend its leases for this time while the registry is away. The money of a
+  /// gateway that dies stays reserved for this time and `grace`, or until its successor has settled
+  /// its requests.
   var validity: Duration = .seconds(60)
   /// Additional time for which the registry keeps the money, because clocks run at different
   /// speeds.

@@ -30,7 +30,7 @@ public enum PriceRowRefusal: Error, Hashable, Sendable, CustomStringConvertible 
   /// Another price starts at the same time for the same model and host.
   case conflict(PriceRow)
   case full
-  /// The registry cannot publish prices of more models to gateways.
+  /// As many models have prices as the registry can publish to gateways.
   case tooManyModels
 
   public var description: String {
