@@ -185,7 +185,7 @@ def leavers_with_holds(target, seconds):
 
 @row
 def unread_with_holds(target, seconds):
-    body = json.dumps(good(stream=True)).encode()
+    body = json.dumps({**clients.large("hi"), "stream": True}).encode()
     held(target.gateway, 300, seconds, head("POST", CHAT, len(body), target.bearer("flood")) + body)
     status = chat(target, "honest", good())
     return None if status == 200 else f"an honest request got {status} next to them"

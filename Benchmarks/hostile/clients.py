@@ -174,7 +174,7 @@ def unread_pipeline(port, seconds):
 
 @row
 def unread_answers(port, seconds):
-    body = json.dumps(good(stream=True)).encode()
+    body = json.dumps({**large("hi"), "stream": True}).encode()
     held(port, 300, seconds, head("POST", CHAT, len(body)) + body)
 
 
@@ -308,6 +308,29 @@ def marks(port, seconds):
 def large_bodies(port, seconds):
     body = json.dumps(large("a" * 3_900_000)).encode()
     together(20, lambda _: exchange(port, "POST", CHAT, body))
+
+
+@row
+def bodies_at_once(port, seconds):
+    """More large bodies than a client's share of the memory, so that most of them wait."""
+    body = json.dumps(large("a" * 3_900_000)).encode()
+    together(200, lambda _: exchange(port, "POST", CHAT, body, seconds=seconds))
+
+
+@row
+def bodies_unneeded(port, seconds):
+    """Requests that are answered without their bodies."""
+    deadline = time.monotonic() + seconds
+    body = b"a" * 3_900_000
+
+    def send(number):
+        more = "content-encoding: snappy\r\n" if number % 2 else ""
+        path = CHAT if number % 2 else "/v1/unknown"
+        while time.monotonic() < deadline:
+            exchange(port, "POST", path, body, more, seconds=5)
+
+    together(60, send)
+    return None if set(STATUSES) <= {0, 404, 415} else "an odd status"
 
 
 @row

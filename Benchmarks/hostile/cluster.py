@@ -14,7 +14,8 @@ import time
 import urllib.request
 
 GOOD_MODEL = "good"
-# Model of a second good host, which reads the large requests, so that `good` stays fast.
+# Model of a second good host, for hostile clients that make a host work: in reality it is another
+# machine, so it gets only processor time that no other process wants.
 LARGE_MODEL = "large"
 GOOD_ANSWER = "The quick brown fox jumps over the lazy dog."
 
@@ -151,7 +152,7 @@ class Cluster:
         self.keys = {}
         self.directory = tempfile.mkdtemp(prefix="tutti-hostile-")
         self.good = FaultyHost(bin_dir, [GOOD_MODEL])
-        self.large = FaultyHost(bin_dir, [LARGE_MODEL])
+        self.large = FaultyHost(bin_dir, [LARGE_MODEL], is_outsider=True)
         self.port = free_port(span=3)
         self.log = open(self.directory + "/log", "w+")
         # The cluster ends when its standard input closes, which happens when this process ends.

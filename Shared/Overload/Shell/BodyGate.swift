@@ -11,10 +11,10 @@ public final class BodyGate: Sendable {
 
   /// A body that has no room yet.
   private enum Waiting {
-    /// Its task has not suspended yet.
+    /// The Swift task that waits for this body has not suspended yet.
     case asked
     case suspended(CheckedContinuation<Outcome, Never>)
-    /// The wait ended before the task suspended.
+    /// The wait ended before the Swift task suspended.
     case ended(Outcome)
   }
 
