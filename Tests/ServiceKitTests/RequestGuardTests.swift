@@ -144,6 +144,19 @@ struct UnreadBodyTests {
     #expect(heads == 1)
   }
 
+  @Test("the rest of a body that is refused while it is held is discarded before the close")
+  func refused() throws {
+    let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)
+    connection.receive(head + part)
+    connection.channel.read()
+    let reads = connection.reads
+    connection.wait(31)
+    #expect(connection.rejections == [.requestTimeout] && connection.outputIsClosed)
+    #expect(connection.reads > reads)
+    connection.wait(2)
+    #expect(!connection.channel.isActive)
+  }
+
   @Test("after an answer without its body the rest is discarded, and the connection closes soon")
   func discarded() throws {
     let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)

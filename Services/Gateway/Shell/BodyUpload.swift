@@ -28,8 +28,7 @@ struct BodyUpload: Sendable {
   /// Returns the body as it was sent. A slow upload holds only the bytes that have arrived.
   private func receive(_ coding: ContentCoding) async throws -> [UInt8] {
     let declared = max(request.headers[.contentLength].flatMap { Int($0) } ?? 0, 0)
-    try await reservation.reserveBody(room(declared: declared, coding))
-    if reservation.hasBodyRoom { ClientConnection.current?.readBody() }
+    try await reserve(room(declared: declared, coding))
     var body: [UInt8] = []
     var charged = 0
     for try await part in request.body {
@@ -39,8 +38,7 @@ struct BodyUpload: Sendable {
       }
       if count > Limits.smallBody.value, !reservation.hasBodyRoom {
         // The length is unknown, so wait for a pass for the largest body.
-        try await reservation.reserveBody(RequestLimits.bodyBytes)
-        ClientConnection.current?.readBody()
+        try await reserve(RequestLimits.bodyBytes)
       }
       if body.capacity < count {
         body.reserveCapacity(declared > count ? min(declared, 2 * count) : 2 * count)
@@ -50,6 +48,12 @@ struct BodyUpload: Sendable {
       body.append(contentsOf: part.readableBytesView)
     }
     return body
+  }
+
+  /// Waits for room for the body, and then lets it be read. A small body needs neither.
+  private func reserve(_ bytes: Int) async throws {
+    try await reservation.reserveBody(bytes)
+    if reservation.hasBodyRoom { ClientConnection.current?.readBody() }
   }
 
   /// The most bytes that the body can have in memory. A compressed body reserves room for its

@@ -356,13 +356,15 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       return
     }
     // Do not keep the connection open without limit if the client does not close its side.
-    if mode == .output { arm(limits.linger, context) }
-    context.close(mode: mode, promise: promise)
-    if mode == .output, case .body = reading {
-      // The application answered without the rest of the body and does not read it.
-      reading = .refused
-      context.read()
+    if mode == .output {
+      if case .body = reading {
+        // The application answered without the rest of the body and does not read it.
+        closeAfterAnswer(context, promise: promise)
+        return
+      }
+      arm(limits.linger, context)
     }
+    context.close(mode: mode, promise: promise)
   }
 
   // MARK: - Time
@@ -447,10 +449,14 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   /// Closes the server's side of the connection. Bytes of the client are dropped until the client
   /// closes its side.
-  private func closeAfterAnswer(_ context: ChannelHandlerContext) {
+  private func closeAfterAnswer(
+    _ context: ChannelHandlerContext, promise: EventLoopPromise<Void>? = nil
+  ) {
     reading = .refused
-    context.close(mode: .output, promise: nil)
+    context.close(mode: .output, promise: promise)
     arm(limits.linger, context)
+    // Reads of the application may be held or paused. The client's bytes must be read all the same.
+    context.read()
   }
 
   private func end(_ context: ChannelHandlerContext) {
