@@ -88,12 +88,16 @@ public enum NearNames {
     return distance < far ? distance : nil
   }
 
+  /// The first bytes of a name, with the letters of ASCII in lower case. Unicode's rules for other
+  /// letters would take 20 times as long for a name from outside.
   private static func letters(of name: String) -> [UInt8] {
-    Array(name.lowercased().utf8.prefix(Limits.comparedNameBytes.value))
+    name.utf8.prefix(Limits.comparedNameBytes.value).map { byte in
+      UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte
+    }
   }
 
   private static func isPart(_ part: [UInt8], of text: [UInt8]) -> Bool {
-    part.count >= 3 && ByteSearch.contains(text, part)
+    part.count >= 3 && text.count >= part.count && ByteSearch.contains(text, part)
   }
 
   private static func allowed(_ left: [UInt8], _ right: [UInt8]) -> Int {
