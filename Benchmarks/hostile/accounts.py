@@ -296,7 +296,7 @@ def bus_mailboxes(target, seconds):
         for data in (b"\x00SP\x00\x00\x50\x00\x00" + b"x" * 100, b"\x16\x03\x01" + b"\x00" * 500,
                      b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00" * 100):
             try:
-                with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+                with clients.connect(port, 2) as connection:
                     connection.sendall(data)
                     connection.recv(100)
             except OSError:

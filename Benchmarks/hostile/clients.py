@@ -10,6 +10,7 @@ breaks a limit. All rows are bounded in connections, bytes and time.
 """
 
 import json
+import os
 import socket
 import sys
 import threading
@@ -22,6 +23,8 @@ USER = {"role": "user", "content": "hi"}
 ROWS = {}
 # Statuses of all answers since the harness last cleared the list. 0 means no answer.
 STATUSES = []
+# Address of the hostile client. Empty: the address of the honest clients.
+SOURCE = os.environ.get("HOSTILE_SOURCE", "")
 # Header of requests to a cluster that requires keys.
 AUTHORISATION = ""
 
@@ -37,6 +40,8 @@ def connect(port, timeout=10, buffer=None):
     if buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     try:
+        if SOURCE:
+            connection.bind((SOURCE, 0))
         connection.connect(("127.0.0.1", port))
     except OSError:
         connection.close()

@@ -13,7 +13,9 @@ the processor time of an honest answer's byte, or if the cluster does not accept
 afterwards.
 
 Hostile hosts and clients run with the lowest priority of the scheduler (SCHED_IDLE): in reality they
-are on other machines, and their own work must not count as a delay by the cluster.
+are on other machines, and their own work must not count as a delay by the cluster. For the same
+reason each player of rows has an address of its own: the script runs in its own network namespace
+(`unshare`), in which these addresses are routed to the loopback interface.
 
 The soak runs 20 honest clients for some minutes alone, while the hostile processes exist and wait,
 and then next to all rows in random order. It prints both figures, the processor time of each
@@ -43,6 +45,7 @@ import clients
 import lists
 from cluster import GOOD_ANSWER, GOOD_MODEL, Cluster, FaultyHost, Gauge, Sampler, TCPCluster, rss_mib
 from player import Player
+from strangers import enter_network
 
 SLOWEST_MS, GROWTH_MIB, COST_RATIO = 100, 32, 3
 # Below these values, a row's cost per byte is not meaningful.
@@ -369,7 +372,7 @@ class Soak:
         self.rows = rows
         self.cluster = Cluster(arguments.bin, with_keys=not arguments.open)
         self.honest = Honest(self.cluster, "steady", 20)
-        self.players = [Player() for _ in range(PLAYERS)]
+        self.players = [Player(number) for number in range(PLAYERS)]
         self.hosts, self.played, self.faults = [], [], queue.Queue()
         self.list_hosts = None
         self.sampler = None
@@ -536,7 +539,12 @@ def main():
     parser.add_argument("--soak", type=float, help="minutes of the mixed run")
     parser.add_argument("--open", action="store_true", help="soak a cluster that requires no keys")
     parser.add_argument("--seed", type=int, default=1, help="seed of the order of rows")
+    parser.add_argument("--same-address", action="store_true",
+                        help="hostile clients use the address of the honest ones, as behind a proxy")
     arguments = parser.parse_args()
+    if not arguments.list and not arguments.same_address and not enter_network():
+        print("hostile: unshare or ip is missing or not allowed here, so hostile clients use the "
+              "address of the honest ones", file=sys.stderr)
     # SIGTERM also ends the started processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rows = all_rows(arguments.bin)

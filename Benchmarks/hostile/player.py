@@ -15,6 +15,7 @@ import threading
 import accounts
 import clients
 from cluster import outsider
+from strangers import strangers_address
 
 
 def play(order):
@@ -35,14 +36,15 @@ def play(order):
 class Player:
     """A process that plays rows, one at a time."""
 
-    def __init__(self):
+    def __init__(self, number=0):
+        self.environment = {**os.environ, "HOSTILE_SOURCE": strangers_address(number)}
         self.lock = threading.Lock()
         self.start()
 
     def start(self):
         self.process = subprocess.Popen(
             [sys.executable, os.path.abspath(__file__)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, preexec_fn=outsider)
+            stdout=subprocess.PIPE, text=True, env=self.environment, preexec_fn=outsider)
 
     def play(self, row, cluster, seconds):
         """Plays a row. Returns the words of a broken limit, and the statuses of the answers."""
