@@ -51,7 +51,7 @@ final class Admission: Sendable {
       client == .local ? Limits.requestBytesPerLocalClient : Limits.requestBytesPerClient
     do throws(Failure) {
       return try await bodies.enter(
-        bytes, key.map { .key($0) } ?? .address(client),
+        bytes, BodyOwner(client, key: key),
         share: configured.share(of: client).requestBytes, limit: limit.name)
     } catch {
       throw error.code == .cancelled ? error : recordRefusal(error)
@@ -140,6 +140,11 @@ final class RequestReservation: Sendable {
   /// The client's address. `nil` means this machine.
   var address: String? { client == .local ? nil : "\(client)" }
 
+  /// Waits for the client's turn to begin a request.
+  func takeTurn() async {
+    await ClientConnection.current?.takeTurn(of: BodyOwner(client, key: key).turn)
+  }
+
   /// Waits until the body may be read, and keeps room for it until the request ends. A small body
   /// needs no wait.
   /// - Parameter bytes: the most bytes that the body may have.
@@ -198,4 +203,10 @@ final class PlanReservation: Sendable {
   }
 
   deinit { admission.leavePlan(client, key) }
+}
+
+extension BodyOwner {
+  fileprivate init(_ client: ClientID, key: UInt64?) {
+    self = key.map { .key($0) } ?? .address(client)
+  }
 }

@@ -5,6 +5,14 @@ public enum BodyOwner: Hashable, Sendable {
   case address(ClientID)
   /// The number of the key.
   case key(UInt64)
+
+  /// Number that identifies the owner when clients take turns.
+  public var turn: UInt64 {
+    switch self {
+    case .address(let client): client.turn
+    case .key(let number): ~number
+    }
+  }
 }
 
 /// Limits the bytes of each owner's request bodies in memory. Further bodies wait in order of

@@ -1,5 +1,4 @@
 public import ClusterModel
-import Dispatch
 public import Limits
 import Metrics
 import OverloadCore
@@ -16,7 +15,7 @@ public final class HeavyWork: Sendable {
     var last: UInt64 = 0
   }
 
-  private let thread = DispatchQueue(label: "tutti.heavy-work", qos: .utility)
+  private let thread = BackgroundThread(name: "heavy-work")
   private let state = Mutex(State())
   private let limit: Limit
 

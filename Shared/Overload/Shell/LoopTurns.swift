@@ -39,13 +39,14 @@ public final class LoopTurns: Sendable {
   /// Longest pause for new connections. They get about a third of the time of a busy loop.
   private static let connectionPause = TimeAmount.milliseconds(2)
 
-  private static let streams = perLoop(streamPause)
-  private static let connections = perLoop(connectionPause)
+  private static let streams = perLoop { LoopTurns($0, longestPause: streamPause) }
+  private static let connections = perLoop { LoopTurns($0, longestPause: connectionPause) }
 
-  private static func perLoop(_ longestPause: TimeAmount) -> [ObjectIdentifier: LoopTurns] {
+  /// Makes a value for each event loop of the singleton group.
+  static func perLoop<Value>(_ make: (any EventLoop) -> Value) -> [ObjectIdentifier: Value] {
     Dictionary(
       uniqueKeysWithValues: MultiThreadedEventLoopGroup.singleton.makeIterator().map { loop in
-        (ObjectIdentifier(loop), LoopTurns(loop, longestPause: longestPause) { loop.now })
+        (ObjectIdentifier(loop), make(loop))
       })
   }
 
@@ -66,18 +67,21 @@ public final class LoopTurns: Sendable {
     self.now = now
   }
 
+  convenience init(_ loop: any EventLoop, longestPause: TimeAmount) {
+    self.init(loop, longestPause: longestPause) { loop.now }
+  }
+
   /// The turns in which the loop reads further slices of streams.
   ///
   /// For an event loop outside the singleton group, each call makes new turns. Their first work has
   /// no pause to wait for.
   public static func streams(of loop: any EventLoop) -> LoopTurns {
-    streams[ObjectIdentifier(loop)] ?? LoopTurns(loop, longestPause: streamPause) { loop.now }
+    streams[ObjectIdentifier(loop)] ?? LoopTurns(loop, longestPause: streamPause)
   }
 
   /// The turns for new connections. Streams do not delay new connections.
   public static func connections(of loop: any EventLoop) -> LoopTurns {
-    connections[ObjectIdentifier(loop)]
-      ?? LoopTurns(loop, longestPause: connectionPause) { loop.now }
+    connections[ObjectIdentifier(loop)] ?? LoopTurns(loop, longestPause: connectionPause)
   }
 
   /// Number of submitted pieces of work that have not begun.

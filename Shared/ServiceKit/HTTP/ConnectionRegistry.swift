@@ -1,6 +1,7 @@
 import Limits
 import Metrics
 import NIOCore
+import Overload
 public import OverloadCore
 import Synchronization
 
@@ -10,6 +11,8 @@ public struct ClientConnection: Sendable {
   let end: AnswerEnd
   /// `nil` in tests without a server.
   let channel: (any Channel)?
+  /// Runs the handler on the connection's event loop. `nil` if handlers run elsewhere.
+  var executor: LoopExecutor?
   let verifiedKey = VerifiedKey()
 
   /// Closes the connection after the current answer. The client receives the close together with
@@ -19,6 +22,17 @@ public struct ClientConnection: Sendable {
   /// Reads the body of the current request from the socket. A server with
   /// `HTTPServerOptions.holdsBodies` reads only the beginning of a large body before this call.
   public func readBody() { channel?.triggerUserOutboundEvent(ReadBody(), promise: nil) }
+
+  /// Waits for a turn if more requests arrive at this event loop than it can begin at once. What
+  /// the handler does after this call, up to its next suspension, is the work of the turn.
+  /// - Parameter client: identifies the client when clients take turns.
+  public func takeTurn(of client: @autoclosure () -> UInt64) async {
+    guard let executor, let turns = RequestTurns.of(executor.loop), !turns.isFree else { return }
+    let client = client()
+    await withCheckedContinuation { task in
+      turns.submit(for: client) { executor.resume(task) }
+    }
+  }
 
   /// Runs `work` once, on the connection's event loop, when the operating system has the last byte
   /// of the current answer. If the connection ends before, `work` is discarded.

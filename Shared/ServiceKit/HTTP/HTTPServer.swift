@@ -287,13 +287,15 @@ struct GuardedHTTP1Channel: ServerChildChannel {
   func handle(value: GuardedConnection, logger: Logger) async {
     // `nil` means the default executor.
     let executor = answersOnEventLoops ? LoopExecutor(value.channel.eventLoop) : nil
-    await withTaskExecutorPreference(executor) { await answer(value, logger) }
+    await withTaskExecutorPreference(executor) { await answer(value, executor, logger) }
   }
 
-  private func answer(_ value: GuardedConnection, _ logger: Logger) async {
+  private func answer(
+    _ value: GuardedConnection, _ executor: LoopExecutor?, _ logger: Logger
+  ) async {
     let base = base
     let connection = ClientConnection(
-      client: value.client, end: value.end, channel: value.channel)
+      client: value.client, end: value.end, channel: value.channel, executor: executor)
     await withTaskGroup(of: Void.self) { group in
       group.addTask {
         await ClientConnection.$current.withValue(connection) {

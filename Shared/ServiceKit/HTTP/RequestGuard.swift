@@ -3,6 +3,7 @@ import HTTPTypes
 import Limits
 import NIOCore
 import NIOHTTP1
+import Overload
 import OverloadCore
 import Telemetry
 
@@ -219,7 +220,15 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     passGathered(context)
     context.fireChannelReadComplete()
     // The application no longer reads, and the client's bytes must be discarded.
-    if case .refused = reading { context.read() }
+    if case .refused = reading { readInTurn(context) }
+  }
+
+  /// Reads bytes to discard. A client may send megabytes of them, so that clients take turns.
+  private func readInTurn(_ context: ChannelHandlerContext) {
+    let own = NIOLoopBound(self, eventLoop: context.eventLoop)
+    LoopTurns.streams(of: context.eventLoop).submit(for: place?.client.turn ?? 0) {
+      own.value.context?.read()
+    }
   }
 
   func read(context: ChannelHandlerContext) {
