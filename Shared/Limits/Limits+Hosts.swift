@@ -81,9 +81,9 @@ extension Limits {
     "Publications of the host table at once, for changes that probes find. A cluster that starts "
       + "makes some ten.")
   public static let publicationPause = Limit(
-    "table.publication_pause", 250, .milliseconds,
+    "table.publication_pause", 1_000, .milliseconds,
     "Pause between further publications. A host can change its version or its models with each "
-      + "probe, and every process takes some 10 ms to read a full table.")
+      + "probe, and a gateway takes some 20 ms to list the models of a full table.")
   public static let probeBytes = Limit(
     "probe.body_bytes", 2 << 20, .bytes, "1,000 models of 2 KB each.")
   public static let probeTime = Limit(

@@ -32,6 +32,9 @@ extension Arena {
     case .hostTable(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_HOST_TABLE
       unsafe message.pointee.host_table = hostTable(value)
+    case .hostChanges(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_HOST_CHANGES
+      unsafe message.pointee.host_changes = hostChanges(value)
     case .loadReport(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_LOAD_REPORT
       unsafe message.pointee.load_report = loadReport(value)
@@ -175,6 +178,11 @@ extension Body {
       self = .hostTable(
         try unsafe required(message.host_table, "Envelope.host_table") { value throws(WireError) in
           try unsafe HostTable(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_HOST_CHANGES:
+      self = .hostChanges(
+        try unsafe required(message.host_changes, "Envelope.host_changes") {
+          value throws(WireError) in try unsafe HostChanges(wire: value)
         })
     case TUTTI__V1__ENVELOPE__BODY_LOAD_REPORT:
       self = .loadReport(

@@ -52,6 +52,18 @@ extension Arena {
     unsafe message.pointee.hosts = array(table.hosts) { unsafe host($0) }
     return unsafe message
   }
+
+  func hostChanges(_ changes: HostChanges) -> UnsafeMutablePointer<Tutti__V1__HostChanges> {
+    let message = unsafe make(tutti__v1__host_changes__init)
+    unsafe message.pointee.epoch = changes.epoch
+    unsafe message.pointee.base_revision = changes.base
+    unsafe message.pointee.revision = changes.revision
+    unsafe message.pointee.n_changed = changes.changed.count
+    unsafe message.pointee.changed = array(changes.changed) { unsafe host($0) }
+    unsafe message.pointee.n_removed = changes.removed.count
+    unsafe message.pointee.removed = array(changes.removed) { unsafe text($0.name) }
+    return unsafe message
+  }
 }
 
 extension HostState {
@@ -114,5 +126,18 @@ extension HostTable {
       hosts: try unsafe elements(message.n_hosts, message.hosts) { host throws(WireError) in
         try unsafe Host(wire: host)
       })
+  }
+}
+
+extension HostChanges {
+  init(wire message: Tutti__V1__HostChanges) throws(WireError) {
+    self.init(
+      epoch: unsafe message.epoch, base: unsafe message.base_revision,
+      revision: unsafe message.revision,
+      changed: try unsafe elements(message.n_changed, message.changed) { host throws(WireError) in
+        try unsafe Host(wire: host)
+      },
+      removed: try unsafe texts(message.n_removed, message.removed, "HostChanges.removed")
+        .map(HostID.init))
   }
 }

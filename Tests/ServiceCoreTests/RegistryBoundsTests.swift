@@ -194,4 +194,25 @@ struct RegistryBoundsTests {
       #expect(listing.offers(contextTokens: nil).map(\.contextTokens) == [kept])
     }
   }
+
+  @Test("publications after the first have only the changed hosts")
+  mutating func publications() throws {
+    var hosts = HostRegistry(epoch: 1, now: .zero)
+    for number in 0..<8 { try add(HostID("h\(number)"), models(2, bytes: 8), to: &hosts) }
+    var publications = HostPublications()
+    let first = hosts.table
+    #expect(publications.next(first) == .table(first))
+    try add("late", models(1, bytes: 8), to: &hosts)
+    let second = hosts.table
+    guard case .changes(let changes) = publications.next(second) else {
+      Issue.record("the second publication is a whole table")
+      return
+    }
+    #expect(changes.changed.map(\.id) == ["late"] && changes.removed.isEmpty)
+    #expect(first.applying(changes) == second)
+    #expect(publications.next(first) == nil)
+    let unchanged = HostChanges(
+      epoch: 1, base: second.revision, revision: second.revision, changed: [], removed: [])
+    #expect(publications.next(second) == .changes(unchanged))
+  }
 }

@@ -68,6 +68,56 @@ struct HostTableFeedTests {
   }
 }
 
+@Suite("Changes in the host table feed")
+struct HostChangesFeedTests {
+  private func changes(_ base: UInt64, _ revision: UInt64, epoch: UInt64 = 1) -> HostChanges {
+    HostChanges(
+      epoch: epoch, base: base, revision: revision,
+      changed: base == revision ? [] : table(epoch, revision).hosts,
+      removed: base == revision ? [] : table(epoch, base).hosts.map(\.id))
+  }
+
+  @Test("changes that follow the own table are applied, and late ones are ignored")
+  func inOrder() {
+    var feed = HostTableFeed()
+    _ = feed.published(table(1, 5))
+    #expect(feed.published(changes(5, 8)) == .none)
+    #expect(feed.table == table(1, 8))
+    #expect(feed.published(changes(5, 7)) == .none)
+    #expect(feed.published(changes(8, 8)) == .none)
+    #expect(feed.table == table(1, 8))
+  }
+
+  @Test(
+    "changes of another table than the own one are a reason to request the whole table",
+    arguments: [(6, 7, 1), (7, 7, 1), (5, 6, 2), (4, 6, 1)] as [(UInt64, UInt64, UInt64)])
+  func gaps(base: UInt64, revision: UInt64, epoch: UInt64) {
+    var feed = HostTableFeed()
+    _ = feed.published(table(1, 5))
+    #expect(feed.published(changes(base, revision, epoch: epoch)) == .ask)
+    #expect(feed.table == table(1, 5))
+  }
+
+  @Test("changes before the first table are a reason to request the whole table")
+  func first() {
+    var feed = HostTableFeed()
+    #expect(feed.published(changes(5, 6)) == .ask)
+    #expect(!feed.hasTable)
+  }
+
+  @Test("lists of an earlier table are dropped")
+  func lists() {
+    var feed = HostTableFeed()
+    _ = feed.published(table(1, 5))
+    let indexed = feed.table.indexed()
+    _ = feed.published(table(1, 6))
+    feed.addLists(from: indexed)
+    #expect(feed.table == table(1, 6) && !feed.table.hasLists)
+    feed.addLists(from: feed.table.indexed())
+    #expect(feed.table == table(1, 6) && feed.table.hasLists)
+  }
+}
+
 @Suite("Load table feed")
 struct LoadTableFeedTests {
   private func table(_ epoch: UInt64, _ revision: UInt64) -> LoadTable {
@@ -158,6 +208,21 @@ struct HostDirectoryTests {
       group.cancelAll()
     }
     #expect(directory.table == table(1, 9))
+  }
+
+  @Test("a directory that lists models does so for each table and for its changes")
+  func lists() {
+    let directory = HostDirectory(
+      ask: { () async throws(Failure) -> HostTable in throw Failure(.noPeer, "gone") },
+      listsModels: true, logger: Logger(label: "t"))
+    directory.apply(.hostTable(table(1, 1)))
+    #expect(directory.table.hasLists)
+    directory.apply(
+      .hostChanges(
+        HostChanges(
+          epoch: 1, base: 1, revision: 2, changed: table(1, 2).hosts,
+          removed: table(1, 1).hosts.map(\.id))))
+    #expect(directory.table == table(1, 2) && directory.table.hasLists)
   }
 
   @Test("it keeps its table while the registry is gone, and takes only host tables")

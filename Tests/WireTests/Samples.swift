@@ -211,6 +211,11 @@ enum Samples {
     ("host_table_request", .hostTableRequest),
     ("host_table", .hostTable(HostTable(epoch: 9, revision: 5, hosts: [host]))),
     (
+      "host_changes",
+      .hostChanges(
+        HostChanges(epoch: 9, base: 5, revision: 6, changed: [host], removed: ["h0", "h9"]))
+    ),
+    (
       "load_report",
       .loadReport(
         LoadReport(

@@ -20,6 +20,14 @@ name: "planner-1" incarnation: 12 service: "planner" mailbox: "ipc:///run/p"
 version: "0.1.0" ttl_ms: 5000 key: "\000\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020\021\022\023\024\025\026\027\030\031\032\033\034\035\036\037"
 '''
 
+HOST = '''
+id: "h1" url: "http://127.0.0.1:11434" dialect: "ollama" tier: "fallback" trust: "local"
+resume: "trailing_assistant" credential: "env:KEY"
+state: HOST_STATE_READY models { id: "m1" context_tokens: 8192 } models { id: "m2" }
+slots: 2 version: "b1" probe_ms: 3 price_per_million: 40
+tags: "eu" tags: "gpu" region: "fra-1"
+'''
+
 PROPOSER = r'''
 id: "p1" role: "research" merge: "none" on_failure: "degrade" model: "m1" max_tokens: 64
 temperature_milli: 0 seed: 3 contract { kind: "json" schema: '{"type":"é\\n"}' } deadline_share: 40
@@ -120,12 +128,9 @@ BODIES = {
         name: "x" incarnation: 1 service: "later" mailbox: "tcp://10.0.0.1:7400" version: "9"
         ttl_ms: 1 }} }}''',
     "host_table_request": "host_table_request {}",
-    "host_table": '''host_table { epoch: 9 revision: 5 hosts {
-        id: "h1" url: "http://127.0.0.1:11434" dialect: "ollama" tier: "fallback" trust: "local"
-        resume: "trailing_assistant" credential: "env:KEY"
-        state: HOST_STATE_READY models { id: "m1" context_tokens: 8192 } models { id: "m2" }
-        slots: 2 version: "b1" probe_ms: 3 price_per_million: 40
-        tags: "eu" tags: "gpu" region: "fra-1" } }''',
+    "host_table": f"host_table {{ epoch: 9 revision: 5 hosts {{ {HOST} }} }}",
+    "host_changes": f'''host_changes {{ epoch: 9 base_revision: 5 revision: 6 changed {{ {HOST} }}
+        removed: "h0" removed: "h9" }}''',
     "load_report": '''load_report { sequence: 7 hosts {
         host: "h1" in_flight: 3 first_tokens { bucket: 40 count: 2 } first_tokens { bucket: 0 count: 1 }
         answered: 4 failed: 1 tokens: 900 flow_ms: 1500 trips: 1 is_open: true

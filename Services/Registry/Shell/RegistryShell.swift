@@ -23,6 +23,7 @@ final class RegistryShell: Service {
     var leases: PeerLeases
     var hosts: HostRegistry
     var loads: LoadAggregator
+    var publications = HostPublications()
     var rng = SystemRandomNumberGenerator()
     /// Clients that wait for a host's next probe.
     var waiters: [HostID: [UInt64: AsyncStream<Void>.Continuation]] = [:]
@@ -210,7 +211,11 @@ final class RegistryShell: Service {
 
   private func publish(_ table: HostTable) {
     context.hosts.apply(.hostTable(table))
-    context.bus.publish(.hostTable(table))
+    switch state.withLock({ $0.publications.next(table) }) {
+    case .table(let table): context.bus.publish(.hostTable(table))
+    case .changes(let changes): context.bus.publish(.hostChanges(changes))
+    case nil: break
+    }
     accounts.receiveHostPrices(table.prices, revision: table.revision)
     instruments.record(state.withLock { $0.hosts.countByState })
   }

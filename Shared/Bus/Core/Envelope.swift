@@ -55,6 +55,7 @@ public enum Body: Equatable, Sendable {
   case peerTable(PeerTable)
   case hostTableRequest
   case hostTable(HostTable)
+  case hostChanges(HostChanges)
   case loadReport(LoadReport)
   case loadTable(LoadTable)
   case accessTableVersion(AccessTableVersion)

@@ -1,5 +1,3 @@
-import Limits
-
 /// The API that a host speaks.
 public enum HostDialect: String, Codable, CaseIterable, Sendable {
   /// `/v1/chat/completions` and related paths: llama.cpp, vLLM, LM Studio, LlamaFarm, most clouds.
@@ -204,56 +202,5 @@ public struct HostRecord: Hashable, Sendable {
     self.omitsV1 = omitsV1
     self.models = models
     self.isDrained = isDrained
-  }
-}
-
-/// All hosts that the registry knows, as last published.
-public struct HostTable: Equatable, Sendable {
-  /// The registry's incarnation. A new registry counts revisions from zero again.
-  public var epoch: UInt64
-  public var revision: UInt64
-  public var hosts: [Host]
-
-  public static let empty = HostTable(epoch: 0, revision: 0, hosts: [])
-
-  public init(epoch: UInt64, revision: UInt64, hosts: [Host]) {
-    self.epoch = epoch
-    self.revision = revision
-    self.hosts = hosts
-  }
-
-  /// Models that at least one ready host offers, without duplicates, sorted.
-  public var readyModels: [ModelID] {
-    Set(readyOffers.map(\.id)).sorted()
-  }
-
-  /// The ready models that an admin has not hidden.
-  public var listedModels: [ModelID] {
-    Set(readyOffers.filter { !$0.isHidden }.map(\.id)).sorted()
-  }
-
-  /// Names that an error may suggest: models of all hosts, except hidden ones. Each name occurs
-  /// once, in the order of the table. The limit `names.examined` bounds their number.
-  public func suggestedModels(where isSuggested: (ModelID) -> Bool) -> [ModelID] {
-    var models: [ModelID] = []
-    var seen: Set<ModelID> = []
-    let offers = hosts.lazy.flatMap(\.models).prefix(Self.examinedOffers)
-    for offer in offers where !offer.isHidden && isSuggested(offer.id) {
-      if seen.insert(offer.id).inserted { models.append(offer.id) }
-      guard models.count < Limits.examinedNames.value else { break }
-    }
-    return models
-  }
-
-  /// Maximum offers that are read for suggestions. Most are duplicates, because hosts that offer
-  /// the same models repeat their names.
-  private static let examinedOffers = 8 * Limits.examinedNames.value
-
-  public func hostModel(of model: ModelID, at host: HostID) -> ModelID {
-    hosts.first { $0.id == host }?.hostModel(of: model) ?? model
-  }
-
-  private var readyOffers: some Sequence<ModelOffer> {
-    hosts.lazy.filter { $0.state == .ready }.flatMap(\.models)
   }
 }

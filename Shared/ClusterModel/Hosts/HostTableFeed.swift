@@ -1,8 +1,8 @@
 /// Decides which host table is current and when to request one from the registry.
 ///
-/// It does not use the bus: tables arrive as events. Each table is complete, so older ones are not
-/// needed. A gap in the revisions still shows that tables get lost, and the newest may be among them.
-/// The next table may follow hours later, so after a gap the feed requests the current one.
+/// It does not use the bus: tables and their changes arrive as events. A gap in the revisions shows
+/// that publications get lost, and the newest may be among them. The feed then requests the current
+/// table.
 public struct HostTableFeed: Sendable {
   public private(set) var table: HostTable = .empty
   /// Whether a table has arrived.
@@ -34,6 +34,23 @@ public struct HostTableFeed: Sendable {
     guard new.epoch > table.epoch else { return .ask }
     take(new)
     return .ask
+  }
+
+  /// Handles published changes of the table.
+  public mutating func published(_ changes: HostChanges) -> Directive {
+    guard hasTable, changes.epoch == table.epoch else { return .ask }
+    // The changes are late, or the answer to a request overtook them.
+    guard changes.revision > table.revision else { return .none }
+    guard changes.base == table.revision else { return .ask }
+    take(table.applying(changes))
+    return .none
+  }
+
+  /// Adds the lists of models that were made of the table. They are dropped if the table has changed
+  /// meanwhile.
+  public mutating func addLists(from indexed: HostTable) {
+    guard indexed.epoch == table.epoch, indexed.revision == table.revision else { return }
+    table = indexed
   }
 
   /// Applies the registry's answer whatever its epoch, because it comes from a live registry. The

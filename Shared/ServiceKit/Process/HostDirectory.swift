@@ -14,6 +14,7 @@ public final class HostDirectory: Service {
   private let changed = Mutex<(@Sendable () -> Void)?>(nil)
   private let ask: @Sendable () async throws(Failure) -> HostTable
   private let pause: @Sendable (Duration) async throws -> Void
+  private let listsModels: Bool
   private let logger: Logger
   private let requests: TableRequests
 
@@ -22,13 +23,16 @@ public final class HostDirectory: Service {
 
   /// - Parameters:
   ///   - ask: requests the table from the registry.
+  ///   - listsModels: whether each table gets its lists of models when it arrives
+  ///     (`HostTable.indexed`).
   ///   - pause: waits, and throws if cancelled.
   init(
-    ask: @escaping @Sendable () async throws(Failure) -> HostTable,
+    ask: @escaping @Sendable () async throws(Failure) -> HostTable, listsModels: Bool = false,
     pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
     logger: Logger
   ) {
     self.ask = ask
+    self.listsModels = listsModels
     self.pause = pause
     self.logger = logger
     requests = TableRequests(of: "hosts", pause: pause, logger: logger)
@@ -71,8 +75,8 @@ public final class HostDirectory: Service {
     loads.withLock { $0.load(now: now) }
   }
 
-  /// Applies a published table.
-  /// - Returns: whether `body` was a table.
+  /// Applies a published table, or changes of one.
+  /// - Returns: whether `body` was one of them.
   @discardableResult
   public func apply(_ body: Body) -> Bool {
     if case .loadTable(let table) = body {
@@ -80,13 +84,26 @@ public final class HostDirectory: Service {
       notifyChange()
       return true
     }
-    guard case .hostTable(let table) = body else { return false }
-    switch feed.withLock({ $0.published(table) }) {
-    case .none: break
-    case .ask: requests.trigger()
+    let directive: HostTableFeed.Directive
+    switch body {
+    case .hostTable(let table): directive = feed.withLock { $0.published(table) }
+    case .hostChanges(let changes): directive = feed.withLock { $0.published(changes) }
+    default: return false
+    }
+    if directive == .ask { requests.trigger() }
+    tableChanged()
+    return true
+  }
+
+  private func tableChanged() {
+    if listsModels {
+      let table = table
+      if !table.hasLists {
+        let indexed = table.indexed()
+        feed.withLock { $0.addLists(from: indexed) }
+      }
     }
     notifyChange()
-    return true
   }
 
   /// Requests the table at the start, and whenever publications show that one was missed.
@@ -94,7 +111,7 @@ public final class HostDirectory: Service {
     await requests.run { () throws(Failure) in
       let table = try await self.ask()
       self.feed.withLock { $0.answered(table) }
-      self.notifyChange()
+      self.tableChanged()
       self.logger.debug(
         "got the host table",
         metadata: [

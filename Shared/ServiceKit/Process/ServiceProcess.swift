@@ -62,7 +62,7 @@ struct ServiceProcess: Sendable {
           throw Failure(.unhandled, "The registry's answer is not a host table.")
         }
         return table
-      }, logger: logger)
+      }, listsModels: common.service == .gateway, logger: logger)
     let access = Self.makeAccess(bus, logger)
     let context = ServiceContext(
       common: common, bus: bus, logger: logger, recorder: recorder, metrics: metrics,

@@ -33,15 +33,8 @@ public struct RequestBounds: Hashable, Sendable {
       ?? max(
         1,
         min(
-          Self.longestContext(of: models, table).subtractingCapped(prompt),
+          (table.longestContext(of: models) ?? .max).subtractingCapped(prompt),
           Limits.unstatedAnswerTokens.value))
-  }
-
-  /// Tokens of the longest context that any host offers for one of the models.
-  private static func longestContext(of models: [ModelID], _ table: HostTable) -> Int {
-    let models = Set(models)
-    let offers = table.hosts.lazy.flatMap(\.models).filter { models.contains($0.id) }
-    return offers.compactMap(\.contextTokens).max() ?? .max
   }
 
   /// Bounds of a plan, whose tasks read the conversation and documents several times.

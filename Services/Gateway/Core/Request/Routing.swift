@@ -49,7 +49,7 @@ public enum GatewayRouting {
             + "use \(fast) or the name of a host's model")
       }
       for (index, member) in request.options.models.enumerated()
-      where !table.hosts.contains(where: { $0.offers(member) }) {
+      where !table.offers(member) {
         throw unknown(member.name, "tutti.members[\(index)]")
       }
       let budget = TokenBudget.of(request, table: table, pools: rights.pools)
@@ -67,7 +67,7 @@ public enum GatewayRouting {
       }
       return .direct(nil)
     }
-    guard table.hosts.contains(where: { $0.offers(request.model) }) else {
+    guard table.offers(request.model) else {
       throw unknown(name, "model")
     }
     return .direct(request.model)

@@ -442,7 +442,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[42] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[43] =
 {
   {
     "version",
@@ -608,6 +608,18 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[42]
     offsetof(Tutti__V1__Envelope, body_case),
     offsetof(Tutti__V1__Envelope, fragment),
     &tutti__v1__fragment__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "host_changes",
+    29,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, host_changes),
+    &tutti__v1__host_changes__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -950,45 +962,46 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[42]
   },
 };
 static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
-  22,   /* field[22] = access_page_request */
-  23,   /* field[23] = access_table_page */
-  21,   /* field[21] = access_table_version */
+  23,   /* field[23] = access_page_request */
+  24,   /* field[24] = access_table_page */
+  22,   /* field[22] = access_table_version */
   12,   /* field[12] = ack */
   2,   /* field[2] = correlation_id */
-  26,   /* field[26] = expand_request */
+  27,   /* field[27] = expand_request */
   11,   /* field[11] = failure */
   13,   /* field[13] = fragment */
-  15,   /* field[15] = goodbye */
-  14,   /* field[14] = hello */
-  18,   /* field[18] = host_table */
-  17,   /* field[17] = host_table_request */
+  16,   /* field[16] = goodbye */
+  15,   /* field[15] = hello */
+  14,   /* field[14] = host_changes */
+  19,   /* field[19] = host_table */
+  18,   /* field[18] = host_table_request */
   10,   /* field[10] = idempotency_key */
-  34,   /* field[34] = lease_answer */
-  33,   /* field[33] = lease_request */
-  19,   /* field[19] = load_report */
-  20,   /* field[20] = load_table */
+  35,   /* field[35] = lease_answer */
+  34,   /* field[34] = lease_request */
+  20,   /* field[20] = load_report */
+  21,   /* field[21] = load_table */
   1,   /* field[1] = message_id */
-  16,   /* field[16] = peer_table */
-  25,   /* field[25] = plan */
-  29,   /* field[29] = plan_event */
-  24,   /* field[24] = plan_request */
-  37,   /* field[37] = price_table */
-  36,   /* field[36] = price_table_request */
+  17,   /* field[17] = peer_table */
+  26,   /* field[26] = plan */
+  30,   /* field[30] = plan_event */
+  25,   /* field[25] = plan_request */
+  38,   /* field[38] = price_table */
+  37,   /* field[37] = price_table_request */
   7,   /* field[7] = remaining_ms */
-  28,   /* field[28] = run_plan */
-  30,   /* field[30] = run_task */
+  29,   /* field[29] = run_plan */
+  31,   /* field[31] = run_task */
   4,   /* field[4] = sender */
   5,   /* field[5] = sender_incarnation */
   8,   /* field[8] = sequence */
-  39,   /* field[39] = settings_table */
-  38,   /* field[38] = settings_table_request */
-  35,   /* field[35] = settlements */
+  40,   /* field[40] = settings_table */
+  39,   /* field[39] = settings_table_request */
+  36,   /* field[36] = settlements */
   3,   /* field[3] = shape */
-  40,   /* field[40] = spending_query */
-  41,   /* field[41] = spending_report */
-  27,   /* field[27] = sub_plan */
-  31,   /* field[31] = task_event */
-  32,   /* field[32] = telemetry */
+  41,   /* field[41] = spending_query */
+  42,   /* field[42] = spending_report */
+  28,   /* field[28] = sub_plan */
+  32,   /* field[32] = task_event */
+  33,   /* field[33] = telemetry */
   6,   /* field[6] = to_incarnation */
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
@@ -997,14 +1010,14 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[9 + 1] =
 {
   { 1, 0 },
   { 20, 11 },
-  { 30, 14 },
-  { 50, 28 },
-  { 60, 30 },
-  { 70, 32 },
-  { 80, 33 },
-  { 90, 38 },
-  { 95, 40 },
-  { 0, 42 }
+  { 29, 14 },
+  { 50, 29 },
+  { 60, 31 },
+  { 70, 33 },
+  { 80, 34 },
+  { 90, 39 },
+  { 95, 41 },
+  { 0, 43 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -1014,7 +1027,7 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  42,
+  43,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
   9,  tutti__v1__envelope__number_ranges,

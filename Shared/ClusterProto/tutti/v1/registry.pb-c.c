@@ -367,6 +367,51 @@ void   tutti__v1__host_table__free_unpacked
   assert(message->base.descriptor == &tutti__v1__host_table__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__host_changes__init
+                     (Tutti__V1__HostChanges         *message)
+{
+  static const Tutti__V1__HostChanges init_value = TUTTI__V1__HOST_CHANGES__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__host_changes__get_packed_size
+                     (const Tutti__V1__HostChanges *message)
+{
+  assert(message->base.descriptor == &tutti__v1__host_changes__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__host_changes__pack
+                     (const Tutti__V1__HostChanges *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__host_changes__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__host_changes__pack_to_buffer
+                     (const Tutti__V1__HostChanges *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__host_changes__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__HostChanges *
+       tutti__v1__host_changes__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__HostChanges *)
+     protobuf_c_message_unpack (&tutti__v1__host_changes__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__host_changes__free_unpacked
+                     (Tutti__V1__HostChanges *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__host_changes__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__latency_samples__init
                      (Tutti__V1__LatencySamples         *message)
 {
@@ -1473,6 +1518,96 @@ const ProtobufCMessageDescriptor tutti__v1__host_table__descriptor =
   tutti__v1__host_table__field_indices_by_name,
   1,  tutti__v1__host_table__number_ranges,
   (ProtobufCMessageInit) tutti__v1__host_table__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__host_changes__field_descriptors[5] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostChanges, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "base_revision",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostChanges, base_revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "revision",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostChanges, revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "changed",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__HostChanges, n_changed),
+    offsetof(Tutti__V1__HostChanges, changed),
+    &tutti__v1__host__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "removed",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__HostChanges, n_removed),
+    offsetof(Tutti__V1__HostChanges, removed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__host_changes__field_indices_by_name[] = {
+  1,   /* field[1] = base_revision */
+  3,   /* field[3] = changed */
+  0,   /* field[0] = epoch */
+  4,   /* field[4] = removed */
+  2,   /* field[2] = revision */
+};
+static const ProtobufCIntRange tutti__v1__host_changes__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor tutti__v1__host_changes__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.HostChanges",
+  "HostChanges",
+  "Tutti__V1__HostChanges",
+  "tutti.v1",
+  sizeof(Tutti__V1__HostChanges),
+  5,
+  tutti__v1__host_changes__field_descriptors,
+  tutti__v1__host_changes__field_indices_by_name,
+  1,  tutti__v1__host_changes__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__host_changes__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tutti__v1__latency_samples__field_descriptors[2] =

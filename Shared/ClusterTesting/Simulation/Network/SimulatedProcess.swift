@@ -317,6 +317,9 @@ final class SimulatedHostDirectory {
     case .hostTable(let table):
       if feed.published(table) == .ask { ask(after: Self.firstPause) }
       return true
+    case .hostChanges(let changes):
+      if feed.published(changes) == .ask { ask(after: Self.firstPause) }
+      return true
     default: return false
     }
   }

@@ -13,6 +13,7 @@ final class RegistryNode: SimulatedService {
   private var leases: PeerLeases
   private(set) var hosts: HostRegistry
   private var loads: LoadAggregator
+  private var publications = HostPublications()
   private var refreshed = Instant.zero
 
   /// - Parameter restored: hosts in the registry's store.
@@ -99,7 +100,11 @@ final class RegistryNode: SimulatedService {
 
   private func publish(_ table: HostTable) {
     _ = process.hosts.apply(.hostTable(table))
-    process.publish(.hostTable(table))
+    switch publications.next(table) {
+    case .table(let table): process.publish(.hostTable(table))
+    case .changes(let changes): process.publish(.hostChanges(changes))
+    case nil: break
+    }
   }
 
   private func perform(_ directives: [HostRegistry.Directive]) {

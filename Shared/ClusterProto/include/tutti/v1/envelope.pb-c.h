@@ -149,6 +149,7 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_FAILURE = 20,
   TUTTI__V1__ENVELOPE__BODY_ACK = 21,
   TUTTI__V1__ENVELOPE__BODY_FRAGMENT = 22,
+  TUTTI__V1__ENVELOPE__BODY_HOST_CHANGES = 29,
   TUTTI__V1__ENVELOPE__BODY_HELLO = 30,
   TUTTI__V1__ENVELOPE__BODY_GOODBYE = 31,
   TUTTI__V1__ENVELOPE__BODY_PEER_TABLE = 32,
@@ -220,6 +221,7 @@ struct  Tutti__V1__Envelope
     Tutti__V1__Failure *failure;
     Tutti__V1__Ack *ack;
     Tutti__V1__Fragment *fragment;
+    Tutti__V1__HostChanges *host_changes;
     Tutti__V1__Hello *hello;
     Tutti__V1__Goodbye *goodbye;
     Tutti__V1__PeerTable *peer_table;

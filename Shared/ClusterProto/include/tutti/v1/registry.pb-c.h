@@ -24,6 +24,7 @@ typedef struct Tutti__V1__ModelOffer Tutti__V1__ModelOffer;
 typedef struct Tutti__V1__Host Tutti__V1__Host;
 typedef struct Tutti__V1__HostTableRequest Tutti__V1__HostTableRequest;
 typedef struct Tutti__V1__HostTable Tutti__V1__HostTable;
+typedef struct Tutti__V1__HostChanges Tutti__V1__HostChanges;
 typedef struct Tutti__V1__LatencySamples Tutti__V1__LatencySamples;
 typedef struct Tutti__V1__HostLoadReport Tutti__V1__HostLoadReport;
 typedef struct Tutti__V1__LoadReport Tutti__V1__LoadReport;
@@ -248,6 +249,35 @@ struct  Tutti__V1__HostTable
 #define TUTTI__V1__HOST_TABLE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_table__descriptor) \
     , 0, 0, 0,NULL }
+
+
+/*
+ * Rows that changed since the last publication. A process whose table has another revision than
+ * `base_revision` requests the whole table.
+ */
+struct  Tutti__V1__HostChanges
+{
+  ProtobufCMessage base;
+  uint64_t epoch;
+  uint64_t base_revision;
+  /*
+   * equal to base_revision: nothing changed
+   */
+  uint64_t revision;
+  /*
+   * new hosts in their order
+   */
+  size_t n_changed;
+  Tutti__V1__Host **changed;
+  /*
+   * host ids
+   */
+  size_t n_removed;
+  ProtobufCBinaryData *removed;
+};
+#define TUTTI__V1__HOST_CHANGES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_changes__descriptor) \
+    , 0, 0, 0, 0,NULL, 0,NULL }
 
 
 struct  Tutti__V1__LatencySamples
@@ -604,6 +634,25 @@ Tutti__V1__HostTable *
 void   tutti__v1__host_table__free_unpacked
                      (Tutti__V1__HostTable *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__HostChanges methods */
+void   tutti__v1__host_changes__init
+                     (Tutti__V1__HostChanges         *message);
+size_t tutti__v1__host_changes__get_packed_size
+                     (const Tutti__V1__HostChanges   *message);
+size_t tutti__v1__host_changes__pack
+                     (const Tutti__V1__HostChanges   *message,
+                      uint8_t             *out);
+size_t tutti__v1__host_changes__pack_to_buffer
+                     (const Tutti__V1__HostChanges   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__HostChanges *
+       tutti__v1__host_changes__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__host_changes__free_unpacked
+                     (Tutti__V1__HostChanges *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__LatencySamples methods */
 void   tutti__v1__latency_samples__init
                      (Tutti__V1__LatencySamples         *message);
@@ -801,6 +850,9 @@ typedef void (*Tutti__V1__HostTableRequest_Closure)
 typedef void (*Tutti__V1__HostTable_Closure)
                  (const Tutti__V1__HostTable *message,
                   void *closure_data);
+typedef void (*Tutti__V1__HostChanges_Closure)
+                 (const Tutti__V1__HostChanges *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__LatencySamples_Closure)
                  (const Tutti__V1__LatencySamples *message,
                   void *closure_data);
@@ -900,6 +952,7 @@ extern const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host_table_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host_table__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__host_changes__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__latency_samples__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host_load_report__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__load_report__descriptor;

@@ -1,0 +1,120 @@
+import Limits
+
+/// All hosts that the registry knows, as last published.
+public struct HostTable: Sendable {
+  /// The registry's incarnation. A new registry counts revisions from zero again.
+  public var epoch: UInt64
+  public var revision: UInt64
+  public var hosts: [Host] { didSet { lists = nil } }
+  private var lists: HostTableLists?
+
+  public static let empty = HostTable(epoch: 0, revision: 0, hosts: [])
+
+  public init(epoch: UInt64, revision: UInt64, hosts: [Host]) {
+    self.epoch = epoch
+    self.revision = revision
+    self.hosts = hosts
+  }
+
+  /// The same table with its lists made once, for a process that reads them for each request. A host
+  /// may list a thousand names of 256 bytes. A change of `hosts` discards the lists.
+  public func indexed() -> HostTable {
+    var copy = self
+    copy.lists = HostTableLists(of: hosts)
+    return copy
+  }
+
+  /// Whether the table has its lists.
+  public var hasLists: Bool { lists != nil }
+
+  /// Models that at least one ready host offers, without duplicates, sorted.
+  public var readyModels: [ModelID] {
+    Set(hosts.lazy.filter { $0.state == .ready }.flatMap(\.models).map(\.id)).sorted()
+  }
+
+  /// The ready models that an admin has not hidden, without duplicates, sorted.
+  public var listedModels: [ModelID] { lists?.listed ?? HostTableLists.listed(of: hosts) }
+
+  /// Whether any host offers the model, ready or not.
+  public func offers(_ model: ModelID) -> Bool {
+    lists.map { $0.contexts[model] != nil } ?? hosts.contains { $0.offers(model) }
+  }
+
+  /// Tokens of the longest context that any host offers for one of the models. `nil` means that no
+  /// host reports one.
+  public func longestContext(of models: [ModelID]) -> Int? {
+    if let lists { return models.compactMap { lists.contexts[$0] ?? nil }.max() }
+    let models = Set(models)
+    var longest: Int?
+    for host in hosts {
+      for offer in host.models where models.contains(offer.id) {
+        longest = max(longest, offer.contextTokens)
+      }
+    }
+    return longest
+  }
+
+  /// Names that an error may suggest: models of all hosts, except hidden ones. Each name occurs
+  /// once, in the order of the table. The limit `names.examined` bounds their number.
+  public func suggestedModels(where isSuggested: (ModelID) -> Bool) -> [ModelID] {
+    var models: [ModelID] = []
+    for model in lists?.suggested ?? HostTableLists.suggested(of: hosts) where isSuggested(model) {
+      models.append(model)
+      guard models.count < Limits.examinedNames.value else { break }
+    }
+    return models
+  }
+
+  public func hostModel(of model: ModelID, at host: HostID) -> ModelID {
+    hosts.first { $0.id == host }?.hostModel(of: model) ?? model
+  }
+}
+
+extension HostTable: Equatable {
+  /// The lists follow from the hosts, so they are not compared.
+  public static func == (one: HostTable, other: HostTable) -> Bool {
+    one.epoch == other.epoch && one.revision == other.revision && one.hosts == other.hosts
+  }
+}
+
+/// Lists of models that many requests need from one table.
+private struct HostTableLists {
+  let listed: [ModelID]
+  /// The models of all hosts, each with the longest context that a host reports for it.
+  let contexts: [ModelID: Int?]
+  let suggested: [ModelID]
+
+  init(of hosts: [Host]) {
+    listed = Self.listed(of: hosts)
+    contexts = Dictionary(
+      hosts.lazy.flatMap(\.models).map { ($0.id, $0.contextTokens) }, uniquingKeysWith: max)
+    suggested = Self.suggested(of: hosts)
+  }
+
+  static func listed(of hosts: [Host]) -> [ModelID] {
+    var models: Set<ModelID> = []
+    for host in hosts where host.state == .ready {
+      for offer in host.models where !offer.isHidden { models.insert(offer.id) }
+    }
+    return models.sorted()
+  }
+
+  static func suggested(of hosts: [Host]) -> [ModelID] {
+    var models: [ModelID] = []
+    var seen: Set<ModelID> = []
+    for offer in hosts.lazy.flatMap(\.models).prefix(examinedOffers)
+    where !offer.isHidden && seen.insert(offer.id).inserted {
+      models.append(offer.id)
+    }
+    return models
+  }
+
+  /// Maximum offers that are read for suggestions. Most are duplicates, because hosts that offer
+  /// the same models repeat their names.
+  private static let examinedOffers = 8 * Limits.examinedNames.value
+}
+
+private func max(_ one: Int?, _ other: Int?) -> Int? {
+  guard let one, let other else { return one ?? other }
+  return Swift.max(one, other)
+}
