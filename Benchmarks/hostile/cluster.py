@@ -99,13 +99,14 @@ def children(parent):
 
 
 class FaultyHost:
-    """A process of tutti-faulty-host. It plays the hostile row `row`, if given.
+    """A process of tutti-faulty-host. It plays the hostile row `row`, if given. `pace` is the time
+    between two tokens of an answer, in milliseconds.
 
     A host that is an outsider gets only processor time that no other process wants.
     """
 
     def __init__(self, bin_dir, models, dialect="openai", row=None, second=False,
-                 answer=GOOD_ANSWER, is_outsider=False):
+                 answer=GOOD_ANSWER, is_outsider=False, pace=0):
         faults = {}
         if row:
             faults["hostile"] = row
@@ -113,7 +114,7 @@ class FaultyHost:
             faults["hostile_second"] = True
         command = [
             f"{bin_dir}/tutti-faulty-host", "--dialect", dialect, "--answer", answer,
-            "--faults", json.dumps(faults),
+            "--faults", json.dumps(faults), "--inter-token-ms", str(pace),
         ]
         for model in models:
             command += ["--model", model]
@@ -146,12 +147,12 @@ class FaultyHost:
 class Cluster:
     """`tutti up` with one good host. With keys, the honest clients and the hostile ones have some."""
 
-    def __init__(self, bin_dir, with_keys=False):
+    def __init__(self, bin_dir, with_keys=False, pace=0):
         self.bin_dir = bin_dir
         # Keys by name; empty if the cluster requires none.
         self.keys = {}
         self.directory = tempfile.mkdtemp(prefix="tutti-hostile-")
-        self.good = FaultyHost(bin_dir, [GOOD_MODEL])
+        self.good = FaultyHost(bin_dir, [GOOD_MODEL], pace=pace)
         self.large = FaultyHost(bin_dir, [LARGE_MODEL], is_outsider=True)
         self.port = free_port(span=3)
         self.log = open(self.directory + "/log", "w+")

@@ -370,7 +370,8 @@ class Soak:
     def __init__(self, arguments, rows):
         self.arguments = arguments
         self.rows = rows
-        self.cluster = Cluster(arguments.bin, with_keys=not arguments.open)
+        self.cluster = Cluster(
+            arguments.bin, with_keys=not arguments.open, pace=arguments.pace)
         self.honest = Honest(self.cluster, "steady", 20)
         self.players = [Player(number) for number in range(PLAYERS)]
         self.hosts, self.played, self.faults = [], [], queue.Queue()
@@ -538,6 +539,8 @@ def main():
     parser.add_argument("--list", action="store_true", help="list the rows and exit")
     parser.add_argument("--soak", type=float, help="minutes of the mixed run")
     parser.add_argument("--open", action="store_true", help="soak a cluster that requires no keys")
+    parser.add_argument("--pace", type=int, default=0, metavar="MS",
+                        help="soak with a good host that sends a token every MS milliseconds")
     parser.add_argument("--seed", type=int, default=1, help="seed of the order of rows")
     parser.add_argument("--same-address", action="store_true",
                         help="hostile clients use the address of the honest ones, as behind a proxy")
