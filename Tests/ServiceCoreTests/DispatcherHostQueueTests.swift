@@ -187,7 +187,8 @@ struct DispatcherHostQueueTests {
     #expect(
       queue.join(1, work(), now: seconds(2.1)) == [.init(ticket: 1, host: "a")])
     _ = queue.end(1, now: seconds(2.2))
-    // Some seconds later, the published request counts as a request of another process.
+    // Some seconds later, the request in flight that `setHosts` reported for host a counts as a
+    // request of another process.
     #expect(
       queue.join(2, work(), now: seconds(5)) == [.init(ticket: 2, host: "b")])
   }

@@ -6,7 +6,8 @@ import Testing
 
 @Suite("Options of `tutti hosts`")
 struct HostOptionsTests {
-  /// The message of the failure of `body`; `nil` if it does not fail.
+  /// The message of the usage error that `body` throws. For a `ProcessFailure` of another status it
+  /// is the status. `nil` means that `body` threw no `ProcessFailure`.
   private func mistake(_ body: () throws -> Void) -> String? {
     do {
       try body()

@@ -226,7 +226,7 @@ struct RequestBillTests {
     #expect(attempts().map(\.host) == ["b"] && attempts().map(\.role) == [.winner])
     delivered.begin(by: "c", "m", as: "m", tier: .fallback)
     #expect(delivered.role == .fallback && delivered.tokensOfHost == 0)
-    // Host c has not delivered a token either, so host b has the whole part.
+    // Host c has not delivered a token either, so all text so far is host b's.
     #expect(attempts().map(\.host) == ["b"] && attempts().map(\.role) == [.winner])
     delivered.wrote(9)
     delivered.wrote(7)

@@ -69,7 +69,8 @@ struct Exchange: Sendable {
       .credible(trace, written: written, tokens: payment?.tokens)
   }
 
-  /// Returns a JSON response. Its bytes stay charged to the request until the client has read them.
+  /// Returns a JSON response. The bytes of a body larger than `Limits.heavyBytes` stay charged to
+  /// the request until they are written to the client. A smaller body is not charged.
   /// - Parameter bill: the bill to settle after the client has received the body. `nil` means none.
   func response(_ body: [UInt8], bill: RequestBill? = nil) throws(Failure) -> Response {
     guard body.count > Limits.heavyBytes.value || payment != nil else {

@@ -2,8 +2,8 @@ public import ClusterModel
 import OverloadCore
 import Synchronization
 
-/// Limits the jobs that run at the same time, and lets clients take turns. Before each job of a
-/// waiting client, every other client begins at most one job.
+/// Limits the jobs that run at the same time, and lets clients take turns (round robin). While a
+/// client waits for its next job to begin, every other client begins at most one.
 public final class ClientTurns: Sendable {
   private struct State {
     var queue: FairQueue<UInt64, UInt64>

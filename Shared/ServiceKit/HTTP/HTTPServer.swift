@@ -64,9 +64,10 @@ public struct HTTPServerOptions: Sendable {
 
 /// Makes the server for a router made by `makeRouter`.
 ///
-/// If the client disconnects, the task that answers it is cancelled, in a handler or in the closure
-/// that writes a streamed body. `run()` throws a `ProcessFailure` with one sentence if the port is
-/// taken. After a graceful shutdown, `run()` returns when all requests in flight are answered.
+/// If the client disconnects, the Swift task that answers it is cancelled, whether it runs a handler
+/// or the closure that writes a streamed body. `run()` throws a `ProcessFailure` with one sentence if
+/// the port is taken. After a graceful shutdown, `run()` returns when all requests in flight are
+/// answered.
 /// - Parameter onListening: called once with the port.
 public func makeHTTPServer(
   router: Router<BasicRequestContext>, options: HTTPServerOptions, logger: Logger,

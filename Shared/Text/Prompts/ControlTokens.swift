@@ -179,7 +179,8 @@ enum ControlTokens {
 
   private static let bars: [[UInt8]] = [Array("|".utf8), Array("｜".utf8)]
 
-  /// Whether `<|name|>`, also with wide bars, starts here. Future templates may use such names.
+  /// Whether `<|name|>`, also with wide bars, starts here. Any name counts, because future templates
+  /// may have tokens that are not known yet.
   private static func isBarred(_ bytes: [UInt8], at position: Int) -> Bool {
     guard bytes[position] == UInt8(ascii: "<") else { return false }
     for bar in bars where bytes[(position + 1)...].starts(with: bar) {

@@ -28,7 +28,8 @@ public struct SSESplitter: Sendable {
 
   /// Capacity that a buffer keeps between events. A chunk has some 300 bytes.
   static let idleCapacity = 4_096
-  /// Size above which an event or a line takes the reader's buffer.
+  /// An event or a line larger than this is returned in the reader's own buffer. A smaller one is
+  /// copied into a buffer of its own size.
   static let movedBytes = 1 << 20
   /// Name of the events that are made from JSON objects on stray lines. Such events exist only if
   /// stray lines are kept.

@@ -95,7 +95,7 @@ struct DebateStanding {
 
   var isSettled: Bool { hasConverged || isUnchanging }
 
-  /// True if all pairs of answers are similar.
+  /// True if all pairs of answers are similar or, for a closed question, all give the same answer.
   private var hasConverged: Bool {
     if isClosed, Self.haveOneAnswer(answers.map(\.text)) { return true }
     // The matrix reads each text only once.

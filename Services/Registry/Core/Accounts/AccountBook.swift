@@ -420,7 +420,8 @@ public struct AccountBook: Sendable {
   }
 }
 
-/// Reason for which a book cannot continue: damaged data or a fault in Tutti, never a message.
+/// Reason for which a book cannot continue. The cause is damaged data or a fault in Tutti. A bus
+/// message cannot cause it.
 enum BookFault: Error, Hashable, Sendable, CustomStringConvertible {
   case ledger(LedgerRefusal)
   case money(MoneyError)

@@ -24,7 +24,7 @@ public struct ModelRules: Equatable, Sendable {
     for record in records {
       rules[record.id] = Rule(
         record: record, hosts: Set(record.hosts),
-        // Every line was checked when the record was made.
+        // Cannot fail, because each minimum version was checked when the record was made.
         versions: (try? EligibilityRules(minimumVersions: record.minimumVersions))
           ?? EligibilityRules())
       for (rank, model) in record.standsFor.enumerated() {

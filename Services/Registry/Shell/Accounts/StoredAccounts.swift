@@ -92,7 +92,8 @@ struct StoredAccounts: Sendable {
   }
 }
 
-/// All records of accounts, in a replay without transactions.
+/// All stored records of accounts, prices and settings, added to an `AccountReplay` that has no
+/// transactions yet.
 struct StoredRecords: Sendable {
   private(set) var replay: AccountReplay
   private(set) var revisions: [RecordSubject: RecordRevision] = [:]

@@ -2,7 +2,8 @@ import BusCore
 import ClusterModel
 import Wire
 
-/// The code of one service in a simulated process: handlers of bus requests and of changes.
+/// The code of one service in a simulated process: handlers of bus messages, lost peers and changed
+/// host tables.
 protocol SimulatedService: AnyObject {
   /// Called once, when the process starts.
   func start()

@@ -109,7 +109,8 @@ struct UpstreamOrder {
 
   /// Whether the answer is read as a stream.
   var streams: Bool {
-    // If an answer is resumed, even a whole body is read as one chunk of the stream.
+    // A resumed answer is always read as a stream. If the host sends one body, it is read as one
+    // chunk.
     request.endpoint != .embeddings && (request.stream || !asksForBody || resume != nil)
   }
 
