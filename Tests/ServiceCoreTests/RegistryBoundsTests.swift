@@ -215,4 +215,22 @@ struct RegistryBoundsTests {
       epoch: 1, base: second.revision, revision: second.revision, changed: [], removed: [])
     #expect(publications.next(second) == .changes(unchanged))
   }
+
+  @Test("the table for one process is the one that the next changes apply to")
+  mutating func whole() throws {
+    var hosts = HostRegistry(epoch: 1, now: .zero)
+    try add("a", models(1, bytes: 8), to: &hosts)
+    var publications = HostPublications()
+    #expect(publications.whole(hosts.table) == hosts.table)
+    _ = publications.next(hosts.table)
+    try add("b", models(1, bytes: 8), to: &hosts)
+    var feed = HostTableFeed()
+    feed.answered(publications.whole(hosts.table))
+    guard case .changes(let changes) = publications.next(hosts.table) else {
+      Issue.record("the second publication is a whole table")
+      return
+    }
+    #expect(feed.published(changes) == .none)
+    #expect(feed.table == hosts.table)
+  }
 }

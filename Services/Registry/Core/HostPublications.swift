@@ -13,6 +13,11 @@ public struct HostPublications: Sendable {
 
   public init() {}
 
+  /// The table for a process that requests it or joins. It is the last published one if there is one:
+  /// the next changes apply to it, and not to a table with changes that are published later.
+  /// - Parameter current: the present table.
+  public func whole(_ current: @autoclosure () -> HostTable) -> HostTable { last ?? current() }
+
   /// - Returns: `nil` if a later table was published already.
   public mutating func next(_ table: HostTable) -> Publication? {
     guard let last else {

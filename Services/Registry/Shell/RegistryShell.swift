@@ -105,7 +105,7 @@ final class RegistryShell: Service {
       case .goodbye(let peer) where peer == request.sender:
         return .peerTable(goodbye(peer))
       case .hostTableRequest:
-        return .hostTable(hostTable)
+        return .hostTable(sentTable)
       case .accessPageRequest(let number):
         return .accessTablePage(try keyPage(number, for: request.sender))
       case .priceTableRequest:
@@ -167,7 +167,7 @@ final class RegistryShell: Service {
     perform(directives)
     // A new process has missed the tables that were sent before.
     if !directives.isEmpty {
-      context.bus.publish(.hostTable(hostTable), to: peer.id)
+      context.bus.publish(.hostTable(sentTable), to: peer.id)
       context.bus.publish(.settingsTable(settings.table), to: peer.id)
       keyPublisher.send(keys.pages, to: peer)
       if peer.service == .gateway, let prices = accounts.priceTable {
@@ -175,6 +175,11 @@ final class RegistryShell: Service {
       }
     }
     return table
+  }
+
+  /// The host table for one process.
+  private var sentTable: HostTable {
+    state.withLock { $0.publications.whole($0.hosts.table) }
   }
 
   private func keyPage(_ number: Int, for sender: PeerID) throws(Failure) -> AccessTablePage {

@@ -18,6 +18,10 @@ public final class HostDirectory: Service {
   private let logger: Logger
   private let requests: TableRequests
 
+  /// Longest pause between unanswered requests for the table. A process that missed changes uses an
+  /// old table until it is answered.
+  private static let longestPause = Duration.seconds(1)
+
   /// Pause between checks for the first table, which arrives within milliseconds of the start.
   static let tablePause = Duration.milliseconds(20)
 
@@ -35,7 +39,8 @@ public final class HostDirectory: Service {
     self.listsModels = listsModels
     self.pause = pause
     self.logger = logger
-    requests = TableRequests(of: "hosts", pause: pause, logger: logger)
+    requests = TableRequests(
+      of: "hosts", longestPause: Self.longestPause, pause: pause, logger: logger)
   }
 
   /// Sets the listener for changes of hosts or load, replacing an earlier one. The listener must be

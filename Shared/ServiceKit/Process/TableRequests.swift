@@ -11,6 +11,7 @@ public final class TableRequests: Sendable {
 
   private let table: String
   private let firstPause: Duration
+  private let longestPause: Duration
   private let pause: @Sendable (Duration) async throws -> Void
   private let logger: Logger
   /// One request serves all waiting triggers.
@@ -19,15 +20,16 @@ public final class TableRequests: Sendable {
 
   /// - Parameters:
   ///   - table: name of the table in the log.
-  ///   - firstPause: pause after the first unanswered request; it doubles up to `longestPause`.
+  ///   - firstPause: pause after the first unanswered request. It doubles up to `longestPause`.
   ///   - pause: waits, and throws if cancelled.
   public init(
-    of table: String, firstPause: Duration = firstPause,
+    of table: String, firstPause: Duration = firstPause, longestPause: Duration = longestPause,
     pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
     logger: Logger
   ) {
     self.table = table
     self.firstPause = firstPause
+    self.longestPause = longestPause
     self.pause = pause
     self.logger = logger
   }
@@ -59,7 +61,7 @@ public final class TableRequests: Sendable {
           metadata: ["table": "\(table)", LogKey.error: "\(error)"])
       }
       try await pause(wait)
-      wait = min(wait * 2, Self.longestPause)
+      wait = min(wait * 2, longestPause)
     }
   }
 }

@@ -63,7 +63,7 @@ final class RegistryNode: SimulatedService {
         let directives = try leases.hello(peer, now: now)
         let table = leases.table
         perform(directives)
-        if !directives.isEmpty { process.publish(.hostTable(hosts.table), to: peer.id) }
+        if !directives.isEmpty { process.publish(.hostTable(publications.whole(hosts.table)), to: peer.id) }
         process.reply(key, .success(.peerTable(table)))
       } catch {
         process.reply(key, .failure(error))
@@ -71,7 +71,8 @@ final class RegistryNode: SimulatedService {
     case .goodbye(let peer) where peer == request.sender:
       perform(leases.goodbye(peer, now: now))
       process.reply(key, .success(.peerTable(leases.table)))
-    case .hostTableRequest: process.reply(key, .success(.hostTable(hosts.table)))
+    case .hostTableRequest:
+      process.reply(key, .success(.hostTable(publications.whole(hosts.table))))
     default:
       process.reply(key, .failure(Failure(.unhandled, "the registry does not answer this")))
     }
