@@ -68,6 +68,23 @@ struct HostChangesTests {
     }
   }
 
+  @Test("lists are kept while the models of ready hosts stay the same")
+  func lists() {
+    let table = table(1, [host("a"), host("b")]).indexed()
+    func changed(_ change: (inout Host) -> Void) -> HostTable {
+      var host = host("b")
+      change(&host)
+      return table.applying(
+        HostChanges(epoch: 1, base: 1, revision: 2, changed: [host], removed: []))
+    }
+    #expect(changed { $0.version = "2" }.hasLists)
+    #expect(!changed { $0.models = [] }.hasLists)
+    #expect(!changed { $0.state = .ready }.hasLists)
+    let without = HostChanges(epoch: 1, base: 1, revision: 2, changed: [], removed: ["b"])
+    #expect(!table.applying(without).hasLists)
+    #expect(!table.withoutLists().hasLists)
+  }
+
   @Test("changes that name a host twice, or remove one that is unknown, do not break a table")
   func odd() {
     let changes = HostChanges(

@@ -44,20 +44,4 @@ extension HostTable {
       removed: old.hosts.map(\.id).filter { !present.contains($0) })
     return old.applying(changes).hosts.map(\.id) == hosts.map(\.id) ? changes : nil
   }
-
-  /// The table with the changes. New hosts are at the end.
-  public func applying(_ changes: HostChanges) -> HostTable {
-    let removed = Set(changes.removed)
-    var hosts = hosts.filter { !removed.contains($0.id) }
-    var positions = Dictionary(hosts.enumerated().map { ($1.id, $0) }) { first, _ in first }
-    for host in changes.changed {
-      if let position = positions[host.id] {
-        hosts[position] = host
-      } else {
-        positions[host.id] = hosts.count
-        hosts.append(host)
-      }
-    }
-    return HostTable(epoch: changes.epoch, revision: changes.revision, hosts: hosts)
-  }
 }

@@ -32,7 +32,9 @@ public struct HostPools: Hashable, Sendable {
 extension HostTable {
   /// The table with only the hosts that these pools admit.
   public func limited(to pools: HostPools) -> HostTable {
-    guard !pools.names.isEmpty else { return self }
+    guard !pools.names.isEmpty, !hosts.allSatisfy({ pools.admits(tags: $0.tags) }) else {
+      return self
+    }
     var limited = self
     limited.hosts.removeAll { !pools.admits(tags: $0.tags) }
     return limited

@@ -24,6 +24,37 @@ public struct HostTable: Sendable {
     return copy
   }
 
+  /// The same table without its lists, to be kept for long.
+  public func withoutLists() -> HostTable {
+    var copy = self
+    copy.lists = nil
+    return copy
+  }
+
+  /// The table with the changes. New hosts are at the end. The lists are kept if they are still true.
+  public func applying(_ changes: HostChanges) -> HostTable {
+    let removed = Set(changes.removed)
+    var hosts = hosts.filter { !removed.contains($0.id) }
+    var listsAreTrue = hosts.count == self.hosts.count
+    var positions = Dictionary(hosts.enumerated().map { ($1.id, $0) }) { first, _ in first }
+    for host in changes.changed {
+      if let position = positions[host.id] {
+        let isListedAlike =
+          hosts[position].models == host.models
+          && (hosts[position].state == .ready) == (host.state == .ready)
+        listsAreTrue = listsAreTrue && isListedAlike
+        hosts[position] = host
+      } else {
+        listsAreTrue = false
+        positions[host.id] = hosts.count
+        hosts.append(host)
+      }
+    }
+    var table = HostTable(epoch: changes.epoch, revision: changes.revision, hosts: hosts)
+    if listsAreTrue { table.lists = lists }
+    return table
+  }
+
   /// Whether the table has its lists.
   public var hasLists: Bool { lists != nil }
 

@@ -61,7 +61,7 @@ final class Payment: Sendable {
     let trace = trace.description
     self.trace = trace
     request = hold.request
-    self.table = table
+    self.table = table.withoutLists()
     self.bounds = bounds
     tokens =
       isPlan
