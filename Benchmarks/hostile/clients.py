@@ -41,6 +41,8 @@ def connect(port, timeout=10, buffer=None):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     try:
         if SOURCE:
+            # IP_BIND_ADDRESS_NO_PORT: without it, a port of an earlier connection is not used again.
+            connection.setsockopt(socket.IPPROTO_IP, 24, 1)
             connection.bind((SOURCE, 0))
         connection.connect(("127.0.0.1", port))
     except OSError:
