@@ -141,8 +141,10 @@ final class RequestReservation: Sendable {
   var address: String? { client == .local ? nil : "\(client)" }
 
   /// Waits for the client's turn to begin a request.
-  func takeTurn() async {
+  /// - Throws: `cancelled` if the client disconnects before its turn.
+  func takeTurn() async throws(Failure) {
     await ClientConnection.current?.takeTurn(of: BodyOwner(client, key: key).turn)
+    guard !Task.isCancelled else { throw Failure(.cancelled, "the client has left") }
   }
 
   /// Waits until the body may be read, and keeps room for it until the request ends. A small body

@@ -15,7 +15,7 @@ func buildGateway(
 ) async throws -> [any Service] {
   let hosts = context.hosts
   let memory = MemoryBudget(configuration.memoryBudget)
-  let heavyWork = HeavyWork()
+  let heavyWork = HeavyWork(yieldsToLoops: true)
   let inference = InferenceClient(
     hosts: { hosts.table }, load: { hosts.load },
     statistics: configuration.inference.statistics(

@@ -150,7 +150,7 @@ final class GatewayShell: Service {
         address: reservation.address)
       let upload = BodyUpload(request: request, reservation: reservation)
       let body = try await upload.receive(for: client, on: resources.heavyWork)
-      await reservation.takeTurn()
+      try await reservation.takeTurn()
       try reservation.takeSlot()
       let parsed = try await resources.heavily(body.count, client) { () throws(Failure) in
         try ClientRequest(

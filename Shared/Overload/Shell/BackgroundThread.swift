@@ -8,8 +8,10 @@ import Synchronization
 
 /// A thread that runs jobs in their order. It ends when this object is deinitialized.
 ///
-/// On Linux the thread has a lower priority than the other threads of the process: on a machine
-/// whose cores are all busy, an event loop gets about ten times as much processor time.
+/// A nice thread has a lower priority than the other threads of the process. On Linux, if all cores
+/// are busy, an event loop gets about ten times as much processor time. Threads that a nice thread
+/// starts inherit its priority, so that its jobs must not resume Swift tasks: the runtime may start a
+/// thread for them.
 final class BackgroundThread: Sendable {
   private final class Line: Sendable {
     /// The jobs that have not begun, in their order. `nil` ends the thread.
@@ -41,16 +43,17 @@ final class BackgroundThread: Sendable {
 
   private let line = Line()
 
-  init(name: String) {
+  init(name: String, isNice: Bool) {
     let thread = Thread { [line] in
       #if os(Linux)
         // For the id 0, Linux changes the calling thread alone. If the change fails, the thread only
         // keeps its priority.
-        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
+        if isNice { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness) }
       #endif
       line.run()
     }
     thread.name = name
+    if isNice { thread.qualityOfService = .utility }
     thread.start()
   }
 

@@ -1,6 +1,8 @@
 public import ClusterModel
 public import Limits
 import Metrics
+import NIOCore
+import NIOPosix
 import OverloadCore
 import Synchronization
 
@@ -15,11 +17,20 @@ public final class HeavyWork: Sendable {
     var last: UInt64 = 0
   }
 
-  private let thread = BackgroundThread(name: "heavy-work")
+  private let thread: BackgroundThread
+  /// Resumes tasks that wait for their results. `nil` means that the thread resumes them itself.
+  private let resuming: (any EventLoop)?
   private let state = Mutex(State())
   private let limit: Limit
 
-  public init(limit: Limit = Limits.heavyJobs) { self.limit = limit }
+  /// - Parameters:
+  ///   - limit: maximum jobs that wait.
+  ///   - yieldsToLoops: whether the thread has a lower priority than event loops.
+  public init(limit: Limit = Limits.heavyJobs, yieldsToLoops: Bool = false) {
+    self.limit = limit
+    thread = BackgroundThread(name: "heavy-work", isNice: yieldsToLoops)
+    resuming = yieldsToLoops ? MultiThreadedEventLoopGroup.singleton.any() : nil
+  }
 
   /// Queues a job.
   /// - Parameter client: identifies the client when clients take turns.
@@ -57,7 +68,14 @@ public final class HeavyWork: Sendable {
     for client: UInt64, _ job: @escaping @Sendable () -> Value
   ) async throws(Failure) -> Value {
     let value = await withCheckedContinuation { (result: CheckedContinuation<Value?, Never>) in
-      let isTaken = submit(for: client) { result.resume(returning: job()) }
+      let isTaken = submit(for: client) { [resuming] in
+        let value = job()
+        if let resuming {
+          resuming.execute { result.resume(returning: value) }
+        } else {
+          result.resume(returning: value)
+        }
+      }
       if !isTaken { result.resume(returning: nil) }
     }
     guard let value else {

@@ -90,8 +90,12 @@ public final class LoopTurns: Sendable {
   /// Runs the work on the event loop. The work runs before this call returns if the caller is on
   /// the loop, no other work runs or waits, and the last pause is over.
   ///
-  /// - Parameter client: the client that caused the work. Clients with waiting work take turns.
-  public func submit(for client: UInt64, _ work: @escaping @Sendable () -> Void) {
+  /// - Parameters:
+  ///   - client: the client that caused the work. Clients with waiting work take turns.
+  ///   - mayRunNow: whether the work may run before this call returns.
+  public func submit(
+    for client: UInt64, mayRunNow: Bool = true, _ work: @escaping @Sendable () -> Void
+  ) {
     let now = now()
     let (runs, begin) = state.withLock { state -> (Bool, NIODeadline?) in
       state.last += 1
@@ -99,7 +103,7 @@ public final class LoopTurns: Sendable {
       if let first = state.queue.join(state.last, client: client).first { state.next = first }
       guard !state.isBusy else { return (false, nil) }
       state.isBusy = true
-      return loop.inEventLoop && now >= state.freeUntil
+      return mayRunNow && loop.inEventLoop && now >= state.freeUntil
         ? (true, nil) : (false, max(state.freeUntil, now + Self.shortestPause))
     }
     if runs { turn(due: now) }

@@ -5,10 +5,11 @@ public import NIOCore
 /// A few requests begin as they arrive. If more arrive, they begin in turns (`LoopTurns`), and their
 /// clients take turns. A burst of one client then delays a request of another client by few turns.
 public final class RequestTurns: Sendable {
-  /// Requests in a row that need no turn. A loop serves less than two requests per millisecond.
+  /// Requests in a row that need no turn.
   private static let freeRequests = 16
-  /// Average pause between requests that need no turn.
-  private static let freePause = Duration.milliseconds(1)
+  /// Average pause between requests that need no turn. A loop serves at most some two requests per
+  /// millisecond.
+  private static let freePause = Duration.milliseconds(2)
   /// Longest pause between two turns of a busy loop. Requests get about a third of its time.
   private static let longestPause = TimeAmount.milliseconds(2)
 
@@ -37,8 +38,8 @@ public final class RequestTurns: Sendable {
     turns.waitingCount == 0 && free.pass(at: now) != nil
   }
 
-  /// Runs the work in the client's turn, on the event loop.
+  /// Runs the work in the client's turn, on the event loop, after this call returns.
   public func submit(for client: UInt64, _ work: @escaping @Sendable () -> Void) {
-    turns.submit(for: client, work)
+    turns.submit(for: client, mayRunNow: false, work)
   }
 }

@@ -54,6 +54,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var readsBody = false
   /// Whether a read of the socket waits until the application reads the body.
   private var readIsHeld = false
+  /// Whether a read of bytes to discard waits for its turn.
+  private var waitsForTurn = false
   /// Answer forms of the pending requests, oldest first; `arriving` is for the current request.
   private var asked: CircularBuffer<AnswerForm> = []
   private var arriving = AnswerForm()
@@ -225,13 +227,18 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   /// Reads bytes to discard. A client may send megabytes of them, so that clients take turns.
   private func readInTurn(_ context: ChannelHandlerContext) {
+    guard !waitsForTurn else { return }
+    waitsForTurn = true
     let own = NIOLoopBound(self, eventLoop: context.eventLoop)
     LoopTurns.streams(of: context.eventLoop).submit(for: place?.client.turn ?? 0) {
+      own.value.waitsForTurn = false
       own.value.context?.read()
     }
   }
 
   func read(context: ChannelHandlerContext) {
+    // Bytes of a refused client are read in turns.
+    if case .refused = reading, waitsForTurn { return }
     if limits.holdsBodies, !readsBody, case .body(_, let received, _) = reading,
       received > Limits.smallBody.value
     {
