@@ -83,6 +83,18 @@ struct BillTests {
     #expect(raced.margin == MicroCredits(-4))
   }
 
+  @Test("only the winner of an answer has its cached prompt tokens")
+  func cached() throws {
+    let answer = try TokenUsage(prompt: 10, cached: 6, completion: 20)
+    for role in BilledAttempt.Role.allCases {
+      let usage = role.usage(in: answer, made: 25)
+      let expected = try TokenUsage(
+        prompt: 10, cached: role == .winner ? 6 : 0, completion: 25)
+      #expect(usage == expected, "\(role)")
+      #expect(role.usage(in: answer, made: -1).completion == 0)
+    }
+  }
+
   @Test("a settlement moves the charge from the holds, and skips zeros")
   func settlement() throws {
     let answer = try BilledAnswer(

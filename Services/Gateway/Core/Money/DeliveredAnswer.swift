@@ -51,19 +51,16 @@ public struct DeliveredAnswer: Hashable, Sendable {
   }
 
   /// The hosts' attempts, for the bill. Each host before the last one broke off.
-  /// - Parameter cached: tokens of the prompt that the host which began the answer had in its cache.
-  func attempts(prompt: Int, cached: Int) -> [SettledAttempt] {
+  /// - Parameter usage: tokens of the answer. Its cached tokens are those of the host that began it.
+  func attempts(of usage: TokenUsage) -> [SettledAttempt] {
     let delivered = parts.indices.filter { parts[$0].tokens > 0 }
     return delivered.suffix(Limits.billedAttempts.value).map { index in
       let part = parts[index]
       let role = index == delivered.last ? role(ofPart: index) : .failed
-      let usage = TokenUsage(
-        Usage(
-          promptTokens: prompt, cachedTokens: role == .winner ? cached : 0,
-          completionTokens: part.tokens))
+      let made = Int64(Usage.bounded(part.tokens))
       return SettledAttempt(
-        host: part.host, model: part.hostModel, usage: usage, contributed: usage.completion,
-        role: role)
+        host: part.host, model: part.hostModel, usage: role.usage(in: usage, made: made),
+        contributed: made, role: role)
     }
   }
 

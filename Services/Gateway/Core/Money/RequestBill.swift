@@ -52,9 +52,8 @@ public struct RequestBill: Hashable, Sendable {
       Usage(promptTokens: prompt, cachedTokens: cached, completionTokens: delivered.tokens))
     self.init(
       model: model,
-      answers: [
-        SettledAnswer(usage: usage, attempts: delivered.attempts(prompt: prompt, cached: cached))
-      ], price: price, hold: hold)
+      answers: [SettledAnswer(usage: usage, attempts: delivered.attempts(of: usage))],
+      price: price, hold: hold)
   }
 
   /// The bill of a plan, which is the sum over its tasks.
@@ -115,11 +114,8 @@ public struct RequestBill: Hashable, Sendable {
       let role = record.billedRole(begins: !hasBegun)
       if record.isInAnswer || role == .winner { hasBegun = true }
       let made = max(Int64(Usage.bounded(record.tokens)), contributed)
-      // Only the winner is paid for the prompt, and only its cached tokens are known.
-      let tokens = try? TokenUsage(
-        prompt: usage.prompt, cached: role == .winner ? usage.cached : 0, completion: made)
       return SettledAttempt(
-        host: record.host, model: record.hostModel, usage: tokens ?? .zero,
+        host: record.host, model: record.hostModel, usage: role.usage(in: usage, made: made),
         contributed: contributed, role: role)
     }
   }

@@ -44,21 +44,17 @@ enum RecoveredBill {
   ) -> [SettledAttempt] {
     var rest = completion
     var hasWinner = false
-    return entry.hosts.compactMap { host in
+    return entry.hosts.map { host in
       let contributed = min(Usage.bounded(host.contributed), rest)
       rest -= contributed
       let made = max(Usage.bounded(host.made), contributed)
       // A damaged entry may have two winners, but an answer has only one.
       let role = host.role == .winner && hasWinner ? .continued : host.role
       hasWinner = hasWinner || role == .winner
-      guard
-        let made = try? TokenUsage(
-          prompt: usage.prompt, cached: role == .winner ? usage.cached : 0,
-          completion: Int64(made))
-      else { return nil }
       return SettledAttempt(
-        host: host.host, model: host.model ?? entry.request.model, usage: made,
-        contributed: Int64(contributed), role: role)
+        host: host.host, model: host.model ?? entry.request.model,
+        usage: role.usage(in: usage, made: Int64(made)), contributed: Int64(contributed),
+        role: role)
     }
   }
 

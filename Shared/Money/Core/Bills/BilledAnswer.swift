@@ -55,6 +55,24 @@ public struct BilledAttempt: Hashable, Sendable {
   }
 }
 
+extension BilledAttempt.Role {
+  /// Returns the tokens of an attempt with this role at one answer.
+  ///
+  /// Only the winner is paid for the prompt, and the answer's cached tokens were in the winner's
+  /// cache. So an attempt with another role has none.
+  ///
+  /// - Parameters:
+  ///   - answer: tokens that the client pays for.
+  ///   - made: all completion tokens that the host made. A negative count means none.
+  public func usage(in answer: TokenUsage, made: Int64) -> TokenUsage {
+    // This cannot fail, because no count is negative and at most the whole prompt is cached.
+    let usage = try? TokenUsage(
+      prompt: answer.prompt, cached: self == .winner ? answer.cached : 0,
+      completion: max(0, made))
+    return usage ?? .zero
+  }
+}
+
 /// Outcome of one answer: the tokens that the client pays for, and the attempts that led to it.
 ///
 /// On the fast path, it is the client's answer. A plan has one such answer per task.
