@@ -32,5 +32,8 @@ struct UsageTests {
     #expect(usage == Usage(promptTokens: 9, cachedTokens: 8, completionTokens: 1))
     usage.limitPrompt(to: 6)
     #expect(usage == Usage(promptTokens: 6, cachedTokens: 6, completionTokens: 1))
+    // The cached tokens stay 0 if the limit is negative.
+    usage.limitPrompt(to: -1)
+    #expect(usage.cachedTokens == 0)
   }
 }

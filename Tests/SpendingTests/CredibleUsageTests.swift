@@ -127,7 +127,17 @@ struct CredibleUsageTests {
     let trace = Self.trace(usage(.max, .max))
     let credible = plan.credible(trace.tasks[0], of: trace.plan, tokens: 400)
     #expect(credible == usage(3_200, 3_200))
-    #expect(TokenUsage(usage(.max, .max)).cached == Int64(Usage.mostTokens))
+    let highest = Int64(Usage.mostTokens)
+    #expect(
+      try TokenUsage(usage(.max, .max))
+        == TokenUsage(prompt: highest, cached: highest, completion: 1))
+    for (prompt, cached) in [(Int.max, 3), (5, .max), (-5, 3), (.min, .max), (5, .min)]
+      as [(Int, Int)]
+    {
+      let billed = TokenUsage(usage(prompt, cached))
+      #expect(billed.prompt == Int64(min(max(0, prompt), Usage.mostTokens)))
+      #expect(billed.cached == min(billed.prompt, Int64(max(0, cached))))
+    }
   }
 
   @Test("counts within the request's limits stay")

@@ -26,10 +26,10 @@ public struct Conversation: Equatable, Sendable {
 /// Tokens of one or more model calls.
 public struct Usage: Hashable, Codable, Sendable {
   /// All prompt tokens, including the cached ones.
-  public var promptTokens: Int
-  /// Prompt tokens that the host had in its cache, at most `promptTokens`. 0 if the host reported
-  /// none. The records of requests do not contain this count.
-  public var cachedTokens = 0
+  public private(set) var promptTokens: Int
+  /// Prompt tokens that the host had in its cache, 0 … `promptTokens`. 0 if the host reported none.
+  /// The records of requests do not contain this count.
+  public private(set) var cachedTokens = 0
   public var completionTokens: Int
   /// Whether Tutti counted the tokens, because the host did not report them.
   public var estimated: Bool
@@ -64,8 +64,9 @@ public struct Usage: Hashable, Codable, Sendable {
 
   /// Lowers the prompt tokens to `most`, and the cached tokens with them.
   public mutating func limitPrompt(to most: Int) {
-    promptTokens = min(promptTokens, most)
-    cachedTokens = min(cachedTokens, promptTokens)
+    self = Usage(
+      promptTokens: min(promptTokens, most), cachedTokens: cachedTokens,
+      completionTokens: completionTokens, estimated: estimated)
   }
 
   public static func + (left: Usage, right: Usage) -> Usage {

@@ -140,14 +140,14 @@ extension AttemptRecord {
 }
 
 extension TokenUsage {
-  /// Clamps the counts, so that no sum of them overflows.
+  /// Limits each count, so that no sum of them overflows.
   package init(_ usage: Usage) {
-    let prompt = Usage.bounded(usage.promptTokens)
-    let cached = min(prompt, Usage.bounded(usage.cachedTokens))
-    let completion = Usage.bounded(usage.completionTokens)
-    // This cannot fail, because no count is negative and at most the whole prompt is cached.
-    self =
-      (try? TokenUsage(
-        prompt: Int64(prompt), cached: Int64(cached), completion: Int64(completion))) ?? .zero
+    func count(_ tokens: Int) -> Int64 { Int64(Usage.bounded(tokens)) }
+    // This cannot fail. `Usage` has at most as many cached tokens as prompt tokens, and the same
+    // limits for both keep that order.
+    let counts = try? TokenUsage(
+      prompt: count(usage.promptTokens), cached: count(usage.cachedTokens),
+      completion: count(usage.completionTokens))
+    self = counts ?? .zero
   }
 }

@@ -18,13 +18,12 @@ enum RecoveredBill {
     let id = EntryID(entry.request.id)
     let completion = Usage.bounded(entry.completionTokens)
     var answers: [SettledAnswer] = []
-    let prompt = Usage.bounded(entry.promptTokens)
     // An answer without an end costs nothing if no part of it reached the client.
-    if completion > 0 || entry.billed ?? .zero > .zero,
-      let usage = try? TokenUsage(
-        prompt: Int64(prompt), cached: Int64(min(prompt, Usage.bounded(entry.cachedTokens))),
-        completion: Int64(completion))
-    {
+    if completion > 0 || entry.billed ?? .zero > .zero {
+      let usage = TokenUsage(
+        Usage(
+          promptTokens: entry.promptTokens, cachedTokens: entry.cachedTokens,
+          completionTokens: completion))
       answers = [SettledAnswer(usage: usage, attempts: attempts(entry, usage, completion))]
     }
     // A recorded bill has priority. The journal's price is the highest of all models, and the tasks
