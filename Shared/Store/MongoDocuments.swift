@@ -64,6 +64,7 @@ func document(_ request: RequestRecord) -> BSONDocument {
     .set("error_code", request.errorCode.storable)
     .set("host", request.host.storable)
     .set("prompt_tokens", request.usage.promptTokens)
+    .set("cached_tokens", request.usage.cachedTokens)
     .set("completion_tokens", request.usage.completionTokens)
     .set("tokens_estimated", request.usage.estimated)
     .set("first_token_ms", request.firstTokenMilliseconds)
@@ -82,7 +83,9 @@ func requestRecord(_ view: BSONView) -> RequestRecord? {
     status: count("status"), errorCode: view.text("error_code") ?? "",
     host: view.text("host") ?? "",
     usage: Usage(
-      promptTokens: count("prompt_tokens"), completionTokens: count("completion_tokens"),
+      // Documents of earlier versions have no cached tokens.
+      promptTokens: count("prompt_tokens"), cachedTokens: count("cached_tokens"),
+      completionTokens: count("completion_tokens"),
       estimated: view.number("tokens_estimated") == 1),
     firstTokenMilliseconds: count("first_token_ms"), totalMilliseconds: count("total_ms"))
 }

@@ -42,6 +42,10 @@ extension SQLiteLogStore {
           CREATE INDEX requests_by_key ON requests (key, time);
           """)
     }
+    migrator.registerMigration("4: cached tokens of requests") { database in
+      try database.execute(
+        sql: "ALTER TABLE requests ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0")
+    }
     return migrator
   }
 
@@ -172,13 +176,15 @@ extension SQLiteLogStore {
     try database.cachedStatement(
       sql: "INSERT INTO requests (trace, time, endpoint, model, pattern, stream, status, "
         + "error_code, host, prompt_tokens, completion_tokens, tokens_estimated, "
-        + "first_token_ms, total_ms, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        + "first_token_ms, total_ms, key, cached_tokens) "
+        + "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     ).execute(arguments: [
       request.trace.description, Int64(clamping: request.timeUnixMicroseconds),
       request.endpoint.storable, request.model.storable, request.pattern.storable, request.stream,
       request.status, request.errorCode.storable, request.host.storable,
       request.usage.promptTokens, request.usage.completionTokens, request.usage.estimated,
       request.firstTokenMilliseconds, request.totalMilliseconds, request.key.storable,
+      request.usage.cachedTokens,
     ])
   }
 
@@ -192,6 +198,7 @@ extension SQLiteLogStore {
       host: try text(row, "host"),
       usage: Usage(
         promptTokens: try number(row, "prompt_tokens"),
+        cachedTokens: try number(row, "cached_tokens"),
         completionTokens: try number(row, "completion_tokens"),
         estimated: try row.decode(Bool.self, forColumn: "tokens_estimated")),
       firstTokenMilliseconds: try number(row, "first_token_ms"),

@@ -53,6 +53,7 @@ extension Arena {
     unsafe message.pointee.error_code = text(request.errorCode)
     unsafe message.pointee.host = text(request.host)
     unsafe message.pointee.prompt_tokens = UInt64(clamping: request.usage.promptTokens)
+    unsafe message.pointee.cached_tokens = UInt64(clamping: request.usage.cachedTokens)
     unsafe message.pointee.completion_tokens = UInt64(clamping: request.usage.completionTokens)
     unsafe message.pointee.tokens_estimated = request.usage.estimated ? 1 : 0
     unsafe message.pointee.first_token_ms = UInt32(clamping: request.firstTokenMilliseconds)
@@ -164,6 +165,7 @@ extension RequestRecord {
       host: try unsafe String(wire: message.host, "RequestRecord.host"),
       usage: Usage(
         promptTokens: Usage.bounded(Int(clamping: unsafe message.prompt_tokens)),
+        cachedTokens: Usage.bounded(Int(clamping: unsafe message.cached_tokens)),
         completionTokens: Usage.bounded(Int(clamping: unsafe message.completion_tokens)),
         estimated: unsafe message.tokens_estimated != 0),
       firstTokenMilliseconds: Int(unsafe message.first_token_ms),

@@ -48,14 +48,16 @@ struct RequestJournalTests {
     #expect(record.key.isEmpty)
   }
 
-  @Test("the span has the cached tokens of the prompt, if there are any")
+  @Test("record and span have the cached tokens of the prompt, the span only if there are any")
   func cachedTokens() {
     for cached in [0, 2] {
       let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
       journal.recordAnswer(
         by: "a", usage: Usage(promptTokens: 3, cachedTokens: cached, completionTokens: 5))
       journal.end(status: 200)
-      let values = drain().spans.flatMap(\.attributes).filter { $0.key == "cached_tokens" }
+      let (requests, spans) = drain()
+      #expect(requests.map(\.usage.cachedTokens) == [cached])
+      let values = spans.flatMap(\.attributes).filter { $0.key == "cached_tokens" }
       #expect(values == (cached == 0 ? [] : [Attribute("cached_tokens", "2")]))
     }
   }

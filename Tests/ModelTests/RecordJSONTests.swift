@@ -47,7 +47,8 @@ struct RecordJSONTests {
       trace: Self.trace, timeUnixMicroseconds: 5, key: "k", endpoint: "/v1/embeddings",
       model: "m", pattern: "direct", stream: false, status: 502, errorCode: "upstream_failed",
       host: "h",
-      usage: Usage(promptTokens: 3, completionTokens: 0), firstTokenMilliseconds: 8,
+      usage: Usage(promptTokens: 3, cachedTokens: 2, completionTokens: 0),
+      firstTokenMilliseconds: 8,
       totalMilliseconds: 9)
     let text = try json(request)
     #expect(
@@ -55,7 +56,20 @@ struct RecordJSONTests {
         + #""first_token_ms":8,"host":"h","key":"k","model":"m","pattern":"direct","status":502,"#
         + #""stream":false,"time_unix_us":5,"total_ms":9,"#
         + #""trace":"000000000000000000000000000000a1","#
-        + #""usage":{"completion_tokens":0,"estimated":false,"prompt_tokens":3}}"#)
+        + #""usage":{"cached_tokens":2,"completion_tokens":0,"estimated":false,"#
+        + #""prompt_tokens":3}}"#)
     #expect(try decoded(text) == request)
+  }
+
+  @Test("cached tokens may be absent, and are at most the prompt")
+  func cachedTokens() throws {
+    for (cached, expected) in [("", 0), (#""cached_tokens":2,"#, 2), (#""cached_tokens":9,"#, 3)] {
+      let usage: Usage = try decoded(
+        #"{\#(cached)"completion_tokens":1,"estimated":true,"prompt_tokens":3}"#)
+      #expect(
+        usage
+          == Usage(
+            promptTokens: 3, cachedTokens: expected, completionTokens: 1, estimated: true))
+    }
   }
 }

@@ -97,12 +97,13 @@ struct DamagedStoreTests {
     try await store.append([batch([log("one", at: 1), log("two", at: 2), log("three", at: 3)])])
     let request = RequestRecord(
       trace: TraceID(high: 1, low: 2), timeUnixMicroseconds: 4, endpoint: "/v1/embeddings",
-      model: "m", pattern: "direct", stream: false, status: 200, totalMilliseconds: 1)
+      model: "m", pattern: "direct", stream: false, status: 200,
+      usage: Usage(promptTokens: 7, completionTokens: 1), totalMilliseconds: 1)
     try await store.append([TelemetryBatch(service: "s", instance: "s-1", requests: [request])])
     await store.close()
     try olderVersion(
-      path, tables: ["requests", "logs", "spans"], without: ["key"],
-      migrations: ["2: strict", "3: keys of requests"])
+      path, tables: ["requests", "logs", "spans"], without: ["key", "cached_tokens"],
+      migrations: ["2: strict", "3: keys of requests", "4: cached tokens of requests"])
     try edit(path, "UPDATE logs SET time = 'noon' WHERE message = 'two'")
     store = try SQLiteLogStore(path: path)
     #expect(try await store.logs(LogQuery()).map(\.message) == ["three", "one"])

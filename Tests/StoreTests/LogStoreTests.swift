@@ -54,7 +54,9 @@ struct LogStoreTests {
       trace: Self.trace, timeUnixMicroseconds: Self.base + 3, key: "abcdefghij23",
       endpoint: "/v1/chat/completions", model: "tutti/ensemble", pattern: "tutti/ensemble",
       stream: true, status: 502, errorCode: "upstream_failed", host: "127.0.0.1:1",
-      usage: Usage(promptTokens: 5_000_000_000, completionTokens: 2, estimated: true),
+      usage: Usage(
+        promptTokens: 5_000_000_000, cachedTokens: 4_000_000_000, completionTokens: 2,
+        estimated: true),
       firstTokenMilliseconds: 12, totalMilliseconds: 99)
     try await withStore(backend) { store in
       try await store.append([

@@ -352,7 +352,8 @@ enum Samples {
               endpoint: "/v1/chat/completions", model: "tutti/fast", pattern: "direct",
               stream: true, status: 499,
               errorCode: "cancelled", host: "h1",
-              usage: Usage(promptTokens: 8, completionTokens: 9, estimated: true),
+              usage: Usage(
+                promptTokens: 8, cachedTokens: 3, completionTokens: 9, estimated: true),
               firstTokenMilliseconds: 10, totalMilliseconds: 11)
           ],
           metrics: [

@@ -28,8 +28,7 @@ public struct Usage: Hashable, Codable, Sendable {
   /// All prompt tokens, including the cached ones.
   public private(set) var promptTokens: Int
   /// Prompt tokens that the host had in its cache, 0 … `promptTokens`. 0 if the host reported none.
-  /// The records of requests do not contain this count.
-  public private(set) var cachedTokens = 0
+  public private(set) var cachedTokens: Int
   public var completionTokens: Int
   /// Whether Tutti counted the tokens, because the host did not report them.
   public var estimated: Bool
@@ -37,6 +36,7 @@ public struct Usage: Hashable, Codable, Sendable {
   private enum CodingKeys: String, CodingKey {
     case estimated
     case promptTokens = "prompt_tokens"
+    case cachedTokens = "cached_tokens"
     case completionTokens = "completion_tokens"
   }
 
@@ -50,6 +50,16 @@ public struct Usage: Hashable, Codable, Sendable {
     self.cachedTokens = max(0, min(cachedTokens, promptTokens))
     self.completionTokens = completionTokens
     self.estimated = estimated
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let members = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      promptTokens: try members.decode(Int.self, forKey: .promptTokens),
+      // Earlier versions did not write this member.
+      cachedTokens: try members.decodeIfPresent(Int.self, forKey: .cachedTokens) ?? 0,
+      completionTokens: try members.decode(Int.self, forKey: .completionTokens),
+      estimated: try members.decode(Bool.self, forKey: .estimated))
   }
 
   public var totalTokens: Int { promptTokens.addingCapped(completionTokens) }

@@ -701,7 +701,7 @@ const ProtobufCMessageDescriptor tutti__v1__span_record__descriptor =
   (ProtobufCMessageInit) tutti__v1__span_record__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__request_record__field_descriptors[15] =
+static const ProtobufCFieldDescriptor tutti__v1__request_record__field_descriptors[16] =
 {
   {
     "trace_id",
@@ -883,8 +883,21 @@ static const ProtobufCFieldDescriptor tutti__v1__request_record__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cached_tokens",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RequestRecord, cached_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__request_record__field_indices_by_name[] = {
+  15,   /* field[15] = cached_tokens */
   10,   /* field[10] = completion_tokens */
   2,   /* field[2] = endpoint */
   7,   /* field[7] = error_code */
@@ -904,7 +917,7 @@ static const unsigned tutti__v1__request_record__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__request_record__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor tutti__v1__request_record__descriptor =
 {
@@ -914,7 +927,7 @@ const ProtobufCMessageDescriptor tutti__v1__request_record__descriptor =
   "Tutti__V1__RequestRecord",
   "tutti.v1",
   sizeof(Tutti__V1__RequestRecord),
-  15,
+  16,
   tutti__v1__request_record__field_descriptors,
   tutti__v1__request_record__field_indices_by_name,
   1,  tutti__v1__request_record__number_ranges,

@@ -123,10 +123,14 @@ struct  Tutti__V1__RequestRecord
    * empty: none
    */
   ProtobufCBinaryData key_id;
+  /*
+   * part of the prompt that the host had in its cache
+   */
+  uint64_t cached_tokens;
 };
 #define TUTTI__V1__REQUEST_RECORD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__request_record__descriptor) \
-    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL} }
+    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, 0 }
 
 
 struct  Tutti__V1__MetricSample
