@@ -3,7 +3,8 @@ internal import ClusterModel
 /// The stages that sum a key's requests by day and model.
 func usagePipeline(_ query: UsageQuery) -> [BSONDocument] {
   let since = BSONDocument().set("$gte", Int64(clamping: query.sinceUnixMicroseconds))
-  let project = BSONDocument().set("model", 1).set("prompt_tokens", 1).set("completion_tokens", 1)
+  let project = BSONDocument().set("model", 1).set("prompt_tokens", 1).set("cached_tokens", 1)
+    .set("completion_tokens", 1)
     .set("day", day)
     .set("failed", oneIf(operation("$gte", "$status") { $0.set("1", 400) }))
     .set("tokens_estimated", oneIf(operation("$eq", "$tokens_estimated") { $0.set("1", true) }))
@@ -20,6 +21,7 @@ func usagePipeline(_ query: UsageQuery) -> [BSONDocument] {
     .set("requests", BSONDocument().set("$sum", 1))
     .set("failed", BSONDocument().set("$sum", "$failed"))
     .set("prompt_tokens", BSONDocument().set("$sum", "$prompt_tokens"))
+    .set("cached_tokens", BSONDocument().set("$sum", "$cached_tokens"))
     .set("completion_tokens", BSONDocument().set("$sum", "$completion_tokens"))
     .set("tokens_estimated", BSONDocument().set("$max", "$tokens_estimated"))
     .set("tokens", BSONDocument().set("$sum", "$tokens"))
@@ -39,7 +41,8 @@ func usageRow(_ view: BSONView) -> KeyUsage.Row? {
   return KeyUsage.Row(
     day: Int(clamping: day), model: model, requests: count("requests"), failed: count("failed"),
     usage: Usage(
-      promptTokens: count("prompt_tokens"), completionTokens: count("completion_tokens"),
+      promptTokens: count("prompt_tokens"), cachedTokens: count("cached_tokens"),
+      completionTokens: count("completion_tokens"),
       estimated: count("tokens_estimated") > 0))
 }
 

@@ -211,6 +211,7 @@ extension SQLiteLogStore {
       requests: try number(row, "requests"), failed: try number(row, "failed"),
       usage: Usage(
         promptTokens: try number(row, "prompt_tokens"),
+        cachedTokens: try number(row, "cached_tokens"),
         completionTokens: try number(row, "completion_tokens"),
         estimated: try row.decode(Bool.self, forColumn: "tokens_estimated")))
   }

@@ -89,7 +89,7 @@ public final class SQLiteLogStore: LogStore {
         sql: """
           SELECT time / \(KeyUsage.dayMicroseconds) AS day, model, COUNT(*) AS requests,
             SUM(status >= 400) AS failed, SUM(prompt_tokens) AS prompt_tokens,
-            SUM(completion_tokens) AS completion_tokens,
+            SUM(cached_tokens) AS cached_tokens, SUM(completion_tokens) AS completion_tokens,
             MAX(tokens_estimated) AS tokens_estimated
           FROM requests WHERE key = ? AND time >= ? GROUP BY 1, 2
           ORDER BY 1 DESC, SUM(prompt_tokens + completion_tokens) DESC, 2

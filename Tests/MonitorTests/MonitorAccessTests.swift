@@ -37,7 +37,8 @@ struct MonitorAccessTests {
     RequestRecord(
       trace: trace, timeUnixMicroseconds: UnixTime.microseconds(), key: "\(key.id)",
       endpoint: "/v1/chat/completions", model: model, pattern: "direct", stream: false,
-      status: 200, usage: Usage(promptTokens: 3, completionTokens: 4), totalMilliseconds: 1)
+      status: 200, usage: Usage(promptTokens: 3, cachedTokens: 2, completionTokens: 4),
+      totalMilliseconds: 1)
   }
 
   private func span(_ trace: TraceID) -> SpanRecord {
@@ -131,6 +132,7 @@ struct MonitorAccessTests {
     let own = try await monitor.get("/requests", key: client)
     #expect(own.status == 200)
     #expect(own.text.contains("own-model") && !own.text.contains("other-model"))
+    #expect(own.text.contains(#""cached_tokens":2"#), "\(own.text)")
     let named = try await monitor.get("/requests?key=\(client.id)", key: client)
     #expect(named.text == own.text)
     let other = try await monitor.get("/requests?key=\(colleague.id)", key: client)
@@ -165,7 +167,7 @@ struct MonitorAccessTests {
     struct Usage: Decodable {
       struct Row: Decodable, Equatable {
         let day, model: String
-        let requests, failed, promptTokens, completionTokens: Int
+        let requests, failed, promptTokens, cachedTokens, completionTokens: Int
         let estimated: Bool
       }
       let object, key: String
@@ -182,7 +184,8 @@ struct MonitorAccessTests {
     #expect(usage.data.count == 1)
     #expect(row.day.wholeMatch(of: /\d{4}-\d{2}-\d{2}/) != nil)
     #expect(row.model == "own-model" && row.requests == 1 && row.failed == 0)
-    #expect(row.promptTokens == 3 && row.completionTokens == 4 && !row.estimated)
+    #expect(row.promptTokens == 3 && row.cachedTokens == 2 && row.completionTokens == 4)
+    #expect(!row.estimated)
     #expect(try await monitor.get("/usage?key=\(colleague.id)", key: client).status == 403)
     let read = try await monitor.get("/usage?key=\(colleague.id)", key: reader)
     #expect(read.status == 200 && read.text.contains("other-model"))

@@ -129,12 +129,14 @@ struct LogStoreTests {
 
   private static func request(
     of key: String, at time: UInt64, model: String, status: Int = 200, prompt: Int = 0,
-    completion: Int = 0, estimated: Bool = false
+    cached: Int = 0, completion: Int = 0, estimated: Bool = false
   ) -> RequestRecord {
     RequestRecord(
       trace: trace, timeUnixMicroseconds: time, key: key, endpoint: "/v1/completions",
       model: model, pattern: "direct", stream: false, status: status,
-      usage: Usage(promptTokens: prompt, completionTokens: completion, estimated: estimated),
+      usage: Usage(
+        promptTokens: prompt, cachedTokens: cached, completionTokens: completion,
+        estimated: estimated),
       totalMilliseconds: 1)
   }
 
@@ -160,8 +162,9 @@ struct LogStoreTests {
     let first = Self.base / day
     let requests = [
       Self.request(of: "k", at: first * day - 1, model: "before", prompt: 1),
-      Self.request(of: "k", at: first * day, model: "a", prompt: 1, completion: 2),
-      Self.request(of: "k", at: first * day + day - 1, model: "a", prompt: 3, estimated: true),
+      Self.request(of: "k", at: first * day, model: "a", prompt: 1, cached: 1, completion: 2),
+      Self.request(
+        of: "k", at: first * day + day - 1, model: "a", prompt: 3, cached: 2, estimated: true),
       Self.request(of: "k", at: first * day + day, model: "a", prompt: 5),
       Self.request(of: "k", at: first * day + day, model: "b", status: 503),
       Self.request(of: "k", at: first * day + day, model: "c", prompt: 2, completion: 9),
@@ -170,11 +173,13 @@ struct LogStoreTests {
     ]
     func row(
       _ day: UInt64, _ model: String, _ requests: Int, failed: Int = 0, _ prompt: Int,
-      _ completion: Int, estimated: Bool = false
+      cached: Int = 0, _ completion: Int, estimated: Bool = false
     ) -> KeyUsage.Row {
       KeyUsage.Row(
         day: Int(day), model: model, requests: requests, failed: failed,
-        usage: Usage(promptTokens: prompt, completionTokens: completion, estimated: estimated))
+        usage: Usage(
+          promptTokens: prompt, cachedTokens: cached, completionTokens: completion,
+          estimated: estimated))
     }
     try await withStore(backend) { store in
       #expect(
@@ -184,7 +189,8 @@ struct LogStoreTests {
       let query = UsageQuery(key: "k", sinceUnixMicroseconds: first * day)
       let rows = [
         row(first + 1, "c", 1, 2, 9), row(first + 1, "a", 1, 5, 0),
-        row(first + 1, "b", 1, failed: 1, 0, 0), row(first, "a", 2, 4, 2, estimated: true),
+        row(first + 1, "b", 1, failed: 1, 0, 0),
+        row(first, "a", 2, 4, cached: 3, 2, estimated: true),
       ]
       let usage = KeyUsage(rows: rows, oldestUnixMicroseconds: first * day - 1)
       #expect(try await store.usage(query) == usage)

@@ -12,12 +12,14 @@ struct UsageJSON: Encodable {
     var requests: Int
     var failed: Int
     var promptTokens: Int
+    var cachedTokens: Int
     var completionTokens: Int
     var estimated: Bool
 
     private enum CodingKeys: String, CodingKey {
       case day, model, requests, failed, estimated
       case promptTokens = "prompt_tokens"
+      case cachedTokens = "cached_tokens"
       case completionTokens = "completion_tokens"
     }
 
@@ -28,6 +30,7 @@ struct UsageJSON: Encodable {
       requests = row.requests
       failed = row.failed
       promptTokens = row.usage.promptTokens
+      cachedTokens = row.usage.cachedTokens
       completionTokens = row.usage.completionTokens
       estimated = row.usage.estimated
     }
