@@ -46,7 +46,7 @@ private final class Connection {
     decoderLimits.maxHeaderFieldSize = maxHeaderBytes
     decoderLimits.maxHeaderListSize = maxHeaderBytes
     decoderLimits.maxHeaderFieldCount = 10
-    let limits = RequestLimits(
+    let limits = HTTPRequestLimits(
       head: .seconds(10), body: .seconds(30), bodyPerMiB: .seconds(1), idle: .seconds(75),
       maxBodyBytes: maxBody, holdsBodies: holdsBodies)
     let requestGuard = RequestGuard(

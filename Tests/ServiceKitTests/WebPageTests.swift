@@ -19,7 +19,7 @@ struct WebPageTests {
 
     init(access: HTTPAccess? = WebPageTests.access) throws {
       requestGuard = RequestGuard(
-        limits: RequestLimits(
+        limits: HTTPRequestLimits(
           head: .seconds(10), body: .seconds(10), bodyPerMiB: .seconds(1), idle: .seconds(60),
           maxBodyBytes: 1_000, access: access),
         rejected: { _, _ in }, clientGone: {})

@@ -162,7 +162,7 @@ struct GuardedConnection: ServerChildChannelValue {
 /// Hummingbird's HTTP/1.1 channel with a `RequestGuard` in its pipeline.
 struct GuardedHTTP1Channel: ServerChildChannel {
   private let base: HTTP1Channel
-  private let limits: RequestLimits
+  private let limits: HTTPRequestLimits
   private let traceHeader: String?
   private let tls: TLSIdentity?
   private let registry: ConnectionRegistry
@@ -176,7 +176,7 @@ struct GuardedHTTP1Channel: ServerChildChannel {
         httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
           maxHeaderFieldSize: options.maxHeaderBytes, maxHeaderListSize: options.maxHeaderBytes,
           maxHeaderFieldCount: options.maxHeaderCount)))
-    limits = RequestLimits(
+    limits = HTTPRequestLimits(
       head: TimeAmount(options.headDeadline), body: TimeAmount(options.bodyDeadline),
       bodyPerMiB: TimeAmount(options.bodyDeadlinePerMiB), idle: TimeAmount(options.idleDeadline),
       maxBodyBytes: options.maxBodyBytes, holdsBodies: options.holdsBodies,

@@ -28,7 +28,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case refused
   }
 
-  private let limits: RequestLimits
+  private let limits: HTTPRequestLimits
   private let place: ConnectionPlace?
   private let traceHeader: String?
   private let rejected: (Failure.Code, TraceID?) -> Void
@@ -69,7 +69,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   ///   - workAfterAnswer: returns what is to be done when the current answer has been sent.
   ///   - closesAfterAnswer: whether the connection is to be closed after the current answer.
   init(
-    limits: RequestLimits, place: ConnectionPlace? = nil, traceHeader: String? = nil,
+    limits: HTTPRequestLimits, place: ConnectionPlace? = nil, traceHeader: String? = nil,
     rejected: @escaping (Failure.Code, TraceID?) -> Void,
     clientGone: @escaping () -> Void, hasHungUp: @escaping () -> Bool = { false },
     workAfterAnswer: @escaping () -> (() -> Void)? = { nil },

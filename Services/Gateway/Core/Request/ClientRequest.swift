@@ -2,7 +2,7 @@ public import ClusterModel
 import Limits
 import Text
 
-/// Upper bounds on a request.
+/// Maximum sizes of a `ClientRequest` and its members.
 public struct RequestLimits: Hashable, Sendable {
   /// 12 MiB are room for 10 MB of documents, a long conversation, and their JSON.
   public static let bodyBytes = 12 << 20

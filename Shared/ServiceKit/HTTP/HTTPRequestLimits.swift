@@ -1,8 +1,8 @@
 import Limits
 import NIOCore
 
-/// Limits on the time and size of a client's requests.
-struct RequestLimits: Sendable {
+/// Limits of a port on the time, size and origin of HTTP requests.
+struct HTTPRequestLimits: Sendable {
   /// Maximum time from a request's first byte, or the start of a new connection, to the end of the
   /// head.
   var head: TimeAmount

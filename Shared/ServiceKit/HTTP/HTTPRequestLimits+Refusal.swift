@@ -2,7 +2,7 @@ import ClusterModel
 import Limits
 import NIOHTTP1
 
-extension RequestLimits {
+extension HTTPRequestLimits {
   /// The reason to refuse a request because of its head.
   ///
   /// - Parameter restriction: the limit that restricts the connection to reserved paths; `nil` means
