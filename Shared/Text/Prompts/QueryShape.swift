@@ -13,7 +13,7 @@ public struct QueryShape: Hashable, Sendable {
   public private(set) var questions = 0
   /// Lines that begin with a bullet, a number or a letter of a list.
   public private(set) var listItems = 0
-  /// `(1)`, `2)` or `a)` within a line.
+  /// `(1)`, `2)`, `(a)` or `b)` within a line.
   public private(set) var inlineMarkers = 0
   /// Commas and semicolons before white space.
   private(set) var separators = 0
@@ -78,7 +78,9 @@ private struct ListMarker {
     /// line.
     case start(ofLine: Bool)
     case bullet
-    /// Digits, perhaps after a parenthesis, or one letter.
+    /// After an opening parenthesis.
+    case parenthesis(ofLine: Bool)
+    /// Digits or one letter, perhaps after a parenthesis.
     case label(ofLine: Bool, count: Int, isNumber: Bool, isOpen: Bool)
     case closed(ofLine: Bool)
     case elsewhere
@@ -97,6 +99,9 @@ private struct ListMarker {
     case .bullet:
       if isSpace { listItems += 1 }
       state = isSpace ? .start(ofLine: false) : .elsewhere
+    case .parenthesis(let ofLine):
+      state =
+        isSpace ? .start(ofLine: false) : Self.label(from: byte, ofLine: ofLine, isOpen: true)
     case .label(let ofLine, let count, let isNumber, let isOpen):
       let isDigit = (0x30...0x39).contains(byte)
       if isDigit, isNumber, count < 3 {
@@ -120,10 +125,16 @@ private struct ListMarker {
     switch byte {
     case 0x20, 0x09: .start(ofLine: ofLine)
     case UInt8(ascii: "-"), UInt8(ascii: "*"), UInt8(ascii: "+"): ofLine ? .bullet : .elsewhere
-    case UInt8(ascii: "("): .label(ofLine: ofLine, count: 0, isNumber: true, isOpen: true)
-    case 0x30...0x39: .label(ofLine: ofLine, count: 1, isNumber: true, isOpen: false)
+    case UInt8(ascii: "("): .parenthesis(ofLine: ofLine)
+    default: label(from: byte, ofLine: ofLine, isOpen: false)
+    }
+  }
+
+  private static func label(from byte: UInt8, ofLine: Bool, isOpen: Bool) -> State {
+    switch byte {
+    case 0x30...0x39: .label(ofLine: ofLine, count: 1, isNumber: true, isOpen: isOpen)
     case 0x41...0x5A, 0x61...0x7A:
-      .label(ofLine: ofLine, count: 1, isNumber: false, isOpen: false)
+      .label(ofLine: ofLine, count: 1, isNumber: false, isOpen: isOpen)
     default: .elsewhere
     }
   }

@@ -1,0 +1,54 @@
+import Testing
+import Text
+
+@Suite("Counts of list marks in a query")
+struct QueryShapeTests {
+  @Test(
+    "marks within a line are counted, however they are written",
+    arguments: [
+      ("Explain (1) rain (2) snow (3) hail", 3), ("Explain 1) rain 2) snow 3) hail", 3),
+      ("Explain a) rain b) snow c) hail", 3), ("Explain (a) rain (b) snow (c) hail", 3),
+      ("Explain (A) rain, (B) snow and (C) hail", 3), ("Explain (100) rain (101) snow", 2),
+    ])
+  func inlineMarkers(query: String, expected: Int) {
+    let shape = QueryShape(query)
+    #expect(shape.inlineMarkers == expected, "\(query)")
+    #expect(shape.listItems == 0, "\(query)")
+  }
+
+  @Test(
+    "lines that begin with a mark are list items",
+    arguments: [
+      "- rain\n- snow", "1. rain\n2. snow", "(1) rain\n(2) snow", "a) rain\nb) snow",
+      "(a) rain\n(b) snow", "  (A) rain\n\t(B) snow",
+    ])
+  func listItems(query: String) {
+    let shape = QueryShape(query)
+    #expect(shape.listItems == 2, "\(query)")
+    #expect(shape.inlineMarkers == 0, "\(query)")
+  }
+
+  @Test(
+    "other parentheses are no marks",
+    arguments: [
+      "Write (all) item(s) of f(a) and g(b) here", "Call f () and g () here",
+      "Sort (a), (b), (c)!", "Ask (ab) or (1a) or (a1) or (1234) here",
+      "Read ((b) here", "(all) rain\n() snow\n(a.) hail\n(a",
+    ])
+  func others(query: String) {
+    let shape = QueryShape(query)
+    #expect(shape.inlineMarkers == 0 && shape.listItems == 0, "\(query)")
+  }
+
+  @Test(
+    "one sentence with a list of letters may ask for several things",
+    arguments: [
+      "Explain to a beginner (a) how rain forms (b) how snow forms (c) how hail forms",
+      "Explain to a beginner a) how rain forms b) how snow forms c) how hail forms",
+    ])
+  func gate(query: String) {
+    #expect(DirectGate.shapeReason(query) == nil)
+    let plain = query.filter { !"()".contains($0) }
+    #expect(DirectGate.shapeReason(plain) == "it is a single sentence")
+  }
+}
