@@ -75,7 +75,7 @@ public final class InferenceClient: Sendable {
   /// The request is cancelled at its host if the answer is dropped or the calling Swift task is
   /// cancelled.
   ///
-  /// - Throws: `noEligibleHost` with a reason for each host. `upstreamFailed`, `overloaded`,
+  /// - Throws: `noEligibleHost` with the reasons of up to 20 hosts. `upstreamFailed`, `overloaded`,
   ///   `deadlineExceeded` or `invalidRequest` with the hosts' own messages. `cancelled` if the
   ///   Swift task was cancelled.
   public func infer(
@@ -170,7 +170,8 @@ public struct PendingInference: Sendable {
   fileprivate let handle: InferenceHandle
 
   /// Waits until the first valid token or the whole body has arrived, and returns the answer.
-  /// - Parameter patience: maximum wait. After it `nil` is returned, and the call can be repeated.
+  /// - Parameter patience: maximum wait. After this time `nil` is returned, and the caller may wait
+  ///   again.
   ///   `nil` as the argument means that only the request's own deadlines limit the wait.
   public func inference(within patience: Duration? = nil) async throws(Failure) -> Inference? {
     try await handle.session.open(within: patience).map { Inference(opening: $0, handle: handle) }

@@ -27,7 +27,8 @@ extension InferenceSession {
     var pause: EventLoopFuture<Void>?
   }
 
-  /// Time for which a response may continue after its last token. Then its connection is closed.
+  /// Time for which a response may continue after its last token. After this time its connection is
+  /// closed.
   private static let releaseGrace = TimeAmount.seconds(1)
   private static let readerStall = Duration.milliseconds(Limits.readerStall.value)
 
@@ -60,8 +61,8 @@ extension InferenceSession {
     return effects.pause
   }
 
-  /// Whether an event may take long to handle. It does if it may lead to a search for another host,
-  /// a translation or an assembly, and the request or the answer is large.
+  /// Whether an event may take long to handle: the request or the answer is large, and the event
+  /// may lead to a search for another host, a translation or an assembly.
   private func isLong(_ event: Event, now: Instant) -> Bool {
     guard isLarge || answerIsLong.load(ordering: .relaxed), pool.eventLoop.inEventLoop else {
       return false
@@ -298,8 +299,8 @@ extension InferenceSession {
     }
   }
 
-  /// Pauses a host's stream if the client has too much unread or the run is out of the lock. The
-  /// stream is read further after the client has read, or after the run has handled the items.
+  /// Pauses a host's stream if the client has too many unread bytes, or if the run is out of the
+  /// lock. Reading resumes after the client has read, or after the run has handled the items.
   private func pause(
     _ state: inout State, _ effects: inout Effects, now: Instant
   ) {

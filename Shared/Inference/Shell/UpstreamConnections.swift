@@ -13,8 +13,8 @@ import Synchronization
 /// moment, the process crashes. The reason is that the pool of AsyncHTTPClient 1.37 no longer knows
 /// the connection and traps.
 ///
-/// A single `HTTPClient` for all loops is no alternative: if its requests demand their event loop,
-/// it closes each connection after its answer.
+/// A single `HTTPClient` for all loops is no alternative. If a request demands an event loop, the
+/// client closes the connection after the answer.
 struct UpstreamConnections: Sendable {
   /// The connections of one event loop.
   struct Pool: Sendable {

@@ -43,8 +43,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     /// Bytes read since the event loop last turned to other work.
     var turn = 0
     var received = 0
-    /// Pace of a stream after its first `streamBurst` bytes. `nil` means that the stream has fewer
-    /// bytes.
+    /// Pace of a stream after its first `streamBurst` bytes. `nil` means that no more bytes than
+    /// these have arrived.
     var pace: StreamPace?
     /// Whether the stream exceeds the rate that every stream is granted.
     var isFast = false
@@ -392,8 +392,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
       return AttemptFailure(.connect, "there was no connection within 5 s")
     default: break
     }
-    // The connection was open before. If no connection can be opened, the error is a
-    // `NIOConnectionError`.
+    // An `IOError` means that the connection was open before. If no connection can be opened, the
+    // error is a `NIOConnectionError`.
     if error is IOError {
       return AttemptFailure(
         .lostBeforeHead, "the connection was reset before an answer (\(error))")

@@ -1,9 +1,9 @@
 /// Measures how far texts agree, by their words and, if available, by embedding vectors.
 ///
-/// A short text either agrees with another text or does not: it has no partial similarity. Two long
-/// texts are compared by word pairs and character trigrams. The decisive words of a text (its
-/// numbers, its negations, the answer that it names) weigh more than the rest. The same texts give
-/// the same figures on every machine.
+/// A short text either agrees with another text or has similarity 0. Two long texts are compared by
+/// word pairs and character trigrams. The decisive words of a text (its numbers, its negations, the
+/// answer that it names) weigh more than the rest. The same texts give the same figures on every
+/// machine.
 ///
 /// Both measures have faults. By words, two texts with the same meaning in other words differ. By
 /// vectors, a sentence is similar to its negation. Use the figures to weigh texts, never to discard
@@ -17,7 +17,7 @@ public enum Agreement {
   /// `sameMilli` for texts with known vectors. With this value and `meaningShare`, most of 34
   /// labelled triples of texts are classified correctly, both with MiniLM and with E5.
   public static let sameMeaningMilli = 375
-  /// Weight of vector similarity; word similarity has weight 1. Vectors weigh more, because two
+  /// Weight of vector similarity. Word similarity has weight 1. Vectors weigh more, because two
   /// prose texts that agree share few words.
   static let meaningShare = 3
   /// Least weight of a text, because a text that agrees with no other may still be right.
@@ -29,7 +29,7 @@ public enum Agreement {
     ComparedText(a).similarityMilli(to: ComparedText(b))
   }
 
-  /// The similarity of every pair of texts, in thousandths; 1,000 on the diagonal.
+  /// The similarity of every pair of texts, in thousandths. The diagonal is 1,000.
   /// - Parameter meanings: result of `VectorLikeness.matrix` for the same texts. `nil` means that
   ///   only words are compared.
   public static func matrix(of texts: [String], meanings: [[Int]]? = nil) -> [[Int]] {
@@ -47,7 +47,8 @@ public enum Agreement {
   }
 
   /// Groups texts that agree, directly or through other texts.
-  /// - Returns: indices; larger groups first, equal ones by their first index.
+  /// - Returns: indices of the texts in each group. Larger groups come first, groups of equal size
+  ///   in the order of their first texts.
   static func groups(in matrix: [[Int]], sameMilli: Int = sameMilli) -> [[Int]] {
     var group = Array(matrix.indices)
     for row in matrix.indices {
@@ -62,7 +63,7 @@ public enum Agreement {
     return members.values.sorted { ($1.count, $0[0]) < ($0.count, $1[0]) }
   }
 
-  /// Each text's mean similarity to the other texts, in thousandths; 1,000 for a lone text.
+  /// Each text's mean similarity to the other texts, in thousandths. A lone text has 1,000.
   public static func weights(in matrix: [[Int]]) -> [Int] {
     guard matrix.count > 1 else { return matrix.map { _ in 1_000 } }
     return matrix.indices.map { row in

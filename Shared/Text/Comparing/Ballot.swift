@@ -3,9 +3,10 @@
 /// `ShortAnswer` reduces each text to an answer in a comparable form. A text without an answer does
 /// not vote.
 public struct Ballot: Hashable, Sendable {
-  /// The answer of each text in its comparable form; an empty string means no answer.
+  /// The answer of each text in its comparable form. An empty string means no answer.
   public let answers: [String]
-  /// Votes per answer, most votes first; equal ones in the order of their first text.
+  /// Votes per answer, most votes first. Answers with equal votes are in the order of their first
+  /// texts.
   public let counts: [Count]
 
   public struct Count: Hashable, Sendable {

@@ -10,7 +10,7 @@ struct ComparedText {
   /// Hashes of word pairs and of character trigrams, sorted and without duplicates.
   private let pairs: [UInt64]
   private let trigrams: [UInt64]
-  /// Numbers and negations, sorted and without duplicates.
+  /// Numbers, negations and opinion words (`NormalWords.mark`), sorted and without duplicates.
   private let marks: [String]
 
   init(_ text: String) {

@@ -33,7 +33,8 @@ enum NormalWords {
     return words
   }
 
-  /// Returns a number, `not` for a negation, or an opinion word; `nil` for every other word.
+  /// The word itself for a number or an opinion, and `not` for a negation. `nil` means any other
+  /// word.
   static func mark(_ word: String) -> String? {
     if let first = word.unicodeScalars.first,
       isDigit(first) || first == "-" && word.unicodeScalars.count > 1
@@ -92,7 +93,7 @@ enum NormalWords {
       && !(index + 4 < scalars.count && isDigit(scalars[index + 4]))
   }
 
-  /// Turns `42.0` into `42` and `42.50` into `42.5`; leaves other words unchanged.
+  /// Turns `42.0` into `42` and `42.50` into `42.5`. Leaves other words unchanged.
   private static func simplified(_ word: String) -> String {
     let parts = word.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 2, parts.allSatisfy({ $0.unicodeScalars.allSatisfy(isDigitOrSign) })

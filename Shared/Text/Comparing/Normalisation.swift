@@ -20,7 +20,7 @@ public struct Normaliser: Sendable {
     /// After a token that may be part of quoted code. `waiting` holds the bytes from the token to
     /// the run of backticks that ends the quotation.
     case quoted(length: Int, run: Int)
-    /// Within reasoning that ends with these bytes; `waiting` holds the last bytes of the
+    /// Within reasoning that ends with these bytes. `waiting` holds the last bytes of the
     /// reasoning.
     case reasoning(end: [UInt8])
   }
@@ -45,7 +45,7 @@ public struct Normaliser: Sendable {
   private var swallowsSpaces = false
   private var hasJustRemoved = false
   private var openTags: [[UInt8]: Int] = [:]
-  /// Bytes examined so far; a byte that is examined twice counts twice.
+  /// Number of bytes examined so far. A byte that is examined twice counts twice.
   private(set) var work = 0
 
   /// - Parameters:
@@ -53,7 +53,7 @@ public struct Normaliser: Sendable {
   ///     it.
   ///   - startsInReasoning: whether the answer starts within reasoning, because the host's template
   ///     already wrote `<think>`.
-  ///   - fence: fence of the prompt; its marks are removed, because they mean nothing in an answer.
+  ///   - fence: fence of the prompt. Its marks are removed, because they mean nothing in an answer.
   public init(
     keepsReasoning: Bool = false, startsInReasoning: Bool = false, removing fence: Fence? = nil
   ) {
@@ -329,7 +329,7 @@ public struct Normaliser: Sendable {
     } else {
       spaces = []
       openFence = line.opening
-      // In a fenced block every line break is kept, also the one after the opening fence.
+      // In a fenced block every line break is kept, including the one after the opening fence.
       if openFence != nil { out.append(0x0A) } else { newlines += 1 }
     }
     line = NormalisedLine()

@@ -54,7 +54,7 @@ struct NormalisedLine: Sendable {
   /// open.
   var quoteLength: Int? { hasNoQuotes ? nil : openRun }
 
-  /// The fence that this line opens; `nil` if it opens none.
+  /// The fence that this line opens. `nil` means that it opens none.
   var opening: Fence? {
     guard let fence, fence.length >= 3 else { return nil }
     return fence.byte == UInt8(ascii: "`") && hasBacktickAfterFence ? nil : fence

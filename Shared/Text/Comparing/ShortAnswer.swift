@@ -1,8 +1,8 @@
 /// Reduces a text to its short answer, in a form that can be compared. For example, `B`, `(b)` and
 /// `**Answer:** B.` become equal, and so do `42`, `42.0` and `The answer is 42.`
 enum ShortAnswer {
-  /// The answer that the text names. If a long text names none, its last line if that line is
-  /// short. In all other cases the whole text.
+  /// The answer that the text names. If a long text names none, the result is its last line, if
+  /// this line is short. In all other cases the result is the whole text.
   /// - Parameter hasOptions: whether `B. Paris` means the option B, not a person's name.
   static func of(_ text: String, hasOptions: Bool = false) -> String {
     let text = Normaliser.normalised(ComparedText.bounded(text))
@@ -15,7 +15,7 @@ enum ShortAnswer {
     return words <= ComparedText.shortWords && words > 0 ? simplified(last, hasOptions) : whole
   }
 
-  /// The answer that the text names; `nil` if it names none.
+  /// The answer that the text names. `nil` means that it names none.
   static func named(in text: String) -> String? {
     named(inNormalised: Normaliser.normalised(ComparedText.bounded(text)), false)
   }
@@ -39,7 +39,7 @@ enum ShortAnswer {
     return nil
   }
 
-  /// Number of words at the start that introduce an answer; `nil` if they introduce none.
+  /// Number of words at the start that introduce an answer. `nil` means that they introduce none.
   private static func introduction(_ words: ArraySlice<Substring>) -> Int? {
     guard let first = words.first else { return nil }
     let bare = letters(first)
@@ -150,8 +150,8 @@ enum ShortAnswer {
     "the", "its", "it", "is", "option", "choice", "answer", "so", "therefore", "thus", "hence",
   ]
 
-  /// The letter of `B`, `(B)`, `B.` and `B) Paris`, and of `B. Paris` if there are options; `nil`
-  /// for text that only begins with a letter.
+  /// The letter of `B`, `(B)`, `B.` and `B) Paris`, and of `B. Paris` if there are options. `nil`
+  /// means that the text only begins with a letter or has none of these forms.
   private static func choiceLetter(_ text: Substring, _ hasOptions: Bool) -> String? {
     let bare = text.drop { !$0.isLetter && !$0.isNumber }
     guard let letter = bare.first, letter.isASCII, ("A"..."H").contains(letter.uppercased())

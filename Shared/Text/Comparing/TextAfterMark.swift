@@ -1,6 +1,6 @@
 extension String {
-  /// The trimmed text after the last occurrence of a mark; the case of ASCII letters is ignored. It
-  /// is the whole text if the mark is absent or nothing follows it.
+  /// The trimmed text after the last occurrence of a mark. The case of ASCII letters is ignored. If
+  /// the mark is absent or nothing follows it, the result is the whole text.
   public func textAfterLast(_ mark: String) -> String {
     var work = 0
     return textAfterLast(mark, work: &work)

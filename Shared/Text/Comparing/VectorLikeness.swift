@@ -14,8 +14,8 @@ public enum VectorLikeness {
     "The function returns an error when the file cannot be opened.",
     "Her grandmother kept letters from the war in a wooden box.",
   ]
-  /// Maximum mean similarity to the unrelated texts. A model with a higher one does not distinguish
-  /// texts.
+  /// Maximum mean similarity to the unrelated texts. A model with a higher mean does not
+  /// distinguish texts.
   static let highestFloor = 0.95
 
   /// Similarity of each pair of texts, in thousandths. It is 1,000 on the diagonal. 0 means that
@@ -53,7 +53,8 @@ public enum VectorLikeness {
     return first.indices.map { place in directions.reduce(0) { $0 + $1[place] } }
   }
 
-  /// Scales each vector to length 1; `nil` if one is empty, too long, zero or not a number.
+  /// Scales each vector to length 1. `nil` means that a vector is empty, has too many numbers, or
+  /// has no direction.
   private static func directions(_ vectors: [[Double]]) -> [[Double]]? {
     var directions: [[Double]] = []
     for vector in vectors {

@@ -12,7 +12,7 @@ public enum JSON: Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLite
   case integer(Int)
   case boolean(Bool)
   case null
-  /// Encoded JSON, written as it is; the caller guarantees that it is valid.
+  /// Encoded JSON, written as it is. The caller guarantees that it is valid.
   case raw([UInt8])
 
   public init(stringLiteral value: String) { self = .string(value) }

@@ -198,8 +198,8 @@ struct JSONCursor {
 
   // MARK: - Walking checked text
 
-  /// Returns the range of the next name of an object. Call it at a name, a comma or the object's
-  /// end; `nil` means the end.
+  /// Returns the range of the next name of an object. The position must be at a name, a comma or
+  /// the object's end. `nil` means the end.
   mutating func nextName() -> Range<Int>? {
     skipSeparators()
     guard bytes[position] == UInt8(ascii: "\"") else { return nil }
@@ -216,8 +216,8 @@ struct JSONCursor {
     return skipValue()
   }
 
-  /// Returns the next element of an array. Call it at a value, a comma or the array's end; `nil`
-  /// means the end.
+  /// Returns the next element of an array. The position must be at a value, a comma or the array's
+  /// end. `nil` means the end.
   mutating func nextElement() -> JSONValue? {
     skipSeparators()
     guard bytes[position] != UInt8(ascii: "]") else { return nil }

@@ -1,5 +1,5 @@
 extension JSONDocument {
-  /// The first element of an array; `nil` if it is empty or no array.
+  /// The first element of an array. `nil` means that the value is an empty array or no array.
   public func firstElement(of value: JSONValue) -> JSONValue? {
     var first: JSONValue?
     forEachElement(of: value) {

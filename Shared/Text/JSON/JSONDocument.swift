@@ -68,7 +68,7 @@ public struct JSONDocument: Sendable {
   /// The bytes of a value.
   public func slice(_ value: JSONValue) -> ArraySlice<UInt8> { bytes[value.range] }
 
-  /// The members of an object, in their order; none if the value is not an object.
+  /// The members of an object, in their order. None if the value is not an object.
   public func members(of value: JSONValue) -> [JSONMember] { Array(eachMember(of: value)) }
 
   /// The members of an object one by one, without an array. None if the value is not an object.
@@ -98,7 +98,7 @@ public struct JSONDocument: Sendable {
     }
   }
 
-  /// The elements of an array, in their order; none if the value is not an array.
+  /// The elements of an array, in their order. None if the value is not an array.
   public func elements(of value: JSONValue) -> [JSONValue] { Array(eachElement(of: value)) }
 
   /// The elements of an array one by one, without an array. None if the value is not an array.
@@ -111,7 +111,8 @@ public struct JSONDocument: Sendable {
     }
   }
 
-  /// The text of a string, unescaped; `nil` for any other kind. A lone surrogate becomes U+FFFD.
+  /// The text of a string without escapes. A lone surrogate becomes U+FFFD. `nil` means that the
+  /// value is not a string.
   public func string(_ value: JSONValue) -> String? {
     value.kind == .string ? JSONCursor.unescaped(bytes[value.range]) : nil
   }

@@ -84,7 +84,7 @@ struct JSONElision: Sendable {
 
   // MARK: - Objects
 
-  /// Keeps every key if possible; the values share the room that the keys leave.
+  /// Keeps every key if possible. The values share the room that the keys leave.
   private func render(
     _ members: [(name: Range<Int>, value: Node)], _ size: Int, _ room: Int, _ out: inout [UInt8]
   ) {

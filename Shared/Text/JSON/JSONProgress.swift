@@ -11,7 +11,7 @@ public struct JSONProgress: Sendable {
   }
 
   private(set) var state = State.value
-  /// One flag per open container; `true` means an object.
+  /// One flag per open container. `true` means an object, `false` an array.
   private var open: [Bool] = []
   private let maximumDepth: Int
   /// Whether further objects or arrays may follow a complete one (NDJSON).

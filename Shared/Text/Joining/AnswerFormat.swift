@@ -80,8 +80,7 @@ public enum AnswerFormat: String, CaseIterable, Hashable, Sendable {
     }
   }
 
-  /// Length in bytes of the smallest part at an index that must not be cut: a character or an
-  /// escape.
+  /// Length in bytes of the character or escape at an index. A text must not be cut within it.
   public func atomLength(in text: [UInt8], at index: Int) -> Int {
     let byte = text[index]
     let character = byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4

@@ -1,10 +1,10 @@
 /// Rules of an answer's format at one place of its text, for text that another host adds there.
 ///
-/// Code that joins texts asks these questions and knows no format by name.
+/// Code that joins texts asks these rules and compares no formats.
 struct FormatRules: Sendable {
   let format: AnswerFormat
-  /// Used only for JSON. Stored next to `format`: a payload of an enum would be copied for each
-  /// byte.
+  /// Used only for JSON. Stored next to `format`, because the payload of an enum would be copied
+  /// for each byte.
   private var json: JSONProgress
 
   /// - Parameter boundary: the state at the place where the text is added.

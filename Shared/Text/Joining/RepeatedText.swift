@@ -1,15 +1,15 @@
 /// Compares text that a host repeats with the text that the client has, and drops the repetition.
 ///
-/// White space is ignored, because hosts indent and wrap differently, except within strings of
-/// JSON.
+/// White space is ignored, because hosts indent and wrap differently. White space within strings
+/// of JSON is compared.
 struct RepeatedText: Sendable {
   private let known: [UInt8]
   private let format: AnswerFormat
   private var position: Int
   private var isInString = false
   private var isEscaped = false
-  /// Number of white space bytes at the end of the known text; they are dropped if the host repeats
-  /// them.
+  /// Number of white space bytes at the end of the known text. If the host repeats these bytes,
+  /// they are dropped.
   private var space = 0
 
   init(of known: [UInt8], from position: Int = 0, in format: AnswerFormat) {
@@ -22,7 +22,8 @@ struct RepeatedText: Sendable {
   /// Whether the host has repeated all of the known text.
   var isDone: Bool { position == known.count }
 
-  /// - Returns: number of bytes that repeat the known text; `nil` if the bytes differ from it.
+  /// - Returns: number of bytes that repeat the known text. `nil` means that the bytes differ from
+  ///   it.
   mutating func take(_ bytes: some Collection<UInt8>) -> Int? {
     var taken = 0
     for byte in bytes {

@@ -3,8 +3,8 @@
 extension ResumeAlignment {
   /// Looks for an announcement that is followed by the last words of the text.
   ///
-  /// - Returns: the verdict, `nil` if there is no announcement; and the number of compared
-  ///   readings.
+  /// - Returns: the verdict and the number of compared readings. A verdict of `nil` means that
+  ///   there is no announcement.
   func verdictAfterAnnouncement(
     in text: ArraySlice<UInt8>, _ nonSpace: NonSpaceText, _ continuation: Fit, _ match: Match,
     _ isFinal: Bool

@@ -62,7 +62,8 @@ extension ResumeAlignment {
   }
 
   /// Checks the text after a repetition. If the client has a part of a long token, the text must
-  /// begin with this token. Otherwise, if white space is expected, it must not begin with a word.
+  /// begin with this token. Otherwise, if white space is expected, the text must not begin with a
+  /// word.
   func known(_ text: ArraySlice<UInt8>, after position: Int, _ isFinal: Bool) -> Fit {
     guard hasLongToken else {
       guard !expectedSpace.isEmpty, !rules.ignoresSpace else { return .upTo(position) }
@@ -139,8 +140,8 @@ extension ResumeAlignment {
 
   /// Whether the host starts again at an earlier word of the text and then deviates from the text.
   ///
-  /// The evidence is 16 repeated bytes. If the host omits the expected white space, the first word
-  /// of the cut sentence suffices, if it is capitalised and the host repeats it.
+  /// The evidence is 16 repeated bytes. If the host omits the expected white space, one repeated
+  /// word suffices: the first word of the cut sentence, if it is capitalised.
   func beginsAgain(_ agreement: [Int], _ nonSpace: NonSpaceText, lacksSpace: Bool) -> Bool {
     var longest = zip(head.bytes, nonSpace.bytes).prefix { $0 == $1 }.count
     var lastStart = 0

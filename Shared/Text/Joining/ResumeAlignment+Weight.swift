@@ -139,8 +139,8 @@ extension ResumeAlignment {
   /// Whether the host repeats the whole text, however short the text is.
   ///
   /// A text of one or two bytes may be a number or a syllable that the host writes again as new
-  /// text. It counts as repeated only if the expected words follow the repetition, and the host's
-  /// words differ from them if they are read as a continuation.
+  /// text. It counts as repeated only if the expected words follow the repetition, and if the
+  /// host's first words are not the expected words.
   private func repeatsWholeText(_ overlap: Overlap, _ continuation: Standing) -> Bool {
     guard overlap.place == 0, head.bytes.isEmpty else { return false }
     return overlap.length >= 3 || overlap.standing == .agrees && continuation == .differs

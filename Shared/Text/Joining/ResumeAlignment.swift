@@ -15,7 +15,7 @@ struct ResumeAlignment: Sendable {
   enum Verdict: Sendable {
     /// More bytes are needed for a decision.
     case wait
-    /// The held bytes from `start` on are new; `insert` comes before them.
+    /// The held bytes from `start` on are new. `insert` is delivered before these bytes.
     case join(start: Int, insert: [UInt8])
     /// The bytes from `start` on repeat known text. They are dropped until the repetition is
     /// complete.
@@ -27,7 +27,7 @@ struct ResumeAlignment: Sendable {
 
   enum Fit: Hashable {
     case no
-    /// The bytes fit so far; more are needed.
+    /// The bytes fit so far, but more bytes are needed.
     case soFar
     /// The bytes up to this index are already known.
     case upTo(Int)

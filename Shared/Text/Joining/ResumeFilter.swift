@@ -6,7 +6,7 @@
 /// of the new host are held until it is clear how they join. Repeated words are dropped. Words that
 /// cannot be joined are rejected, so that the request fails over to another host.
 public struct ResumeFilter: Sendable {
-  /// How the new host was asked. It predicts the host's first words.
+  /// How the new host was asked. The host's first words depend on this.
   public enum Mode: Hashable, Sendable {
     /// The host was asked to complete the text itself. The output usually continues at the end of
     /// the text.
@@ -72,7 +72,8 @@ public struct ResumeFilter: Sendable {
   /// - Parameters:
   ///   - delivered: the text that the client has.
   ///   - boundary: length of the prefix that the new host was given. The host must repeat the rest.
-  ///   - unseen: output of the old host after `delivered` that the client never got; only a hint.
+  ///   - unseen: output of the old host after `delivered` that the client never got. It is only a
+  ///     hint.
   ///   - context: the state after `delivered`.
   public init(
     delivered: [UInt8], boundary: Int, unseen: [UInt8], context: SafeBoundary, mode: Mode
@@ -99,7 +100,7 @@ public struct ResumeFilter: Sendable {
     return steps
   }
 
-  /// Whether the host may end now, because it has repeated all words that it had to repeat.
+  /// Whether the host may end now. `false` while it repeats text and has not repeated all of it.
   public var isWholeAtEnd: Bool {
     if case .repeating(let repeated) = state { return repeated.isDone }
     return true

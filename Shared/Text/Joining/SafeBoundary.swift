@@ -8,7 +8,7 @@ public struct SafeBoundary: Sendable {
   private var rule: BoundaryRule?
   private var words = WordBorders()
   private var fences = CodeFences()
-  /// Stored next to `rule`: a payload of an enum would be copied for each byte.
+  /// Stored next to `rule`, because the payload of an enum would be copied for each byte.
   private var jsonBoundaries: JSONBoundaries
   /// The last bytes, which are read again if the text turns out to be prose. They cover all bytes
   /// that can be held back.
@@ -52,7 +52,7 @@ public struct SafeBoundary: Sendable {
   /// Whether the text is within a fenced code block.
   public var isInFence: Bool { fences.isOpen }
 
-  /// State of the JSON, for `FormatRules`; `nil` if the text is not JSON.
+  /// State of the JSON, for `FormatRules`. `nil` means that the text is not JSON.
   var json: JSONProgress? {
     switch rule {
     case nil, .words: nil

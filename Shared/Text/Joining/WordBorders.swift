@@ -2,7 +2,7 @@
 ///
 /// A border is before white space, or between two characters of a script that is written without
 /// spaces. It is before the white space, not after it, because models keep a space with the word
-/// that follows. So most of them continue differently after a prefix that ends in a space.
+/// that follows. So most models continue differently after a prefix that ends in a space.
 struct WordBorders: Sendable {
   /// Whether the last character was white space. Also true at the start, where no border is needed.
   private var isInSpace = true
@@ -26,7 +26,7 @@ struct WordBorders: Sendable {
     return nil
   }
 
-  /// Takes a whole character; in JSON it may have been an escape.
+  /// Takes a whole character. In JSON, the character may have been written as an escape.
   mutating func takeScalar(_ scalar: UInt32, from start: Int) -> Int? {
     missing = 0
     if scalar == 0x20 || scalar == 0x0A || scalar == 0x09 || scalar == 0x0D {

@@ -114,7 +114,7 @@ enum ControlTokens {
 
     func canStart(_ byte: UInt8) -> Bool { !byFirst[Int(byte)].isEmpty }
 
-    /// Length of the longest token that begins at a position; 0 means none.
+    /// Length of the longest token that begins at a position. 0 means none.
     func length(in bytes: [UInt8], at position: Int) -> Int {
       var length = 0
       for token in byFirst[Int(bytes[position])] where token.bytes.count > length {

@@ -2,12 +2,12 @@
 ///
 /// It is deterministic, and cheap enough for every request.
 public enum DirectGate {
-  /// Least tokens of an answer that is split. A shorter answer is complete before its parts could
-  /// be merged.
+  /// Least `max_tokens` of a request that is split. A shorter answer is complete before its parts
+  /// could be merged.
   static let leastAnswerTokens = 96
   /// Least token budget of a split. The prompts of several parts alone would use up a smaller one.
   static let leastBudgetTokens = 1_024
-  /// Maximum bytes of the query that are examined. No sentence is longer.
+  /// Maximum bytes of the query that are examined. Hardly any question is longer.
   private static let lookedAt = 4 * 1_024
   /// Least words of a query that is split. A query with fewer words asks for one thing.
   static let leastWords = 8
@@ -20,7 +20,7 @@ public enum DirectGate {
   ///   - budgetTokens: the client's limit on all prompts and answers together.
   ///   - documents: number of documents in the request.
   ///   - isStructured: whether the client wants JSON or sent tools.
-  /// - Returns: the reason for a direct answer; `nil` means that a split may be worthwhile.
+  /// - Returns: the reason for a direct answer. `nil` means that a split may be worthwhile.
   public static func reason(
     query: String, maxTokens: Int?, budgetTokens: Int?, documents: Int, isStructured: Bool
   ) -> String? {
@@ -50,7 +50,8 @@ public enum DirectGate {
   }
 
   /// Checks whether the query asks for a single thing.
-  /// - Returns: the reason; `nil` means that it may ask for several things.
+  /// - Returns: the reason for a direct answer. `nil` means that the query may ask for several
+  ///   things.
   public static func shapeReason(_ query: String) -> String? {
     let shape = QueryShape(query, limit: lookedAt)
     if shape.words < leastWords { return "it is short" }

@@ -7,7 +7,7 @@ public enum DocumentCut {
   public static let excessPercent = 25
 
   /// - Parameters:
-  ///   - number: from 1 to `count`; another number gives an empty text.
+  ///   - number: from 1 to `count`. Another number gives an empty text.
   public static func part(_ number: Int, of count: Int, in text: String) -> String {
     guard count > 0, (1...count).contains(number) else { return "" }
     let bytes = Array(text.utf8)

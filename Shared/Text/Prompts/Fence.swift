@@ -1,14 +1,14 @@
 /// Encloses untrusted text in a prompt, so that a model treats it as material, not as instructions.
 ///
 /// The text comes from models and documents. Its author cannot know the mark, and a mark within the
-/// text is broken, so nothing in it can close the fence. Control tokens of chat templates are
-/// broken too, also inside code, because hosts turn them into tokens everywhere.
+/// text is broken, so the text cannot close the fence. Control tokens of chat templates are broken
+/// everywhere, including code, because hosts turn their text into tokens everywhere.
 public struct Fence: Hashable, Sendable {
   /// Word of eight letters: four syllables that tokenisers know.
   public let mark: String
 
   /// - Parameter seed: seed of the task that gets the prompt. Hosts get 31 of its 64 bits as the
-  ///   sampling seed; these do not determine the mark.
+  ///   sampling seed. These bits do not determine the mark.
   public init(seed: UInt64) {
     var chance = seed ^ 0x7F4A_7C15_9E37_79B9
     let consonants = Array("bdfgklmnprstvz")
@@ -84,7 +84,7 @@ public struct Fence: Hashable, Sendable {
     return String(decoding: result, as: UTF8.self)
   }
 
-  /// Inserts a space into every mark; case is ignored.
+  /// Inserts a space into every mark. Case is ignored.
   private func breakingMark(in bytes: [UInt8]) -> [UInt8] {
     let mark = Array(mark.utf8)
     var result: [UInt8] = []

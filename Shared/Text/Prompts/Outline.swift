@@ -174,8 +174,8 @@ extension Outline.Unit {
     body = Array(rest)
   }
 
-  /// Length of the bullet (`-`, `*`, `+`, `•`, `1.` or `1)`); 0 if there is none, or nothing after
-  /// it.
+  /// Length of the bullet (`-`, `*`, `+`, `•`, `1.` or `1)`). 0 means that there is no bullet, or
+  /// nothing after it.
   private static func bulletLength(_ line: ArraySlice<UInt8>) -> Int {
     let digits = line.prefix { (0x30...0x39).contains($0) }.count
     var length = 0

@@ -92,8 +92,8 @@ struct OutlineCut: Sendable {
   /// Least bytes of a piece that is worth keeping.
   private static let minimumPiece = 16
 
-  /// Keeps about `start` bytes of the unit's beginning and `end` bytes of its end; `nil` if that is
-  /// not worthwhile.
+  /// Keeps about `start` bytes of the unit's beginning and `end` bytes of its end. `nil` means that
+  /// the pieces would be too small to be worth keeping.
   private static func cut(_ unit: Outline.Unit, from start: Int, end: Int) -> Outline.Unit? {
     if case .fence(let opening, let content, let closing) = unit.kind {
       let frame = opening.count + closing.count + 3
@@ -121,7 +121,7 @@ struct OutlineCut: Sendable {
     return unit
   }
 
-  /// Cuts code between lines; JSON stays valid.
+  /// Cuts code between lines. JSON stays valid.
   private static func cut(_ content: [[UInt8]], to room: Int) -> [[UInt8]] {
     let text = Outline.joined(content)
     if let json = JSONElision(validating: text) {
@@ -186,7 +186,7 @@ enum TextCut {
     return Array(text[start...])
   }
 
-  /// Strength of the boundary before `position`; `nil` if there is none.
+  /// Strength of the boundary before `position`. `nil` means that there is none.
   private static func boundary(_ text: [UInt8], _ position: Int) -> Strength? {
     guard position > 0, position < text.count else { return nil }
     let before = text[position - 1]

@@ -17,7 +17,7 @@ public struct QueryFeatures: Hashable, Sendable {
   /// Number of words that ask for certainty. A phrase counts twice.
   public var certainty = 0
 
-  /// Maximum bytes that are examined; the beginning of a longer text is enough.
+  /// Maximum bytes that are examined. The beginning of a longer text is enough.
   static let maximumBytes = 64 * 1024
 
   public init(_ query: String) {

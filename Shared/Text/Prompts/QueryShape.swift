@@ -7,23 +7,23 @@ import Limits
 public struct QueryShape: Hashable, Sendable {
   public private(set) var bytes = 0
   public private(set) var words = 0
-  /// Sentences end at a mark or at the end of a line.
+  /// Number of sentences. A sentence ends at a mark or at the end of a line.
   private(set) var sentences = 0
-  /// Sentences that end in a question mark.
+  /// Number of sentences that end in a question mark.
   public private(set) var questions = 0
-  /// Lines that begin with a bullet, a number or a letter of a list.
+  /// Number of lines that begin with a bullet, a number or a letter of a list.
   public private(set) var listItems = 0
-  /// `(1)`, `2)`, `(a)` or `b)` within a line.
+  /// Number of list marks within lines: `(1)`, `2)`, `(a)` or `b)`.
   public private(set) var inlineMarkers = 0
-  /// Commas and semicolons before white space.
+  /// Number of commas and semicolons before white space.
   private(set) var separators = 0
 
-  /// Bytes examined by default. A longer text is pasted, and its shape does not reflect the
-  /// question.
+  /// Bytes examined by default. A longer query is mostly pasted text, whose shape does not reflect
+  /// the question.
   public static let maximumBytes = Limits.splitBytes.value
 
   /// - Parameters:
-  ///   - query: the text; `bytes` counts all of it.
+  ///   - query: the text. `bytes` counts all of its bytes.
   ///   - limit: number of bytes that are examined.
   public init(_ query: String, limit: Int = maximumBytes) {
     var previous: UInt8 = 0x0A

@@ -41,7 +41,7 @@ public enum Sentences {
     add(line[start...], to: &sentences)
   }
 
-  /// The last word of the sentence so far; it may be followed by white space.
+  /// The last word of the sentence so far. White space may follow the word.
   private struct LastWord {
     var start: String.Index
     var end: String.Index

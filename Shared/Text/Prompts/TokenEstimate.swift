@@ -10,7 +10,7 @@ public enum TokenEstimate {
   /// plus a margin.
   public static let templateTokens = 32
   /// Prompt tokens of a task in addition to its own text: the role's system prompt and the chat
-  /// template. The examined models need 20 tokens for each; the rest is margin.
+  /// template. The examined models need 20 tokens for each. The rest is margin.
   public static let callTokens = 48
   /// Minimum completion tokens of a plan's tasks, except its sink. A task that may write less is
   /// hardly worth a request.

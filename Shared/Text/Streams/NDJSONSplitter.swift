@@ -1,6 +1,6 @@
 /// Splits a byte stream into lines, wherever the network cut it.
 ///
-/// Lines may end in LF or CRLF; empty lines are dropped. Memory is bounded: a line larger than the
+/// Lines may end in LF or CRLF. Empty lines are dropped. Memory is bounded: a line larger than the
 /// limit is an error.
 public struct NDJSONSplitter: Sendable {
   public struct TooLarge: Error, Hashable, Sendable {
@@ -16,8 +16,8 @@ public struct NDJSONSplitter: Sendable {
     self.maximumLineBytes = maximumLineBytes
   }
 
-  /// Returns the lines that these bytes complete. A large line takes the reader's buffer; all others
-  /// have buffers of their own size.
+  /// Returns the lines that these bytes complete. A line larger than `SSESplitter.movedBytes` may
+  /// be returned in the reader's own buffer. A smaller one is copied into a buffer of its own size.
   public mutating func append(_ bytes: some Collection<UInt8>) throws(TooLarge) -> [[UInt8]] {
     try append(whole: Array(bytes))
   }

@@ -1,6 +1,6 @@
 /// One server-sent event.
 public struct SSEEvent: Hashable, Sendable {
-  /// Value of the `event` field; `nil` if the event has none.
+  /// Value of the `event` field. `nil` means that the event has none.
   public var name: String?
   /// The `data` lines, joined by line feeds.
   public var data: [UInt8]
@@ -13,10 +13,10 @@ public struct SSEEvent: Hashable, Sendable {
 
 /// Splits a byte stream into server-sent events, wherever the network cut it.
 ///
-/// Lines may end in LF, CRLF or CR. Comments are counted and, if wanted, returned as events; `id`
-/// and `retry` are dropped. Lines that are no part of an event stream are kept up to a limit,
-/// because some hosts write the cause of a failure there. Memory is bounded: an event or a line
-/// larger than the limit is an error.
+/// Lines may end in LF, CRLF or CR. Comments are counted and, if wanted, returned as events. The
+/// fields `id` and `retry` are dropped. Lines that are neither fields nor comments are kept up to a
+/// limit, because some hosts write the cause of a failure there. Memory is bounded: an event or a
+/// line larger than the limit is an error.
 public struct SSESplitter: Sendable {
   /// Default limit of an event. A chunk of a chat completion has some 300 bytes; 1 MiB leaves room
   /// for a whole tool call.
@@ -36,7 +36,7 @@ public struct SSESplitter: Sendable {
   public static let strayName = "\u{0}stray"
   /// Name of the events made from comment lines, if they are wanted.
   public static let commentName = "\u{0}comment"
-  /// Maximum bytes of an event's name; a longer one is cut. Names are words such as
+  /// Maximum bytes of an event's name. A longer name is cut. Names are words such as
   /// `content_block_delta`.
   static let longestName = 64
 
@@ -77,8 +77,8 @@ public struct SSESplitter: Sendable {
   /// Capacity of the buffers, in bytes.
   public var bufferBytes: Int { line.capacity + data.capacity }
 
-  /// Whether an incomplete event is pending; at the end of a stream, it means that the stream was
-  /// cut.
+  /// Whether an incomplete event is pending. At the end of a stream, the stream was then cut, or it
+  /// lacks the empty line after its last event.
   public var hasUnfinishedEvent: Bool { !line.isEmpty || hasData }
 
   /// The function is not generic, so that the loop does not make a call per byte.

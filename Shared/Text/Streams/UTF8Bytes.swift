@@ -1,4 +1,4 @@
-/// Checks of UTF-8 that is still arriving. The network cuts anywhere, also inside a character.
+/// Checks of UTF-8 that is still arriving. The network may cut the text inside a character.
 public enum UTF8Bytes {
   /// Number of bytes at the end that begin an incomplete character: 0…3.
   ///
@@ -42,7 +42,7 @@ public enum UTF8Bytes {
     return invalid
   }
 
-  /// Length of the character that starts at `position`; `nil` if there is no valid one.
+  /// Length of the character that starts at `position`. `nil` means that no valid one starts there.
   static func validSequenceLength<Bytes: RandomAccessCollection<UInt8>>(
     in bytes: Bytes, at position: Bytes.Index
   ) -> Int? {

@@ -95,14 +95,16 @@ struct AnswerChannel: Sendable {
     steps += stops?.takeWork() ?? 0
   }
 
-  /// Number of bytes that the client may have: all bytes up to the last safe boundary. If a token
-  /// after the boundary is longer than `window`, all bytes except the last `window` ones.
+  /// Number of bytes that the client may have: all bytes of a closed text, otherwise the bytes up
+  /// to the last safe boundary. If a token after the boundary is longer than `window`, all bytes
+  /// except the last `window` ones. The beginning of a possible stop sequence is excluded.
   mutating func limit(window: Int) -> Int {
     if isClosed { return text.count }
     return atLeastBeginning(beforeStop(safeLimit(window: window), window))
   }
 
-  /// Number of bytes up to the last safe boundary. Never includes part of a longer token.
+  /// Number of bytes up to the last safe boundary that the client may have. Unlike
+  /// `limit(window:)`, it includes no part of a long token after the boundary.
   mutating func boundaryLimit(window: Int) -> Int {
     atLeastBeginning(beforeStop(boundary.boundary, window))
   }

@@ -4,7 +4,7 @@ import Text
 
 /// Properties of a request that decide whether and how two hosts' texts can be joined.
 public struct AnswerShape: Hashable, Sendable {
-  /// Maximum choices of a request. A higher number in a request is lowered to it.
+  /// Maximum choices of a request. A higher number is lowered to this maximum.
   public static let maximumChoices = Limits.answerChoices.value
 
   /// Number of choices: prompts × `n`. `best_of` adds none, because the host returns only the best
@@ -24,7 +24,7 @@ public struct AnswerShape: Hashable, Sendable {
   /// Estimated prompt tokens: one per four bytes, including JSON syntax, plus a fixed number per
   /// picture.
   public var promptTokens = 0
-  /// Whether the last message is the assistant's. Hosts differ in whether their answer repeats it.
+  /// Whether the last message is the assistant's. Some hosts repeat this message in their answer.
   var hasPrefill = false
 
   public init() {}
@@ -103,7 +103,7 @@ public struct AnswerShape: Hashable, Sendable {
     var text = scanner.bytes.count - (scanner["tutti"]?.range.count ?? 0)
     text = max(text - excessOfEscapes(scanner.bytes), 0)
     var pictures = 0
-    // Only a longer body can have a picture that changes the estimate much.
+    // Only a text of more than 4 KiB can have a picture that changes the estimate much.
     guard text > 4_096, let messages = scanner["messages"], messages.kind == .array else {
       return text / TokenEstimate.bytesPerToken
     }

@@ -11,9 +11,9 @@ extension AnswerStream {
     /// Whether the answer has tool calls. The next host then sends the answer again from the start.
     let callsTools: Bool
     var isFromStart: Bool
-    /// Number of bytes of the client's text that the host continues. The host must repeat the rest
-    /// of the client's text. `nil` means that the host continues the text up to the last safe
-    /// boundary.
+    /// Length of the beginning of the client's text that the host continues. The host must repeat
+    /// the rest of the client's text. `nil` means that the host continues the text up to the last
+    /// safe boundary.
     var anchor: Int?
     /// Prompt tokens added by resumption: the answer so far and the resume instruction.
     var addedPromptTokens = 0
@@ -33,7 +33,7 @@ extension AnswerStream {
     /// Tool calls that the client already has, in the client's order. Each has a filter that
     /// removes repeated arguments.
     private(set) var known: [KnownCall] = []
-    /// Places of this host's calls in order of arrival. The key is the host's index of the call.
+    /// Position of each call in the order in which this host's calls arrived, by the host's index.
     private(set) var positions: [Int: Int] = [:]
     /// The client's index for the host's first new call: one above the highest known index.
     private var nextIndex = 0

@@ -36,7 +36,8 @@ extension AnswerStream {
     isOver = false
     let hadCalls = channels.contains { $0.part.isCall }
     let callsTools = hadCalls || hop?.callsTools == true
-    // Free the old hop first. It shares buffers with the channels, which would be copied on change.
+    // Free the old hop first. It shares buffers with the channels, so while it exists, a change to
+    // a channel copies the buffer.
     let identity = hop?.identity ?? self.identity
     hop = nil
     for index in channels.indices { channels[index].forgetUnreleased() }
@@ -69,8 +70,8 @@ extension AnswerStream {
     return channels[channel].anchoredPlace()
   }
 
-  /// Releases all safe text. If a chunk cannot be read, the old host is at fault. The chunks after
-  /// it are then dropped.
+  /// Releases all safe text. Stops at a chunk that cannot be read. The old host is at fault, and
+  /// this chunk and all later ones are dropped.
   private mutating func releaseSafe() -> [InferenceChunk] {
     var released: [InferenceChunk] = []
     while let entry = held.first {

@@ -10,8 +10,8 @@ extension AnswerStream {
   /// Usage over all hosts: the client's prompt once, and the completion tokens that the client got.
   ///
   /// The cached tokens are those of the host that began the answer, because no later host is paid
-  /// for the prompt. If that host did not report them, they are 0. If another process had the
-  /// beginning, the host that resumes after it counts as the first.
+  /// for the prompt. If that host did not report them, they are 0. If another process delivered the
+  /// beginning, the first host of this process counts as the host that began the answer.
   var usage: Usage {
     Usage(
       promptTokens: knownPromptTokens ?? shape.promptTokens,
@@ -100,7 +100,8 @@ extension AnswerStream {
     return released + [end]
   }
 
-  /// A usage chunk, if the client wants the total usage and no host has reported it.
+  /// A usage chunk, if the client wants usage and the last host has not sent it. Only for an answer
+  /// of several hosts, or one that Tutti ended (`isOver`).
   func lastUsage() -> [InferenceChunk] {
     guard shape.wantsUsage, !hasReportedUsage, isOver || hop?.joins == true, let identity else {
       return []

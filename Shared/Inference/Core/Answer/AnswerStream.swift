@@ -37,7 +37,7 @@ public struct AnswerStream: Sendable {
   private var firstChunk: [UInt8]?
   private var firstIdentity: StreamIdentity?
   var hasDelivered = false
-  /// Tokens of the current host. `keptBytes` has the number of its bytes that were not dropped.
+  /// Tokens of the current host. `keptBytes` counts the bytes of this host that were not dropped.
   var tally = TokenTally()
   var keptBytes = 0
   /// Bytes of the current host's text. A delta that holds more than text counts with its JSON.
@@ -56,8 +56,8 @@ public struct AnswerStream: Sendable {
   public internal(set) var finishReason: String?
   var hostUsage: Usage?
   var firstPromptTokens: Int?
-  /// Cached prompt tokens of the host that began the answer. `nil` means that this host still
-  /// answers.
+  /// Cached prompt tokens of the host that began the answer. They are stored when another host
+  /// replaces it, and are `nil` before.
   var firstCachedTokens: Int?
   /// Whether the answer ended at a stop sequence that spans a joint, or at `max_tokens`. Later
   /// chunks are then ignored.
@@ -101,12 +101,12 @@ public struct AnswerStream: Sendable {
     }
   }
 
-  /// Whether a repetition in the content so far could pass for content, as in JSON.
+  /// Whether the format of the content hides repetitions (`AnswerFormat.hidesRepetitions`).
   var hidesRepetitions: Bool {
     known(.content).map { channels[$0].boundary.format.hidesRepetitions } ?? false
   }
 
-  /// Bytes that are held back and would be lost if the host broke off.
+  /// Bytes of the kept text that the client does not have yet.
   public var heldTextBytes: Int { channels.reduce(0) { $0 + $1.text.count - $1.released } }
 
   // MARK: - Cost
@@ -207,8 +207,8 @@ public struct AnswerStream: Sendable {
     finishReason = reason
   }
 
-  /// Ends a complete answer. Releases all held chunks, and adds the usage of all hosts together,
-  /// which no single host can report.
+  /// Ends a complete answer. Releases all held chunks, and adds a missing `finish_reason` and the
+  /// usage of several hosts together (`lastUsage()`).
   ///
   /// - Throws: `garbage` if a held chunk cannot be read.
   public mutating func finish() throws(AttemptFailure) -> [InferenceChunk] {
@@ -335,7 +335,7 @@ public struct AnswerStream: Sendable {
     return channels.count - 1
   }
 
-  /// Removes channels of whose text the client has nothing.
+  /// Removes channels of which the client has neither text nor header.
   mutating func removeUnseenChannels() {
     channels.removeAll { $0.released == 0 && !$0.hasHeader }
     places = [:]
@@ -431,7 +431,7 @@ public struct AnswerStream: Sendable {
       rewrite.calls[index] = ChunkRewrite.Call(
         index: index, keepsHeader: !entry.isSplit, name: name)
     }
-    // Rewrite the last part, which is short, and not the whole chunk again.
+    // Rewrite the part that was sent last, because it is shorter than the whole chunk.
     let source = held.lastPart ?? entry.chunk
     steps += 8 * source.data.count
     guard let part = try rewrite.apply(to: source) else { return nil }

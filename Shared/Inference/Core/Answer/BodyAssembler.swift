@@ -37,7 +37,8 @@ public struct BodyAssembler: Sendable {
     self.limit = limit
   }
 
-  /// - Throws: `garbage` if the data is not a chunk, `tooLarge` if all chunks exceed the limit.
+  /// - Throws: `garbage` if the data is not a chunk, `tooLarge` if the chunks together exceed the
+  /// limit.
   public mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) {
     taken = taken.addingCapped(chunk.data.count)
     guard taken <= limit else {

@@ -78,9 +78,9 @@ struct ChoiceSteps: Hashable, Sendable {
 ///
 /// Completion is a property of each choice. Finish reasons cannot simply be counted: hosts repeat a
 /// `finish_reason`, send it early or with every chunk, or return fewer choices than requested. The
-/// end of a choice is final if nothing was added after it. Exception: a `stop` of a choice that has
-/// only reasoning is not final. An end that is not final counts only if the stream ends properly
-/// right after it.
+/// first end of a choice is final if nothing was added after it. Exception: a `stop` of a choice
+/// that has only reasoning is not final. An end that is not final counts only if the stream ends
+/// properly and nothing was added before.
 struct ChoiceProgress: Hashable, Sendable {
   private var begun: UInt64 = 0
   private var filled: UInt64 = 0
@@ -89,7 +89,7 @@ struct ChoiceProgress: Hashable, Sendable {
   private var ended: UInt64 = 0
   /// Choices whose last end was firm (`Gain.isFirm`).
   private var firm: UInt64 = 0
-  /// Choices that gained text after an end. Their finish reasons are ignored.
+  /// Choices that gained more after an end. No later end of such a choice is final.
   private var revived: UInt64 = 0
   /// State of the choices with an index of 64 or above.
   private var more: [Int: Choice] = [:]
@@ -126,8 +126,8 @@ struct ChoiceProgress: Hashable, Sendable {
   /// Choices with an index below 64 whose end is final.
   private var final: UInt64 { ended & ~revived & (answered | firm | ~filled) }
 
-  /// Whether at least as many choices as requested have a final end. The host then has nothing left
-  /// to send.
+  /// Whether at least as many choices as requested have a final end. The host then has only the
+  /// usage and the end of the stream left to send.
   func isComplete(_ expected: Int) -> Bool {
     let low = final.nonzeroBitCount
     guard low < expected, !more.isEmpty else { return low >= expected }

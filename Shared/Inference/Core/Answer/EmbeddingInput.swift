@@ -2,7 +2,7 @@ import Text
 
 /// The input texts of an embeddings request.
 ///
-/// A model reads each text separately, so even a hundred short texts fit into a small context.
+/// A model reads each text separately, so a hundred short texts fit into a small context.
 enum EmbeddingInput {
   /// Tokens of the longest text. A text counts as one token per four bytes. A text that is sent as
   /// an array of tokens is counted exactly. If the input is not an array, the whole body is

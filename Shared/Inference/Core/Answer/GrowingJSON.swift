@@ -296,7 +296,7 @@ struct GrowingObject: Sendable {
   }
 
   /// Appends a member, even if there is one with the same name. Later values are merged into the
-  /// first of them.
+  /// first member with this name.
   mutating func append(
     _ name: String, _ value: GrowingJSON, _ json: inout HostJSON
   ) throws(AttemptFailure) {

@@ -32,7 +32,7 @@ struct HeldChunks: Sendable {
   private var head = 0
   /// Memory in use by the held chunks.
   private(set) var memory = 0
-  /// Part of the first held chunk that was sent most recently. The next part is made from it.
+  /// The part of the first held chunk that was sent last. The next part is made from this part.
   var lastPart: InferenceChunk?
 
   var first: Entry? { head < entries.count ? entries[head] : nil }

@@ -5,7 +5,7 @@ import Text
 enum OddEvent: Equatable {
   /// The end of the stream: `[DONE]`.
   case done
-  /// A heartbeat, or JSON that is not an object. It has no content.
+  /// A heartbeat, or JSON that is neither an object nor a text. It has no content.
   case silence
   /// A text. It is reported as the cause if the stream ends without an answer.
   case words

@@ -45,7 +45,7 @@ struct RestartDetector: Sendable {
     visibleBytes += text.count { !Self.isSpace($0) }
   }
 
-  /// - Parameter passed: the received text that is left after the joint removed repeated text.
+  /// - Parameter passed: the received text without the repeated text that `ResumeFilter` dropped.
   func detectsRestart(in passed: [UInt8]) -> Bool {
     // If text was dropped, the host repeated it. The host then did not restart in other words.
     guard passed.count(where: { !Self.isSpace($0) }) == visibleBytes,

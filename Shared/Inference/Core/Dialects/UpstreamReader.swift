@@ -74,7 +74,7 @@ public struct UpstreamReader: Sendable {
   /// Whether a choice has ended with a `finish_reason`.
   private var hasEnd = false
   private var otherSigns = 0
-  /// Number of events that were skipped or repaired.
+  /// Number of skipped events, and of repaired events and bodies.
   public private(set) var oddEvents = 0
   /// Memory and work that the host has cost so far.
   public private(set) var allowance = Allowance(memory: Limits.readerBytes)

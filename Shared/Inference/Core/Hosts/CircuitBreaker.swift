@@ -6,10 +6,10 @@ public import ClusterModel
 /// socket, host or clock. Its owner decides which results are failures.
 public struct CircuitBreaker: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
-    /// Consecutive failures that open the breaker.
+    /// Consecutive failures that open the breaker, if the share of failures is at least `share`.
     var failures = 5
-    /// Minimum share of failures among the last 20 verdicts, or among all verdicts if there are
-    /// fewer.
+    /// Share of failures among the last 20 verdicts, or among all verdicts if there are fewer. A
+    /// lower share does not open the breaker.
     ///
     /// Consider a host that fails one request in five at random. It has five failures in a row once
     /// in 3,000 requests, and reaches this share at the same time only once in 100,000. Such a host

@@ -18,8 +18,8 @@ public enum HostChoice {
     var prefer: HostID?
     /// Hosts to exclude, for example because they were already asked.
     var excluding: [HostID]
-    /// Requests with equal keys prefer the same host, because it has the conversation's prefix in
-    /// its cache. `nil` means no such preference.
+    /// Affinity key. Requests with equal affinity keys prefer the same host, because it has the
+    /// conversation's prefix in its cache. `nil` means no such preference.
     ///
     /// The preferred host is taken only if it is in the best bucket and has a free slot.
     public var affinity: [UInt8]?
@@ -147,7 +147,7 @@ public enum HostChoice {
       let standing = view.standings[row]
       let time = FinishTime(of: speed(standing), among: known, belief: .cautious)
       var stretch = time.stretch(inFlight: standing.inFlight, slots: standing.slots)
-      // A busy host refuses the request at least once before it accepts it.
+      // A host that reported itself busy probably refuses the request once before it accepts it.
       if view.pulses[row].busyUntil > now { stretch += 1 }
       let fails = standing.isSuspect ? 0.9 : min(max(standing.errorRate, 0), 0.9)
       return time.writing(1) * stretch / (1 - fails)
@@ -214,8 +214,8 @@ public enum HostChoice {
     return end
   }
 
-  /// The host that a key prefers, by rendezvous hashing. Each key ranks all hosts in its own order.
-  /// The result is the first of them that is in the bucket and idle. `nil` means that none is.
+  /// The idle host of the bucket that an affinity key prefers. `nil` means that no host is idle.
+  /// Each key ranks all hosts in an order of its own (rendezvous hashing).
   private static func home(
     of key: [UInt8], _ bucket: ArraySlice<Scored>, _ view: ClusterView
   ) -> Int? {
@@ -230,8 +230,8 @@ public enum HostChoice {
     return best?.place
   }
 
-  /// Takes the less loaded of two random hosts. Load tolerance permits scores in a bucket that
-  /// differ by more than the bucket's width. If the two scores do, the better score decides.
+  /// Takes the less loaded of two random hosts. Exception: if their scores differ by more than
+  /// `width`, which load tolerance permits, the better score decides.
   private static func betterOfTwo(
     _ bucket: ArraySlice<Scored>, _ width: Double, _ rng: inout SplitMix64
   ) -> Int {

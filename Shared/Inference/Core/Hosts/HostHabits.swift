@@ -11,7 +11,8 @@ public enum HostHabit: Hashable, Sendable {
 
 /// Remembers how hosts accept requests, by host and model.
 ///
-/// The number of entries is bounded. A refused addition is tried again after an hour.
+/// The number of entries is bounded. If a host refused an addition by Tutti, the addition is tried
+/// again after an hour.
 struct HostHabits: Sendable {
   private struct Key: Hashable, Sendable {
     var host: HostID
@@ -21,8 +22,7 @@ struct HostHabits: Sendable {
   private struct Entry: Sendable {
     var form: RequestForm = []
     var formUntil = Instant.zero
-    /// Tokens that the host counts per estimated token. `nil` means that the host has not counted
-    /// any.
+    /// Tokens that the host counts per estimated token. `nil` means that no count was recorded.
     var tokensPerEstimate: Double?
     var last = Instant.zero
   }
@@ -35,8 +35,8 @@ struct HostHabits: Sendable {
   private static let leastTokens = 64
   /// Weight of a new count in the moving average. About the last eight counts decide.
   private static let weight = 0.25
-  /// Plausible ratios of count and estimate. Outside this range the count is wrong, or the prompt
-  /// is not only text.
+  /// Range to which ratios of count and estimate are limited. Outside of the range, the count is
+  /// wrong, or the prompt is not only text.
   private static let plausible = 0.05...8.0
 
   private var entries: [Key: Entry] = [:]

@@ -34,7 +34,7 @@ public struct HostScore: Hashable, Sendable {
   /// Maximum requests at a time that explore an unmeasured host.
   ///
   /// With fewer requests in flight, the host counts as the fastest, so that it gets requests and is
-  /// measured. With more, it counts as average, so that not all requests go there.
+  /// measured. Otherwise it counts as average, so that not all requests go there.
   var explorers = 2
   var unmeasuredFirstToken = 0.5
   /// Error rate at and above which an unmeasured host counts as average. The host has failed once

@@ -368,7 +368,7 @@ extension HostStatistics.Record {
     breaker.ended(started: started, now: now)
   }
 
-  /// Ends an attempt that was cancelled for the client.
+  /// Ends an attempt that was withdrawn (`HostObservation.withdrawn`).
   ///
   /// The elapsed time is recorded only if it exceeds a measured median. Otherwise a client's
   /// deadline of 1 ms could make an unmeasured host look fast.

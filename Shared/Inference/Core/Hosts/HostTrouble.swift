@@ -74,7 +74,7 @@ struct HostTrouble {
 
 /// Extracts the text of an HTML page or of plain text.
 enum PageText {
-  /// The page's title, its heading, or its text without tags. Plain text is returned unchanged.
+  /// The page's title, its heading, or its text without tags. Plain text is cut to `longest` bytes.
   static func words(of bytes: [UInt8], atMost longest: Int) -> String {
     let page = bytes.prefix(Limits.strayBytes.value)
     guard page.first(where: { $0 > 0x20 }) == UInt8(ascii: "<") else {

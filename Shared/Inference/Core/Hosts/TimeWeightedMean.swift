@@ -9,8 +9,8 @@ struct TimeWeightedMean: Hashable, Sendable {
     var area: Double
   }
 
-  /// Maximum changes kept. At a host that answers several requests at once, they cover more than a
-  /// minute. A mean over a longer time covers only the kept changes.
+  /// Maximum changes kept. At a host that answers several requests at once, they usually cover more
+  /// than a minute. A mean over a longer time covers only the kept changes.
   static let remembered = 64
 
   private var changes: [Change] = []

@@ -67,7 +67,7 @@ struct AnswerInProgress: Sendable {
   /// Whether the answer ended at a stop sequence that spans a joint, or at `max_tokens`.
   var isOver: Bool { stream.isOver }
 
-  /// Whether a repetition in the content so far could pass for content, as in JSON.
+  /// Whether the format of the content hides repetitions (`AnswerFormat.hidesRepetitions`).
   var hidesRepetitions: Bool { stream.hidesRepetitions }
   var usage: Usage { stream.usage }
   var finishReason: String? { stream.finishReason }
@@ -164,7 +164,7 @@ struct AnswerInProgress: Sendable {
   /// The answer including its text after the last safe boundary, for `releaseAll(of:)`.
   ///
   /// `nil` means that the client does not stream, or that the host resumed the answer of another
-  /// one. In the second case the text may be wrong, because the joint may not be verified yet.
+  /// host. In the second case the text may be wrong, because the joint may not be verified yet.
   var unsafeText: AnswerStream? { body == nil && stream.hop == nil ? stream : nil }
 
   /// Delivers the held text of an answer that no other host resumes. The client then has all text

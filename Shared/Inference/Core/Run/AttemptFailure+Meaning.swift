@@ -23,7 +23,7 @@ extension AttemptFailure {
 
   /// Whether the host answered 500 or 501, which the request itself may have caused.
   ///
-  /// Also `true` if the host was then asked again without an addition.
+  /// Also `true` if the failure was recorded as the refusal of an addition (`ofForm`).
   var isServerError: Bool {
     (kind == .status || kind == .formRefused) && (status == 500 || status == 501)
   }
@@ -47,7 +47,7 @@ extension AttemptFailure {
     refusal?.forClient ?? status.map { HostRefusal(status: $0) }
   }
 
-  /// This failure, recorded as the refusal of an addition.
+  /// This failure, recorded as the refusal of an addition by Tutti.
   var ofForm: AttemptFailure {
     var failure = self
     failure.kind = .formRefused

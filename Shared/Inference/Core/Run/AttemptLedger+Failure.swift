@@ -118,7 +118,7 @@ extension AttemptLedger {
 }
 
 extension Failure.Code {
-  /// OpenAI's code. Client libraries shorten the prompt if they receive it.
+  /// OpenAI's code. Client libraries that receive this code shorten the prompt.
   static let contextLengthExceeded = Failure.Code(rawValue: "context_length_exceeded")
   static let insufficientBalance = Failure.Code(rawValue: "insufficient_balance")
 }

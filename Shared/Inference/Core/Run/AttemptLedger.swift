@@ -46,7 +46,7 @@ struct AttemptLedger: Sendable {
     return max(unclear, failed.count - unclear) >= limit
   }
 
-  /// Completion tokens that reached the client.
+  /// Completion tokens of the attempts that count as part of the answer.
   var tokensInAnswer: Int { records.reduce(0) { $0 + ($1.isInAnswer ? $1.tokens : 0) } }
 
   // MARK: - Hosts

@@ -24,7 +24,7 @@ struct ClientFailures: Sendable {
   /// breaker opens after five failures, so at least two clients must have failed.
   private static let counted = Limits.countedClientFailures.value
   private static let window = Duration.milliseconds(Limits.clientFailureWindow.value)
-  /// Consecutive failures of a client that close a host to it: as many as open a breaker.
+  /// Consecutive failures of a client that close a host to this client: as many as open a breaker.
   private static let failures = 5
   private static let firstOpen = Duration.seconds(1)
   private static let longestOpen = Duration.seconds(60)
@@ -63,7 +63,7 @@ struct ClientFailures: Sendable {
     if counts { entries[place].counted += 1 }
     guard entries[place].inRow >= Self.failures else { return Verdict(counts: counts) }
     // Requests may still be in flight when the host is closed to the client. Their failures do not
-    // extend the time for which it is closed.
+    // extend the time for which the host is closed.
     guard entries[place].closedUntil <= now else {
       return Verdict(counts: counts, closedUntil: entries[place].closedUntil)
     }
@@ -76,7 +76,7 @@ struct ClientFailures: Sendable {
   /// Records a complete answer for this client.
   ///
   /// The window of counted failures continues. Otherwise a client that alternates failures and
-  /// successes could add more failures.
+  /// successes could add more failures than `counted` allows.
   ///
   /// - Returns: whether the host was closed to the client before.
   mutating func succeeded(_ client: ClientFingerprint) -> Bool {

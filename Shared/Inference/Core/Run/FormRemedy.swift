@@ -18,7 +18,7 @@ enum FormRemedy {
   ///   - left: changes that would undo additions by Tutti and have not been made yet.
   ///   - isSure: whether only additions that the refusal names are removed. Set if another part of
   ///     the request may be at fault.
-  /// - Returns: the change. `nil` means that the failure is not about an addition.
+  /// - Returns: the change. `nil` means that the failure is not about an addition that is left.
   static func change(
     after failure: AttemptFailure, left: RequestForm, isSure: Bool = false
   ) -> Change? {

@@ -147,7 +147,7 @@ public struct AttemptRecord: Hashable, Sendable {
     return failure
   }
 
-  /// Whether tokens of this attempt reached the client.
+  /// Whether the attempt counts as part of the answer: it has tokens and was not beaten.
   public var isInAnswer: Bool { tokens > 0 && outcome != .beaten }
 }
 

@@ -19,8 +19,8 @@ public struct InferenceRequest: Hashable, Sendable {
   /// The run resumes after this text, as after a failed host. The text's tokens count towards
   /// `max_tokens`.
   public var prefix: [UInt8]
-  /// Changes that undo additions to the client's own members. If a host refuses an addition, it is
-  /// asked again without this addition.
+  /// Changes that undo additions by Tutti that `body` already has. If a host refuses an addition,
+  /// it is asked again without this addition.
   var undoable: RequestForm
   /// Headers of the client that are passed to a host.
   public var headers: [UpstreamRequest.Header]
@@ -56,8 +56,9 @@ public struct InferenceConstraints: Hashable, Sendable {
   var prefer: HostID?
   /// The only host that may be asked.
   var require: HostID?
-  /// Affinity key. Requests with equal keys prefer the same host, because it has the conversation's
-  /// prefix in its cache. Load may decide otherwise. `nil` means no such preference.
+  /// Affinity key. Requests with equal affinity keys prefer the same host, because it has the
+  /// conversation's prefix in its cache. If this host is busy, another host is chosen. `nil` means
+  /// no such preference.
   public var affinity: [UInt8]?
   /// The client that sent the request. The client is recorded so that the failures of its requests
   /// alone cannot close a host to all clients. `nil` means that Tutti itself sends the request.

@@ -194,8 +194,8 @@ extension InferenceRun {
     return candidate
   }
 
-  /// Handles silence and slow answers. A slow answer only counts if there is a host that was not
-  /// asked yet.
+  /// Handles silence and slow answers. A low rate counts only if there is a host that was not asked
+  /// yet.
   mutating func checkPace(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     guard let leg = legs.first else { return [] }
     let due = nextChunkDue(leg)

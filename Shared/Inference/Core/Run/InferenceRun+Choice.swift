@@ -91,7 +91,7 @@ extension InferenceRun {
           isPastDeadline: isPastDeadline)
         ?? choose(eligible, excluding: spent, needsRoom: needsRoom)
     }
-    // The breakers of all remaining hosts are open. Hosts that have not failed come first, then
+    // Only hosts that a breaker excludes can be left. Hosts that have not failed come first, then
     // hosts that may be tried again.
     if next == nil {
       next =
@@ -134,8 +134,9 @@ extension InferenceRun {
     }
   }
 
-  /// Whether the next request to the host shall ask by an instruction (`ResumeInstruction`). It
-  /// shall if the host's text failed to join the answer. Each host gets at most one such request.
+  /// Whether the next request to the host shall ask by an instruction (`ResumeInstruction`). The
+  /// condition is that a text of the host did not join the answer. Each host gets at most one such
+  /// request.
   func shouldInstruct(_ host: HostID) -> Bool {
     answer.resumePoint?.prefix.isEmpty == false && !resumeHistory.isInstructed(host)
       && ledger.hasBadJoint(host)
@@ -144,8 +145,8 @@ extension InferenceRun {
   /// Whether the host shall be asked to repeat some of the client's text. There are two ways to
   /// ask, and each is tried once.
   ///
-  /// It shall if its last text did not join the answer, and if it is unclear how the text joins. In
-  /// a long answer it also shall if the text did not join after an instruction.
+  /// The condition is that the host's last text did not join the answer. Also, it must be unclear
+  /// how the text joins, or the answer is long and the host was asked by an instruction.
   func shouldRepeat(_ host: HostID) -> Bool {
     guard let prefix = answer.resumePoint?.prefix, !prefix.isEmpty,
       resumeHistory.mayRepeat(host),

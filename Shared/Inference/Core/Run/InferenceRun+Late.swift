@@ -3,8 +3,8 @@ import ClusterModel
 /// Handles hosts that are slower than their learned patience.
 ///
 /// A learned patience decides when another host is asked. It does not end the attempt. A late host
-/// continues until another host has taken over, or until it counts as dead. Only a deadline that
-/// the client set ends the attempt.
+/// continues until another host has taken over, until it counts as dead, or until a deadline of the
+/// request ends the attempt.
 extension InferenceRun {
   // MARK: - Up to the first token
 
@@ -40,7 +40,8 @@ extension InferenceRun {
   /// The next host to ask while a host is late.
   ///
   /// A host that is not running and has not failed comes first, then a host that may have recovered
-  /// from its failure. `nil` means that no host is left.
+  /// from its failure. `nil` means that no host is left, or that a limit or the retry budget is
+  /// reached.
   private mutating func anotherHost(
     _ view: ClusterView, _ cluster: some ClusterAccess, _ now: Instant
   ) -> Candidate? {

@@ -12,7 +12,8 @@ public struct AttemptID: Hashable, Sendable, CustomStringConvertible {
 ///
 /// Hosts race up to the first valid token. Attempts that fail before it are invisible to the
 /// client. After the first token one host answers. If this host fails, another host resumes the
-/// text that the client already has. If it is late, another host is asked while it continues.
+/// text that the client already has. If this host is late, it continues, and another host is asked
+/// at the same time.
 ///
 /// A run takes events and returns directives. It has no socket, clock or host table of its own. A
 /// shell drives it:
@@ -38,8 +39,8 @@ public struct AttemptID: Hashable, Sendable, CustomStringConvertible {
 ///    `nextWake` is `nil`. A run that is abandoned before it begins returns no directive.
 ///
 /// Times may not decrease from call to call. A run is a value without a lock, so calls must not
-/// overlap. The `cluster` of a call shows the cluster at the time of the call. It also charges
-/// attempts to the budgets of the process.
+/// overlap. The `cluster` of a call shows the cluster at the time of the call, and charges attempts
+/// to the budgets of the process.
 public struct InferenceRun: Sendable {
   public enum Directive: Hashable, Sendable {
     /// Send the request to this host. If there is a resume point, the host continues from it.
@@ -72,8 +73,8 @@ public struct InferenceRun: Sendable {
     case racing
     /// Chunks of the first leg are delivered. Can transition to: `resuming`, `over`.
     case answering
-    /// The answering host failed, and another host was asked to resume. Can transition to:
-    /// `answering` after the first token, `resuming` with the next host, `over`.
+    /// No host answers, and a host was asked to resume the answer. Can transition to: `answering`
+    /// after the first token, `resuming` with the next host, `over`.
     case resuming
     /// The run has finished, failed or was abandoned. No attempt is running, and later events are
     /// ignored.

@@ -3,7 +3,7 @@ import ClusterModel
 /// One attempt that has not ended: the request to its host, the output so far, and its deadlines.
 ///
 /// A learned patience does not end the attempt. A late host continues until another host has taken
-/// over, or until it counts as dead. Only a deadline that the client set ends the attempt.
+/// over, until it counts as dead, or until a deadline of the request ends the attempt.
 struct RunningAttempt: Sendable {
   let id: AttemptID
   let candidate: Candidate
@@ -187,7 +187,7 @@ struct RunningAttempt: Sendable {
     checkAt = checkAgain
   }
 
-  /// Records that a late host had only paused. The learned patience was too short, so it is
+  /// Records that a late host had only paused. The patience between tokens was too short, so it is
   /// doubled.
   mutating func endLateness() {
     isLate = false
@@ -216,7 +216,8 @@ struct RunningAttempt: Sendable {
       "it sent no token within \(started.duration(to: due).wholeMilliseconds) ms")
   }
 
-  /// The outcome of an attempt that lost to a faster host.
+  /// The outcome of an attempt that lost to a faster host: a failure if the attempt was late,
+  /// otherwise `beaten`.
   func defeat(by winner: HostID, now: Instant) -> AttemptOutcome {
     guard isLate else { return .beaten }
     let silence = started.duration(to: now)

@@ -57,7 +57,7 @@ enum OpenAIAdapter {
   private static func askForUsage(_ order: UpstreamOrder, _ edits: inout Edits) -> Bool {
     let asked = [(name: "include_usage", json: Array("true".utf8))]
     if order.form.contains(.withoutUsageOption) {
-      // If the request is an agent's, Tutti added its `stream_options`.
+      // An agent's `stream_options` are an addition by Tutti. A client's own `stream_options` stay.
       if order.request.undoable.contains(.withoutUsageOption) { edits.remove("stream_options") }
       return false
     }

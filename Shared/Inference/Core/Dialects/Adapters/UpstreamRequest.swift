@@ -127,8 +127,8 @@ struct UpstreamOrder {
   /// The text that the host continues. Empty means that the answer starts from the beginning.
   var prefix: String { String(decoding: resume?.prefix ?? [], as: UTF8.self) }
 
-  /// - Parameter streams: whether the answer is read as a stream. `nil` means the default: every
-  ///   endpoint except embeddings.
+  /// - Parameter streams: whether the answer is read as a stream. `nil` means that it is,
+  ///   except at the embeddings endpoint.
   func reading(
     _ dialect: HostDialect, wantsUsage: Bool, resumed: ResumeWay? = nil, base64: Bool = false,
     choices: Int = 1, vectors: Int? = nil, streams: Bool? = nil
