@@ -115,7 +115,7 @@ final class RequestReservation: Sendable {
   private struct State {
     var bodyBytes = 0
     var hasSlot = false
-    /// Room for the body. `nil` if the body is small.
+    /// Room for the body. `nil` means that no room is reserved.
     var body: BodyGate.Pass?
   }
 

@@ -25,7 +25,8 @@ struct BodyUpload: Sendable {
     return body
   }
 
-  /// Returns the body as it was sent. A slow upload holds only the bytes that have arrived.
+  /// Returns the body as it was sent. Its buffer grows with the bytes that arrive, so that a slow
+  /// upload holds little memory.
   private func receive(_ coding: ContentCoding) async throws -> [UInt8] {
     let declared = max(request.headers[.contentLength].flatMap { Int($0) } ?? 0, 0)
     try await reserve(room(declared: declared, coding))
@@ -56,10 +57,10 @@ struct BodyUpload: Sendable {
     if reservation.hasBodyRoom { ClientConnection.current?.readBody() }
   }
 
-  /// The most bytes that the body can have in memory. A compressed body reserves room for its
-  /// decoded bytes from the start: a request that waited a second time, with room in hand, could
-  /// block another one that does the same.
-  /// - Parameter declared: the length that the client announced; 0 if it announced none.
+  /// Maximum bytes of the body in memory. For a compressed body, this includes its decoded bytes
+  /// from the start. If requests that already have room waited for more, they could block each
+  /// other.
+  /// - Parameter declared: the length that the client announced. 0 if it announced none.
   private func room(declared: Int, _ coding: ContentCoding) -> Int {
     guard coding != .identity else { return min(declared, RequestLimits.bodyBytes) }
     guard declared > 0 else { return RequestLimits.bodyBytes }

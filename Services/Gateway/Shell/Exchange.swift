@@ -71,7 +71,7 @@ struct Exchange: Sendable {
 
   /// Returns a JSON response. The bytes of a body larger than `Limits.heavyBytes` stay charged to
   /// the request until they are written to the client. A smaller body is not charged.
-  /// - Parameter bill: the bill to settle after the client has received the body. `nil` means none.
+  /// - Parameter bill: the bill to settle after the body is written. `nil` means none.
   func response(_ body: [UInt8], bill: RequestBill? = nil) throws(Failure) -> Response {
     guard body.count > Limits.heavyBytes.value || payment != nil else {
       return Response(json: body, trace)

@@ -125,7 +125,7 @@ final class GatewayShell: Service {
       address: client == .local ? nil : "\(client)")
   }
 
-  /// Reads and checks a request, and turns every failure into a response.
+  /// Reads and checks a request, and turns every `Failure` into a response.
   /// - Parameters:
   ///   - path: the route's path. `nil` means the endpoint's path.
   ///   - scope: the scope that the client's key must have.
@@ -239,8 +239,8 @@ final class GatewayShell: Service {
     return route
   }
 
-  /// Waits for the money that the request may cost. Does nothing if no key is required, or if all
-  /// models that may answer are free.
+  /// Waits for the money that the request may cost. No money is needed if no key is required, or if
+  /// all models that may answer are free.
   ///
   /// - Parameter model: `nil` means any chat model. If only some of them have a price, `model` is
   ///   set to one with a price.
@@ -285,7 +285,7 @@ final class GatewayShell: Service {
   private func allowedModel(_ exchange: Exchange) throws(Failure) -> ModelID? {
     guard exchange.rights.limitsModels else { return nil }
     let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
-    // The key's models are named, because a key may allow only an alias.
+    // An alias counts only if it is named, and a key may allow only an alias.
     let chat = hosts.chatModels(
       policy: exchange.request.options.dataPolicy, pools: exchange.rights.pools,
       named: exchange.rights.namedModels)

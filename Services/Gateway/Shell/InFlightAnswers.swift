@@ -98,8 +98,8 @@ final class InFlightAnswers: Sendable {
     return Registration(number, self, answer.ending)
   }
 
-  /// Keys that have answers in progress. The search covers all answers, because revocations are
-  /// rare.
+  /// Keys that have answers in progress. The search covers all answers, because it runs only about
+  /// once a second.
   var keys: [KeyID] {
     state.withLock { state in Array(Set(state.answers.values.compactMap(\.key))) }
   }

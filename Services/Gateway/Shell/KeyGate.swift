@@ -125,7 +125,7 @@ private final class LiveGateways: Sendable {
   }
 }
 
-/// One request that counts against its key's limits until it ends.
+/// One request that counts as a concurrent request of its key until it ends.
 final class KeyUse: Sendable {
   let key: KeyGrant
   private let gate: KeyGate

@@ -67,7 +67,7 @@ struct PlanAnswer: Sendable {
     let pools = exchange.rights.pools
     let view = resources.inference.view()
     let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
-    // The key's models are named, because a key may allow only an alias.
+    // An alias counts only if it is named, and a key may allow only an alias.
     let named = options.models + exchange.rights.namedModels
     let allowed = exchange.rights.allowed(
       hosts.chatModels(policy: options.dataPolicy, pools: pools, named: named))

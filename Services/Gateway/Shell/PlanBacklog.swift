@@ -3,8 +3,8 @@ import Limits
 import Overload
 import Synchronization
 
-/// The events of one plan that its client has not read. The dispatcher's stream comes over the bus
-/// without back pressure, so the gateway cuts off a client that reads too slowly.
+/// The events of one plan that wait to be written to its client. The dispatcher's stream comes over
+/// the bus without back pressure, so the gateway cuts off a client that reads too slowly.
 final class PlanBacklog: Sendable {
   /// The error for a client that reads too slowly.
   static let slowReader = Failure(

@@ -132,8 +132,8 @@ struct PlanStream {
       for await signal in signals {
         switch signal {
         case .keepAlive:
-          // A keep-alive is sent only if nothing was written since the last tick. The pause may
-          // also be in the middle of an answer that waits for another agent or dispatcher.
+          // A keep-alive is sent only if no piece of the answer was sent since the last tick. The
+          // answer may pause in the middle while it waits for another agent or dispatcher.
           if pieces == quietSince { try await client.send(SSE.keepAlive) }
           quietSince = pieces
         case .progress: try await sendProgress()

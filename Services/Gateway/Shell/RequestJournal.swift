@@ -140,7 +140,8 @@ final class RequestJournal: Sendable {
 
   /// - Parameters:
   ///   - model: the model of the host. `nil` means that a plan answers.
-  ///   - credits: cost of the answer. `nil` means that no host has a price.
+  ///   - credits: cost of a plan's tasks. `nil` means that they cost nothing, or that no plan
+  ///     answers.
   func recordAnswer(
     by host: String, model: ModelID? = nil, usage: Usage, credits: Int? = nil
   ) {

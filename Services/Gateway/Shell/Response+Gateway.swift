@@ -30,7 +30,8 @@ extension Response {
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
   }
 
-  /// A JSON response. Its bytes are charged to the process's memory until the client has read them.
+  /// A JSON response. The bytes of a body larger than `Limits.heavyBytes` are charged to the
+  /// process's memory until they are written to the client.
   /// - Throws: `overloaded` if there is no room for the response.
   init(json body: [UInt8], _ trace: TraceContext, chargedTo memory: MemoryBudget) throws(Failure) {
     guard body.count > Limits.heavyBytes.value else {

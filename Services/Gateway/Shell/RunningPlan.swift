@@ -40,8 +40,8 @@ final class RunningPlan: Sendable {
   var remaining: Duration { now.duration(to: deadline) }
 
   func record(_ event: PlanEvent) {
-    // Time of the event. It is read before the lock, because acquiring the lock may take a while. A
-    // slow client delays the writer, so the writer would see a later time.
+    // Time of the event. It is read before the lock, for which this call may wait. The code that
+    // writes to the client would read a later time, because a slow client delays it.
     let took = now.sinceStart
     state.withLock {
       $0.trace.record(event)
@@ -90,8 +90,8 @@ final class RunningPlan: Sendable {
     }
   }
 
-  /// Ends the span of one dispatch. Its attributes are the dependencies of tasks, tasks that
-  /// departed from the plan, and the outcome of the estimate.
+  /// Ends the span of one dispatch. Its attributes are the plan's reason, the dependencies of
+  /// tasks, tasks that departed from the plan, and the outcome of the estimate.
   func endDispatch(_ span: OpenSpan, _ failure: Failure? = nil) {
     let trace = read { $0 }
     if !trace.plan.reason.isEmpty { span.set("reason", trace.plan.reason) }

@@ -4,8 +4,8 @@ public import ClusterModel
 public struct HostPublications: Sendable {
   public enum Publication: Equatable, Sendable {
     case table(HostTable)
-    /// The changes since the last publication. If there are none, they still show a process that
-    /// missed a publication which revision is current.
+    /// The changes since the last publication. An empty list is sent, too: its revision shows a
+    /// process that it missed a publication.
     case changes(HostChanges)
   }
 
@@ -13,8 +13,8 @@ public struct HostPublications: Sendable {
 
   public init() {}
 
-  /// The table for a process that requests it or joins. It is the last published one if there is one:
-  /// the next changes apply to it, and not to a table with changes that are published later.
+  /// The table for a process that requests it or joins. After the first publication, it is the
+  /// last published table, because the next `changes` apply to that table.
   /// - Parameter current: the present table.
   public func whole(_ current: @autoclosure () -> HostTable) -> HostTable { last ?? current() }
 

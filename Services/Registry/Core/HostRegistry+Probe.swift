@@ -93,7 +93,8 @@ extension HostRegistry {
     }
   }
 
-  /// Probes a host now instead of at its scheduled time. Has no effect on a suspended host.
+  /// Makes the next probe of a host due now. Has no effect if the host is suspended or a probe is
+  /// under way.
   ///
   /// - Throws: `hostNotFound`.
   public mutating func probe(
@@ -176,9 +177,8 @@ extension HostRegistry {
 
   /// Publishes the table if it has unpublished changes, at a limited rate.
   ///
-  /// Hosts decide what probes find, and every process decodes the whole table. Therefore hosts that
-  /// change with each probe cause a limited number of publications. The last publication has all
-  /// changes.
+  /// Hosts decide what probes find, and every process decodes each publication. The limit bounds
+  /// the cost of hosts that change with each probe. The last publication has all changes.
   private mutating func publicationIfDue(_ now: Instant) -> [Directive] {
     guard isPublicationDue, publications.take(at: now) else { return [] }
     isPublicationDue = false
@@ -225,7 +225,7 @@ extension HostRegistry {
     entry.failures += 1
     let reason = reason.cut(toBytes: HostTableLimits.hostReasonBytes.value)
     if entry.host.state == .ready, !absent, entry.failures < Self.failuresBeforeUnreachable {
-      // The host stays ready for now. The next probe comes sooner than usual and decides.
+      // The host stays ready for now, and the next probe comes sooner than usual.
       entry.probeTime = now.advanced(by: Self.jittered(Self.firstBackOff, by: 0.2, &rng))
       return
     }

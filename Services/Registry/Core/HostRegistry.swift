@@ -15,7 +15,7 @@ public struct HostRegistry: Sendable {
     public var guaranteedOfferBytes = HostTableLimits.guaranteedOfferBytes.value
     /// Maximum bytes in the host table for the rows of all hosts without their models.
     public var rowBytes = HostTableLimits.tableRowBytes.value
-    /// Maximum concurrent probes. Each probe holds a connection for at most its deadline of 2 s.
+    /// Maximum concurrent probes. A probe sends one request at a time, each for at most 2 s.
     public var probesAtOnce = 64
 
     public init() {}
@@ -58,7 +58,7 @@ public struct HostRegistry: Sendable {
     /// Models that the host lists, before the records of models are applied.
     var listed: [ModelOffer] = []
     var listedBytes = 0
-    /// Numbers of models of the host's list that `listed` lacks: those that do not fit, and a
+    /// Numbers of names in the host's list that are not in `listed`: models that do not fit, and a
     /// gateway's own names.
     var omitted = (leftOut: 0, gatewayNames: 0)
     var offerBytes = 0
@@ -164,8 +164,8 @@ public struct HostRegistry: Sendable {
     return counts
   }
 
-  /// Time at which `tick` next has work, if no other event comes first. `nil` means that no probe
-  /// is due before another event.
+  /// Time at which `tick` starts the next probe, if no other event comes first. `nil` means that no
+  /// probe is due before another event.
   public var nextProbeTime: Instant? {
     probesUnderWay < limits.probesAtOnce ? entries.values.compactMap(\.probeTime).min() : nil
   }

@@ -123,8 +123,8 @@ public struct ModelListing: Sendable {
     return Usage.bounded(Int(clamping: number))
   }
 
-  /// Members that are passed on to clients. All others are dropped, because the host table goes to
-  /// every process.
+  /// Members that are passed on to clients. All others are dropped, because the facts are in the
+  /// host table, which goes to every process.
   private static let factNames: Set<String> = Set(contextMembers).union([
     "created", "owned_by", "organization", "display_name", "root", "parent", "max_tokens",
     "max_output_tokens", "max_completion_tokens", "architecture", "modalities",

@@ -13,8 +13,8 @@ public struct PeerLeases: Sendable {
   /// Permitted lease durations.
   /// A shorter lease would end between two hellos. A longer one would keep lost processes too long.
   public static let leases: ClosedRange<Duration> = .milliseconds(500)...(.seconds(300))
-  /// Maximum replaced incarnations to remember per name. If there are more, processes compete for
-  /// the name, and the oldest ones were refused long ago.
+  /// Maximum replaced incarnations to remember per name. The incarnation that was replaced first is
+  /// forgotten first.
   static let rememberedIncarnations = 16
 
   public enum Directive: Equatable, Sendable {

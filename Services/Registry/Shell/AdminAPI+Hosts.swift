@@ -5,7 +5,7 @@ import RegistryCore
 
 /// Routes of `/admin/v1/hosts`.
 extension AdminAPI {
-  /// Permitted waits in milliseconds. A probe takes at most 2 s, so no client needs longer.
+  /// Permitted waits in milliseconds, for a probe or for the requests of a drained host.
   static let waits = 0...30_000
 
   func addHostRoutes(to router: Router<BasicRequestContext>) {

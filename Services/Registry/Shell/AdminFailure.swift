@@ -11,7 +11,7 @@ struct AdminFailure: Error {
   private let status: HTTPResponse.Status?
 
   /// - Parameters:
-  ///   - param: the wrong member of the request. `nil` means that of the failure.
+  ///   - param: the wrong member of the request. `nil` means the member that `failure` names.
   ///   - status: the status of this error. `nil` means the status of its code.
   init(_ failure: Failure, param: String? = nil, status: HTTPResponse.Status? = nil) {
     var failure = failure

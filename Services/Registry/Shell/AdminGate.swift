@@ -12,7 +12,7 @@ struct AdminGate: Sendable {
 
   let token: AdminToken
   let keys: KeyChecker
-  /// Turns of admins' lists at the store. The limit leaves one of the store's readers free for
+  /// Turns of admins who read from the store. The limit leaves one of the store's readers free for
   /// settlements.
   let storeReads = ClientTurns(limit: 1)
 

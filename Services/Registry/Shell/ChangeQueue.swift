@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// After a write whose outcome is unknown, the store may have other records than this process. The
 /// process then reads the records again before it answers the order. If that fails, it repeats the
-/// attempt until the store responds. An admin who reads a record therefore sees what is stored.
+/// attempt until the store responds.
 final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
   private enum Entry: Sendable {
     case order(Order, OrderReceipt<Result<Outcome, Failure>>)
@@ -29,8 +29,8 @@ final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
   private let state = Mutex(State())
   private let pause: @Sendable () async throws -> Void
 
-  /// - Parameter pause: waits between two attempts to read the records again. It throws if the task
-  ///   is cancelled.
+  /// - Parameter pause: waits between two attempts to read the records again. It throws if the
+  ///   Swift task is cancelled.
   init(
     pause: @escaping @Sendable () async throws -> Void = { try await Task.sleep(for: .seconds(1)) }
   ) {
@@ -57,7 +57,7 @@ final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
   /// is carried out.
   func markStale() { state.withLock { $0.isStale = true } }
 
-  /// Carries out orders until the task is cancelled.
+  /// Carries out orders until the Swift task is cancelled.
   ///
   /// - Parameter restore: reads the stored records and puts them into force. `nil` means that the
   ///   outcome of a write is always known.

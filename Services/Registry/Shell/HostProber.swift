@@ -300,7 +300,7 @@ final class HostProber: Sendable {
     }
   }
 
-  /// Requests a detail from a server that takes its secret as hosts of OpenAI's dialect do.
+  /// Requests a detail from a server. The secret is sent as to hosts of OpenAI's dialect.
   private func get<Answer: Decodable>(
     _ url: String, _ secret: String?, as: Answer.Type
   ) async throws -> Answer {

@@ -57,7 +57,7 @@ final class RegistryShell: Service {
   private let rejoining: Duration
   private let clock = ProcessClock()
   private let state: Mutex<State>
-  /// Ordered probes. `HostRegistry.Limits.probesAtOnce` bounds their number.
+  /// Probes that `hosts` has ordered. `HostRegistry.Limits.probesAtOnce` bounds their number.
   private let probes = AsyncStream.makeStream(of: ProbeOrder.self)
   /// Orders do not overlap. Therefore a change that was possible before it was stored is still
   /// possible afterwards.

@@ -46,7 +46,7 @@ public struct ProgressPacer: Sendable {
     waiting.isEmpty ? nil : lastLine.map { $0 + Self.interval } ?? .zero
   }
 
-  /// Returns the line that is due. `nil` means that no task has changed or that it is too early.
+  /// Returns the line that is due. `nil` means that nothing has changed or that it is too early.
   public mutating func take(from trace: PlanTrace, now: Instant) -> [UInt8]? {
     guard let due, due <= now else { return nil }
     lastLine = now

@@ -51,7 +51,7 @@ public struct DeliveredAnswer: Hashable, Sendable {
   }
 
   /// The hosts' attempts, for the bill. Each host before the last one broke off.
-  /// - Parameter usage: tokens of the answer. Its cached tokens are those of the host that began it.
+  /// - Parameter usage: tokens of the answer. The cached tokens are those of its first host.
   func attempts(of usage: TokenUsage) -> [SettledAttempt] {
     let delivered = parts.indices.filter { parts[$0].tokens > 0 }
     return delivered.suffix(Limits.billedAttempts.value).map { index in

@@ -4,9 +4,9 @@ public import Money
 
 /// Settlements of requests that ended with an earlier process of this gateway.
 ///
-/// The settlements are repeated until the registry confirms them. Until then, the leases of the
-/// earlier process are renewed, so that their money can still pay. After that, the rest of their
-/// money is returned at once.
+/// The gateway repeats the settlements until the registry confirms them. Until then, it renews the
+/// leases of the earlier process, because their money pays the settlements. After that, it returns
+/// the rest of their money at once.
 public struct RecoveredBills: Sendable {
   public enum Directive: Hashable, Sendable {
     case send(Settlement)
@@ -64,7 +64,7 @@ public struct RecoveredBills: Sendable {
       process.renewal += 1
       processes[peer] = process
       // The renewal goes first, so that the registry keeps the money while it receives the
-      // settlements. All earlier settlements were confirmed, because they are not in the journal.
+      // settlements. Settlements with lower numbers are not in the journal: they were confirmed.
       directives.append(
         .renew(
           LeaseRenewal(

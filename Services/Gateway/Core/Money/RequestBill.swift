@@ -60,7 +60,7 @@ public struct RequestBill: Hashable, Sendable {
   ///
   /// - Parameters:
   ///   - written: tokens of the answer that the client received. They are billed if the task that
-  ///     writes the answer has not ended.
+  ///     writes the answer has reported no usage.
   ///   - table: hosts, for their own names of models that are aliases.
   ///   - credible: returns the tokens of a task that are billed and paid.
   public init(
@@ -107,7 +107,7 @@ public struct RequestBill: Hashable, Sendable {
     return records.enumerated().map { index, record in
       var contributed: Int64 = 0
       if record.isInAnswer {
-        // The counts of several hosts are estimates, so the last host gets the difference.
+        // If several hosts answered, their counts are estimates. The last host gets the rest.
         contributed = index == last ? rest : min(Int64(Usage.bounded(record.tokens)), rest)
         rest -= contributed
       }

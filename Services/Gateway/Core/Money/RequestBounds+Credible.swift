@@ -54,7 +54,7 @@ extension RequestBounds {
   ///
   /// - Parameters:
   ///   - written: tokens of the answer that the client received. They count if the task that writes
-  ///     the answer has not ended.
+  ///     the answer has reported no usage.
   ///   - tokens: maximum tokens of the plan. `nil` means that the sum of `prompt` and `answer` is
   ///     the maximum.
   public func credible(_ trace: PlanTrace, written: Int, tokens: Int?) -> Usage {

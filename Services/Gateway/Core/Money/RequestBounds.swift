@@ -10,9 +10,9 @@ public struct RequestBounds: Hashable, Sendable {
   public let prompt: Int
   /// Number of answers. Embeddings have 0.
   let answers: Int
-  /// Maximum tokens of one answer.
+  /// Maximum tokens of one answer, or of a plan in addition to `prompt`.
   let answer: Int
-  /// Minimum tokens beyond the prompt that a useful answer takes.
+  /// Minimum tokens in addition to `prompt`: one for each direct answer, more for a plan.
   private let least: Int
 
   /// Bounds of a direct answer.

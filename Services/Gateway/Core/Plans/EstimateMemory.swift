@@ -99,8 +99,8 @@ public struct EstimateMemory: Sendable {
   /// The correction for the next plan.
   ///
   /// The parts of a split are answers, too, so the correction of direct answers is the prior for
-  /// splits. Assume that direct answers are faster than estimated. With a prior of 1, splits would
-  /// then look slow and would never be tried. A slow split does not change the correction of direct
+  /// splits. Otherwise, if direct answers are faster than estimated, splits would look slow in
+  /// comparison and would never be tried. A slow split does not change the correction of direct
   /// answers, because its hosts may have slowed each other down.
   ///
   /// The length of one answer depends on its question. But the parts of a split differ from their

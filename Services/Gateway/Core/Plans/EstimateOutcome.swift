@@ -44,8 +44,8 @@ public struct EstimateOutcome: Hashable, Sendable {
   /// `nil` means that nothing can be learned.
   public let lesson: Lesson?
 
-  /// Usable ratios of written to expected tokens. Outside this range, the share of waiting time
-  /// differs too much for a measurement of the speed.
+  /// Usable ratios of written to expected tokens. Outside this range, too much or too little of the
+  /// time is the wait for the first token, so the speed cannot be measured.
   static let usableShare = 0.125...8
 
   /// - Parameters:

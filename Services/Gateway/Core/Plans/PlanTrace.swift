@@ -190,7 +190,7 @@ public struct PlanTrace: Sendable {
     return reported
   }
 
-  /// Cost of the tasks in credits. `nil` means that none of the hosts has a price.
+  /// Cost of the tasks in credits. `nil` means that they cost nothing.
   /// - Parameter prices: credits per million tokens.
   public func credits(prices: [HostID: Int]) -> Int? {
     var millionths = 0

@@ -6,15 +6,15 @@ import Text
 public struct RequestLimits: Hashable, Sendable {
   /// 12 MiB are room for 10 MB of documents, a long conversation, and their JSON.
   public static let bodyBytes = 12 << 20
-  /// 4 MiB of conversation are a million tokens, which is more than any model reads.
+  /// 4 MiB of conversation are a million tokens, which is more than most models read.
   public static let messagesBytes = 4 << 20
   static let messages = 10_000
   /// A longer name is a mistake, and would only fill logs and labels.
   static let modelBytes = 256
   /// Maximum bytes of the last user message that the planner receives.
   public static let queryBytes = 64 << 10
-  /// Number of first bytes of the messages that identify related conversations. If these bytes are
-  /// equal, the instructions are equal, too, and a host's prompt cache helps.
+  /// Maximum bytes of `ClientRequest.affinity`. Conversations with the same bytes begin alike, so a
+  /// host's prompt cache helps.
   public static let affinityBytes = 1_024
 }
 
@@ -49,9 +49,9 @@ public struct ClientRequest: Sendable {
   /// Ranges of the conversation's members in the body. A direct answer needs no copy of these
   /// members.
   private let conversationRanges: ConversationRanges
-  /// Prefix that all turns of a conversation share: its messages up to the first user message. A
-  /// host that served an earlier turn has this prefix cached. `nil` means that there are no
-  /// messages.
+  /// First bytes that all turns of a conversation share: its messages up to the first user message,
+  /// cut to `RequestLimits.affinityBytes`. A host that served an earlier turn has them cached.
+  /// `nil` means that there are no messages.
   public let affinity: [UInt8]?
   public let options: TuttiOptions
   /// Whether the request wants JSON or gives tools. The answer then has a fixed form, and no text
@@ -68,8 +68,8 @@ public struct ClientRequest: Sendable {
     self.body = body
     var reader = try RequestReader(body)
 
-    // Vectors of different models cannot be compared. So routing uses the only embedding model, if
-    // there is just one.
+    // Vectors of different models cannot be compared, so embeddings have no default model. If there
+    // is only one embedding model, routing chooses it.
     model = try reader.model() ?? (endpoint == .embeddings ? ModelID("") : standard)
     let isPlan = GatewayRouting.patterns.contains(model.name)
     switch endpoint {
@@ -330,7 +330,7 @@ private struct RequestReader {
   mutating func checkMessages() throws(Failure) {
     try require("messages", [.array])
     guard let messages = value("messages") else { return }
-    // Pictures are not text, so only the limit on the whole body applies to them.
+    // Pictures and sounds are not text, so only the limit on the body applies to them.
     let most = RequestLimits.messagesBytes
     if messages.range.count > most {
       let text = messages.range.count - mediaParts().bytes

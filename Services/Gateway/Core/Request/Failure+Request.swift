@@ -17,8 +17,8 @@ extension Failure {
     return .inRequest(.invalidRequest, "`\(param)` \(message)", param: param)
   }
 
-  /// Joins several failures into one. Its message lists the first few, and it names the member of
-  /// the first one.
+  /// Joins several failures into one. The message lists the first few of them, and `param` is the
+  /// first one's.
   static func joined(_ problems: [Failure]) -> Failure? {
     guard var first = problems.first else { return nil }
     let shown = problems.prefix(Limits.errorProblems.value)

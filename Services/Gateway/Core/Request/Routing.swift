@@ -73,7 +73,7 @@ public enum GatewayRouting {
     return .direct(request.model)
   }
 
-  /// The model of an embeddings request that names none. Hidden models are not considered.
+  /// The model of an embeddings request that names none. Hidden models and aliases do not count.
   private static func onlyEmbedder(
     _ table: HostTable, _ rights: KeyRights
   ) throws(Failure) -> ModelID {

@@ -11,7 +11,7 @@ public struct TokenBudget: Hashable, Sendable {
   public var tokens: Int
   /// How credits were converted. `nil` means that the client set the budget in tokens.
   public var bought: Purchase?
-  /// Whether the limit is what the money of the request's hold pays.
+  /// Whether the money of the request's hold sets the limit.
   var isFromKeyBudget = false
 
   /// A conversion of credits to tokens.

@@ -27,7 +27,7 @@ public struct TuttiOptions: Hashable, Sendable {
   public init() {}
 
   /// The gateway's deadlines, lowered to the client's deadlines. A client cannot raise them,
-  /// because a request holds its place and a host's slot until the deadline.
+  /// because a request may hold its place and a host's slot until the deadline.
   public func deadlines(over standard: Deadlines) -> Deadlines {
     func lower(_ own: Duration?, _ limit: Duration?) -> Duration? {
       guard let own, let limit else { return own ?? limit }

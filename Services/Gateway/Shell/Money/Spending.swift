@@ -266,7 +266,7 @@ final class Spending: Service {
       }
       perform(state.recovered.receive(answer), &effects)
       state.perform(state.budget.receive(answer, now: now), &effects)
-      // Other gateways wait for the money that these settlements release.
+      // Other gateways wait for the money that the settlements in the batches release.
       if case .recalled = answer { state.sendBatches(&effects) }
       return effects
     }

@@ -59,7 +59,7 @@ final class SpendingReports: Sendable {
   private func ask(_ key: AccountID) async -> SpendingReport? {
     var report: SpendingReport?
     do throws(Failure) {
-      // The query covers all days, so that requests for different days share the answer.
+      // The query covers all allowed days, so that requests for different days share the answer.
       let query = SpendingQuery(key: key, days: Limits.usageDays.value)
       let answer = try await bus.call(
         .spendingQuery(query), to: .service(.registry), deadline: Self.deadline)

@@ -5,8 +5,8 @@ internal import Money
 // How the ledger follows a clock that is set back.
 //
 // Times in the ledger do not run backwards. After a small step back they stand still, so that no
-// period of a budget begins twice. If the clock stays far back, it corrects an earlier jump ahead,
-// and the ledger follows. A transaction records the correction, so that a replay makes it at the
+// period of a budget begins twice. If the clock stays far back, the earlier time was wrong, and the
+// ledger follows the clock. A transaction records this correction, so that a replay makes it at the
 // same place.
 
 /// A transaction without entries. Transactions after it may have earlier times than those before

@@ -21,8 +21,8 @@ public struct AccountTime: Hashable, Sendable {
 /// performs none of the later directives. It reports `writeFailed`, drops this book, and makes
 /// another one from the store with `AccountReplay`.
 ///
-/// Every change of money is one ledger transaction. Ids and notes of transactions have all facts
-/// that a restarted registry needs, so no other facts about money are stored: see `PostingNote`.
+/// Every change of money is one ledger transaction. A restarted registry rebuilds leases and
+/// spending from the ids, entries and notes of transactions: see `PostingNote`.
 public struct AccountBook: Sendable {
   public enum Event: Hashable, Sendable {
     /// A key was made, changed or revoked. The key itself is stored elsewhere.

@@ -80,8 +80,8 @@ extension BudgetTable {
       }
       let budget = try SpendingBudget(entry.budget.terms, restoring: found.spending)
       entries[id]?.budget = budget
-      // The earliest time leaves the budget's clock alone. Only transactions of the ledger may move
-      // it.
+      // The earliest possible time does not move the budget's clock. Only transactions of the
+      // ledger may move that clock.
       expiries[id] = budget.resets(at: UTCDate.times.lowerBound)
     }
   }
@@ -141,8 +141,8 @@ extension AccountCheckpoint {
   /// would ignore a repetition of such a settlement, so the settlement would be lost.
   private func gatewayDifferences(_ replayed: AccountCheckpoint) -> [String] {
     let ledger = Dictionary(replayed.leases.gateways.map { ($0.id, $0) }) { first, _ in first }
-    // A replay that has reached the limit of gateways has forgotten some of them. The registry may
-    // have forgotten other ones, so only gateways that the replay remembers are compared.
+    // A replay with the maximum number of gateways may have forgotten others. The registry may
+    // remember them, so only gateways that the replay remembers are compared.
     let isFull = ledger.count >= Limits.leasingGateways.value
     return leases.gateways.compactMap { gateway in
       guard !isFull || ledger[gateway.id] != nil else { return nil }

@@ -122,8 +122,8 @@ struct BudgetTable: Sendable {
       let id = CeilingID.budget(of: owner, record.terms.window)
       ids.append(id)
       if entries[id]?.afterPosition == record.afterPosition {
-        // The earliest time leaves the budget's clock alone. Only spending may move it, so that a
-        // replay ends with the same state.
+        // The earliest possible time does not move the budget's clock. Only spending may move that
+        // clock, so that a replay ends with the same state.
         entries[id]?.budget.setTerms(record.terms, at: UTCDate.times.lowerBound)
       } else {
         entries[id] = Entry(

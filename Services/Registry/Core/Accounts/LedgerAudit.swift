@@ -2,7 +2,8 @@ internal import Access
 internal import ClusterModel
 public import Money
 
-/// Proves a ledger, transaction by transaction, in memory bounded by the number of accounts.
+/// Proves a ledger, transaction by transaction. Its memory is bounded by the numbers of accounts
+/// and of leases with money.
 ///
 /// It proves that
 /// - each transaction sums to zero, so that a bill equals the pay of hosts plus the margin,
@@ -49,8 +50,8 @@ public struct LedgerAudit: Sendable {
   private var leases: [LeaseID: (organisation: String, amount: Int128)] = [:]
 
   /// - Parameter comparedUntil: time of the balances that `compare(_:)` gets, in milliseconds since
-  ///   1970. The comparison leaves out later transactions. With a time before the audit's start,
-  ///   these include all that are written while the audit runs.
+  ///   1970. The comparison leaves out later transactions. If the time is before the audit's start,
+  ///   it leaves out all transactions that are written while the audit runs.
   public init(comparedUntil: Int64 = .max) { self.comparedUntil = comparedUntil }
 
   public mutating func add(_ transaction: LedgerTransaction) {

@@ -16,7 +16,7 @@ extension AccountShell {
     return revision
   }
 
-  /// Changes records together. On return all changes are stored and in force; after an error, none.
+  /// Changes records together: all of them, or none. On return the changes are stored and in force.
   /// - Returns: the new revision of each record.
   func change(
     _ changes: [ExpectedChange], by author: ChangeAuthor

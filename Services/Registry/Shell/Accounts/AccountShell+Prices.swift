@@ -48,7 +48,8 @@ extension AccountShell {
   }
 
   /// Logs an error if gateways refuse some models, because the price table has no room for them.
-  /// Changes that cause this are refused, so only another version can have stored such prices.
+  /// Changes that cause this are refused, so only another version of Tutti can have stored such
+  /// prices.
   private func warnOfLeftOutPrices() {
     let priced = read(\.pricedModels)
     guard priced > Limits.publishedPrices.value else { return }

@@ -10,12 +10,12 @@ import Store
 import Synchronization
 import Telemetry
 
-/// Runs the book of accounts. It handles one event after another. All events that arrive during a
-/// write share the next write.
+/// Runs the book of accounts. It handles one event after another. Events that arrive during a write
+/// share the next write.
 ///
-/// Nothing is sent before the transactions that it depends on are written. After a failed write the
-/// book is read again from the store, and the messages of the failed write are dropped. Gateways
-/// repeat their messages, and admins get an error.
+/// A message is sent only after the transactions that it depends on are written. After a failed
+/// write the book is read again from the store, and the messages of the failed write are dropped.
+/// Gateways repeat their messages, and admins get an error.
 final class AccountShell: Service {
   /// Receivers of the book's messages.
   struct Outlet: Sendable {
@@ -55,7 +55,8 @@ final class AccountShell: Service {
     /// Number of messages that were dropped because the inbox was full, since the last log line
     /// about them.
     var dropped = 0
-    /// Time at which the book is or was reloaded, after its pause. `nil` means never.
+    /// Time of the latest reload of the book. It is in the future while that reload waits. `nil`
+    /// means never.
     var reloaded: Instant?
     /// Reason for which this process may not write any more. `nil` means that it may write.
     var lost: Failure?
@@ -73,8 +74,8 @@ final class AccountShell: Service {
 
   /// Interval of `tick` events, which end expired leases and budget periods.
   private static let tick: Duration = .seconds(1)
-  /// Minimum pause between two reads of the book after failed writes. On a full disk, every message
-  /// would otherwise cause one.
+  /// Minimum pause between two reloads of the book after failed writes. On a full disk, every
+  /// message would otherwise cause a reload.
   static let retry: Duration = .seconds(1)
   private static let shuttingDown = Failure(
     .shuttingDown, "The registry is shutting down; nothing was changed.")
@@ -253,8 +254,8 @@ final class AccountShell: Service {
     }
   }
 
-  /// Processes up to `accounts.batch` messages that have arrived. They share one write, except that
-  /// an admin's change of a record is written alone.
+  /// Processes up to `accounts.batch` messages that have arrived. Messages between two changes of
+  /// records share one write. Each change of records is written alone.
   /// - Returns: `false` if there were no messages.
   func processInbox() async -> Bool {
     let (items, dropped) = state.withLock { state in

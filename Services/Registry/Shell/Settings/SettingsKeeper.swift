@@ -154,8 +154,8 @@ extension RuntimeOverrides {
     return "{\(members.joined(separator: ","))}"
   }
 
-  /// Members that this version does not know are left out. `nil` means that the text is not an
-  /// object, or that a known member is neither text nor number.
+  /// Members that this version of Tutti does not know are left out. `nil` means that the text is
+  /// not an object, or that a known member is neither text nor number.
   init?(json: String) {
     guard
       let members = try? JSONDecoder().decode([String: JSONScalar].self, from: Data(json.utf8))
