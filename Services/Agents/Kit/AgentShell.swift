@@ -29,7 +29,7 @@ final class AgentShell: Sendable {
     tasks.withLock { $0.apply(overrides) }
   }
 
-  /// Maximum wait for the host table. A restarted agent may receive tasks before the table.
+  /// Maximum wait for the host table. A restarted agent may receive tasks before it has the table.
   private static let tableWait = Duration.seconds(5)
 
   func perform(_ request: BusRequest, _ writer: StreamWriter) async throws(Failure) {

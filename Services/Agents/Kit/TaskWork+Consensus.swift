@@ -8,7 +8,7 @@ extension TaskWork {
   /// Maximum wait for embeddings. A model takes a fraction of a second for a few pages, even on a
   /// CPU. A slower host is overloaded, and no answer waits for it.
   static let consensusPatience = Duration.seconds(2)
-  /// The maximum wait is the task's remaining time divided by this number.
+  /// The wait is also limited to the task's remaining time divided by this number.
   private static let consensusShare = 10
 
   /// Compares the inputs by words, and by an embedding model if a host has a free slot.

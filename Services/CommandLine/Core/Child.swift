@@ -93,7 +93,7 @@ public enum ChildExit: Hashable, Sendable, CustomStringConvertible {
     3: "QUIT", 4: "ILL", 5: "TRAP", 6: "ABRT", 8: "FPE", 9: "KILL", 11: "SEGV", 15: "TERM",
   ]
 
-  /// Whether a program error raised the signal, so that a backtrace is written.
+  /// Whether the process writes a backtrace on this signal: after a program error, or on SIGQUIT.
   public var isCrash: Bool {
     guard case .signalled(let number) = self else { return false }
     // 7 and 10 are SIGBUS on Linux and macOS.

@@ -10,7 +10,7 @@ public struct Supervisor: Sendable {
     case spawn(String)
     /// Asks the process to drain (SIGTERM).
     case terminate(String, pid: Int32)
-    /// Ends a process whose grace is over (SIGKILL).
+    /// Ends a process at once (SIGKILL), because its grace is over or the operator asks for it.
     case kill(String, pid: Int32)
     /// A message for the operator.
     case report(Report)

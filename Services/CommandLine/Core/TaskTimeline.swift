@@ -10,7 +10,7 @@ public struct TaskTimeline: Sendable {
     /// `nil` means that no host answered.
     public var host: String?
     public var model: String?
-    /// Number of the agent that tried the task. The first agent has 1.
+    /// Number of the attempt at the task. The first attempt has 1.
     public var attempt: Int
     /// Microseconds since the request arrived.
     public var start: UInt64
@@ -23,8 +23,7 @@ public struct TaskTimeline: Sendable {
     public var race: [String]
     /// Why the task failed. Empty means that the task did not fail.
     public var error: String
-    /// Whether the task is on the critical path. If such a task were faster, the answer would have
-    /// been earlier.
+    /// Whether the task is on the critical path, so that the answer had to wait for it.
     public var isCritical = false
     public var isTask: Bool
   }

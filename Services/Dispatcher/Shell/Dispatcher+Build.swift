@@ -3,7 +3,8 @@ import ClusterModel
 import ServiceKit
 import ServiceLifecycle
 
-/// Joins the dispatcher's parts. `ServiceMain` does everything else.
+/// Creates the dispatcher's shell, and connects it to the bus and the settings. `ServiceMain` does
+/// the rest.
 func buildDispatcher(
   _ configuration: DispatcherConfiguration, _ context: ServiceContext
 ) async throws -> [any Service] {

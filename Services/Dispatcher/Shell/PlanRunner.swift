@@ -38,8 +38,8 @@ final class PlanRunner: Sendable {
   private let writer: StreamWriter
   private let state: Mutex<State>
   private let clock = ProcessClock()
-  /// The queue's limit suffices: a plan has at most 64 tasks, with 3 attempts and a few timers
-  /// each.
+  /// The queue never reaches its limit, because a plan has at most 64 tasks, with 3 attempts and a
+  /// few timers each.
   private let work: AsyncStream<Work>
   private let queue: AsyncStream<Work>.Continuation
 

@@ -20,7 +20,7 @@ final class TaskAdmission: Sendable {
     var agents: [AgentRole: FairQueue<String, UInt64>] = [:]
     var hosts = HostQueue<UInt64>()
     var waiting: [UInt64: CheckedContinuation<Turn?, Never>] = [:]
-    /// Tickets that were cancelled before they waited.
+    /// Tickets that were cancelled before they waited or after their turn.
     var left: Set<UInt64> = []
     var next: UInt64 = 0
   }
@@ -46,8 +46,8 @@ final class TaskAdmission: Sendable {
   // MARK: - Agents
 
   /// Waits until an agent of the role may take a task of the client.
-  /// The caller must call `end` afterwards.
-  /// - Returns: false if the caller was cancelled first.
+  /// - Returns: false if the caller was cancelled first. If the result is true, the caller must
+  ///   call `end` after the task.
   func pass(_ role: AgentRole, client: String) async -> Bool {
     let limit = limit(role)
     let (_, turn) = await wait { state, ticket in

@@ -8,8 +8,8 @@ private typealias RollupLimits = Limits
 /// `service` and `instance`. Families with the same name are joined, and silent processes are
 /// dropped.
 ///
-/// Samples that would make the joined text invalid are left out and counted: names that Prometheus
-/// rejects, a family whose kind differs from the first one seen, a duplicate series.
+/// Samples that would make the joined text invalid are left out and counted. They have names that
+/// Prometheus rejects, repeat a series, or belong to a family that had another kind before.
 public struct MetricRollup: Sendable {
   public struct Limits: Equatable, Sendable {
     /// Maximum processes whose metrics are kept.
@@ -47,11 +47,11 @@ public struct MetricRollup: Sendable {
   public private(set) var leftOut: [Reason: Int] = [:]
 
   public enum Reason: String, CaseIterable, Sendable {
-    /// Prometheus does not accept the name or label.
+    /// Prometheus does not accept the name or label, or a label exceeds a limit.
     case badName = "bad_name"
-    /// Another process reports the family with another kind.
+    /// An earlier report has the family with another kind.
     case kindConflict = "kind_conflict"
-    /// The same labels occur twice in one family of one process.
+    /// A report has the family twice, or the family has the same labels twice.
     case duplicate
     /// A limit is exceeded.
     case tooMany = "too_many"

@@ -27,7 +27,7 @@ public struct OverviewPage: Sendable {
 
   /// Maximum requests shown. People do not read a longer list.
   public static let requestLimit = 20
-  /// Maximum hosts shown, which is about a screenful. `tutti hosts list` shows all hosts.
+  /// Maximum hosts shown. `tutti hosts list` shows all hosts.
   static let hostLimit = 100
   /// Maximum models shown per host.
   static let modelLimit = 8

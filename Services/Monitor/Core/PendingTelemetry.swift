@@ -55,7 +55,7 @@ public struct PendingTelemetry: Sendable {
     return oldest
   }
 
-  /// Puts batches that could not be written back at the front of the queue.
+  /// Returns unwritten batches to the front of the queue.
   /// - Returns: the number of records that were dropped to make room.
   public mutating func putBack(_ taken: [TelemetryBatch]) -> Int {
     batches.insert(contentsOf: taken, at: 0)

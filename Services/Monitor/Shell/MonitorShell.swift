@@ -163,8 +163,8 @@ final class MonitorShell: Service {
     }
   }
 
-  /// Writes until nothing is pending. It retries with backoff while the store is unreachable or
-  /// full; during a drain it tries each batch once.
+  /// Writes until nothing is pending. It retries with backoff, but drops a write that the store
+  /// rejects `maximumRefusals` times. During a drain, it tries each write once.
   private func writePending() async {
     var pause = Self.backOff.lowerBound
     var refusals = 0

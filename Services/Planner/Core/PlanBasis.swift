@@ -8,18 +8,19 @@ struct PlanBasis {
   let request: PlanRequest
   let features: QueryFeatures
   /// Models to assign in rotation: the models that the client named, otherwise the eligible models.
-  /// Eligible models start at an index from the seed, so that the load of many requests spreads.
+  /// The eligible models start at an index that the seed decides, so that many requests spread
+  /// their load.
   let models: [ModelID]
-  /// Estimated tokens of the conversation. Most tasks read it.
+  /// Estimated tokens of the conversation, which most tasks read.
   let conversationTokens: Int
   /// The smallest reported context of each model that may be asked. Empty if there are no
-  /// documents, because nothing else depends on it.
+  /// documents, because only documents need these contexts.
   let contextTokens: [ModelID: Int]
   private let firstSeed: UInt64
 
   init(_ request: PlanRequest) {
     var request = request
-    // A client may set a higher limit than a plan may write.
+    // The client's limit may exceed the limit for an answer of a plan.
     request.maxTokens = request.maxTokens.map { min($0, PlanLimits.answerTokens) }
     self.request = request
     features = QueryFeatures(request.query)
@@ -58,11 +59,11 @@ struct PlanBasis {
     request.models.isEmpty ? nil : request.models[turn % request.models.count]
   }
 
-  /// Adds fallback models to the tasks that the plan cannot skip.
+  /// Adds fallback models to the tasks that name a model and that the plan cannot skip.
   ///
-  /// The fallbacks follow the task's own model in rotation: the models that the client named,
-  /// otherwise any eligible models. Skippable members get none, because a draft by another model
-  /// would duplicate another member.
+  /// The fallbacks are the models that follow the task's own model in `models`, which begins again
+  /// at its end. Skippable members get none, because a draft by another model would duplicate
+  /// another member.
   func withAlternatives(_ tasks: [PlanTask]) -> [PlanTask] {
     // A model whose context is too short for the documents would read only excerpts.
     let readers = documentModel == nil ? [] : longContextModels
@@ -95,8 +96,8 @@ struct PlanBasis {
   /// Sampling profile for tasks whose role does not determine it.
   var profile: SamplingProfile? { SamplingProfile(features) }
 
-  /// True if the query is the whole conversation. A task that gets only its instruction then misses
-  /// no earlier turn and no system prompt.
+  /// True if the conversation is hardly longer than the query. A task that gets only its
+  /// instruction then misses no earlier turn and no system prompt.
   var queryIsConversation: Bool {
     request.conversationTokens > 0
       && request.conversationTokens <= request.query.utf8.count / TokenEstimate.bytesPerToken + 16

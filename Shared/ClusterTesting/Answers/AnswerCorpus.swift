@@ -36,7 +36,7 @@ public struct CorpusAnswer: Sendable {
   }
 }
 
-/// A host's stream format; ids, model, fingerprint and token boundaries differ between hosts.
+/// The form of a host's stream. Ids, model, fingerprint and token boundaries differ between hosts.
 struct CorpusHost: Sendable {
   var id: String
   var model: String

@@ -1,7 +1,7 @@
 public import ClusterModel
 import InferenceCore
 
-/// Cuts every answer of a corpus at every position and lets another host resume it.
+/// Cuts every answer of a corpus at many positions and lets another host resume it.
 public struct EveryCut {
   /// Outcomes of the cuts of one personality.
   public struct Count: CustomStringConvertible, Sendable {
@@ -84,7 +84,7 @@ public struct EveryCut {
           if personality != .oracle, answer.content.isEmpty { continue }
           for place in said..<max(said + length, said + 1)
           where (place + number + phase + 7 * row) % (place < 1_024 ? near : far) == 0 {
-            // The cut lies in this event, so the client's side received none or part of its text.
+            // The cut lies in this event, so the client received nothing or a part of its text.
             cut.personality = personality
             cut.stream = stream
             cut.client = received

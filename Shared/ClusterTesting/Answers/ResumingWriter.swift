@@ -6,15 +6,15 @@ public enum ResumingPersonality: String, CaseIterable, Sendable {
   case oracle
   /// Omits leading white space.
   case stripsSpace
-  /// Repeats the last words.
+  /// Repeats the last words of the prefix.
   case repeatsTail
-  /// Repeats the last dozen bytes, even from within a word.
+  /// Repeats the last dozen bytes of the prefix, which may begin within a word.
   case repeatsDozen
   case restartsSentence
   case restartsAnswer
   /// Announces the continuation: "Sure, here is the continuation:". Omits leading white space.
   case announces
-  /// Announces, and then repeats the last words.
+  /// Announces the continuation, and then repeats the last words of the prefix.
   case announcesAndRepeats
   /// Restarts the answer. JSON gets different white space.
   case reindents

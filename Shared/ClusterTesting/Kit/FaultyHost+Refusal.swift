@@ -6,8 +6,8 @@ extension FaultyHost {
     HostDialect.of(request, among: configuration.dialect?.served ?? HostDialect.allCases)
   }
 
-  /// Error response to a request without a required header or without the secret; `nil` means that
-  /// the host serves the request.
+  /// Error response to a request that lacks a required header or the secret, or that breaks a rule
+  /// of the host's `family`; `nil` means that the host serves the request.
   func refusal(
     of request: FaultyHostRequest, _ dialect: HostDialect
   ) -> (status: Int, body: [UInt8])? {

@@ -4,7 +4,7 @@ import ClusterModel
 public struct FaultyHostCounts: Codable, Hashable, Sendable {
   /// Requests by path.
   public var requests: [String: Int] = [:]
-  /// Answers that were sent completely.
+  /// Answers whose end was sent, also if a fault caused the end.
   public var completed = 0
   /// Clients that disconnected before the end of their answers.
   public var cancels: [Cancel] = []

@@ -47,7 +47,7 @@ final class FaultyHostExchange {
     return Array(event[..<(place.lowerBound + breaksAt.bytes)])
   }
 
-  /// The next token's event, with the first half of a UTF-8 character inserted.
+  /// The next token's event, with the first half of a UTF-8 character at the end of its text.
   var eventWithHalfCharacter: [UInt8] {
     let piece = pieces[tokens]
     var bytes = voice.event(piece)

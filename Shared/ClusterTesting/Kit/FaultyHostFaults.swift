@@ -21,9 +21,9 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     case end
     /// An event with half a UTF-8 character; the answer continues after it.
     case halfCharacter = "half_character"
-    /// Status 500 instead of an answer.
+    /// A response with `status`, by default 500, instead of an answer.
     case status
-    /// Status 429 with `Retry-After` instead of an answer.
+    /// A response with `status`, by default 429, and `Retry-After` instead of an answer.
     case busy
     /// The connection closes before any answer.
     case refuse
@@ -57,7 +57,7 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   var crawlMilliseconds: Double?
   /// Whether bytes that are not JSON replace the answer.
   public var garbage: Bool?
-  /// Index of the token that contains only the first half of a UTF-8 character.
+  /// Index of the token to which the first half of a UTF-8 character is added.
   var halfCharacterAtToken: Int?
   /// Number of bytes that the host sends in one line that never ends.
   var hugeBodyBytes: Int?

@@ -83,7 +83,7 @@ struct HostileCursor {
     self.divisor = max(divisor, 1)
   }
 
-  /// The next write: at most one batch.
+  /// The next step: a write of at most one batch, a pause or the end.
   mutating func next() -> Step {
     var batch: [UInt8] = []
     while batch.count < script.batch, sent + batch.count < HostileScript.maximumBytes {

@@ -29,7 +29,7 @@ public final class SimulatedCluster {
   /// generators of their own.
   var chance: SplitMix64
   private(set) var hosts: [SimulatedHost] = []
-  /// Living processes, in the scenario's order.
+  /// Living processes, in the order of their start.
   private(set) var processes: [SimulatedProcess] = []
   private(set) var requests: [SimulatedRequest] = []
   private(set) var violations: [String] = []
@@ -63,7 +63,7 @@ public final class SimulatedCluster {
     if violations.count < Self.maximumViolations { violations.append(text) }
   }
 
-  /// Whether a planted bug takes effect now, which it does at every fourth chance.
+  /// Whether a planted bug takes effect now, which it does at every fourth opportunity.
   func bugStrikes(_ bug: Scenario.PlantedBug) -> Bool {
     guard scenario.planted == bug else { return false }
     strikes += 1

@@ -8,7 +8,8 @@ public struct FactCheck: Equatable, Sendable {
     case supported
     /// No source contains the claim.
     case unsupported
-    /// A source has the same sentence with another number or a negation, or a calculation is wrong.
+    /// A sentence of a source has most of the claim's words, but other numbers, or only one of the
+    /// two is negated. A claim with a wrong calculation is also contradicted.
     case contradicted
   }
 
@@ -109,7 +110,7 @@ public struct FactCheck: Equatable, Sendable {
   /// Share of the claim's content words that are in `content`; 1 if the claim has only numbers.
   private static func share(of claim: Sentence, in content: Set<String>) -> Double {
     guard !claim.content.isEmpty else { return 1 }
-    // Look up the smaller set in the larger one, so that a long claim costs no more.
+    // Look up the smaller set in the larger one, so that the smaller set bounds the cost.
     let (few, many) =
       claim.content.count < content.count ? (claim.content, content) : (content, claim.content)
     let shared = few.count { many.contains($0) }

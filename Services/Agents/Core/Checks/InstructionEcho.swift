@@ -28,7 +28,8 @@ public struct InstructionEcho: Sendable {
   private(set) var work = 0
 
   /// - Parameter otherTexts: other texts of the prompt, for example how far the inputs agree.
-  /// - Returns: `nil` if no echo is possible because the task reads only the client's text.
+  /// - Returns: `nil` if the output is not checked: it is not the answer, resumes a text, or is
+  ///   made without inputs.
   public init?(_ order: TaskOrder, otherTexts: [String] = []) {
     guard order.writesAnswer, !order.inputs.isEmpty, order.prefix.isEmpty else { return nil }
     // The answer arrives without fence marks.

@@ -64,14 +64,14 @@ struct Sentence: Equatable, Sendable {
     byte == 0x20 || (0x09...0x0D).contains(byte)
   }
 
-  /// Splits a text into at most `limit` sentences. A sentence ends at a full stop or at the end of
-  /// its line. Headings, questions and code are skipped, because they claim nothing.
+  /// Splits a text into at most `limit` sentences. A sentence ends at a mark such as `.` or `!`, or
+  /// at the end of its line. Headings, questions and code are skipped, because they claim nothing.
   static func all(of text: String, atMost limit: Int, words: Int = .max) -> [Sentence] {
     var work = 0
     return all(of: text, atMost: limit, words: words, work: &work)
   }
 
-  /// - Parameter work: gains one unit per byte read.
+  /// - Parameter work: grows in proportion to the bytes read.
   static func all(
     of text: String, atMost limit: Int, words: Int = .max, work: inout Int
   ) -> [Sentence] {
@@ -106,7 +106,8 @@ struct Sentence: Equatable, Sendable {
     return rest.dropFirst(2)
   }
 
-  /// Cuts after each full stop that white space follows. Citations after it stay with the sentence.
+  /// Cuts after each `.`, `!` or `?` that a space follows, and after each such mark of Chinese or
+  /// Japanese. Citations after the mark stay with the sentence.
   private static func pieces(
     of line: Substring, atMost limit: Int, work: inout Int
   ) -> [Substring] {

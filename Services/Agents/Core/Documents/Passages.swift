@@ -20,7 +20,8 @@ public struct Passage: Hashable, Sendable {
 }
 
 /// Splits documents between paragraphs and before headings, and long paragraphs after a sentence.
-/// Takes linear time. Every byte is in exactly one passage, except white space at borders.
+/// Takes linear time. Up to `maximumPassages`, every byte is in exactly one passage, except white
+/// space at borders.
 public enum Passages {
   /// Paragraphs are joined up to this length, because a passage should make sense alone.
   static let targetBytes = 600
@@ -106,7 +107,7 @@ public enum Passages {
 
   /// Returns the place to cut a paragraph that is too long.
   /// The best place is after a sentence, the second best before a word, and the last resort between
-  /// two characters. The place is never in the first half.
+  /// two characters. The first piece always has at least half of `maximumBytes`.
   private static func cut(_ range: Range<Int>, _ bytes: [UInt8]) -> Int {
     let limit = range.lowerBound + maximumBytes
     let least = range.lowerBound + maximumBytes / 2

@@ -53,8 +53,8 @@ public enum DocumentSelection: Equatable, Sendable {
   /// results.
   case search([Passage], PassageQuery)
 
-  /// Maximum bytes of a document to compress. Larger documents are only searched, because
-  /// compressing one takes seconds.
+  /// Maximum bytes of all documents to make outlines of. Larger documents are only searched,
+  /// because compressing them takes seconds.
   private static let compressedBytes = 256 << 10
 
   /// - Parameters:

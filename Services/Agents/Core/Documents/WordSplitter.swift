@@ -1,6 +1,6 @@
 /// Splits texts into words to compare: lower case, no punctuation, numbers normalised.
 enum WordSplitter {
-  /// Words that occur in every sentence, and in every question about a document.
+  /// Words that are frequent in sentences, and in questions about documents, on any subject.
   static let common: Set<String> = [
     "a", "about", "above", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at",
     "be",

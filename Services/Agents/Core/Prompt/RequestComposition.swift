@@ -79,8 +79,8 @@ public enum RequestComposition {
     let sampling = role.sampling(for: order.task)
     add("temperature", milli(sampling.temperatureMilli))
     add("top_p", milli(sampling.topPMilli))
-    // An answer from the conversation alone has no default limit, as if there were no plan. The
-    // role's limit is for outputs that other tasks read.
+    // An answer from the conversation alone has no default limit, as if there were no plan. All
+    // other outputs have the role's limit by default.
     let isDirect = order.writesAnswer && order.inputs.isEmpty
     let limit = order.task.maxTokens ?? (isDirect ? nil : role.profile.maxTokens)
     if let limit, !given.contains("max_completion_tokens") {

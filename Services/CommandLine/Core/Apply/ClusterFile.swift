@@ -5,7 +5,7 @@ struct FileRecord: Hashable, Sendable {
   /// Id of the record. `nil` means that the record is found by its name, or that its kind has no
   /// ids.
   let id: String?
-  /// Members that the file has, and values of absent members whose absence means a value.
+  /// Members that the file has, and absent members with the values that their absence means.
   let members: [String: RecordValue]
   /// Line of the record in the file, for messages.
   let line: Int

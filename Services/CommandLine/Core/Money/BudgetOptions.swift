@@ -59,7 +59,7 @@ public struct BudgetOptions: Sendable {
   /// Returns the budgets of an account without those of the period and window. An absent option
   /// matches every budget.
   ///
-  /// - Throws: if no budget is removed.
+  /// - Throws: if an option is not valid, or no budget matches.
   public func clearing(_ present: [BudgetRow]) throws(ProcessFailure) -> RecordValue {
     let mistakes = Self.mistakes(period: period, window: window)
     guard mistakes.isEmpty else {

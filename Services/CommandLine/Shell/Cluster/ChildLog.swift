@@ -24,7 +24,7 @@ enum ChildLog {
     return descriptor
   }
 
-  /// Moves a log above its size limit to NAME.log.1, replacing the earlier one.
+  /// Moves the contents of a log above its size limit to NAME.log.1, and replaces earlier contents.
   static func rotate(_ child: String, in dataDirectory: String) {
     rotate(path(of: child, in: dataDirectory))
   }

@@ -57,8 +57,8 @@ enum ChildProcess {
     let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK
     unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
     unsafe posix_spawnattr_setpgroup(&attributes, 0)
-    // `tutti up` ignores SIGINT and SIGTERM, because dispatch sources receive them. A child must
-    // not inherit the ignored signals.
+    // `tutti up` ignores SIGINT and SIGTERM, because dispatch sources receive them. Without this
+    // call, a child would ignore them, too.
     var all = sigset_t()
     unsafe sigfillset(&all)
     unsafe posix_spawnattr_setsigdefault(&attributes, &all)

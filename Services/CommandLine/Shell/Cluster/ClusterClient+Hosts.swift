@@ -28,7 +28,7 @@ extension ClusterClient {
       do {
         let host = try await success(.POST, url, token: provenToken())
           .decoded(as: HostDetails.self, from: url)
-        // The next request would drain a host again that an admin has resumed.
+        // If an admin has resumed the host, the next request would drain it again.
         guard host.state == HostState.suspended.rawValue else {
           throw ProcessFailure(
             .failed, TextTable.printable("host \(id) was resumed by an admin meanwhile"))

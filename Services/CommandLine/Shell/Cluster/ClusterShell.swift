@@ -187,7 +187,8 @@ final class ClusterShell: Sendable {
 
   // MARK: - Hosts
 
-  /// Registers the hosts that are not children as soon as the registry answers.
+  /// Removes model servers of earlier starts, and registers the hosts that are not children. Waits
+  /// until the registry answers.
   private func introduceHosts() async {
     await ask { await self.readiness.forgetFormerHosts() }
     for url in hostURLs {
@@ -231,14 +232,14 @@ final class ClusterShell: Sendable {
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.hostInterval)
       if await readiness.canAnswer() { return true }
-      // Hosts of the command line may be in backoff, so ask the registry to probe them now. The
-      // registry probes a host that is added later at once.
+      // Hosts of the command line may be in backoff, so ask the registry to probe them now. A host
+      // that is added later needs no request, because the registry probes a new host at once.
       if !hostURLs.isEmpty { await readiness.probeHosts() }
     }
     return false
   }
 
-  /// Keeps the logs of services from filling the disk.
+  /// Keeps the logs of the children from filling the disk.
   private func boundLogs() async {
     while !Task.isCancelled {
       for child in layout.children { ChildLog.rotate(child.name, in: layout.dataDirectory) }

@@ -43,8 +43,8 @@ struct LogsCommand: AsyncParsableCommand {
 
   func run() async throws {
     let client = try await cluster.client()
-    /// Lines that were already printed. Lines of the same microsecond are distinguished by their
-    /// content.
+    /// Printed lines of the latest microsecond. Lines of the same microsecond are distinguished by
+    /// their content.
     var seen: Set<LogRecord> = []
     var since: UInt64 = 0
     while true {
@@ -56,7 +56,7 @@ struct LogsCommand: AsyncParsableCommand {
       }
       if let last = records.last?.timeUnixMicroseconds, last >= since {
         since = last
-        // The next query can return only lines of this microsecond again.
+        // The next query can return printed lines of this microsecond again, but no earlier ones.
         seen = Set(records.filter { $0.timeUnixMicroseconds == last })
       }
       // Services send their logs once per second, so a shorter interval shows nothing earlier.

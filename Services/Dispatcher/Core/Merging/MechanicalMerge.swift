@@ -48,7 +48,8 @@ enum MechanicalMerge {
     return Ballot(inputs.map(\.text)).isDecided(missing: missing)
   }
 
-  /// Prepares a text for a result: no control tokens, no reasoning, at most `limit` tokens.
+  /// Prepares an output for a merge or an expansion: no control tokens, no reasoning, at most
+  /// `limit` tokens.
   static func prepared(_ text: String, toTokens limit: Int) -> String {
     let text = Normaliser.normalised(bounded(text))
     guard TokenEstimate.tokens(of: text) > limit else { return text }

@@ -12,9 +12,9 @@ enum MergeEcho {
   private static let leastBytes = 40
 
   /// Returns a sentence for the trace if the output is an echo.
-  /// `nil` means that the output is the model's own. The output may copy one input, because this
-  /// input may be the best answer. An output that copies two inputs, or one input together with its
-  /// name, is an echo.
+  /// `nil` means that the output is the model's own. An echo has the beginning of the instruction,
+  /// of two inputs, or of one input after its name. One input alone is no echo, because it may be
+  /// the best answer.
   static func reason(
     _ output: String, instruction: String, merging inputs: [MechanicalMerge.Input]
   ) -> String? {

@@ -102,7 +102,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
     _ ticket: Ticket, _ report: TaskReport? = nil, now: Instant
   ) -> [Admission] {
     guard let ended = running.removeValue(forKey: ticket) else { return [] }
-    // After a failover, the published load counts the task at the second host.
+    // After a failover, the published load may count the task at either host.
     for host in Set([ended.host, report?.host].compactMap(\.self)) { endings.append((host, now)) }
     if let report, report.usage.completionTokens > 0 {
       kinds[ended.work.kind]?.ended += 1
@@ -193,7 +193,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
     var seen = 0
     var looked = 0
     // If no host has room for a task, later tasks with the same wish are skipped and not counted in
-    // `looked`. Even many of them do not keep other tasks from an idle host.
+    // `looked`. So they do not keep other tasks from an idle host.
     var blocked: Set<HostWork.Wish> = []
     while seen < waiting.count, looked < HostSchedule.lookAhead, schedule.hasRoom {
       let entry = waiting[seen]

@@ -29,8 +29,8 @@ struct HostSchedule {
   private struct Slot {
     /// Seconds until the slot is free.
     var free: Double
-    /// Whether a task of this dispatcher uses the slot or is its next user. Another task would
-    /// wait.
+    /// Whether a task of this dispatcher uses the slot or is its next user, so that any other task
+    /// waits.
     var isTaken: Bool
   }
 
@@ -133,8 +133,8 @@ struct HostSchedule {
 
   /// Assigns the task to a host, to begin now or when the host is free.
   ///
-  /// If all hosts of the task's first model are busy, a free host may finish it sooner with another
-  /// of its models. If none does, the task waits for a host of its first model.
+  /// If all hosts of the task's first model are busy, a free host with another model of the task
+  /// may finish sooner. If no such host does, the task waits for a host of its first model.
   mutating func place(_ work: HostWork, tokens: Int) -> Placement {
     // If hosts differ in models and the task names none, the agent chooses.
     guard isUniform || !work.models.isEmpty else {

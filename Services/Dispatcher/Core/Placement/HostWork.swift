@@ -8,7 +8,8 @@ public struct HostWork: Equatable, Sendable {
   var dataPolicy: DataPolicy
   /// Host pools of the client's key.
   var pools: HostPools
-  /// Work of one kind has outputs of similar length. The average of ended work predicts new work.
+  /// Work of one kind has outputs of similar length, so the mean length of ended work is expected
+  /// for new work.
   public var kind: String
   /// Expected completion tokens until other work of this kind has ended.
   public var tokens: Int

@@ -30,7 +30,7 @@ struct PlanBudget: Sendable {
   private var accounts: [Int: Account] = [:]
   /// Tasks whose host wrote more than was granted, each with a description.
   private var overruns: [Int: String] = [:]
-  /// Minimum completion tokens of a grant.
+  /// Minimum completion tokens of a grant. The sink may get fewer.
   private let leastTokens: Int
   /// Expected completion tokens of a task without a limit.
   private let expectedTokens: Int
@@ -52,8 +52,8 @@ struct PlanBudget: Sendable {
   /// Grants the tokens that a task may write within the budget.
   ///
   /// If the budget does not cover the demands of all tasks, the tasks that have not started share
-  /// it evenly. A grant counts as spent until `release`. The sink's grant leaves tokens for a
-  /// second attempt.
+  /// it evenly. A grant counts as spent until `release` or a charge ends it. The sink's grant
+  /// leaves tokens for a second attempt.
   /// - Parameters:
   ///   - inputs: tokens of each input of the task.
   ///   - answer: demand of the sink. Enough tokens stay reserved for an answer from the
@@ -138,7 +138,7 @@ struct PlanBudget: Sendable {
       param: "tutti.budget.tokens")
   }
 
-  /// Returns the unused tokens of a task's grant.
+  /// Ends a task's grant, so that its tokens are free for other tasks.
   mutating func release(_ task: Int) { ledger.release(task) }
 
   // MARK: - Cost

@@ -43,7 +43,7 @@ extension PlanRun {
   }
 
   /// Bytes by which a text of an agent may grow.
-  /// A text may always reach `deltaBytes`. A longer text counts against the plan's memory.
+  /// If it is longer than `deltaBytes`, it may grow only by the bytes that the plan may still keep.
   private func room(after text: String) -> Int {
     let bytes = text.utf8.count
     let room = max(0, limits.keptBytes - bytes)
@@ -63,8 +63,8 @@ extension PlanRun {
     }
     let task = board.task(index)
     let isStreaming = board.isStreaming(index)
-    // The prompt is unknown in two cases. With a contract, the model may have been asked twice.
-    // With documents, only parts of them may have been read.
+    // The prompt is unknown in two cases. With a contract, the model may have had two prompts. With
+    // documents, the prompt may have had only parts of them.
     var report = budget.charge(
       report, to: index, hasKnownPrompt: task.contract == .text && task.documents.isEmpty,
       resumes: isStreaming && answer.resumesText)

@@ -49,11 +49,11 @@ public struct PlanRun: Sendable {
   private var state = State.idle
 
   private enum State: Equatable, Sendable {
-    /// Not started. Can become `running`, or `over` if it is cancelled first.
+    /// Not started. Can become `running`, or `over` if it is cancelled or stopped first.
     case idle
     /// Can become `over`.
     case running
-    /// Finished, failed or cancelled; every later event is ignored.
+    /// Finished, failed, cancelled or stopped; every later event is ignored.
     case over
   }
 
@@ -193,7 +193,8 @@ public struct PlanRun: Sendable {
   /// Gives up tasks that cannot run or are not needed, computes mechanical tasks, starts ready
   /// tasks, and ends the plan with its sink.
   ///
-  /// Each round settles or starts a task, so the plan's number of tasks bounds the rounds.
+  /// Each pass of the loop, except the last, settles or expands a task. So the number of tasks
+  /// bounds the passes.
   mutating func advance(now: Instant) {
     while state == .running {
       if case .done(let report) = board.phase(board.sink) {

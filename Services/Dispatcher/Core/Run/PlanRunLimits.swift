@@ -28,7 +28,8 @@ public struct PlanRunLimits: Equatable, Sendable {
   /// 16 inputs are 1 MiB of prompt, beyond any context length we know. One agent's endless output
   /// must not fill the memory of sixteen readers.
   var inputTokens = 16 * 1024
-  /// Minimum completion tokens of a grant. A shorter answer is not worth a request.
+  /// Minimum completion tokens of a grant, except the sink's. A shorter output is hardly worth a
+  /// request.
   var leastTokens = TokenEstimate.leastTokens
   /// Expected completion tokens of a task without a limit, used to share a budget.
   public var expectedTokens = 512

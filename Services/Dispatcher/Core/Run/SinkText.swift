@@ -1,13 +1,14 @@
 import ClusterModel
 import Text
 
-/// Text of the answer that the client has received.
+/// Text of the answer that was emitted for the client.
 ///
 /// The sink's agent streams the text, or the dispatcher computes it. If the agent is lost, the next
-/// agent resumes after this text. Text that was streamed to the client is never taken back.
+/// agent resumes after this text. A client that streams keeps this text; a client that receives the
+/// answer in one piece may get another text.
 struct SinkText: Equatable, Sendable {
   private var received: WrittenText
-  /// Bytes of the text that the latest agent was given to resume from.
+  /// Bytes of the text that the latest agent resumes.
   private var prefixBytes = 0
   /// Whether the latest attempt at the answer was given text to resume.
   var resumesText: Bool { prefixBytes > 0 }

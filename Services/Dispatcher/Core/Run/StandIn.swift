@@ -2,7 +2,7 @@ import ClusterModel
 
 /// Chooses the text that replaces an output which could not be made.
 enum StandIn {
-  /// Output that a failed task passes on: its partial output, otherwise its first input.
+  /// Output that a failed task passes on: its partial output, otherwise its first usable input.
   /// If a task with an expansion has neither, it passes on an empty output, from which the planner
   /// makes the rest of the plan. `nil` means that a task without an expansion has neither.
   /// - Parameter partial: text that the task's agent wrote. Always empty for the answer, because a
@@ -37,7 +37,7 @@ enum StandIn {
     switch board.phase(index) {
     case .skipped: return nil
     case .done(let report), .expanding(let report):
-      // JSON and agreement reports are for programs. Inputs of their task may be readable.
+      // JSON and agreement reports are for programs. The inputs of such a task may be readable.
       if task.contract == .text, task.merge != .agree, !report.output.isEmpty {
         return report.output
       }

@@ -51,7 +51,7 @@ struct TaskAttempts: Equatable, Sendable {
     return now.advanced(by: limits.seekInterval)
   }
 
-  /// Gives up the attempt and counts the next one, which starts from the beginning.
+  /// Gives up the attempt with its partial output, and counts the next attempt.
   /// - Parameters:
   ///   - agent: the agent of the attempt. `nil` means that it had none.
   ///   - retryAfter: the delay that an overloaded agent or busy hosts ask for.

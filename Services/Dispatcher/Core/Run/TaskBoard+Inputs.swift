@@ -48,7 +48,8 @@ extension TaskBoard {
     task(index).inputs.contains { report(of: $0)?.finishReason == "length" }
   }
 
-  /// Output of a mechanical task. `nil` means that a missing input could change it.
+  /// Output of a mechanical task. `nil` means that a missing input could change it, or that no
+  /// input succeeded.
   /// - Parameter waiting: whether missing inputs may still arrive.
   func mechanicalText(of index: Int, waiting: Bool = true) -> String? {
     let task = task(index)

@@ -168,7 +168,7 @@ struct TaskBoard: Sendable {
 
 /// Phase of a task.
 enum TaskPhase: Equatable, Sendable {
-  /// An input is not settled. Can become `running`, `expanding`, `done`, `skipped`.
+  /// Not started. Can become `running`, `expanding`, `done`, `skipped`.
   case waiting
   /// An agent has the task or is sought. Can become `pausing`, `expanding`, `done`, `skipped`.
   case running(agent: PeerID?, host: HostID?)

@@ -18,7 +18,7 @@ struct TokenLedger: Sendable {
 
   init(budget: Int?) { self.budget = budget }
 
-  /// Tokens that are neither spent nor reserved by other tasks.
+  /// Tokens that are neither spent, nor lost, nor reserved by other tasks.
   /// `nil` means no limit. Negative if tasks cost more than expected.
   func left(for task: Int) -> Int? {
     guard let budget else { return nil }

@@ -107,7 +107,7 @@ struct TokenPlan {
         needs: prompts.tokens(basis) + units * TokenEstimate.leastTokens)
     }
     // A budget may allow more tokens than a plan may write, so the share is limited. An answer, a
-    // draft and two repairs of two shares each then fit twice.
+    // draft and two repairs, with two shares each, then need half of the tokens of a plan.
     self.share = min(share, PlanLimits.answerTokens / 4)
   }
 
@@ -125,7 +125,7 @@ struct TokenPlan {
   }
 
   /// Returns the limit of a closed answer (a word, a number or a choice) in a vote. The winning
-  /// answer goes to the client, so the client's limit applies to all of them.
+  /// answer goes to the client, so the client's limit applies to every vote.
   func ballot(_ request: PlanRequest) -> Int {
     min(PlanLimits.closedTokens, request.maxTokens ?? .max, share ?? .max)
   }
@@ -136,8 +136,9 @@ struct TokenPlan {
   /// does not apply, because it would cut off the end that matters.
   var working: Int { min(PlanLimits.draftTokens, share ?? .max) }
 
-  /// Returns the limit of the answer: two shares, because the answer stands for all drafts. `nil`
-  /// means that the plan sets no limit. The client's own limit, if any, still applies.
+  /// Returns the limit of the answer: two shares, because the answer has the contents of several
+  /// drafts. `nil` means that the plan sets no limit. The client's own limit, if any, still
+  /// applies.
   func answer(_ request: PlanRequest) -> Int? {
     share.map { min(2 * $0, request.maxTokens ?? .max) }
   }

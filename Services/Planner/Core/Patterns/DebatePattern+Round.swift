@@ -151,8 +151,8 @@ private func nextRound(
   return SubPlan(tasks: tasks + [comparison], output: comparison.id)
 }
 
-/// Returns a member's inputs: its own last answer, then the other answers under letters. Each
-/// member has its own order, because models favour what they read first.
+/// Returns a member's inputs: its own last answer, then the other answers, named by letters. Each
+/// member gets them in another order, because models favour the text that they read first.
 private func readings(of answers: [TaskID], by reader: TaskID, seed: UInt64) -> [Edge] {
   var order = SplitMix64(seed: seed)
   let others = answers.filter { $0 != reader }.shuffled(using: &order)

@@ -3,8 +3,8 @@ import Text
 
 /// Plans a split into parallel parts, or a direct answer if the query has no parts.
 ///
-/// A client that asks for this pattern by name gets every possible split, and the estimate is only
-/// reported. `tutti/auto` splits only if that is faster on the current hosts.
+/// If a client asks for this pattern by name, the estimate is only reported, and the query is also
+/// split if that is slower. `tutti/auto` splits only if that is faster on the current hosts.
 func decompose(_ basis: PlanBasis, id: PlanID) throws(Failure) -> Plan {
   switch splitDecision(basis) {
   case .direct(let reason, let estimate):
@@ -16,7 +16,7 @@ func decompose(_ basis: PlanBasis, id: PlanID) throws(Failure) -> Plan {
 }
 
 enum SplitDecision {
-  /// - Parameter estimate: `nil` means that no split was found.
+  /// - Parameter estimate: `nil` means that the direct answer has another reason than its time.
   case direct(String, estimate: SplitEstimate? = nil)
   case split(Split, SplitEstimate)
   /// A model is asked for the parts.

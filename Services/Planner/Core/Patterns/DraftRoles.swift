@@ -11,7 +11,7 @@ struct DraftRoles {
   /// Code is right or wrong, so the range is narrower.
   static let code = DraftRoles(
     roles: [.code, .reasoning, .research, .creative], temperatures: 100...600)
-  /// A question with one right answer goes to reasoning several times.
+  /// A question with one right answer goes to the role `reasoning` several times.
   static let closed = DraftRoles(roles: [.reasoning], temperatures: 200...800)
 
   func temperature(of member: Int, among members: Int) -> Int {

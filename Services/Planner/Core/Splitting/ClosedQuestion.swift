@@ -53,7 +53,7 @@ struct ClosedQuestion {
     "just the answer", "only the word", "true or false",
   ]
 
-  /// True for a calculation over numbers alone. With anything else, the result may be a formula.
+  /// True for a calculation with numbers alone. If it has other words, the result may be a formula.
   private static func isSum(_ words: [String]) -> Bool {
     let rest = words.drop { $0 == "please" }
     guard let first = rest.first, first == "calculate" || first == "compute" else { return false }

@@ -2,7 +2,7 @@ import ClusterModel
 import Limits
 import Text
 
-/// Makes a part per piece of a document that fits no prompt, if the query asks about all of it.
+/// Splits a document that fits no prompt, if the query asks about all of the document.
 ///
 /// If the query asks about less, the agent searches for the passages that matter instead. Only
 /// English queries are recognised.
@@ -13,12 +13,12 @@ enum LongDocumentSplit {
       asksForAll(request.query)
     else { return nil }
     let tokens = max(0, document.bytes) / TokenEstimate.bytesPerToken
-    // One prompt suffices for a direct answer if a host has room for it.
+    // If the document fits the prompt of one model, no split is needed.
     guard
       tokens.addingCapped(frameTokens)
         > basis.documentRoom(besides: PlanLimits.documentAnswerTokens)
     else { return nil }
-    // The longest part and the frame around it must fit.
+    // The longest part and the frame around it must fit one prompt.
     let frame = frameTokens + TokenEstimate.tokens(of: request.query)
     let share = (basis.documentRoom() - frame) * 100 / (100 + DocumentCut.excessPercent)
     // If a part is shorter than the frame around it, its prompt is not worth a call.

@@ -69,7 +69,7 @@ struct Split: Equatable {
       }
     }
 
-    /// Task of a model that writes the answer. `nil` means that no model is needed.
+    /// Instruction for the model that joins the parts. `nil` means that no model is needed.
     var task: String? {
       switch self {
       case .concatenate: nil
@@ -125,8 +125,8 @@ extension Split {
 
   /// Returns the estimated tokens of the documents that the parts read, each counted once.
   ///
-  /// A single task cannot read so many tokens and would ignore the rest. For a fair comparison, the
-  /// direct answer is assumed to read all of them.
+  /// One prompt may not have room for all these tokens. For a fair comparison, the direct answer is
+  /// assumed to read all of them.
   func documentTokens(_ basis: PlanBasis) -> Int {
     var seen: Set<[String]> = []
     return parts.reduce(0) { sum, part in

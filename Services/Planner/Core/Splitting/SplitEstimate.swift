@@ -248,8 +248,8 @@ struct ListSchedule {
       let alone = host.writing(writing, reading: reading)
       let others = free.count { $0.milliseconds > begin.milliseconds }
       let end = begin + host.firstToken + alone * host.time.stretch(concurrent: others)
-      // A later part also slows down earlier parts, which have their end times already. So no part
-      // ends before the host could have done all of its work.
+      // A later part also slows down earlier parts, which have their end times already. So the end
+      // of a part is never before the host could have done all the work that it has.
       let work = work + alone
       let atOnce = min(parts + 1, free.count)
       let all = work * (host.time.stretch(concurrent: atOnce - 1) / Double(atOnce))

@@ -4,7 +4,8 @@ import Text
 /// Finds the parts that a query itself names: documents, list items, questions, sections, commands.
 ///
 /// It uses no model. The result is a candidate; `SplitEstimate` decides if it pays. It understands
-/// English. In other languages it recognises only lists and questions, by their marks.
+/// English. In other languages it recognises lists and questions by their marks, and in German,
+/// French and Spanish also translations.
 struct SplitFinder {
   let split: Split?
 

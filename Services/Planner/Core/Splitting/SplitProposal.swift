@@ -40,8 +40,8 @@ enum SplitProposal {
 
   /// Returns the estimated answer tokens of a part.
   ///
-  /// If the query states a length for each part ("each"), it applies to each. Any other length
-  /// applies to all parts together, but a part then still has at least a paragraph or two.
+  /// A length that the query states for "each" applies to each part. Any other length applies to
+  /// all parts together, but each part has at least a paragraph or two.
   static func tokensOfPart(_ query: String, _ signals: SplitSignals, parts: Int) -> Int {
     let wholeTokens = AnswerSize.tokens(of: query)
     if signals.isSized, signals.isDistributive { return min(max(wholeTokens, 60), 900) }
@@ -97,8 +97,9 @@ func proposalPlan(
 
 /// Returns the tasks after a proposal.
 ///
-/// These are its parts if at least two are usable and fit the budget, and if they are faster than a
-/// direct answer or the client asked for a split by name. Otherwise it is a direct answer.
+/// The result has the proposed parts if at least two are usable, and if they fit the budget. Unless
+/// the client asks for a split by name, they must also be faster than a direct answer. Otherwise
+/// the result has one task, which answers directly.
 func splitParts(_ expand: ExpandRequest, basis: PlanBasis) -> SubPlan {
   let first = expand.plan.tasks.count
   let basis = basis.spending(SplitProposal.cost(basis))

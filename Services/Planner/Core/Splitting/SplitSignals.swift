@@ -1,9 +1,9 @@
 import Text
 
-/// Signals in a query for several answers or for one. They are counts of marks and words.
+/// Signals in a query for several answers or for one.
 ///
-/// The parts are not located. The most frequent words of English, German, French and Spanish are
-/// known.
+/// Most of them come from marks and words that are counted, not from the parts that a query names.
+/// The most frequent words of English, German, French and Spanish are known.
 struct SplitSignals: Equatable {
   /// True if the query asks for each thing separately: "each", "one by one", "jeweils" …
   var isDistributive = false

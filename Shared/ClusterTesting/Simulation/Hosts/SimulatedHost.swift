@@ -3,7 +3,7 @@ import InferenceCore
 import RegistryCore
 import Text
 
-/// A backend: sends real OpenAI bytes at its own speed, and fails in the ways that real ones do.
+/// A backend: sends real OpenAI bytes at its own speed, and fails in the ways of real backends.
 final class SimulatedHost {
   enum Mood: String, CaseIterable {
     case well

@@ -58,7 +58,7 @@ final class SimulatedProcess {
   private var waiters: [Waiter] = []
   private var handlers: Set<RequestKey> = []
 
-  /// Intervals of the bus's shell.
+  /// Intervals between ticks of the bus machine, the same as in the bus's shell.
   private static let busyTick = Duration.milliseconds(20)
   private static let idleTick = Duration.milliseconds(100)
 

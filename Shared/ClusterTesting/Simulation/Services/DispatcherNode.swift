@@ -368,7 +368,7 @@ final class AttemptNode {
     case .began(let began): plan.handle(.began(start.attempt, began))
     case .delta(let delta): plan.handle(.delta(start.attempt, delta))
     case .finished(let report):
-      // The end of the stream that follows the report does not matter.
+      // After the report, the end of the stream does not matter.
       if let stream { process.abandon(stream) }
       end(report)
       plan.handle(.finished(start.attempt, report))

@@ -43,7 +43,7 @@ final class SimulatedRequest {
   /// Whether the request was sent after the end of all faults.
   let isLast: Bool
   private unowned let cluster: SimulatedCluster
-  /// The gateway that has the request.
+  /// The gateway that has the request. `nil` means that the request has ended.
   var gateway: SimulatedProcess?
   private(set) var text = ""
   private(set) var outcome: Outcome?

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Readable log of one run, and a digest over everything that happened.
+/// Readable log of one run, and a digest of its lines and frames.
 final class EventLog {
   /// Number of lines after which no more are kept. A run has some thousand.
   private static let maximumLines = 200_000

@@ -6,11 +6,11 @@ public struct Scenario: Sendable, CustomStringConvertible {
   enum Kind: String, CaseIterable, Sendable {
     /// No faults. Every request is answered.
     case calm
-    /// Hosts fail, but one stays healthy, and so do services and network. Every request is answered.
+    /// Hosts fail, except the first one. Services and network work. Every request is answered.
     case badHosts = "bad hosts"
     /// Services crash and the network loses frames, but all hosts are healthy.
     case badServices = "bad services"
-    /// Everything fails.
+    /// Hosts fail, services crash and the network loses frames.
     case storm
   }
 
