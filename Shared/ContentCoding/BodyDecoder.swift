@@ -4,7 +4,7 @@ import Limits
 ///
 /// Encoded bytes are stored as they arrive and decoded only by `pull`, so a small body cannot make
 /// a large buffer. Some proxies decode a body and keep its `Content-Encoding`. So a body whose
-/// first bytes do not match the coding is passed on unchanged.
+/// first bytes show that it is not encoded is passed on unchanged.
 ///
 /// @unchecked: not thread-safe. The owner of a decoder keeps it under a lock.
 public final class BodyDecoder: @unchecked Sendable {

@@ -143,7 +143,7 @@ public struct FinishTime: Equatable, Sendable {
     min(inFlight, max(1, slots ?? HostSharing.assumedSlots) - 1)
   }
 
-  /// Number of rounds in which the host serves the requests in flight and a further one.
+  /// Requests in flight and a further one, divided by the slots. At least 1, and not rounded.
   private static func turns(_ inFlight: Int, _ slots: Int?) -> Double {
     max(1, (Double(inFlight) + 1) / Double(max(1, slots ?? HostSharing.assumedSlots)))
   }

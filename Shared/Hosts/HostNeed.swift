@@ -47,8 +47,8 @@ public struct HostNeed: Hashable, Sendable {
 
   /// Why the host may not serve. `nil` means that it may.
   ///
-  /// Lasting reasons take precedence. For example, a suspended host that offers other models is
-  /// refused for its models, because its resumption would not help.
+  /// Lasting reasons take precedence. For example, a suspended host that offers none of the named
+  /// models is refused for its models, because its resumption would not help.
   public func refusal(
     of host: Host, in activity: HostActivity = HostActivity(),
     rules: EligibilityRules = EligibilityRules()
@@ -137,7 +137,8 @@ extension HostNeed {
       }
     }
 
-    /// Whether the host offers other models, so that no change of its state makes it serve.
+    /// Whether the host lacks a model that the need accepts. If so, a change of the host's state
+    /// does not help.
     public var isOfModels: Bool {
       switch self {
       case .notOffered, .noChatModel, .noEmbeddingModel: true

@@ -44,8 +44,8 @@ public struct SchedulableHost: Equatable, Sendable {
     }
   }
 
-  /// Whether the host may serve one of these models under this policy and for these pools. The host
-  /// is one that may serve a chat request now.
+  /// Whether the host may serve one of these models under this policy and for these pools. The
+  /// caller has already checked that the host may serve chat requests now.
   ///
   /// - Parameter models: an empty list means any chat model.
   public func mayServe(

@@ -14,7 +14,8 @@ extension AccountStore {
     return try await write { database in
       var revisions: [RecordRevision] = []
       var conflict: ChangeOutcome?
-      // A conflict is a result and not an error. A savepoint undoes the changes before it.
+      // A conflict is a result and not an error, so a savepoint undoes the changes that were made
+      // before the conflict was found.
       try database.inSavepoint {
         for (index, change) in changes.enumerated() {
           switch try Self.apply(change, by: author, to: database) {

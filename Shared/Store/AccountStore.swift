@@ -6,8 +6,9 @@ public final class AccountStore: AccountStoring {
   private let path: String
   private let pool: DatabasePool
 
-  /// - Parameter path: path of the database file. If the file is absent, it is created. If it is
-  ///   damaged or comes from a newer version, an error is thrown and the file is not modified.
+  /// - Parameter path: path of the database file. If the file is absent, it is created. If it is no
+  ///   database or comes from a newer version, an error is thrown and the file is not modified.
+  ///   Other damage is found when the damaged part is read.
   public init(path: String) throws(Failure) {
     self.path = path
     pool = try SQLiteFile.open(path: path, migrator: Self.migrator, verify: false) {

@@ -24,7 +24,7 @@ internal import CMongoC
     return hash
   }
 
-  // `bson_append_…` fails only if a document exceeds 2 GiB. Documents come from frames of 1 MiB.
+  // `bson_append_…` fails only if a document exceeds 2 GiB. Documents of the stores are smaller.
 
   @discardableResult
   func set(_ key: String, _ value: Int64) -> Self {

@@ -180,8 +180,8 @@ public final class HostStore: Sendable {
     let region = try row.decode(String?.self, forColumn: "region")
     guard let tags = HostTags.checked(stored.map(String.init)), region.map(HostTags.isName) ?? true
     else {
-      // If one of its tags were dropped, a host would get no more requests of that pool, without
-      // any warning.
+      // If one tag were dropped, the host would get no more requests for the pool of this tag,
+      // without any warning.
       throw Failure(
         .storeDamaged, "Host \(id) has a tag or region that is not allowed; correct its row.")
     }

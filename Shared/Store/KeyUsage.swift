@@ -17,7 +17,7 @@ public struct UsageQuery: Equatable, Sendable {
   }
 }
 
-/// Requests and tokens of one key, if their records are still stored.
+/// Requests and tokens of one key. Requests whose records were deleted are not counted.
 public struct KeyUsage: Equatable, Sendable {
   /// Sums of one day and one model.
   public struct Row: Equatable, Sendable {

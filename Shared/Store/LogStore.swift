@@ -69,7 +69,8 @@ public struct Retention: Equatable, Sendable {
   static let spansPerTrace = 10_000
 
   /// Maximum lead of a record's time over the present time. No clock is wrong by more than a day
-  /// for long. A later time is set to the present time. Otherwise the record would never expire.
+  /// for long. A time with a larger lead is set to the present time. Otherwise the record would not
+  /// expire.
   static let futureMicroseconds: UInt64 = 24 * 3_600 * 1_000_000
 
   /// - Parameter maximumRequestAge: maximum age of requests. `nil` means the same age as that of
@@ -156,7 +157,7 @@ public struct RequestQuery: Equatable, Sendable {
 extension Failure.Code {
   /// The database server does not respond, or the file cannot be opened.
   public static let storeUnreachable = Failure.Code(rawValue: "store_unreachable")
-  /// The database file is damaged or not a database. It is not modified.
+  /// The database or a record in it is damaged, or the file is not a database. Nothing is modified.
   public static let storeDamaged = Failure.Code(rawValue: "store_damaged")
   /// The database was written by a newer version of Tutti. It is not modified.
   public static let storeTooNew = Failure.Code(rawValue: "store_too_new")

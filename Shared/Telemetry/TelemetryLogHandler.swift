@@ -39,7 +39,7 @@ public final class LogSink: Sendable {
   }
 }
 
-/// The swift-log backend. It writes a line to stderr and a record for the monitor.
+/// The swift-log backend. It passes each log event to a `LogSink`.
 public struct TelemetryLogHandler: LogHandler {
   public var logLevel: Logger.Level
   public var metadata: Logger.Metadata = [:]

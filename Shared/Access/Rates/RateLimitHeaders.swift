@@ -11,7 +11,7 @@ public struct RateLimitHeaders: Hashable, Sendable {
     /// Time until the count of requests or tokens is 0, for example `6m0s`.
     public var resetText: String { RateLimitHeaders.durationText(secondsToReset) }
 
-    /// The row that is used up first. If both are equal, the row of the minute.
+    /// The row with the smaller `remaining`. If both have the same, the row of the minute.
     static func scarcer(_ minute: Row?, _ day: Row?) -> Row? {
       guard let minute, let day else { return minute ?? day }
       return day.remaining < minute.remaining ? day : minute

@@ -40,7 +40,7 @@ struct RateUsage: Sendable {
     var longest: RateRefusal?
     for limit in RateLimit.all {
       guard let refusal = refusal(reservation, limit, share, at: now) else { continue }
-      // A refusal without an end takes precedence over any wait, because the request can never be
+      // A refusal without a waiting time counts as the longest, because the request can never be
       // admitted.
       if let longest, longest.secondsToWait ?? .max >= refusal.secondsToWait ?? .max { continue }
       longest = refusal

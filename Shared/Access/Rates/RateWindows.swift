@@ -5,8 +5,8 @@ import Limits
 ///
 /// Each gateway counts alone and permits its share: the limit divided by the number of live
 /// gateways. The share is rounded up, so that a limit below the number of gateways still permits
-/// one request at each gateway. All gateways together then exceed a limit by less than one request
-/// or token per gateway.
+/// one request at each gateway. Because of the rounding, all gateways together may exceed a limit
+/// by less than one request or token per gateway.
 ///
 /// A refused request is not counted. Every operation takes constant time.
 public struct RateWindows: Sendable {

@@ -2,8 +2,8 @@ import Limits
 
 /// Assembles access tables from pages that may be lost, repeated or reordered.
 ///
-/// A table is replaced only by a whole newer one. At most one version is assembled at a time: the
-/// newest version of which a page has arrived.
+/// A table is replaced only after all pages of another version have arrived. That version is newer,
+/// or the live registry sent it in answer to a request. One version is assembled at a time.
 public struct AccessTableFeed: Sendable {
   /// The newest whole table. `nil` means that none has arrived, and the caller answers requests
   /// with 503.

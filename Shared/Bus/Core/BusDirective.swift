@@ -41,7 +41,7 @@ public struct BusRequest: Equatable, Sendable {
   /// Time that was left until the caller's deadline when the request was sent. `nil` means that the
   /// caller set no deadline.
   public let remaining: Duration?
-  /// Key of a request that must not run twice. Empty if the request has none.
+  /// Identifies a request that must not run twice. Empty if the caller gave no such key.
   let idempotencyKey: [UInt8]
 
   public init(

@@ -1,7 +1,7 @@
 public import ClusterModel
 
 /// State machine of the bus: chooses peers, interprets messages and ends requests. It has no
-/// socket, clock, task or lock; the shell feeds it events and executes its directives.
+/// socket, clock, thread or lock; the shell feeds it events and executes its directives.
 public struct BusMachine: Sendable {
   /// An outgoing call, stream or hello.
   struct Outgoing: Equatable, Sendable {
@@ -57,7 +57,7 @@ public struct BusMachine: Sendable {
   var inFlight: [PeerID: Int] = [:]
   var heartbeats: [PeerID: Heartbeat] = [:]
   var seen: [PeerID: RecentIDs] = [:]
-  /// Peers that were sent an answer that may still be on its way.
+  /// Peers that were sent answers. The last of these answers may still be on their way.
   var answered: Set<PeerID> = []
   var held: [Held] = []
   /// Mailboxes of processes that introduced themselves to this process, the registry; newest last.

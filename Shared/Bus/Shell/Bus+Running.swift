@@ -34,7 +34,7 @@ extension Bus {
         try await gracefulShutdown()
         await drain()
       } catch {
-        // The task was cancelled, so the bus closes immediately, without a goodbye.
+        // The Swift task was cancelled, so the bus closes immediately, without a goodbye.
       }
       perform(state.withLock { $0.machine.cancelHandlers() })
       failEverything()
@@ -131,7 +131,7 @@ extension Bus {
     Failure(.unhandled, "this service does not answer such a message")
   }
 
-  /// Runs the work in a task that the signal cancels.
+  /// Runs the work in a Swift task, and cancels this Swift task at the signal.
   private func untilSignalled<R: Sendable>(
     _ signal: CancelSignal, _ work: @escaping @Sendable () async -> R
   ) async -> R {
@@ -154,7 +154,7 @@ extension Bus {
   // MARK: - Waiting for peers
 
   /// Returns when each of the services has a live process.
-  /// - Throws: `noPeer` at the deadline, `cancelled` if the task is cancelled.
+  /// - Throws: `noPeer` at the deadline, `cancelled` if the caller's Swift task is cancelled.
   public func waitForPeers(
     _ services: [ServiceName], deadline: Duration
   ) async throws(Failure) {

@@ -75,7 +75,7 @@ public final class Bus: Service, Sendable {
           registryKey: configuration.registryKey, firstID: UInt64.random(in: 1...(1 << 62)),
           limits: configuration.limits)))
     streamBytes = StreamBytes(limit: configuration.limits.allStreamBytes)
-    // The machine limits the handlers; casts beyond twice that limit are dropped and counted.
+    // If the queue is full, a call or stream is refused, and a cast is dropped and counted.
     (jobs, jobQueue) = AsyncStream.makeStream(
       bufferingPolicy: .bufferingOldest(configuration.limits.handlers * 2))
   }
@@ -214,13 +214,14 @@ public final class Bus: Service, Sendable {
 
   // MARK: - Handlers, set before `run()`
 
-  /// Sets the handler of calls. Its task is cancelled by the caller's cancel, death or deadline.
+  /// Sets the handler of calls. Its Swift task is cancelled if the caller cancels the call or dies,
+  /// at the caller's deadline, and when this process closes the bus.
   public func onCall(_ handler: @escaping CallHandler) {
     state.withLock { $0.handlers.call = handler }
   }
 
   /// Sets the handler of streams. A stream ends when the handler returns, or with the failure that
-  /// the handler throws. The handler's task is cancelled like that of a call.
+  /// the handler throws. The handler's Swift task is cancelled like that of a call.
   public func onStream(_ handler: @escaping StreamHandler) {
     state.withLock { $0.handlers.stream = handler }
   }
@@ -383,7 +384,7 @@ public final class Bus: Service, Sendable {
   }
 }
 
-/// Counts the casts whose handlers run, by sender.
+/// Counts the casts whose handlers run or have not begun yet, by sender.
 struct CastShares: Sendable {
   private var bySender: [PeerID: Int] = [:]
   private var total = 0
@@ -405,7 +406,7 @@ struct CastShares: Sendable {
   }
 }
 
-/// Signals a handler's task that its caller no longer waits.
+/// Signals that a handler is to be cancelled, for example because its caller no longer waits.
 final class CancelSignal: Sendable {
   private struct State {
     var isSet = false
@@ -422,7 +423,7 @@ final class CancelSignal: Sendable {
     }?.resume()
   }
 
-  /// Returns when `signal` is called or the task is cancelled.
+  /// Returns when `signal` is called or the caller's Swift task is cancelled.
   func wait() async {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in

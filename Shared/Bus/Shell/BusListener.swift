@@ -148,8 +148,8 @@ final class ListenerHandler: ChannelInboundHandler {
 
   private var id: ConnectionRoster.ID = 0
   private var deadline: Scheduled<Void>?
-  /// Unread bytes: at most `Limits.busStrangerBytes` before the proof, and fewer than the 8 bytes
-  /// of a frame's length after it.
+  /// Unread bytes. Before the proof they are at most `Limits.busStrangerBytes`, and after the proof
+  /// fewer than the 8 bytes of a frame's length.
   private var waiting = ByteBuffer()
   private var isProven = false
   private var isClosed = false

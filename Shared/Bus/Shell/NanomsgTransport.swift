@@ -49,7 +49,7 @@ final class NanomsgTransport: Transport {
   static let idleLimit: Duration = .seconds(30)
   /// Bytes that nanomsg may buffer per socket, in addition to the outbox.
   static let socketBuffer = 1 << 20
-  /// Poll timeout, and so the delay until a dead connection is noticed.
+  /// Poll timeout. The reactor notices a dead connection within about this time.
   static let pollMilliseconds: Int32 = 20
   /// Refused connection attempts, at least 10 ms apart, after which a peer is considered dead. A
   /// peer binds its mailbox before its first hello, so a listed peer that refuses is dead.

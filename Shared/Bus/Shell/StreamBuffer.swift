@@ -54,7 +54,8 @@ final class StreamBuffer: Sendable {
     reader?.resume(returning: result.map { nil })
   }
 
-  /// Returns the next item, then the end; `nil` means that the stream ended without an error.
+  /// Returns the next item, or the end if no item is left. `nil` means that the stream ended
+  /// without an error.
   func next() async -> Result<Body?, Failure> {
     await withCheckedContinuation { continuation in
       let now = state.withLock { state -> Result<Body?, Failure>? in
@@ -103,8 +104,8 @@ final class StreamBytes: Sendable {
 }
 
 /// Items of a stream opened by `Bus.stream`. The sequence can be iterated once and ends when the
-/// peer ends the stream. Leaving the `for` loop early, or cancelling its task, cancels the stream
-/// at the peer.
+/// peer ends the stream. Leaving the `for` loop early, or cancelling its Swift task, cancels the
+/// stream at the peer.
 public struct BusStream: AsyncSequence, Sendable {
   public typealias Element = Body
   public typealias Failure = ClusterModel.Failure
@@ -177,7 +178,7 @@ public struct StreamWriter: Sendable {
     self.bus = bus
   }
 
-  /// Keeps items in sequence order if several tasks write them.
+  /// Keeps items in sequence order if several Swift tasks write them.
   private final class Order: Sendable {
     let lock = Mutex(())
   }

@@ -73,7 +73,8 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     /// The plan breaks a validation rule.
     public static let invalidPlan = Code(rawValue: "invalid_plan")
 
-    /// Whether the peer that was called is gone or leaving, so that another peer may take over.
+    /// Whether the peer that was called is gone or leaving, or an item of its stream was lost. If
+    /// so, another peer may take over.
     public var isLostPeer: Bool {
       [.peerLost, .noPeer, .streamGap, .shuttingDown].contains(self)
     }

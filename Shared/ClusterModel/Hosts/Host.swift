@@ -48,9 +48,9 @@ public enum HostState: String, Codable, CaseIterable, Sendable {
   /// Not probed since it was added, resumed or restored. Becomes `ready` or `unreachable` at its
   /// first probe, `suspended` by an admin.
   case unknown
-  /// The last probe succeeded. Can become `unreachable` or `suspended`.
+  /// A probe succeeded, and at most a few failed since. Can become `unreachable` or `suspended`.
   case ready
-  /// The last probes failed. Can become `ready` or `suspended`.
+  /// The last probe failed, and usually earlier ones, too. Can become `ready` or `suspended`.
   case unreachable
   /// An admin took the host out of service. Becomes `unknown` when resumed.
   case suspended

@@ -32,7 +32,8 @@ public struct HostLoadReport: Hashable, Sendable {
   public var inFlight: Int
   /// First-token times since the last report.
   public var firstTokens: [Samples]
-  /// Attempts that ended since the last report: successes, and failures by the host's fault.
+  /// Attempts that ended since the last report. `answered` counts successes, and `failed` counts
+  /// failures by the host's fault.
   public var answered: Int
   public var failed: Int
   /// Tokens since the last report.

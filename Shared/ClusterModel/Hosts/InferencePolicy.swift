@@ -35,7 +35,7 @@ public struct Deadlines: Hashable, Sendable {
 
 /// A request's settings for every inference made for it, by the gateway or by an agent.
 ///
-/// Settings that are `nil` follow from the host's price and history.
+/// Settings that are `nil` follow from the configuration or from the host's price and history.
 public struct InferenceTerms: Hashable, Sendable {
   public var race: RaceMode?
   public var firstToken: Duration?

@@ -282,7 +282,7 @@ public struct PlanOrder: Equatable, Sendable {
   /// Text of the answer that the client already received from an earlier dispatcher.
   public var sinkPrefix: String
   /// Whether the client receives the answer in one piece at the end. If so, the dispatcher may
-  /// replace the text until then.
+  /// replace text that it has already sent.
   public var isWhole: Bool
 
   public init(
@@ -309,7 +309,7 @@ public struct PlanOrder: Equatable, Sendable {
 
 public enum TaskStatus: String, Codable, CaseIterable, Sendable {
   case done
-  /// The task failed and its plan continues without it.
+  /// The task failed, could not run, or was no longer needed. Its plan continues without it.
   case skipped
   /// The task ran without some of its inputs, or failed and handed on a substitute output.
   case degraded
@@ -338,7 +338,7 @@ public struct TaskEnded: Equatable, Sendable {
   public var status: TaskStatus
   /// Why the status is not `done`. Empty if the status is `done`.
   public var reason: String
-  /// The agent's report, present if the status is `done` or `degraded`.
+  /// Output and usage of the task. `nil` means that the task was skipped or failed without usage.
   public var report: TaskReport?
 
   public init(

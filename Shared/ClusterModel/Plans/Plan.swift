@@ -12,7 +12,7 @@ public struct PlanRequest: Equatable, Sendable {
   public var seed: UInt64
   /// The client's `max_tokens`.
   public var maxTokens: Int?
-  /// Chat models that at least one eligible host offers now.
+  /// Chat models of eligible hosts from which the planner may choose.
   public var available: [ModelID]
   /// Token budget for all tasks together, including prompts. `nil` means no limit.
   public var budgetTokens: Int?
@@ -58,7 +58,7 @@ public struct PlanRequest: Equatable, Sendable {
 /// Facts about a host from which a planner estimates times.
 public struct HostFacts: Hashable, Sendable {
   public var id: HostID
-  /// Chat models that the host offers.
+  /// Chat models of the host from which the planner may choose.
   public var models: [ModelID]
   /// Slots minus requests in flight.
   public var freeSlots: Int

@@ -19,7 +19,7 @@ public struct RuntimeOverrides: Hashable, Sendable {
 
   public var isEmpty: Bool { values.isEmpty }
 
-  /// Ids and values as texts, by id.
+  /// Ids and values as texts, sorted by id.
   public var texts: [(id: String, value: String)] {
     values.map { (id: $0.key.id, value: "\($0.value)") }.sorted { $0.id < $1.id }
   }

@@ -59,7 +59,7 @@ public struct LedgerTransaction: Hashable, Codable, Sendable {
   public let note: String
 
   /// - Throws: `MoneyError.unbalanced` if the entries do not sum to zero, `.overflow` if their sum
-  ///   does not fit into 64 bits, `.oversized` if the id is empty or a part is too long.
+  ///   does not fit into 64 bits, `.oversized` if the id is empty, or a text or list is too long.
   public init(
     id: String, kind: Kind, time: Int64, entries: [LedgerEntry], note: String = ""
   ) throws(MoneyError) {

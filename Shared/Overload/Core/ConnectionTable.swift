@@ -30,10 +30,11 @@ public struct ConnectionLimits: Hashable, Sendable {
 ///
 /// If a client has reached its share, one of its own connections is evicted. This is the one that
 /// has been idle longest. If none is idle, but incomplete requests take a quarter of the share, it
-/// is the oldest incomplete request.
+/// is the one whose request has been incomplete longest.
 ///
-/// If the server is full, an idle connection of any client is evicted. If none is idle, an
-/// incomplete request of a client with more connections is evicted.
+/// If the server is full, an idle connection of any client is evicted. If none is idle, a
+/// connection with an incomplete request is evicted, if its client has more connections than the
+/// new one's.
 ///
 /// New connections are evicted last, because their requests may have arrived without having been
 /// read. A new connection counts as idle after the table has changed as many times as the server

@@ -35,8 +35,8 @@ public struct MemoryLedger: Sendable {
   }
 
   let limit: Limit
-  /// Minimum unread bytes of a stream that may be ended. A client with fewer unread bytes does
-  /// read, and the end of its stream would free little memory.
+  /// Minimum unread bytes of a stream that may be ended. A client with fewer unread bytes probably
+  /// reads, and the end of its stream would free little memory.
   private let smallestVictim: Int
   /// Maximum bytes of an account that may use the reserve. A body of `memory.heavy_bytes` with its
   /// copies and a request's floor fit.

@@ -10,8 +10,8 @@ import Synchronization
 ///
 /// A nice thread has a lower priority than the other threads of the process. On Linux, if all cores
 /// are busy, an event loop gets about ten times as much processor time. Threads that a nice thread
-/// starts inherit its priority, so that its jobs must not resume Swift tasks: the runtime may start a
-/// thread for them.
+/// starts inherit its priority. So its jobs must not resume Swift tasks, because the runtime may
+/// start a thread for them.
 final class BackgroundThread: Sendable {
   private final class Line: Sendable {
     /// The jobs that have not begun, in their order. `nil` ends the thread.

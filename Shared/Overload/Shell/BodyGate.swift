@@ -24,7 +24,7 @@ public final class BodyGate: Sendable {
     var next = 0
 
     /// Ends the wait of a body.
-    /// - Returns: the task to resume, if it is suspended.
+    /// - Returns: the continuation to resume, if the Swift task is suspended.
     mutating func end(_ id: Int, _ outcome: Outcome) -> CheckedContinuation<Outcome, Never>? {
       switch waiting[id] {
       case .asked: waiting[id] = .ended(outcome)

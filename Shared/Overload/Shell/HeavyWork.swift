@@ -18,7 +18,7 @@ public final class HeavyWork: Sendable {
   }
 
   private let thread: BackgroundThread
-  /// Resumes tasks that wait for their results. `nil` means that the thread resumes them itself.
+  /// Resumes the Swift tasks that wait for results. `nil` means that `thread` resumes them.
   private let resuming: (any EventLoop)?
   private let state = Mutex(State())
   private let limit: Limit

@@ -5,10 +5,10 @@ import Synchronization
 
 /// Work of one event loop that is done in turns, so that the loop serves its sockets between turns.
 ///
-/// An event loop first runs all submitted tasks, and the tasks that these submit, before it reads a
-/// socket again. A client could thereby keep the loop busy. Work that a client can multiply is
-/// therefore submitted here. It runs for about `longestTurn`, and then the loop is free for at
-/// least as long. Clients take turns, too.
+/// An event loop first runs all submitted closures, and the closures that these submit, before it
+/// reads a socket again. A client could thereby keep the loop busy. Work that a client can multiply
+/// is therefore submitted to `LoopTurns`. Such work runs for about `longestTurn`, and then the loop
+/// is free for at least as long. Clients take turns, too.
 public final class LoopTurns: Sendable {
   private struct State {
     var queue = FairQueue<UInt64, UInt64>(limit: 1)
@@ -28,7 +28,7 @@ public final class LoopTurns: Sendable {
   /// Maximum time of a turn that counts for the pause after it. The pause is at least as long as
   /// the counted time.
   static let longestWork = TimeAmount.milliseconds(50)
-  /// Shortest pause. It is long enough that the loop finds no due task and reads its sockets.
+  /// Shortest pause. It is long enough that the loop finds no due work and reads its sockets.
   static let shortestPause = TimeAmount.microseconds(100)
   /// Maximum delay of a turn on a loop without much other work. If a turn begins later than this,
   /// the next pause is doubled. Otherwise it is halved.

@@ -31,7 +31,7 @@ public final class RequestTurns: Sendable {
   /// turns.
   public static func of(_ loop: any EventLoop) -> RequestTurns? { perLoop[ObjectIdentifier(loop)] }
 
-  /// Whether a request may begin now. If not, it calls `submit`.
+  /// Whether a request may begin now. If not, the caller passes its work to `submit`.
   public var isFree: Bool { isFree(at: .now) }
 
   func isFree(at now: ContinuousClock.Instant) -> Bool {

@@ -23,8 +23,8 @@ public struct ClientConnection: Sendable {
   /// `HTTPServerOptions.holdsBodies` reads only the beginning of a large body before this call.
   public func readBody() { channel?.triggerUserOutboundEvent(ReadBody(), promise: nil) }
 
-  /// Waits for a turn if more requests arrive at this event loop than it can begin at once. What
-  /// the handler does after this call, up to its next suspension, is the work of the turn.
+  /// Waits for a turn if more requests arrive at this event loop than it can begin at once. The
+  /// turn's work is the handler's code after this call, up to the next suspension.
   /// - Parameter client: identifies the client when clients take turns.
   public func takeTurn(of client: @autoclosure () -> UInt64) async {
     guard let executor, let turns = RequestTurns.of(executor.loop), !turns.isFree else { return }

@@ -23,7 +23,8 @@ import Telemetry
 /// Limits of an HTTP server. Normal clients do not reach them.
 public struct HTTPServerOptions: Sendable {
   var address: HostAndPort
-  /// Maximum time from a request's first byte to the end of its head.
+  /// Maximum time from a request's first byte, or the start of a new connection, to the end of the
+  /// head.
   public var headDeadline: Duration = .seconds(10)
   /// Maximum time from a request's head to the end of its body, plus `bodyDeadlinePerMiB` per MiB.
   public var bodyDeadline: Duration = .seconds(30)
@@ -35,7 +36,7 @@ public struct HTTPServerOptions: Sendable {
   var maxHeaderCount = 100
   /// Maximum size of a body; a larger one gets status 413.
   public var maxBodyBytes = 10 * 1024 * 1024
-  /// Limits on connections. At a limit the connection that has been idle longest is closed.
+  /// Limits on connections. At a limit, `ConnectionTable` chooses a connection that is closed.
   public var connections = ConnectionLimits(total: 512)
   /// Paths that are also answered on reserved connections.
   var reservedPaths: Set<String> = ["/health", "/ready", "/metrics"]
@@ -52,7 +53,7 @@ public struct HTTPServerOptions: Sendable {
   /// so, a handler must never block.
   public var answersOnEventLoops = false
   /// Whether the rest of a body above `Limits.smallBody` stays in the socket until its handler calls
-  /// `ClientConnection.readBody()`. Without this call, such a handler waits for the body forever.
+  /// `ClientConnection.readBody()`. Without this call, the request ends at the body's deadline.
   public var holdsBodies = false
   /// Name of the option that sets the port, such as `--port`. The error for a taken port quotes it.
   var setting = "the address"
@@ -304,8 +305,8 @@ struct GuardedHTTP1Channel: ServerChildChannel {
         }
       }
       group.addTask { for await _ in value.clientGone {} }
-      // The group ends with its first task, because either the connection has closed or the client
-      // has disconnected.
+      // The group ends with its first Swift task, because either the connection has closed or the
+      // client has disconnected.
       await group.next()
       group.cancelAll()
     }

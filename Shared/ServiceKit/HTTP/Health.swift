@@ -47,7 +47,7 @@ public final class Health: Sendable {
     for continuation in waiting { continuation.finish() }
   }
 
-  /// Returns when the drain begins or the task is cancelled.
+  /// Returns when the drain begins or the caller's Swift task is cancelled.
   public func drainBegins() async {
     let (drain, began) = AsyncStream.makeStream(of: Never.self)
     let isDraining = state.withLock { state in

@@ -10,7 +10,8 @@ import Telemetry
 
 /// Checks the keys of HTTP requests against this process's copy of the access table.
 ///
-/// No check needs the registry: known keys work while it is away, and wrong keys cause it no work.
+/// No check needs the registry. So known keys work while the registry is away, and wrong keys cause
+/// no work there.
 public final class KeyChecker: Sendable {
   private let access: AccessDirectory
   private let attempts = Mutex(FailedAttempts<ClientID>())

@@ -1,10 +1,10 @@
 import NIOCore
 import Synchronization
 
-/// Runs tasks on the thread of one event loop.
+/// Runs Swift tasks on the thread of one event loop.
 ///
-/// A task that answers a request on the event loop of its connection needs no change of threads to
-/// read the request, to write the answer, or to use connections of the same event loop.
+/// A Swift task that answers a request on the event loop of its connection needs no change of
+/// threads to read the request, to write the answer, or to use connections of the same event loop.
 final class LoopExecutor: TaskExecutor {
   let loop: any EventLoop
   /// Whether the next job runs before `enqueue` returns.
@@ -23,8 +23,8 @@ final class LoopExecutor: TaskExecutor {
     loop.execute { unsafe job.runSynchronously(on: self.asUnownedTaskExecutor()) }
   }
 
-  /// Resumes a task of this executor, which runs up to its next suspension before this call returns.
-  /// Must be called on the event loop, and outside of tasks.
+  /// Resumes a Swift task of this executor. The Swift task runs up to its next suspension before
+  /// this call returns. Must be called on the event loop, and outside of Swift tasks.
   func resume(_ task: CheckedContinuation<Void, Never>) {
     runsNextJob.store(true, ordering: .relaxed)
     task.resume()

@@ -7,8 +7,9 @@ import Overload
 import OverloadCore
 import Telemetry
 
-/// Refuses requests that arrive too slowly, are too large or cannot be parsed. It answers these
-/// itself; the application does not see them.
+/// Refuses requests that arrive too slowly, are too large or cannot be parsed. It answers them
+/// itself, unless an answer has begun or an earlier one is pending. The application does not see
+/// such a request, or its handler is cancelled.
 ///
 /// Its place is directly after `AnswerFlush`, which follows the HTTP decoder. It uses only the event
 /// loop's timers, so that tests control time.

@@ -67,7 +67,7 @@ enum RouteMiss {
   }
 }
 
-/// Converts all errors thrown by handlers to the OpenAI error shape.
+/// Converts errors of handlers to the OpenAI error shape, except those of broken connections.
 struct ErrorShape: RouterMiddleware {
   typealias Context = BasicRequestContext
 

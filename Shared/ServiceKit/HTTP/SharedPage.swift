@@ -5,9 +5,9 @@ import Synchronization
 
 /// A page that takes long to make, for all requests that wait for it.
 ///
-/// One page is made at a time, on a thread of its own. A request gets a page that was begun after
-/// the request arrived, so a page is never stale, and any number of concurrent requests costs two
-/// pages. A flood of requests takes at most a quarter of one core.
+/// One page is made at a time, on a queue of its own. A request gets a page that was begun after
+/// the request arrived, so a page is never stale, and any number of concurrent requests costs at
+/// most two pages. A flood of requests takes at most a quarter of one core.
 final class SharedPage: Sendable {
   private struct State {
     var isBusy = false

@@ -19,7 +19,7 @@ public final class HostDirectory: Service {
   private let requests: TableRequests
 
   /// Longest pause between unanswered requests for the table. A process that missed changes uses an
-  /// old table until it is answered.
+  /// old table until the registry answers.
   private static let longestPause = Duration.seconds(1)
 
   /// Pause between checks for the first table, which arrives within milliseconds of the start.
@@ -80,8 +80,8 @@ public final class HostDirectory: Service {
     loads.withLock { $0.load(now: now) }
   }
 
-  /// Applies a published table, or changes of one.
-  /// - Returns: whether `body` was one of them.
+  /// Applies a published table of hosts or load, or published changes of hosts.
+  /// - Returns: whether `body` was one of these publications.
   @discardableResult
   public func apply(_ body: Body) -> Bool {
     if case .loadTable(let table) = body {

@@ -6,9 +6,9 @@
 enum NiceValue {
   /// Runs the work at the priority that corresponds to the nice value.
   ///
-  /// On Linux, libdispatch sets the nice value of its threads from the priority of their tasks. In
-  /// a process that was started with a higher nice value, they would get more processor time than
-  /// the operator chose.
+  /// On Linux, libdispatch sets the nice value of a thread from the priority of its Swift tasks. In
+  /// a process that was started with a higher nice value, such a thread would get more processor
+  /// time than the operator chose.
   static func honour<Result: Sendable>(
     _ work: @escaping @Sendable () async -> Result
   ) async -> Result {
@@ -16,7 +16,7 @@ enum NiceValue {
       guard getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0) >= background else {
         return await work()
       }
-      // Awaiting the task's value would raise its priority to that of this task.
+      // Awaiting the new task's value would raise its priority to that of this Swift task.
       return await withCheckedContinuation { continuation in
         Task.detached(priority: .background) { continuation.resume(returning: await work()) }
       }

@@ -176,7 +176,7 @@ struct ServiceProcess: Sendable {
     }
     let stops = StopRequests()
     if let lifeline { stops.watchLifeline(lifeline) }
-    // Only the task of the service group ends on its own. The other two tasks run until they are
+    // Only the Swift task of the service group ends on its own. The other two run until they are
     // cancelled.
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       tasks.addTask { await stops.watchSignals() }

@@ -3,7 +3,8 @@ public import Logging
 import ServiceLifecycle
 import Telemetry
 
-/// Requests a table from the registry until it answers, after pauses that double.
+/// Requests a table from the registry until the registry answers. The pauses between the requests
+/// double, up to a maximum.
 public final class TableRequests: Sendable {
   /// Pause after the first unanswered request of most tables.
   public static let firstPause = Duration.milliseconds(250)

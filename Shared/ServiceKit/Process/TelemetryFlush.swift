@@ -11,7 +11,7 @@ struct TelemetryFlush: Service {
 
   /// Interval that is long enough to fill a batch and short enough for live viewing.
   static let interval = Duration.milliseconds(500)
-  /// Metrics are sent with every fourth batch, which is every 2 s.
+  /// Metrics are sent at every fourth interval, which is every 2 s.
   static let metricsEvery = 4
 
   func run() async throws {

@@ -59,7 +59,7 @@ extension BilledAttempt.Role {
   /// Returns the tokens of an attempt with this role at one answer.
   ///
   /// Only the winner is paid for the prompt, and the answer's cached tokens were in the winner's
-  /// cache. So an attempt with another role has none.
+  /// cache. So an attempt with another role has no cached tokens.
   ///
   /// - Parameters:
   ///   - answer: tokens that the client pays for.

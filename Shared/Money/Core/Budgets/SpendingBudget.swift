@@ -27,14 +27,14 @@ public struct SpendingBudget: Hashable, Sendable {
 
   // MARK: - Queries
 
-  /// Credits spent in the period at `time`.
+  /// Spent credits that still count against the budget at `time`.
   public func spent(at time: Int64) -> MicroCredits {
     let now = present(time)
     // The sum cannot overflow, because `spend(_:at:)` checks the sum of all buckets.
     return MicroCredits(buckets.reduce(0) { $0 + ($1.expiry > now ? $1.amount.count : 0) })
   }
 
-  /// The next time at which spending expires.
+  /// The next time at which spent credits become available again.
   ///
   /// For a calendar budget, it is the end of the period. For a rolling budget, it is the first
   /// expiry after which credits remain if no more are spent. If no credits will remain, it is the
@@ -57,7 +57,7 @@ public struct SpendingBudget: Hashable, Sendable {
   /// Records credits spent at a time.
   ///
   /// - Returns: thresholds that the spending has reached with this amount, in thousandths of the
-  ///   budget's amount. Each threshold is returned once per period.
+  ///   budget's amount. Each threshold is returned at most once per period.
   public mutating func spend(_ amount: MicroCredits, at time: Int64) throws(MoneyError) -> [Int] {
     guard amount >= .zero else { throw .negative }
     // The sum is checked before any change, so that a failure leaves the budget as it is.

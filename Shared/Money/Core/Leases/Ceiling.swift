@@ -14,8 +14,8 @@ public struct Ceiling: Hashable, Sendable {
   public let id: CeilingID
   /// The limit minus all settlements so far. It is negative if an admin lowered the limit too far.
   public var remaining: MicroCredits
-  /// End of the period, in milliseconds since 1970. `nil` means that there is none, as for a
-  /// balance.
+  /// Next time at which spent money becomes available again, in milliseconds since 1970. `nil`
+  /// means that there is none, as for a balance.
   public var resetsAt: Int64?
 
   public init(id: CeilingID, remaining: MicroCredits, resetsAt: Int64? = nil) {

@@ -85,8 +85,8 @@ extension LeaseIssuer {
   /// Maximum of a grant that includes a reserve. Only the request's own need may exceed it.
   ///
   /// It is half of the money that is left, divided by the number of gateways that hold money below
-  /// the ceiling. The asking gateway counts, too. So the maximum shrinks with the money, and the
-  /// last gateway that asks still finds half of the money.
+  /// the ceiling. The asking gateway counts, too. So a grant with a reserve leaves at least half of
+  /// the money for other gateways.
   private func slice(of level: Level, for gateway: PeerID) -> MicroCredits {
     let users = level.holders.count + (level.holders[gateway] == nil ? 1 : 0)
     return MicroCredits(level.left.count / Int64(max(2 * users, 2)))
@@ -132,10 +132,12 @@ extension LeaseIssuer {
 
   // MARK: - Recalls
 
-  /// Recalls unused money of leases below a ceiling, unless the last recall is recent.
+  /// Recalls money of at most `lease.recalls_at_once` leases below a ceiling, unless the last
+  /// recall is recent.
   ///
-  /// All unused money is recalled, and not only the missing amount. The registry can then grant it
-  /// in order of arrival, and can pay a request that no single lease could pay.
+  /// A recalled lease returns all its unused money, and not only the missing amount. The registry
+  /// can then grant the money in order of arrival, and can pay a request that no single lease could
+  /// pay.
   mutating func recall(_ ceiling: CeilingID, now: Instant) {
     guard let level = levels[ceiling] else { return }
     if let last = level.recalledAt, now < last.advanced(by: terms.recall) { return }

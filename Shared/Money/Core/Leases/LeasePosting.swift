@@ -8,8 +8,8 @@ public struct LeasePosting: Hashable, Sendable, CustomStringConvertible {
     case hold(MicroCredits, ask: UInt64)
     /// Moves unused money back to the organisation. `total` includes all earlier returns.
     case release(MicroCredits, total: MicroCredits)
-    /// Bills a request. `charged` is paid from the lease. `toMargin` is the part above the hold or
-    /// of an ended lease.
+    /// Bills a request. `charged` is paid from the lease. `toMargin` is paid from the margin,
+    /// because the bill exceeds the hold or the lease has ended.
     case settle(LeaseSettlement, charged: MicroCredits, toMargin: MicroCredits)
     /// Moves the rest of the lease's money back, and ends the lease at its gateway's request.
     case end(MicroCredits)

@@ -209,7 +209,8 @@ public enum BudgetRefusal: Hashable, Sendable {
   /// The request's patience ended while holds of other requests used up the ceiling. A later try
   /// may succeed. `nil` means that the ceiling is not known.
   case outOfPatience(Ceiling?)
-  /// The registry did not answer, and the lease has too little left or has ended.
+  /// The registry did not answer or opened no lease, and the key's lease has too little left or has
+  /// ended.
   case registryAway
   /// Too many requests of the key wait, or too many keys have a lease.
   case queueIsFull

@@ -1,9 +1,9 @@
 /// Balances of all accounts, as the sum of the transactions so far.
 ///
 /// The book decides whether a transaction may be written, and the store keeps the transactions. The
-/// caller posts a transaction, writes it durably, and then acknowledges it. It may post several
-/// before one write. If the write fails, or the store already has one of the ids, it makes a new
-/// book. After a start, it replays every stored transaction.
+/// caller posts a transaction, writes it durably, and then acknowledges it. The caller may post
+/// several transactions before one write. If the write fails, or the store already has one of the
+/// ids, the caller makes a new book. After a start, it replays every stored transaction.
 public struct LedgerBook: Sendable {
   /// Balances that are not zero. Admins create organisations and hosts, which bound their number.
   public internal(set) var balances: [AccountID: MicroCredits] = [:]

@@ -26,8 +26,8 @@ public struct SpendingReport: Hashable, Sendable {
     public var amount: MicroCredits
     /// Credits that all keys of the owner spent in the present period.
     public var spent: MicroCredits
-    /// Time at which spending expires next, in milliseconds since 1970. `nil` means that no
-    /// spending will expire.
+    /// Next time at which spent credits become available again, in milliseconds since 1970. `nil`
+    /// means that no spending will expire.
     public var resetsAt: Int64?
 
     public init(
