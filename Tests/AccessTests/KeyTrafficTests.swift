@@ -39,7 +39,7 @@ struct KeyTrafficTests {
     record(&traffic, keys[2], 9)
     let series = traffic.series
     #expect(series.map(\.label) == ["\(keys[0])", "\(keys[2])", "other"])
-    // The new key's first request still counts as "other", so that no counter falls.
+    // The new key's first request stays in "other", because a counter must not fall.
     #expect(series.map(\.counts.promptTokens) == [999, 9, 199])
   }
 

@@ -20,7 +20,7 @@ struct AccountClockTests: AccountBookSuite {
       let (month, owner) = (BudgetWindow(.calendar, .month), BudgetOwner.organisation("acme"))
       world.wall = start
       if restarts { try world.restart() }
-      // The first tick corrects nothing, because the present time may be the wrong one.
+      // The first tick corrects nothing, because the clock may be wrong now instead of earlier.
       #expect(world.handle(.tick).isEmpty)
       let patience = Duration.milliseconds(Limits.ledgerClockPatience.value)
       world.instant = world.instant.advanced(by: patience - .seconds(1))

@@ -60,7 +60,8 @@ struct AccountPriceTests: AccountBookSuite {
     }
     try world.restart()
     world.handle(.aliases(["alias": ["m0"], "other": ["m0", Self.model]]))
-    // The alias "other" stands for a free model, so it also has a price, which is one too many.
+    // A model without a price is free. So the alias "other" has a price, too, which is one too
+    // many.
     #expect(world.book.pricedModels == Limits.publishedPrices.value + 1)
     world.handle(.aliases(["alias": ["m0"]]))
     #expect(throws: AccountRefusal.price(.tooManyModels)) {

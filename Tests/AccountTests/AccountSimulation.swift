@@ -7,7 +7,7 @@ import RegistryCore
 /// real `LeasedBudget`.
 struct AccountSimulation {
   struct Options {
-    /// Whether admins change budgets and keys under load, so that leases may exceed a new amount.
+    /// Whether admins change budgets and keys under load. Leases may then exceed a new amount.
     var changesBudgets = false
     var wallJumps = false
     var faults = true
@@ -154,7 +154,7 @@ struct AccountSimulation {
     for directive in directives {
       switch directive {
       case .append(let transactions):
-        // A write that fails may have reached the disk or not.
+        // A write that fails may still have reached the disk.
         let fails = options.faults && number(1...150) == 1
         let isWritten = !fails || number(1...2) == 1
         let isNew = isWritten ? store.append(transactions) : true

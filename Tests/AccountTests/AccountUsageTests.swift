@@ -23,7 +23,7 @@ struct AccountUsageTests {
       amount: MicroCredits(amount), window: BudgetWindow(.calendar, period), warnings: warnings)
   }
 
-  /// Key `k1` of team `acme/lab`, each with a budget, and key `k2` of the organisation alone.
+  /// Organisation `acme`, team `acme/lab` and key `k1`, each with a budget, and key `k2` of `acme`.
   private func store(isPrepaid: Bool = false) throws -> SimulatedStore {
     var store = SimulatedStore()
     var (book, _) = try store.book(at: time())
@@ -95,7 +95,7 @@ struct AccountUsageTests {
       ])
     (book, _) = try store.book(at: time())
     #expect(book.spending(SpendingQuery(key: key, days: 31), at: wall) == before)
-    // The repeated report of the same request counts nothing.
+    // A second report of the same request adds nothing.
     _ = book.handle(try settlement(1, of: key, model: "large", tokens: 30), at: time())
     #expect(book.spending(SpendingQuery(key: key, days: 31), at: wall) == before)
     let later = book.spending(SpendingQuery(key: key, days: 2), at: time(2).wall)

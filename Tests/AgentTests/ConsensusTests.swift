@@ -25,7 +25,7 @@ private let drafts = [
   }
 }
 
-/// The dispatcher's order for a merge of the drafts, with word weights.
+/// The dispatcher's order to merge the drafts, with weights that it computed from their words.
 private func merge(sparesTokens: Bool = false) -> TaskOrder {
   let weights = [300, 100, 300]
   return TaskOrder(

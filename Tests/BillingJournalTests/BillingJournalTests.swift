@@ -118,7 +118,7 @@ struct BillingJournalTests {
       let numbers = next.entries.map { [$0.request.id: $0.settlement] }
       #expect(Set(numbers) == [["kept": 8], ["running": 9]])
     }
-    // The next process counts its own settlements from 1, whatever number an earlier one reached.
+    // The next process counts its settlements from 1, whatever number an earlier process reached.
     let bytes = try scratch.contents(of: path)
     path = scratch.path("last")
     try scratch.write(bytes, to: path)

@@ -169,7 +169,7 @@ struct KilledProcessTests {
       var random = SplitMix64(seed: seed)
       var damaged = bytes
       for _ in 0..<Int.random(in: 1...64, using: &random) {
-        // Half of the changes are in the header and in the words that are always read.
+        // Half of the changes are confined to the header and the start of the first slot.
         let end = Bool.random(using: &random) ? 4_096 + 512 : damaged.count
         let position = Int.random(in: 0..<end, using: &random)
         damaged[position] = UInt8.random(in: 0...255, using: &random)

@@ -65,8 +65,8 @@ struct FaultTests {
         }
         try await group.waitForAll()
       }
-      // A busy machine may make the agent look dead before it dies. The last loss counts, after
-      // which the agent stays away.
+      // On a busy machine, the gateway may lose the agent and find it again before the agent dies.
+      // Only the last loss is final.
       for await peer in lost {
         #expect(peer == agent.peer.id)
         if !gateway.live(.agent(.code)).contains(where: { $0.id == agent.peer.id }) { break }

@@ -10,8 +10,8 @@ enum FreePorts {
   private static let range = 20_000..<32_000
   private static let next = Mutex(Int.random(in: range))
 
-  /// Returns a port that can be bound now. The next higher port can be bound, too. A port is not
-  /// returned again before all others.
+  /// Returns a port that can be bound now. The next higher port can be bound, too. Each search
+  /// begins after the last port, so that a port is not returned again soon.
   static func take() throws -> Int {
     for _ in 0..<1_000 {
       let port = next.withLock { next in

@@ -104,7 +104,7 @@ extension ProcessTests {
         return try await group.reduce(into: [Int]()) { $0.append($1) }
       }
       #expect(Set(statuses) == [200, 402])
-      // The budget paid for one more answer while the price came into force.
+      // The budget also paid for the answer above that showed the price.
       #expect(statuses.count { $0 == 200 } == 19)
       let acme = try await eventually("all answers are settled") { () -> Organisation? in
         let acme = try await cluster.admin(.GET, "/organisations/acme").json(Organisation.self)

@@ -173,8 +173,8 @@ enum HostsThatDiffer {
           ], otherwise: FaultyHostReply(text))), dialect: dialect, secret: secret)
   }
 
-  /// Adds a host with `tutti hosts add` under its dialect's name, runs `body`, and removes the
-  /// host.
+  /// Adds a host with `tutti hosts add`, runs `body`, and removes the host.
+  /// - Parameter id: `nil` means the name of the dialect.
   static func withHost(
     _ models: [String], _ dialect: HostDialect, id: String? = nil, secret: String? = nil,
     options: [String] = [], in cluster: RunningCluster,

@@ -30,7 +30,7 @@ extension ProcessTests {
       (tagged, other) = (hosts[0], hosts[1])
     }
 
-    /// Requests for answers that the other host has received.
+    /// Number of requests for answers at the host without the tag.
     private var foreign: Int { other.requests.count { $0.method == "POST" } }
 
     /// Tags a host, and returns its id.

@@ -99,7 +99,7 @@ extension ProcessTests {
     func probe(row: HostileRow) async throws {
       let cluster = try RunningCluster.current()
       let before = try await cluster.children()
-      // This row is played at full size, because it does harm by the size of the host table.
+      // This row is played at full size, because the size of the host table does the harm.
       let host = try await Self.started(row, divisor: 1)[0]
       let name = try await Self.add(host, named: row.name, to: cluster)
       let fresh = try await FaultyHost.started(
@@ -167,7 +167,8 @@ extension ProcessTests {
       _ host: FaultyHost, named name: String, to cluster: RunningCluster
     ) async throws -> String {
       let outcome = try await cluster.tutti("hosts", "add", "--id", name, host.url)
-      // A host that answers a probe with garbage may be reported as unreachable.
+      // A command that adds a host with garbage as its answer to a probe may fail, but must not
+      // crash.
       #expect(outcome.status < 128, "\(outcome)")
       return name
     }

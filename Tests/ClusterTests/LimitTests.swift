@@ -139,7 +139,7 @@ extension ProcessTests {
       #expect(message.contains("508"), "\(message)")
       #expect(message.contains("leads back to it"), "\(message)")
 
-      // Send a request that has passed the gateway, and read the gateway's own response.
+      // Send a request whose hop header names the gateway, and read the gateway's own response.
       struct Services: Decodable {
         struct Line: Decodable { let name: String, incarnation: String, service: String }
         let data: [Line]

@@ -67,7 +67,7 @@ extension ProcessTests {
       let read = prompts.take()
       let missing = Self.lines.filter { line in !read.contains { $0.contains(line) } }
       #expect(missing.isEmpty, "\(missing)")
-      // Only the notes reach the host that writes the answer.
+      // The prompt of the answer contains notes and no line of the document.
       #expect(read.contains { $0.contains("The ships carry grain.") && !$0.contains("Entry ") })
 
       let question = try await PatternClient.ask(

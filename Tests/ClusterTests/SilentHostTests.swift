@@ -14,7 +14,7 @@ extension ProcessTests {
     func ensemble() async throws {
       let cluster = try RunningCluster.current()
       guard case .faulty(let hosts) = cluster.hosts else { return }
-      // The first host that is asked sends two words and stalls. The default timeout of a new host
+      // Each host sends two words of its first answer and stalls. The default timeout of a new host
       // is 30 s.
       for host in hosts { host.faults = FaultyHostFaults(stallAtToken: 2, remaining: 1) }
       defer { for host in hosts { host.faults = .none } }
@@ -90,7 +90,7 @@ extension ProcessTests {
       #expect(
         lines.allSatisfy { $0 == FaultyHosts.answer || $0.hasPrefix("tutti: ") }, "\(outcome)")
       #expect(lines.last?.hasPrefix("tutti: task ended") == true, "\(outcome)")
-      // Separate files keep the answer and the progress apart.
+      // If standard output and standard error are two files, the answer is alone in the first.
       let apart = try await cluster.tutti("ask", "-m", "tutti/ensemble", "Hello")
       #expect(apart.output == FaultyHosts.answer + "\n", "\(apart)")
       let progress = apart.errors.split(separator: "\n", omittingEmptySubsequences: false)

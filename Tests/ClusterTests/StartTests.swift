@@ -38,8 +38,7 @@ extension ProcessTests {
       #expect(third.errors.contains("\(cluster.port)"), "\(third)")
       #expect(third.errors.contains("--port"), "\(third)")
 
-      // A service that is started by hand does not share files or mail with a running service of
-      // its kind.
+      // A service that is started by hand is refused if its data directory or its port is in use.
       for service in ["registry", "monitor"] {
         let fourth = try await Programs.run(
           Programs.path("tutti-\(service)"), ["--data-dir", long, "--port", "127.0.0.1:0"],

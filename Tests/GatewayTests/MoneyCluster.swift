@@ -83,7 +83,7 @@ final class MoneyCluster: Sendable {
   /// Number of queries that the registry received, answered or not.
   var queries: Int { state.withLock(\.queries) }
 
-  /// Requests for prices. The first two are refused; this registry has no prices.
+  /// Requests for prices, all refused. Only the first two are refused as `overloaded`.
   var priceRequests: Int { state.withLock(\.priceRequests) }
 
   private func refusePrices() throws(Failure) {
@@ -147,8 +147,7 @@ final class MoneyCluster: Sendable {
       }
       return answers
     }
-    // Answers about an earlier process go to the gateway, which repeats that process's
-    // settlements.
+    // All answers go to the one gateway, which also repeats the settlements of earlier processes.
     for (answer, _) in answers { registry.cast(.leaseAnswer(answer), to: .service(.gateway)) }
   }
 

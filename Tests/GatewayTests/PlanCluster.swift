@@ -19,7 +19,7 @@ import Testing
 @testable import ServiceKit
 
 /// The parts of a gateway, with planners and dispatchers that a test scripts, over a bus in this
-/// process. There are two of each, because a peer that reports its end is not asked again.
+/// process. There are two of each, because a peer that reports its shutdown is not asked again.
 final class PlanCluster: Sendable {
   /// The events that a dispatcher sends for one order.
   ///

@@ -6,7 +6,7 @@ import Testing
 /// not compile until the new case has its own answer.
 @Suite("Decisions by dialect and by format")
 struct ExhaustiveTests {
-  /// Finds `dialect == .ollama`, and `case .ollama = dialect` of a condition.
+  /// Finds comparisons such as `dialect == .ollama` and `if case .ollama = dialect`.
   private static func comparisons(with names: [String], under folders: [String]) throws -> [String]
   {
     let names = names.joined(separator: "|")

@@ -15,7 +15,7 @@ struct ImportArrowTests {
   /// The manifest's helpers add `Limits` to every target.
   private static let implicit: Set<String> = ["Limits"]
 
-  /// The only folders that may import a module of C.
+  /// The folders that may import each module of C.
   private static let owners: [String: Set<String>] = [
     "CAllocator": ["Shared/ServiceKit"],
     "CBuildInfo": ["Shared/ServiceKit"],

@@ -13,8 +13,8 @@ struct ReferenceTests {
     try String(contentsOf: SourceTree.root.appending(path: path), encoding: .utf8)
   }
 
-  /// The settings of a service, as `--check-config` lists them. A name that every service has in a
-  /// section of its own is `SERVICE.member`, as on the page.
+  /// The settings of a service, as `--check-config` lists them. A setting that docs/api.md lists
+  /// once for all services is named `SERVICE.member`, as there.
   private static func settings(of service: String, documented: Set<String>) throws -> Set<String> {
     let output = try Command.run(
       Command.buildDirectory.appending(path: "tutti-\(service)").path, ["--check-config"],

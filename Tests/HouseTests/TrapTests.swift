@@ -2,7 +2,7 @@ import Testing
 
 /// Finds code that may trap, take quadratic time, or cut text by characters.
 ///
-/// The rules apply to code that handles outside values.
+/// The rules apply to `Services` and to `Shared` without `Shared/ClusterTesting`.
 ///
 /// A Swift `Character` has no maximum length: one letter may carry a million combining marks.
 @Suite("Known traps for values of outsiders")

@@ -63,7 +63,7 @@ struct WordsTests {
       remedy: "write resumes, continues or without end"),
   ]
 
-  /// The text of a comment line; `nil` if the line has no comment of its own.
+  /// The text of a comment line; `nil` if the line is no comment line.
   private static func comment(_ line: Substring) -> String? {
     let line = line.drop { $0 == " " }
     guard line.hasPrefix("//") else { return nil }

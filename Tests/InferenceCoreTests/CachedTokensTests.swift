@@ -133,7 +133,7 @@ struct CachedTokensTests {
   @Test("the cached tokens of a beaten host do not count")
   func beaten() {
     var hop = HopRun(usageWanted, race: .dual)
-    // This host reports one cached token.
+    // The host of the first attempt loses the race. It reports one cached token.
     hop.say("", usage: (5, 90), from: 0)
     hop.say("One", from: 1)
     hop.say(" two", finish: "stop", from: 1)

@@ -103,9 +103,8 @@ struct ClientBlameTests {
   @Test("a breaker that is open for good reason is not kept open by one client's requests")
   mutating func probing() {
     for index in 0..<5 { fail(nil, .connect, at: Double(index) / 100) }
-    // Each time the breaker admits a request, the client `one` is first, and its request fails.
-    // After its failures have reached their share, they no longer count, and another client's
-    // request may pass.
+    // Whenever the breaker admits a request, client `one` is first, and its request fails. After
+    // some failures, those of `one` no longer count, and another client's request may pass.
     var now = 2.0
     for _ in 0..<3 {
       fail(one, at: now)

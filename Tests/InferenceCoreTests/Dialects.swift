@@ -2,7 +2,7 @@ import ClusterModel
 import Foundation
 import InferenceCore
 
-/// Translates a client's chat request into a host's dialect.
+/// Translates a client's request into a host's dialect.
 func said(
   _ body: String, to dialect: HostDialect, model: ModelID = "m",
   endpoint: InferenceEndpoint = .chatCompletions, resume way: ResumeWay = .trailingAssistant,
@@ -33,7 +33,7 @@ func refusal(
   }
 }
 
-/// Reads a stream whole and byte by byte, and checks that both give the same items.
+/// Reads a stream at once and byte by byte. `nil` means that the items differ.
 func read(_ stream: String, _ reading: UpstreamReading) -> [UpstreamItem]? {
   var whole = UpstreamReader(reading, status: 200)
   let items = whole.append(Array(stream.utf8)) + whole.end()
@@ -43,7 +43,7 @@ func read(_ stream: String, _ reading: UpstreamReading) -> [UpstreamItem]? {
   return pieces + slow.end() == items ? items : nil
 }
 
-/// The deltas, finish reasons and usage of some chunks, one per line.
+/// One text per item: the choices and usage of a chunk, or the kind of another item.
 func told(_ items: [UpstreamItem]?) -> [String] {
   (items ?? []).map { item in
     switch item {

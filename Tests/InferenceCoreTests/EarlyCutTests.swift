@@ -5,8 +5,8 @@ import Testing
 
 /// Cuts an answer after its first words.
 ///
-/// The length of so short a text does not show if a host repeats it. A host that repeats the whole
-/// text and then continues it must be accepted.
+/// A repetition of so few words may be an accident. Still, a host that repeats the whole text and
+/// then continues it must be accepted.
 @Suite("An answer that breaks off behind its first words")
 struct EarlyCutTests {
   private static let texts = [

@@ -261,7 +261,7 @@ struct HostChoiceTests {
         "h0": standing(25, inFlight: 0), "h1": standing(60, inFlight: 0),
         "h2": standing(96, inFlight: 2),
       ]) == ["h1"])
-    // Half of the attempts at the fastest host are wasted.
+    // Half of the attempts at the fastest host fail.
     #expect(
       soonest([
         "h0": standing(60, inFlight: 0), "h1": standing(20, inFlight: 0),
@@ -296,7 +296,7 @@ struct HostChoiceTests {
     #expect(withHome(HostStanding(inFlight: 1)) == [home], "the others are idle, but it has slots")
     let second = withHome(HostStanding(inFlight: 4))
     #expect(second != [home])
-    // An affinity key keeps its second host, too, and a removed host moves only its own keys.
+    // If the home is removed, the key moves to the same second host.
     let without = view(hosts(10).filter { $0.id != home })
     #expect(choose(1, without, wish, seed: 7) == second)
   }

@@ -47,7 +47,7 @@ struct OddAssemblyTests {
   func once(_ choices: [String]) {
     let made = choice(choices)
     #expect((made?["message"] as? NSDictionary)?["content"] as? String == "One two")
-    // Another host gets the same text as its prefix.
+    // After a break, the answer is complete or another host is asked.
     var wire = WireRun(hosts: 2)
     wire.events(choices.map { #"{"id":"c","choices":[\#($0)]}"# })
     wire.breakOff()

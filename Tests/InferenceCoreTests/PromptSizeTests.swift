@@ -23,7 +23,7 @@ struct PromptSizeTests {
   func pictures() {
     #expect((1_600...1_700).contains(tokens(body(picture))))
     #expect((3_200...3_300).contains(tokens(body("\(picture),\(picture)"))))
-    // A picture given by URL is short and adds little to this estimate.
+    // The URL of a picture is short and adds little to this estimate.
     #expect(
       tokens(body(#"{"type":"image_url","image_url":{"url":"https://example.org/a.png"}}"#)) < 50)
   }

@@ -38,8 +38,8 @@ struct RejectionTests {
     "one other host is asked, and its answer is the client's",
     arguments: [RaceMode.single, .hedged])
   func answered(_ race: RaceMode) throws {
-    // The cluster has no retry budget. A host that rejects everything must not fail a client for
-    // lack of budget.
+    // The cluster has no retry budget. A client must get an answer although the first host rejects
+    // everything.
     var cluster = FixedCluster(["a", "b", "c"].map { host($0) })
     cluster.mayRetry = false
     var run = run(race)

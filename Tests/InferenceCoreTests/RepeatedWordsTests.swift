@@ -90,7 +90,7 @@ struct RepeatedWordsTests {
     hop.breakOff()
     hop.say("no, no, no, no.", finish: "stop")
     #expect(hop.run.attempts.last?.failure?.isUnclear == true, "\(hop.received.content)")
-    // With a shorter prefix, the host is expected to repeat the words by itself.
+    // The second request has a shorter prefix, so that the host repeats the words by itself.
     #expect(hop.asked.last?.resume?.anchor.isEmpty == true)
     hop.say(" And then he left.", finish: "stop")
     let resume = try #require(hop.asked.last?.resume)

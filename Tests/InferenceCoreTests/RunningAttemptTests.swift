@@ -37,7 +37,7 @@ struct RunningAttemptTests {
     #expect(attempt.firstTokenDue(limits) == at(6))
     #expect(self.attempt(left: .seconds(30)).firstTokenDue(limits) == at(10))
     // A late first token counts against the host only after its learned patience of 10 s, not after
-    // half of the time left. A stall counts before that.
+    // half of the time left. A stall counts earlier, too.
     let late = AttemptFailure(.firstTokenDeadline, "it sent no token")
     #expect(attempt.observations(.failed(late), now: at(9)) == [.withdrawn(answered: false)])
     #expect(attempt.observations(.failed(stall), now: at(9)) == [.failed(stall, answered: false)])

@@ -444,7 +444,7 @@ struct InferenceClientTests {
       .init(answer: .text(answer), seed: 1, faults: faults), .init(answer: .text(answer)),
     ]) { client, hosts in
       // Each client sends its requests in sequence. If all ran at once, they would need about as
-      // many retries as the budget saves for an outage, and the result would depend on chance.
+      // many retries as the retry budget has, and the result would depend on chance.
       try await withThrowingTaskGroup(of: Void.self) { group in
         for worker in 0..<4 as Range<UInt64> {
           group.addTask {

@@ -174,7 +174,7 @@ struct CompressionTests {
 
   @Test("the same text gives the same bytes")
   func pinned() {
-    // The expected hash was recorded. If it changes, every prompt of every plan changes.
+    // The expected hash was recorded. If it changes, compressed texts in prompts change.
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for seed in 1...100 as ClosedRange<UInt64> {
       var document = RandomDocument(seed: seed)

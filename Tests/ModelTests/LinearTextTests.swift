@@ -36,7 +36,7 @@ struct LinearTextTests {
     }
   }
 
-  /// A text of twice the size takes one or two more bisections: 16 instead of 14.
+  /// Twice the text takes one or two more bisections: 16 instead of 14. So the factor is larger.
   @Test("compressing", arguments: HostileText.allCases)
   func compression(hostile: HostileText) {
     expectLinear(hostile, from: 16 << 10, factor: 2.4) {

@@ -65,7 +65,7 @@ struct NearNamesTests {
     }
   }
 
-  /// Levenshtein distance from all pairs of letters. An exchange of two neighbours is one step.
+  /// Edit distance from the complete table. An exchange of two neighbours is one step.
   private static func distance(_ left: [Int], _ right: [Int]) -> Int {
     var rows = [Array(0...right.count)]
     for i in left.indices {

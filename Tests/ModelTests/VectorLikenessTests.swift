@@ -25,7 +25,7 @@ struct VectorLikenessTests {
 
   @Test("a model that places everything near together is read as one that does not")
   func floors() throws {
-    // Adds a component that is common to all vectors and raises every cosine equally.
+    // Adds a component that is common to all vectors, so that unrelated vectors are similar, too.
     func shifted(_ vector: [Double]) -> [Double] { vector + [2] }
     let texts = [[1.0, 0, 0, 0], [0.8, 0.6, 0, 0], [0, 1, 0, 0]]
     let plain = try #require(VectorLikeness.matrix(of: texts, unrelated: Self.apart))

@@ -83,7 +83,8 @@ struct SpendingBudgetTests {
   func rollingWarnings() throws {
     var budget = try Self.budget(1_000, .rolling, .hour, warnings: [500])
     var times: [Int64] = []
-    // Each spending raises the hour's sum from 480 to 720, until the oldest third expires.
+    // From minute 60, each spending raises the hour's sum from 480 to 720. Then the oldest third
+    // expires.
     for minute in stride(from: Int64(0), to: 360, by: 30) {
       let crossed = try budget.spend(MicroCredits(240), at: minute * 60_000)
       if crossed == [500] { times.append(minute) }

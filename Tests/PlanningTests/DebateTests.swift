@@ -143,7 +143,7 @@ struct DebateTests {
     var debate = try Rehearsal(request)
     let positions = Self.answers(try #require(debate.expanding))
     let before = Self.texts(positions, Self.different)
-    // The second member fails, so later answers have other places than their members.
+    // The second member fails, so the third member's answer is the second one.
     try debate.end("agreement-0", with: "", reading: before.filter { $0.key != positions[1] })
     let comparison = try #require(debate.expanding)
     let round = Self.answers(comparison)

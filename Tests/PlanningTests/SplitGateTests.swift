@@ -85,7 +85,8 @@ struct SplitGateTests {
         .auto, DecomposeTests.questions, hosts: hosts, available: ["small"]), id: "p")
     #expect(Self.isSplit(plan) == isSplit, "\(plan.reason)")
     let estimate = try #require(plan.estimate)
-    // One host is never faster than one host per part, nor slower than the parts in sequence.
+    // The split takes at least the time that the slowdown implies, and at most the time of one
+    // answer.
     let writing = estimate.direct.writingMilliseconds
     let spread = 100 + 2 * (slowdown ?? 100)
     let least = writing * spread / 300

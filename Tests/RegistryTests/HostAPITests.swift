@@ -243,7 +243,7 @@ struct HostAPITests {
       let suspended = try await registry.send(.post, "/hosts/a/suspend")
       #expect(suspended.text.contains(#""state":"suspended""#))
       try await refuse("resume")
-      // There is no change to record.
+      // A second suspension is no change, so nothing has to be recorded.
       registry.auditLog.setFault(away)
       let again = try await registry.send(.post, "/hosts/a/suspend")
       #expect(again.status == 200 && again.tag == suspended.tag)

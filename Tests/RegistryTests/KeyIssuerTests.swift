@@ -27,7 +27,7 @@ private final class KeyCluster: Sendable {
   var pepperFile: String { directory + "/key-pepper" }
   var storeFile: String { directory + "/accounts.sqlite" }
 
-  /// Starts a registry over the same files, and stops it after the body.
+  /// Starts a key issuer over the same files, and stops it after the body.
   func run<Value: Sendable>(
     _ body: @escaping @Sendable (KeyIssuer) async throws -> Value
   ) async throws -> Value {

@@ -110,7 +110,7 @@ struct LostAnswerTests {
           at: now)
       }
     }
-    // The issuer closes the store.
+    // The issuer closes the store when `run` stops it.
     try await run(issuer) {
       func names() -> [String] {
         issuer.page(after: nil, limit: 9).entries.map(\.record.name).sorted()

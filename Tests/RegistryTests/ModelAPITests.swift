@@ -62,7 +62,7 @@ private final class ModelCluster: Sendable {
 
   func models(of id: HostID) -> [ModelOffer] { hosts.withLock { $0.host(id)?.models ?? [] } }
 
-  /// Starts a registry over the same file, and stops it after the body.
+  /// Starts the API of models over the same file, and stops it after the body.
   func run<Value: Sendable>(
     with settings: SettingsDirectory = SettingsDirectory(),
     _ body: @escaping @Sendable (Client) async throws -> Value

@@ -42,7 +42,7 @@ private final class SettingsCluster: Sendable {
     try DatabaseQueue(path: storeFile).write { try $0.execute(sql: sql) }
   }
 
-  /// Starts a registry over the same file, and stops it after the body.
+  /// Starts the API of settings over the same file, and stops it after the body.
   func run(_ body: @escaping @Sendable (AdminClient) async throws -> Void) async throws {
     let epoch = epoch.withLock { epoch in
       epoch += 1

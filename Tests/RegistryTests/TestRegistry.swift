@@ -166,7 +166,7 @@ final class TestRegistry: Sendable {
       text: text.value.withLock { $0 })
   }
 
-  /// Makes a file of hosts refuse every change, as a full disk would.
+  /// Makes a file of hosts refuse every `change`, as a full disk would.
   static func refuseChanges(of path: String, to change: String = "UPDATE") async throws {
     try await edit(
       path,

@@ -33,7 +33,7 @@ struct AdminModel: Equatable {
 
   /// Performs a call.
   ///
-  /// - Returns: the id of a new record. `nil` means that the call is refused.
+  /// - Returns: the id of the record, or an empty text. `nil` means that the call is refused.
   mutating func perform(_ call: AdminCall) -> String? {
     guard call.path.hasPrefix(Self.root) else { return nil }
     let parts = call.path.dropFirst(Self.root.count).split(separator: "/").map {
@@ -143,7 +143,7 @@ struct AdminModel: Equatable {
       && !models.values.contains { $0["stands_for"]?.elements?.contains(.text(id)) == true }
   }
 
-  /// Returns a URL in which all names of one machine are replaced by one name.
+  /// Returns the URL with `127.0.0.1` in place of `localhost`.
   private static func machine(_ url: RecordValue?) -> String {
     (url?.text ?? "").replacing("localhost", with: "127.0.0.1")
   }

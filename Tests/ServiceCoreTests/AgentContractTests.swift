@@ -182,7 +182,7 @@ struct AgentContractTests {
       let text = String(repeating: piece, count: (1 << 17) / piece.utf8.count)
       #expect(check(text) != .met(text), "\(piece)")
     }
-    // The brackets are deeper than any document, so the search skips 128 levels at a time.
+    // The brackets are nested deeper than JSON may be, so the search skips 128 levels at a time.
     let late = String(repeating: "[", count: 1 << 17) + good
     #expect(check(late) == .met(good))
     _ = ContractCheck.check(

@@ -69,7 +69,7 @@ private struct RandomCluster {
       }
     }
     for number in 1...4 where coin() {
-      // Two ids share a URL, which only one host may have.
+      // Two clusters may have the same URL under different ids.
       _ = try call(
         .post, "hosts",
         [

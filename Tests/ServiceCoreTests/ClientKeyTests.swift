@@ -80,7 +80,7 @@ struct ClientKeyTests {
     #expect(KeyDestination.tokenRefusal(registry: "https://llm.example:444") == nil)
     let refusal = try #require(KeyDestination.tokenRefusal(registry: "http://10.0.0.7:8081"))
     #expect(refusal.contains("http://10.0.0.7:8081") && refusal.contains("https://"))
-    // Here the address is only a user name. Such a URL may also be refused earlier.
+    // In these URLs, the local address is only a user name. Reading such a URL may already fail.
     for url in ["http://127.0.0.1:80@llm.example", "http://[::1]@llm.example"] {
       #expect((try? destination(url)) != .allowed, "\(url)")
     }

@@ -153,7 +153,7 @@ struct ClusterFileTests {
     let deep = String(repeating: "[", count: 900) + String(repeating: "]", count: 900)
     #expect(!mistakes("settings: {a: \(deep)}").isEmpty)
     #expect(mistakes(String(repeating: "#", count: ClusterFile.maximumBytes + 1)).count == 2)
-    // Each line repeats the line before eight times, with as many aliases as are permitted.
+    // Each line repeats the line before eight times. The file has as many aliases as are permitted.
     let first = Array(repeating: "x", count: 2_000).joined(separator: ", ")
     var bomb = "settings:\n  a0: &a0 [\(first)]\n"
     for level in 1...3 {

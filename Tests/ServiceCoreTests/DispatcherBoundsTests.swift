@@ -135,7 +135,7 @@ struct DispatcherBoundsTests {
     let plan = Plan(
       id: "p", pattern: "test", tasks: tasks, sink: "sink", seed: 1, deadline: .seconds(60))
     var run = try Rehearsal(plan)
-    // A billion paths lead from each of the first tasks to the sink.
+    // A billion paths lead from the four first tasks to the sink.
     #expect(run(.start).starts.count == 4)
   }
 }

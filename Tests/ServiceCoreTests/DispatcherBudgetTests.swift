@@ -212,7 +212,8 @@ struct DispatcherBudgetTests {
     #expect(
       skipped.report?.usage == Usage(promptTokens: 10, completionTokens: 3, estimated: true))
     let sink = try #require(plan(.finished(Attempt("t1", 1), used(10, 50))).starts.first)
-    // 300 minus t0's limit of 100, 60 used by t1, the sink's own prompt, and one input of one word.
+    // The sink's own limit is 100. More is left: 300 minus 100 of t0, 60 of t1, the sink's prompt
+    // of 10, and an input of one word.
     #expect(sink.order.task.maxTokens == 100)
     let finished = plan(.finished(Attempt("sink", 1), used(11, 20))).finished
     #expect(finished?.usage.promptTokens == 31 && finished?.usage.completionTokens == 73)

@@ -291,7 +291,7 @@ struct PlanRunTests {
 
   @Test("tasks that are no longer needed are stopped, the rest continues")
   func unneeded() throws {
-    // Shape: a, b → m (skip, needs both); c, m → sink (needs 1).
+    // Shape: t0, t1 → t2 (skip, needs both); c, t2 → sink (needs 1).
     var shape = Plan.fan(3, quorum: 1, onFailure: .skip)
     shape.tasks[2].inputs = [Edge(from: "t0", name: "a"), Edge(from: "t1", name: "b")]
     shape.tasks[2].merge = .synthesise

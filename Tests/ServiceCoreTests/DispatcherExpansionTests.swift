@@ -20,7 +20,7 @@ struct DispatcherExpansionTests {
       request: request)
   }
 
-  /// A sub-plan of one task that reads `task` and provides its output.
+  /// A sub-plan of one task, which reads `task` and whose output is the sub-plan's.
   static func following(_ task: TaskID, _ id: TaskID = "more", expansion: String? = nil) -> SubPlan
   {
     SubPlan(

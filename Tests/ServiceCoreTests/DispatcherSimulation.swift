@@ -10,7 +10,7 @@ import Text
 struct DispatcherSimulation {
   let seed: UInt64
   let budget: Int?
-  /// Attempts per 1,000 that run into trouble.
+  /// Attempts and expansions per 1,000 that run into trouble.
   let troublePerMille: Int
   var rng: SeededGenerator
   private var run: PlanRun

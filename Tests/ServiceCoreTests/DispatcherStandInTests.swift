@@ -79,8 +79,8 @@ struct DispatcherStandInTests {
       #expect(end.failure?.code == (beginning.isEmpty ? nil : .deadlineExceeded))
       #expect(plan.log.text == (beginning.isEmpty ? "The draft." : beginning))
     }
-    // The client's text may also come from an earlier dispatcher, or the client may have only a
-    // tool call.
+    // The same holds if the text came from an earlier dispatcher, or if the client has only a tool
+    // call.
     var resumed = try Rehearsal(
       order: PlanOrder(
         plan: ensemble(2), conversation: Conversation(messagesJSON: []),

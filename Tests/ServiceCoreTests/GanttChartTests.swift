@@ -63,7 +63,7 @@ struct GanttChartTests {
         dispatch("answer<vote;vote<a,b;a;b"), task(3, "a", 0, 300), task(4, "b", 0, 200),
         task(5, "answer", 300, 500),
       ]) == ["a", "answer"])
-    // The sink is mechanical, so the path consists of the tasks that it waited for.
+    // A mechanical sink has no bar of its own, so the path ends with the task that it waited for.
     #expect(
       critical([dispatch("vote<a,b;a;b"), task(3, "a", 0, 300), task(4, "b", 0, 200)]) == ["a"])
   }

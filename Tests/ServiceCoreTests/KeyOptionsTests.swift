@@ -8,7 +8,8 @@ import Testing
 /// 2026-11-29T12:00:00Z.
 private let now: Int64 = 1_795_953_600_000
 
-/// The message of the failure of `body`; `nil` if it does not fail.
+/// The message of the usage error that `body` throws. For a `ProcessFailure` of another status it
+/// is the status. `nil` means that `body` threw no `ProcessFailure`.
 private func mistake(_ body: () throws -> Void) -> String? {
   do {
     try body()

@@ -162,7 +162,7 @@ struct MoneyOptionsTests {
     #expect(KeyFileName.name(for: "-rf é") == "_rf___.key")
     #expect(
       mistake { _ = try KeyFileName.names(for: ["a b", "a/b"]) }?.contains("a_b.key") == true)
-    // On many machines of admins, upper and lower case make no difference.
+    // Many file systems do not distinguish upper and lower case.
     #expect(mistake { _ = try KeyFileName.names(for: ["CI", "ci"]) } != nil)
   }
 }

@@ -15,8 +15,8 @@ struct PlanValidationTests {
   @Test(
     "each rule that is broken is named, with the task", arguments: InvalidPlan.Rule.allCases)
   func rules(rule: InvalidPlan.Rule) {
-    // No plan alone can break the other two rules. They concern data that a dispatcher receives
-    // next to the plan or splices into it.
+    // A plan alone cannot break `unknownOutput` and `tooManyExpansions`. These rules concern data
+    // that a dispatcher receives next to the plan or splices into it.
     guard let (plan, task) = Self.broken(rule) else {
       #expect(rule == .unknownOutput || rule == .tooManyExpansions)
       return

@@ -373,7 +373,8 @@ struct HostRegistryTests {
       failureCode { () throws(Failure) in
         _ = try hosts.add(HostDraft(url: "http://h:6"), now: .zero)
       } == .overloaded)
-    // Each id has 10 bytes and is charged as 26, so three ids use up one host's share of 100 bytes.
+    // An id of 10 bytes is charged as 26. So the three models of one host fill the table of 100
+    // bytes.
     let many = (0..<9).map { ModelOffer(id: ModelID("model-\($0)-xx".prefix(10).description)) }
     let report = ProbeReport(models: many + many, roundTrip: .zero)
     underWay += orders(hosts.probed(underWay[0], .answered(report), now: at(ms: 9), using: &rng))
@@ -422,8 +423,8 @@ struct HostRegistryTests {
       }
       underWay += orders(directives)
       if let table = self.published(directives) { published = table }
+      // At most three of the probes count. The hosts of the others were removed or suspended.
       try #require(underWay.count <= 3 + 8, "seed \(seed) step \(step)")
-      // At most three probes in progress still count. The hosts of the other probes were removed.
       var plain = hosts.table
       for index in plain.hosts.indices { plain.hosts[index].probeMilliseconds = nil }
       for index in published.hosts.indices { published.hosts[index].probeMilliseconds = nil }

@@ -198,7 +198,7 @@ private struct Herd {
         all[process].observe(.began(promptTokens: 50), of: host, started: at(now), now: at(now))
         outcome.total[host, default: 0] += 1
         truth[host, default: 0] += 1
-        // Requests beyond the slots share the host's speed.
+        // If a host has more requests than slots, each of them takes longer.
         let crowd = max(1, Double(truth[host] ?? 0) / Double(slots))
         ends.append((now + exponential(1) * crowd, process, host, now))
       }

@@ -190,7 +190,7 @@ struct TaskBoardTests {
     board.finish(0, report("<bos>yes"))
     #expect(board.forms(of: edge)?.prepared == "yes" && board.forms(of: edge)?.reading == nil)
     #expect(board.preparedOutput(of: edge) == "yes")
-    // A task that is settled again has the forms of its new output.
+    // A task that ends a second time has the forms of its new output.
     board.expand(0, report("<bos>yes"))
     board.finish(0, report("no"))
     #expect(board.preparedOutput(of: edge) == "no")
@@ -326,7 +326,7 @@ struct StandInTests {
 
   @Test("tasks that share inputs are each examined once")
   func shared() {
-    // Sixteen layers of four tasks, each of which reads all four of the layer before.
+    // Fifteen layers of four tasks and a sink. Each later task reads all four of the layer before.
     var tasks: [PlanTask] = []
     for layer in 0..<15 {
       for place in 0..<4 {

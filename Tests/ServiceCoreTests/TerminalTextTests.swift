@@ -14,7 +14,7 @@ struct TerminalTextTests {
     }
   }
 
-  /// Every control character, each between two letters.
+  /// Every character up to U+009F, each between two letters. All control characters are among them.
   private let hostile = (0x00...0x9F).compactMap { Unicode.Scalar(UInt32($0)) }
     .map { "a\(Character($0))b" }.joined()
 

@@ -14,7 +14,7 @@ struct FairTurnsTests {
     var queue = BodyQueue()
     let share = 24 * mib
     var isIn = (1...3).map { queue.ask($0, 10 * mib, local, share: share) }
-    // The body would fit, but would overtake the one before it.
+    // Body 4 would fit, but would overtake body 3, which waits.
     isIn.append(queue.ask(4, 1 * mib, local, share: share))
     isIn.append(queue.ask(5, 24 * mib, .key(7), share: share))
     isIn.append(queue.ask(6, 24 * mib, .address(.ipv4(7)), share: share))

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Overload
 
-/// One event loop, and a clock that only the submitted work advances.
+/// One event loop, and a clock that only submitted work and `pass` advance.
 private final class Bench: Sendable {
   let loop = EmbeddedEventLoop()
   let clock = Mutex(NIODeadline.uptimeNanoseconds(0))
@@ -23,7 +23,8 @@ private final class Bench: Sendable {
     }
   }
 
-  /// Lets time pass, and runs what is due. Returns what was done.
+  /// Lets time pass and runs the work that is due. Returns the names of all work since the last
+  /// call.
   func pass(_ time: TimeAmount) -> [String] {
     let now = clock.withLock { clock in
       clock = clock + time
@@ -94,7 +95,7 @@ struct LoopTurnsTests {
       turns.submit(for: 1, again)
     }
     turns.submit(for: 1, again)
-    // Each turn begins 1 ms late.
+    // Each turn begins 0.9 ms late.
     for pause in [1_200, 2_400, 4_800, 8_000, 8_000] {
       _ = bench.pass(.microseconds(Int64(pause) - 100))
       #expect(bench.pass(.zero) == [], "before a pause of \(pause) µs is over")

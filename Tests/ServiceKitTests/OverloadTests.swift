@@ -222,7 +222,8 @@ struct ClientSharesTests {
     try shares.enterPlan(alice)
   }
 
-  /// Number of requests, from the given addresses in turn, that one key gets.
+  /// Enters requests of one key, from the addresses in turn, until one is refused. Returns how many
+  /// entered.
   private static func fill(
     _ shares: inout ClientShares, key: UInt64?, from clients: [ClientID]
   ) -> Int {

@@ -43,7 +43,7 @@ private struct Keys {
           isOpen: false, pepper: pepper, records: [record])))
   }
 
-  /// - Returns: the error's code. `nil` means that the request was admitted.
+  /// - Returns: the error's code. `nil` means that the request was admitted for `key`.
   func check(
     _ headers: HTTPFields, path: String = "/v1/models", scope: AccessScope = .chat,
     on connection: ClientConnection

@@ -20,8 +20,7 @@ struct UnconfirmedReportsTests {
     #expect(reports.confirm(through: 5).isEmpty)
     var entries: [String] = []
     var last: UInt64 = 0
-    // The confirmations have different sizes, so that groups of confirmed reports are removed
-    // between them.
+    // The confirmations leave different numbers of reports. Every fifth one leaves none.
     for round in 1...60 as ClosedRange<UInt64> {
       for _ in 0..<7 {
         last += 1

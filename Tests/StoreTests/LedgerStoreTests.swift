@@ -253,7 +253,7 @@ struct LedgerStoreTests {
       #expect(acknowledged > 0)
       #expect(try await store.everything().count == acknowledged * 4)
     }
-    // There is room again.
+    // The limit ended with its process, so there is room again.
     let store = try AccountStore(path: scratch.path("accounts.sqlite"))
     let rows = try await store.everything()
     #expect(rows.count.isMultiple(of: 4) && !rows.isEmpty)

@@ -58,7 +58,7 @@ struct MongoServer: Sendable {
     process.standardOutput = FileHandle.nullDevice
     process.standardError = errors
 
-    // Yields every line of the server's log until the end. Reading all of it keeps the pipe from
+    // Yields all pieces of the server's log until its end. Reading all of them keeps the pipe from
     // filling up.
     let (lines, feed) = AsyncStream.makeStream(of: Data.self)
     errors.fileHandleForReading.readabilityHandler = { handle in

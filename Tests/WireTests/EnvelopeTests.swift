@@ -86,7 +86,7 @@ struct EnvelopeTests {
         body: .peerTable(PeerTable(epoch: 1, revision: 1, peers: []))
       ).encoded() + Fields.message(32, Array(repeating: [0x1A, 0x00], count: count).flatMap { $0 })
     }
-    // The sample already contains an empty table, so the field occurs twice.
+    // The envelope already contains an empty table, so the field occurs twice.
     #expect(throws: WireError.malformed("a field twice")) { try Envelope(decoding: table(1)) }
 
     let many =

@@ -91,7 +91,7 @@ enum Samples {
     Document(name: "d1", text: text), Document(name: "d2", text: ""),
   ]
 
-  /// A task for every contract, merge rule and profile.
+  /// Tasks for every contract, and for the merge rules and profiles that the tasks above lack.
   private static let subPlan = SubPlan(
     tasks: [
       PlanTask(id: "s1", role: .code, contract: .choice(["yes", "no é"]), profile: .factual),

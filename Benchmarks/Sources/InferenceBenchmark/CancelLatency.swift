@@ -3,7 +3,7 @@ import ClusterTesting
 import Inference
 import InferenceCore
 
-/// Time from a client's disconnect until its host sees the cancel.
+/// Time from a client's disconnect, or from the end of a race, until a host sees the cancel.
 enum CancelLatency {
   static let rounds = 200
 

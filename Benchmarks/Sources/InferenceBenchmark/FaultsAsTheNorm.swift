@@ -4,7 +4,7 @@ import Inference
 import InferenceCore
 import Synchronization
 
-/// Every attempt fails with a probability of 20 %, in various ways; a spare host is available.
+/// Requests to four hosts. In the second run, each attempt fails with a probability of 20 %.
 enum FaultsAsTheNorm {
   static let requests = 10_000
   static let deadlines = Deadlines(

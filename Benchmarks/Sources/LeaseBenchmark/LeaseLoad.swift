@@ -8,8 +8,8 @@ import Store
 /// Gateways in memory that share one key, and a registry with its real book and store.
 ///
 /// Work is done in steps. In each step all gateways end and admit requests, and the registry writes
-/// everything that arrived as one transaction of SQLite, as its service does. A message takes one
-/// step. The clock is the real one.
+/// up to 1,024 waiting messages as one transaction of SQLite, as its service does. A message takes
+/// at least one step. The clock is the real one.
 struct LeaseLoad {
   struct Options {
     var gateways = 64
