@@ -63,7 +63,9 @@ final class RegistryNode: SimulatedService {
         let directives = try leases.hello(peer, now: now)
         let table = leases.table
         perform(directives)
-        if !directives.isEmpty { process.publish(.hostTable(publications.whole(hosts.table)), to: peer.id) }
+        if !directives.isEmpty {
+          process.publish(.hostTable(publications.whole(hosts.table)), to: peer.id)
+        }
         process.reply(key, .success(.peerTable(table)))
       } catch {
         process.reply(key, .failure(error))
