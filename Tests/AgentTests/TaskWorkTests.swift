@@ -67,7 +67,7 @@ private func order(
 
 private let instruction = "Find it, whatever it is, and say it in your own words."
 
-/// Runs the task against one host, through the real HTTP client.
+/// Runs the task against a faulty host, and optionally a second one, through the real HTTP client.
 private func perform(
   _ order: TaskOrder, role: Role = plain, models: [String] = ["faulty-model"],
   faults: FaultyHostFaults = .none, resume: ResumeWay = .instruct, context: Int? = nil,

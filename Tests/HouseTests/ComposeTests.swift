@@ -7,7 +7,7 @@ import Yams
 /// The file must be valid, and the executables must accept every command and variable in it.
 @Suite("docker-compose.yml")
 struct ComposeTests {
-  /// The services of the normalised file that run an executable of this package.
+  /// All services of the file as `docker-compose config` normalises it.
   static func services() throws -> [String: [String: Any]] {
     try #require(try file()["services"] as? [String: [String: Any]])
   }

@@ -123,8 +123,8 @@ struct DispatcherSimulation {
     if !expanding.isEmpty { fault("still expanding: \(expanding)") }
   }
 
-  /// Replaces the dispatcher, which dies with everything it has started. The new one gets the
-  /// gateway's state.
+  /// Replaces the dispatcher, which dies with everything it has started. The new one gets what the
+  /// gateway knows of the plan: finished and skipped tasks, the answer so far, and the budget.
   private mutating func replaceDispatcher() throws {
     dispatchersLost += 1
     queue.removeAll { if case .cancelled = $0.event { false } else { true } }

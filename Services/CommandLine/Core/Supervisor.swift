@@ -50,7 +50,8 @@ public struct Supervisor: Sendable {
     case spawning
     /// Can become `backingOff`, `ending` or `ended`.
     case running(pid: Int32)
-    /// The child ended by itself. Can become `spawning`, or `ended` when a drain begins.
+    /// The child ended by itself or could not be started. Can become `spawning`, or `ended` when a
+    /// drain begins.
     case backingOff(until: Instant)
     /// The child was asked to end. `killAt` is `nil` after the child was killed. Can become
     /// `ended`.

@@ -25,7 +25,7 @@ struct HostJSON: Encodable {
     var tokensPerSecond: Double?
     var slowdown: Double?
     var errorRate: Double
-    /// Number of processes whose breaker is open and lets no request through.
+    /// Number of processes whose breaker for the host admits no request now.
     var openBreakers: Int
 
     init(_ load: HostLoad) {

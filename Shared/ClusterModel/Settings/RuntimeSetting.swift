@@ -25,7 +25,7 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
     case choice([String])
   }
 
-  /// The name that the admin API and the file use.
+  /// The name of the setting in the admin API and in the configuration file.
   public var id: String { rawValue }
 
   public var range: Range { facts.range }
@@ -192,8 +192,8 @@ public enum RevokedStreams: String, CaseIterable, Sendable {
 
 /// Whether hosts may serve models that no admin has approved.
 public enum ModelApproval: String, CaseIterable, Sendable {
-  /// Hosts may serve all models that they list.
+  /// Hosts may serve all models that they list, except models whose record excludes the host.
   case open
-  /// A host may serve a model only if the model's record lists the host.
+  /// A host may serve a model only if the model's record names the host or one of its pools.
   case required
 }

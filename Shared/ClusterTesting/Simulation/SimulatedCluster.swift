@@ -8,7 +8,7 @@ import InferenceCore
 struct PlanLedger {
   /// Sum of the usage that finished inferences reported.
   var usage = Usage.zero
-  /// Every answer that a host began, finished or not.
+  /// Every answer that was requested from a host, also if the host refused or did not finish it.
   var answers: [SimulatedHost.Answer] = []
 }
 

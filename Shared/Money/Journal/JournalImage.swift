@@ -1,6 +1,7 @@
 internal import Limits
 
-/// Contents of the journal's file as a value. The file has a header and slots of equal size.
+/// Format of the journal's file: makes its bytes and reads them. The file has a header and slots of
+/// equal size.
 enum JournalImage {
   private static let headerBytes = 4_096
   private static let wordBytes = 8

@@ -42,8 +42,9 @@ extension PlanRun {
     }
   }
 
-  /// Bytes by which a text of an agent may grow.
-  /// If it is longer than `deltaBytes`, it may grow only by the bytes that the plan may still keep.
+  /// Bytes that may be added to the partial output of a task. The output may have at most
+  /// `keptBytes`. An output longer than `deltaBytes` is also limited by the room that the plan has
+  /// left for outputs.
   private func room(after text: String) -> Int {
     let bytes = text.utf8.count
     let room = max(0, limits.keptBytes - bytes)

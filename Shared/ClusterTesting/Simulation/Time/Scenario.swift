@@ -34,7 +34,7 @@ public struct Scenario: Sendable, CustomStringConvertible {
   /// Lost frames per 10,000.
   let lossPerTenThousand: Int
   let maximumDelay: Duration
-  /// Deaths per 1,000 that the connections of other processes do not report.
+  /// Connections per 1,000 that do not report the death of the process at their other end.
   let silentDeathPerMille: Int
   /// Whether a restarted process receives at its predecessor's address, as over `tcp://`.
   let keepsAddresses: Bool

@@ -173,7 +173,8 @@ struct AnswerChannel: Sendable {
     steps += unread.count
   }
 
-  /// Maximum bytes that a host repeats. A host that would have to repeat more starts over.
+  /// Maximum distance from the end of the text at which an anchor is tried. The anchor may begin
+  /// earlier, at the safe boundary before it. If no distance is enough, the host starts over.
   private static let longestAnchor = 2_048
 
   /// Offset from which the next host repeats text, so that the joint can be found.

@@ -25,9 +25,11 @@ enum GrowingJSON: Sendable {
 
   /// Name that selects the merge rule of array elements.
   static let element = "\u{0}element"
-  /// Name that selects replacement by the newest value. Such values never grow.
+  /// Artificial member name for values that the newest value replaces. They never grow. The name of
+  /// a member selects how its values are merged.
   static let replaced = "\u{0}replaced"
-  /// Name that selects appending: new elements are added and never matched.
+  /// Artificial member name for arrays to which all new elements are appended. New elements are not
+  /// matched with earlier ones.
   static let list = "\u{0}list"
 
   /// Memory of an entry in addition to its buffers. Includes a slot in an array that

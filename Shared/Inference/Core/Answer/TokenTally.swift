@@ -10,7 +10,8 @@ import Text
 /// The count is too low if a host sends two or three short tokens per chunk and reports no count.
 public struct TokenTally: Sendable {
   /// Number of bytes per token that no vocabulary exceeds on average. A token has 4 to 5 bytes in
-  /// prose, fewer in code and JSON, and 3 for a Chinese character. A single word may be longer.
+  /// prose, fewer in code and JSON, and 3 for a Chinese character. One token may have more bytes,
+  /// for example the token of a long word.
   static let longestAverage = 8
 
   /// Maximum tokens without text that a choice has in addition to one per chunk. Such tokens end a

@@ -4,7 +4,8 @@ import ClusterModel
 ///
 /// The value exists before the first token, so that chunks change it in place. If it were an
 /// optional or a payload of the run's phase, each chunk would have to take it out and put it back.
-/// The value depends on no attempt except the one whose chunks it takes.
+/// Only the attempt whose chunks are in the answer changes the value. Attempts that are still racing
+/// keep their own state in `RunningAttempt`.
 struct AnswerInProgress: Sendable {
   typealias Directive = InferenceRun.Directive
 

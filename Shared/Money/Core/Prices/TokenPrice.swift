@@ -55,8 +55,8 @@ public struct TokenPrice: Hashable, Codable, Sendable {
     return MicroCredits(count)
   }
 
-  /// Cost times a million. It fits into 128 bits, because it is the sum of three products of at
-  /// most 2^63 tokens and 10^15.
+  /// Cost times a million. It fits into 128 bits, because it is the sum of three products, each of
+  /// fewer than 2^63 tokens and a price of at most 10^15 micro-credits (`highest`).
   private func exactCost(of usage: TokenUsage) -> Int128 {
     Int128(usage.prompt - usage.cached) * Int128(input.count)
       + Int128(usage.cached) * Int128(cachedInput.count)
