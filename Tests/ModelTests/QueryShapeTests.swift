@@ -33,6 +33,8 @@ struct QueryShapeTests {
     arguments: [
       "Write (all) item(s) of f(a) and g(b) here", "Call f () and g () here",
       "Sort (a), (b), (c)!", "Ask (ab) or (1a) or (a1) or (1234) here",
+      "How does mass (m) relate to speed (v) here", "Is f (x) equal to g (x) here",
+      "Are vitamins (B) and (C) mixed here", "(c) 2024 rain\n(c) 2025 snow",
       "Read ((b) here", "(all) rain\n() snow\n(a.) hail\n(a",
     ])
   func others(query: String) {

@@ -86,6 +86,11 @@ private struct ListMarker {
     case elsewhere
   }
   private var state = State.start(ofLine: true)
+  /// Lower-case letter after the last opening parenthesis, if it was a letter.
+  private var openLetter: UInt8?
+  /// Letter in parentheses that continues the list. Other letters are no marks, so that "mass (m)" and
+  /// "f (x)" begin no list.
+  private var nextLetter = UInt8(ascii: "a")
 
   mutating func take(_ byte: UInt8, listItems: inout Int, inlineMarkers: inout Int) {
     if byte == 0x0A {
@@ -100,14 +105,21 @@ private struct ListMarker {
       if isSpace { listItems += 1 }
       state = isSpace ? .start(ofLine: false) : .elsewhere
     case .parenthesis(let ofLine):
-      state =
-        isSpace ? .start(ofLine: false) : Self.label(from: byte, ofLine: ofLine, isOpen: true)
+      openLetter = (0x61...0x7A).contains(byte | 0x20) ? byte | 0x20 : nil
+      if isSpace {
+        state = .start(ofLine: false)
+      } else if let openLetter, openLetter != nextLetter, openLetter != UInt8(ascii: "a") {
+        state = .elsewhere
+      } else {
+        state = Self.label(from: byte, ofLine: ofLine, isOpen: true)
+      }
     case .label(let ofLine, let count, let isNumber, let isOpen):
       let isDigit = (0x30...0x39).contains(byte)
       if isDigit, isNumber, count < 3 {
         state = .label(ofLine: ofLine, count: count + 1, isNumber: true, isOpen: isOpen)
       } else if byte == UInt8(ascii: ")") || (ofLine && !isOpen && byte == UInt8(ascii: ".")) {
         state = .closed(ofLine: ofLine)
+        if isOpen, let openLetter { nextLetter = openLetter + 1 }
       } else {
         state = isSpace ? .start(ofLine: false) : .elsewhere
       }
