@@ -67,8 +67,10 @@ public final class HeavyWork: Sendable {
   public func run<Value: Sendable>(
     for client: UInt64, _ job: @escaping @Sendable () -> Value
   ) async throws(Failure) -> Value {
+    // The caller's own event loop, so that a busy loop delays only its own requests.
+    let resuming = resuming.map { MultiThreadedEventLoopGroup.currentEventLoop ?? $0 }
     let value = await withCheckedContinuation { (result: CheckedContinuation<Value?, Never>) in
-      let isTaken = submit(for: client) { [resuming] in
+      let isTaken = submit(for: client) {
         let value = job()
         if let resuming {
           resuming.execute { result.resume(returning: value) }
