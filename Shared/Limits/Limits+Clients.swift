@@ -1,7 +1,7 @@
 extension Limits {
   static let clients = [
     connections, connectionsPerClient, connectionsPerLocalClient, waitingConnections,
-    reservedConnections,
+    acceptedConnections, reservedConnections,
     requestsPerClient, requestsPerLocalClient, requestBytesPerClient, requestBytesPerLocalClient,
     plansPerClient, plansPerLocalClient, keyReserve, smallBody, bodyWait, readerStall,
     forwardedHeaders,
@@ -24,6 +24,10 @@ extension Limits {
     "clients.waiting_connections", 4_096, .count,
     "Connections that the kernel keeps until they are accepted. A client that opens and closes "
       + "2,000 connections in a third of a second does not keep others out.")
+  public static let acceptedConnections = Limit(
+    "clients.accepted_connections", 32, .count,
+    "Connections that one turn of an event loop accepts: about a millisecond. The kernel keeps waiting "
+      + "connections in one line for all clients, so it must be short.")
   public static let reservedConnections = Limit(
     "clients.reserved_connections", 32, .count,
     "Connections above clients.connections, for /health, /ready and /metrics only. Probes and "

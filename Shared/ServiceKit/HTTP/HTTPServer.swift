@@ -105,6 +105,11 @@ struct HTTPServer: Service {
         availableConnectionsDelegate: MaximumAvailableConnections(
           options.connections.total + 2 * options.connections.reserved)),
       onServerRunning: { channel in
+        // Clients take turns only after their connections are accepted. If the option cannot be set,
+        // few connections are accepted at a time.
+        try? await channel.setOption(
+          .maxMessagesPerRead, value: UInt(Limits.acceptedConnections.value)
+        ).get()
         let port = channel.localAddress?.port ?? options.address.port
         logger.info(
           "listening for HTTP",
