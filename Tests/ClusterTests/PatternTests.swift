@@ -33,7 +33,9 @@ extension ProcessTests {
         #expect(answer.status == 200, "\(answer)")
         let children = try await cluster.children()
         let gateway = try #require(children["tutti-gateway"])
-        #expect(try Self.niceValues(of: gateway).allSatisfy { $0 < 10 })
+        // One thread of the gateway, for work on large bodies, yields the processor to the others.
+        let own = try Self.niceValues(of: gateway)
+        #expect(own.count { $0 >= 10 } == 1, "\(own)")
         for service in ["planner", "dispatcher", "agent-coordinator"] {
           let process = try #require(children["tutti-\(service)"])
           // Not every thread needs the nice value, because libdispatch's own threads do no work on
