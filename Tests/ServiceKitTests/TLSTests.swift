@@ -1,7 +1,6 @@
 import ClusterModel
 import Foundation
 import Hummingbird
-import Logging
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -110,22 +109,8 @@ private final class PEMFiles: Sendable {
 private func withTLSServer(
   _ identity: TLSIdentity, _ body: @escaping @Sendable (Int) async throws -> Void
 ) async throws {
-  let router = makeRouter()
-  router.get("/ok") { _, _ in "fine" }
-  var options = HTTPServerOptions(address: HostAndPort(port: 0))
-  options.tls = identity
-  let (ports, port) = AsyncStream<Int>.makeStream()
-  let server = makeHTTPServer(
-    router: router, options: options,
-    logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-    onListening: { port.yield($0) })
-  try await withThrowingTaskGroup(of: Void.self) { group in
-    group.addTask { try await server.run() }
-    var iterator = ports.makeAsyncIterator()
-    let number = try #require(await iterator.next())
-    try await body(number)
-    group.cancelAll()
-  }
+  try await withServer(
+    routes: { router in router.get("/ok") { _, _ in "fine" } }, change: { $0.tls = identity }, body)
 }
 
 private enum PlainClient {

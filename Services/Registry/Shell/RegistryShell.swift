@@ -178,9 +178,7 @@ final class RegistryShell: Service {
   }
 
   /// The host table for one process.
-  private var sentTable: HostTable {
-    state.withLock { $0.publications.whole($0.hosts.table) }
-  }
+  private var sentTable: HostTable { state.withLock { $0.publications.whole($0.hosts.table) } }
 
   private func keyPage(_ number: Int, for sender: PeerID) throws(Failure) -> AccessTablePage {
     guard peerTable.peers.contains(where: { $0.id == sender && $0.service.checksKeys }) else {
