@@ -26,8 +26,8 @@ extension Limits {
       + "2,000 connections in a third of a second does not keep others out.")
   public static let acceptedConnections = Limit(
     "clients.accepted_connections", 32, .count,
-    "Connections that one turn of an event loop accepts: about a millisecond. The kernel keeps waiting "
-      + "connections in one line for all clients, so it must be short.")
+    "Connections that a server accepts before it passes them to its event loops, where clients take "
+      + "turns. Closed ones do not count.")
   public static let reservedConnections = Limit(
     "clients.reserved_connections", 32, .count,
     "Connections above clients.connections, for /health, /ready and /metrics only. Probes and "

@@ -58,6 +58,8 @@ final class ConnectionRegistry: Sendable {
   private struct State {
     var table: ConnectionTable
     var channels: [ConnectionID: any Channel] = [:]
+    /// Whether the server stops.
+    var isQuiescing = false
   }
 
   private let state: Mutex<State>
@@ -68,11 +70,13 @@ final class ConnectionRegistry: Sendable {
 
   /// Admits a connection, and asks another connection to close if there is no room.
   func open(_ channel: any Channel, of client: ClientID) -> ConnectionPlace {
-    let (admission, evicted) = state.withLock { state in
+    let (admission, evicted, isQuiescing) = state.withLock { state in
       let admission = state.table.open(client)
       state.channels[admission.id] = channel
-      return (admission, admission.evicting.flatMap { state.channels.removeValue(forKey: $0.id) })
+      let evicted = admission.evicting.flatMap { state.channels.removeValue(forKey: $0.id) }
+      return (admission, evicted, state.isQuiescing)
     }
+    if isQuiescing { Self.quiesce(channel) }
     if let evicted, let eviction = admission.evicting {
       // The connection decides on its own event loop, because a request may have begun meanwhile.
       evicted.triggerUserOutboundEvent(
@@ -93,9 +97,27 @@ final class ConnectionRegistry: Sendable {
     _ id: ConnectionID, _ client: ClientID, _ activity: ConnectionTable.Activity,
     _ channel: any Channel
   ) {
-    state.withLock { state in
+    let isQuiescing = state.withLock { state in
       state.table.reinstate(id, of: client, activity)
       state.channels[id] = channel
+      return state.isQuiescing
+    }
+    if isQuiescing { Self.quiesce(channel) }
+  }
+
+  /// Asks all connections to close: those without a request now, the others after their answers.
+  func quiesce() {
+    let channels = state.withLock { state in
+      state.isQuiescing = true
+      return Array(state.channels.values)
+    }
+    for channel in channels { Self.quiesce(channel) }
+  }
+
+  private static func quiesce(_ channel: any Channel) {
+    // Submitted, because the channel's pipeline may not be complete yet.
+    channel.eventLoop.execute {
+      channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
     }
   }
 

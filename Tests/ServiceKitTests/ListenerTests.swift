@@ -1,0 +1,137 @@
+import NIOCore
+import NIOPosix
+import OverloadCore
+import Synchronization
+import Testing
+
+@testable import ServiceKit
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+@Suite("The listener of a server")
+struct ListenerTests {
+  /// A listener, with what it delivers.
+  private final class Accepting: Sendable {
+    let listener: Listener
+    let delivered: AsyncStream<Listener.Accepted>
+    let ended: AsyncStream<Void>
+    private let delivery: AsyncStream<Listener.Accepted>.Continuation
+    private let end: AsyncStream<Void>.Continuation
+
+    init() throws {
+      listener = try Listener(host: "127.0.0.1", port: 0)
+      (delivered, delivery) = AsyncStream.makeStream()
+      (ended, end) = AsyncStream.makeStream()
+    }
+
+    func start(limit: Int) {
+      listener.start(limit: limit) { [delivery] accepted in
+        for connection in accepted { delivery.yield(connection) }
+      } ended: { [delivery, end] in
+        delivery.finish()
+        end.finish()
+      }
+    }
+
+    /// Stops the listener and waits until its socket has closed.
+    func stop() async {
+      listener.stop()
+      for await _ in ended {}
+    }
+  }
+
+  private func connect(_ port: Int) async throws -> any Channel {
+    try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .connect(host: "127.0.0.1", port: port).get()
+  }
+
+  #if os(Linux)
+    @Test("a client that leaves before its connection is accepted is not delivered")
+    func leavers() async throws {
+      let accepting = try Accepting()
+      // The kernel holds these connections until the listener starts.
+      for _ in 0..<300 {
+        try await connect(accepting.listener.port).close()
+      }
+      let stays = try await connect(accepting.listener.port)
+      accepting.start(limit: 8)
+      var delivered = accepting.delivered.makeAsyncIterator()
+      let first = try #require(await delivered.next())
+      #expect(!Listener.hasLeft(first.descriptor))
+      close(first.descriptor)
+      try? await stays.close()
+      await accepting.stop()
+      #expect(await delivered.next() == nil)
+    }
+  #endif
+
+  @Test("at the limit, the next connection is accepted after another has closed")
+  func limit() async throws {
+    let accepting = try Accepting()
+    let clients = [
+      try await connect(accepting.listener.port), try await connect(accepting.listener.port),
+    ]
+    accepting.start(limit: 1)
+    var delivered = accepting.delivered.makeAsyncIterator()
+    let first = try #require(await delivered.next())
+    #expect(first.client == .local)
+    close(first.descriptor)
+    accepting.listener.connectionClosed()
+    let second = try #require(await delivered.next())
+    close(second.descriptor)
+    for client in clients { try? await client.close() }
+    await accepting.stop()
+  }
+
+  @Test("a stopped listener has closed its port, and stops only once")
+  func stop() async throws {
+    let accepting = try Accepting()
+    accepting.start(limit: 1)
+    await accepting.stop()
+    accepting.listener.stop()
+    let again = try Listener(host: "127.0.0.1", port: accepting.listener.port)
+    #expect(again.port == accepting.listener.port)
+    #expect(throws: IOError.self) {
+      _ = try Listener(host: "127.0.0.1", port: accepting.listener.port)
+    }
+  }
+
+  @Test("an IPv6 address is accepted and names its client")
+  func sixth() async throws {
+    guard let listener = try? Listener(host: "::1", port: 0) else { return }
+    let (delivered, delivery) = AsyncStream<ClientID>.makeStream()
+    listener.start(limit: 4) { accepted in
+      for connection in accepted {
+        delivery.yield(connection.client)
+        close(connection.descriptor)
+      }
+    } ended: {
+      delivery.finish()
+    }
+    let client = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .connect(host: "::1", port: listener.port).get()
+    var clients = delivered.makeAsyncIterator()
+    #expect(await clients.next() == .local)
+    try? await client.close()
+    listener.stop()
+  }
+}
+
+@Suite("The date in answers")
+struct DateHeaderTests {
+  @Test(
+    "the date has the form of RFC 9110",
+    arguments: [
+      (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"), (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+      (1_709_251_199, "Thu, 29 Feb 2024 23:59:59 GMT"),
+    ])
+  func form(second: Int, text: String) {
+    let header = DateHeader()
+    #expect(header.value(at: second) == text)
+    #expect(header.value(at: second) == text)
+  }
+}
