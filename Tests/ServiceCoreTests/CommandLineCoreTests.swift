@@ -375,8 +375,11 @@ struct CommandLineTextTests {
     #expect(
       yielding == [
         "agent-code", "agent-coordinator", "agent-creative", "agent-critic", "agent-reasoning",
-        "agent-research", "dispatcher", "planner",
+        "agent-research", "dispatcher", "monitor", "planner", "registry",
       ])
+    let nice = Dictionary(uniqueKeysWithValues: children.map { ($0.name, $0.niceness) })
+    // Requests wait for the registry, but not for the others.
+    #expect(try #require(nice["registry"]) < #require(nice["planner"]))
     #expect(layout.registryURL == "http://127.0.0.1:9001")
     #expect(layout.monitorURL == "http://127.0.0.1:9002")
     #expect(layout.executables.contains("/b/tutti-agent-research"))

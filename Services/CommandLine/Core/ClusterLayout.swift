@@ -99,18 +99,22 @@ public struct ClusterLayout: Hashable, Sendable {
       }
   }
 
-  /// Nice value of the processes that work on plans. One plan makes many requests. With equal
-  /// priority, the processes of a few plans would take the processor from the gateway and delay
-  /// every client. At 10, the gateway gets nine times the share of one such process.
-  static let planNiceness = 10
+  /// Nice value of the monitor and of the processes that work on plans. One plan makes many
+  /// requests, and lists of traces or logs are large. With equal priority, a few of them would take
+  /// the processor from the gateway and delay every client. At 10, the gateway gets nine times the
+  /// share of one such process.
+  static let backgroundNiceness = 10
+  /// Nice value of the registry. Its lists are large, too, but requests sometimes wait for it to
+  /// reserve money. At 5, the gateway gets three times its share.
+  static let registryNiceness = 5
 
   private func placement(
     of service: ServiceName
   ) -> (stage: Int, blocksLaterStages: Bool, niceness: Int, arguments: [String]) {
     switch service {
-    case .registry: (1, true, 0, ["--port", "\(registryPort)"])
-    case .monitor: (2, true, 0, ["--port", "\(monitorPort)"])
-    case .planner, .dispatcher, .agent, .other: (3, false, Self.planNiceness, [])
+    case .registry: (1, true, Self.registryNiceness, ["--port", "\(registryPort)"])
+    case .monitor: (2, true, Self.backgroundNiceness, ["--port", "\(monitorPort)"])
+    case .planner, .dispatcher, .agent, .other: (3, false, Self.backgroundNiceness, [])
     case .gateway: (4, false, 0, ["--port", "\(gatewayPort)"])
     }
   }
