@@ -5,7 +5,7 @@
 
 Each request prints two lines: at its start, the start time (monotonic seconds); at its end, the
 start time, the duration in milliseconds, 1 if the answer was right, else 0, the status or error,
-the kind of request (stream or whole), and the milliseconds to the connection and to the first byte.
+the kind of request (stream or whole, -kept on a kept connection), and the milliseconds to the connection and to the first byte.
 The process ends when standard input ends.
 
 The environment variable EXPECTED has the right answer, and KEY the clients' key.
@@ -14,6 +14,7 @@ The environment variable EXPECTED has the right answer, and KEY the clients' key
 import asyncio
 import json
 import os
+import re
 import sys
 import time
 
@@ -26,23 +27,56 @@ KEY = os.environ.get("KEY", "")
 AUTHORISATION = f"authorization: Bearer {KEY}\r\n".encode() if KEY else b""
 
 
-async def ask(port, body, times):
-    """Returns status and body of one answer. Appends the times of connection and first byte."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    times.append(time.monotonic())
-    try:
-        writer.write(
-            b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n"
-            b"content-type: application/json\r\n%scontent-length: %d\r\n\r\n"
-            % (AUTHORISATION, len(body)) + body)
-        await writer.drain()
-        data = await reader.read(1 << 20)
+class Connection:
+    """A connection to the gateway. A kept one serves one request after the other, as in an SDK."""
+
+    def __init__(self, port, is_kept):
+        self.port = port
+        self.is_kept = is_kept
+        self.reader = self.writer = None
+
+    async def ask(self, body, times):
+        """Returns status and body of one answer. Appends the times of connection and first byte."""
+        is_used = self.writer is not None
+        try:
+            return await self.exchange(body, times)
+        except (OSError, asyncio.IncompleteReadError):
+            # The gateway may close a connection that waits for a request.
+            if not is_used or len(times) > 1:
+                raise
+            self.close()
+            times.clear()
+            return await self.exchange(body, times)
+        finally:
+            if not self.is_kept:
+                self.close()
+
+    async def exchange(self, body, times):
+        if self.writer is None:
+            self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         times.append(time.monotonic())
-        while piece := await reader.read(1 << 16):
-            data += piece
-        return int(data.split(b" ", 2)[1]), data.partition(b"\r\n\r\n")[2]
-    finally:
-        writer.close()
+        self.writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n%s"
+            b"content-type: application/json\r\n%scontent-length: %d\r\n\r\n"
+            % (b"" if self.is_kept else b"connection: close\r\n", AUTHORISATION, len(body)) + body)
+        await self.writer.drain()
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        times.append(time.monotonic())
+        status = int(head.split(b" ", 2)[1])
+        length = re.search(rb"content-length: *(\d+)", head, re.I)
+        if length:
+            return status, await self.reader.readexactly(int(length[1]))
+        data = b""
+        while size := int(await self.reader.readline(), 16):
+            data += await self.reader.readexactly(size)
+            await self.reader.readexactly(2)
+        await self.reader.readexactly(2)
+        return status, data
+
+    def close(self):
+        if self.writer:
+            self.writer.close()
+        self.reader = self.writer = None
 
 
 def text_of(body, stream):
@@ -59,7 +93,7 @@ def text_of(body, stream):
     return text if done else None
 
 
-async def one(port, model, number, expected):
+async def one(connection, model, number, expected):
     stream = number % 2 == 0
     body = json.dumps({
         "model": model, "stream": stream,
@@ -68,17 +102,18 @@ async def one(port, model, number, expected):
     print(f"{began:.6f}", flush=True)
     result, times = "wrong", []
     try:
-        status, answer = await asyncio.wait_for(ask(port, body, times), PATIENCE)
+        status, answer = await asyncio.wait_for(connection.ask(body, times), PATIENCE)
         result = str(status)
         right = status == 200 and text_of(answer, stream) == expected
     except (OSError, ValueError, KeyError, IndexError, TypeError, asyncio.TimeoutError,
             asyncio.IncompleteReadError) as error:
+        connection.close()
         right = False
         result += f"-{type(error).__name__}"
     ended = time.monotonic()
     took = [(moment - began) * 1e3 for moment in (times + [ended, ended])[:2]]
     print(f"{began:.6f} {(ended - began) * 1e3:.2f} {int(right)} {result} "
-          f"{'stream' if stream else 'whole'} {took[0]:.2f} {took[1]:.2f}", flush=True)
+          f"{'stream' if stream else 'whole'}{'-kept' if connection.is_kept else ''} {took[0]:.2f} {took[1]:.2f}", flush=True)
 
 
 async def paced(port, model, expected):
@@ -87,7 +122,7 @@ async def paced(port, model, expected):
     next_one = time.monotonic()
     while True:
         if len(open_requests) < MOST_OPEN:
-            task = asyncio.create_task(one(port, model, number, expected))
+            task = asyncio.create_task(one(Connection(port, False), model, number, expected))
             open_requests.add(task)
             task.add_done_callback(open_requests.discard)
         number += 1
@@ -98,8 +133,10 @@ async def paced(port, model, expected):
 async def steady(port, model, expected, count):
     async def client(first):
         number = first
+        # Clients 0 and 1 of 4 keep their connection, so that each kind has streams and whole answers.
+        connection = Connection(port, first % 4 < 2)
         while True:
-            await one(port, model, number, expected)
+            await one(connection, model, number, expected)
             number += count
             await asyncio.sleep(0.1)
 
