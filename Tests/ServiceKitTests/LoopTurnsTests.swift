@@ -62,6 +62,20 @@ struct LoopTurnsTests {
     #expect(bench.pass(.microseconds(100)) == ["d"])
   }
 
+  @Test("without a longest turn, each piece of work has a turn, also on a free loop")
+  func single() {
+    let bench = Bench()
+    let turns = LoopTurns(
+      bench.loop, longestTurn: .zero, shortestPause: .microseconds(500),
+      longestPause: .microseconds(500)
+    ) { bench.clock.withLock { $0 } }
+    for name in ["a", "b", "c"] { turns.submit(for: 1, bench.work(name)) }
+    #expect(bench.pass(.zero) == ["a"])
+    #expect(bench.pass(.microseconds(499)) == [])
+    #expect(bench.pass(.microseconds(1)) == ["b"])
+    #expect(bench.pass(.microseconds(500)) == ["c"])
+  }
+
   @Test("work that submits its successor leaves the loop free between turns")
   func successors() {
     let bench = Bench()

@@ -38,9 +38,14 @@ public final class LoopTurns: Sendable {
   private static let streamPause = TimeAmount.milliseconds(8)
   /// Longest pause for new connections. They get about a third of the time of a busy loop.
   private static let connectionPause = TimeAmount.milliseconds(2)
+  /// Pause between two reads of bytes to discard. No answer waits for these bytes, and with more of
+  /// them per second, the kernel would only copy more. With `Limits.readBytes` per read, a loop
+  /// discards 32 MB per second.
+  private static let discardPause = TimeAmount.microseconds(500)
 
   private static let streams = perLoop { LoopTurns($0, longestPause: streamPause) }
   private static let connections = perLoop { LoopTurns($0, longestPause: connectionPause) }
+  private static let discards = perLoop { makeDiscards($0) }
 
   /// Makes a value for each event loop of the singleton group.
   static func perLoop<Value>(_ make: (any EventLoop) -> Value) -> [ObjectIdentifier: Value] {
@@ -51,24 +56,38 @@ public final class LoopTurns: Sendable {
   }
 
   private let loop: any EventLoop
+  private let longestTurn: TimeAmount
+  private let shortestPause: TimeAmount
   private let longestPause: TimeAmount
   private let now: @Sendable () -> NIODeadline
   private let state = Mutex(State())
 
   /// - Parameters:
+  ///   - longestTurn: a turn ends with the first work that is complete after this time.
+  ///   - shortestPause: minimum pause between two turns.
   ///   - longestPause: maximum pause between two turns of a busy loop. A pause after long work may
   ///     be longer.
   ///   - now: returns the time of the clock that measures the work.
   init(
-    _ loop: any EventLoop, longestPause: TimeAmount, now: @escaping @Sendable () -> NIODeadline
+    _ loop: any EventLoop, longestTurn: TimeAmount = longestTurn,
+    shortestPause: TimeAmount = shortestPause, longestPause: TimeAmount,
+    now: @escaping @Sendable () -> NIODeadline
   ) {
     self.loop = loop
+    self.longestTurn = longestTurn
+    self.shortestPause = shortestPause
     self.longestPause = longestPause
     self.now = now
   }
 
   convenience init(_ loop: any EventLoop, longestPause: TimeAmount) {
     self.init(loop, longestPause: longestPause) { loop.now }
+  }
+
+  private static func makeDiscards(_ loop: any EventLoop) -> LoopTurns {
+    LoopTurns(
+      loop, longestTurn: .zero, shortestPause: discardPause, longestPause: discardPause
+    ) { loop.now }
   }
 
   /// The turns in which the loop reads further slices of streams.
@@ -82,6 +101,12 @@ public final class LoopTurns: Sendable {
   /// The turns for new connections. Streams do not delay new connections.
   public static func connections(of loop: any EventLoop) -> LoopTurns {
     connections[ObjectIdentifier(loop)] ?? LoopTurns(loop, longestPause: connectionPause)
+  }
+
+  /// The turns in which the loop reads bytes to discard, such as the body of a refused request.
+  /// Each turn has one read.
+  public static func discards(of loop: any EventLoop) -> LoopTurns {
+    discards[ObjectIdentifier(loop)] ?? makeDiscards(loop)
   }
 
   /// Number of submitted pieces of work that have not begun.
@@ -104,7 +129,7 @@ public final class LoopTurns: Sendable {
       guard !state.isBusy else { return (false, nil) }
       state.isBusy = true
       return mayRunNow && loop.inEventLoop && now >= state.freeUntil
-        ? (true, nil) : (false, max(state.freeUntil, now + Self.shortestPause))
+        ? (true, nil) : (false, max(state.freeUntil, now + shortestPause))
     }
     if runs { turn(due: now) }
     if let begin { schedule(begin) }
@@ -121,14 +146,14 @@ public final class LoopTurns: Sendable {
       guard let work = take() else { break }
       work()
       end = now()
-    } while end - began < Self.longestTurn
+    } while end - began < longestTurn
     let begin = state.withLock { state -> NIODeadline? in
       let isLate = began - due > Self.busyLateness
       state.pause = isLate ? state.pause * 2 : .nanoseconds(state.pause.nanoseconds / 2)
       // The time is capped, because a process that was stopped for a while did not work all that
       // time.
       let worked = min(end - began, Self.longestWork)
-      state.pause = max(min(state.pause, longestPause), worked, Self.shortestPause)
+      state.pause = max(min(state.pause, longestPause), worked, shortestPause)
       state.freeUntil = end + state.pause
       state.isBusy = state.next != nil
       return state.isBusy ? state.freeUntil : nil

@@ -231,7 +231,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     guard !waitsForTurn else { return }
     waitsForTurn = true
     let own = NIOLoopBound(self, eventLoop: context.eventLoop)
-    LoopTurns.streams(of: context.eventLoop).submit(for: place?.client.turn ?? 0) {
+    LoopTurns.discards(of: context.eventLoop).submit(for: place?.client.turn ?? 0) {
       own.value.waitsForTurn = false
       own.value.context?.read()
     }
