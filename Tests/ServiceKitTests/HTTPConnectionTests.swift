@@ -33,6 +33,27 @@ struct HTTPConnectionTests {
     }
   }
 
+  @Test("requests of a burst wait for their turns, and are all answered on event loops")
+  func burst() async throws {
+    try await withServer { router in
+      router.get("/turn") { _, _ in
+        await ClientConnection.current?.takeTurn(of: 1)
+        return MultiThreadedEventLoopGroup.currentEventLoop == nil ? "elsewhere" : "on a loop"
+      }
+    } change: {
+      $0.answersOnEventLoops = true
+    } _: { port in
+      // More than begin without a turn.
+      let answers = try await withThrowingTaskGroup(of: String.self) { group in
+        for _ in 0..<100 {
+          group.addTask { try await RawClient.connect(port).exchange(rawRequest("/turn")) }
+        }
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(answers.count { $0.hasSuffix("on a loop") } == 100)
+    }
+  }
+
   @Test("if every connection is busy, health is answered and other paths get an error")
   func reserve() async throws {
     let (began, begin) = AsyncStream<Void>.makeStream()
