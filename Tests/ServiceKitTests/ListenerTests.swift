@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import NIOPosix
 import OverloadCore
@@ -98,6 +99,52 @@ struct ListenerTests {
     #expect(throws: IOError.self) {
       _ = try Listener(host: "127.0.0.1", port: accepting.listener.port)
     }
+  }
+
+  /// An event loop that takes the connections of a server.
+  private func connectionLoop() -> (ConnectionLoop, HTTPChannel) {
+    let channel = HTTPChannel(
+      HTTPServerOptions(address: HostAndPort(port: 0)), ServiceResponder(makeRouter()),
+      Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    let loop = ConnectionLoop(
+      MultiThreadedEventLoopGroup.singleton.any(), answersOnEventLoop: true)
+    return (loop, channel)
+  }
+
+  @Test(
+    "a connection that reaches its event loop after the server has ended is closed",
+    .timeLimit(.minutes(1)))
+  func lateConnection() async throws {
+    let accepting = try Accepting()
+    accepting.start(limit: 1)
+    let (loop, channel) = connectionLoop()
+    loop.arrival.finish()
+    var delivered = accepting.delivered.makeAsyncIterator()
+    // With a limit of 1, the second connection is delivered only if the first was counted as closed.
+    for _ in 0..<2 {
+      let client = try await connect(accepting.listener.port)
+      let accepted = try #require(await delivered.next())
+      loop.begin(accepted, of: accepting.listener, in: channel)
+      try await client.closeFuture.get()
+    }
+    await accepting.stop()
+  }
+
+  @Test(
+    "a connection whose turn comes after its listener has stopped is closed",
+    .timeLimit(.minutes(1)))
+  func lateTurn() async throws {
+    let accepting = try Accepting()
+    accepting.start(limit: 1)
+    let (loop, channel) = connectionLoop()
+    let client = try await connect(accepting.listener.port)
+    var delivered = accepting.delivered.makeAsyncIterator()
+    let accepted = try #require(await delivered.next())
+    await accepting.stop()
+    loop.begin(accepted, of: accepting.listener, in: channel)
+    try await client.closeFuture.get()
+    // The event loop has made no channel for it.
+    loop.arrival.finish()
   }
 
   @Test("an IPv6 address is accepted and names its client")

@@ -31,8 +31,9 @@ struct ConnectionLoop: Sendable {
   func begin(_ accepted: Listener.Accepted, of listener: Listener, in channel: HTTPChannel) {
     loop.execute {
       LoopTurns.connections(of: loop).submit(for: accepted.client.turn) {
-        // A client that left while its connection waited costs nothing more.
-        if Listener.hasLeft(accepted.descriptor) {
+        // A client that left while its connection waited costs nothing more. A server that stops
+        // serves no further connection.
+        if listener.isStopping || Listener.hasLeft(accepted.descriptor) {
           close(accepted.descriptor)
           listener.connectionClosed()
         } else {
@@ -60,7 +61,10 @@ struct ConnectionLoop: Sendable {
         if !state.value.hasChannel { listener.connectionClosed() }
         guard let connection = state.value.prepared, let socket = try? made.get() else { return }
         // A server that has stopped meanwhile serves no connection.
-        if case .terminated = arrival.yield(connection) { socket.close(promise: nil) }
+        guard case .terminated = arrival.yield(connection) else { return }
+        // NIO requires that the connection exists until its channel has removed its handlers.
+        socket.closeFuture.whenComplete { _ in withExtendedLifetime(connection) {} }
+        socket.close(promise: nil)
       }
   }
 

@@ -103,6 +103,9 @@ final class Listener: Sendable {
     isStopped.store(true, ordering: .releasing)
   }
 
+  /// Whether `stop()` has been called.
+  var isStopping: Bool { stops.load(ordering: .relaxed) }
+
   func connectionClosed() { open.subtract(1, ordering: .relaxed) }
 
   /// Whether the client of a connection has closed its side, even if the close has not been read
