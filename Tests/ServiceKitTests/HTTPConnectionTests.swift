@@ -178,6 +178,21 @@ struct HTTPConnectionTests {
     }
   }
 
+  @Test("a host without an address is one sentence and exit code 69")
+  func unknownHost() async throws {
+    // A label has at most 63 bytes, so the system asks no name server for this host.
+    let host = String(repeating: "a", count: 64)
+    var options = HTTPServerOptions(address: HostAndPort(host: host, port: 0))
+    options.setting = "--listen"
+    let server = makeHTTPServer(
+      router: makeRouter(), options: options,
+      logger: Logger(label: "t") { _ in SwiftLogNoOpLogHandler() })
+    await #expect(
+      throws: ProcessFailure(
+        .unavailable, "\(host) has no network address: choose another with --listen.")
+    ) { try await server.run() }
+  }
+
   @Test("a graceful shutdown lets the request in flight finish")
   func drains() async throws {
     let (events, event) = AsyncStream<String>.makeStream()

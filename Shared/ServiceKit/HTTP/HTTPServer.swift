@@ -95,7 +95,7 @@ struct HTTPServer: Service {
       listener = try Listener(host: address.host, port: address.port)
     } catch let error as IOError {
       throw Self.failure(errorNumber: error.errnoCode, error.description, options)
-    } catch is SocketAddressError {
+    } catch is SocketAddressError.UnknownHost, is SocketAddressError {
       throw ProcessFailure(
         .unavailable,
         "\(address.host) has no network address: choose another with \(options.setting).")

@@ -51,7 +51,8 @@ final class Listener: Sendable {
   private let open = Atomic(0)
 
   /// Opens the socket.
-  /// - Throws: `IOError` with the number of the system's error, or the error of the host's lookup.
+  /// - Throws: `IOError` with the number of the system's error, `SocketAddressError.UnknownHost`, or
+  ///   `SocketAddressError` for an address that is no IP address.
   init(host: String, port: Int) throws {
     let address = try SocketAddress.makeAddressResolvingHost(host, port: port)
     let descriptor = try Self.checked("socket", socket(address.protocol.rawValue, Self.stream, 0))
