@@ -147,9 +147,11 @@ struct ListenerTests {
     loop.arrival.finish()
   }
 
-  @Test("an IPv6 address is accepted and names its client")
-  func sixth() async throws {
-    guard let listener = try? Listener(host: "::1", port: 0) else { return }
+  @Test(
+    "an IPv6 socket names its clients, also those that use IPv4",
+    arguments: [("::1", "::1"), ("::", "::1"), ("::", "127.0.0.1")])
+  func sixth(host: String, address: String) async throws {
+    guard let listener = try? Listener(host: host, port: 0) else { return }
     let (delivered, delivery) = AsyncStream<ClientID>.makeStream()
     listener.start(limit: 4) { accepted in
       for connection in accepted {
@@ -160,7 +162,7 @@ struct ListenerTests {
       delivery.finish()
     }
     let client = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .connect(host: "::1", port: listener.port).get()
+      .connect(host: address, port: listener.port).get()
     var clients = delivered.makeAsyncIterator()
     #expect(await clients.next() == .local)
     try? await client.close()

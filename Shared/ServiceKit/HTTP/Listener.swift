@@ -57,7 +57,7 @@ final class Listener: Sendable {
     let address = try SocketAddress.makeAddressResolvingHost(host, port: port)
     let descriptor = try Self.checked("socket", socket(address.protocol.rawValue, Self.stream, 0))
     do {
-      try Self.configure(descriptor)
+      try Self.configure(descriptor, address.protocol)
       _ = try Self.checked(
         "bind",
         unsafe address.withSockAddr { unsafe bind(descriptor, $0, socklen_t($1)) })
@@ -216,15 +216,21 @@ final class Listener: Sendable {
     #endif
   }
 
-  private static func configure(_ descriptor: CInt) throws {
+  private static func configure(
+    _ descriptor: CInt, _ family: NIOBSDSocket.ProtocolFamily
+  ) throws {
     try closeOnExec(descriptor)
     _ = try checked("fcntl", fcntl(descriptor, F_SETFL, O_NONBLOCK))
+    let size = socklen_t(MemoryLayout<CInt>.size)
     // The address is free at once after a crash, although old connections still time out.
     var one: CInt = 1
     _ = try checked(
-      "setsockopt",
-      unsafe setsockopt(
-        descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<CInt>.size)))
+      "setsockopt", unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, size))
+    guard family == .inet6 else { return }
+    // `::` accepts IPv4, too, even if this is not the system's default. A system that cannot do this
+    // accepts only IPv6.
+    var zero: CInt = 0
+    _ = unsafe setsockopt(descriptor, CInt(IPPROTO_IPV6), IPV6_V6ONLY, &zero, size)
   }
 
   private static func closeOnExec(_ descriptor: CInt) throws {
