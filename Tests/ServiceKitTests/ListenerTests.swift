@@ -32,6 +32,8 @@ struct ListenerTests {
     func start(limit: Int) {
       listener.start(limit: limit) { [delivery] accepted in
         for connection in accepted { delivery.yield(connection) }
+      } failed: { error in
+        Issue.record(error)
       } ended: { [delivery, end] in
         delivery.finish()
         end.finish()
@@ -86,6 +88,20 @@ struct ListenerTests {
     close(second.descriptor)
     for client in clients { try? await client.close() }
     await accepting.stop()
+  }
+
+  @Test(
+    "an error that the next attempt would meet, too, pauses the listener",
+    arguments: [EMFILE, ENFILE, ENOBUFS, ENOMEM, EBADF, EINVAL, ENOTSOCK])
+  func lastingError(number: CInt) {
+    #expect(Listener.next(afterError: number) == .failed(number))
+  }
+
+  @Test(
+    "an error of one connection does not delay the next one",
+    arguments: [ECONNABORTED, EINTR, EPROTO, ENETDOWN, EHOSTUNREACH])
+  func connectionError(number: CInt) {
+    #expect(Listener.next(afterError: number) == .dropped)
   }
 
   @Test("a stopped listener has closed its port, and stops only once")
@@ -158,6 +174,8 @@ struct ListenerTests {
         delivery.yield(connection.client)
         close(connection.descriptor)
       }
+    } failed: { error in
+      Issue.record(error)
     } ended: {
       delivery.finish()
     }

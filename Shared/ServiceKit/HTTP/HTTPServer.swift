@@ -106,11 +106,16 @@ struct HTTPServer: Service {
     // Leaves room beyond all limits for connections that are about to be closed.
     let limit = options.connections.total + 2 * options.connections.reserved
     let turn = Atomic(0)
+    let failures = RateGate(every: .seconds(10))
     listener.start(limit: limit) { accepted in
       for connection in accepted {
         let next = turn.wrappingAdd(1, ordering: .relaxed).oldValue % loops.count
         loops[next].begin(connection, of: listener, in: channel)
       }
+    } failed: { error in
+      guard failures.pass() != nil else { return }
+      logger.error(
+        "connections cannot be accepted", metadata: [LogKey.error: "\(error.description)"])
     } ended: {
       for loop in loops { loop.arrival.finish() }
     }

@@ -18,24 +18,26 @@ import Synchronization
 /// After that, clients take turns.
 final class Listener: Sendable {
   /// A connection without a channel.
-  struct Accepted: Sendable {
+  struct Accepted: Equatable, Sendable {
     let descriptor: CInt
     let client: ClientID
   }
 
-  private enum Next {
+  /// Result of one attempt to accept a connection.
+  enum Next: Equatable {
     case connection(Accepted)
     /// The client has left, or the connection failed before it was accepted.
     case dropped
     case noneWaits
-    /// The process or the machine has no descriptor or memory left.
-    case exhausted
+    /// The next attempt would fail, too. The value is the number of the system's error.
+    case failed(CInt)
   }
 
-  /// Dropped connections of one turn, so that a flood of them does not keep the others of the turn.
+  /// Maximum number of dropped connections per turn. A flood of them would otherwise delay the
+  /// accepted connections of the turn.
   private static let mostDropped = 256
-  /// Pause after an exhausted resource, in milliseconds. Another connection has to close first.
-  private static let exhaustedPause: CInt = 100
+  /// Pause after a failure, in milliseconds. Usually, another connection has to close first.
+  private static let failurePause: CInt = 100
   /// Pause at the limit of open connections, in milliseconds.
   private static let fullPause: CInt = 5
 
@@ -79,13 +81,16 @@ final class Listener: Sendable {
   /// - Parameters:
   ///   - limit: maximum number of open connections. The owner calls `connectionClosed()` for each.
   ///   - deliver: takes connections, and closes their descriptors in the end.
+  ///   - failed: called at most ten times per second while connections cannot be accepted, for
+  ///     example because the process has no descriptor left.
   ///   - ended: called last, after the socket has closed.
   func start(
     limit: Int, deliver: @escaping @Sendable ([Accepted]) -> Void,
+    failed: @escaping @Sendable (IOError) -> Void,
     ended: @escaping @Sendable () -> Void
   ) {
     let thread = Thread {
-      self.acceptAll(limit, deliver)
+      self.acceptAll(limit, deliver, failed)
       close(self.descriptor)
       close(self.woken)
       close(self.wake)
@@ -125,12 +130,14 @@ final class Listener: Sendable {
 
   // MARK: - The thread
 
-  private func acceptAll(_ limit: Int, _ deliver: ([Accepted]) -> Void) {
+  private func acceptAll(
+    _ limit: Int, _ deliver: ([Accepted]) -> Void, _ failed: (IOError) -> Void
+  ) {
     var pause: CInt = 0
     while true {
       wait(pause)
       if isStopped.load(ordering: .acquiring) { return }
-      pause = acceptTurn(limit, deliver)
+      pause = acceptTurn(limit, deliver, failed)
     }
   }
 
@@ -144,7 +151,9 @@ final class Listener: Sendable {
 
   /// Accepts some of the waiting connections.
   /// - Returns: the pause before the next turn in milliseconds; 0 means none.
-  private func acceptTurn(_ limit: Int, _ deliver: ([Accepted]) -> Void) -> CInt {
+  private func acceptTurn(
+    _ limit: Int, _ deliver: ([Accepted]) -> Void, _ failed: (IOError) -> Void
+  ) -> CInt {
     var accepted: [Accepted] = []
     var dropped = 0
     var pause: CInt = 0
@@ -155,8 +164,9 @@ final class Listener: Sendable {
       case .connection(let connection): accepted.append(connection)
       case .dropped: dropped += 1
       case .noneWaits: break loop
-      case .exhausted:
-        pause = Self.exhaustedPause
+      case .failed(let number):
+        failed(IOError(errnoCode: number, reason: "accept"))
+        pause = Self.failurePause
         break loop
       }
     }
@@ -174,18 +184,25 @@ final class Listener: Sendable {
         unsafe Self.acceptOne(descriptor, address, &size)
       }
     }
-    guard connection >= 0 else {
-      switch errno {
-      case EAGAIN, EWOULDBLOCK: return .noneWaits
-      case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted
-      default: return .dropped
-      }
-    }
+    guard connection >= 0 else { return Self.next(afterError: errno) }
     if Self.hasLeft(connection) {
       close(connection)
       return .dropped
     }
     return .connection(Accepted(descriptor: connection, client: Self.client(storage)))
+  }
+
+  /// - Parameter number: the system's error of an attempt to accept a connection.
+  static func next(afterError number: CInt) -> Next {
+    switch number {
+    case EAGAIN, EWOULDBLOCK: .noneWaits
+    // The process or the machine has no descriptor or memory left.
+    case EMFILE, ENFILE, ENOBUFS, ENOMEM: .failed(number)
+    // The socket is damaged. Without a pause, the thread would use a whole core.
+    case EBADF, EINVAL, ENOTSOCK: .failed(number)
+    // The error concerns one connection. On Linux, it may be an error of the network.
+    default: .dropped
+    }
   }
 
   private static func acceptOne(
