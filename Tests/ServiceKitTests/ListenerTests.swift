@@ -115,6 +115,12 @@ struct ListenerTests {
     #expect(throws: IOError.self) {
       _ = try Listener(host: "127.0.0.1", port: accepting.listener.port)
     }
+    // The thread closes the socket.
+    again.start(limit: 1) { _ in
+    } failed: { _ in
+    } ended: {
+    }
+    again.stop()
   }
 
   /// An event loop that takes the connections of a server.
