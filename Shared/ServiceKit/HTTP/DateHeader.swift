@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 import Telemetry
 
-/// The value of the header `Date` (RFC 9110, section 6.6.1), made once per second.
+/// The value of the header `Date` (RFC 9110, section 6.6.1), made at most once per second.
 final class DateHeader: Sendable {
   private static let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
   private static let months = [

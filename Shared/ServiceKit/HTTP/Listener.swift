@@ -12,10 +12,10 @@ import Synchronization
 
 /// A socket that accepts connections on a thread of its own.
 ///
-/// The kernel keeps new connections in one line for all clients, so every client waits for the
+/// The kernel keeps new connections in one queue for all clients, so every client waits for the
 /// connections before its own. An event loop that also serves requests would accept them late. This
-/// thread does nothing but accept, and it drops connections that their clients have closed already.
-/// After that, clients take turns.
+/// thread only accepts. On Linux, it drops connections that their clients have closed already. After
+/// that, clients take turns.
 final class Listener: Sendable {
   /// A connection without a channel.
   struct Accepted: Equatable, Sendable {
@@ -76,7 +76,8 @@ final class Listener: Sendable {
     }
   }
 
-  /// Starts the thread. It ends after `stop()`.
+  /// Starts the thread, which ends after `stop()`. Must be called once: the thread closes the
+  /// descriptors.
   ///
   /// - Parameters:
   ///   - limit: maximum number of open connections. The owner calls `connectionClosed()` for each.
