@@ -47,6 +47,50 @@ struct AccountOrderTests: AccountBookSuite {
     }
   }
 
+  @Test("the note of a transfer has its admin and the remark, whatever the remark is")
+  func author() throws {
+    var world = try world(isPrepaid: true)
+    let remarks = ["", "invoice 17", "a \"b\"\n\u{0}\u{e9}", #"{"author":"x","note":"y"}"#]
+    for (number, remark) in remarks.enumerated() {
+      world.write(
+        try world.book.transfer(
+          AdminTransfer(
+            id: "\(number)", kind: .credit(MicroCredits(10), organisation: "acme"),
+            author: "key tutti-abcdefgh2345", note: remark), at: world.time))
+      let note = TransferNote(of: try #require(world.store.log.last))
+      #expect(note.author == "key tutti-abcdefgh2345" && note.remark == remark)
+    }
+    // A restarted registry reads these notes.
+    try world.restart()
+    #expect(world.book.balance(of: .organisation("acme")) == MicroCredits(40))
+  }
+
+  @Test("notes of earlier versions and of requests have no author and stay as they are")
+  func noAuthor() throws {
+    for (kind, text) in [
+      (LedgerTransaction.Kind.credit, "invoice 17"), (.payout, "{"), (.correction, #"{"a":1}"#),
+      (.settle, #"{"author":"x","note":"y"}"#),
+    ] {
+      let note = TransferNote(
+        of: try LedgerTransaction(id: "1", kind: kind, time: 1, entries: [], note: text))
+      #expect(note.author == nil && note.remark == text, "\(kind)")
+    }
+  }
+
+  @Test("a note that is too long with its author is refused and moves nothing")
+  func longNote() throws {
+    var world = try world(isPrepaid: true)
+    func transfer(_ author: String?) throws {
+      _ = try world.book.transfer(
+        AdminTransfer(
+          id: "1", kind: .credit(MicroCredits(10), organisation: "acme"), author: author,
+          // The limit itself, so that the remark alone has room.
+          note: String(repeating: "a", count: 16_384)), at: world.time)
+    }
+    #expect(throws: AccountRefusal.tooLong) { try transfer("admin-token") }
+    #expect(world.book.balance(of: .organisation("acme")) == .zero)
+  }
+
   @Test("names, budgets and prices that make no sense are refused")
   func refusedChanges() throws {
     let world = try world()

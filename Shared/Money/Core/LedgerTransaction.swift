@@ -55,7 +55,7 @@ public struct LedgerTransaction: Hashable, Codable, Sendable {
   public let time: Int64
   public let entries: [LedgerEntry]
   /// Reason for the transaction, for people. A settlement's note has key, model and tokens as one
-  /// line of JSON.
+  /// line of JSON, and a transfer's note has the admin and the remark.
   public let note: String
 
   /// - Throws: `MoneyError.unbalanced` if the entries do not sum to zero, `.overflow` if their sum

@@ -14,21 +14,25 @@ public struct TransactionRow: Decodable, Hashable, Sendable {
   let time: Int64
   let entries: [Entry]
   let note: String
+  /// The admin who made a transfer. `nil` means that the transaction is no transfer, or that the
+  /// ledger does not have the name.
+  let author: String?
 
   enum CodingKeys: String, CodingKey {
-    case position, id, kind, entries, note
+    case position, id, kind, entries, note, author
     case time = "time_ms"
   }
 
   public static func table(_ rows: [TransactionRow]) -> TextTable {
     var table = TextTable([
       ("at", .right), ("time", .left), ("kind", .left), ("id", .left), ("entries", .left),
-      ("note", .left),
+      ("by", .left), ("note", .left),
     ])
     for row in rows {
       table.append([
         "\(row.position)", KeyTime.text(row.time), row.kind, row.id,
-        row.entries.map { "\($0.account) \($0.amount)" }.joined(separator: ", "), row.note,
+        row.entries.map { "\($0.account) \($0.amount)" }.joined(separator: ", "),
+        row.author ?? "-", row.note,
       ])
     }
     return table

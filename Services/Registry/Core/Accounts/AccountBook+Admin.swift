@@ -137,7 +137,7 @@ extension AccountBook {
       let (kind, entries) = try transfer.kind.lines()
       return try LedgerTransaction(
         id: transfer.transactionID, kind: kind, time: time, entries: entries,
-        note: transfer.note)
+        note: TransferNote(author: transfer.author, remark: transfer.note).text)
     } catch {
       throw error == .oversized ? .tooLong : .invalidAmount
     }

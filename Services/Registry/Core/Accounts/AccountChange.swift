@@ -29,14 +29,17 @@ public struct AdminTransfer: Hashable, Sendable {
   /// The admin's client chooses the id. A repeated transfer has the same id and moves nothing.
   public let id: String
   public let kind: Kind
+  /// Name of the admin who orders the transfer. `nil` means that the name is not known.
+  let author: String?
   let note: String
 
   /// Id of the transfer's transaction in the ledger.
   public var transactionID: String { "admin/\(id)" }
 
-  public init(id: String, kind: Kind, note: String = "") {
+  public init(id: String, kind: Kind, author: String? = nil, note: String = "") {
     self.id = id
     self.kind = kind
+    self.author = author
     self.note = note
   }
 }
@@ -90,8 +93,8 @@ extension AccountRefusal: CustomStringConvertible {
     case .balanceTooLarge:
       "A balance would exceed \(MicroCredits(.max).credits) credits; nothing was moved."
     case .tooLong:
-      "A note has at most \(Limits.transactionNoteBytes.value) bytes, and a correction at most "
-        + "\(Limits.transactionEntries.value) entries."
+      "A note has at most \(Limits.transactionNoteBytes.value) bytes as JSON, with its author, and "
+        + "a correction at most \(Limits.transactionEntries.value) entries."
     case .insufficient(let account, let balance):
       "Account \(account) has only \(balance.credits) credits."
     case .invalidAccount(let account):

@@ -59,7 +59,7 @@ public struct AccountReplay: Sendable {
     book.position += 1
     book.replayTime(of: transaction)
     switch transaction.kind {
-    // An admin's note is free text, so it is never read as a posting.
+    // An admin's note has other members, so it is never read as a posting.
     case .credit, .payout, .correction: return
     case .hold, .release, .settle: break
     }

@@ -19,13 +19,13 @@ extension AccountAPI {
   private static let auditDelay: Int64 = 10_000
 
   func addLedger(to router: Router<BasicRequestContext>) {
-    change(router, .post, "/admin/v1/transfers") { request, _, _ in
+    change(router, .post, "/admin/v1/transfers") { request, _, author in
       let fields: TransferFields = try await decode(request)
       var rng = SystemRandomNumberGenerator()
       let id = fields.id ?? "\(TraceID.random(using: &rng))"
       do throws(AccountShell.OrderError) {
         let isRepeated = try await accounts.transfer(
-          AdminTransfer(id: id, kind: fields.kind, note: fields.note))
+          AdminTransfer(id: id, kind: fields.kind, author: author, note: fields.note))
         return json(TransferJSON(id: id, isRepeated: isRepeated), isRepeated ? .ok : .created)
       } catch {
         throw AdminFailure(error, isNew: false)
@@ -153,7 +153,7 @@ enum LedgerExport: String {
   /// First line of a file. `nil` means that the form has none.
   var header: String? {
     switch self {
-    case .csv: "position,id,kind,time_ms,account,amount,note\r\n"
+    case .csv: "position,id,kind,time_ms,account,amount,note,author\r\n"
     case .jsonl: nil
     }
   }
@@ -162,15 +162,16 @@ enum LedgerExport: String {
   func lines(_ row: LedgerRow) -> String {
     switch self {
     case .csv:
-      row.transaction.entries.map { entry in
+      let note = TransferNote(of: row.transaction)
+      return row.transaction.entries.map { entry in
         [
           "\(row.position)", Self.field(row.transaction.id), row.transaction.kind.rawValue,
           "\(row.transaction.time)", Self.field(entry.account.name), entry.amount.credits,
-          Self.field(row.transaction.note),
+          Self.field(note.remark), Self.field(note.author ?? ""),
         ].joined(separator: ",") + "\r\n"
       }.joined()
     case .jsonl:
-      String(decoding: TransactionJSON(row).encoded, as: UTF8.self) + "\n"
+      return String(decoding: TransactionJSON(row).encoded, as: UTF8.self) + "\n"
     }
   }
 
@@ -223,6 +224,8 @@ struct TransactionJSON: Encodable {
   let time: Int64
   let entries: [Entry]
   let note: String
+  /// The admin who made a transfer. `nil` for any other transaction.
+  let author: String?
 
   init(_ row: LedgerRow) {
     position = row.position
@@ -232,7 +235,9 @@ struct TransactionJSON: Encodable {
     entries = row.transaction.entries.map {
       Entry(account: $0.account.name, amount: CreditsText($0.amount))
     }
-    note = row.transaction.note
+    let note = TransferNote(of: row.transaction)
+    self.note = note.remark
+    author = note.author
   }
 
   /// JSON on one line.
@@ -244,7 +249,7 @@ struct TransactionJSON: Encodable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case object, position, id, kind, entries, note
+    case object, position, id, kind, entries, note, author
     case time = "time_ms"
   }
 }
