@@ -26,6 +26,15 @@ private final class KeyCluster: Sendable {
 
   var pepperFile: String { directory + "/key-pepper" }
   var storeFile: String { directory + "/accounts.sqlite" }
+  var markerFile: String { directory + "/keys-required" }
+
+  /// Removes the store with the keys, as after a loss or a change of the store.
+  func loseStore() throws {
+    for name in try FileManager.default.contentsOfDirectory(atPath: directory)
+    where name.hasPrefix("accounts.sqlite") {
+      try FileManager.default.removeItem(atPath: directory + "/" + name)
+    }
+  }
 
   /// Starts a key issuer over the same files, and stops it after the body.
   func run<Value: Sendable>(
@@ -109,6 +118,36 @@ struct KeyIssuerTests {
     try await cluster.run { issuer in
       #expect(cluster.isOpen == false && cluster.refusal(of: key) == .revoked)
     }
+  }
+
+  @Test("a cluster that has had keys requires them also with an empty store")
+  func lostStore() async throws {
+    let cluster = try KeyCluster()
+    try await cluster.run { _ in
+      #expect(cluster.isOpen == true)
+      #expect(!FileManager.default.fileExists(atPath: cluster.markerFile))
+    }
+    let lost = try await cluster.run { try await $0.create() }
+    try cluster.loseStore()
+    try await cluster.run { issuer in
+      #expect(issuer.page(after: nil, limit: 1).entries.isEmpty)
+      #expect(cluster.isOpen == false && cluster.refusal(of: lost) == .unknown)
+      let new = try await issuer.create()
+      #expect(cluster.allows(new))
+    }
+    try cluster.loseStore()
+    try FileManager.default.removeItem(atPath: cluster.markerFile)
+    try await cluster.run { _ in #expect(cluster.isOpen == true) }
+  }
+
+  @Test("a registry whose store has keys marks its data directory at the start, too")
+  func markedAtStart() async throws {
+    let cluster = try KeyCluster()
+    _ = try await cluster.run { try await $0.create() }
+    try FileManager.default.removeItem(atPath: cluster.markerFile)
+    try await cluster.run { _ in }
+    let attributes = try FileManager.default.attributesOfItem(atPath: cluster.markerFile)
+    #expect(attributes[.posixPermissions] as? Int == 0o600)
   }
 
   @Test("a registry with keys but without its pepper does not start and names the file")

@@ -1,5 +1,6 @@
 import Access
 import ClusterModel
+import Files
 import Foundation
 import Limits
 import Logging
@@ -33,10 +34,13 @@ final class KeyIssuer: Service {
     var keys: KeyRegistry
     var pages: [AccessTablePage]
     var revision: UInt64 = 1
+    /// Whether the file of `marker` exists.
+    var isMarked: Bool
   }
 
   private let store: any AccountStoring
   private let pepper: KeyPepper
+  private let marker: KeyMarker
   /// The registry's incarnation.
   private let epoch: UInt64
   private let publish: @Sendable ([AccessTablePage]) -> Void
@@ -56,13 +60,26 @@ final class KeyIssuer: Service {
     let entries = try await Self.restored(from: store)
     let keys = KeyRegistry(restored: entries)
     let pepper = try KeyPepper(dataDirectory: dataDirectory, hasKeys: !entries.isEmpty)
+    let marker = KeyMarker(dataDirectory: dataDirectory)
+    let isMarked = try marker.exists()
     self.store = store
     self.pepper = pepper
+    self.marker = marker
     self.epoch = epoch
     self.publish = publish
     self.logger = logger
     state = Mutex(
-      State(keys: keys, pages: Self.pages(of: keys, pepper, epoch: epoch, revision: 1)))
+      State(
+        keys: keys,
+        pages: Self.pages(of: keys, pepper, epoch: epoch, revision: 1, isMarked: isMarked),
+        isMarked: isMarked))
+    if keys.isOpen, isMarked {
+      logger.warning(
+        "the store has no keys, but the cluster has had some, so every request needs a new one; "
+          + "create a key, or remove the file to open the cluster",
+        metadata: ["file": "\(marker.path)"])
+    }
+    mark()
     publish(pages)
   }
 
@@ -116,6 +133,7 @@ final class KeyIssuer: Service {
     if !change.saved.isEmpty {
       let revisions = try await save(change, of: keys, ChangeAuthor(name: order.author, time: now))
       update { keys in keys.apply(change, revisions: revisions) }
+      mark()
       logger.notice(
         "key changed",
         metadata: ["key": "tutti-\(change.subject)", "author": "\(order.author)"])
@@ -131,10 +149,23 @@ final class KeyIssuer: Service {
     let pages = state.withLock { state in
       change(&state.keys)
       state.revision += 1
-      state.pages = Self.pages(of: state.keys, pepper, epoch: epoch, revision: state.revision)
+      state.pages = Self.pages(
+        of: state.keys, pepper, epoch: epoch, revision: state.revision, isMarked: state.isMarked)
       return state.pages
     }
     publish(pages)
+  }
+
+  /// Creates the file of `marker` once there is a key. If that fails, for example because the disk
+  /// is full, it is tried again after the next change.
+  private func mark() {
+    guard state.withLock({ !$0.isMarked && !$0.keys.isOpen }) else { return }
+    do throws(FileRefused) {
+      try marker.create()
+      state.withLock { $0.isMarked = true }
+    } catch {
+      logger.error("keys not marked", metadata: [LogKey.reason: "\(error.message)"])
+    }
   }
 
   /// - Returns: the new revision of each saved record.
@@ -167,12 +198,13 @@ final class KeyIssuer: Service {
     }
   }
 
+  /// - Parameter isMarked: whether the cluster has had keys, even if none is left.
   private static func pages(
-    of keys: KeyRegistry, _ pepper: KeyPepper, epoch: UInt64, revision: UInt64
+    of keys: KeyRegistry, _ pepper: KeyPepper, epoch: UInt64, revision: UInt64, isMarked: Bool
   ) -> [AccessTablePage] {
     AccessTablePage.pages(
-      version: AccessTableVersion(epoch: epoch, revision: revision), isOpen: keys.isOpen,
-      pepper: pepper, records: keys.records)
+      version: AccessTableVersion(epoch: epoch, revision: revision),
+      isOpen: keys.isOpen && !isMarked, pepper: pepper, records: keys.records)
   }
 
   // MARK: - Restoring
@@ -180,6 +212,7 @@ final class KeyIssuer: Service {
   private func restore() async throws(Failure) {
     let keys = KeyRegistry(restored: try await Self.restored(from: store))
     update { $0 = keys }
+    mark()
   }
 
   private static func restored(

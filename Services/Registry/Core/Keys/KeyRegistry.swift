@@ -34,7 +34,7 @@ public struct KeyRegistry: Sendable {
       restored.map { ($0.record.id, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
-  /// Whether no key was ever created, so that requests need none.
+  /// Whether the store has no key, so that requests need none unless another store had some.
   ///
   /// The last key is never removed, because a revoked key stays until a new one needs its place.
   /// Therefore a cluster with keys never becomes open again.
