@@ -19,7 +19,9 @@ A gateway records tokens after it has written them. If it is killed between the 
 is not billed: at most the last tokens of a cut stream, or one body. There may be as many such
 requests as kills of a gateway; they are in the column `last write`.
 
-The prompt of an answer that was cut is an estimate, so streams have an input price of 0.
+The prompt of an answer that was cut is an estimate, so streams have an input price of 0. Whole
+bodies and plans report cached prompt tokens, which have a price of their own. A run without any
+cached tokens is an error, because it would not test that price.
 """
 
 import argparse
@@ -42,8 +44,8 @@ LAST_WRITE = 3
 TARGETS = {"gateway": "tutti-gateway", "registry": "tutti-registry",
            "dispatcher": "tutti-dispatcher"}
 KINDS = ["gateway", "registry", "dispatcher", "last event", "last byte", "pair"]
-# Input and output, in credits per million tokens, which are micro-credits per token.
-PRICES = {"stream": (0, 2), "body": (1, 2), "plan": (1, 2)}
+# Input, cached input and output, in credits per million tokens, which are micro-credits per token.
+PRICES = {"stream": (0, 0, 2), "body": (3, 1, 2), "plan": (3, 1, 2)}
 
 
 class Record:
@@ -54,6 +56,8 @@ class Record:
         self.status = 0
         self.trace = None
         self.prompt = 0
+        # Part of the prompt that the host had in its cache.
+        self.cached = 0
         # Tokens that arrived.
         self.tokens = 0
         self.is_whole = False
@@ -67,8 +71,8 @@ class Record:
         return "cut" if self.tokens else "unanswered"
 
     def cost(self):
-        input, output = PRICES[self.traffic]
-        return self.prompt * input + self.tokens * output
+        input, cached, output = PRICES[self.traffic]
+        return (self.prompt - self.cached) * input + self.cached * cached + self.tokens * output
 
 
 class Client(threading.Thread):
@@ -136,6 +140,7 @@ class Client(threading.Thread):
                 return
             usage = json.loads(text)["usage"]
             record.prompt, record.tokens = usage["prompt_tokens"], usage["completion_tokens"]
+            record.cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
             record.is_whole = True
             return
         for line in reader:
@@ -178,9 +183,9 @@ class Run:
             admin("POST", "/transfers", {
                 "kind": "credit", "organisation": traffic, "amount": "1000"})
         if traffic != "plan":
-            input, output = PRICES[traffic]
+            input, cached, output = PRICES[traffic]
             admin("POST", "/prices", {"model": traffic, "input": str(input),
-                                      "cached_input": str(input), "output": str(output)})
+                                      "cached_input": str(cached), "output": str(output)})
         # A plan uses only the model whose price its client knows.
         models = ["body"] if traffic == "plan" else [traffic]
         return admin("POST", "/keys", {
@@ -273,14 +278,14 @@ class Run:
 def brief(note):
     """The members of a settlement that show how it was billed."""
     names = ("gateway", "incarnation", "lease", "number", "held", "billed", "prompt_tokens",
-             "completion_tokens", "problem")
+             "cached_tokens", "completion_tokens", "problem")
     return note and " ".join(f"{n}={note[n]}" for n in names if n in note)
 
 
 def is_last_write(record, billed):
     """Whether only the last write before a kill is not billed."""
     if record.outcome == "cut":
-        return 0 < record.cost() - billed <= LAST_WRITE * PRICES[record.traffic][1]
+        return 0 < record.cost() - billed <= LAST_WRITE * PRICES[record.traffic][-1]
     return record.outcome == "whole" and record.traffic != "stream" and billed == 0
 
 
@@ -305,6 +310,7 @@ def compare(records, settlements):
         charged = micro(note["charged"]) if note else 0
         margin = micro(note["to_margin"]) if note else 0
         row["tokens"] += record.tokens
+        row["cached"] += record.cached
         row["cost"] += record.cost()
         row["charged"] += charged
         row["margin"] += margin
@@ -316,9 +322,9 @@ def compare(records, settlements):
                 continue
             row["differences"] += 1
             problems.append(
-                f"{record.traffic} {record.trace}: {record.outcome}, socket has {record.prompt} + "
-                f"{record.tokens} tokens = {record.cost()}, billed {charged} + {margin} (margin), "
-                f"settlement: {brief(note)}")
+                f"{record.traffic} {record.trace}: {record.outcome}, socket has {record.prompt} "
+                f"({record.cached} cached) + {record.tokens} tokens = {record.cost()}, billed "
+                f"{charged} + {margin} (margin), settlement: {brief(note)}")
     for trace, note in by_trace.items():
         if trace not in seen and micro(note["charged"]) + micro(note["to_margin"]) != 0:
             problems.append(f"{trace} got no answer and is billed: {brief(note)}")
@@ -344,6 +350,9 @@ def main():
         most = sum(run.kills[k] for k in ("gateway", "last event", "last byte", "pair"))
         if lost > most:
             problems.append(f"{lost} last writes are not billed, after {most} kills of a gateway")
+        for traffic in ("body", "plan"):
+            if not rows[traffic]["cached"]:
+                problems.append(f"{traffic}: no answer had cached prompt tokens")
         if held is None:
             problems.append(f"money is held after {LONGEST_HOLD} s: {run.cluster.holds()}")
         problems += [f"ledger verify: {text}" for text in proof["differences"]]
@@ -352,12 +361,13 @@ def main():
         run.cluster.stop()
         run.host.stop()
     print("kills: " + ", ".join(f"{n} {kind}" for kind, n in sorted(run.kills.items())))
-    print("\n| | requests | whole | cut | unanswered | refused | tokens on sockets | their cost |"
-          " billed | margin | last write | differences |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print("\n| | requests | whole | cut | unanswered | refused | tokens on sockets |"
+          " cached prompt tokens | their cost | billed | margin | last write | differences |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for traffic, row in rows.items():
         cells = [row[c] for c in ("requests", "whole", "cut", "unanswered", "refused", "tokens",
-                                  "cost", "charged", "margin", "last write", "differences")]
+                                  "cached", "cost", "charged", "margin", "last write",
+                                  "differences")]
         print(f"| {traffic} | " + " | ".join(map(str, cells)) + " |")
     print("\nCosts are micro-credits. "
           f"Transactions verified: {proof['transactions']}. Holds ended after "

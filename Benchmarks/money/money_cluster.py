@@ -164,7 +164,9 @@ class MoneyCluster:
 
 
 class CountingHost:
-    """An OpenAI-compatible host in this process. Its answers are numbered words, one per token."""
+    """An OpenAI-compatible host in this process. Its answers are numbered words, one per token.
+
+    It reports half of each prompt as cached."""
 
     def __init__(self, models, tokens=(4, 16), pause=(0.001, 0.03), seed=1):
         self.models, self.tokens, self.pause = models, tokens, pause
@@ -230,6 +232,7 @@ class CountingHost:
         text = json.dumps(request["messages"])
         usage = {"prompt_tokens": max(1, len(text) // 5), "completion_tokens": count}
         usage["total_tokens"] = usage["prompt_tokens"] + count
+        usage["prompt_tokens_details"] = {"cached_tokens": usage["prompt_tokens"] // 2}
         shape = {"id": "c", "created": 1, "model": request["model"]}
         if not request.get("stream"):
             time.sleep(self.rng.uniform(*self.pause) * 2)
