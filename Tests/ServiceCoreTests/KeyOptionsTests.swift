@@ -46,6 +46,23 @@ struct KeyOptionsTests {
         + #""expires_at_ms":1798545600000}"#)
   }
 
+  @Test("a list of keys is selected by account and state, and mistakes show no key")
+  func selection() throws {
+    #expect(try KeyListFilter(account: nil, state: nil).query.isEmpty)
+    #expect(
+      try KeyListFilter(account: "acme/web", state: "active").query
+        == "&account=acme%2Fweb&state=active")
+    #expect(
+      mistake { _ = try KeyListFilter(account: "Acme", state: nil) }?.contains("Acme") == true)
+    #expect(
+      mistake { _ = try KeyListFilter(account: nil, state: "gone") }?.contains("revoked") == true)
+    let key = "tutti-abcdefgh2345-" + String(repeating: "s", count: 42) + "A"
+    for text in [key, String(repeating: "s", count: 200)] {
+      let shown = mistake { _ = try KeyListFilter(account: text, state: nil) }
+      #expect(shown?.contains("sss") == false, "\(text.utf8.count)")
+    }
+  }
+
   @Test("the registry's types accept the body of a creation")
   func bodyDecodes() throws {
     struct Body: Decodable {

@@ -235,6 +235,39 @@ struct KeyRegistryTests {
     #expect(listed.count == 5 && listed == listed.sorted())
   }
 
+  @Test("pages of an account's keys, or of keys in one state, leave out the others")
+  mutating func filters() throws {
+    let accounts = ["acme", "acme/web", "acme/web", "acme/lab", "acm", "acme2/web"]
+    var ids: [String] = []
+    for (number, account) in accounts.enumerated() {
+      let path = try #require(AccountPath(account))
+      ids.append("\(try create(UInt8(number), KeyPatch(name: "k", account: path)).id)")
+    }
+    let revoked = try #require(KeyID(ids[1]))
+    apply(try keys.revoke(revoked))
+    let registry = keys
+    func listed(_ account: String?, _ state: KeyState? = nil) throws -> Set<String> {
+      let path = try account.map { try #require(AccountPath($0)) }
+      var found: [String] = []
+      var hasMore = true
+      while hasMore {
+        let page = registry.page(
+          after: found.last, limit: 2, matching: KeyFilter(account: path, state: state))
+        found += page.entries.map(\.record.id.description)
+        hasMore = page.hasMore
+      }
+      #expect(found == found.sorted())
+      return Set(found)
+    }
+    #expect(try listed(nil) == Set(ids))
+    #expect(try listed("acme") == Set(ids[0...3]))
+    #expect(try listed("acme/web") == Set(ids[1...2]))
+    #expect(try listed("acme/web", .active) == [ids[2]])
+    #expect(try listed(nil, .revoked) == [ids[1]])
+    #expect(try listed("none").isEmpty)
+    #expect(try listed("acme", .disabled).isEmpty)
+  }
+
   @Test("a key that is not known is refused with the way to list keys")
   func unknown() throws {
     let id = try #require(KeyID("aaaaaaaaaaaa"))

@@ -12,7 +12,8 @@ extension AdminAPI {
   func addKeyRoutes(to router: Router<BasicRequestContext>) {
     route(router, .get, "/admin/v1/keys") { request in
       let limit = try request.number("limit", in: Self.pages, or: 100)
-      let page = keys.page(after: request.text("after"), limit: limit)
+      let page = keys.page(
+        after: request.text("after"), limit: limit, matching: try request.keyFilter)
       return json(
         KeyPage(
           page: Page(data: page.entries.map { KeyJSON($0.record) }, hasMore: page.hasMore),
@@ -110,6 +111,22 @@ extension AdminRequest {
       let text = id.hasPrefix("tutti-") ? String(id.dropFirst("tutti-".count)) : id
       guard let key = KeyID(text) else { throw noKey }
       return key
+    }
+  }
+
+  fileprivate var keyFilter: KeyFilter {
+    get throws {
+      let account = text("account").map { AccountPath($0) }
+      if case .some(nil) = account {
+        throw AdminFailure(
+          invalid: "account must be ORGANISATION or ORGANISATION/TEAM.", param: "account")
+      }
+      let state = text("state").map { KeyState(rawValue: $0) }
+      if case .some(nil) = state {
+        let known = KeyState.allCases.map(\.rawValue).joined(separator: ", ")
+        throw AdminFailure(invalid: "state must be one of \(known).", param: "state")
+      }
+      return KeyFilter(account: account ?? nil, state: state ?? nil)
     }
   }
 

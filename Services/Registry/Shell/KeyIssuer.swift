@@ -92,9 +92,11 @@ final class KeyIssuer: Service {
 
   func entry(_ id: KeyID) -> KeyRegistry.Entry? { state.withLock { $0.keys[id] } }
 
-  func page(after id: String?, limit: Int) -> (entries: [KeyRegistry.Entry], hasMore: Bool) {
+  func page(
+    after id: String?, limit: Int, matching filter: KeyFilter = KeyFilter()
+  ) -> (entries: [KeyRegistry.Entry], hasMore: Bool) {
     // Only the copy is made under the lock. The keys are sorted outside it.
-    state.withLock(\.keys).page(after: id, limit: limit)
+    state.withLock(\.keys).page(after: id, limit: limit, matching: filter)
   }
 
   func audit(_ query: AuditQuery) async throws(Failure) -> [AuditRecord] {

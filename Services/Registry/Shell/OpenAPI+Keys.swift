@@ -33,7 +33,9 @@ extension AdminDocument {
     "/admin/v1/keys": {
       "get": {
         "summary": "List keys by id, revoked ones included",
-        "parameters": [\#(pageLimit), \#(afterID)],
+        "parameters": [\#(pageLimit), \#(afterID),
+          \#(query("account", string, "Keys of this team, or of this organisation and its teams")),
+          \#(query("state", #"{"enum": [\#(values(of: KeyState.self))]}"#, "State of the key"))],
         \#(responses(
           page(
             of: "Key",

@@ -28,6 +28,37 @@ public enum KeyReference {
   }
 }
 
+/// Keys that `tutti keys list` selects.
+public struct KeyListFilter: Hashable, Sendable {
+  /// The parameters of the request, each with `&` before it. Empty means that all keys are selected.
+  public let query: String
+
+  /// - Parameters:
+  ///   - account: an organisation or a team. `nil` means all accounts.
+  ///   - state: state of the keys. `nil` means all states.
+  public init(account: String?, state: String?) throws(ProcessFailure) {
+    var query = ""
+    if let account {
+      guard let path = AccountPath(account) else {
+        // A long argument may be a key.
+        let shown = account.utf8.count <= 40 ? "“\(account)”" : "the value"
+        throw ProcessFailure(
+          .usage, "--account: \(shown) is not ORGANISATION or ORGANISATION/TEAM")
+      }
+      query += "&account=" + PathText.escaped("\(path)")
+    }
+    if let state {
+      guard let known = KeyState(rawValue: state) else {
+        let all = KeyState.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ProcessFailure(
+          .usage, "--state: “\(state.cut(toBytes: 20))” is not one of \(all)")
+      }
+      query += "&state=\(known.rawValue)"
+    }
+    self.query = query
+  }
+}
+
 /// A person's answer to a question for consent.
 public enum Confirmation {
   /// - Parameter answer: the typed line. `nil` means end of file.

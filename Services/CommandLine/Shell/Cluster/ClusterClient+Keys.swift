@@ -35,16 +35,19 @@ extension ClusterClient {
   /// Maximum keys in one answer.
   private static let pageLength = 1_000
 
-  /// Passes all keys to `use`, page by page, with the registry's answer.
-  func eachKeyPage(_ use: ([KeyRow], Answer) throws -> Void) async throws {
-    var query = "?limit=\(Self.pageLength)"
+  /// Passes the selected keys to `use`, page by page, with the registry's answer.
+  func eachKeyPage(
+    _ filter: KeyListFilter, _ use: ([KeyRow], Answer) throws -> Void
+  ) async throws {
+    let first = "?limit=\(Self.pageLength)" + filter.query
+    var query = first
     // A registry that repeats its pages must not keep the command busy without end.
     for _ in 0...Limits.accessKeys.value / Self.pageLength {
       let (page, answer) = try await keyPage(query)
       try use(page.data, answer)
       guard page.hasMore == true else { return }
       guard let last = page.data.last else { break }
-      query = "?limit=\(Self.pageLength)&after=\(Self.escaped(last.id))"
+      query = first + "&after=\(Self.escaped(last.id))"
     }
     throw AdminConnection.endless("/admin/v1/keys")
   }

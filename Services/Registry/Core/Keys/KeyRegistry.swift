@@ -50,8 +50,11 @@ public struct KeyRegistry: Sendable {
   /// Keys in the order of their ids.
   ///
   /// - Parameter id: the last key of the previous page. `nil` means the first page.
-  public func page(after id: String?, limit: Int) -> (entries: [Entry], hasMore: Bool) {
+  public func page(
+    after id: String?, limit: Int, matching filter: KeyFilter = KeyFilter()
+  ) -> (entries: [Entry], hasMore: Bool) {
     let rest = sorted.drop { entry in id.map { entry.record.id.description <= $0 } ?? false }
+      .filter { filter.admits($0.record) }
     return (Array(rest.prefix(limit)), rest.count > limit)
   }
 

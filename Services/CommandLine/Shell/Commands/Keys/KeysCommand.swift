@@ -68,15 +68,30 @@ struct KeysCommand: AsyncParsableCommand {
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "list", abstract: "Show all keys, without their secrets.")
+      commandName: "list", abstract: "Show keys, without their secrets.",
+      discussion: """
+          tutti keys list
+          tutti keys list --account acme --state active
+        """)
 
     @OptionGroup var cluster: ClusterOptions
+    @Option(
+      help: ArgumentHelp(
+        "Only keys of this organisation and its teams, or of this team.",
+        valueName: "organisation[/team]"))
+    var account: String?
+    @Option(
+      help:
+        "Only keys in this state: \(KeyState.allCases.map(\.rawValue).joined(separator: ", ")).",
+      completion: .list(KeyState.allCases.map(\.rawValue)))
+    var state: String?
     @Flag(help: "Print one JSON object a line, one for each key.")
     var json = false
 
     func run() async throws {
+      let filter = try KeyListFilter(account: account, state: state)
       var keys: [KeyRow] = []
-      try await cluster.client().eachKeyPage { page, answer in
+      try await cluster.client().eachKeyPage(filter) { page, answer in
         if json {
           try Terminal.jsonLines(ofList: answer.body)
         } else {
@@ -86,7 +101,9 @@ struct KeysCommand: AsyncParsableCommand {
       if json { return }
       for line in KeyRow.table(keys, now: WallClock.milliseconds).lines { Terminal.line(line) }
       if keys.isEmpty {
-        Terminal.progress("there is no key; make one with `tutti keys create NAME`")
+        Terminal.progress(
+          filter.query.isEmpty
+            ? "there is no key; make one with `tutti keys create NAME`" : "there is no such key")
       }
     }
   }
