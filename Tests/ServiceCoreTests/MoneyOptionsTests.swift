@@ -102,16 +102,39 @@ struct MoneyOptionsTests {
   @Test("a transfer names the other side and its id")
   func transfer() throws {
     #expect(
-      text(try TransferOptions(.payout, "gpu-1", amount: "1.50", id: "x", note: nil).body())
+      text(try TransferOptions(.payout(host: "gpu-1"), amount: "1.50", id: "x", note: nil).body())
         == #"{"amount":"1.5","host":"gpu-1","id":"x","kind":"payout"}"#)
     #expect(
-      text(try TransferOptions(.debit, "acme", amount: "1", id: "x", note: "n").body())
+      text(
+        try TransferOptions(.debit(organisation: "acme"), amount: "1", id: "x", note: "n").body())
         == #"{"amount":"1","id":"x","kind":"debit","note":"n","organisation":"acme"}"#)
     for (party, amount, id) in [("acme", "0", "x"), ("Acme", "1", "x"), ("acme", "1", "a b")] {
       #expect(
         mistake {
-          _ = try TransferOptions(.credit, party, amount: amount, id: id, note: nil).body()
+          _ = try TransferOptions(
+            .credit(organisation: party), amount: amount, id: id, note: nil
+          ).body()
         } != nil)
+    }
+  }
+
+  @Test("a correction moves an amount between two accounts of the ledger")
+  func correction() throws {
+    func options(_ source: String, _ target: String, _ amount: String = "2.50") -> TransferOptions {
+      TransferOptions(.correction(from: source, to: target), amount: amount, id: "x", note: "n")
+    }
+    #expect(
+      text(try options("host/gpu-1", "org/acme").body())
+        == #"{"entries":[{"account":"host/gpu-1","amount":"-2.5"},"#
+        + #"{"account":"org/acme","amount":"2.5"}],"id":"x","kind":"correction","note":"n"}"#)
+    #expect(options("margin", "paid").summary == "correction of 2.50 credits: from margin to paid")
+    for (source, target, amount, advice) in [
+      ("acme", "margin", "1", "did you mean org/acme?"), ("margin", "acme", "1", "org/acme"),
+      ("margin", "margin", "1", "same"), ("margin", "paid", "-1", "amount"),
+      ("margin", "paid", "0", "above zero"),
+    ] {
+      let shown = mistake { _ = try options(source, target, amount).body() }
+      #expect(shown?.contains(advice) == true, "\(source) \(target) \(amount)")
     }
   }
 

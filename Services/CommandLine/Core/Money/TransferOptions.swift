@@ -3,26 +3,34 @@ public import ClusterModel
 import Money
 import Text
 
-/// A movement of credits by `tutti ledger credit`, `debit` and `payout`.
+/// A movement of credits by `tutti ledger credit`, `debit`, `payout` and `correct`.
 public struct TransferOptions: Sendable {
-  public enum Kind: String, Sendable {
-    case credit, debit, payout
+  public enum Kind: Hashable, Sendable {
+    case credit(organisation: String)
+    case debit(organisation: String)
+    case payout(host: String)
+    /// Moves credits from one account of the ledger to another.
+    case correction(from: String, to: String)
 
-    /// Name of the member that names the party.
-    fileprivate var party: String { self == .payout ? "host" : "organisation" }
+    /// Name of the kind in the admin API.
+    fileprivate var name: String {
+      switch self {
+      case .credit: "credit"
+      case .debit: "debit"
+      case .payout: "payout"
+      case .correction: "correction"
+      }
+    }
   }
 
   let kind: Kind
-  /// An organisation, or a host for a payout.
-  let party: String
   let amount: String
   /// Id of the transfer. The registry makes only the first of several transfers with the same id.
   public let id: String
   var note: String?
 
-  public init(_ kind: Kind, _ party: String, amount: String, id: String, note: String?) {
+  public init(_ kind: Kind, amount: String, id: String, note: String?) {
     self.kind = kind
-    self.party = party
     self.amount = amount
     self.id = id
     self.note = note
@@ -40,25 +48,60 @@ public struct TransferOptions: Sendable {
     } catch {
       mistakes.append("the amount “\(amount.cut(toBytes: 40))” is not right: \(error)")
     }
-    if kind != .payout {
-      do throws(ProcessFailure) {
-        _ = try AccountArgument.organisation(party)
-      } catch {
-        mistakes.append(error.message)
-      }
-    }
+    mistakes += kindMistakes
     if id.isEmpty || id.utf8.count > 128 || !id.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
       mistakes.append("--id: an id has 1 to 128 printable characters without spaces")
     }
     guard mistakes.isEmpty else {
       throw ProcessFailure(.usage, mistakes.joined(separator: "\n"))
     }
-    var body: [String: RecordValue] = [
-      "id": .text(id), "kind": .text(kind.rawValue), "amount": .text(credits.credits),
-      kind.party: .text(party),
-    ]
+    var body = members(credits)
+    body["id"] = .text(id)
+    body["kind"] = .text(kind.name)
     if let note { body["note"] = .text(note) }
     return .object(body)
+  }
+
+  private var kindMistakes: [String] {
+    var mistakes: [String] = []
+    do throws(ProcessFailure) {
+      switch kind {
+      case .credit(let organisation), .debit(let organisation):
+        _ = try AccountArgument.organisation(organisation)
+      case .payout: break
+      case .correction(let source, let target):
+        if source == target { mistakes.append("both accounts are the same") }
+        try LedgerSelection.check(account: source)
+        try LedgerSelection.check(account: target)
+      }
+    } catch {
+      mistakes.append(error.message)
+    }
+    return mistakes
+  }
+
+  /// The members that depend on the kind.
+  private func members(_ credits: MicroCredits) -> [String: RecordValue] {
+    func entry(_ account: String, _ sign: String) -> RecordValue {
+      .object(["account": .text(account), "amount": .text(sign + credits.credits)])
+    }
+    switch kind {
+    case .credit(let organisation), .debit(let organisation):
+      return ["amount": .text(credits.credits), "organisation": .text(organisation)]
+    case .payout(let host): return ["amount": .text(credits.credits), "host": .text(host)]
+    case .correction(let source, let target):
+      return ["entries": .list([entry(source, "-"), entry(target, "")])]
+    }
+  }
+
+  /// The transfer in a few words.
+  public var summary: String {
+    switch kind {
+    case .credit(let party), .debit(let party), .payout(let party):
+      "\(kind.name) of \(amount) credits: \(party)"
+    case .correction(let source, let target):
+      "correction of \(amount) credits: from \(source) to \(target)"
+    }
   }
 
   /// Advice after a failure that does not show whether the transfer was made.

@@ -15,6 +15,7 @@ struct LedgerCommand: AsyncParsableCommand {
         tutti ledger balance org/acme --at 2027-01-01
         tutti ledger list --account org/acme --from 2027-01-01
         tutti ledger payout gpu-1 12.50
+        tutti ledger correct host/gpu-1 org/acme 3 --note "billed twice"
         tutti ledger export --format csv > ledger.csv
         tutti ledger verify
 
@@ -23,7 +24,8 @@ struct LedgerCommand: AsyncParsableCommand {
       A transaction's entries sum to zero.
       """,
     subcommands: [
-      List.self, Balance.self, Credit.self, Debit.self, Payout.self, Export.self, Verify.self,
+      List.self, Balance.self, Credit.self, Debit.self, Payout.self, Correct.self, Export.self,
+      Verify.self,
     ])
 
   /// Options that select transactions.
@@ -155,10 +157,10 @@ struct LedgerCommand: AsyncParsableCommand {
     @Option(help: "Remark, for example the number of an invoice.") var note: String?
     @Flag(help: "Print the registry's answer as it is.") var json = false
 
-    func make(_ kind: TransferOptions.Kind, _ party: String, _ amount: String) async throws {
+    func make(_ kind: TransferOptions.Kind, _ amount: String) async throws {
       struct Made: Decodable { let repeated: Bool }
       let options = TransferOptions(
-        kind, party, amount: amount, id: id ?? UUID().uuidString.lowercased(), note: note)
+        kind, amount: amount, id: id ?? UUID().uuidString.lowercased(), note: note)
       let body = try options.body().encoded
       let connection = try await AdminConnection(try cluster.client())
       let path = "/admin/v1/transfers"
@@ -181,8 +183,7 @@ struct LedgerCommand: AsyncParsableCommand {
       }
       Terminal.progress(
         isRepeated
-          ? "a transfer with this id was made before; nothing was moved"
-          : "\(kind.rawValue) of \(amount) credits: \(party)")
+          ? "a transfer with this id was made before; nothing was moved" : options.summary)
     }
   }
 
@@ -199,7 +200,9 @@ struct LedgerCommand: AsyncParsableCommand {
     @Argument(help: "Id of the organisation.") var organisation: String
     @Argument(help: "Credits, for example 12.50.") var amount: String
 
-    func run() async throws { try await flags.make(.credit, organisation, amount) }
+    func run() async throws {
+      try await flags.make(.credit(organisation: organisation), amount)
+    }
   }
 
   struct Debit: AsyncParsableCommand {
@@ -210,7 +213,9 @@ struct LedgerCommand: AsyncParsableCommand {
     @Argument(help: "Id of the organisation.") var organisation: String
     @Argument(help: "Credits, for example 12.50.") var amount: String
 
-    func run() async throws { try await flags.make(.debit, organisation, amount) }
+    func run() async throws {
+      try await flags.make(.debit(organisation: organisation), amount)
+    }
   }
 
   struct Payout: AsyncParsableCommand {
@@ -222,7 +227,29 @@ struct LedgerCommand: AsyncParsableCommand {
     @Argument(help: "Id of the host.") var host: String
     @Argument(help: "Credits, at most its earnings.") var amount: String
 
-    func run() async throws { try await flags.make(.payout, host, amount) }
+    func run() async throws { try await flags.make(.payout(host: host), amount) }
+  }
+
+  struct Correct: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "correct",
+      abstract: "Correct earlier transactions: move credits from one account to another.",
+      discussion: """
+        A new transaction is added, because transactions are never changed. Budgets keep what was \
+        spent from them. Credits that are held for requests cannot be moved.
+
+          tutti ledger correct host/gpu-1 org/acme 3 --note "billed twice"
+          tutti ledger correct margin org/acme 0.50 --id refund-17
+        """)
+    @OptionGroup var flags: TransferFlags
+    @Argument(help: "Account that loses the credits, for example host/gpu-1 or margin.")
+    var source: String
+    @Argument(help: "Account that gets the credits, for example org/acme.") var target: String
+    @Argument(help: "Credits, for example 12.50.") var amount: String
+
+    func run() async throws {
+      try await flags.make(.correction(from: source, to: target), amount)
+    }
   }
 
   struct Export: AsyncParsableCommand {
