@@ -405,7 +405,7 @@ final class RegistryShell: Service {
   private func tickAndRefresh() async {
     publish(peerTable)
     publish(hostTable)
-    var refreshed = now
+    var (refreshed, announced) = (now, now)
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.tick)
       let (peers, hosts) = state.withLock { state in
@@ -413,11 +413,14 @@ final class RegistryShell: Service {
       }
       perform(peers)
       perform(hosts)
+      if announced.duration(to: now) >= KeyPublisher.announcementPause {
+        announced = now
+        keyPublisher.publish(keys.version)
+      }
       if refreshed.duration(to: now) >= Self.refresh {
         refreshed = now
         publish(peerTable)
         publish(hostTable)
-        keyPublisher.publish(keys.version)
         accounts.republishPrices()
         context.bus.publish(.settingsTable(settings.table))
       }
