@@ -75,9 +75,10 @@ final class KeyIssuer: Service {
         isMarked: isMarked))
     if keys.isOpen, isMarked {
       logger.warning(
-        "the store has no keys, but the cluster has had some, so every request needs a new one; "
-          + "create a key, or remove the file to open the cluster",
-        metadata: ["file": "\(marker.path)"])
+        """
+        the store has no keys, but the cluster has had some, so every request needs a new one; \
+        create a key, or stop the registry and remove the file to open the cluster
+        """, metadata: [LogKey.file: "\(marker.path)"])
     }
     mark()
     publish(pages)
