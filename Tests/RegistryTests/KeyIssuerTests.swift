@@ -150,6 +150,19 @@ struct KeyIssuerTests {
     #expect(attributes[.posixPermissions] as? Int == 0o600)
   }
 
+  @Test("a marker that other users may read, as in a restored backup, closes the cluster")
+  func readableMarker() async throws {
+    let cluster = try KeyCluster()
+    try Data().write(to: URL(filePath: cluster.markerFile))
+    try FileManager.default.setAttributes(
+      [.posixPermissions: 0o644], ofItemAtPath: cluster.markerFile)
+    try await cluster.run { issuer in
+      #expect(cluster.isOpen == false)
+      let key = try await issuer.create()
+      #expect(cluster.allows(key))
+    }
+  }
+
   @Test("a registry with keys but without its pepper does not start and names the file")
   func missingPepper() async throws {
     let cluster = try KeyCluster()

@@ -16,10 +16,10 @@ struct KeyMarker: Sendable {
 
   init(dataDirectory: String) { path = dataDirectory + "/keys-required" }
 
-  /// Whether the file exists.
+  /// Whether the file exists. Other users may read it, because it has no secret.
   func exists() throws(ProcessFailure) -> Bool {
     do throws(FileRefused) {
-      return try PrivateFile.check(path)
+      return try PrivateFile.check(path, others: .mayRead)
     } catch {
       throw ProcessFailure(.unavailable, error.message)
     }
