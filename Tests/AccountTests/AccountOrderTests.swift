@@ -69,6 +69,8 @@ struct AccountOrderTests: AccountBookSuite {
   func noAuthor() throws {
     for (kind, text) in [
       (LedgerTransaction.Kind.credit, "invoice 17"), (.payout, "{"), (.correction, #"{"a":1}"#),
+      (.credit, #"{"author":"x","note":"y","invoice":"17"}"#),
+      (.credit, #"{"note":"y","author":"x"}"#),
       (.settle, #"{"author":"x","note":"y"}"#),
     ] {
       let note = TransferNote(

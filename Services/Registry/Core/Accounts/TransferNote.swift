@@ -31,7 +31,9 @@ public struct TransferNote: Hashable, Sendable {
       self.init(author: nil, remark: text)
       return
     }
-    self.init(author: author, remark: remark)
+    let note = Self(author: author, remark: remark)
+    // An earlier remark may be JSON with more members, or in another form. It is shown whole.
+    self = note.text == text ? note : Self(author: nil, remark: text)
   }
 
   /// The note as the ledger keeps it.
