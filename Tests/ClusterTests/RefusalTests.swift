@@ -45,7 +45,8 @@ extension ProcessTests {
       _ = try await eventually("the price is in force") { () -> Bool? in
         try await cluster.chat(poor).status == 402 ? true : nil
       }
-      let wrong = String(chat.dropLast(2)) + "AA"
+      // No key of the cluster has this id, so the address never used it with success.
+      let wrong = "tutti-aaaaaaaaaaaa\(chat.dropFirst("tutti-".count + 12))"
       return [
         Refused(statuses: [401]),
         Refused(model: Self.plan, statuses: [401]),
