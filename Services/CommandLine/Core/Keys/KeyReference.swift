@@ -30,7 +30,7 @@ public enum KeyReference {
 
 /// Keys that `tutti keys list` selects.
 public struct KeyListFilter: Hashable, Sendable {
-  /// The parameters of the request, each with `&` before it. Empty means that all keys are selected.
+  /// The parameters of the request, each with `&` before it. Empty means all keys.
   public let query: String
 
   /// - Parameters:

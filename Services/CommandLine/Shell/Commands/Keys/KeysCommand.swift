@@ -70,6 +70,8 @@ struct KeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "list", abstract: "Show keys, without their secrets.",
       discussion: """
+        The state active includes keys that have expired or were replaced.
+
           tutti keys list
           tutti keys list --account acme --state active
         """)
