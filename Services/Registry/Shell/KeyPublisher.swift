@@ -7,7 +7,7 @@ import ServiceKit
 /// Sends keys to the processes that check them, and to no other process.
 struct KeyPublisher: Sendable {
   /// Pause between announcements of the version. A gateway that missed a publication learns of it
-  /// within this time, so that a revoked key ends within a second in any case.
+  /// from the next announcement, so that a revoked key ends within a second.
   static let announcementPause: Duration = .milliseconds(500)
 
   let bus: Bus
