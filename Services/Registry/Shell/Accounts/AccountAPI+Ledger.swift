@@ -224,7 +224,8 @@ struct TransactionJSON: Encodable {
   let time: Int64
   let entries: [Entry]
   let note: String
-  /// The admin who made a transfer. `nil` for any other transaction.
+  /// The admin who made a transfer. `nil` means that the transaction is no transfer, or that an
+  /// earlier version made it.
   let author: String?
 
   init(_ row: LedgerRow) {
