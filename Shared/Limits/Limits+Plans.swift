@@ -3,7 +3,7 @@ extension Limits {
     splitBytes, planTasks, planInputs, planExpansions, planDepth, planDocuments, documentTokens,
     documentParts, instructionBytes,
     planPromptBytes, planOutputBytes, planTraceBytes, tracedOutputBytes, dispatcherBytes,
-    taskOutputBytes, readOutputBytes, heldDeltas,
+    taskOutputBytes, readOutputBytes, heldDeltas, taskInferences, inferenceAttempts,
     checkedClaims, checkedEvidence, claimWords, examinedNames, comparedNames, comparedNameBytes,
     assembledNames, errorMessageBytes, errorProblems, errorNameBytes,
   ]
@@ -69,6 +69,16 @@ extension Limits {
     "task.held_deltas", 1_024, .count,
     "Deltas are held while the answer may still be an echo of its prompt. A question and an "
       + "instruction have fewer tokens.")
+  public static let taskInferences = Limit(
+    "task.inferences", 8, .count,
+    "Inferences of one task whose hosts are paid one by one: two lost agents, an embedding, an "
+      + "answer and its repair, and some reserve. Tokens of further ones are paid to the task's "
+      + "host.")
+  public static let inferenceAttempts = Limit(
+    "task.inference_attempts", 16, .count,
+    "Attempts of one such inference that may earn something: the legs of a race, six hosts that "
+      + "broke off, and hosts that resumed. With the longest names, the attempts of one task have "
+      + "some 50 KiB.")
   public static let checkedClaims = Limit(
     "check.claims", 100, .count, "Sentences of an answer of some pages.")
   public static let checkedEvidence = Limit(

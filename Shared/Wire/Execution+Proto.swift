@@ -1,6 +1,7 @@
 import CProtobufC
 import ClusterModel
 import ClusterProto
+import Limits
 
 extension Arena {
   func conversation(
@@ -97,6 +98,29 @@ extension Arena {
     return unsafe message
   }
 
+  private func paidAttempt(
+    _ attempt: PaidAttempt
+  ) -> UnsafeMutablePointer<Tutti__V1__PaidAttempt>? {
+    let message = unsafe make(tutti__v1__paid_attempt__init)
+    unsafe message.pointee.host = text(attempt.host.name)
+    unsafe message.pointee.model = text(attempt.model.name)
+    unsafe message.pointee.tier = text(attempt.tier.rawValue)
+    unsafe message.pointee.tokens = UInt64(clamping: attempt.tokens)
+    unsafe message.pointee.outcome = text(attempt.outcome.rawValue)
+    return unsafe message
+  }
+
+  private func inference(
+    _ inference: TaskInference
+  ) -> UnsafeMutablePointer<Tutti__V1__TaskInference>? {
+    let message = unsafe make(tutti__v1__task_inference__init)
+    unsafe message.pointee.model = text(inference.model.name)
+    unsafe message.pointee.usage = usage(inference.usage)
+    unsafe message.pointee.n_attempts = inference.attempts.count
+    unsafe message.pointee.attempts = array(inference.attempts) { unsafe paidAttempt($0) }
+    return unsafe message
+  }
+
   func report(_ report: TaskReport) -> UnsafeMutablePointer<Tutti__V1__TaskReport> {
     let message = unsafe make(tutti__v1__task_report__init)
     unsafe message.pointee.host = text(report.host.name)
@@ -107,6 +131,8 @@ extension Arena {
     unsafe message.pointee.finish_reason = text(report.finishReason)
     unsafe message.pointee.output = text(report.output)
     unsafe message.pointee.contract_met = report.contractMet ? 1 : 0
+    unsafe message.pointee.n_inferences = report.inferences.count
+    unsafe message.pointee.inferences = array(report.inferences) { unsafe inference($0) }
     return unsafe message
   }
 
@@ -240,8 +266,40 @@ extension TaskDelta {
   }
 }
 
+extension PaidAttempt {
+  fileprivate init(wire message: Tutti__V1__PaidAttempt) throws(WireError) {
+    self.init(
+      host: HostID(try unsafe String(wire: message.host, "PaidAttempt.host")),
+      model: ModelID(try unsafe String(wire: message.model, "PaidAttempt.model")),
+      tier: try unsafe HostTier(wire: message.tier, "PaidAttempt.tier"),
+      tokens: Usage.bounded(Int(clamping: unsafe message.tokens)),
+      outcome: try unsafe Outcome(wire: message.outcome, "PaidAttempt.outcome"))
+  }
+}
+
+extension TaskInference {
+  fileprivate init(wire message: Tutti__V1__TaskInference) throws(WireError) {
+    let count = unsafe message.n_attempts
+    guard count <= Limits.inferenceAttempts.value else {
+      throw .tooManyElements(limit: Limits.inferenceAttempts.value)
+    }
+    self.init(
+      model: ModelID(try unsafe String(wire: message.model, "TaskInference.model")),
+      usage: try unsafe required(message.usage, "TaskInference.usage") { usage throws(WireError) in
+        try unsafe Usage(wire: usage)
+      },
+      attempts: try unsafe elements(count, message.attempts) { attempt throws(WireError) in
+        try unsafe PaidAttempt(wire: attempt)
+      })
+  }
+}
+
 extension TaskReport {
   init(wire message: Tutti__V1__TaskReport) throws(WireError) {
+    let count = unsafe message.n_inferences
+    guard count <= Limits.taskInferences.value else {
+      throw .tooManyElements(limit: Limits.taskInferences.value)
+    }
     self.init(
       host: HostID(try unsafe String(wire: message.host, "TaskReport.host")),
       model: ModelID(try unsafe String(wire: message.model, "TaskReport.model")),
@@ -252,7 +310,10 @@ extension TaskReport {
       totalMilliseconds: Int(unsafe message.total_ms),
       finishReason: try unsafe String(wire: message.finish_reason, "TaskReport.finish_reason"),
       output: try unsafe String(wire: message.output, "TaskReport.output"),
-      contractMet: unsafe message.contract_met != 0)
+      contractMet: unsafe message.contract_met != 0,
+      inferences: try unsafe elements(count, message.inferences) { inference throws(WireError) in
+        try unsafe TaskInference(wire: inference)
+      })
   }
 }
 

@@ -1,5 +1,6 @@
 import BusCore
 import ClusterModel
+import Limits
 import Testing
 import Wire
 
@@ -141,6 +142,32 @@ struct EnvelopeTests {
     }
     let nobody = Fields.varint(1 << 3) + [1] + Fields.varint(4 << 3) + [1] + Fields.message(21, [])
     #expect(throws: WireError.missing(field: "Envelope.sender")) { try Envelope(decoding: nobody) }
+  }
+
+  @Test("a report with more inferences or attempts than a task may have is refused")
+  func inferences() throws {
+    func decoded(_ inferences: Int, attempts: Int) throws -> TaskReport? {
+      let attempt = PaidAttempt(host: "h", model: "m", tokens: 1, outcome: .delivered)
+      let inference = TaskInference(
+        model: "m", usage: .zero, attempts: Array(repeating: attempt, count: attempts))
+      var envelope = Samples.everything
+      envelope.body = .taskEvent(
+        .finished(
+          TaskReport(
+            host: "h", model: "m", usage: .zero, firstTokenMilliseconds: 0, totalMilliseconds: 0,
+            finishReason: "stop", output: "",
+            inferences: Array(repeating: inference, count: inferences))))
+      guard case .taskEvent(.finished(let report)) = try Envelope(decoding: envelope.encoded()).body
+      else { return nil }
+      return report
+    }
+    let (most, attempts) = (Limits.taskInferences.value, Limits.inferenceAttempts.value)
+    let report = try #require(try decoded(most, attempts: attempts))
+    #expect(report.inferences.map(\.attempts.count) == Array(repeating: attempts, count: most))
+    #expect(throws: WireError.tooManyElements(limit: most)) { try decoded(most + 1, attempts: 1) }
+    #expect(throws: WireError.tooManyElements(limit: attempts)) {
+      try decoded(1, attempts: attempts + 1)
+    }
   }
 
   @Test("a sealed frame is the same after a round trip")

@@ -118,7 +118,19 @@ enum Samples {
   private static let report = TaskReport(
     host: "h1", model: "m1",
     usage: Usage(promptTokens: 10, cachedTokens: 4, completionTokens: 20, estimated: true),
-    firstTokenMilliseconds: 30, totalMilliseconds: 400, finishReason: "stop", output: text)
+    firstTokenMilliseconds: 30, totalMilliseconds: 400, finishReason: "stop", output: text,
+    inferences: [
+      TaskInference(
+        model: "m1",
+        usage: Usage(promptTokens: 6, cachedTokens: 4, completionTokens: 20, estimated: true),
+        attempts: [
+          PaidAttempt(host: "h2", model: "é", tokens: 3, outcome: .beaten),
+          PaidAttempt(host: "h3", model: "m1", tokens: 5, outcome: .failed),
+          PaidAttempt(
+            host: "h1", model: "m1", tier: .fallback, tokens: 5_000_000, outcome: .delivered),
+        ]),
+      TaskInference(model: "é", usage: .zero, attempts: []),
+    ])
 
   private static let broken = TaskReport(
     host: "h1", model: "m1", usage: .zero, firstTokenMilliseconds: 1, totalMilliseconds: 2,

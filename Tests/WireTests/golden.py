@@ -92,6 +92,12 @@ host: "h1" model: "m1"
 usage {{ prompt_tokens: 10 completion_tokens: 20 estimated: true cached_tokens: 4 }}
 first_token_ms: 30 total_ms: 400 finish_reason: "stop" output: {TEXT}
 contract_met: true
+inferences {{ model: "m1"
+  usage {{ prompt_tokens: 6 completion_tokens: 20 estimated: true cached_tokens: 4 }}
+  attempts {{ host: "h2" model: "é" tier: "community" tokens: 3 outcome: "beaten" }}
+  attempts {{ host: "h3" model: "m1" tier: "community" tokens: 5 outcome: "failed" }}
+  attempts {{ host: "h1" model: "m1" tier: "fallback" tokens: 5000000 outcome: "delivered" }} }}
+inferences {{ model: "é" usage {{}} }}
 '''
 
 BEGAN = r'''

@@ -230,10 +230,14 @@ public struct TaskReport: Equatable, Sendable {
   public var output: String
   /// Whether the output meets the task's contract.
   public var contractMet: Bool
+  /// The inferences whose hosts are known, at most `Limits.taskInferences`. Their tokens are a part
+  /// of `usage`. The rest is paid to `host`.
+  public var inferences: [TaskInference]
 
   public init(
     host: HostID, model: ModelID, usage: Usage, firstTokenMilliseconds: Int,
-    totalMilliseconds: Int, finishReason: String, output: String, contractMet: Bool = true
+    totalMilliseconds: Int, finishReason: String, output: String, contractMet: Bool = true,
+    inferences: [TaskInference] = []
   ) {
     self.host = host
     self.model = model
@@ -243,6 +247,7 @@ public struct TaskReport: Equatable, Sendable {
     self.finishReason = finishReason
     self.output = output
     self.contractMet = contractMet
+    self.inferences = inferences
   }
 }
 

@@ -412,6 +412,96 @@ void   tutti__v1__task_delta__free_unpacked
   assert(message->base.descriptor == &tutti__v1__task_delta__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__paid_attempt__init
+                     (Tutti__V1__PaidAttempt         *message)
+{
+  static const Tutti__V1__PaidAttempt init_value = TUTTI__V1__PAID_ATTEMPT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__paid_attempt__get_packed_size
+                     (const Tutti__V1__PaidAttempt *message)
+{
+  assert(message->base.descriptor == &tutti__v1__paid_attempt__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__paid_attempt__pack
+                     (const Tutti__V1__PaidAttempt *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__paid_attempt__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__paid_attempt__pack_to_buffer
+                     (const Tutti__V1__PaidAttempt *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__paid_attempt__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__PaidAttempt *
+       tutti__v1__paid_attempt__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__PaidAttempt *)
+     protobuf_c_message_unpack (&tutti__v1__paid_attempt__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__paid_attempt__free_unpacked
+                     (Tutti__V1__PaidAttempt *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__paid_attempt__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__task_inference__init
+                     (Tutti__V1__TaskInference         *message)
+{
+  static const Tutti__V1__TaskInference init_value = TUTTI__V1__TASK_INFERENCE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__task_inference__get_packed_size
+                     (const Tutti__V1__TaskInference *message)
+{
+  assert(message->base.descriptor == &tutti__v1__task_inference__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__task_inference__pack
+                     (const Tutti__V1__TaskInference *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__task_inference__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__task_inference__pack_to_buffer
+                     (const Tutti__V1__TaskInference *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__task_inference__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__TaskInference *
+       tutti__v1__task_inference__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__TaskInference *)
+     protobuf_c_message_unpack (&tutti__v1__task_inference__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__task_inference__free_unpacked
+                     (Tutti__V1__TaskInference *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__task_inference__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__task_report__init
                      (Tutti__V1__TaskReport         *message)
 {
@@ -1222,7 +1312,161 @@ const ProtobufCMessageDescriptor tutti__v1__task_delta__descriptor =
   (ProtobufCMessageInit) tutti__v1__task_delta__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__task_report__field_descriptors[8] =
+static const ProtobufCFieldDescriptor tutti__v1__paid_attempt__field_descriptors[5] =
+{
+  {
+    "host",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PaidAttempt, host),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "model",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PaidAttempt, model),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tier",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PaidAttempt, tier),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PaidAttempt, tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "outcome",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PaidAttempt, outcome),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__paid_attempt__field_indices_by_name[] = {
+  0,   /* field[0] = host */
+  1,   /* field[1] = model */
+  4,   /* field[4] = outcome */
+  2,   /* field[2] = tier */
+  3,   /* field[3] = tokens */
+};
+static const ProtobufCIntRange tutti__v1__paid_attempt__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor tutti__v1__paid_attempt__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.PaidAttempt",
+  "PaidAttempt",
+  "Tutti__V1__PaidAttempt",
+  "tutti.v1",
+  sizeof(Tutti__V1__PaidAttempt),
+  5,
+  tutti__v1__paid_attempt__field_descriptors,
+  tutti__v1__paid_attempt__field_indices_by_name,
+  1,  tutti__v1__paid_attempt__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__paid_attempt__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__task_inference__field_descriptors[3] =
+{
+  {
+    "model",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__TaskInference, model),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "usage",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__TaskInference, usage),
+    &tutti__v1__usage__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "attempts",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__TaskInference, n_attempts),
+    offsetof(Tutti__V1__TaskInference, attempts),
+    &tutti__v1__paid_attempt__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__task_inference__field_indices_by_name[] = {
+  2,   /* field[2] = attempts */
+  0,   /* field[0] = model */
+  1,   /* field[1] = usage */
+};
+static const ProtobufCIntRange tutti__v1__task_inference__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__task_inference__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.TaskInference",
+  "TaskInference",
+  "Tutti__V1__TaskInference",
+  "tutti.v1",
+  sizeof(Tutti__V1__TaskInference),
+  3,
+  tutti__v1__task_inference__field_descriptors,
+  tutti__v1__task_inference__field_indices_by_name,
+  1,  tutti__v1__task_inference__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__task_inference__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__task_report__field_descriptors[9] =
 {
   {
     "host",
@@ -1320,12 +1564,25 @@ static const ProtobufCFieldDescriptor tutti__v1__task_report__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "inferences",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__TaskReport, n_inferences),
+    offsetof(Tutti__V1__TaskReport, inferences),
+    &tutti__v1__task_inference__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__task_report__field_indices_by_name[] = {
   7,   /* field[7] = contract_met */
   5,   /* field[5] = finish_reason */
   3,   /* field[3] = first_token_ms */
   0,   /* field[0] = host */
+  8,   /* field[8] = inferences */
   1,   /* field[1] = model */
   6,   /* field[6] = output */
   4,   /* field[4] = total_ms */
@@ -1334,7 +1591,7 @@ static const unsigned tutti__v1__task_report__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__task_report__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor tutti__v1__task_report__descriptor =
 {
@@ -1344,7 +1601,7 @@ const ProtobufCMessageDescriptor tutti__v1__task_report__descriptor =
   "Tutti__V1__TaskReport",
   "tutti.v1",
   sizeof(Tutti__V1__TaskReport),
-  8,
+  9,
   tutti__v1__task_report__field_descriptors,
   tutti__v1__task_report__field_indices_by_name,
   1,  tutti__v1__task_report__number_ranges,

@@ -25,6 +25,8 @@ typedef struct Tutti__V1__RunTask Tutti__V1__RunTask;
 typedef struct Tutti__V1__DocumentExcerpt Tutti__V1__DocumentExcerpt;
 typedef struct Tutti__V1__TaskBegan Tutti__V1__TaskBegan;
 typedef struct Tutti__V1__TaskDelta Tutti__V1__TaskDelta;
+typedef struct Tutti__V1__PaidAttempt Tutti__V1__PaidAttempt;
+typedef struct Tutti__V1__TaskInference Tutti__V1__TaskInference;
 typedef struct Tutti__V1__TaskReport Tutti__V1__TaskReport;
 typedef struct Tutti__V1__TaskEvent Tutti__V1__TaskEvent;
 
@@ -243,6 +245,51 @@ struct  Tutti__V1__TaskDelta
     , {0,NULL}, {0,NULL} }
 
 
+/*
+ * An attempt of a host, with the facts that determine the host's pay.
+ */
+struct  Tutti__V1__PaidAttempt
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData host;
+  /*
+   * the host's own name, or the client's if only that is known
+   */
+  ProtobufCBinaryData model;
+  /*
+   * "community" | "fallback"
+   */
+  ProtobufCBinaryData tier;
+  /*
+   * completion tokens that the host made
+   */
+  uint64_t tokens;
+  /*
+   * "delivered" | "beaten" | "failed"
+   */
+  ProtobufCBinaryData outcome;
+};
+#define TUTTI__V1__PAID_ATTEMPT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__paid_attempt__descriptor) \
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0, {0,NULL} }
+
+
+struct  Tutti__V1__TaskInference
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData model;
+  Tutti__V1__Usage *usage;
+  /*
+   * in the order in which they ended
+   */
+  size_t n_attempts;
+  Tutti__V1__PaidAttempt **attempts;
+};
+#define TUTTI__V1__TASK_INFERENCE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__task_inference__descriptor) \
+    , {0,NULL}, NULL, 0,NULL }
+
+
 struct  Tutti__V1__TaskReport
 {
   ProtobufCMessage base;
@@ -257,10 +304,15 @@ struct  Tutti__V1__TaskReport
    * the output meets the task's contract
    */
   protobuf_c_boolean contract_met;
+  /*
+   * their tokens are a part of usage
+   */
+  size_t n_inferences;
+  Tutti__V1__TaskInference **inferences;
 };
 #define TUTTI__V1__TASK_REPORT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__task_report__descriptor) \
-    , {0,NULL}, {0,NULL}, NULL, 0, 0, {0,NULL}, {0,NULL}, 0 }
+    , {0,NULL}, {0,NULL}, NULL, 0, 0, {0,NULL}, {0,NULL}, 0, 0,NULL }
 
 
 typedef enum {
@@ -457,6 +509,44 @@ Tutti__V1__TaskDelta *
 void   tutti__v1__task_delta__free_unpacked
                      (Tutti__V1__TaskDelta *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__PaidAttempt methods */
+void   tutti__v1__paid_attempt__init
+                     (Tutti__V1__PaidAttempt         *message);
+size_t tutti__v1__paid_attempt__get_packed_size
+                     (const Tutti__V1__PaidAttempt   *message);
+size_t tutti__v1__paid_attempt__pack
+                     (const Tutti__V1__PaidAttempt   *message,
+                      uint8_t             *out);
+size_t tutti__v1__paid_attempt__pack_to_buffer
+                     (const Tutti__V1__PaidAttempt   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__PaidAttempt *
+       tutti__v1__paid_attempt__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__paid_attempt__free_unpacked
+                     (Tutti__V1__PaidAttempt *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__TaskInference methods */
+void   tutti__v1__task_inference__init
+                     (Tutti__V1__TaskInference         *message);
+size_t tutti__v1__task_inference__get_packed_size
+                     (const Tutti__V1__TaskInference   *message);
+size_t tutti__v1__task_inference__pack
+                     (const Tutti__V1__TaskInference   *message,
+                      uint8_t             *out);
+size_t tutti__v1__task_inference__pack_to_buffer
+                     (const Tutti__V1__TaskInference   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__TaskInference *
+       tutti__v1__task_inference__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__task_inference__free_unpacked
+                     (Tutti__V1__TaskInference *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__TaskReport methods */
 void   tutti__v1__task_report__init
                      (Tutti__V1__TaskReport         *message);
@@ -524,6 +614,12 @@ typedef void (*Tutti__V1__TaskBegan_Closure)
 typedef void (*Tutti__V1__TaskDelta_Closure)
                  (const Tutti__V1__TaskDelta *message,
                   void *closure_data);
+typedef void (*Tutti__V1__PaidAttempt_Closure)
+                 (const Tutti__V1__PaidAttempt *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__TaskInference_Closure)
+                 (const Tutti__V1__TaskInference *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__TaskReport_Closure)
                  (const Tutti__V1__TaskReport *message,
                   void *closure_data);
@@ -566,6 +662,8 @@ extern const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__document_excerpt__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_began__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_delta__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__paid_attempt__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__task_inference__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_report__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_event__descriptor;
 extern const ProtobufCServiceDescriptor tutti__v1__agent__descriptor;
