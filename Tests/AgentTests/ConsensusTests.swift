@@ -129,6 +129,9 @@ struct ConsensusWorkTests {
     #expect(merged.embeddings.count == 1, "one request for all drafts")
     #expect(merged.text == "It was closed." && merged.report.host == "chat")
     #expect(merged.report.usage.promptTokens == 14, "both questions are paid for")
+    #expect(merged.report.inferences.map(\.model) == ["nomic-embed-text", "chat-7b"])
+    #expect(merged.report.inferences.flatMap(\.attempts).map(\.host) == ["embed", "chat"])
+    #expect(merged.report.inferences.map(\.usage).reduce(.zero, +) == merged.report.usage)
   }
 
   @Test("where no host embeds, words decide, and the trace says why")

@@ -113,6 +113,9 @@ struct TaskWorkTests {
     #expect(done.told.all.last == .finished(done.report))
     #expect(done.attribute("model_choice") == "the only one offered")
     #expect(!done.bodies[0].contains("response_format"))
+    let answer = try #require(done.report.inferences.first)
+    #expect(answer.model == "faulty-model" && answer.usage == done.report.usage)
+    #expect(answer.attempts.map(\.host) == ["h"] && answer.attempts.map(\.outcome) == [.delivered])
   }
 
   @Test(
@@ -245,6 +248,8 @@ struct TaskWorkTests {
     #expect(done.bodies.count == 2)
     #expect(done.bodies[1].contains("there is no JSON in it"))
     #expect(done.report.usage.promptTokens == 14, "both questions are paid for")
+    #expect(done.report.inferences.map(\.usage).reduce(.zero, +) == done.report.usage)
+    #expect(done.report.inferences.flatMap(\.attempts).map(\.host) == ["h", "h"])
     #expect(done.attribute("questions") == "2")
   }
 

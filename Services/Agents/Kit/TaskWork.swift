@@ -33,6 +33,8 @@ struct TaskWork {
   private var began: TaskBegan?
   private var usage = Usage.zero
   private var attempts: [AttemptRecord] = []
+  /// Inferences that have ended, up to `Limits.taskInferences`.
+  private var inferences: [TaskInference] = []
   private var last: InferenceSummary?
   /// Documents that the prompt holds in part only.
   private var excerpts: [DocumentExcerpt] = []
@@ -124,7 +126,8 @@ struct TaskWork {
       host: last.host, model: last.model, usage: usage,
       firstTokenMilliseconds: began.firstTokenMilliseconds,
       totalMilliseconds: Int(started.duration(to: .now).wholeMilliseconds),
-      finishReason: last.finishReason, output: output, contractMet: contractMet)
+      finishReason: last.finishReason, output: output, contractMet: contractMet,
+      inferences: inferences)
     try send(.finished(report))
     return (report, attempts)
   }
@@ -236,6 +239,8 @@ struct TaskWork {
   mutating func spent(on summary: InferenceSummary) {
     usage = usage + summary.usage
     attempts += summary.attempts
+    guard inferences.count < Limits.taskInferences.value else { return }
+    inferences.append(TaskInference(summary))
   }
 
   /// Asks the embeddings endpoint instead of a chat.

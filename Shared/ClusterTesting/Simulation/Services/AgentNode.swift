@@ -89,6 +89,7 @@ final class TaskNode {
   private var models: [ModelID?] = []
   private var began: TaskBegan?
   private var usage = Usage.zero
+  private var inferences: [TaskInference] = []
   private var last: InferenceSummary?
   private var session: InferenceSession?
   private var echo: InstructionEcho?
@@ -181,7 +182,7 @@ final class TaskNode {
           host: last.host, model: last.model, usage: usage,
           firstTokenMilliseconds: began.firstTokenMilliseconds,
           totalMilliseconds: Int(elapsed.wholeMilliseconds), finishReason: last.finishReason,
-          output: text, contractMet: contractMet)))
+          output: text, contractMet: contractMet, inferences: inferences)))
     isOver = true
     agent.finish(key, nil)
   }
@@ -229,6 +230,7 @@ final class TaskNode {
       held = []
       if let delta = output.finish(), dialogue.passesOn { send(.delta(delta)) }
       usage = usage + summary.usage
+      inferences.append(TaskInference(summary))
       last = summary
       process.cluster.check(
         summary, session?.answers ?? [], given: order.prefix.utf8.count,
