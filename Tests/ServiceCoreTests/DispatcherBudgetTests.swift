@@ -235,6 +235,11 @@ struct DispatcherBudgetTests {
     let end = plan(.finished(Attempt("sink", 2), used(11, 20, "Twelve bytes, and more.")))
     // 5 of t0, 3 of the lost attempt and 17 of the second.
     #expect(end.finished?.usage.completionTokens == 25)
+    // The host of the lost agent is known, too.
+    let lost = try #require(end.ended.last?.report?.inferences.first)
+    #expect(lost.model == "m" && lost.usage.completionTokens == 3)
+    #expect(
+      lost.attempts == [PaidAttempt(host: "h", model: "m", tokens: 3, outcome: .delivered)])
   }
 
   @Test("an answer whose agent is lost is resumed within the budget")

@@ -204,6 +204,7 @@ struct DispatcherSimulation {
       }
       if end.reason.isEmpty != (end.status == .done) { fault("\(end.task) needs a reason") }
       checkRetry(end)
+      checkInferences(end)
       reported[end.task] = end.report?.usage
       finished[end.task] = end.status == .done || end.status == .degraded ? end.report : nil
     case .expanded(let task, let sub):
@@ -214,6 +215,18 @@ struct DispatcherSimulation {
       if finished[task] == nil { fault("\(task) expands before it has ended") }
     case .finished: fault("the shell says that")
     }
+  }
+
+  /// The inferences of a task have no more tokens than the task.
+  ///
+  /// An attempt that resumes text counts it once more, so completion tokens are compared one by one.
+  private mutating func checkInferences(_ end: TaskEnded) {
+    guard let report = end.report else { return }
+    let usages = report.inferences.map(\.usage)
+    let prompts = usages.reduce(0) { $0 + $1.promptTokens }
+    guard prompts <= report.usage.promptTokens,
+      usages.allSatisfy({ $0.completionTokens <= report.usage.completionTokens })
+    else { return fault("\(end.task) has usage \(report.usage), its inferences \(usages)") }
   }
 
   /// An answer that was granted more than its expected length leaves tokens for a second attempt.
@@ -331,6 +344,7 @@ struct DispatcherSimulation {
     var last = report(text)
     last.contractMet = rng.next() % 16 != 0 || task.id == plan.sink
     last.usage = usage(start.order)
+    last.inferences = [TaskInference(model: "m", usage: last.usage, attempts: [])]
     enqueue(.finished(attempt, last), at: later())
   }
 

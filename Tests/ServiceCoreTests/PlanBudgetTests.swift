@@ -180,10 +180,11 @@ struct PlanBudgetTests {
     #expect(
       granted(budget.grant(to: 0, TaskDemand(prompt: 10, maxTokens: 90), reservingFor: sink)) == 90)
     budget.beginAttempt(of: 0)
-    budget.chargeUnreported(0, host: "h0", prompt: 99, writtenBytes: 12)
+    budget.chargeUnreported(0, host: "h0", model: "m", prompt: 99, writtenBytes: 12)
     let known = Usage(promptTokens: 10, completionTokens: 3, estimated: true)
     #expect(budget.spent == known)
     #expect(budget.cost(of: 0)?.host == "h0" && budget.cost(of: 0)?.usage == known)
+    #expect(budget.cost(of: 0)?.inferences == [Self.lost("h0", known)])
     // 300 minus 100 for the lost attempt and 10 for the sink's prompt.
     #expect(granted(budget.grant(to: 1, sink, reservingFor: nil)) == 190)
   }
@@ -193,7 +194,7 @@ struct PlanBudgetTests {
     var budget = PlanBudget(tokens: 300)
     budget.beginAttempt(of: 0)
     _ = budget.charge(used(10, 20), to: 0, hasKnownPrompt: false)
-    budget.chargeUnreported(0, host: "h", prompt: 10, writtenBytes: 80)
+    budget.chargeUnreported(0, host: "h", model: "m", prompt: 10, writtenBytes: 80)
     #expect(budget.spent == Usage(promptTokens: 10, completionTokens: 20))
   }
 
@@ -203,7 +204,7 @@ struct PlanBudgetTests {
       var budget = PlanBudget(tokens: tokens)
       #expect(budget.cost(of: 0) == nil)
       budget.beginAttempt(of: 0)
-      budget.chargeUnreported(0, host: "h0", prompt: 10, writtenBytes: 4)
+      budget.chargeUnreported(0, host: "h0", model: "m", prompt: 10, writtenBytes: 4)
       budget.beginAttempt(of: 0)
       // The second attempt ended before a host began.
       #expect(budget.cost(of: 0)?.host == "" && budget.cost(of: 0)?.usage.totalTokens == 11)
@@ -212,6 +213,56 @@ struct PlanBudgetTests {
       #expect(budget.cost(of: 0)?.output == "" && budget.cost(of: 0)?.usage == whole.usage)
       #expect(budget.spent == whole.usage)
     }
+  }
+
+  /// The inference of an attempt that was given up at a host.
+  private static func lost(_ host: HostID, _ usage: Usage) -> TaskInference {
+    TaskInference(
+      model: "m", usage: usage,
+      attempts: [
+        PaidAttempt(host: host, model: "m", tokens: usage.completionTokens, outcome: .delivered)
+      ])
+  }
+
+  @Test("a task's cost names the hosts of attempts that were given up, before those of its report")
+  func lostHosts() {
+    var budget = PlanBudget(tokens: nil)
+    var expected: [TaskInference] = []
+    for host in ["h0", "h1"] as [HostID] {
+      budget.beginAttempt(of: 0)
+      budget.chargeUnreported(0, host: host, model: "m", prompt: 10, writtenBytes: 8)
+      expected.append(
+        Self.lost(host, Usage(promptTokens: 10, completionTokens: 2, estimated: true)))
+    }
+    budget.beginAttempt(of: 0)
+    #expect(budget.cost(of: 0)?.inferences == expected)
+    var report = used(10, 20)
+    report.inferences = [
+      TaskInference(
+        model: "n", usage: report.usage,
+        attempts: [
+          PaidAttempt(host: "loser", model: "n", tokens: 4, outcome: .beaten),
+          PaidAttempt(host: "h2", model: "n", tokens: 20, outcome: .delivered),
+        ])
+    ]
+    expected += report.inferences
+    let whole = budget.charge(report, to: 0, hasKnownPrompt: false)
+    #expect(whole.inferences == expected && budget.cost(of: 0)?.inferences == expected)
+    #expect(whole.usage == expected.map(\.usage).reduce(.zero, +))
+  }
+
+  @Test("a task has a limited number of inferences")
+  func manyInferences() {
+    var budget = PlanBudget(tokens: nil)
+    budget.beginAttempt(of: 0)
+    budget.chargeUnreported(0, host: "h0", model: "m", prompt: 10, writtenBytes: 8)
+    budget.beginAttempt(of: 0)
+    var report = used(10, 20)
+    let most = Limits.taskInferences.value
+    report.inferences = Array(
+      repeating: TaskInference(model: "n", usage: .zero, attempts: []), count: most)
+    let whole = budget.charge(report, to: 0, hasKnownPrompt: false)
+    #expect(whole.inferences.map(\.model) == ["m"] + Array(repeating: "n", count: most - 1))
   }
 
   @Test("the cost of an earlier dispatcher counts")

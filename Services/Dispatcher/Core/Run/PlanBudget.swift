@@ -24,6 +24,8 @@ struct PlanBudget: Sendable {
     var report: TaskReport?
     /// Usage of attempts that were given up.
     var givenUp = Usage.zero
+    /// The inferences of those attempts, one per attempt.
+    var givenUpInferences: [TaskInference] = []
   }
 
   private var ledger: TokenLedger
@@ -177,23 +179,39 @@ struct PlanBudget: Sendable {
     }
     var whole = report
     whole.usage = usage + account.givenUp
+    // The text that the attempt resumed counts in the earlier inferences, so they come first.
+    whole.inferences = Array(
+      (account.givenUpInferences + report.inferences).prefix(Limits.taskInferences.value))
     account.report = whole.withoutOutput
     accounts[task] = account
     return whole
   }
 
   /// Charges an attempt that ended without a usage report while `host` worked on it.
-  /// - Parameter prompt: estimated tokens of the prompt, used if the latest grant has no estimate.
-  mutating func chargeUnreported(_ task: Int, host: HostID, prompt: Int, writtenBytes: Int) {
+  /// - Parameters:
+  ///   - model: the model that the host answers with.
+  ///   - prompt: estimated tokens of the prompt, used if the latest grant has no estimate.
+  mutating func chargeUnreported(
+    _ task: Int, host: HostID, model: ModelID, prompt: Int, writtenBytes: Int
+  ) {
     var account = accounts[task] ?? Account()
     guard account.report == nil else { return ledger.release(task) }
     let usage = Usage(
       promptTokens: ledger.counted(account.estimatedPrompt ?? prompt),
       completionTokens: ledger.counted(TokenEstimate.tokens(bytes: writtenBytes)), estimated: true)
     account.givenUp = account.givenUp + usage
+    // As in a direct answer whose client left, the last host counts as the host that delivered.
+    account.givenUpInferences.append(
+      TaskInference(
+        model: model, usage: usage,
+        attempts: [
+          PaidAttempt(
+            host: host, model: model, tokens: usage.completionTokens, outcome: .delivered)
+        ]))
     var report = TaskReport.mechanical("")
     report.host = host
     report.usage = account.givenUp
+    report.inferences = account.givenUpInferences
     account.report = report
     accounts[task] = account
     ledger.giveUp(task, known: usage)
@@ -217,6 +235,7 @@ struct PlanBudget: Sendable {
     guard account.givenUp != .zero else { return nil }
     var cost = TaskReport.mechanical("")
     cost.usage = account.givenUp
+    cost.inferences = account.givenUpInferences
     return cost
   }
 }

@@ -25,6 +25,7 @@ extension PlanRun {
   mutating func recordFirstToken(_ attempt: Attempt, _ began: TaskBegan) {
     guard let index = running(attempt) else { return }
     board.setHost(began.host, of: index)
+    attempts[index]?.begin(with: began.model)
     directives.append(.emit(.firstToken(task: attempt.task, began)))
   }
 
@@ -166,9 +167,11 @@ extension PlanRun {
   /// Nothing is charged if no host had sent a first token.
   mutating func chargeUnreported(_ index: Int) {
     guard case .running(_, let host?) = board.phase(index) else { return budget.release(index) }
+    let attempt = attempts[index] ?? TaskAttempts()
     budget.chargeUnreported(
-      index, host: host, prompt: demand(of: index).prompt + inputTokens(of: index),
-      writtenBytes: attempts[index]?.writtenBytes ?? 0)
+      index, host: host, model: attempt.model,
+      prompt: demand(of: index).prompt + inputTokens(of: index),
+      writtenBytes: attempt.writtenBytes)
   }
 }
 

@@ -12,6 +12,8 @@ struct TaskAttempts: Equatable, Sendable {
   private(set) var agent = ""
   /// Agents that lost or refused the task.
   private(set) var avoiding: [PeerID] = []
+  /// Model of the latest attempt whose host began to answer. Empty if no host did.
+  private(set) var model = ModelID("")
   /// Bytes that the latest attempt wrote.
   private(set) var writtenBytes = 0
   /// Output of the latest attempt so far, if it may substitute for the task's output.
@@ -29,6 +31,8 @@ struct TaskAttempts: Equatable, Sendable {
     self.agent = agent.name
     seekingSince = nil
   }
+
+  mutating func begin(with model: ModelID) { self.model = model }
 
   mutating func countWritten(_ bytes: Int) { writtenBytes += bytes }
 
