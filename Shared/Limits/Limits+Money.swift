@@ -29,7 +29,8 @@ extension Limits {
       + "all tasks together, if the request states no budget.")
   public static let billedAnswers = Limit(
     "money.billed_answers", 256, .count,
-    "A plan has 64 tasks, and each is dispatched a few times.")
+    "A plan has 64 tasks, and each has a few inferences. Tokens of further inferences are paid to "
+      + "the host of their task.")
   public static let billedAttempts = Limit(
     "money.billed_attempts", 64, .count,
     "Two legs of a race and a chain of failovers: far more than a retry budget allows.")

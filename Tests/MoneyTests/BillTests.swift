@@ -83,6 +83,23 @@ struct BillTests {
     #expect(raced.margin == MicroCredits(-4))
   }
 
+  @Test("each inference of a plan has its own winner, whose pay caps its own losers")
+  func inferences() throws {
+    let price = try Self.price()
+    let answers = try [(100, "a"), (10, "c")].map { made, winner in
+      try BilledAnswer(
+        usage: TokenUsage(prompt: 1_000, completion: Int64(made)), price: price,
+        attempts: [
+          Self.attempt(HostID(winner), .winner, made: Int64(made), contributed: Int64(made)),
+          Self.attempt("b", .loser, made: 900, contributed: 0),
+        ])
+    }
+    let bill = try Bill(answers: answers, rule: Self.rule())
+    #expect(bill.lines.map { $0.pay.map(\.count) } == [[1_300, 130], [1_030, 103]])
+    #expect(bill.payouts["b"] == MicroCredits(233))
+    #expect(bill.charge == MicroCredits(2_330) && bill.margin == MicroCredits(-233))
+  }
+
   @Test("only the winner of an answer has its cached prompt tokens")
   func cached() throws {
     let answer = try TokenUsage(prompt: 10, cached: 6, completion: 20)

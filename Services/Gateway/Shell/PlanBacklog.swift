@@ -43,7 +43,7 @@ extension PlanEvent {
     case .delta(let delta):
       Self.entryBytes + delta.text.utf8.count + (delta.deltaJSON?.capacity ?? 0)
     case .ended(let ended):
-      Self.entryBytes + ended.reason.utf8.count + (ended.report?.output.utf8.count ?? 0)
+      Self.entryBytes + ended.reason.utf8.count + (ended.report?.keptBytes ?? 0)
     case .expanded(_, let sub): Self.entryBytes * (1 + sub.tasks.count)
     case .started, .firstToken, .finished: Self.entryBytes
     }

@@ -30,7 +30,8 @@ public struct RequestBill: Hashable, Sendable {
     self.init(
       model: summary.model,
       answers: [
-        SettledAnswer(usage: usage, attempts: Self.attempts(summary.attempts, usage))
+        SettledAnswer(
+          usage: usage, attempts: Self.attempts(summary.attempts.map(\.paid), usage))
       ], price: price, hold: hold)
   }
 
@@ -56,7 +57,7 @@ public struct RequestBill: Hashable, Sendable {
       price: price, hold: hold)
   }
 
-  /// The bill of a plan, which is the sum over its tasks.
+  /// The bill of a plan, which is the sum over the inferences of its tasks.
   ///
   /// - Parameters:
   ///   - written: tokens of the answer that the client received. They are billed if the task that
@@ -68,24 +69,50 @@ public struct RequestBill: Hashable, Sendable {
     table: HostTable = .empty, credible: (PlanTrace.TaskLine) -> Usage = \.usage
   ) {
     var answers: [SettledAnswer] = []
-    for task in trace.tasks.prefix(Limits.billedAnswers.value) {
+    let tasks = trace.tasks.prefix(Limits.billedAnswers.value)
+    for (index, task) in tasks.enumerated() {
       var usage = TokenUsage(credible(task))
       if usage == .zero, task.id == trace.plan.sink {
         usage = TokenUsage(Usage(promptTokens: 0, completionTokens: written))
       }
-      guard usage != .zero else { continue }
-      let model = task.model ?? model
-      let attempts = task.host.map {
-        [
-          SettledAttempt(
-            host: $0, model: table.hostModel(of: model, at: $0), usage: usage,
-            contributed: usage.completion, role: .winner)
-        ]
-      }
-      answers.append(
-        SettledAnswer(usage: usage, attempts: attempts ?? [], price: price.price(of: model)))
+      // Each later task keeps room for one answer.
+      let room = Limits.billedAnswers.value - answers.count - (tasks.count - index - 1)
+      answers += Self.answers(
+        of: task, usage, model: task.model ?? model, price: price, table: table, atMost: room)
     }
     self.init(model: model, answers: answers, price: price, hold: hold)
+  }
+
+  /// The answers of a task: one per inference, and one for the other tokens, which are paid to the
+  /// task's host. Their tokens add up to `usage`.
+  private static func answers(
+    of task: PlanTrace.TaskLine, _ usage: TokenUsage, model: ModelID, price: RequestPrice,
+    table: HostTable, atMost room: Int
+  ) -> [SettledAnswer] {
+    var answers: [SettledAnswer] = []
+    var rest = usage
+    for inference in task.inferences.prefix(room - 1) {
+      // An inference may count text that an earlier one delivered, or have counts that are not
+      // credible.
+      let usage = rest.remove(TokenUsage(inference.usage))
+      guard usage != .zero else { continue }
+      // The hold did not expect the models of embeddings, so they cost as much as the task's model.
+      let model = price.has(inference.model) ? inference.model : model
+      answers.append(
+        SettledAnswer(
+          usage: usage, attempts: attempts(inference.attempts, usage, table),
+          price: price.price(of: model)))
+    }
+    guard rest != .zero else { return answers }
+    let attempt = task.host.map {
+      PaidAttempt(
+        host: $0, model: model, tokens: Int(clamping: rest.completion), outcome: .delivered)
+    }
+    answers.append(
+      SettledAnswer(
+        usage: rest, attempts: attempts([attempt].compactMap(\.self), rest, table),
+        price: price.price(of: model)))
+    return answers
   }
 
   /// Estimated completion tokens in the first bytes of a body.
@@ -97,45 +124,42 @@ public struct RequestBill: Hashable, Sendable {
   /// Roles of the attempts, and the tokens that each attempt contributed to the answer.
   ///
   /// - Parameters:
-  ///   - records: attempts in the order in which they ended. An attempt that resumes an answer ends
-  ///     after the attempt that broke off.
-  static func attempts(_ records: [AttemptRecord], _ usage: TokenUsage) -> [SettledAttempt] {
-    let records = records.prefix(Limits.billedAttempts.value)
-    let last = records.lastIndex(where: \.isInAnswer)
+  ///   - attempts: the attempts in the order in which they ended. An attempt that resumes an answer
+  ///     ends after the attempt that broke off.
+  ///   - table: hosts, for their own names of models that are aliases.
+  private static func attempts(
+    _ attempts: [PaidAttempt], _ usage: TokenUsage, _ table: HostTable = .empty
+  ) -> [SettledAttempt] {
+    let attempts = attempts.prefix(Limits.billedAttempts.value)
+    let last = attempts.lastIndex(where: \.isInAnswer)
     var rest = usage.completion
     var hasBegun = false
-    return records.enumerated().map { index, record in
+    return attempts.enumerated().map { index, attempt in
       var contributed: Int64 = 0
-      if record.isInAnswer {
+      if attempt.isInAnswer {
         // If several hosts answered, their counts are estimates. The last host gets the rest.
-        contributed = index == last ? rest : min(Int64(Usage.bounded(record.tokens)), rest)
+        contributed = index == last ? rest : min(Int64(Usage.bounded(attempt.tokens)), rest)
         rest -= contributed
       }
-      let role = record.billedRole(begins: !hasBegun)
-      if record.isInAnswer || role == .winner { hasBegun = true }
-      let made = max(Int64(Usage.bounded(record.tokens)), contributed)
+      let role = attempt.role(begins: !hasBegun)
+      if attempt.isInAnswer || role == .winner { hasBegun = true }
+      let made = max(Int64(Usage.bounded(attempt.tokens)), contributed)
       return SettledAttempt(
-        host: record.host, model: record.hostModel, usage: role.usage(in: usage, made: made),
-        contributed: contributed, role: role)
+        host: attempt.host, model: table.hostModel(of: attempt.model, at: attempt.host),
+        usage: role.usage(in: usage, made: made), contributed: contributed, role: role)
     }
   }
 }
 
-extension AttemptRecord {
+extension PaidAttempt {
   /// - Parameter begins: whether no earlier attempt is part of the answer.
-  fileprivate func billedRole(begins: Bool) -> BilledAttempt.Role {
+  fileprivate func role(begins: Bool) -> BilledAttempt.Role {
     switch outcome {
     case .beaten: .loser
-    // The client left before the end, which is not the host's fault.
-    case .failed(let failure) where failure.kind == .consumerLeft && tokens > 0: delivered(begins)
     case .failed: .failed
-    case .answered: delivered(begins)
+    case .delivered where begins: .winner
+    case .delivered: tier == .fallback ? .fallback : .continued
     }
-  }
-
-  private func delivered(_ begins: Bool) -> BilledAttempt.Role {
-    if begins { return .winner }
-    return tier == .fallback ? .fallback : .continued
   }
 }
 
@@ -149,5 +173,23 @@ extension TokenUsage {
       prompt: count(usage.promptTokens), cached: count(usage.cachedTokens),
       completion: count(usage.completionTokens))
     self = counts ?? .zero
+  }
+
+  /// Removes tokens, at most as many of each kind as there are.
+  /// - Returns: the removed tokens.
+  fileprivate mutating func remove(_ wanted: TokenUsage) -> TokenUsage {
+    let prompt = min(wanted.prompt, self.prompt)
+    // The rest has no more cached tokens than prompt tokens.
+    let cached = max(
+      min(wanted.cached, self.cached, prompt), self.cached - (self.prompt - prompt))
+    let completion = min(wanted.completion, self.completion)
+    guard
+      let removed = try? TokenUsage(prompt: prompt, cached: cached, completion: completion),
+      let rest = try? TokenUsage(
+        prompt: self.prompt - prompt, cached: self.cached - cached,
+        completion: self.completion - completion)
+    else { return .zero }
+    self = rest
+    return removed
   }
 }

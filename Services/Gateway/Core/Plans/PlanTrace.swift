@@ -20,6 +20,8 @@ public struct PlanTrace: Sendable {
     var firstTokenMilliseconds = 0
     var totalMilliseconds = 0
     public var usage = Usage.zero
+    /// The inferences whose hosts are known. Their tokens are a part of `usage`.
+    public var inferences: [TaskInference] = []
     /// Documents of which the task read only a part.
     var excerpts: [DocumentExcerpt] = []
     /// Attempts so far, each by one agent.
@@ -114,13 +116,14 @@ public struct PlanTrace: Sendable {
       if !report.host.name.isEmpty { $0.host = report.host }
       if !report.model.name.isEmpty { $0.model = report.model }
       $0.usage = report.usage
+      $0.inferences = report.inferences
       $0.firstTokenMilliseconds = report.firstTokenMilliseconds
       $0.totalMilliseconds = report.totalMilliseconds
     }
     // The report of a failed or skipped task carries only its usage.
     let report = [.done, .degraded].contains(ended.status) ? ended.report : nil
-    memory.release(finished[ended.task]?.output.utf8.count ?? 0)
-    finished[ended.task] = keep(report?.output.utf8.count ?? 0) ? report : nil
+    memory.release(finished[ended.task]?.keptBytes ?? 0)
+    finished[ended.task] = keep(report?.keptBytes ?? 0) ? report : nil
   }
 
   /// Charges bytes that a failover would need. Above the limit, all of them are dropped, and the

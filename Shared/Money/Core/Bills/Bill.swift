@@ -13,7 +13,7 @@ public struct Bill: Hashable, Sendable {
     public let pay: [MicroCredits]
   }
 
-  /// One line per answer, in the order of the answers. A plan has one answer per task.
+  /// One line per answer, in the order of the answers. A plan has one answer per inference.
   public let lines: [Line]
   public let charge: MicroCredits
   public let payouts: [HostID: MicroCredits]

@@ -75,10 +75,10 @@ extension BilledAttempt.Role {
 
 /// Outcome of one answer: the tokens that the client pays for, and the attempts that led to it.
 ///
-/// On the fast path, it is the client's answer. A plan has one such answer per task.
+/// On the fast path, it is the client's answer. A plan has one such answer per inference.
 public struct BilledAnswer: Hashable, Sendable {
-  /// Prompt tokens, which count once, and completion tokens that reached the client. For a task of
-  /// a plan, the completion tokens are those of its output.
+  /// Prompt tokens, which count once, and completion tokens that reached the client. For an
+  /// inference of a plan, the completion tokens are those that its task received.
   public let usage: TokenUsage
   /// The client's price when the request was admitted.
   public let price: TokenPrice
