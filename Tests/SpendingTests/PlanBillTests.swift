@@ -198,6 +198,63 @@ struct PlanBillTests {
     #expect(bill.answers.flatMap(\.attempts).map(\.contributed) == [40, 10])
   }
 
+  /// Events of an attempt at the only task of a plan.
+  private static func write(_ bytes: Int, at host: HostID, attempt: Int, in trace: inout PlanTrace)
+  {
+    trace.record(.started(task: "t0", role: .research, agent: "x", attempt: attempt))
+    trace.record(
+      .firstToken(task: "t0", TaskBegan(host: host, model: "m", firstTokenMilliseconds: 1)))
+    trace.record(.delta(TaskDelta(text: String(repeating: "x", count: bytes))))
+  }
+
+  private static func end(_ report: TaskReport, in trace: inout PlanTrace) {
+    trace.record(
+      .ended(TaskEnded(task: "t0", role: .research, agent: "x", status: .done, report: report)))
+  }
+
+  @Test("the hosts of an answer are paid for their parts if its agent or its dispatcher is lost")
+  func parts() throws {
+    func answers(_ trace: PlanTrace, written: Int) throws -> [SettledAnswer] {
+      RequestBill(
+        plan: trace, model: "tutti/ensemble", written: written, price: try Self.price(),
+        hold: Self.hold
+      ).answers
+    }
+    var trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/ensemble", tasks: [PlanTask(id: "t0", role: .research)],
+        sink: "t0", seed: 1, deadline: .seconds(9)))
+    trace.beginDispatch()
+    Self.write(16, at: "a", attempt: 1, in: &trace)
+    Self.write(12, at: "b", attempt: 2, in: &trace)
+    // If the client leaves now, the last host gets the tokens that the estimates do not count.
+    let left = try answers(trace, written: 9)
+    #expect(left.map(Self.hosts) == [["a"], ["b"]])
+    #expect(left.flatMap(\.attempts).map(\.contributed) == [4, 5])
+
+    var reported = trace
+    Self.end(
+      Self.report(
+        "b",
+        [
+          Self.inference(10, 4, Self.attempt("a", .delivered, 4)),
+          Self.inference(10, 20, Self.attempt("b", .delivered, 16)),
+        ], usage: Usage(promptTokens: 20, completionTokens: 20)), in: &reported)
+    let ended = try answers(reported, written: 20)
+    #expect(ended.map(Self.hosts) == [["a"], ["b"]])
+    #expect(ended.map(\.usage.completion) == [4, 16])
+
+    // The second dispatcher knows the text so far, but not its hosts.
+    trace.beginDispatch()
+    Self.write(8, at: "c", attempt: 1, in: &trace)
+    Self.end(
+      Self.report("c", [Self.inference(10, 20, Self.attempt("c", .delivered, 13))]), in: &trace)
+    let resumed = try answers(trace, written: 20)
+    #expect(resumed.map(Self.hosts) == [["a"], ["b"], ["c"]])
+    #expect(resumed.map(\.usage.prompt) == [0, 0, 10])
+    #expect(resumed.map(\.usage.completion) == [4, 3, 13])
+  }
+
   @Test("a plan with too many inferences pays the last ones to the hosts of their tasks")
   func tooMany() throws {
     let count = Limits.planTasks.value

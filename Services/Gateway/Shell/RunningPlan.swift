@@ -77,6 +77,7 @@ final class RunningPlan: Sendable {
   ) -> PlanOrder {
     state.withLock { state in
       state.dispatches += 1
+      state.trace.beginDispatch()
       let trace = state.trace
       var plan = trace.plan
       plan.deadline = max(.milliseconds(1), remaining)

@@ -72,13 +72,17 @@ public struct RequestBill: Hashable, Sendable {
     let tasks = trace.tasks.prefix(Limits.billedAnswers.value)
     for (index, task) in tasks.enumerated() {
       var usage = TokenUsage(credible(task))
+      var inferences = trace.inferences(of: task)
       if usage == .zero, task.id == trace.plan.sink {
         usage = TokenUsage(Usage(promptTokens: 0, completionTokens: written))
+        // The parts are estimates, so the last host gets the rest.
+        if let last = inferences.indices.last { inferences[last].usage.completionTokens = written }
       }
       // Each later task keeps room for one answer.
       let room = Limits.billedAnswers.value - answers.count - (tasks.count - index - 1)
       answers += Self.answers(
-        of: task, usage, model: task.model ?? model, price: price, table: table, atMost: room)
+        of: task, inferences, usage, model: task.model ?? model, price: price, table: table,
+        atMost: room)
     }
     self.init(model: model, answers: answers, price: price, hold: hold)
   }
@@ -86,12 +90,12 @@ public struct RequestBill: Hashable, Sendable {
   /// The answers of a task: one per inference, and one for the other tokens, which are paid to the
   /// task's host. Their tokens add up to `usage`.
   private static func answers(
-    of task: PlanTrace.TaskLine, _ usage: TokenUsage, model: ModelID, price: RequestPrice,
-    table: HostTable, atMost room: Int
+    of task: PlanTrace.TaskLine, _ inferences: [TaskInference], _ usage: TokenUsage,
+    model: ModelID, price: RequestPrice, table: HostTable, atMost room: Int
   ) -> [SettledAnswer] {
     var answers: [SettledAnswer] = []
     var rest = usage
-    for inference in task.inferences.prefix(room - 1) {
+    for inference in inferences.prefix(room - 1) {
       // An inference may count text that an earlier one delivered, or have counts that are not
       // credible.
       let usage = rest.remove(TokenUsage(inference.usage))

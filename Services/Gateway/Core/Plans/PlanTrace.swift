@@ -39,6 +39,23 @@ public struct PlanTrace: Sendable {
     }
   }
 
+  /// A part of the answer by one host.
+  private struct AnswerPart {
+    let host: HostID
+    /// The model as clients name it.
+    let model: ModelID
+    var bytes = 0
+
+    /// The tokens are an estimate.
+    var inference: TaskInference {
+      let tokens = TokenEstimate.tokens(bytes: bytes)
+      return TaskInference(
+        model: model,
+        usage: Usage(promptTokens: 0, completionTokens: tokens, estimated: true),
+        attempts: [PaidAttempt(host: host, model: model, tokens: tokens, outcome: .delivered)])
+    }
+  }
+
   /// The plan with all expansions so far.
   public private(set) var plan: Plan
   /// The state of each task, in the plan's order.
@@ -62,6 +79,10 @@ public struct PlanTrace: Sendable {
   /// Bytes that `finished` and `answer` keep.
   private var memory = Allowance(memory: Limits.planTraceBytes)
   private var isTooLarge = false
+  /// Parts of the answer whose hosts no report names, in order.
+  private var parts: [AnswerPart] = []
+  /// Number of parts that came from an earlier dispatcher. They never get a report.
+  private var earlierParts = 0
 
   public init(_ plan: Plan) {
     self.plan = plan
@@ -74,6 +95,10 @@ public struct PlanTrace: Sendable {
     line.merge = task.merge
     return line
   }
+
+  /// Records that a dispatcher receives the rest of the plan. Its reports count the text that the
+  /// answer has so far, but do not name the hosts of that text.
+  public mutating func beginDispatch() { earlierParts = parts.count }
 
   public mutating func record(_ event: PlanEvent) {
     switch event {
@@ -95,10 +120,17 @@ public struct PlanTrace: Sendable {
         $0.firstTokenMilliseconds = began.firstTokenMilliseconds
         $0.excerpts = began.excerpts
       }
+      if task == plan.sink, parts.count < Limits.taskInferences.value {
+        parts.append(AnswerPart(host: began.host, model: began.model))
+      }
     case .ended(let ended): record(ended)
     case .expanded(let task, let sub): expand(task, sub)
     case .delta(let delta):
       if keep(delta.text.utf8.count) { answer += delta.text }
+      if earlierParts < parts.count {
+        parts[parts.count - 1].bytes =
+          parts[parts.count - 1].bytes.addingCapped(delta.text.utf8.count)
+      }
       if Self.hasToolCall(delta) {
         obstacle = "the answer was inside a tool call, which cannot be resumed"
       }
@@ -120,6 +152,7 @@ public struct PlanTrace: Sendable {
       $0.firstTokenMilliseconds = report.firstTokenMilliseconds
       $0.totalMilliseconds = report.totalMilliseconds
     }
+    if ended.task == plan.sink, ended.report != nil { parts.removeSubrange(earlierParts...) }
     // The report of a failed or skipped task carries only its usage.
     let report = [.done, .degraded].contains(ended.status) ? ended.report : nil
     memory.release(finished[ended.task]?.keptBytes ?? 0)
@@ -185,6 +218,15 @@ public struct PlanTrace: Sendable {
   }
 
   public func task(_ id: TaskID) -> TaskLine? { tasks.first { $0.id == id } }
+
+  /// The inferences of a task whose hosts are known, in order. For the answer, they begin with the
+  /// parts whose hosts the task's report does not name.
+  func inferences(of line: TaskLine) -> [TaskInference] {
+    guard line.id == plan.sink, line.status == nil || line.status == .done else {
+      return line.inferences
+    }
+    return parts.filter { $0.bytes > 0 }.map(\.inference) + line.inferences
+  }
 
   /// Usage of all tasks, including those that an earlier dispatcher ran.
   public var usage: Usage {

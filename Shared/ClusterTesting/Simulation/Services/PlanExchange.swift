@@ -104,6 +104,7 @@ final class PlanExchange {
   private func dispatch() {
     guard let trace, let asked else { return }
     dispatches += 1
+    self.trace?.beginDispatch()
     var plan = trace.plan
     plan.deadline = max(.milliseconds(1), process.now.duration(to: end))
     let order = PlanOrder(
