@@ -255,6 +255,28 @@ struct PlanBillTests {
     #expect(resumed.map(\.usage.completion) == [4, 3, 13])
   }
 
+  @Test("a client that leaves a concatenated answer pays for its tasks, and not for its text again")
+  func concatenated() throws {
+    var trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/decompose",
+        tasks: [
+          PlanTask(id: "t0", role: .research), PlanTask(id: "t1", role: .research),
+          PlanTask(
+            id: "sink", role: .coordinator,
+            inputs: [Edge(from: "t0", name: "a"), Edge(from: "t1", name: "b")],
+            merge: .concatenate),
+        ], sink: "sink", seed: 1, deadline: .seconds(9)))
+    Self.write(0, at: "a", attempt: 1, in: &trace)
+    Self.end(Self.report("a", [Self.inference(3, 4, Self.attempt("a", .delivered, 4))]), in: &trace)
+    trace.record(.delta(TaskDelta(text: String(repeating: "x", count: 16))))
+    let bill = RequestBill(
+      plan: trace, model: "tutti/decompose", written: 4, price: try Self.price(), hold: Self.hold)
+    #expect(bill.billed == MicroCredits(3 + 8) && bill.answers.map(Self.hosts) == [["a"]])
+    let bounds = RequestBounds(plan: try Sample.request(""))
+    #expect(bounds.credible(trace, written: 4, tokens: nil).completionTokens == 4)
+  }
+
   @Test("a plan with too many inferences pays the last ones to the hosts of their tasks")
   func tooMany() throws {
     let count = Limits.planTasks.value

@@ -73,7 +73,7 @@ public struct RequestBill: Hashable, Sendable {
     for (index, task) in tasks.enumerated() {
       var usage = TokenUsage(credible(task))
       var inferences = trace.inferences(of: task)
-      if usage == .zero, task.id == trace.plan.sink {
+      if usage == .zero, trace.isAnswer(task) {
         usage = TokenUsage(Usage(promptTokens: 0, completionTokens: written))
         // The parts are estimates, so the last host gets the rest.
         if let last = inferences.indices.last { inferences[last].usage.completionTokens = written }

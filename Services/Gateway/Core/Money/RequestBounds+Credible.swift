@@ -63,7 +63,7 @@ extension RequestBounds {
     for line in trace.tasks {
       counted = counted + line.usage
       var usage = credible(line, of: trace.plan, tokens: tokens)
-      if usage == .zero, written > 0, line.id == trace.plan.sink {
+      if usage == .zero, written > 0, trace.isAnswer(line) {
         usage = Usage(promptTokens: 0, completionTokens: written, estimated: true)
       }
       total = total + usage

@@ -219,6 +219,10 @@ public struct PlanTrace: Sendable {
 
   public func task(_ id: TaskID) -> TaskLine? { tasks.first { $0.id == id } }
 
+  /// Whether hosts write the answer in this task. The text of a mechanical task consists of other
+  /// tasks' outputs, whose tokens are theirs.
+  func isAnswer(_ line: TaskLine) -> Bool { line.id == plan.sink && !line.merge.isMechanical }
+
   /// The inferences of a task whose hosts are known, in order. For the answer, they begin with the
   /// parts whose hosts the task's report does not name.
   func inferences(of line: TaskLine) -> [TaskInference] {
