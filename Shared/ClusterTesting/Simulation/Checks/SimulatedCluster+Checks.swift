@@ -114,6 +114,7 @@ extension SimulatedCluster {
       violation(
         "\(request.name) counts \(ending.usage.completionTokens) tokens; hosts sent \(sent)")
     }
+    for line in trace.tasks { check(line, of: request) }
     if scenario.kind == .calm, ending.usage != served.usage {
       violation("\(request.name) has usage \(ending.usage), not \(served.usage), without a fault")
     }
@@ -128,6 +129,19 @@ extension SimulatedCluster {
       let mistake = ModelText.mistake(in: sink.output)
     {
       violation("\(request.name): \(mistake) in \"\(sink.output)\"")
+    }
+  }
+
+  /// Checks that the inferences of a task, whose hosts are paid, account for its tokens.
+  private func check(_ line: PlanTrace.TaskLine, of request: SimulatedRequest) {
+    let sum = line.inferences.map(\.usage).reduce(.zero, +)
+    // An agent that resumes a text counts it once more, and a lost agent reports nothing.
+    if sum.promptTokens > line.usage.promptTokens || scenario.kind == .calm && sum != line.usage {
+      violation(
+        "\(request.name): task \(line.id) has usage \(line.usage); its inferences have \(sum)")
+    }
+    for attempt in line.inferences.flatMap(\.attempts) where host(attempt.host) == nil {
+      violation("\(request.name): task \(line.id) pays \(attempt.host), which is no host")
     }
   }
 
