@@ -335,6 +335,29 @@ struct SpendingTests {
     #expect(attempts.map { $0.map(\.contributed) } == [[4, 4], [3, 6]])
   }
 
+  @Test("after a crash within a plan's answer, each host is paid for its part")
+  func recoveredPlan() async throws {
+    let scratch = try Scratch()
+    let opened = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 4)
+    try await MoneyCluster(budget: 100, journal: opened).run { cluster in
+      let running = try await Self.payment(cluster.spending)
+      running.began(by: TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 1))
+      running.wrote(3)
+      running.began(by: TaskBegan(host: "b", model: "m", firstTokenMilliseconds: 1))
+      running.wrote(9)
+      // A process that is killed now leaves this file.
+      try scratch.copy()
+      withExtendedLifetime(running) {}
+    }
+    let next = try BillingJournal.open(path: scratch.copyPath, incarnation: 2, slots: 4)
+    let entry = try #require(next.entries.first)
+    let settlement = try #require(RecoveredBill.settlement(of: entry))
+    let attempts = settlement.answers.flatMap(\.attempts)
+    #expect(attempts.map(\.host) == ["a", "b"])
+    #expect(attempts.map(\.role) == [.failed, .continued])
+    #expect(attempts.map(\.contributed) == [3, 6])
+  }
+
   @Test("after a crash, a running answer gets no number of an answer without an entry")
   func numberWithoutEntry() async throws {
     let scratch = try Scratch()

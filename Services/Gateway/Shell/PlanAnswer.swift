@@ -193,6 +193,14 @@ struct PlanAnswer: Sendable {
 
   // MARK: - Reporting
 
+  /// Records the host that writes the answer, for a bill without the end of the plan.
+  func recordHost(in event: PlanEvent, of plan: RunningPlan) {
+    guard let payment = exchange.payment, case .firstToken(let task, let began) = event,
+      task == plan.read(\.plan.sink)
+    else { return }
+    payment.began(by: began)
+  }
+
   /// Accounts for the plan's tokens, even if the plan failed.
   /// - Parameter written: tokens of the answer that the client received.
   func recordUsage(_ trace: PlanTrace, written: Int = 0) {
@@ -228,6 +236,7 @@ struct PlanAnswer: Sendable {
     var message = MessageAssembler()
     do throws(Failure) {
       try await run(plan) { event in
+        recordHost(in: event, of: plan)
         switch event {
         case .delta(let delta):
           exchange.journal.recordFirstToken()

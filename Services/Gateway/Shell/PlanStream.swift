@@ -141,6 +141,7 @@ struct PlanStream {
           defer { backlog.remove(event) }
           pacer.note(event)
           try await sendProgress()
+          answer.recordHost(in: event, of: plan)
           if case .delta(let delta) = event { try await send(delta) }
         }
       }

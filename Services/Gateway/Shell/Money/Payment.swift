@@ -101,11 +101,24 @@ final class Payment: Sendable {
 
   /// Records the host that begins or resumes the answer.
   func began(by host: InferenceOpening) {
+    began(by: host.host, host.model, as: host.hostModel, tier: host.tier)
+  }
+
+  /// Records the host that begins or resumes the answer of a plan.
+  func began(by began: TaskBegan) {
+    self.began(
+      by: began.host, began.model, as: table.hostModel(of: began.model, at: began.host),
+      tier: table.hosts.first { $0.id == began.host }?.tier ?? .community)
+  }
+
+  private func began(
+    by host: HostID, _ model: ModelID, as hostModel: ModelID, tier: HostTier
+  ) {
     state.withLock { state in
       if state.delivered.tokensOfHost > 0 { state.former = state.host }
-      state.delivered.begin(by: host.host, host.model, as: host.hostModel, tier: host.tier)
+      state.delivered.begin(by: host, model, as: hostModel, tier: tier)
       let role = state.delivered.role ?? .winner
-      state.host = state.entry?.addHost(host.host, host.hostModel, role)
+      state.host = state.entry?.addHost(host, hostModel, role)
     }
   }
 
