@@ -194,7 +194,7 @@ let package = Package(
     shell("Search", path: "Shared/Search", ["ClusterModel", grdb]),
     shell(
       "Overload", path: "Shared/Overload/Shell",
-      ["OverloadCore", "ClusterModel", metrics, nioCore, nioPosix]),
+      ["OverloadCore", "Clocks", "ClusterModel", metrics, nioCore, nioPosix]),
     shell(
       "Inference", path: "Shared/Inference/Shell",
       [

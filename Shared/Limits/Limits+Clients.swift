@@ -3,7 +3,8 @@ extension Limits {
     connections, connectionsPerClient, connectionsPerLocalClient, waitingConnections,
     acceptedConnections, reservedConnections,
     requestsPerClient, requestsPerLocalClient, requestBytesPerClient, requestBytesPerLocalClient,
-    plansPerClient, plansPerLocalClient, keyReserve, smallBody, bodyWait, readerStall,
+    plansPerClient, plansPerLocalClient, keyReserve, cheapAnswers, cheapBurst,
+    smallBody, bodyWait, readerStall,
     forwardedHeaders,
     forwardedHeaderBytes, tlsFileBytes, tlsHandshake,
   ]
@@ -58,6 +59,14 @@ extension Limits {
       + "plans, is a reserve. Only a key that has less than half as many places as the reserve "
       + "may use it. One key that keeps many requests waiting, for a slow model or for its "
       + "budget, leaves 64 of 512 places to others.")
+  public static let cheapAnswers = Limit(
+    "clients.cheap_answers", 100, .count,
+    "Refusals and pages of the gateway per second and client. Further ones wait for up to a second, "
+      + "and so do the client's next requests. A page of the console needs a few, and a client that "
+      + "heeds errors causes none.")
+  public static let cheapBurst = Limit(
+    "clients.cheap_burst", 200, .count,
+    "Refusals and pages of a client that come before its rate matters: two seconds of them.")
   public static let smallBody = Limit(
     "clients.small_body", 8 << 10, .bytes,
     "Smaller bodies count for no client and never wait. 1,024 connections can send 8 MiB of them.")

@@ -11,6 +11,7 @@ import Synchronization
 /// Admits requests by client and bounds their memory. It is the shell around `ClientShares`.
 final class Admission: Sendable {
   let memory: MemoryBudget
+  let pace = AnswerPace()
   /// The limits of the configuration.
   private let configured: ClientLimits
   private let shares: Mutex<ClientShares>
@@ -143,7 +144,9 @@ final class RequestReservation: Sendable {
   /// Waits for the client's turn to begin a request.
   /// - Throws: `cancelled` if the client disconnects before its turn.
   func takeTurn() async throws(Failure) {
-    await ClientConnection.current?.takeTurn(of: BodyOwner(client, key: key).turn)
+    let turn = BodyOwner(client, key: key).turn
+    await admission.pace.waitBefore(turn)
+    await ClientConnection.current?.takeTurn(of: turn)
     guard !Task.isCancelled else { throw Failure(.cancelled, "the client has left") }
   }
 

@@ -4,6 +4,7 @@ import ClusterModel
 import Files
 import GatewayCore
 import HostModel
+import Hummingbird
 import Inference
 import InferenceCore
 import Overload
@@ -53,6 +54,7 @@ func buildGateway(
     return spending.hasPrices ? nil : "The prices have not arrived from the registry."
   }
   let router = makeRouter()
+  router.add(middleware: CheapAnswers(pace: shell.pace))
   context.health.addRoutes(to: router)
   addMetricsRoute(to: router, context)
   shell.addRoutes(to: router)

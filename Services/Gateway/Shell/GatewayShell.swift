@@ -23,6 +23,7 @@ import Text
 final class GatewayShell: Service {
   let resources: GatewayResources
   private let admission: Admission
+  var pace: AnswerPace { admission.pace }
   /// Limits the rate at which refused requests are recorded.
   private let refusals = RateGate(
     every: .milliseconds(Limits.refusalPause.value), burst: Limits.recordedRefusals.value)

@@ -1,3 +1,4 @@
+public import Access
 import Limits
 import Metrics
 import NIOCore
@@ -14,6 +15,13 @@ public struct ClientConnection: Sendable {
   /// Runs the handler on the connection's event loop. `nil` if handlers run elsewhere.
   var executor: LoopExecutor?
   let verifiedKey = VerifiedKey()
+
+  /// The valid key of the current request. `nil` means that the request has none, or that its key is
+  /// not checked yet.
+  public var keyOfRequest: KeyID? { verifiedKey.ofRequest }
+
+  /// Must be called before a request is answered, if `keyOfRequest` is used.
+  public func forgetKeyOfRequest() { verifiedKey.ofRequest = nil }
 
   /// Closes the connection after the current answer. The client receives the close together with
   /// the last bytes, so that its pool does not keep the connection.

@@ -47,6 +47,14 @@ public final class KeyChecker: Sendable {
   public func grant(
     _ request: Request, for need: AccessNeed
   ) throws(Failure) -> KeyGrant? {
+    let grant = try valid(request, for: need)
+    ClientConnection.current?.verifiedKey.ofRequest = grant?.record.id
+    return grant
+  }
+
+  private func valid(
+    _ request: Request, for need: AccessNeed
+  ) throws(Failure) -> KeyGrant? {
     guard let table = access.table else {
       throw Failure(
         .overloaded, "This process has just started and does not know the keys yet; try again.",

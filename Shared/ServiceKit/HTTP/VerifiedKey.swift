@@ -25,6 +25,14 @@ final class VerifiedKey: Sendable {
   static let lifetime = Duration.seconds(10)
 
   private let entry = Mutex<Entry?>(nil)
+  private let current = Mutex<KeyID?>(nil)
+
+  /// The valid key of the request that is being answered. `nil` means that it has none, or that its
+  /// key is not checked yet. It must be set to `nil` before a request is answered.
+  var ofRequest: KeyID? {
+    get { current.withLock(\.self) }
+    set { current.withLock { $0 = newValue } }
+  }
 
   /// Remembers a key after a full check.
   /// - Parameter header: the only header of the request that contains a key.

@@ -1,0 +1,60 @@
+import Access
+import ClusterModel
+import HTTPTypes
+import Hummingbird
+import Overload
+import OverloadCore
+import ServiceKit
+
+/// Delays refusals and pages of a client that gets too many of them (`ClientPace`). They are charged
+/// to the request's key, or to the client's address if the request has no valid key.
+struct CheapAnswers: RouterMiddleware {
+  typealias Context = BasicRequestContext
+
+  let pace: AnswerPace
+
+  /// Paths whose answers always come at once.
+  private static let exempt: Set<String> = ["/health", "/ready", "/metrics"]
+
+  @concurrent
+  func handle(
+    _ request: Request, context: BasicRequestContext,
+    next: @concurrent (Request, BasicRequestContext) async throws -> Response
+  ) async throws -> Response {
+    guard let connection = ClientConnection.current else { return try await next(request, context) }
+    connection.forgetKeyOfRequest()
+    do {
+      let response = try await next(request, context)
+      if Self.isCheap(request, response.status.code) { await pace.waitAfter(connection.owner) }
+      return response
+    } catch {
+      if let status = Self.status(of: error), Self.isCheap(request, status) {
+        await pace.waitAfter(connection.owner)
+      }
+      throw error
+    }
+  }
+
+  /// Whether an answer is a page, or an error that the client caused.
+  static func isCheap(_ request: Request, _ status: Int) -> Bool {
+    let path = request.uri.path
+    guard !exempt.contains(path) else { return false }
+    return request.method == .get || request.method == .head || (400..<500).contains(status)
+  }
+
+  private static func status(of error: any Error) -> Int? {
+    switch error {
+    case let failure as Failure: httpStatus(of: failure).code
+    case let error as HTTPError: error.status.code
+    default: nil
+    }
+  }
+}
+
+extension ClientConnection {
+  /// The owner of the current request, as clients take turns.
+  fileprivate var owner: UInt64 {
+    let owner = keyOfRequest.map { BodyOwner.key($0.number) } ?? .address(client)
+    return owner.turn
+  }
+}

@@ -1,0 +1,44 @@
+public import ClusterModel
+import Limits
+
+/// Rate of cheap answers for each client. Refusals and pages are cheap, so a client can ask for
+/// thousands of them per second. Above the rate, answers are delayed.
+///
+/// A client has a burst, and then one answer per interval. The values are limits in
+/// `Limits.cheapAnswers` and `Limits.cheapBurst`.
+public struct ClientPace: Sendable {
+  /// Average pause between two answers of a client without delay.
+  private static let interval =
+    Duration.milliseconds(1_000 / Int64(Limits.cheapAnswers.value))
+  /// Time that a rested client is ahead of its rate.
+  private static let lead = interval * Limits.cheapBurst.value
+  /// Longest delay. Clients wait less patiently for an error than for an answer.
+  static let longestDelay = Duration.seconds(1)
+  /// Clients that are remembered, some 100 bytes each. Further clients are not delayed.
+  static let mostClients = 4_096
+
+  /// The time at which a client has its whole burst again.
+  private var rested: [UInt64: Instant] = [:]
+
+  public init() {}
+
+  /// Counts one cheap answer.
+  /// - Returns: the delay of the answer.
+  public mutating func take(_ client: UInt64, at now: Instant) -> Duration {
+    if rested.count >= Self.mostClients, rested[client] == nil {
+      rested = rested.filter { $0.value > now }
+      guard rested.count < Self.mostClients else { return .zero }
+    }
+    let latest = now.advanced(by: Self.lead + Self.longestDelay)
+    let next = min(max(rested[client] ?? now, now).advanced(by: Self.interval), latest)
+    rested[client] = next
+    return delay(of: client, at: now)
+  }
+
+  /// The delay of a client's next request. It is positive after more cheap answers than the rate
+  /// permits.
+  public func delay(of client: UInt64, at now: Instant) -> Duration {
+    guard let rested = rested[client] else { return .zero }
+    return max(.zero, now.duration(to: rested) - Self.lead)
+  }
+}
