@@ -35,10 +35,12 @@ struct CheapAnswers: RouterMiddleware {
     }
   }
 
-  /// Whether an answer is a page, or an error that the client caused.
+  /// Whether an answer is a page, or an error that the client caused. Programs that complete text
+  /// as a person types leave most requests, so a request whose client left is neither.
   static func isCheap(_ request: Request, _ status: Int) -> Bool {
-    let path = request.uri.path
-    guard !exempt.contains(path) else { return false }
+    guard !exempt.contains(request.uri.path), status != RequestJournal.clientLeftStatus else {
+      return false
+    }
     return request.method == .get || request.method == .head || (400..<500).contains(status)
   }
 
