@@ -89,7 +89,11 @@ public struct MetricCatalogue: Sendable {
 
     MetricDescription(
       "tutti_http_evicted_total", .counter,
-      "Idle or incomplete connections that were closed to make room for new ones."),
+      "Idle, incomplete or delayed connections that were closed to make room for new ones."),
+    MetricDescription(
+      "tutti_http_delayed_total", .counter,
+      "Requests and answers that were delayed because their client gets too many refusals and "
+        + "pages."),
 
     MetricDescription(
       "tutti_keys_refused_total", .counter,

@@ -2,6 +2,7 @@ import ClusterModel
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
+import OverloadCore
 import Testing
 
 @testable import ServiceKit
@@ -29,7 +30,7 @@ private final class HalfClosing: ChannelOutboundHandler {
 }
 
 /// One connection on an event loop whose time the test advances.
-private final class Connection {
+final class GuardedTestConnection {
   let channel = EmbeddedChannel()
   private(set) var rejections: [Failure.Code] = []
   private(set) var clientGone = 0
@@ -41,7 +42,12 @@ private final class Connection {
   var outputIsClosed: Bool { socket.outputIsClosed }
   var reads: Int { socket.reads }
 
-  init(maxBody: Int = 100, maxHeaderBytes: Int = 1_024, holdsBodies: Bool = false) throws {
+  /// - Parameter registry: the server's connections. `nil` means that the connection is the only
+  ///   one.
+  init(
+    maxBody: Int = 100, maxHeaderBytes: Int = 1_024, holdsBodies: Bool = false,
+    registry: ConnectionRegistry? = nil, client: ClientID = .local
+  ) throws {
     var decoderLimits = NIOHTTPDecoderLimitConfiguration()
     decoderLimits.maxHeaderFieldSize = maxHeaderBytes
     decoderLimits.maxHeaderListSize = maxHeaderBytes
@@ -50,7 +56,7 @@ private final class Connection {
       head: .seconds(10), body: .seconds(30), bodyPerMiB: .seconds(1), idle: .seconds(75),
       maxBodyBytes: maxBody, holdsBodies: holdsBodies)
     let requestGuard = RequestGuard(
-      limits: limits, traceHeader: "x-tutti-trace",
+      limits: limits, place: registry?.open(channel, of: client), traceHeader: "x-tutti-trace",
       rejected: { [self] code, _ in rejections.append(code) },
       clientGone: { [self] in clientGone += 1 }, hasHungUp: { [self] in hasHungUp },
       workAfterAnswer: { [self] in { [self] in answers += 1 } },
@@ -103,7 +109,7 @@ struct UnreadBodyTests {
 
   @Test("the rest of a large body stays in the socket until the application reads it")
   func held() throws {
-    let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)
+    let connection = try GuardedTestConnection(maxBody: 1 << 20, holdsBodies: true)
     connection.receive(head + part)
     #expect(connection.parts.count == 2)
     let reads = connection.reads
@@ -122,7 +128,7 @@ struct UnreadBodyTests {
 
   @Test("a small body is read without a call of the application")
   func small() throws {
-    let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)
+    let connection = try GuardedTestConnection(maxBody: 1 << 20, holdsBodies: true)
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 8000\r\n\r\nx")
     let reads = connection.reads
     connection.channel.read()
@@ -131,7 +137,7 @@ struct UnreadBodyTests {
 
   @Test("a body that is not needed is read and skipped after the answer")
   func skipped() throws {
-    let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)
+    let connection = try GuardedTestConnection(maxBody: 1 << 20, holdsBodies: true)
     connection.receive(head + part)
     connection.channel.read()
     let reads = connection.reads
@@ -146,7 +152,7 @@ struct UnreadBodyTests {
 
   @Test("the rest of a body that is refused while it is held is discarded before the close")
   func refused() throws {
-    let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)
+    let connection = try GuardedTestConnection(maxBody: 1 << 20, holdsBodies: true)
     connection.receive(head + part)
     connection.channel.read()
     let reads = connection.reads
@@ -159,7 +165,7 @@ struct UnreadBodyTests {
 
   @Test("after an answer without its body the rest is discarded, and the connection closes soon")
   func discarded() throws {
-    let connection = try Connection(maxBody: 1 << 20, holdsBodies: true)
+    let connection = try GuardedTestConnection(maxBody: 1 << 20, holdsBodies: true)
     connection.receive(head + part)
     connection.respond()
     _ = connection.parts
@@ -177,7 +183,7 @@ struct UnreadBodyTests {
 struct RequestGuardTests {
   @Test("a head sent at one byte a second is refused after ten seconds, with 408")
   func slowHead() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     for character in "GET /v1/models HTTP/1.1" {
       connection.receive(String(character))
       connection.wait(1)
@@ -197,7 +203,7 @@ struct RequestGuardTests {
 
   @Test("a head that is complete in time is passed on and the deadline is gone")
   func headInTime() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("GET / HTTP/1.1\r\n")
     connection.wait(9)
     connection.receive("host: x\r\n\r\n")
@@ -209,7 +215,7 @@ struct RequestGuardTests {
 
   @Test("a connection that sends nothing is closed without a response")
   func silent() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.wait(9)
     #expect(connection.channel.isActive)
     connection.wait(1)
@@ -220,7 +226,7 @@ struct RequestGuardTests {
 
   @Test("an answer counts as given when it is whole, and a refusal of the guard does not count")
   func answers() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
     let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "0"])
     connection.channel.writeAndFlush(HTTPServerResponsePart.head(head), promise: nil)
@@ -231,7 +237,7 @@ struct RequestGuardTests {
     #expect(connection.answer.contains("HTTP/1.1 400 "))
     #expect(connection.answers == 1)
 
-    let gone = try Connection()
+    let gone = try GuardedTestConnection()
     gone.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
     gone.channel.write(HTTPServerResponsePart.head(head), promise: nil)
     gone.channel.write(HTTPServerResponsePart.end(nil), promise: nil)
@@ -242,7 +248,7 @@ struct RequestGuardTests {
 
   @Test("an idle connection is closed after its time, counted from the last answer")
   func idle() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
     connection.wait(60)
     connection.respond()
@@ -254,7 +260,7 @@ struct RequestGuardTests {
 
   @Test("the second request of a connection has the same deadline for its head")
   func secondHead() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
     connection.respond()
     _ = connection.answer
@@ -269,7 +275,7 @@ struct RequestGuardTests {
 
   @Test("a body that trickles is refused after its time, however often bytes come")
   func slowBody() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n")
     for _ in 0..<29 {
       connection.receive("x")
@@ -284,7 +290,7 @@ struct RequestGuardTests {
 
   @Test("a large body has longer: a second for each MiB")
   func largeBodyHasLonger() throws {
-    let connection = try Connection(maxBody: 20 << 20)
+    let connection = try GuardedTestConnection(maxBody: 20 << 20)
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: \(10 << 20)\r\n\r\n")
     connection.wait(39)
     #expect(connection.rejections.isEmpty)
@@ -294,7 +300,7 @@ struct RequestGuardTests {
 
   @Test("a chunked body earns its time by what has come")
   func chunkedBodyTime() throws {
-    let connection = try Connection(maxBody: 20 << 20)
+    let connection = try GuardedTestConnection(maxBody: 20 << 20)
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
     let mebibyte = String(repeating: "x", count: 1 << 20)
     connection.receive("100000\r\n\(mebibyte)\r\n100000\r\n\(mebibyte)\r\n")
@@ -306,7 +312,7 @@ struct RequestGuardTests {
 
   @Test("chunks that come together are passed on together, in their order")
   func smallChunks() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n")
     connection.receive((0..<20).map { "1\r\n\($0 % 10)\r\n" }.joined())
     connection.receive(
@@ -324,7 +330,7 @@ struct RequestGuardTests {
 
   @Test("a request whose client has left already does not reach the application")
   func hungUp() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.hasHungUp = true
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\ne")
     #expect(connection.parts.isEmpty)
@@ -333,7 +339,7 @@ struct RequestGuardTests {
 
   @Test("a connection that ends with its answer is closed together with the last bytes")
   func closesAfterAnswer() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.closesAfterAnswer = true
     connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
     #expect(connection.parts.count == 2)
@@ -345,7 +351,7 @@ struct RequestGuardTests {
 
   @Test("a declared body that is too large is refused before it is sent")
   func declaredTooLarge() throws {
-    let connection = try Connection(maxBody: 100)
+    let connection = try GuardedTestConnection(maxBody: 100)
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 101\r\n\r\n")
     #expect(connection.rejections == [.requestTooLarge])
     #expect(connection.answer.hasPrefix("HTTP/1.1 413 "))
@@ -354,7 +360,7 @@ struct RequestGuardTests {
 
   @Test("a chunked body is refused at the byte that is too many, and the rest thrown away")
   func chunkedTooLarge() throws {
-    let connection = try Connection(maxBody: 4)
+    let connection = try GuardedTestConnection(maxBody: 4)
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
     connection.receive("4\r\nabcd\r\n")
     #expect(connection.rejections.isEmpty)
@@ -369,11 +375,11 @@ struct RequestGuardTests {
 
   @Test("headers that are too large or too many are 431")
   func headersTooLarge() throws {
-    let large = try Connection()
+    let large = try GuardedTestConnection()
     large.receive("GET / HTTP/1.1\r\nx: \(String(repeating: "x", count: 2_000))\r\n\r\n")
     #expect(large.rejections == [.headersTooLarge])
     #expect(large.answer.hasPrefix("HTTP/1.1 431 "))
-    let many = try Connection()
+    let many = try GuardedTestConnection()
     many.receive(
       "GET / HTTP/1.1\r\n" + (0..<20).map { "x\($0): y\r\n" }.joined() + "\r\n")
     #expect(many.rejections == [.headersTooLarge])
@@ -388,7 +394,7 @@ struct RequestGuardTests {
       "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     ])
   func ambiguous(request: String) throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive(request)
     #expect(connection.rejections == [.invalidRequest])
     let version = request.contains("HTTP/1.0") ? "HTTP/1.0" : "HTTP/1.1"
@@ -398,14 +404,14 @@ struct RequestGuardTests {
 
   @Test("HTTP/1.0 needs no Host")
   func oldClient() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("GET / HTTP/1.0\r\n\r\n")
     #expect(connection.rejections.isEmpty && connection.parts.count == 2)
   }
 
   @Test("bytes that are not HTTP get 400 in OpenAI's form, and the connection ends")
   func notHTTP() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("\u{16}\u{3}\u{1} hello\r\n\r\n")
     #expect(connection.rejections == [.invalidRequest])
     let answer = connection.answer
@@ -417,7 +423,7 @@ struct RequestGuardTests {
 
   @Test("in the middle of an answer nothing is written into it: the connection is cut")
   func noAnswerInAnAnswer() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n")
     let head = HTTPResponseHead(version: .http1_1, status: .ok)
     connection.channel.writeAndFlush(HTTPServerResponsePart.head(head), promise: nil)
@@ -429,7 +435,7 @@ struct RequestGuardTests {
 
   @Test("text that the application writes after a refusal is discarded")
   func writesAfterRefusal() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n")
     connection.wait(31)
     _ = connection.answer
@@ -444,7 +450,7 @@ struct RequestGuardTests {
 
   @Test("a client that hangs up in mid-request is reported")
   func hangsUp() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("GET / HTTP/1.1\r\nhost: x\r\n\r\n")
     #expect(connection.clientGone == 0)
     connection.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
@@ -453,7 +459,7 @@ struct RequestGuardTests {
 
   @Test("a client that expects 100-continue gets it")
   func expectContinue() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive(
       "POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n")
     #expect(connection.answer.hasPrefix("HTTP/1.1 100 "))
@@ -464,7 +470,7 @@ struct RequestGuardTests {
 
   @Test("after our half of the connection is closed the client cannot keep it open")
   func linger() throws {
-    let connection = try Connection()
+    let connection = try GuardedTestConnection()
     connection.receive("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
     connection.respond()
     connection.channel.close(mode: .output, promise: nil)

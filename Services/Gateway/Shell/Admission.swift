@@ -144,9 +144,11 @@ final class RequestReservation: Sendable {
   /// Waits for the client's turn to begin a request.
   /// - Throws: `cancelled` if the client disconnects before its turn.
   func takeTurn() async throws(Failure) {
-    let turn = BodyOwner(client, key: key).turn
-    await admission.pace.waitBefore(turn)
-    await ClientConnection.current?.takeTurn(of: turn)
+    if let connection = ClientConnection.current {
+      let turn = BodyOwner(client, key: key).turn
+      await connection.delay(by: admission.pace.delay(of: turn))
+      await connection.takeTurn(of: turn)
+    }
     guard !Task.isCancelled else { throw Failure(.cancelled, "the client has left") }
   }
 

@@ -25,11 +25,13 @@ struct CheapAnswers: RouterMiddleware {
     connection.forgetKeyOfRequest()
     do {
       let response = try await next(request, context)
-      if Self.isCheap(request, response.status.code) { await pace.waitAfter(connection.owner) }
+      if Self.isCheap(request, response.status.code) {
+        await connection.delay(by: pace.take(connection.owner))
+      }
       return response
     } catch {
       if let status = Self.status(of: error), Self.isCheap(request, status) {
-        await pace.waitAfter(connection.owner)
+        await connection.delay(by: pace.take(connection.owner))
       }
       throw error
     }

@@ -48,7 +48,7 @@ public struct ConnectionTable: Sendable {
     case new
     /// The last request was answered, and no byte of the next one has arrived.
     case idle
-    /// Only a part of a request has arrived.
+    /// Only a part of a request has arrived, or its answer is delayed.
     case receiving
     /// A request is being answered.
     case answering

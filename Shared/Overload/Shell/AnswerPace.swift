@@ -3,28 +3,23 @@ import Clocks
 import OverloadCore
 import Synchronization
 
-/// Delays cheap answers of a client that gets too many of them; the shell of `ClientPace`.
+/// Delays for a client that gets too many cheap answers; the shell of `ClientPace`.
 public final class AnswerPace: Sendable {
   private let pace = Mutex(ClientPace())
   private let clock = ProcessClock()
 
   public init() {}
 
-  /// Counts a cheap answer, and waits for its time. Returns early if the Swift task is cancelled.
-  public func waitAfter(_ client: UInt64) async {
+  /// Counts a cheap answer.
+  /// - Returns: the delay of the answer.
+  public func take(_ client: UInt64) -> Duration {
     let now = clock.now
-    await Self.wait(pace.withLock { $0.take(client, at: now) })
+    return pace.withLock { $0.take(client, at: now) }
   }
 
-  /// Waits before a request of a client that has had too many cheap answers. Returns early if the
-  /// Swift task is cancelled.
-  public func waitBefore(_ client: UInt64) async {
+  /// The delay of a client's next request.
+  public func delay(of client: UInt64) -> Duration {
     let now = clock.now
-    await Self.wait(pace.withLock { $0.delay(of: client, at: now) })
-  }
-
-  private static func wait(_ delay: Duration) async {
-    guard delay > .zero else { return }
-    try? await Task.sleep(for: delay)
+    return pace.withLock { $0.delay(of: client, at: now) }
   }
 }

@@ -31,6 +31,16 @@ public struct ClientConnection: Sendable {
   /// `HTTPServerOptions.holdsBodies` reads only the beginning of a large body before this call.
   public func readBody() { channel?.triggerUserOutboundEvent(ReadBody(), promise: nil) }
 
+  /// Waits because the client gets too many answers. Meanwhile the connection makes room for other
+  /// clients, as if its request were incomplete. Returns early if the Swift task is cancelled.
+  public func delay(by time: Duration) async {
+    guard time > .zero else { return }
+    Counter(label: "tutti_http_delayed_total").increment()
+    channel?.triggerUserOutboundEvent(AnswerDelay(begins: true), promise: nil)
+    try? await Task.sleep(for: time)
+    channel?.triggerUserOutboundEvent(AnswerDelay(begins: false), promise: nil)
+  }
+
   /// Waits for a turn if more requests arrive at this event loop than it can begin at once. The
   /// turn's work is the handler's code after this call, up to the next suspension.
   /// - Parameter client: identifies the client when clients take turns.
@@ -139,6 +149,11 @@ final class ConnectionRegistry: Sendable {
 
 /// Event sent down a pipeline: the application reads the body of the current request.
 struct ReadBody: Sendable {}
+
+/// Event sent down a pipeline: the delay of the current answer begins or ends.
+struct AnswerDelay: Sendable {
+  let begins: Bool
+}
 
 /// Event sent down a pipeline: the connection should close to make room for another one.
 struct MakeRoom: Sendable {

@@ -40,6 +40,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var reading = Reading.nothing { didSet { noteActivity() } }
   /// Requests passed to the application whose answer is not complete.
   private var pending = 0 { didSet { noteActivity() } }
+  /// Whether the current answer is delayed because its client gets too many.
+  private var isDelayed = false { didSet { noteActivity() } }
   private var activity = ConnectionTable.Activity.new
   /// Whether a part of the answer to the oldest pending request has been sent.
   private var answerBegan = false
@@ -289,12 +291,14 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   // MARK: - Eviction
 
   private func noteActivity() {
+    // A delayed answer makes room. Otherwise a flood would take all connections of the server.
+    let answering = isDelayed ? ConnectionTable.Activity.receiving : .answering
     let now: ConnectionTable.Activity =
       switch reading {
-      case .head: pending > 0 ? .answering : .receiving
-      case .body: pending > 1 ? .answering : .receiving
+      case .head: pending > 0 ? answering : .receiving
+      case .body: pending > 1 ? answering : .receiving
       case .refused: .receiving
-      case .nothing: pending > 0 ? .answering : activity == .new ? .new : .idle
+      case .nothing: pending > 0 ? answering : activity == .new ? .new : .idle
       }
     guard now != activity else { return }
     activity = now
@@ -306,6 +310,11 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   ) {
     if event is ReadBody {
       readBody(context)
+      promise?.succeed(())
+      return
+    }
+    if let delay = event as? AnswerDelay {
+      isDelayed = delay.begins
       promise?.succeed(())
       return
     }
