@@ -19,6 +19,8 @@ public struct ClientPace: Sendable {
 
   /// The time at which a client has its whole burst again.
   private var rested: [UInt64: Instant] = [:]
+  /// The time at which a full table is searched again for clients that have rested.
+  private var nextSearch = Instant.zero
 
   public init() {}
 
@@ -26,7 +28,10 @@ public struct ClientPace: Sendable {
   /// - Returns: the delay of the answer.
   public mutating func take(_ client: UInt64, at now: Instant) -> Duration {
     if rested.count >= Self.mostClients, rested[client] == nil {
+      // The search takes some 100 µs, and a flood from many addresses must not cause one per answer.
+      guard now >= nextSearch else { return .zero }
       rested = rested.filter { $0.value > now }
+      nextSearch = now.advanced(by: Self.interval)
       guard rested.count < Self.mostClients else { return .zero }
     }
     let latest = now.advanced(by: Self.lead + Self.longestDelay)
