@@ -61,12 +61,12 @@ extension Limits {
       + "budget, leaves 64 of 512 places to others.")
   public static let cheapAnswers = Limit(
     "clients.cheap_answers", 100, .count,
-    "Refusals and pages of the gateway per second and client. Further ones wait for up to a second, "
-      + "and so do the client's next requests. A page of the console needs a few, and a client that "
-      + "heeds errors causes none.")
+    "Refusals and pages of the gateway per second for one key, or for one address without a valid "
+      + "key. Further ones are delayed, and so are its next requests, by at most a second each. So "
+      + "more than 100 connections get one per second each. Clients that heed errors cause few.")
   public static let cheapBurst = Limit(
     "clients.cheap_burst", 200, .count,
-    "Refusals and pages of a client that come before its rate matters: two seconds of them.")
+    "Refusals and pages that come without delay after a pause: two seconds of them.")
   public static let smallBody = Limit(
     "clients.small_body", 8 << 10, .bytes,
     "Smaller bodies count for no client and never wait. 1,024 connections can send 8 MiB of them.")
