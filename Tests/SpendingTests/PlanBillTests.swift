@@ -198,6 +198,37 @@ struct PlanBillTests {
     #expect(bill.answers.flatMap(\.attempts).map(\.contributed) == [40, 10])
   }
 
+  @Test("the host of a draft with an invented count does not get the pay of the correction's host")
+  func inventedCount() throws {
+    let bounds = RequestBounds(plan: try Sample.request(""))
+    func answers(draft: Int) throws -> [SettledAnswer] {
+      var trace = PlanTrace(
+        Plan(
+          id: PlanID("p"), pattern: "tutti/ensemble",
+          tasks: [PlanTask(id: "t0", role: .research, maxTokens: 30)], sink: "t0", seed: 1,
+          deadline: .seconds(9)))
+      trace.record(.started(task: "t0", role: .research, agent: "x", attempt: 1))
+      let report = Self.report(
+        "b",
+        [
+          Self.inference(3, draft, Self.attempt("a", .delivered, draft)),
+          Self.inference(3, 20, Self.attempt("b", .delivered, 20)),
+        ])
+      Self.end(report, in: &trace)
+      return RequestBill(
+        plan: trace, model: "tutti/ensemble", written: 0, price: try Self.price(), hold: Self.hold
+      ) { bounds.credible($0, of: trace.plan, tokens: 1_000) }.answers
+    }
+    let honest = try answers(draft: 25)
+    #expect(honest.map(Self.hosts) == [["a"], ["b"]])
+    #expect(honest.map(\.usage.completion) == [25, 20])
+    let invented = try answers(draft: 900_000)
+    let byHost = Dictionary(
+      grouping: invented.flatMap(\.attempts), by: \.host
+    ).mapValues { $0.reduce(0) { $0 + $1.contributed } }
+    #expect(byHost == ["a": 30, "b": 30])
+  }
+
   /// Events of an attempt at the only task of a plan.
   private static func write(_ bytes: Int, at host: HostID, attempt: Int, in trace: inout PlanTrace)
   {

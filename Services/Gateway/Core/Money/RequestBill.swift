@@ -78,6 +78,13 @@ public struct RequestBill: Hashable, Sendable {
         // The parts are estimates, so the last host gets the rest.
         if let last = inferences.indices.last { inferences[last].usage.completionTokens = written }
       }
+      // An inference writes the task's text once. With a higher count, its host would get the pay
+      // of the hosts of later inferences.
+      let most = trace.plan.tasks.first { $0.id == task.id }?.maxTokens.map { max(0, $0) } ?? .max
+      for place in inferences.indices {
+        inferences[place].usage.completionTokens = min(
+          inferences[place].usage.completionTokens, most)
+      }
       // Each later task keeps room for one answer.
       let room = Limits.billedAnswers.value - answers.count - (tasks.count - index - 1)
       answers += Self.answers(
