@@ -286,6 +286,52 @@ struct PlanBillTests {
     #expect(resumed.map(\.usage.completion) == [4, 3, 13])
   }
 
+  @Test("after a lost dispatcher, a degraded answer pays its first host, and a substitute does not")
+  func degradedParts() throws {
+    func answers(output: String) throws -> [SettledAnswer] {
+      var trace = PlanTrace(
+        Plan(
+          id: PlanID("p"), pattern: "tutti/ensemble", tasks: [PlanTask(id: "t0", role: .research)],
+          sink: "t0", seed: 1, deadline: .seconds(9)))
+      trace.beginDispatch()
+      Self.write(16, at: "a", attempt: 1, in: &trace)
+      trace.beginDispatch()
+      Self.write(8, at: "c", attempt: 1, in: &trace)
+      var report = Self.report("c", [Self.inference(10, 12, Self.attempt("c", .delivered, 8))])
+      report.output = output
+      trace.record(
+        .ended(
+          TaskEnded(
+            task: "t0", role: .research, agent: "x", status: .degraded,
+            reason: "it ran without t1", report: report)))
+      return RequestBill(
+        plan: trace, model: "tutti/ensemble", written: 0, price: try Self.price(), hold: Self.hold
+      ).answers
+    }
+    let whole = try answers(output: String(repeating: "x", count: 24))
+    #expect(whole.map(Self.hosts) == [["a"], ["c"]])
+    #expect(whole.map(\.usage.completion) == [4, 8])
+    #expect(try answers(output: "a draft").map(Self.hosts) == [["c"]])
+  }
+
+  @Test("if a plan fails within its answer, the host of the text that the client has is paid")
+  func failedParts() throws {
+    var trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/ensemble", tasks: [PlanTask(id: "t0", role: .research)],
+        sink: "t0", seed: 1, deadline: .seconds(9)))
+    trace.beginDispatch()
+    Self.write(16, at: "a", attempt: 1, in: &trace)
+    // No host begins for the second dispatcher.
+    trace.beginDispatch()
+    trace.record(.started(task: "t0", role: .research, agent: "x", attempt: 1))
+    trace.record(
+      .ended(TaskEnded(task: "t0", role: .research, agent: "x", status: .failed, reason: "lost")))
+    let bill = RequestBill(
+      plan: trace, model: "tutti/ensemble", written: 4, price: try Self.price(), hold: Self.hold)
+    #expect(bill.billed == MicroCredits(8) && bill.answers.map(Self.hosts) == [["a"]])
+  }
+
   @Test("a client that leaves a concatenated answer pays for its tasks, and not for its text again")
   func concatenated() throws {
     var trace = PlanTrace(

@@ -226,10 +226,19 @@ public struct PlanTrace: Sendable {
   /// The inferences of a task whose hosts are known, in order. For the answer, they begin with the
   /// parts whose hosts the task's report does not name.
   func inferences(of line: TaskLine) -> [TaskInference] {
-    guard line.id == plan.sink, line.status == nil || line.status == .done else {
-      return line.inferences
-    }
+    guard line.id == plan.sink, countsParts(line) else { return line.inferences }
     return parts.filter { $0.bytes > 0 }.map(\.inference) + line.inferences
+  }
+
+  /// Whether the tokens that are billed for the answer's task contain those of `parts`.
+  private func countsParts(_ line: TaskLine) -> Bool {
+    switch line.status {
+    case nil, .done: true
+    // A degraded answer may lack an input, or be the output of other tasks.
+    case .degraded: finished[line.id]?.output == answer
+    // Without a report, the text that the client received counts.
+    case .failed, .skipped: line.usage == .zero
+    }
   }
 
   /// Usage of all tasks, including those that an earlier dispatcher ran.
