@@ -126,16 +126,12 @@ struct HTTPChannel: Sendable {
   }
 
   /// Whether the client has closed its side, even if the close has not been read yet. Always
-  /// `false` on other systems than Linux.
+  /// `false` on other systems than Linux, and for a channel without a socket.
   private static func hasHungUp(_ channel: any Channel) -> Bool {
-    #if os(Linux)
-      // The state is the first byte of `tcp_info`.
-      let info = try? channel.syncOptions?.getOption(
-        .tcpOption(NIOBSDSocket.Option(rawValue: TCP_INFO)))
-      return info.map { UInt8(truncatingIfNeeded: $0) == UInt8(TCP_CLOSE_WAIT) } ?? false
-    #else
-      return false
-    #endif
+    let hasLeft = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+      of: NIOBSDSocket.Handle.self
+    ) { Listener.hasLeft($0) }
+    return hasLeft ?? false
   }
 
   /// Adds TLS first in the pipeline, so that the guard sees only decrypted bytes.
