@@ -72,7 +72,7 @@ extension Limits {
     "table.tag_bytes", 64, .bytes,
     "One tag or region: one or two words, or one label of a DNS name.")
   public static let hostChoices = Limit(
-    "table.host_choices", 100, .count,
+    "table.host_choices", 32, .count,
     "Chat models of one host among which Tutti chooses if a request names none: all models of a "
       + "usual server. Each plan and each task reads them, so a host's long list must not count in "
       + "full. Models that a request or its key names are always included.")

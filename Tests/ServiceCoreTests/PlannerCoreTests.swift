@@ -57,6 +57,16 @@ struct PlannerCoreTests {
     #expect(named.tasks.last?.model == "b" && named.tasks.last?.alternatives == ["c"])
   }
 
+  /// With work that grows with the square of the list, this test would take minutes.
+  @Test("of a very long list of models, a few are the answer's other models")
+  func alternativesOfALongList() throws {
+    let available = (0..<200_000).map { ModelID("model-\($0)") }
+    let answer = try #require(try Self.plan(Self.request(available: available)).tasks.last)
+    #expect((1...PlanValidation.maximumInputs).contains(answer.alternatives.count))
+    let models = Set(answer.alternatives + [answer.model].compactMap(\.self))
+    #expect(models.count == answer.alternatives.count + 1)
+  }
+
   @Test("a client may allow more tokens than a plan may write", arguments: PatternName.allCases)
   func largeLimit(pattern: PatternName) throws {
     var request = Self.request(available: ["a", "b"])

@@ -66,7 +66,7 @@ struct PlanBasis {
   /// another member.
   func withAlternatives(_ tasks: [PlanTask]) -> [PlanTask] {
     // A model whose context is too short for the documents would read only excerpts.
-    let readers = documentModel == nil ? [] : longContextModels
+    let readers = documentModel == nil ? [] : Set(longContextModels)
     return tasks.map { task in
       guard let model = task.model, task.onFailure != .skip, task.contract != .vector else {
         return task
@@ -75,13 +75,12 @@ struct PlanBasis {
       let turn = models.firstIndex(of: model) ?? 0
       task.alternatives = []
       let readsAny = task.documents.isEmpty || readers.isEmpty
-      for other in models[turn...] + models[..<turn]
-      where other != model && !task.alternatives.contains(other)
-        && (readsAny || readers.contains(other))
-      {
-        task.alternatives.append(other)
+      for number in models.indices where task.alternatives.count < PlanLimits.alternatives {
+        let other = models[(turn + number) % models.count]
+        if other != model, !task.alternatives.contains(other), readsAny || readers.contains(other) {
+          task.alternatives.append(other)
+        }
       }
-      task.alternatives = Array(task.alternatives.prefix(PlanLimits.alternatives))
       return task
     }
   }
