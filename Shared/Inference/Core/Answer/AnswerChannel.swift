@@ -10,8 +10,8 @@ struct AnswerChannel: Sendable {
 
   private(set) var text: [UInt8] = []
   private(set) var boundary: SafeBoundary
-  /// States of the boundary scan at two earlier offsets, the older one first. After unreleased text
-  /// is removed, the scan starts again from one of them instead of from the start.
+  /// States of the boundary scan at up to two earlier offsets, the older one first. After
+  /// unreleased text is removed, the scan starts again from one of them instead of from the start.
   private var checkpoints: [SafeBoundary] = []
   /// Number of bytes of the text that the client has.
   var released = 0
@@ -104,7 +104,7 @@ struct AnswerChannel: Sendable {
   }
 
   /// Number of bytes up to the last safe boundary that the client may have. Unlike
-  /// `limit(window:)`, it includes no part of a long token after the boundary.
+  /// `limit(window:)`, it never includes bytes after the boundary.
   mutating func boundaryLimit(window: Int) -> Int {
     atLeastBeginning(beforeStop(boundary.boundary, window))
   }
@@ -150,7 +150,8 @@ struct AnswerChannel: Sendable {
     return releasableEnd
   }
 
-  /// Forgets the text that the client does not have, because the host that sent it was given up.
+  /// Removes the text that the client does not have, because the host that sent it was given up.
+  /// The beginning of this text is kept in `unseen`.
   mutating func forgetUnreleased() {
     guard released < text.count else { return }
     let place = boundary.boundary

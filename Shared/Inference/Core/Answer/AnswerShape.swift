@@ -22,7 +22,7 @@ public struct AnswerShape: Hashable, Sendable {
   /// Whether the client gets the usage, in a chunk or in the body.
   var wantsUsage = false
   /// Estimated prompt tokens: one per four bytes, including JSON syntax, plus a fixed number per
-  /// picture.
+  /// picture, sound or file.
   public var promptTokens = 0
   /// Whether the last message is the assistant's. Some hosts repeat this message in their answer.
   var hasPrefill = false
@@ -96,8 +96,8 @@ public struct AnswerShape: Hashable, Sendable {
     return max(count, 1)
   }
 
-  /// Estimates the prompt's tokens. Excludes bytes that no model reads as text: the `tutti` options
-  /// and base64 data.
+  /// Estimates the prompt's tokens. Excludes bytes that no model reads as text: the `tutti`
+  /// options, JSON escapes and base64 data.
   private static func promptTokens(_ scanner: JSONObjectScanner) -> Int {
     let document = scanner.document
     var text = scanner.bytes.count - (scanner["tutti"]?.range.count ?? 0)
@@ -146,10 +146,10 @@ public struct AnswerShape: Hashable, Sendable {
     return excess
   }
 
-  /// Number of bytes of binary data in a part of a message. Forms:
+  /// Number of bytes of base64 data in a part of a message. Examples:
   /// `{"type":"image_url","image_url":{"url":"data:…"}}` and
-  /// `{"type":"input_audio","input_audio":{"data":"…"}}`. `nil` means that the part has no such
-  /// data.
+  /// `{"type":"input_audio","input_audio":{"data":"…"}}`. `nil` means that the part has at most
+  /// 256 bytes of such data.
   private static func data(in part: JSONValue, _ document: JSONDocument) -> Int? {
     guard let type = document.value("type", in: part).flatMap(document.string), type != "text",
       let value = document.value(type, in: part)

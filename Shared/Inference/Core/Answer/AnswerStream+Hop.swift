@@ -152,10 +152,10 @@ extension AnswerStream {
     return try rewrite.apply(to: chunk)
   }
 
-  /// Ends the answer at a stop sequence that spans the joint.
+  /// Ends the answer at a stop sequence that spans the joint, or that follows soon after it.
   ///
-  /// Such a sequence begins in the old host's text and ends in the new host's text. Neither host
-  /// sees all of it.
+  /// A sequence that spans the joint begins in the old host's text and ends in the new host's text.
+  /// Neither host sees all of it.
   private mutating func stopAtJoint(_ rewrite: inout ChunkRewrite, isLast: Bool) {
     guard isLast || rewrite.texts[.content] != nil else { return }
     let start = hop?.stopWatch?.append(rewrite.texts[.content] ?? [])
@@ -173,7 +173,8 @@ extension AnswerStream {
     }
   }
 
-  /// Checks that the answer may end here: its tool calls and JSON must be complete.
+  /// Checks that a joined answer may end here: its tool calls must be complete. Its JSON must be
+  /// complete too, unless the host reports that it reached its maximum length.
   mutating func checkEnd(_ reason: String) throws(AttemptFailure) {
     guard let hop, hop.joins, !isOver else { return }
     try charge(hop.known.count + channels.count)

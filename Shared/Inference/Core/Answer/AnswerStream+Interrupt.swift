@@ -63,15 +63,15 @@ extension AnswerStream {
     return (releases, point)
   }
 
-  /// Length of the prefix of a channel's text from which the next host resumes.
+  /// Number of bytes of a channel's text after which the next host resumes.
   private mutating func place(in channel: Int, anchored: Bool) -> Int {
     guard anchored else { return channels[channel].boundary.boundary }
     defer { steps += channels[channel].takeSteps() }
     return channels[channel].anchoredPlace()
   }
 
-  /// Releases all safe text. Stops at a chunk that cannot be read. The old host is at fault, and
-  /// this chunk and all later ones are dropped.
+  /// Releases all safe text. If a chunk cannot be read, the old host is at fault, and this chunk
+  /// and all later ones are dropped.
   private mutating func releaseSafe() -> [InferenceChunk] {
     var released: [InferenceChunk] = []
     while let entry = held.first {

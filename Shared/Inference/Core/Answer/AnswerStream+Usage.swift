@@ -48,7 +48,8 @@ extension AnswerStream {
 
   // MARK: - Failover
 
-  /// Adds the current host's delivered tokens to `priorTokens`. Tokens of held chunks do not count.
+  /// Adds the current host's delivered tokens to `priorTokens`, and resets the host's counts.
+  /// Tokens of held chunks do not count.
   mutating func countDelivered() {
     firstPromptTokens = knownPromptTokens
     if firstCachedTokens == nil, hostUsage != nil || hasDelivered && tally.total > 0 {

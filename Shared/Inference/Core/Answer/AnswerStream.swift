@@ -12,8 +12,9 @@ import Text
 /// A host's cost is bounded. Its steps are charged to an allowance that grows with the number of
 /// bytes that the host sends. The memory of held chunks is limited.
 public struct AnswerStream: Sendable {
-  /// Maximum bytes held back, enough for a long word. If a token is longer, its older bytes are
-  /// released. A host that resumes the answer must then repeat these bytes exactly.
+  /// Maximum bytes of one token that are held back, enough for a long word. If a token is longer,
+  /// its older bytes are released. A host that resumes the answer must then repeat these bytes
+  /// exactly.
   static let heldBytes = 64
 
   let shape: AnswerShape
@@ -27,8 +28,8 @@ public struct AnswerStream: Sendable {
   private(set) var isTooLong = false
   /// Whether the client has data of a part that is not tracked, such as a picture.
   private(set) var hasForeign = false
-  /// Whether the host sent text after a `finish_reason`. The host's finish reasons then do not mark
-  /// the end.
+  /// Whether the host sent more of the answer after a `finish_reason`. The host's finish reasons
+  /// then do not mark the end.
   var hasFalseEnd = false
   /// The first short chunk that any host sent. If Tutti must make an end chunk before the client
   /// has any chunk, the end chunk gets the identity of this sample.
@@ -363,7 +364,8 @@ public struct AnswerStream: Sendable {
     return released
   }
 
-  /// Releases the first bytes of the first held chunk, if they belong to a long token.
+  /// Releases the safe bytes of the first held chunk, if more than `heldBytes` bytes of its
+  /// channel's text are held.
   private mutating func releasePart() throws(AttemptFailure) -> InferenceChunk? {
     guard let first = held.first, first.channel >= 0 else { return nil }
     let channel = first.channel
@@ -466,8 +468,8 @@ public struct AnswerStream: Sendable {
     firstIdentity ?? firstChunk.map { StreamIdentity(of: $0) }
   }
 
-  /// Records the first chunk. A short chunk is stored as it is, and parsed only if another host
-  /// resumes.
+  /// Records the first chunk. A short chunk is stored as it is, and parsed only if its identity is
+  /// needed.
   private mutating func begin(with chunk: InferenceChunk) {
     guard !hasBegun else { return }
     if chunk.data.capacity <= Self.shortChunk {

@@ -7,11 +7,12 @@ import Text
 public struct BodyAssembler: Sendable {
   /// A choice under assembly.
   private struct Choice {
-    /// The assembled `delta`. `nil` means that the choice had none, as in a plain completion.
+    /// The assembled `delta` or `message`. `nil` means that the choice had neither, as in a plain
+    /// completion.
     var message: GrowingObject?
     /// Whether the choice had a `delta`. A later `message` repeats its text and is ignored.
     var hasDelta = false
-    /// All members of the choice except `index` and the delta.
+    /// All members of the choice except `index`, `delta` and `message`.
     var rest = GrowingObject()
   }
 
@@ -27,7 +28,7 @@ public struct BodyAssembler: Sendable {
 
   /// - Parameters:
   ///   - choices: number of choices that the request asks for.
-  ///   - limit: maximum bytes of all chunks. The body is smaller.
+  ///   - limit: maximum bytes of all chunks together.
   public init(
     endpoint: InferenceEndpoint, choices: Int = Limits.answerChoices.value,
     limit: Int = UpstreamLimits().streamBytes

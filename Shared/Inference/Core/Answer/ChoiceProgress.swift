@@ -6,7 +6,7 @@ struct ChoiceSteps: Hashable, Sendable {
   struct Gain: Hashable, Sendable {
     /// Whether the chunk adds anything to the choice.
     var adds = false
-    /// Whether the chunk adds more than reasoning: text, a tool call or a refusal.
+    /// Whether the chunk adds more than reasoning, such as text, a tool call or a refusal.
     var answers = false
     /// Whether the chunk has a `finish_reason`.
     var ends = false
@@ -79,8 +79,8 @@ struct ChoiceSteps: Hashable, Sendable {
 /// Completion is a property of each choice. Finish reasons cannot simply be counted: hosts repeat a
 /// `finish_reason`, send it early or with every chunk, or return fewer choices than requested. The
 /// first end of a choice is final if nothing was added after it. Exception: a `stop` of a choice
-/// that has only reasoning is not final. An end that is not final counts only if the stream ends
-/// properly and nothing was added before.
+/// that has only reasoning is not final. An end that is not final counts only if nothing is added
+/// after it and the stream ends properly.
 struct ChoiceProgress: Hashable, Sendable {
   private var begun: UInt64 = 0
   private var filled: UInt64 = 0

@@ -8,8 +8,8 @@ public struct ChunkFacts: Hashable, Sendable {
   public var text: String
   /// The first choice's whole `delta`, byte for byte, if it holds more than text.
   public var deltaJSON: [UInt8]?
-  /// Whether the chunk adds something other than text to a choice: tool calls, reasoning or a
-  /// refusal.
+  /// Whether the chunk adds more than text of the first choice, such as tool calls, reasoning, a
+  /// refusal, or text of another choice.
   public var hasOther: Bool
   /// The first choice's `finish_reason`.
   public var finishReason: String?
@@ -156,8 +156,8 @@ public struct ChunkFacts: Hashable, Sendable {
       try count.count()
       switch member.name {
       case "index":
-        // Some hosts number their chunks in the index. So the index is ignored if the request asks
-        // for only one choice.
+        // Some hosts number their chunks in the index. So the index has no bound if the request
+        // asks for only one choice.
         let bound = terms.choices == 1 ? Int.max : terms.choices
         index = try json.index(member.value, below: bound, "a choice") ?? index
       case "delta" where member.value.kind != .null: delta = member.value
@@ -171,7 +171,7 @@ public struct ChunkFacts: Hashable, Sendable {
     }
     if let reason, let failure = FinishReason.failure(reason) { throw failure }
     let isOnly = terms.choices == 1
-    // Hosts interleave the chunks of several choices. Only the first choice counts here.
+    // Hosts interleave the chunks of several choices. Only the text of the first choice is kept.
     let isFirst = isOnly || index == 0
     var gain = ChoiceSteps.Gain()
     switch terms.choose(delta: delta, message: message, text: plain) {
@@ -288,7 +288,8 @@ public struct ChunkFacts: Hashable, Sendable {
 }
 
 extension Usage {
-  /// Reads a host's `usage` object. `nil` means that the value is not a usage object.
+  /// Reads a host's `usage` object. `nil` means that the value is not an object with
+  /// `prompt_tokens`.
   ///
   /// OpenAI and vLLM report the cached tokens of the prompt in `prompt_tokens_details`.
   init?(_ value: JSONValue, in document: JSONDocument) {

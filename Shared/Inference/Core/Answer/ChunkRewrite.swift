@@ -2,8 +2,9 @@ import ClusterModel
 import Limits
 import Text
 
-/// Rewrites a chunk: replaces its texts and identity, and can remove its end. All other members
-/// stay unchanged.
+/// Rewrites a chunk: replaces its texts, calls and identity, and can remove its end. Other members
+/// stay unchanged, except that `message` is removed, and that a partial chunk (`isPart`) loses long
+/// members.
 struct ChunkRewrite: Sendable {
   struct Call: Sendable {
     /// The client's index of the call.
@@ -14,8 +15,9 @@ struct ChunkRewrite: Sendable {
     var name: String?
   }
 
-  /// Members of each object that the rewrite reads. A partial chunk keeps them even if they are
-  /// long. An object must not have one of them twice.
+  /// Members of each object that the rewrite reads. An object must not have one of them twice. A
+  /// partial chunk keeps them even if they are long, except members of a `delta` that hold no text
+  /// of the answer.
   private enum Read {
     static let chunk: Set<String> = ["choices", "usage"]
     static let choice: Set<String> = ["delta", "text", "finish_reason"]

@@ -211,8 +211,9 @@ struct GrowingArray: Sendable {
 
   /// Whether a call is a new one, although its index is that of an existing call or missing.
   ///
-  /// Some servers send index 0 or none with every call. A named call is new if its ID differs, or
-  /// if the arguments of the existing call are complete.
+  /// Some servers send index 0 or none with every call. A named call is new if its ID differs. If
+  /// an ID is missing, the call is new if the arguments of the existing call are complete, unless
+  /// it only repeats the name.
   private func isAnotherCall(
     _ mark: Mark, than slot: Slot, _ json: inout HostJSON
   ) throws(AttemptFailure) -> Bool {

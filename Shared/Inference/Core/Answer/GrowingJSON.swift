@@ -23,10 +23,10 @@ enum GrowingJSON: Sendable {
   case raw([UInt8])
   case null
 
-  /// Name that selects the merge rule of array elements.
+  /// Artificial member name for elements of arrays. The name of a member selects how its values are
+  /// merged.
   static let element = "\u{0}element"
-  /// Artificial member name for values that the newest value replaces. They never grow. The name of
-  /// a member selects how its values are merged.
+  /// Artificial member name for values that the newest value replaces. They never grow.
   static let replaced = "\u{0}replaced"
   /// Artificial member name for arrays to which all new elements are appended. New elements are not
   /// matched with earlier ones.

@@ -1,11 +1,11 @@
 import Limits
 import Text
 
-/// A stream event that holds no JSON object.
+/// A stream event that is not read as a chunk, usually because it holds no JSON object.
 enum OddEvent: Equatable {
-  /// The end of the stream: `[DONE]`.
+  /// The end of the stream, such as `[DONE]`.
   case done
-  /// A heartbeat, or JSON that is neither an object nor a text. It has no content.
+  /// A heartbeat, an empty event, or JSON that is neither an object nor a text. It has no content.
   case silence
   /// A text. It is reported as the cause if the stream ends without an answer.
   case words
@@ -13,7 +13,8 @@ enum OddEvent: Equatable {
   case failure
   case garbage
 
-  /// - Returns: `nil` for an object, which is read as a chunk.
+  /// - Returns: `nil` if the event is read as a chunk. It then holds an object, and its name is
+  ///   neither `error` nor that of a heartbeat.
   init?(_ data: [UInt8], name: String?) {
     guard name != "error" else {
       self = .failure

@@ -2,7 +2,7 @@ import Text
 
 /// Detects a host that begins the answer again in other words instead of resuming it.
 ///
-/// `ResumeFilter` finds repeated text, but needs 16 equal bytes to be sure. A restart whose first
+/// `ResumeFilter` finds repeated text, but usually needs 16 equal bytes. A restart whose first
 /// words differ therefore looks like new text. In JSON and within a long token only one
 /// continuation is valid, and any other is rejected. In prose nearly anything may follow, so text
 /// is rejected only if all of these conditions hold:
@@ -15,11 +15,11 @@ import Text
 /// In all other cases a restart cannot be distinguished from a continuation.
 ///
 /// The detector also rejects a host that resumes correctly, if the host strips the white space and
-/// begins with another noun or name. The run then asks the next host.
+/// begins with another capitalised word. The run then asks the next host.
 struct RestartDetector: Sendable {
   /// The first word that the old host sent after the cut, as far as the word arrived.
   private let expectedWord: [UInt8]
-  /// The first bytes of the new host, at least as many as the comparison with `expectedWord` needs.
+  /// The first bytes of the new host, at most `receivedBytes`. `expectedWord` is never longer.
   private var received: [UInt8] = []
   /// Received bytes other than white space.
   private var visibleBytes = 0
@@ -61,8 +61,9 @@ struct RestartDetector: Sendable {
     return first == UInt8(ascii: "#") || scalar?.properties.isUppercase == true
   }
 
-  /// Whether the last line ends within a sentence: it is neither heading nor table row, and ends in
-  /// a word or a comma.
+  /// Whether the last line ends within a sentence: it is neither heading nor table row, and its
+  /// last character is ASCII and none of `.!?:;|-#`. White space, closing quotes and closing
+  /// brackets at the end are ignored.
   private static func isAmidSentence(_ text: [UInt8]) -> Bool {
     let end = text.suffix(lineBytes)
     let line = end[(end.lastIndex(of: 0x0A).map { $0 + 1 } ?? end.startIndex)...]

@@ -1,4 +1,4 @@
-/// Finds stop sequences in streamed text, in constant time per byte and sequence.
+/// Finds stop sequences in streamed text, on average in constant time per byte and sequence.
 ///
 /// Uses one Knuth-Morris-Pratt automaton per sequence, so that no text is read twice.
 struct StopMatcher: Sendable {
