@@ -21,7 +21,7 @@ extension HostDialect {
   }
 
   /// Lower-case prefixes of answer headers that clients of this API read. Hosts of other dialects
-  /// send them, too: a cloud with two APIs sends the same headers for both.
+  /// may send them, too: a cloud with two APIs sends the same headers for both.
   public var passedHeaders: [String] {
     switch self {
     case .openai: ["openai-"]
@@ -30,7 +30,7 @@ extension HostDialect {
     }
   }
 
-  /// Whether paths of a host may follow its base URL without `/v1`.
+  /// Whether the paths of a host may begin without `/v1`.
   public var mayOmitV1: Bool {
     switch self {
     case .openai: true

@@ -7,8 +7,8 @@ public enum RetryAfter {
 
   /// - Parameter now: Seconds since 1970 by the local clock. If the host's clock differs, the wait
   ///   is wrong by the difference.
-  /// - Returns: `nil` if the value has another format or means more than a day. A date in the past
-  ///   means no wait.
+  /// - Returns: `nil` if the value has another format, is negative or means more than a day. A date
+  ///   in the past means no wait.
   public static func duration(_ value: String, now: Int) -> Duration? {
     let text = value.trimmed
     guard text.utf8.first.map({ $0 < UInt8(ascii: "A") }) == true else {

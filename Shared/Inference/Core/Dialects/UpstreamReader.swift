@@ -25,8 +25,8 @@ public enum UpstreamItem: Hashable, Sendable {
 
 /// Parses the bytes of one response into items, no matter how the network splits the bytes.
 ///
-/// Streams of all dialects become chunks in OpenAI's dialect. A stream in OpenAI's dialect keeps
-/// its bytes.
+/// Streams of all dialects become chunks in OpenAI's dialect. A chunk that arrives in OpenAI's
+/// dialect keeps its bytes, unless it is repaired or the client uses an alias of the model.
 ///
 /// The caller passes the bytes in pieces. A call of `append(_:)` with at most 16 KiB takes less
 /// than about 1 ms, unless `pendingBytes` is large. The call that completes an event or a body
@@ -124,10 +124,11 @@ public struct UpstreamReader: Sendable {
     }
   }
 
-  /// Number of comments, pings and empty events so far. They show that the host is alive.
+  /// Number of comments, pings and other events without content so far. They show that the host is
+  /// alive.
   public var signs: Int { events.comments + otherSigns }
 
-  /// Parses more bytes. Returns no items after `broken`.
+  /// Parses more bytes. Returns no items after `broken` or `done`.
   public mutating func append(_ bytes: some Collection<UInt8>) -> [UpstreamItem] {
     named(append(piece: Array(bytes)))
   }
@@ -321,7 +322,7 @@ public struct UpstreamReader: Sendable {
   }
 
   /// The failure of a stream that ended before its answer. The host's own text is the cause. `nil`
-  /// means that there is no such text.
+  /// means that the answer has ended, or that there is no such text.
   private var wordsAtEnd: AttemptFailure? {
     guard !isDone, !hasEnd else { return nil }
     let words = words.isEmpty ? UpstreamWords.message(ofBody: events.stray) : words

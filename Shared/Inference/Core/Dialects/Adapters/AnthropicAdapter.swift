@@ -71,7 +71,8 @@ enum AnthropicAdapter {
       resumed: resumed)
   }
 
-  /// Hints that Anthropic's API lacks. They are dropped, because an answer is valid without them.
+  /// Hints that Anthropic's API lacks or defines differently. They are dropped, because an answer
+  /// is valid without them.
   private static let ignored = [
     "seed", "store", "service_tier", "prediction", "verbosity", "safety_identifier",
     "prompt_cache_key", "prompt_cache_retention",
@@ -160,7 +161,7 @@ enum AnthropicAdapter {
   }
 
   /// Members of a message other than its content and calls. If a member cannot be translated, the
-  /// adapter refuses the message.
+  /// adapter refuses the request.
   private struct MessageMembers {
     /// Signed thinking blocks, which must precede all other blocks.
     var before: [Block] = []
@@ -260,8 +261,8 @@ enum AnthropicAdapter {
     }
   }
 
-  /// Appends the partial answer to the conversation. The form depends on what the host and the
-  /// model accept.
+  /// Appends the partial answer to the conversation. The resume way depends on the host, the model,
+  /// and whether the request has `thinking`.
   private static func resume(
     _ order: UpstreamOrder, thinks: Bool, _ turns: inout [Turn]
   ) -> ResumeWay? {
@@ -428,9 +429,9 @@ enum AnthropicAdapter {
         + document.eachMember(of: schema).map { ($0.name, fields.raw($0.value)) })
   }
 
-  /// Maps `reasoning_effort` to `output_config`.
+  /// Maps `reasoning_effort` to `output_config`, unless the request has an `output_config`.
   ///
-  /// Without this member the model does not think, so "none" and "minimal" are left out.
+  /// Anthropic's API has no effort "none" or "minimal", so these two are left out.
   private static func addEffort(
     _ fields: inout RequestFields, to members: inout [(String, JSON)]
   ) throws(AdapterRefusal) {

@@ -164,7 +164,7 @@ struct AnthropicReader: Sendable {
 
   // MARK: - Thinking
 
-  /// Forwards thinking text as it arrives.
+  /// Forwards thinking text as it arrives, and keeps it for the signed block.
   private mutating func think(
     _ value: JSONValue?, _ json: inout HostJSON
   ) throws(AttemptFailure) -> [UpstreamItem] {

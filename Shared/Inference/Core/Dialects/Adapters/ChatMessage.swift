@@ -8,11 +8,11 @@ struct ChatMessage {
     /// Media type and base64 data of a `data:` URL.
     case image(mediaType: String, base64: String)
     case imageURL(String)
-    /// A part of a type that OpenAI's dialect does not have.
+    /// A part of any other type, such as sound, or a type that only some dialects have.
     case other(type: String, JSONValue)
   }
 
-  /// A part, and those of its members that only some dialects have.
+  /// A part, and its further members, such as `cache_control`.
   struct Piece {
     var part: Part
     var extras: [JSONMember] = []

@@ -6,7 +6,8 @@ import Text
 struct ChunkWriter: Sendable {
   private let reading: UpstreamReading
   private(set) var id: String
-  /// The members before `choices`, encoded once. Empty means that no chunk was written yet.
+  /// The members before `choices`. They are encoded by `begin`, otherwise for the first chunk.
+  /// Empty means that they are not encoded yet.
   private var head: [UInt8] = []
   private var isNamed = false
   private var written = 0
@@ -16,8 +17,8 @@ struct ChunkWriter: Sendable {
     id = reading.id
   }
 
-  /// Records the answer's ID and model name as the host reports them. Only the first call has an
-  /// effect.
+  /// Records the answer's ID and model name as the host reports them. Only the first call with an
+  /// ID or a model name has an effect.
   mutating func begin(id: String? = nil, model: String?) {
     guard !isNamed, id != nil || model != nil else { return }
     isNamed = true

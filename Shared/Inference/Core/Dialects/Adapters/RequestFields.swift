@@ -30,7 +30,7 @@ struct RequestFields {
     }
   }
 
-  /// Charges one message, part or call, and the bytes that are copied for it.
+  /// Charges one message, part, call or tool, and the bytes that are copied for it.
   mutating func keep(_ value: JSONValue) throws(AdapterRefusal) {
     parts += 1
     guard parts <= Limits.translatedParts.value else {
@@ -44,8 +44,8 @@ struct RequestFields {
     }
   }
 
-  /// Memory of a translated message, part or call in addition to its bytes: Swift values and JSON
-  /// values.
+  /// Memory of a translated message, part, call or tool in addition to its bytes: Swift values and
+  /// JSON values.
   private static let partBytes = 512
   private var parts = 0
 
@@ -69,7 +69,7 @@ struct RequestFields {
     return scanner[name].flatMap { $0.kind == .null ? nil : $0 }
   }
 
-  /// Drops members that do not change the meaning of an answer.
+  /// Drops members: they are neither translated nor forwarded.
   mutating func drop(_ names: [String]) { taken.formUnion(names) }
 
   mutating func integer(_ name: String) throws(AdapterRefusal) -> Int? {
@@ -115,8 +115,8 @@ struct RequestFields {
     return texts
   }
 
-  /// Takes the maximum tokens of the answer, minus the tokens already spent. `nil` means that the
-  /// client sets no limit.
+  /// Takes the maximum tokens of the answer, minus the tokens already spent, but at least 1. `nil`
+  /// means that the client sets no limit.
   mutating func maxTokens(less spent: Int) throws(AdapterRefusal) -> Int? {
     let newer = try integer("max_completion_tokens")
     let older = try integer("max_tokens")

@@ -16,7 +16,7 @@ public struct UpstreamRequest: Hashable, Sendable {
 
   /// Path relative to the host's base URL.
   public var path: String
-  /// Headers of the dialect. The sender adds the trace and hop headers.
+  /// Headers of the dialect. The sender adds all other headers, such as the trace and hop headers.
   public var headers: [Header]
   public var body: [UInt8]
   public var reading: UpstreamReading
@@ -63,8 +63,8 @@ public struct UpstreamRequest: Hashable, Sendable {
 
   /// Why hosts of a dialect cannot answer a request, worded to follow a host's name.
   ///
-  /// `nil` means that such hosts can answer. For `openai`, which accepts every request, the check
-  /// costs nothing.
+  /// `nil` means that such hosts can answer, or that no host can, because the request is invalid.
+  /// For `openai`, which accepts every request, the check costs nothing.
   public static func refusal(of request: InferenceRequest, by dialect: HostDialect) -> String? {
     guard !dialect.expressesEveryRequest else { return nil }
     let host = Host(id: "", url: "", dialect: dialect)
