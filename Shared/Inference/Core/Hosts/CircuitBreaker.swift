@@ -8,8 +8,8 @@ public struct CircuitBreaker: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
     /// Consecutive failures that open the breaker, if the share of failures is at least `share`.
     var failures = 5
-    /// Share of failures among the last 20 verdicts, or among all verdicts if there are fewer. A
-    /// lower share does not open the breaker.
+    /// Share of failures among the last 20 verdicts, or among all verdicts if there are fewer.
+    /// Below this share, consecutive failures do not open the breaker.
     ///
     /// Consider a host that fails one request in five at random. It has five failures in a row once
     /// in 3,000 requests, and reaches this share at the same time only once in 100,000. Such a host
@@ -37,7 +37,8 @@ public struct CircuitBreaker: Hashable, Sendable {
     /// Admits every request. Next: `open` (too many failures).
     case closed
     /// Admits no request before `until`. Next: `halfOpen` (a request is sent after `until`),
-    /// `closed` (a request that was sent anyway is answered).
+    /// `closed` (a request that was sent anyway is answered), `open` again (a request fails after
+    /// `until`).
     case open(until: Instant)
     /// One request probes the host. Next: `closed` (a token arrived, or the host is busy), `open`
     /// (the request failed). If the request ends without a verdict, the breaker opens for zero

@@ -83,7 +83,8 @@ public struct ClusterView: Sendable {
         slowdown: standing.slowdown))
   }
 
-  /// Requests in flight per slot on the community's ready hosts. 1 means as many requests as slots.
+  /// Requests in flight per slot on the community's ready hosts. 1 means as many requests as slots,
+  /// or that there is no such host.
   public var utilisation: Double {
     var inFlight = 0
     var slots = 0

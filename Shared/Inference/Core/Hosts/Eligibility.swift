@@ -28,7 +28,8 @@ public struct Eligibility: Sendable {
   /// estimate may be wrong, so these hosts are not excluded but asked last.
   let small: [Int: Int]
 
-  /// Selects hosts by the state of their breakers.
+  /// Selects hosts by the state of their breakers. A host that `ClosedHosts` closes to the client
+  /// counts as a host whose breaker is open.
   public enum Breakers: Hashable, Sendable {
     /// Hosts whose breakers are closed, or admit one request now as a probe.
     case admitting
@@ -114,7 +115,7 @@ public struct Eligibility: Sendable {
     switch view.standings[row].breaker {
     case .closed: open = nil
     case .open(let until): open = until
-    // A probe is in flight. If the probe fails, the breaker opens for at least this long.
+    // A probe is in flight. If the probe fails, the breaker opens for about this long or longer.
     case .halfOpen: open = moment + CircuitBreaker.Policy().firstOpen
     }
     let closed = view.closed.end(for: constraints.client, at: view.table.hosts[row].id)
@@ -219,7 +220,8 @@ private struct Requirements {
   /// For each tag, by its number in the index: whether the key's pools include the tag. `nil` means
   /// that all hosts are included.
   private let pools: [Bool]?
-  /// Row of the required host. `nil` means that any row is allowed.
+  /// Row of the required host, or -1 if the table lacks this host. `nil` means that any row is
+  /// allowed.
   private let row: Int?
 
   init(_ constraints: InferenceConstraints, _ view: ClusterView) {

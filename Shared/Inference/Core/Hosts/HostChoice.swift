@@ -129,7 +129,8 @@ public enum HostChoice {
   /// exactly than this.
   private static let sameTime = 0.1
 
-  /// The host with the lowest expected time per token, including its queue and failed attempts.
+  /// The host with the lowest expected time per token, including its queue and failed attempts. One
+  /// of several hosts with nearly this time (`sameTime`) is drawn at random.
   ///
   /// An unmeasured host counts as the slowest, because the client waits and a choice cannot be
   /// taken back. Times to the first token are not compared, because the length of the rest of the

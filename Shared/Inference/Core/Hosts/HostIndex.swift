@@ -13,9 +13,10 @@ public final class HostIndex: Sendable {
   let rules: EligibilityRules
   /// Row of each host. If the table lists a host twice, the later row counts.
   private let rows: [HostID: Int]
-  /// Offers by model, in the table's order. Hosts whose row makes them ineligible are left out.
+  /// Offers by model, in the table's order. Hosts that are ineligible by the table alone are left
+  /// out.
   private let offers: [ModelID: [Offer]]
-  /// Each host's first chat model. Hosts whose row makes them ineligible are left out.
+  /// Each host's first chat model. Hosts that are ineligible by the table alone are left out.
   private let chatOffers: [Offer]
   private let chatModels: [ModelID?]
   /// The hosts' own names of models that are aliases, by alias and row. Most tables have no

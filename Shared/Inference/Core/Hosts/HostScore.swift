@@ -17,12 +17,12 @@ public struct HostScore: Hashable, Sendable {
   /// arises if one host's first-token time is three times the other's. Random differences between
   /// the p95 of two equal hosts are smaller.
   public var bucketWidth = 0.05
-  /// Difference in load that is ignored when hosts are assigned to buckets.
+  /// Difference in load that does not exclude a busier host from the best bucket.
   ///
   /// The view lacks requests that other processes began in the last quarter of a second. If all
-  /// processes chose the only idle host, it would become the busiest. Within a bucket, the less
-  /// loaded of two hosts is taken. A difference of 0.5 is that between an idle host and one with a
-  /// request in every slot.
+  /// processes chose the only idle host, it would become the busiest. The load still counts within
+  /// the bucket, because the less loaded of two hosts is taken. An idle host and a host with a
+  /// request in every slot differ by 0.5.
   var loadTolerance = 0.5
   /// Scale of ℓ95: 0 at 50 ms, a tenth more per doubling, 1 at 51.2 s. The scale is logarithmic, so
   /// that a ratio between times counts the same on a GPU and on a laptop.

@@ -71,12 +71,12 @@ extension HostStatistics {
     var inFlight: [(sequence: UInt64, hosts: [HostID: Int])] = []
     /// Requests in flight in the last report.
     var last: [HostID: Int] = [:]
-    /// Hosts whose breakers were open in the last report.
+    /// Hosts whose breakers admitted no request at the time of the last report.
     var lastOpen: Set<HostID> = []
   }
 
-  /// The report to send to the registry now. `nil` means that nothing has changed, or that the last
-  /// report is too recent.
+  /// The report to send to the registry now. `nil` means that the last report is too recent, or
+  /// that nothing has changed and no repetition is due.
   public mutating func report(now: Instant) -> LoadReport? {
     let since = reporting.lastReport.map { $0.duration(to: now) }
     if let since, since < LoadRhythm.interval { return nil }
@@ -118,7 +118,7 @@ extension HostStatistics {
       trips: record.news.trips, isOpen: !record.breaker.admits(at: now))
   }
 
-  /// Takes the registry's load table. A table that was already taken is ignored.
+  /// Takes the registry's load table. A table that is not newer than the last one is ignored.
   ///
   /// - Parameter age: time since the table arrived in this process.
   public mutating func merge(_ table: LoadTable, age: Duration = .zero, now: Instant) {

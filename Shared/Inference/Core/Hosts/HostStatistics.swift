@@ -10,7 +10,7 @@ public enum HostObservation: Hashable, Sendable {
   /// Tokens arrived after the first one.
   ///
   /// `over` is the time in which they arrived. `longestPause` is `nil` if pauses were not measured.
-  /// A run reports this once per attempt, at its end.
+  /// A run reports this at most once per attempt, at the end of the attempt.
   case flowed(tokens: Int, over: Duration, longestPause: Duration?)
   /// The answer is complete.
   case ended
@@ -41,7 +41,8 @@ public enum HostObservation: Hashable, Sendable {
 /// began or ended after the publication.
 ///
 /// While the registry is silent, the process relies on its own measurements. The other processes'
-/// requests fade out, the age of the last probe stands still, and no host becomes ineligible.
+/// requests fade out. The age of the last probe stands still, so that no host becomes ineligible
+/// for lack of probes.
 public struct HostStatistics: Sendable {
   struct Record: Sendable {
     var slots: Int?
@@ -160,8 +161,8 @@ public struct HostStatistics: Sendable {
   // MARK: - Observations
 
   /// - Parameters:
-  ///   - client: the client of the request. `nil` means that Tutti itself sends the request. All
-  ///     failures of such requests count.
+  ///   - client: the client of the request. `nil` means that Tutti itself sends the request.
+  ///     Failures of such requests always count for all clients, except lateness under load.
   ///   - started: start of the attempt. An attempt that started before a breaker opened does not
   ///     change the breaker.
   public mutating func observe(
@@ -342,7 +343,7 @@ extension HostStatistics.Record {
   private mutating func fault(
     _ started: Instant, _ now: Instant, counts: Bool, isSuspect: Bool, using rng: inout SplitMix64
   ) {
-    // The failing requests of one client must not keep a breaker open.
+    // The failing requests of one client, or lateness under load, must not open a breaker.
     guard counts else { return breaker.ended(started: started, now: now) }
     failed.add(1, now: now)
     news.failed += 1
@@ -368,7 +369,8 @@ extension HostStatistics.Record {
     breaker.ended(started: started, now: now)
   }
 
-  /// Ends an attempt that was withdrawn (`HostObservation.withdrawn`).
+  /// Ends an attempt that was withdrawn (`HostObservation.withdrawn`), or whose failure is no fault
+  /// of the host.
   ///
   /// The elapsed time is recorded only if it exceeds a measured median. Otherwise a client's
   /// deadline of 1 ms could make an unmeasured host look fast.

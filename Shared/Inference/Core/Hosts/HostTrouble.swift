@@ -18,7 +18,7 @@ enum FinishReason {
 
 /// Reads the members of a host's JSON object, to find out whether the object reports a failure.
 struct HostTrouble {
-  /// Whether the object has members that every chunk has.
+  /// Whether the object has a member that chunks or embeddings answers have.
   var isChunk = false
   private var error: JSONValue?
   private var base: JSONValue?
@@ -74,7 +74,8 @@ struct HostTrouble {
 
 /// Extracts the text of an HTML page or of plain text.
 enum PageText {
-  /// The page's title, its heading, or its text without tags. Plain text is cut to `longest` bytes.
+  /// The page's title, its heading, its first paragraph, or its text without tags. Plain text is
+  /// cut to `longest` bytes.
   static func words(of bytes: [UInt8], atMost longest: Int) -> String {
     let page = bytes.prefix(Limits.strayBytes.value)
     guard page.first(where: { $0 > 0x20 }) == UInt8(ascii: "<") else {

@@ -28,7 +28,7 @@ struct TimeWeightedMean: Hashable, Sendable {
     changes.append(Change(at: now, level: level, area: Self.area(now, last)))
   }
 
-  /// - Returns: the mean over the last `time`, weighted by time. 0 means that no level was set.
+  /// - Returns: the mean over the last `time`, weighted by time. It is 0 if no level was set.
   func mean(over time: Duration, until now: Instant) -> Double {
     guard let first = changes.first, let last = changes.last else { return 0 }
     let end = max(now, last.at)
