@@ -153,8 +153,8 @@ struct AnswerInProgress: Sendable {
 
   /// Ends the answer if it already has `max_tokens` tokens when its host fails. No other host is
   /// needed then.
-  /// - Returns: the remaining deliveries. `nil` means that tokens are left or that a body cannot be
-  ///   assembled.
+  /// - Returns: the remaining deliveries. `nil` means that the answer cannot end here, for example
+  ///   because tokens are left.
   mutating func endAtLimit() -> [Directive]? {
     var ended = stream
     guard let last = ended.endAtLimit() else { return nil }

@@ -69,8 +69,8 @@ extension AttemptLedger {
       .joined(separator: "; ")
   }
 
-  /// The last failure with a 4xx status, if all failures have this status. `nil` means that they
-  /// differ.
+  /// The last failure with a status, if it is a 4xx status and all failures have it. `nil` means
+  /// that it is another status, or that the failures differ.
   ///
   /// For 429, failures without a status count as equal if their hosts were not asked or not
   /// reached. Such hosts do not contradict the others.
@@ -108,7 +108,7 @@ extension AttemptLedger {
   }
 
   /// The error object of the last host, if all failures carry the same error status of 500 or more.
-  /// An error in a stream counts as status 502. `nil` means that the statuses differ.
+  /// An error in a stream counts as status 502. `nil` means that there is no such status.
   private static func serverError(_ failures: [AttemptFailure]) -> HostRefusal? {
     guard let last = failures.last?.refusal, last.status >= 500,
       failures.allSatisfy({ $0.refusal?.status == last.status })

@@ -8,7 +8,7 @@ extension AttemptRecord {
       switch self.outcome {
       case .answered: .delivered
       case .beaten: .beaten
-      // The reader left before the end, which is not the host's fault.
+      // The client left or did not read, which is not the host's fault.
       case .failed(let failure) where failure.kind == .consumerLeft && tokens > 0: .delivered
       case .failed: .failed
       }

@@ -10,7 +10,7 @@ enum FormRemedy {
     var form: RequestForm
     /// Whether the change is a guess, because the refusal names no member.
     var isBlind = false
-    /// Whether only this prompt needs the change. Other requests may do without it.
+    /// Whether only this request needs the change. Other requests may do without it.
     var isForPrompt = false
   }
 

@@ -118,10 +118,11 @@ public struct AttemptRecord: Hashable, Sendable {
   /// Tokens that the host generated for this request, including tokens that the client did not get.
   /// If the host reported no count, its chunks give an estimate.
   public var tokens: Int
-  /// Additions by Tutti that this attempt left out because hosts had refused them.
+  /// Changes that undo additions by Tutti in this attempt, because hosts had refused the additions.
   public var form: RequestForm
   public var outcome: AttemptOutcome
-  /// Whether the host was asked although its breaker was open, because no other host was left.
+  /// Whether the host was asked although its breaker admitted no request, or although the host was
+  /// closed to the client. Usually no other host was left.
   public var isPanic: Bool
 
   public init(
@@ -159,7 +160,7 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     /// The connection closed before the response head. Perhaps it was an idle connection that the
     /// host closed while Tutti sent the request.
     case lostBeforeHead = "lost_before_head"
-    /// The connection closed during the answer.
+    /// The connection closed during the answer, or the host counts as dead.
     case lost
     /// The host is overloaded: status 429 or 503, or Anthropic's 529.
     case busy
@@ -176,13 +177,13 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     /// The host sent tokens, but at a lower rate than the client or the host's history allows.
     case crawl
     case totalDeadline = "total_deadline"
-    /// The stream ended without `finish_reason`.
+    /// The stream ended without a token or without `finish_reason`.
     case cut
     /// The bytes that the host sent do not follow its dialect.
     case garbage
     /// The host's text does not join the text that the client already has.
     case badJoint = "bad_joint"
-    /// The host sent an error in place of a chunk.
+    /// The host sent an error in place of a chunk or as its `finish_reason`.
     case errorEvent = "error_event"
     /// The request cannot be expressed in the host's dialect.
     case unsuited
@@ -190,7 +191,7 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     case noSecret = "no_secret"
     /// The answer exceeds a size limit.
     case tooLarge = "too_large"
-    /// The client has left.
+    /// The client has left or does not read.
     case consumerLeft = "consumer_left"
   }
 

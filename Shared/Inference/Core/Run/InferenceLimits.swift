@@ -23,7 +23,7 @@ public struct InferenceLimits: Hashable, Sendable {
   /// Silence after which a host that does not answer probes counts as dead. The time is long,
   /// because a host that reads a long prompt may miss some probes.
   var deadSilence = Duration.seconds(120)
-  /// Maximum chunks without text that are held before the first token.
+  /// Maximum chunks without a token that are held before the first token.
   var heldChunks = 1_024
 
   /// Silence after which an answer counts as complete if all its choices have ended. Hosts send the

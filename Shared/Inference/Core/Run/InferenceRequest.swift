@@ -63,7 +63,7 @@ public struct InferenceConstraints: Hashable, Sendable {
   /// The client that sent the request. The client is recorded so that the failures of its requests
   /// alone cannot close a host to all clients. `nil` means that Tutti itself sends the request.
   public var client: ClientFingerprint?
-  /// Seed for random choices. The same seed, request and host table give the same choice.
+  /// Seed for random choices. The same seed, request and `ClusterView` give the same choice.
   public var seed: UInt64
 
   public init(

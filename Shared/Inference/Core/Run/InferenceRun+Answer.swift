@@ -125,7 +125,8 @@ extension InferenceRun {
     return directives + released + resume(at: next, view, now)
   }
 
-  /// Asks a host to resume the answer. From here on there is no race: one host is asked at a time.
+  /// Asks a host to resume the answer. From here on there is no race: another host is asked only if
+  /// this host fails or is late.
   private mutating func resume(
     at next: Candidate, _ view: ClusterView, _ now: Instant
   ) -> [Directive] {
@@ -155,9 +156,9 @@ extension InferenceRun {
   /// the text to repeat.
   ///
   /// The shorter prefix usually comes first, because a host that was asked by instruction has
-  /// already been shown text to repeat. If the answer is JSON and the host is always asked by
-  /// instruction, the instruction comes first. The host may have repeated the text that it was
-  /// shown before, but in JSON that repetition could not be verified.
+  /// already been shown text to repeat. Exception: the answer is JSON, and the host is always asked
+  /// by instruction. Such a host may have repeated the shown text, but in JSON the repetition could
+  /// not be verified. So the instruction comes first.
   private mutating func repetition(by candidate: Candidate) -> (Candidate, ResumePoint?) {
     guard let point = answer.suspendForRepetition() else {
       return (candidate, answer.resumePoint)
@@ -182,7 +183,7 @@ extension InferenceRun {
   /// The same host, to be asked again by an instruction.
   ///
   /// Backends that accept no assistant message at the end answer 400. They are asked once more in
-  /// this way. `nil` means that the failure has another cause.
+  /// this way. `nil` means that an instruction would not help.
   func instructed(
     _ leg: RunningAttempt, _ failure: AttemptFailure, at resume: ResumePoint?
   ) -> Candidate? {

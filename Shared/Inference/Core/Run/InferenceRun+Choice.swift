@@ -44,7 +44,7 @@ extension InferenceRun {
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
     let asked = ledger.hosts.union(legs.map(\.host))
-    // Neither the request nor a setting chose `dual`, so the second leg must be free of charge.
+    // If neither the request nor a setting chose `dual`, the second leg must be free of charge.
     let isUnpaid = constraints.race == nil && limits.race == nil && race.mode == .dual
     // A host whose context is too small may silently shorten the prompt and answer first. So the
     // context of the second host must fit the prompt.
@@ -106,9 +106,9 @@ extension InferenceRun {
   /// the rejection stands.
   ///
   /// The second host runs different server software if possible, because the same software would
-  /// also reject the request. It takes nothing from the retry budget. A rejection costs a host very
-  /// little, and a client that sends only bad requests must not use up the retries of other
-  /// clients.
+  /// also reject the request. The attempt takes nothing from the retry budget. A rejection costs a
+  /// host very little, and a client that sends only bad requests must not use up the retries of
+  /// other clients.
   private mutating func secondOpinion(_ rejecting: HostID, _ eligible: Eligibility) -> Candidate? {
     let asked = ledger.hosts.union(legs.map(\.host))
     let all = eligible.candidates

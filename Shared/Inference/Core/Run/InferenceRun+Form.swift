@@ -33,14 +33,14 @@ extension InferenceRun {
     return takesDelivery(host) ? form : form.subtracting(.delivery)
   }
 
-  /// The form as the trace reports it. If the client asked for no stream, `unstreamed` is not a
-  /// change and is left out.
+  /// The form as the trace reports it. If the run asks hosts for a body from the start,
+  /// `unstreamed` undoes no addition and is left out.
   func reported(_ form: RequestForm) -> RequestForm {
     forms.asksForBody ? form.subtracting(.unstreamed) : form
   }
 
-  /// The same host, to be asked again without the addition that it refused. `nil` means that the
-  /// refusal is not about an addition by Tutti.
+  /// The same host, to be asked again without the addition that it refused. `nil` means that no
+  /// addition by Tutti is at fault, or that `formChanges` is reached.
   mutating func reformed(_ leg: RunningAttempt, _ failure: AttemptFailure) -> Candidate? {
     guard !leg.hasToken, forms.changes < limits.formChanges else { return nil }
     var left = forms.undoable.subtracting(leg.candidate.form)

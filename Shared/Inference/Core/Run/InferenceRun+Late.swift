@@ -40,8 +40,8 @@ extension InferenceRun {
   /// The next host to ask while a host is late.
   ///
   /// A host that is not running and has not failed comes first, then a host that may have recovered
-  /// from its failure. `nil` means that no host is left, or that a limit or the retry budget is
-  /// reached.
+  /// from its failure. `nil` means that no host is left, that a limit is reached, or that the retry
+  /// budget is spent.
   private mutating func anotherHost(
     _ view: ClusterView, _ cluster: some ClusterAccess, _ now: Instant
   ) -> Candidate? {

@@ -211,8 +211,8 @@ extension InferenceRun {
     return directives + ask([.ask(speculative: false)], cluster, now) + failIfNoAttemptIsLeft()
   }
 
-  /// Gives up all hosts that missed the client's deadline. One host replaces them all. A fallback
-  /// host is preferred.
+  /// Gives up all hosts that missed the client's deadline. In a race, one host replaces them all. A
+  /// fallback host is preferred.
   mutating func giveUpLate(_ cluster: some ClusterAccess, _ now: Instant) -> [Directive] {
     var directives: [Directive] = []
     for leg in legs {

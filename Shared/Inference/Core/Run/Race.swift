@@ -25,8 +25,9 @@ public struct Race: Sendable {
 
   /// - Parameters:
   ///   - width: maximum legs at once. A `single` race ignores it and has one leg.
-  ///   - hedgeAfter: for `hedged`, the delay before each further leg. It is the first host's recent
-  ///     p95, so that one request in twenty is asked twice (Dean and Barroso, The Tail at Scale).
+  ///   - hedgeAfter: for `hedged`, the delay before each further leg. If the first host is
+  ///     measured, it is the host's recent p95, so that one request in twenty is asked twice (Dean
+  ///     and Barroso, The Tail at Scale).
   public init(mode: RaceMode, width: Int = 2, hedgeAfter: Duration = .zero) {
     self.mode = mode
     self.width = mode == .single ? 1 : max(width, 1)

@@ -15,7 +15,7 @@ struct RequestForms: Sendable {
   /// Changes to delivery after a refusal that named no member. They apply to all later hosts too,
   /// so that the first request to each of them has the client's own bytes.
   private var common: RequestForm = []
-  /// Changes that only this prompt needs. They are not remembered for the host's other requests.
+  /// Changes that only this request needs. They are not remembered for the host's other requests.
   private var unremembered: RequestForm = []
   private(set) var changes = 0
 

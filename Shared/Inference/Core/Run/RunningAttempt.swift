@@ -12,7 +12,8 @@ struct RunningAttempt: Sendable {
   /// How the host was asked to resume the answer. `nil` means that the host starts at the
   /// beginning.
   let way: ResumeWay?
-  /// Whether the host was asked although its breaker was open, because no other host was left.
+  /// Whether the host was asked although its breaker admitted no request, or although the host was
+  /// closed to the client. Usually no other host was left.
   let isPanic: Bool
   /// Whether a deadline or minimum rate of the request is stricter than the host's history allows.
   private let isHurried: Bool

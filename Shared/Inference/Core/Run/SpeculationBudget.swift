@@ -68,11 +68,10 @@ public struct SpeculationBudget: Hashable, Sendable {
 public struct RetryBudget: Hashable, Sendable {
   public struct Policy: Hashable, Sendable {
     /// Retries earned per request. If one attempt in five fails, a request needs 0.25 retries on
-    /// average. Twice this number leaves room for chance. In an outage, retries then add at most
+    /// average. Twice this number leaves room for chance. In an outage, these retries add at most
     /// one half to the load.
     public var share = 0.5
-    /// Retries earned per second. They are enough for a single request per second to try all its
-    /// hosts.
+    /// Retries earned per second. They let one request per second be retried three times.
     var perSecond = 3.0
     /// Maximum retries saved. They are earned in 20 s of idle time, or by 120 requests.
     var saved = 60.0
