@@ -75,9 +75,9 @@ public final class InferenceClient: Sendable {
   /// The request is cancelled at its host if the answer is dropped or the calling Swift task is
   /// cancelled.
   ///
-  /// - Throws: `noEligibleHost` with the reasons of up to 20 hosts. `upstreamFailed`, `overloaded`,
-  ///   `deadlineExceeded` or `invalidRequest` with the hosts' own messages. `cancelled` if the
-  ///   Swift task was cancelled.
+  /// - Throws: `noEligibleHost` with the reasons of up to 20 hosts. `cancelled` if the Swift task
+  ///   was cancelled. Other codes with the hosts' own messages, such as `upstreamFailed`,
+  ///   `hostsBusy`, `deadlineExceeded` or `invalidRequest`.
   public func infer(
     _ request: InferenceRequest, constraints: InferenceConstraints
   ) async throws(Failure) -> Inference {
@@ -101,7 +101,7 @@ public final class InferenceClient: Sendable {
   /// Running requests by host.
   public var inFlight: [HostID: Int] { statistics.withLock(\.inFlight) }
 
-  /// This process's load report for the registry. `nil` means that there is nothing to report.
+  /// This process's load report for the registry. `nil` means that there is nothing to report now.
   public func loadReport() -> LoadReport? {
     let now = now
     let (report, standings) = statistics.withLock {
@@ -165,7 +165,7 @@ extension InferenceClient: ClusterAccess {
   }
 }
 
-/// A running request. If this value is dropped, the request is cancelled.
+/// A running request. If this value and its `Inference` are dropped, the request is cancelled.
 public struct PendingInference: Sendable {
   fileprivate let handle: InferenceHandle
 

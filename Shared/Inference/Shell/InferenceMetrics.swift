@@ -42,8 +42,8 @@ final class InferenceMetrics: Sendable {
   /// The host that sent the first token, and the time that it took.
   ///
   /// The time is measured from the start of this host's attempt, so earlier attempts are not
-  /// included. Another host may have sent the last token. `nil` means that another process
-  /// delivered the first token.
+  /// included. Another host may have sent the last token. `nil` means that no attempt in the answer
+  /// was running at the time of the first token.
   static func firstToken(
     of summary: InferenceSummary, _ attempts: [AttemptRecord]
   ) -> (host: HostID, waited: Duration)? {

@@ -32,7 +32,7 @@ extension InferenceSession {
   private static let releaseGrace = TimeAmount.seconds(1)
   private static let readerStall = Duration.milliseconds(Limits.readerStall.value)
 
-  /// Handles an event on the caller's thread.
+  /// Handles an event, on the caller's thread unless it takes long.
   /// - Returns: a future to wait for before more of the host's stream is read. `nil` means that no
   ///   wait is needed.
   @discardableResult
@@ -247,8 +247,8 @@ extension InferenceSession {
         end(.success(()), &state, &effects)
       case .fail(let failure):
         var failure = failure
-        // The refusal comes from the last host that answered, so the client gets this host's
-        // headers.
+        // The refusal usually comes from the attempt that began last, so the client gets the
+        // headers of this attempt.
         let last = state.headers.max { $0.key.number < $1.key.number }
         failure.refusal?.headers = last?.value ?? []
         open(.failure(failure), &state, &effects)
@@ -274,7 +274,7 @@ extension InferenceSession {
   }
 
   /// Gives unread events to a waiting reader, and resumes the host streams that waited for the
-  /// reader.
+  /// reader or for the run.
   func settle(_ state: inout State, _ effects: inout Effects, now: Instant) {
     if !state.unread.isEmpty || state.end != nil, let reader = state.readWaiter.take() {
       effects.reader = reader

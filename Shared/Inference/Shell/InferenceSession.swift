@@ -213,6 +213,7 @@ extension InferenceEvent {
     }
   }
 
-  /// Memory of the event, of the header of its array, and of the strings in a chunk's facts.
+  /// Estimated memory of the event, of the header of its array, and of the strings in a chunk's
+  /// facts.
   private static let entryBytes = MemoryLayout<InferenceEvent>.stride + 256
 }

@@ -23,7 +23,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
   /// The result of reading some bytes.
   private struct Read {
     var items: [UpstreamItem] = []
-    /// Whether the host sent comments, pings or empty events.
+    /// Whether the host sent signs (`UpstreamReader.signs`).
     var hasSigns = false
     var oddEvents = 0
   }
@@ -43,8 +43,8 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     /// Bytes read since the event loop last turned to other work.
     var turn = 0
     var received = 0
-    /// Pace of a stream after its first `streamBurst` bytes. `nil` means that no more bytes than
-    /// these have arrived.
+    /// Pace of a stream after its first `streamBurst` bytes. `nil` means that fewer bytes have
+    /// arrived, or that the answer is no stream.
     var pace: StreamPace?
     /// Whether the stream exceeds the rate that every stream is granted.
     var isFast = false
@@ -56,7 +56,7 @@ final class UpstreamDelegate: HTTPClientResponseDelegate, Sendable {
     var failure: (any Error)?
     /// Account for the memory that the reader needs for a large event or body. `nil` means none.
     var account: MemoryAccount?
-    /// Number of comments, pings and empty events that were already reported.
+    /// Number of signs that were already reported to the session.
     var signs = 0
     var oddEvents = 0
 
