@@ -98,8 +98,7 @@ extension AnswerStream {
 
   /// Begins the next host's answer at the resume point.
   ///
-  /// - Parameter way: how the host was asked to resume. `nil` means that the host starts over,
-  ///   because the request cannot be resumed.
+  /// - Parameter way: how the host was asked to resume. `nil` means that the host starts over.
   public mutating func resume(_ way: ResumeWay?) {
     if way == nil { hop?.isFromStart = true }
     let added = addedPromptTokens(way)

@@ -50,7 +50,8 @@ public struct AnswerStream: Sendable {
   var priorTokens = 0
   /// Whether the usage of the whole answer was sent.
   var hasReportedUsage = false
-  /// State of the host that resumes the answer. `nil` means that the first host answers.
+  /// State of the host that resumes the answer. `nil` means that the client has no chunk of an
+  /// earlier host.
   var hop: Hop?
 
   /// Why the host ended the answer. Set when the reason is read, even if its chunk is still held.
@@ -216,7 +217,8 @@ public struct AnswerStream: Sendable {
     try endWithoutReason() + releaseAll() + lastUsage()
   }
 
-  /// Adds a `finish_reason` after the held text, if the host completed its stream without one.
+  /// Adds a `finish_reason` after the held text, if the host completed its stream without one. Only
+  /// for an answer with one choice.
   private mutating func endWithoutReason() throws(AttemptFailure) -> [InferenceChunk] {
     guard finishReason == nil, !isOver, shape.choices == 1 else { return [] }
     let calls = channels.contains { $0.part.isCall }

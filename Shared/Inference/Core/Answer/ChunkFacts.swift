@@ -171,7 +171,8 @@ public struct ChunkFacts: Hashable, Sendable {
     }
     if let reason, let failure = FinishReason.failure(reason) { throw failure }
     let isOnly = terms.choices == 1
-    // Hosts interleave the chunks of several choices. Only the text of the first choice is kept.
+    // Hosts interleave the chunks of several choices. The text, the delta and the finish reason are
+    // those of the first choice.
     let isFirst = isOnly || index == 0
     var gain = ChoiceSteps.Gain()
     switch terms.choose(delta: delta, message: message, text: plain) {

@@ -8,7 +8,7 @@ struct ChatMessage {
     /// Media type and base64 data of a `data:` URL.
     case image(mediaType: String, base64: String)
     case imageURL(String)
-    /// A part of any other type, such as sound, or a type that only some dialects have.
+    /// A part of any other type, such as OpenAI's `input_audio` or Anthropic's `document`.
     case other(type: String, JSONValue)
   }
 

@@ -1,7 +1,7 @@
 import Text
 
 /// Prompt that asks a model to resume an answer. It is used for hosts that cannot continue a
-/// prefix.
+/// prefix, or whose continuation did not join the answer.
 enum ResumeInstruction {
   /// Maximum bytes of an anchor that is taken from the prefix. An anchor of this length is long
   /// enough to be found in the model's output and short enough to be repeated exactly.
