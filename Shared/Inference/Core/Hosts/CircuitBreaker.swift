@@ -34,7 +34,8 @@ public struct CircuitBreaker: Hashable, Sendable {
   }
 
   public enum State: Hashable, Sendable {
-    /// Admits every request. Next: `open` (too many failures).
+    /// Admits every request. Next: `open` (too many failures; one is enough if another process's
+    /// breaker is open, or if `isOnProbation`).
     case closed
     /// Admits no request before `until`. Next: `halfOpen` (a request is sent after `until`),
     /// `closed` (a request that was sent anyway is answered), `open` again (a request fails after

@@ -28,7 +28,7 @@ struct HostHabits: Sendable {
   }
 
   /// Time for which a refused addition is left out. Servers are updated and models are replaced, so
-  /// the addition is then tried again. This costs only one refused request per hour.
+  /// the addition is then tried again. This costs one refused request per hour, host and model.
   static let formLife = Duration.seconds(3_600)
   /// Minimum estimate of a prompt whose count is used. In shorter prompts, most tokens come from
   /// the chat template.

@@ -45,8 +45,8 @@ public final class HostIndex: Sendable {
     let need = HostNeed(.any)
     for (row, host) in table.hosts.enumerated() {
       rows[host.id] = row
-      // A model comes before an alias. The table lists an alias without its model only if it has no
-      // room for both.
+      // A model is preferred to an alias. The table lists an alias without its model only if it has
+      // no room for both.
       let chat =
         host.models.first { $0.isChat && $0.upstream == nil }
         ?? host.models.first(where: \.isChat)

@@ -27,7 +27,7 @@ public struct HostStanding: Hashable, Sendable {
   public var slowdown: Double?
   /// 95th percentile of the longest pauses within answers.
   var pauseP95: Duration?
-  /// Average prompt tokens of the requests in the first-token times.
+  /// Average prompt tokens of this process's requests to the host. Recent requests weigh most.
   public var usualPromptTokens: Double?
   /// Time of the host's last answered probe or other response. `nil` means unknown.
   public var lastAnswered: Instant?

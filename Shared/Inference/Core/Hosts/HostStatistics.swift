@@ -5,7 +5,7 @@ public import HostModel
 public enum HostObservation: Hashable, Sendable {
   /// The request was sent.
   case began(promptTokens: Int)
-  /// The first valid token, or the whole body, arrived.
+  /// The first valid token, or the whole body with embeddings, arrived.
   case firstToken
   /// Tokens arrived after the first one.
   ///
@@ -18,9 +18,9 @@ public enum HostObservation: Hashable, Sendable {
   case failed(AttemptFailure, answered: Bool)
   /// The attempt lost a race and was cancelled. The host is not at fault.
   case cancelled(answered: Bool)
-  /// The attempt was cancelled because the client left, the client's own deadline passed, or
-  /// another host answered before this host's learned patience had passed. The elapsed time does
-  /// not describe an unmeasured host.
+  /// The attempt was cancelled because the client left or did not read, the client's own deadline
+  /// passed, or another host answered before this host's learned patience had passed. The elapsed
+  /// time does not describe an unmeasured host.
   case withdrawn(answered: Bool)
   /// The host refused a request that another host then answered.
   case contradicted
