@@ -22,7 +22,8 @@ final class InferenceSession: Sendable {
     case begin
     case head(status: Int, AttemptID)
     case items([UpstreamItem], AttemptID)
-    /// A comment, a ping or an empty event. It shows that the host is alive, but is no answer.
+    /// A comment, a ping or another event without content. It shows that the host is alive, but is
+    /// no answer.
     case sign(AttemptID)
     case failed(AttemptFailure, AttemptID)
     case timePassed

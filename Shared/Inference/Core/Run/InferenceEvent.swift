@@ -162,7 +162,7 @@ public struct AttemptFailure: Error, Hashable, Sendable {
     case lostBeforeHead = "lost_before_head"
     /// The connection closed during the answer, or the host counts as dead.
     case lost
-    /// The host is overloaded: status 429 or 503, or Anthropic's 529.
+    /// The host is overloaded: status 429 or 503, or Anthropic's 529 or `overloaded_error`.
     case busy
     /// Any other error status. Another host may succeed.
     case status

@@ -53,8 +53,8 @@ extension InferenceRun {
     return leg.candidate
   }
 
-  /// Records that a host answered. A body has no first-token latency, because all its tokens arrive
-  /// at once.
+  /// Records that a host answered. A body of generated text has no first-token latency, because all
+  /// its tokens arrive at once.
   func answered(_ winner: RunningAttempt) -> [Directive] {
     var directives: [Directive] = []
     let isBody =

@@ -168,8 +168,8 @@ public struct InferenceRun: Sendable {
     legs[index].recordHead(status: status)
   }
 
-  /// Records a comment, a ping or an empty event. It shows that the host is alive, but is no
-  /// answer.
+  /// Records a comment, a ping or another event without content. It shows that the host is alive,
+  /// but is no answer.
   public mutating func receivedSign(from id: AttemptID, now: Instant) {
     guard let index = legs.firstIndex(where: { $0.id == id }) else { return }
     legs[index].recordSign(now: now)

@@ -86,7 +86,7 @@ public struct RequestForm: OptionSet, Hashable, Sendable {
   // MARK: - System messages
 
   /// The messages without system messages. The text of a system message moves to the next user
-  /// message.
+  /// message, or to a new one at the end.
   private static func folded(_ messages: JSONValue, _ document: JSONDocument) -> [UInt8] {
     var kept: [JSON] = []
     var pending: [String] = []

@@ -17,8 +17,8 @@ public struct SpeculationBudget: Hashable, Sendable {
     /// Minimum share: a second leg for one request in twenty, as many as hedging after the p95
     /// needs.
     var leastShare = 0.05
-    /// Maximum number of second legs that can be saved up. They allow a burst after idle time. The
-    /// burst is small compared with the load of a cluster in one second.
+    /// Maximum number of second legs that can be saved up. They allow a burst, which is small
+    /// compared with the load of a cluster in one second.
     var saved = 5.0
 
     public init() {}
