@@ -28,8 +28,8 @@ public enum UpstreamItem: Hashable, Sendable {
 /// Streams of all dialects become chunks in OpenAI's dialect. A chunk that arrives in OpenAI's
 /// dialect keeps its bytes, unless it is repaired or the client uses an alias of the model.
 ///
-/// The caller passes the bytes in pieces. A call of `append(_:)` with at most 16 KiB takes less
-/// than about 1 ms, unless `pendingBytes` is large. The call that completes an event or a body
+/// The caller passes the bytes in pieces. A call of `append(_:)` with at most 16 KiB takes a few
+/// milliseconds at most, unless `pendingBytes` is large. The call that completes an event or a body
 /// parses all pending bytes. Such a call can run off the event loop, because the reader is a
 /// `Sendable` value. Take the reader out of its place, call it, and put it back before the next
 /// bytes.

@@ -231,8 +231,8 @@ enum FormRemedy {
   /// Additions that hosts refuse most often are left out first. Additions that a task needs most
   /// are left out last.
   private static func blind(_ left: RequestForm) -> RequestForm {
-    // To a client's own request, Tutti adds only members about delivery. All of them are left out
-    // together.
+    // If Tutti added only members about delivery, as to most requests of clients, all of them are
+    // left out together.
     guard !left.subtracting(.delivery).isEmpty else { return left }
     let rounds: [RequestForm] = [
       [
