@@ -46,14 +46,14 @@ public struct Child: Hashable, Sendable {
   }
 }
 
-/// Crashes of one child since `tutti up` began. If the child ends although `tutti up` did not stop
-/// it, that is a crash.
+/// Crashes of one child since `tutti up` began. A crash is an end that `tutti up` did not ask for,
+/// or a failed start.
 public struct ChildCrashes: Codable, Hashable, Sendable {
   public var name: String
   public var count: Int
   public var lastUnixSeconds: Int64
   public var reason: String
-  /// File with the latest backtrace. `nil` means that there is none.
+  /// File with the backtrace of the latest crash. `nil` means that this crash wrote none.
   public var report: String?
 
   public init(
@@ -96,7 +96,7 @@ public enum ChildExit: Hashable, Sendable, CustomStringConvertible {
   /// Whether the process writes a backtrace on this signal: after a program error, or on SIGQUIT.
   public var isCrash: Bool {
     guard case .signalled(let number) = self else { return false }
-    // 7 and 10 are SIGBUS on Linux and macOS.
+    // 7 is SIGBUS on Linux, and 10 is SIGBUS on macOS.
     return [3, 4, 5, 6, 7, 8, 10, 11].contains(number)
   }
 }
@@ -105,7 +105,7 @@ public enum ChildExit: Hashable, Sendable, CustomStringConvertible {
 public struct RestartPolicy: Hashable, Sendable {
   /// Delay of the first restart: long enough for the kernel to release ports and sockets.
   var first: Duration = .milliseconds(100)
-  /// Maximum delay. The delay doubles with each crash within `window`.
+  /// Maximum delay outside a crash loop. The delay doubles with each crash within `window`.
   var longest: Duration = .seconds(5)
   /// Time for which a crash counts.
   var window: Duration = .seconds(60)

@@ -8,7 +8,7 @@ public struct ClusterAddress: Codable, Hashable, Sendable {
   public var gateway: String
   public var registry: String
   public var monitor: String
-  /// Process id of `tutti up`. `nil` means that the address came from `--url`.
+  /// Process id of `tutti up`. `nil` means that the address is not from `cluster.json`.
   public var pid: Int32?
   /// Path of the file with the token of the registry's admin API.
   public var adminTokenFile: String?

@@ -74,8 +74,8 @@ public struct ClusterLayout: Hashable, Sendable {
 
   /// All children with their stages.
   /// Model servers end last, after the processes that use them. The registry is the last service to
-  /// end, because the other services deregister there. The monitor ends after the services that
-  /// report to it.
+  /// end, because the other services deregister there. The monitor ends before the registry and
+  /// after all other services, because they report to it.
   public var children: [Child] {
     modelHosts.map { host in
       Child(
@@ -100,9 +100,9 @@ public struct ClusterLayout: Hashable, Sendable {
   }
 
   /// Nice value of the monitor and of the processes that work on plans. One plan makes many
-  /// requests, and lists of traces or logs are large. With equal priority, a few of them would take
-  /// the processor from the gateway and delay every client. At 10, the gateway gets nine times the
-  /// share of one such process.
+  /// requests, and lists of traces or logs are large. With equal priority, a few plans or lists
+  /// would take the processor from the gateway and delay every client. At 10, the gateway gets nine
+  /// times the share of one such process.
   static let backgroundNiceness = 10
   /// Nice value of the registry. Its lists are large, too, but requests sometimes wait for it to
   /// reserve money. At 5, the gateway gets three times its share.

@@ -8,7 +8,7 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
     case ended = "task_ended"
   }
 
-  /// One task of the plan after this step.
+  /// One task of the plan, as the plan is after this step.
   public struct Outline: Decodable, Equatable, Sendable {
     var task: String
     /// `nil` means that the task is computed without an agent.
@@ -51,7 +51,7 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
   var added: Int?
   /// All tasks, if the plan is new or has changed.
   public var tasks: [Outline]?
-  /// `nil` means that the task read its documents whole.
+  /// `nil` means that the task read its documents whole, or that no host has answered yet.
   var excerpt: Excerpt?
 
   enum CodingKeys: String, CodingKey {

@@ -100,7 +100,7 @@ public struct ProgressTree: Sendable {
     var lines = [head]
     var seen: Set<String> = []
     for root in roots { draw(root, "", "", now, &seen, &lines) }
-    // Tasks without a path to a root, because of a cycle or a lost line, are drawn here.
+    // Tasks without a path to a root, because of a cycle or a lost progress line, are drawn here.
     for name in order where !seen.contains(name) { draw(name, "", "", now, &seen, &lines) }
     if lines.count > max(height, 2) {
       let left = lines.count - (max(height, 2) - 1)

@@ -105,7 +105,7 @@ public struct Supervisor: Sendable {
     entries.filter { !$0.wasReady }.map(\.child.name)
   }
 
-  /// Number of times that a child ended although `tutti up` did not stop it.
+  /// Number of times that a child ended by itself or could not be started.
   public func crashCount(of name: String) -> Int {
     index(of: name).map { entries[$0].crashCount } ?? 0
   }
@@ -200,7 +200,7 @@ public struct Supervisor: Sendable {
     return drainStages(now: now)
   }
 
-  /// Kills all children now.
+  /// Kills all running children now. A child that is just being started is asked to drain.
   public mutating func killAll(now: Instant) -> [Directive] {
     var directives = drain(now: now)
     // A process that is killed does not need to drain.

@@ -4,8 +4,8 @@ import EmbeddedModel
 import Foundation
 import ServiceKit
 
-/// Builds a cluster. All mistakes are found before the first process starts, so that no started
-/// process must be stopped again.
+/// Builds a cluster. Missing programs and taken ports are found before the first process starts, so
+/// that no started process must be stopped again.
 func buildCluster(
   _ options: UpConfiguration, environment: [String: String]
 ) async throws -> ClusterShell {

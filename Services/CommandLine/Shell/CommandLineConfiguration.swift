@@ -123,9 +123,8 @@ struct UpConfiguration: Sendable {
     "TUTTI_PORT", "TUTTI_HOSTS", "TUTTI_EMBEDDED_HOSTS", "TUTTI_MODEL_ENV",
   ]
 
-  /// Variables of services that `tutti up` overrides with flags.
-  /// All services must use the same ports, so these variables have no effect and mistakes in them
-  /// are not reported.
+  /// Variables of services that `tutti up` overrides with flags. These variables have no effect,
+  /// and mistakes in them are not reported.
   static let overruled: Set<String> = [
     "TUTTI_GATEWAY_PORT", "TUTTI_REGISTRY_PORT", "TUTTI_MONITOR_PORT",
   ]

@@ -1,12 +1,12 @@
 /// Checks before a call that the record has not changed since it was compared with the file.
 public struct CallGuard: Sendable {
   public enum Verdict: Equatable, Sendable {
-    /// The call may be made if the record still has this ETag at that moment. `nil` means that the
-    /// record has no ETag.
+    /// The call may be made on the condition that the record still has this ETag. `nil` means that
+    /// the record has no ETag.
     case proceed(ifMatch: String?)
-    /// The record that the call removes is gone.
+    /// The record that the call removes is gone, or a cluster file would not contain it any more.
     case isDone
-    /// Another admin changed these members since the comparison.
+    /// These members have changed since the comparison.
     case changed([String])
     /// The record could not be read.
     case failed
@@ -49,7 +49,7 @@ public struct CallGuard: Sendable {
   private func members(
     of answer: RecordValue
   ) -> (members: [String: RecordValue], counts: Bool)? {
-    // This answer has only the budgets of a key and not the other members of its record.
+    // An answer with budgets of a key has no other members of the key's record.
     if call.guardPath?.hasPrefix(RecordKind.keyBudgetsPath("")) == true,
       let budgets = kind.member("budgets")
     {

@@ -124,8 +124,8 @@ public enum ClusterExport {
     "true", "false", "yes", "no", "on", "off", "y", "n", "null",
   ]
 
-  /// Returns the text as a YAML scalar. Quotes are left out if every YAML reader returns the same
-  /// text without them.
+  /// Returns the text as a YAML scalar. Quotes are left out only if every YAML reader returns the
+  /// same text without them.
   static func scalar(_ text: String) -> String {
     let bytes = Array(text.utf8)
     func isLetter(_ byte: UInt8) -> Bool {

@@ -28,7 +28,7 @@ public struct ClusterFile: Equatable, Sendable {
 
   /// Parses a file.
   ///
-  /// - Throws: all mistakes at once, one per line.
+  /// - Throws: the mistakes of the whole file in one message, one per line.
   public init(text: String, path: String) throws(ProcessFailure) {
     var reader = ClusterFileReader()
     reader.read(text)

@@ -9,8 +9,8 @@ import Yams
 struct ClusterFileReader {
   private(set) var sections: [String: [FileRecord]] = [:]
   private(set) var mistakes = FileMistakes()
-  /// Number of values that may still be read. References in YAML can make a small file a very large
-  /// one.
+  /// Number of values that may still be read. With aliases, a small YAML file can stand for very
+  /// many values.
   private var room = 1_000_000
 
   private static let maximumDepth = 16
@@ -144,7 +144,7 @@ struct ClusterFileReader {
     return FileRecord(id: id, members: members, line: node.line)
   }
 
-  /// Adds a mistake if two budgets of an account have the same period and window.
+  /// Adds a mistake if two budgets of a record have the same period and window.
   private mutating func checkBudgets(_ budgets: [RecordValue], in kind: RecordKind, line: Int) {
     var windows: Set<[RecordValue?]> = []
     for budget in budgets where !windows.insert([budget["period"], budget["window"]]).inserted {
@@ -251,7 +251,8 @@ struct ClusterFileReader {
 
   private enum Scalar {
     case value(RecordValue)
-    /// The text is not valid. A message consists of the text and this end of a sentence.
+    /// The text is not valid. The message quotes the text and continues with this end of a
+    /// sentence.
     case mistake(String)
     /// The text is not valid and may be a secret. The message is this sentence, without the text.
     case secret(String)

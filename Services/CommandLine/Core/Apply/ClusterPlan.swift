@@ -4,7 +4,7 @@ public import ClusterModel
 public struct ClusterPlan: Equatable, Sendable {
   /// Changes in the order in which they are made.
   public let changes: [RecordChange]
-  /// Differences that the changes leave, each with its reason.
+  /// Differences that the changes leave, skipped sections, and accounts that do not exist.
   public let notes: [String]
 
   /// Compares the cluster with the file.

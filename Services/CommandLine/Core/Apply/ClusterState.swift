@@ -9,7 +9,7 @@ struct ClusterRecord: Hashable, Sendable {
   /// values in force, which the host may have reported.
   var hasConfigured = false
 
-  /// Whether a member has a value that an admin has set.
+  /// Whether the member has the admin's setting and not a value that the host may have reported.
   func isSet(_ member: RecordMember) -> Bool { !member.isLearned || hasConfigured }
 }
 
@@ -28,10 +28,11 @@ public struct ClusterState: Equatable, Sendable {
   /// Marks the kind as unknown to the registry, which is older than this command.
   public mutating func setUnknown(_ kind: RecordKind) { unknownSections.insert(kind.section) }
 
-  /// Whether the registry has no records of this kind.
+  /// Whether the registry does not know the kind.
   public func lacks(_ kind: RecordKind) -> Bool { unknownSections.contains(kind.section) }
 
-  /// Adds elements of the registry's list. Records that have ended are left out.
+  /// Adds elements of the registry's list. Records that a cluster file would not contain are left
+  /// out.
   public mutating func add(
     _ elements: [RecordValue], of kind: RecordKind
   ) throws(ProcessFailure) {
@@ -89,7 +90,7 @@ public struct ClusterState: Equatable, Sendable {
     return ClusterRecord(id: id, members: members, hasConfigured: configured != nil)
   }
 
-  /// Value of a learned member that no admin has set.
+  /// Value of a learned choice that no admin has made.
   static let learned = "auto"
 
   /// Whether a cluster file would contain the record.

@@ -25,8 +25,8 @@ public enum KeyFileName {
     return names
   }
 
-  /// File name `NAME.key`. Slashes in a key's name, and other characters with a meaning in a shell,
-  /// are replaced by `_`.
+  /// File name `NAME.key`. Each byte except ASCII letters, digits, `.`, `-` and `_` becomes `_`. So
+  /// does a `.` or `-` at the beginning.
   static func name(for key: String) -> String {
     var bytes = key.utf8.prefix(maximumBytes).map { byte -> UInt8 in
       switch byte {

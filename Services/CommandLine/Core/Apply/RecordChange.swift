@@ -17,7 +17,8 @@ public struct RecordChange: Hashable, Sendable {
   }
 
   let kind: RecordKind
-  /// Id of the record in the registry. For a new key, it is the key's name.
+  /// Id of the record in the registry. For a new key, it is the key's name. Empty if the kind has
+  /// no ids.
   public let id: String
   /// The record's name for people.
   public let label: String
@@ -42,7 +43,7 @@ public struct RecordChange: Hashable, Sendable {
 }
 
 extension RecordChange {
-  /// The message after a request without an answer, which may have made the change.
+  /// The message after a request that got no answer. The request may have made the change.
   ///
   /// - Parameter reason: why there is no answer.
   public func unknownOutcome(_ reason: String) -> String {

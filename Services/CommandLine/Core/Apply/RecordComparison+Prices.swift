@@ -86,7 +86,7 @@ struct PriceListing: Hashable {
   }
 }
 
-/// Prices of all models, of which only the prices in force and later ones matter.
+/// Prices of all models. Only prices in force and later prices are used.
 struct PriceRows {
   private struct Place: Hashable {
     let subject: PriceListing.Subject

@@ -2,7 +2,7 @@ import Access
 import ClusterModel
 import Text
 
-/// Collects the changes of all kinds.
+/// Compares records of all kinds, and collects changes, notes and mistakes.
 struct RecordComparison {
   let prune: Bool
   /// Time of the comparison in milliseconds since 1970.
@@ -52,8 +52,8 @@ struct RecordComparison {
     }
   }
 
-  /// The registry refuses an alias of an alias at any time. So the plan first ends aliases, then
-  /// changes aliases, and then creates new ones.
+  /// The registry refuses each change that would make an alias of an alias. So the plan first ends
+  /// aliases, then changes aliases, and then creates new ones.
   private static func inOrderOfAliases(_ changes: [RecordChange]) -> [RecordChange] {
     func rank(_ change: RecordChange) -> Int {
       guard case .update(let members) = change.action,
@@ -85,7 +85,7 @@ struct RecordComparison {
     }
   }
 
-  /// Refuses a new host with a URL that another host keeps.
+  /// Refuses a new host with a URL that another host of the cluster or of the file will have.
   mutating func checkURLs(of hosts: [FileRecord], among present: [ClusterRecord]) {
     func identity(_ members: [String: RecordValue]) -> String {
       HostURL.identity(members["url"]?.text ?? "")
@@ -130,7 +130,7 @@ struct RecordComparison {
     }
   }
 
-  /// Adds a note for each key whose account does not exist.
+  /// Adds a note for each change that gives a key an account that does not exist.
   mutating func noteAccounts(organisations: Set<String>, teams: Set<String>) {
     for change in made where change.kind == .keys {
       guard let account = change.newValue(of: "account")?.text.flatMap({ AccountPath($0) }),

@@ -1,11 +1,11 @@
 /// Records of one kind in the admin API, as far as a cluster file can set them.
 public struct RecordKind: Hashable, Sendable {
-  /// Determines which record of the registry a record of the file describes.
+  /// How a record of the file is matched with a record of the registry.
   enum Identity: Hashable, Sendable {
     /// Records are matched by a member whose value the file chooses.
     case member(String)
-    /// Records are matched by `name`, or by `id` if several keys have the same name. The registry
-    /// has chosen the id.
+    /// Records are matched by `id`, or by `name` if the file has no id. The registry has chosen the
+    /// id.
     case nameOrID
     /// The kind has exactly one record.
     case single
@@ -78,7 +78,7 @@ public struct RecordKind: Hashable, Sendable {
 
   func member(_ name: String) -> RecordMember? { members.first { $0.name == name } }
 
-  /// The records in an answer to `GET` of `path`. `nil` means that the answer has no records.
+  /// The records in an answer to `GET` of `path`. `nil` means that the answer has another form.
   public func elements(of answer: RecordValue) -> [RecordValue]? {
     if identity == .single { return answer["object"] == nil ? nil : [answer] }
     return answer["data"]?.elements

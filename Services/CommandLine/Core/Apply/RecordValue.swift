@@ -31,7 +31,7 @@ public enum RecordValue: Hashable, Sendable {
     case .array:
       self = .list(document.eachElement(of: value).map { RecordValue($0, in: document) })
     case .object:
-      // As in other readers, the first of two members with one name counts.
+      // If two members have the same name, the first one counts.
       self = .object(
         Dictionary(
           document.eachMember(of: value).map { ($0.name, RecordValue($0.value, in: document)) },

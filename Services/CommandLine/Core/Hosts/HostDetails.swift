@@ -1,4 +1,4 @@
-/// A host as the registry's admin API shows it, with all its members.
+/// A host as the registry's admin API shows it.
 ///
 /// States and dialects are text, because a newer registry may have some that this command does not
 /// know.
@@ -19,7 +19,7 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     let inFlight: Int
     /// 95th percentile of first-token latencies, in ms. `nil` means that none was measured.
     let firstTokenP95: Int?
-    /// Number of processes whose breaker is open.
+    /// Number of processes whose breaker for the host admits no request.
     let openBreakers: Int?
 
     enum CodingKeys: String, CodingKey {
@@ -103,7 +103,7 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     names.isEmpty ? nil : names.joined(separator: ", ")
   }
 
-  /// All facts about the host for people, one in each line.
+  /// Facts about the host for people, one in each line.
   public var lines: [String] {
     func named(_ names: [String]?) -> String { names.flatMap(Self.list) ?? "none" }
     func set(_ value: String, _ isSet: Bool?) -> String { isSet == true ? "\(value) (set)" : value }

@@ -84,7 +84,7 @@ public struct NewKey: Decodable, Sendable {
 // MARK: - For people
 
 extension KeyRow {
-  /// State of the key for a table, with the end of its grace period if a newer key replaced it.
+  /// State of the key for a table, with the end of its grace period while the period lasts.
   ///
   /// - Parameter now: milliseconds since 1970.
   func standing(now: Int64) -> String {

@@ -7,7 +7,8 @@ import Text
 public struct BudgetOptions: Sendable {
   public var period: String?
   public var window: String?
-  /// Spent shares of the amount that cause a warning, such as `80%`. `nil` keeps the present ones.
+  /// Spent shares of the amount that cause a warning, such as `80%`. `nil` means that the present
+  /// ones stay.
   public var warnings: [String]?
 
   public init() {}
@@ -18,7 +19,7 @@ public struct BudgetOptions: Sendable {
   /// - Parameters:
   ///   - amount: credits in decimal digits.
   ///   - present: budgets that the account has.
-  /// - Throws: all mistakes at once, one per line.
+  /// - Throws: all mistakes at once, one per line, or only that there are too many warnings.
   public func setting(
     _ amount: String, in present: [BudgetRow]
   ) throws(ProcessFailure) -> RecordValue {

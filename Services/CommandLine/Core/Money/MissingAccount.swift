@@ -1,6 +1,6 @@
 public import Access
 
-/// An account that a key has but no record describes. Such an account has no budget.
+/// A key's account that has no record in the registry. Such an account has no budget.
 public enum MissingAccount: Hashable, Sendable {
   case organisation(String)
   /// The team has no record, but its organisation has one.

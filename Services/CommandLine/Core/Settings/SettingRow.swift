@@ -24,7 +24,7 @@ public struct SettingRow: Decodable, Sendable {
     }
   }
 
-  /// A text or a number.
+  /// A value of any kind, as text.
   private struct Value: Decodable {
     let text: String
 

@@ -74,7 +74,8 @@ public struct UsageView: Decodable, Sendable {
   let key: String
   let name: String
   let account: String
-  /// Whether the registry answered. Without its answer, budgets and spending are missing.
+  /// Whether the registry answered. Without its answer, budgets, the balance and paid requests are
+  /// missing.
   public let isComplete: Bool
   let limits: [String: Limit]
   let budgets: [Budget]?

@@ -210,7 +210,7 @@ struct AdminConnection {
     }
     guard (200..<300).contains(answer.status) else {
       var failure = failure(answer, at: call.path)
-      // For all other failures, the registry's message is enough.
+      // After this status, the registry may have made a key whose secret is lost.
       if change.makesKey, failure.status == .unavailable {
         failure.message = change.unknownOutcome(failure.message)
       }

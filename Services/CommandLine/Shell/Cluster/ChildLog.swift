@@ -24,7 +24,8 @@ enum ChildLog {
     return descriptor
   }
 
-  /// Moves the contents of a log above its size limit to NAME.log.1, and replaces earlier contents.
+  /// Moves the contents of a log above its size limit to NAME.log.1, whose earlier contents are
+  /// lost.
   static func rotate(_ child: String, in dataDirectory: String) {
     rotate(path(of: child, in: dataDirectory))
   }
@@ -47,7 +48,7 @@ enum ChildLog {
       return []
     }
     defer { try? file.close() }
-    // 4 KiB hold more than the few lines that are shown.
+    // The last 4 KiB usually hold the few lines that are shown.
     let end = (try? file.seekToEnd()) ?? 0
     try? file.seek(toOffset: end > 4096 ? end - 4096 : 0)
     let bytes = (try? file.read(upToCount: 4096)) ?? Data()

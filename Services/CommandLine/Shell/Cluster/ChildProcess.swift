@@ -3,7 +3,7 @@ import CommandLineCore
 import Foundation
 import ServiceKit
 
-/// Starts, signals and reaps processes. No other file makes these system calls.
+/// Starts, signals and reaps the children of `tutti up`.
 enum ChildProcess {
   /// Descriptors that every child gets in addition to the standard ones.
   struct Inheritance: Sendable {

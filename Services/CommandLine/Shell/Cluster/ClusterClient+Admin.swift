@@ -5,7 +5,7 @@ import NIOCore
 import NIOHTTP1
 import ServiceKit
 
-/// The part of the registry's admin API that the command line uses.
+/// Requests to the registry's admin API for its proof, services and hosts.
 extension ClusterClient {
   struct Page<Item: Decodable>: Decodable {
     let data: [Item]
@@ -112,7 +112,7 @@ extension ClusterClient {
     var trust: String?
   }
 
-  /// Maximum wait for a first probe, which ends within 2 s.
+  /// Maximum wait for a first probe. Each request of a probe takes at most 2 s.
   private static let firstProbe = Duration.milliseconds(2_500)
 
   /// - Parameter wait: maximum time for the host's first probe, so that the answer has its result.

@@ -8,7 +8,8 @@ import NIOHTTP1
 extension ClusterClient {
   /// The cluster that `find` finds, with the client's key.
   ///
-  /// - Throws: if a key was given that cannot be read or must not be sent to this cluster.
+  /// - Throws: if the key cannot be read or must not be sent to this cluster. A saved key that
+  ///   would cross the network without encryption is left out instead.
   static func findWithKey(
     url: String?, dataDirectory: String?, keyFile: String?, environment: [String: String]
   ) async throws -> ClusterClient {

@@ -39,7 +39,7 @@ extension ClusterClient {
         where isDrained && left > Self.longestWait
         && [.unavailable, .tryLater].contains(failure.status)
       {
-        // The registry is restarting. The host stays drained, so the request is repeated.
+        // The registry may be restarting. The host stays drained, so the request is repeated.
         try await Task.sleep(for: .seconds(1))
       }
     }

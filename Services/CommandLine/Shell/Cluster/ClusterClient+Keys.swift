@@ -102,7 +102,8 @@ extension ClusterClient {
 
   /// Changes of records, the latest first.
   ///
-  /// - Parameter before: position of the last change of the previous page. `nil` means the latest.
+  /// - Parameter before: position of the last change of the previous page. `nil` means the first
+  ///   page.
   func audit(kind: String?, id: String?, before: Int64?, limit: Int) async throws -> Answer {
     var query = ["limit=\(limit)"]
     if let kind { query.append("kind=\(Self.escaped(kind))") }

@@ -69,8 +69,8 @@ struct ClusterReadiness: Sendable {
 
   /// Adds the host unless the registry has it with this address.
   /// - Parameter refused: called with the registry's message if the registry refuses the host.
-  /// - Returns: `true` if the host is registered or was refused. `false` means that the registry
-  ///   did not answer.
+  /// - Returns: `true` if the host is registered or was refused. `false` means that a request to
+  ///   the registry failed.
   func isRegistered(
     _ url: String, id: HostID? = nil, trust: DataPolicy? = nil,
     refused: (String) -> Void = { _ in }

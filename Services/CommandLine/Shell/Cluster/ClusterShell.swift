@@ -15,7 +15,7 @@ final class ClusterShell: Sendable {
     case ready(String, pid: pid_t)
     /// - Parameter isOpen: whether requests need no key. `nil` means not known.
     case answering(Bool, isOpen: Bool?)
-    /// A host can answer after the cluster was announced without one.
+    /// The first host can answer, after the cluster was announced without a host.
     case answersAtLast
     case startIsOverdue
     case tick
@@ -36,7 +36,8 @@ final class ClusterShell: Sendable {
   private let lock: DataDirectoryLock
   private let readiness: ClusterReadiness
   private let clock = ProcessClock()
-  /// Running processes. The wait until a process is ready ends if the process is no longer here.
+  /// Running processes. The wait until a process is ready ends if the process is removed from the
+  /// set.
   private let live = Mutex<Set<pid_t>>([])
   /// Whether all hosts of the command line have been registered or refused.
   private let isIntroduced = Atomic(false)

@@ -4,7 +4,7 @@ import Foundation
 
 /// TCP ports of 127.0.0.1.
 enum LocalPort {
-  /// - Returns: `nil` if another process listens on the port.
+  /// - Returns: `nil` if the port is taken, or if no socket can be opened.
   private static func bind(_ port: Int) -> (descriptor: Int32, port: Int)? {
     #if os(Linux)
       let stream = Int32(SOCK_STREAM.rawValue)

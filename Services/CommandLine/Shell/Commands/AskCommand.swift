@@ -74,7 +74,7 @@ struct AskCommand: AsyncParsableCommand {
     guard response.status == .ok else {
       var body = Data()
       do {
-        // A Tutti service sends one sentence as an error, so a longer body comes from other
+        // A Tutti service sends one sentence as an error, so a body above 1 MiB comes from other
         // software.
         body = Data(try await response.body.collect(upTo: 1 << 20).readableBytesView)
       } catch {

@@ -7,8 +7,8 @@ struct LiveProgress {
   private let clock = ProcessClock()
   private var tree = ProgressTree(now: .zero)
   private var frame = TerminalFrame()
-  /// Whether redraws have ended. They end when the answer goes to the same terminal, or to a pipe
-  /// that may lead to the same terminal.
+  /// Whether redraws have ended. They end when the answer begins, unless the answer goes to a
+  /// different place than the progress.
   private var isOver = false
 
   private var now: Instant { clock.now }

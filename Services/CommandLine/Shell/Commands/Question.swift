@@ -33,8 +33,8 @@ enum Question {
     return text
   }
 
-  /// Reads documents. A document's name is the last part of its path, or the whole path if another
-  /// document has that name.
+  /// Reads documents. A document's name is the last part of its path, or the whole path if an
+  /// earlier document has that name.
   static func documents(_ paths: [String]) throws(ProcessFailure) -> [AskBody.Document] {
     var names: Set<String> = []
     var documents: [AskBody.Document] = []

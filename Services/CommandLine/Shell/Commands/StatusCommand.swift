@@ -43,11 +43,12 @@ struct StatusCommand: AsyncParsableCommand {
     let registry: String
     let monitor: String
     let ready: Bool
-    /// `nil` means not known, because the gateway requires a key that this command does not have.
+    /// `nil` means not known, because the gateway did not accept the key or got none.
     let models: [String]?
     let services: [Service]
     let hosts: [Host]
-    /// `nil` means not known, because the cluster was not found through its data directory.
+    /// `nil` means not known, because the cluster was not found through its data directory, or
+    /// because the file of crashes cannot be read.
     let crashes: [ChildCrashes]?
   }
 

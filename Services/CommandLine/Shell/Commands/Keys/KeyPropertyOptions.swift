@@ -112,8 +112,8 @@ struct NewKeyOptions: ParsableArguments {
     }
   }
 
-  /// Sends the request that makes a key. If no answer arrives, the key may exist, but its secret is
-  /// lost. A message then asks the user to revoke it.
+  /// Sends the request that makes a key. After a failure that does not show whether the key was
+  /// made, a message asks the user to revoke a new key, because its secret is lost.
   ///
   /// - Parameter description: description of the new key, for that message.
   func made(

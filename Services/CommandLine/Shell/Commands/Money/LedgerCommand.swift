@@ -273,7 +273,7 @@ struct LedgerCommand: AsyncParsableCommand {
     func run() async throws {
       let query = ["format=\(format)", try selection.query()].filter { !$0.isEmpty }
       // A terminal acts on control characters in notes and names, so they are made visible there. A
-      // file gets every byte unchanged.
+      // file or pipe gets every byte unchanged.
       var lines = isatty(1) == 1 ? VisibleLines() : nil
       try await AdminConnection(try cluster.client())
         .stream("/admin/v1/ledger/export?" + query.joined(separator: "&")) { piece in
