@@ -10,7 +10,8 @@ public struct FileRefused: Error, Hashable, Sendable, CustomStringConvertible {
   public var description: String { message }
 }
 
-/// Files that only their owner may read or write, in directories that only their owner may write.
+/// Files that only their owner may write and, unless the caller permits it, only their owner may
+/// read.
 ///
 /// Links are refused, because a link could redirect a read or a write to another file.
 public enum PrivateFile {

@@ -1,4 +1,4 @@
-/// Bounds on data that is read from a host before it becomes part of an answer.
+/// Bounds on reading the answers of a host, and on translating requests and answers.
 extension Limits {
   static let reading = [
     eventBytes, answerBodyBytes, wholeAnswerBytes, streamBytes, answerSocketBytes, errorBytes,

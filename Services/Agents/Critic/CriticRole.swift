@@ -2,8 +2,8 @@ import AgentCore
 import ClusterModel
 
 extension CriticAgent {
-  /// Finds mistakes in an answer. The temperature is low, so that the same answer gets the same
-  /// verdict.
+  /// Finds mistakes in an answer. The temperature is low, so that the same answer usually gets the
+  /// same verdict.
   /// Calculations and sources are checked in code, because small models compute badly.
   static let role = Role(
     name: .critic,

@@ -15,7 +15,7 @@ struct TaskWork {
   /// Maximum bytes of deltas that hold more than text. The limit is larger than that of text,
   /// because each delta repeats its members' names.
   private static let structuredBytes = 8 * outputBytes
-  /// Maximum passages found by a search: more than any prompt has room for.
+  /// Maximum passages found by a search: enough for most prompts.
   static let foundPassages = 64
 
   let order: TaskOrder
@@ -274,8 +274,8 @@ struct TaskWork {
     let plain = try RequestComposition.body(for: order, role: role)
     let tokens = DocumentRoom.tokens(
       context: context, prompt: TokenEstimate.tokens(bytes: plain.count),
-      // The answer seldom needs the whole grant of the budget, so at most the role's limit is
-      // reserved.
+      // A limit from a budget can be far above the tokens that an answer needs, so at most the
+      // role's limit is reserved.
       completion: min(order.task.maxTokens ?? .max, role.profile.maxTokens))
     let query = [LastQuestion.text(of: order.conversation), order.task.instruction]
     var material: PromptDocuments

@@ -14,7 +14,7 @@ public enum Expansion: String, CaseIterable, Sendable {
 
 /// Returns the tasks that follow from a task's output. Pure function, like `makePlan`.
 ///
-/// It accepts any output. If the output is unusable, the sub-plan follows from the query alone. If
+/// Any output is accepted. If the output is unusable, the sub-plan follows from the query alone. If
 /// the sub-plan would break a validation rule, the result is empty and the task's own output
 /// stands.
 public func expandPlan(_ request: ExpandRequest) -> SubPlan {

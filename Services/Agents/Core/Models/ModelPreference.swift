@@ -27,7 +27,7 @@ public struct OfferedModel: Hashable, Sendable {
 /// Chooses the model for a task and explains why. The same facts give the same choice.
 public enum ModelPreference {
   public struct Choice: Equatable, Sendable {
-    /// The chosen model. `nil` means any chat model of the chosen host.
+    /// The chosen model. `nil` means any chat model.
     public var model: ModelID?
     /// Models to try in order if no host answers with `model`. `nil` means any chat model.
     public var alternatives: [ModelID?] = []
@@ -130,8 +130,9 @@ public enum ModelPreference {
   }
 
   /// Weights of a doubling of the size, and of the speed.
-  /// A model of twice the size makes somewhat fewer mistakes at half the speed. `able` accepts a
-  /// fifth of the speed for it, `balanced` two thirds, and `quick` almost no loss of speed.
+  /// A model of twice the size makes somewhat fewer mistakes at half the speed. For twice the size,
+  /// `able` accepts about a fifth of the speed, `balanced` about two thirds, and `quick` almost no
+  /// loss of speed.
   private static func weights(_ appetite: ModelAppetite) -> (Double, Double) {
     switch appetite {
     case .able: (1, 0.4)

@@ -21,7 +21,7 @@ extension Conversation {
 
 /// The client's last question.
 public enum LastQuestion {
-  /// - Returns: the text of the last user message; empty when there is none.
+  /// - Returns: the text of the last user message. Empty if there is none.
   public static func text(of conversation: Conversation) -> String {
     guard let document = try? JSONDocument(validating: conversation.messagesJSON) else { return "" }
     let messages = document.elements(of: document.root)

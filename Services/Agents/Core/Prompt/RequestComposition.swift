@@ -12,8 +12,8 @@ public struct ComposedRequest: Equatable, Sendable {
   public var mayDropLimit = false
 }
 
-/// Composes the request that an agent sends to a host. The client's messages and parameters are
-/// included byte for byte.
+/// Composes the request that an agent sends to a host. The client's messages and parameters stay
+/// byte for byte, except a message to which text is added.
 public enum RequestComposition {
   /// Client parameters that a task other than the sink inherits: sampling, not the output format.
   static let samplingParameters: Set<String> = [

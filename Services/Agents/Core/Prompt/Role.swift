@@ -46,7 +46,7 @@ public struct ParameterProfile: Equatable, Sendable {
   /// In thousandths, so that profiles compare and print exactly.
   var temperatureMilli: Int
   var topPMilli: Int
-  /// Maximum tokens of an answer without another limit.
+  /// Maximum tokens of an output without another limit. It does not apply to a direct answer.
   public var maxTokens: Int
 
   public init(temperatureMilli: Int, topPMilli: Int, maxTokens: Int) {

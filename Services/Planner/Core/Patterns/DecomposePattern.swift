@@ -1,10 +1,10 @@
 import ClusterModel
 import Text
 
-/// Plans a split into parallel parts, or a direct answer if the query has no parts.
+/// Plans a split into parallel parts, a call that proposes parts, or a direct answer.
 ///
-/// If a client asks for this pattern by name, the estimate is only reported, and the query is also
-/// split if that is slower. `tutti/auto` splits only if that is faster on the current hosts.
+/// If a client asks for this pattern by name, the estimate is only reported and decides nothing.
+/// `tutti/auto` splits only if that is faster on the current hosts.
 func decompose(_ basis: PlanBasis, id: PlanID) throws(Failure) -> Plan {
   switch splitDecision(basis) {
   case .direct(let reason, let estimate):
@@ -36,13 +36,14 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
     return .direct("it is too long to look for parts in it")
   }
   let found = SplitFinder(basis).split
-  // A client that asks for a split by name expects parts. If the query itself names parts, a
-  // short query or a single sentence is no reason against a split, and a doubtful score suffices.
+  // A client that asks for a split by name expects parts. If the query itself names independent
+  // parts, a short query or a single sentence is no reason against a split, and a doubtful score
+  // suffices.
   let isNamed = basis.isSplitByName && found?.isFree == true
   if request.documents.count < 2, !isNamed, let reason = DirectGate.shapeReason(request.query) {
     return .direct(reason)
   }
-  // Documents count as parts. For other queries, the signal words decide.
+  // Several documents count as parts. For other queries, the signal words decide.
   let signals = SplitSignals(request.query, found: found)
   guard request.documents.count > 1 || signals.score > (isNamed ? SplitSignals.doubt : 0) else {
     return .direct("it reads as one piece of work")
@@ -151,7 +152,7 @@ func splitTasks(
 /// is smaller.
 ///
 /// Concatenated parts get their portion of the client's limit. Without such a limit they get
-/// several times their estimate. Notes for a synthesis get the limit of a draft.
+/// several times their estimate. Notes for a synthesis get at most the limit of a draft.
 private func partLimits(_ split: Split, share: Int?, basis: PlanBasis) -> [Int?] {
   let neededTokens = split.parts.reduce(0) { $0 + $1.tokens }
   return split.parts.map { part -> Int? in

@@ -45,7 +45,7 @@ extension PlanBasis {
     return longContextModels.first
   }
 
-  /// Role that answers alone. Documents go to research, which can search them.
+  /// Role that answers alone. Documents go to research, which cites them.
   var directRole: AgentRole {
     if !request.documents.isEmpty { return .research }
     return switch profile {

@@ -9,7 +9,7 @@ struct Members {
   /// Minimum members that must answer before the plan continues.
   var quorum: Int
 
-  /// - Throws: `optionOutOfRange` if the quorum exceeds the number of members.
+  /// - Throws: `invalidRequest` if the quorum exceeds the number of members.
   init(_ basis: PlanBasis) throws(Failure) {
     count = Self.count(basis)
     // Without a quorum from the client, one answer suffices. The task that reads the answers

@@ -1,7 +1,7 @@
 import ClusterModel
 import Text
 
-/// A question with a one-word answer, so that answers are counted rather than merged.
+/// A question with a one-word answer. The members' answers are counted and not merged.
 struct ClosedQuestion {
   /// Instruction that makes the members' answers comparable. It is not a contract, so a small model
   /// that replies "Yes, it is." still votes.

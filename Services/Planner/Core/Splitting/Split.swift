@@ -88,8 +88,8 @@ struct Split: Equatable {
 
   /// Maximum parts. More parts would be too small to be worth a call each.
   static let mostParts = 12
-  /// Maximum parts that a finder makes: one more than `mostParts`, so that a query with too many
-  /// parts is recognised at the cost of thirteen parts instead of thousands.
+  /// Maximum items of a query that become parts: one more than `mostParts`, so that a query with
+  /// too many items is recognised at the cost of thirteen parts instead of thousands.
   static let foundParts = mostParts + 1
 }
 

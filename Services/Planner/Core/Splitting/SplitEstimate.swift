@@ -6,7 +6,7 @@ import Limits
 ///
 /// Times are whole milliseconds, so the same facts give the same decision everywhere.
 struct SplitEstimate: Equatable {
-  /// Estimate from the facts alone, without the correction.
+  /// Estimates from the facts alone, without the correction.
   var direct: PlanEstimate.Way
   var split: PlanEstimate.Way
   var correction: EstimateCorrection
@@ -124,7 +124,7 @@ struct EstimatedTime: Equatable {
   }
 }
 
-/// A host that can write an answer now, and how long it takes.
+/// A host that can write an answer now, and how long the answer takes.
 struct EstimatedHost {
   let host: SchedulableHost
   let time: FinishTime
@@ -248,8 +248,8 @@ struct ListSchedule {
       let alone = host.writing(writing, reading: reading)
       let others = free.count { $0.milliseconds > begin.milliseconds }
       let end = begin + host.firstToken + alone * host.time.stretch(concurrent: others)
-      // A later part also slows down earlier parts, which have their end times already. So the end
-      // of a part is never before the host could have done all the work that it has.
+      // A later part also slows down earlier parts, which have their end times already. So a part
+      // never ends before the host could have done all its work.
       let work = work + alone
       let atOnce = min(parts + 1, free.count)
       let all = work * (host.time.stretch(concurrent: atOnce - 1) / Double(atOnce))

@@ -124,7 +124,7 @@ struct SplitSignals: Equatable {
 // MARK: - Counting
 
 extension SplitSignals {
-  /// Counts lines or paragraphs that begin alike: "Ticket 1 …", "Ticket 2 …", "=== A ===", "[a] …".
+  /// Counts lines that begin alike: "Ticket 1 …", "Ticket 2 …", "=== A ===", "[a] …".
   private static func blocks(_ query: String) -> Int {
     var counts: [String: Int] = [:]
     for line in query.split(whereSeparator: \.isNewline) {
