@@ -89,7 +89,7 @@ public struct Supervisor: Sendable {
 
   // MARK: - Queries
 
-  /// Time at which `tick` has work next. `nil` means that nothing is due.
+  /// Time at which `tick` has work next. `nil` means that no work is scheduled.
   public var nextDeadline: Instant? {
     entries.compactMap { entry -> Instant? in
       switch entry.state {

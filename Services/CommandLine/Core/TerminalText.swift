@@ -54,7 +54,7 @@ public struct TerminalText: Sendable {
     return String(shown)
   }
 
-  /// Returns JSON with the same meaning in which no byte controls a terminal.
+  /// Returns JSON with the same meaning in which no byte except white space controls a terminal.
   ///
   /// JSON allows DEL and the C1 controls in strings as they are. Other controls are valid only
   /// between values, and only as white space.

@@ -104,7 +104,7 @@ public struct ClusterState: Equatable, Sendable {
     case .nameOrID:
       values["state"] != .text("revoked") && values["grace_until_ms"] ?? .null == .null
     case .map: values["source"] == .text("runtime")
-    // The registry lists every model that hosts offer, even a model without a record.
+    // The registry lists every model that hosts offer, with or without a record.
     case .member: kind.creation == .post || record.members != kind.members.normal([:])
     case .single, .prices: true
     }

@@ -2,8 +2,10 @@ import Money
 
 /// Describes the changes of a plan and their outcome in lines for people.
 public enum PlanText {
-  /// Returns the lines of all changes. `+` marks a created record, `~` a changed one and `-` a
-  /// removed one. A changed record has a line per member with its old and new value.
+  /// Returns the lines of all changes, and a line with their numbers. `+` marks a created record,
+  /// `~` a changed one and `-` a removed one. A created record has a line for each member that is
+  /// not at its default. A changed record has a line for each difference, with the old and the new
+  /// value.
   public static func lines(of plan: ClusterPlan) -> [String] {
     plan.changes.flatMap { lines(of: $0) } + (plan.isEmpty ? [] : [summary(of: plan.changes)])
   }

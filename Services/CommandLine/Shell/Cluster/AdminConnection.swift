@@ -70,8 +70,8 @@ struct AdminConnection {
   /// Passes each page of a list to `use`, together with the registry's answer.
   ///
   /// - Parameter query: parameters that all pages have, for example `model=m`.
-  /// - Throws: also if the list has more than `maximumPages` pages, because a part of a list must
-  ///   not pass for the whole list.
+  /// - Throws: if a request fails, or if the list has more than `maximumPages` pages. A part of a
+  ///   list must not pass for the whole list.
   func eachPage(
     of kind: RecordKind, query: String = "",
     _ use: ([RecordValue], ClusterClient.Answer) throws -> Void
@@ -180,7 +180,7 @@ struct AdminConnection {
 
   /// Makes a call if the record has not changed since the comparison.
   ///
-  /// - Returns: `nil` if the call removes a record that is already gone.
+  /// - Returns: `nil` if no call is needed, because the record to remove is gone already.
   private func perform(
     _ call: AdminCall, of change: RecordChange
   ) async throws -> ClusterClient.Answer? {

@@ -59,7 +59,7 @@ struct LogsCommand: AsyncParsableCommand {
         // The next query can return printed lines of this microsecond again, but no earlier ones.
         seen = Set(records.filter { $0.timeUnixMicroseconds == last })
       }
-      // Services send their logs once per second, so a shorter interval shows nothing earlier.
+      // A person reads the lines, so a delay of a second does not matter.
       try await Task.sleep(for: .seconds(1))
     }
   }
