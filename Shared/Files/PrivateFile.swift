@@ -46,8 +46,8 @@ public enum PrivateFile {
     return true
   }
 
-  /// Refuses a file that another user owns or that is open to other users. Refuses links, and
-  /// everything else that is not a plain file.
+  /// Refuses a file that another user owns, or that gives other users more access than `others`.
+  /// Refuses links, and everything else that is not a plain file.
   /// - Returns: `false` if the file does not exist.
   @discardableResult
   public static func check(

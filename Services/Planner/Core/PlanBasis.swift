@@ -48,7 +48,7 @@ struct PlanBasis {
   /// - Parameter number: the task's index in its plan.
   func seed(_ number: Int) -> UInt64 { firstSeed &+ UInt64(number) }
 
-  /// Returns the fence for text of models in a task's instruction.
+  /// Returns the fence for text of models or documents in a task's instruction.
   ///
   /// - Parameter number: the task's index in its plan.
   func fence(_ number: Int) -> Fence { Fence(seed: seed(number)) }
@@ -104,7 +104,7 @@ struct PlanBasis {
 }
 
 extension SamplingProfile {
-  /// Chooses the profile from the signal words in the query. `nil` means that there are none.
+  /// Chooses the profile from the signal words in the query. `nil` means that they suggest none.
   init?(_ features: QueryFeatures) {
     if features.isAboutCode {
       self = .code

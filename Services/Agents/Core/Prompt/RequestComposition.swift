@@ -15,7 +15,8 @@ public struct ComposedRequest: Equatable, Sendable {
 /// Composes the request that an agent sends to a host. The client's messages and parameters stay
 /// byte for byte, except a message to which text is added.
 public enum RequestComposition {
-  /// Client parameters that a task other than the sink inherits: sampling, not the output format.
+  /// Client parameters that a task other than the sink inherits: sampling and the user, but not the
+  /// output format.
   static let samplingParameters: Set<String> = [
     "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty",
     "repeat_penalty", "logit_bias", "user",
@@ -25,7 +26,7 @@ public enum RequestComposition {
   /// intention.
   private static let repairedBytes = 4_096
 
-  /// Client parameters that the sink does not inherit, because the agent or the plan sets them.
+  /// Client parameters that the sink does not inherit, because the agent or the plan decides them.
   static let ownParameters: Set<String> = [
     "model", "messages", "stream", "stream_options", "n", "tutti",
   ]

@@ -58,7 +58,7 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
   return proposalDecision(basis, signals)
 }
 
-/// Decides by the budget, and also by time unless the client asks for a split by name.
+/// Decides by the budget and, unless the client asks for a split by name, by time.
 private func decision(on split: Split, _ basis: PlanBasis) -> SplitDecision {
   let estimate = SplitEstimate(split, basis: basis)
   guard basis.isSplitByName || estimate.isWorthwhile else {

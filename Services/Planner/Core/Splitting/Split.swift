@@ -86,7 +86,7 @@ struct Split: Equatable {
     }
   }
 
-  /// Maximum parts. More parts would be too small to be worth a call each.
+  /// Maximum parts that a query names. More parts would be too small to be worth a call each.
   static let mostParts = 12
   /// Maximum items of a query that become parts: one more than `mostParts`, so that a query with
   /// too many items is recognised at the cost of thirteen parts instead of thousands.
