@@ -50,7 +50,7 @@ enum CancelLatency {
     }
   }
 
-  /// Time from the winner's first token, at its reader, until the loser's host sees its cancel.
+  /// Time from the arrival of the winner's first token until the loser's host sees the cancel.
   private static func losers() async throws -> Latencies {
     try await Workbench.with([FaultyHostConfiguration(), FaultyHostConfiguration()]) { bench in
       var times: [Double] = []

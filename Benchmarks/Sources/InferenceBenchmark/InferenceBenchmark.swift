@@ -1,7 +1,7 @@
 import Foundation
 
-/// Measures the guarantees of `infer()` against hosts with faults on demand, over real sockets in
-/// one process.
+/// Measures the guarantees of `infer()`, in virtual time or against hosts with faults on demand
+/// over real sockets.
 ///
 ///     InferenceBenchmark [equations|race|cancel|faults|soak|determinism|holdback|cuts]…
 @main

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Prints lines of a fixed width, and numbers in them.
+/// Prints rows with columns of fixed width, and formats numbers.
 enum Table {
   static func line(_ name: String, _ cells: [String]) {
     print(

@@ -2,7 +2,7 @@ import ClusterModel
 import Foundation
 import Money
 
-/// Settlements and admissions of one account under the load of 64 gateways.
+/// Settlements and admissions of one account under the load of 4 and of 64 gateways.
 ///
 ///     LeaseBenchmark [SECONDS]
 @main

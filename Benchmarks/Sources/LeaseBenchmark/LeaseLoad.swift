@@ -7,15 +7,15 @@ import Store
 
 /// Gateways in memory that share one key, and a registry with its real book and store.
 ///
-/// Work is done in steps. In each step all gateways end and admit requests, and the registry writes
-/// up to 1,024 waiting messages as one transaction of SQLite, as its service does. A message takes
-/// at least one step. The clock is the real one.
+/// Work is done in steps. In each step all gateways end and admit requests. Then the registry
+/// handles up to 1,024 waiting messages, writes the results as one transaction of SQLite, as its
+/// service does, and answers. The clock is the real one.
 struct LeaseLoad {
   struct Options {
     var gateways = 64
     /// Maximum concurrent requests of one gateway.
     var slots = 16
-    /// Credits of the account.
+    /// Balance of the account at the start.
     var balance: MicroCredits
     /// A run ends after this time, or if every gateway was refused.
     var duration: Duration
