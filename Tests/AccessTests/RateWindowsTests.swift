@@ -8,7 +8,7 @@ struct RateWindowsTests {
 
   init() throws { key = try sampleKey(1).id }
 
-  /// Admits a request and ends it with the tokens it was estimated to take.
+  /// Admits a request and ends it with its estimated tokens.
   private func ask(
     _ windows: inout RateWindows, _ limits: KeyLimits, tokens: Int = 1, at now: Instant
   ) -> RateRefusal? {
