@@ -86,7 +86,7 @@ struct AccountOrderTests: AccountBookSuite {
       _ = try world.book.transfer(
         AdminTransfer(
           id: "1", kind: .credit(MicroCredits(10), organisation: "acme"), author: author,
-          // The limit itself, so that the remark alone has room.
+          // The remark alone has the maximum length of a note. With the author the note is too long.
           note: String(repeating: "a", count: 16_384)), at: world.time)
     }
     #expect(throws: AccountRefusal.tooLong) { try transfer("admin-token") }

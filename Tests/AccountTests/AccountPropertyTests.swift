@@ -8,7 +8,7 @@ import Testing
 struct AccountPropertyTests {
   private static let hour: Int64 = 3_600_000
 
-  /// Charges of settlements by hour, for one owner of a budget, from the transactions alone.
+  /// Sums of charges by hour, computed from the settlements whose note `isCounted` accepts.
   private func charges(
     _ log: [LedgerTransaction], where isCounted: (String) -> Bool
   ) -> [Int64: Int64] {

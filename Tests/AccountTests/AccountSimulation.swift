@@ -27,7 +27,7 @@ struct AccountSimulation {
     var budget: LeasedBudget
     var table: PriceTable
     var requests: [UInt64: Request] = [:]
-    /// Reports of ended requests, by settlement number.
+    /// Reports of ended requests that the registry has not confirmed, by settlement number.
     var reports: [UInt64: Settlement] = [:]
     var lastRequest: UInt64 = 0
   }
@@ -428,7 +428,7 @@ struct AccountSimulation {
 
   // MARK: - The network
 
-  /// Delivers a message out of order, loses it, or delivers it twice.
+  /// Delivers one of the six oldest messages. With faults, it may be lost or delivered twice.
   private mutating func deliver() throws {
     guard !network.isEmpty else { return }
     let index = number(0...min(network.count - 1, 5))

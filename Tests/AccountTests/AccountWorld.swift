@@ -4,7 +4,7 @@ import Money
 import RegistryCore
 import Testing
 
-/// A store and its book, whose writes always succeed.
+/// An account book and its store, in which every write succeeds.
 struct AccountWorld {
   var store = SimulatedStore()
   var book: AccountBook
