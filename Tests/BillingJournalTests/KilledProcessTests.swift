@@ -23,7 +23,7 @@ struct KilledProcessTests {
     }
   }
 
-  /// Opens the files that a kill during one change can leave.
+  /// Opens a sample of the files that a kill during one change can leave.
   private func entries(
     _ scratch: JournalScratch, _ before: [UInt8], _ after: [UInt8],
     using random: inout SplitMix64
