@@ -180,7 +180,7 @@ struct FaultTests {
       let dropped = planner.dropped.values.reduce(0, +)
       #expect(dropped >= frames.count - 10, "\(planner.dropped)")
 
-      // Over tcp://, nanomsg itself closes the connection on which the frame arrives.
+      // Over tcp://, `BusListener` closes the connection on which the frame arrives.
       let huge = [UInt8](repeating: 0x41, count: 10 << 20)
       #expect(mad.transport.send(huge, to: mailbox, lane: .data) || kind == .loopback)
       if kind != .sealedTCP {

@@ -29,7 +29,7 @@ struct MachineTests {
     Instant(sinceStart: .milliseconds(milliseconds))
   }
 
-  /// Calls a planner and returns the message id.
+  /// Sends a request, by default a call to a planner. Returns its message id and the directives.
   static func ask(
     _ machine: inout BusMachine, isStream: Bool = false, deadline: Duration? = .seconds(10),
     to destination: Destination = .service(.planner), at now: Instant = .zero

@@ -153,7 +153,7 @@ struct OutboxTests {
     #expect(add(4, 80_000) == .waiting)
     var refused = 0
     for id in 10..<1_000 as Range<UInt64> where add(id, 1) != .waiting { refused += 1 }
-    // One sender may use a quarter of the capacity.
+    // One sender may have at most a quarter of all unfinished messages.
     #expect(refused == 990 - 63)
   }
 

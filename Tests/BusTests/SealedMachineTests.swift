@@ -262,7 +262,7 @@ struct SealedMachineTests {
     }
     #expect(answer.body == .ack && answer.correlationID == 1)
     #expect(machine.directory == before && machine.handlersRunning == 0)
-    // The machine accepts no other message under this introduction.
+    // An introduction may carry only a call with a hello.
     for envelope in [
       Self.cast(Self.agent),
       Envelope(messageID: 2, shape: .call, sender: Self.agent.id, body: .goodbye(Self.agent.id)),

@@ -232,7 +232,7 @@ struct Simulation {
     }
   }
 
-  /// Delivers an envelope over the wire: it is encoded and decoded again.
+  /// Encodes and decodes an envelope. Then the network delivers, duplicates or loses the copy.
   mutating func deliver(_ envelope: Envelope, to mailbox: String) {
     guard let copy = try? Envelope(decoding: envelope.encoded()), copy == envelope else {
       violations.append("an envelope did not survive the wire: \(envelope)")
