@@ -54,7 +54,7 @@ extension ProcessTests {
       let before = try await cluster.children()
       let bad = try RunningProcess(
         Programs.python, arguments(input.name, cluster), in: cluster.directory)
-      // This request runs while the bad one is still in progress.
+      // This request is sent without waiting for the end of the bad one.
       let good = try await Programs.run(
         Programs.python, arguments("good", cluster), in: cluster.directory)
       let answer = try Answer(good)

@@ -117,7 +117,7 @@ extension ProcessTests {
       #expect(balances.map(\.balance) == ["0.0002", "0.0002"], "\(balances)")
       let own = try await cluster.send(.GET, usage, secret).json(Usage.self)
       #expect(own.complete && own.total.cost == "0.0004")
-      // The gateway also counts the answers that were free before the price was in force.
+      // The usage also includes answers that were free before the price was in force.
       #expect(own.total.cachedTokens >= 20 * 5)
       #expect(own.budgets.map(\.owner) == ["organisation"])
       #expect(own.budgets.map(\.remaining) == ["0"])

@@ -7,8 +7,7 @@ struct TooLate: Error, CustomStringConvertible {
 
 /// Polls until `ask` returns a value.
 ///
-/// Only conditions of other processes are polled, because they cannot notify the test. Tests await
-/// everything in their own process.
+/// Most conditions are about other processes, which cannot notify the test.
 ///
 /// - Parameter limit: much more time than a loaded two-core machine needs. The test fails after it.
 func eventually<Value>(

@@ -7,16 +7,16 @@ import NIOHTTP1
 import Testing
 
 extension ProcessTests {
-  /// Plays every `HostileRow` and checks that services live, that honest requests are answered, and
-  /// that the returned bytes are bounded.
+  /// Plays every `HostileRow` and every row of `clients.py` and checks that services live, that
+  /// honest requests are answered, and that the returned bytes are bounded.
   ///
   /// Nothing is timed. `Benchmarks/hostile` measures the same rows at full size.
   @Suite(
     "A cluster among hostile hosts and clients", .serialized,
     .cluster { try await RunningCluster.start(.faulty(FaultyHosts.two())) })
   struct HostileTests {
-    /// Rows are played at 1/40 of their size. Fatal faults still show, and a debug build finishes
-    /// in a minute.
+    /// Rows of answers are played at 1/40 of their size. Fatal faults still show, and a debug build
+    /// finishes in a minute.
     private static let divisor = 40
     /// The client may get this many times the bytes that the host sends, plus `fixedBytes`. The
     /// gateway rewrites names and framing but multiplies nothing.

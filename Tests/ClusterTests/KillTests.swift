@@ -126,7 +126,7 @@ extension ProcessTests {
     func lastResort() async throws {
       let cluster = try await RunningCluster.start(
         .faulty(FaultyHosts.two()), settings: "cluster:\n  drain_seconds: 1\n")
-      // This process locks the log for writing. The monitor then waits in SQLite, which
+      // A Python process locks the log for writing. The monitor then waits in SQLite, which
       // cancellation cannot interrupt.
       let holder = try RunningProcess(
         Programs.python,

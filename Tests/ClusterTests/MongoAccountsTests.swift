@@ -3,7 +3,8 @@ import ClusterTesting
 import Foundation
 import Testing
 
-/// Starts MongoDB's wire protocol over SQLite files. The process ends when its lifeline is cut.
+/// Starts a server that stores in SQLite files and uses MongoDB's wire protocol. The server ends
+/// when its lifeline is cut.
 /// - Returns: the process, and the address of a database.
 func startMongoServer(
   in directory: TemporaryDirectory

@@ -29,7 +29,7 @@ extension ProcessTests {
 
     init() throws { cluster = try RunningCluster.current() }
 
-    /// Keys of which each is refused for another reason.
+    /// Requests without a key, with a wrong key, above a limit or budget, and outside a scope.
     private func refusals() async throws -> [Refused] {
       let (_, limited) = try await cluster.createKey(
         #"{"name":"limited","limits":{"requests_per_day":1}}"#)
@@ -45,7 +45,7 @@ extension ProcessTests {
       _ = try await eventually("the price is in force") { () -> Bool? in
         try await cluster.chat(poor).status == 402 ? true : nil
       }
-      // No key of the cluster has this id, so the address never used it with success.
+      // No key of the cluster has this id, so no request of the client's address succeeded with it.
       let wrong = "tutti-aaaaaaaaaaaa\(chat.dropFirst("tutti-".count + 12))"
       return [
         Refused(statuses: [401]),

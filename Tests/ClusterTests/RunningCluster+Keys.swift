@@ -21,7 +21,7 @@ struct ServerReply {
 struct CreatedKey: Decodable {
   let id: String
   let state: String
-  /// The whole key. `nil` except in the answer that creates the key.
+  /// The whole key. `nil` except in the answer to a creation or rotation.
   let key: String?
 }
 

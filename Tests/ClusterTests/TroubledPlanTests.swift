@@ -54,7 +54,7 @@ extension ProcessTests {
       }
       gate.open()
       #expect(line.status == 499)
-      // Each of the two drafts has some words.
+      // Two drafts of four words each have ended.
       #expect(line.usage.completionTokens >= 6 && line.usage.promptTokens > 0, "\(line)")
       try await cluster.stop()
     }
