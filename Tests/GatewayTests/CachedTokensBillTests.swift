@@ -68,7 +68,7 @@ private struct CachedTokensRequest {
 struct CachedTokensBillTests {
   private static let budget: Int64 = 1_000_000
 
-  /// Answers one request with a real host and returns the settlement and the client's bytes.
+  /// Answers one request with a faulty host and returns the settlement and the client's bytes.
   private func settle(
     of configuration: FaultyHostConfiguration, _ dialect: HostDialect, streaming: Bool
   ) async throws -> (settlement: Settlement, received: String) {

@@ -94,7 +94,7 @@ final class MoneyCluster: Sendable {
     if number <= 2 { throw Failure(.overloaded, "The registry is still reading its prices.") }
   }
 
-  /// From now on the registry receives nothing.
+  /// From now on the registry ignores messages about leases and refuses spending queries.
   func leave() { state.withLock { $0.isAway = true } }
 
   private func report(_ query: SpendingQuery) throws(Failure) -> Body {

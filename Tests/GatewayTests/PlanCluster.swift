@@ -45,15 +45,15 @@ final class PlanCluster: Sendable {
   private let plansAsked = Mutex(0)
   private let ordersTaken = Mutex<[PlanOrder]>([])
 
-  /// Orders that the dispatcher received.
+  /// Orders that the dispatchers received.
   var orders: [PlanOrder] { ordersTaken.withLock { $0 } }
-  /// Requests that the planner received.
+  /// Number of requests that the planners received.
   var planRequests: Int { plansAsked.withLock { $0 } }
 
   /// - Parameters:
-  ///   - plannerFailures: the failures of the planner's first replies.
+  ///   - plannerFailures: failures of the planners' first replies.
   ///   - scripts: one script for each order.
-  ///   - rules: requirements on the host.
+  ///   - rules: the gateway's rules on eligible hosts.
   init(
     plannerFailures: [Failure] = [], scripts: [Script], rules: EligibilityRules = EligibilityRules()
   ) throws {

@@ -151,8 +151,8 @@ struct RevokedKeyTests {
     try await host.stop()
   }
 
-  /// Asks the host, and revokes the key after two tokens have arrived. The third token is held
-  /// back.
+  /// Asks the host, and revokes the key after the client has received two tokens. The gateway holds
+  /// back the third token.
   private func endDirectStream(of host: FaultyHost, _ spending: Spending) async throws {
     let keys = try TestKeys()
     let recorder = TelemetryRecorder(service: "gateway", instance: "gateway-1")

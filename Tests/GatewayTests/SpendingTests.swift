@@ -277,7 +277,7 @@ struct SpendingTests {
     try await MoneyCluster(budget: 100, journal: opened).run { cluster in
       let payment = try await Self.payment(cluster.spending)
       cluster.leave()
-      // As after an answer in one body, nothing was recorded before the bill is settled.
+      // As for an answer in one body, nothing is recorded before the bill is settled.
       payment.settle(Self.bill(payment, prompt: 30, completion: 9))
       // A process that is killed now leaves this file.
       try scratch.copy()
