@@ -2,7 +2,7 @@ import Foundation
 
 /// Runs one program to its end, with `PATH`, `HOME` and the given variables as its environment.
 enum Command {
-  /// The directory of the executables, next to this test bundle.
+  /// The directory of the executables: that of this test bundle, or `.build/debug`.
   static var buildDirectory: URL {
     let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? CommandLine.arguments[0]
     let beside = URL(filePath: bundle).deletingLastPathComponent()

@@ -80,7 +80,8 @@ struct TrapTests {
       ]),
   ]
 
-  /// The line without its comment, and without string contents unless `readsStrings` is true.
+  /// The line without its comment and the contents of strings. If `readsStrings` is true, the
+  /// line as it is, or an empty text for a comment line.
   private static func code(_ line: Substring, readsStrings: Bool) -> String {
     let bare = line.replacing(#/"(\\.|[^"\\])*"/#, with: "\"\"")
     let comment = bare.firstRange(of: "//")
