@@ -4,7 +4,8 @@ import InferenceCore
 import Limits
 import Testing
 
-/// Checks that reading an answer of twice the size takes twice the steps. Nothing is timed.
+/// Checks that reading an answer of twice the size takes at most about twice the steps. Nothing is
+/// timed.
 @Suite("Work to read an answer")
 struct AnswerWorkTests {
   /// An answer that is read chunk by chunk.

@@ -12,7 +12,8 @@ struct FalseCountTests {
     hop.report(prompt: 7, completion: 50_000)
     hop.end()
     let tokens = try #require(hop.summary?.usage.completionTokens)
-    // At most one token counts for each of the 13 bytes and 2 chunks, and 16 tokens without text.
+    // At most one token counts for each of the 13 bytes and each of the 2 chunks, plus 16 tokens
+    // without text.
     #expect((3...13 + 2 + 16).contains(tokens), "\(tokens)")
     #expect(hop.summary?.attempts.map(\.tokens) == [tokens])
   }

@@ -1,7 +1,7 @@
 import ClusterModel
 import InferenceCore
 
-/// A cluster whose hosts are unmeasured and whose budgets never run out.
+/// A cluster that learns nothing. The test sets the standings of hosts and the state of budgets.
 struct FixedCluster: ClusterAccess {
   var seen: ClusterView
   var mayRace = true

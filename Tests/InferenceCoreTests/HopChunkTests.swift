@@ -5,7 +5,8 @@ import Testing
 
 @Suite("Chunks that add to several texts at once, while a hop is joined")
 struct HopChunkTests {
-  /// The texts in the order in which the client first receives them.
+  /// Kinds of text and names of calls in the order in which the client receives them. Adjacent
+  /// repetitions are dropped.
   private func order(_ hop: HopRun) -> [String] {
     var seen: [String] = []
     for chunk in hop.chunks where !chunk.facts.isOnlyUsage {

@@ -12,7 +12,7 @@ struct HopShapeTests {
     "a stop sequence that one host begins and the next ends: the answer ends before it",
     arguments: [true, false])
   func acrossTheJoint(_ stream: Bool) throws {
-    // The hosts do not stop at the sequence. The first host sends the beginning of it, and the
+    // The hosts do not stop at the stop sequence. The first host sends its beginning, and the
     // second host sends all of it.
     var hop = HopRun(#","stop":["END OF"],"stream_options":{"include_usage":true}"#, stream: stream)
     for word in ["One", " two", " END", " O"] { hop.say(word) }
@@ -63,7 +63,7 @@ struct HopShapeTests {
     hop.breakOff()
     #expect(hop.received.content == "One two")
     #expect(hop.sent?["stop"] as? [String] == ["STOP"])
-    // The host stopped at the sequence without sending it, and had no other text.
+    // The host stopped at the stop sequence without sending it, and had no other text.
     hop.say("", finish: "stop")
     hop.end()
     #expect(hop.received.content == "One two")

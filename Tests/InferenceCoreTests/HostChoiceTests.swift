@@ -249,13 +249,13 @@ struct HostChoiceTests {
       return Set(
         (UInt64(0)..<20).flatMap { choose(1, view, HostChoice.Wish(soonest: true), seed: $0) })
     }
-    // All hosts are busy. Waiting for one request at 96 tokens/s is sooner than at 50 or 25.
+    // Each host has one request. The host with 96 tokens/s completes it and the answer first.
     #expect(
       soonest([
         "h0": standing(25, inFlight: 1), "h1": standing(50, inFlight: 1),
         "h2": standing(96, inFlight: 1),
       ]) == ["h2"])
-    // An idle host of 60 tokens/s is sooner than waiting for two requests at 96.
+    // An idle host with 60 tokens/s completes the answer before a host with 96 and two requests.
     #expect(
       soonest([
         "h0": standing(25, inFlight: 0), "h1": standing(60, inFlight: 0),

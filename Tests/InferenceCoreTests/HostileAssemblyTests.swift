@@ -7,7 +7,7 @@ private typealias Stream = HostileStream
 
 @Suite("Work to assemble a body from hostile chunks")
 struct HostileAssemblyTests {
-  /// Assembles chunks that the reader has accepted.
+  /// Parses the deltas as chunks and assembles them.
   private static func assembled(
     _ deltas: [String]
   ) throws(AttemptFailure) -> (body: [UInt8], allowance: Allowance) {

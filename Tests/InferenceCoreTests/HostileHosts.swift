@@ -8,7 +8,7 @@ struct HostileReading {
   var work = 0
   var mostKept = 0
 
-  /// Reads the stream in slices of 16 KiB, as an event loop does.
+  /// Reads the stream in slices, by default of 16 KiB, as an event loop does.
   init(
     _ stream: [UInt8], _ reading: UpstreamReading, status: Int = 200, slice: Int = 16 << 10
   ) {

@@ -7,7 +7,7 @@ private func host(_ id: String, tier: HostTier = .community) -> Host {
   Host(id: HostID(id), url: "http://\(id)", tier: tier, state: .ready, models: [.init(id: "m")])
 }
 
-/// The standing of a host after ten quick answers.
+/// The standing of a host that has answered quickly.
 private let quick = HostStanding(
   slots: 1, firstTokenP50: .milliseconds(100), firstTokenP95: .milliseconds(150),
   tokensPerSecond: 40, pauseP95: .milliseconds(60), usualPromptTokens: 100)

@@ -209,7 +209,7 @@ struct OddEndTests {
     }
     #expect(wire.asked.count == 2)
     #expect(.seconds(second) > patience * 3 && .seconds(second) < patience * 5)
-    // A host without signs of life is given up after the silence timeout.
+    // Without signs of life, another host is asked as soon as the first host's patience ends.
     var silent = WireRun(hosts: 2)
     silent.now = Instant(sinceStart: patience)
     silent.tick()

@@ -4,7 +4,8 @@ import InferenceCore
 import Limits
 import Testing
 
-/// Streams that violate the standard. The client gets the same answer as from the host directly.
+/// Streams that violate the standard. The client gets the same answer as from the host directly, or
+/// the attempt fails.
 @Suite("Odd streams of hosts")
 struct OddStreamTests {
   private static let begin = wireChunk(#"{"role":"assistant","content":""}"#)

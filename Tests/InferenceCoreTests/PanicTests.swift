@@ -97,7 +97,8 @@ struct PanicTests {
       return failure.retryAfter
     }
     #expect(try wait(["a": .open(until: at(30)), "trusted": .open(until: at(7))]) == .seconds(7))
-    // A probe is in flight. The verdict of this or of the next probe is about a second away.
+    // The breaker of `trusted` waits for the outcome of one request. If it fails, the
+    // breaker opens for about a second.
     #expect(try wait(["a": .open(until: at(30)), "trusted": .halfOpen]) == .seconds(1))
     // The breaker of `a` admits a request first, but the data policy does not allow `a`.
     #expect(

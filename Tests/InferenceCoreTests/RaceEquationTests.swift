@@ -6,7 +6,7 @@ import Testing
 /// Compares equations 1–6 of LLooMA v1.1 with the production race core, on virtual time.
 ///
 /// 60,000 samples per case keep the suite quick. The tolerances follow from that number: the
-/// standard error of a p99 of 60,000 samples is about 1.6 % for sigma 0.7. `make bench` takes a
+/// standard error of a p99 of 60,000 samples is about 1.1 % for sigma 0.7. `make bench` takes a
 /// million samples, within 2 %.
 @Suite("The race against the equations")
 struct RaceEquationTests {
