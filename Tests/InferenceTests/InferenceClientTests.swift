@@ -387,7 +387,7 @@ struct InferenceClientTests {
         group.cancelAll()
       }
       let cancels = await hosts[0].waitForCancels(1)
-      // The host always streams, whatever the client requested.
+      // The host is asked for a stream, whatever the client requested.
       #expect(cancels.map(\.phase) == [.beforeFirstToken])
     }
   }
@@ -443,7 +443,7 @@ struct InferenceClientTests {
     try await withHosts([
       .init(answer: .text(answer), seed: 1, faults: faults), .init(answer: .text(answer)),
     ]) { client, hosts in
-      // Each client sends its requests in sequence. If all ran at once, they would need about as
+      // Each worker sends its requests in sequence. If all ran at once, they would need about as
       // many retries as the retry budget has, and the result would depend on chance.
       try await withThrowingTaskGroup(of: Void.self) { group in
         for worker in 0..<4 as Range<UInt64> {

@@ -5,8 +5,7 @@ import Foundation
 import InferenceCore
 import Testing
 
-/// Repeats the every-cut test over real sockets and readers. `EveryCutTests` covers all positions
-/// without sockets.
+/// Cuts answers over real sockets and readers. `EveryCutTests` makes more cuts without sockets.
 @Suite("Cuts at sockets", .timeLimit(.minutes(5)))
 struct SocketCutTests {
   /// Ways to resume, by host. Answers that no prefix can continue start over instead.
@@ -71,8 +70,8 @@ struct SocketCutTests {
     "a host that falls silent, or crawls, is given up, and the answer is the same",
     arguments: [FaultyHostFaults.Kind.stall, .crawl], [true, false])
   func silence(_ kind: FaultyHostFaults.Kind, _ stream: Bool) async throws {
-    // The sample has answers of every kind. They run at the same time, because each waits for a
-    // deadline.
+    // The samples of both faults together have answers of every kind. All answers of a sample run
+    // at the same time, because each waits for a deadline.
     let numbers = stride(from: kind == .stall ? 0 : 4, to: AnswerCorpus.answers.count, by: 8)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for number in numbers {

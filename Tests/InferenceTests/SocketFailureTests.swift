@@ -97,7 +97,7 @@ struct SocketFailureTests {
       group.cancelAll()
     }
     let cancels = await worker.waitForCancels(1)
-    // Hosts stream, whatever the client requested.
+    // Hosts are asked for a stream, whatever the client requested.
     #expect(cancels.map(\.phase) == [moment == .midAnswer ? .midStream : .beforeFirstToken])
     try await client.shutdown()
     try await hosts.stop()

@@ -69,8 +69,8 @@ struct SocketHopTests {
   @Test("a stop sequence across the joint ends the answer", arguments: [true, false])
   func stop(_ stream: Bool) async throws {
     let hosts = try await counting()
-    // Neither host alone sends the sequence. The first host breaks off within it, and the second
-    // host would complete it.
+    // Neither host alone sends the stop sequence. The first host breaks off within it, and the
+    // second host would complete it.
     let gate = hosts.hosts[1].hold(.afterToken(10))
     let told = await hosts.ask(
       SocketHosts.marker(Self.answer), stream: stream, extra: #","stop":["word19 word20"]"#,

@@ -92,7 +92,7 @@ struct SocketHosts {
       trace: TraceContext(trace: TraceID(high: 1, low: 2), span: SpanID(3)))
   }
 
-  /// Constraints that prefer the first host.
+  /// Constraints that prefer the first host if there is no race.
   func constraints(
     _ race: RaceMode = .single, interToken: Duration = .seconds(40), rate: Double? = 0.001,
     require: HostID? = nil, seed: UInt64
