@@ -81,7 +81,8 @@ struct ConservationTests {
     }
   }
 
-  /// Returns the attempt with additional tokens that did not become part of the answer.
+  /// Returns the attempt with additional tokens that did not become part of the answer. A race
+  /// loser's attempt stays the same.
   private static func repeating(_ attempt: BilledAttempt) throws -> BilledAttempt {
     guard attempt.role != .loser else { return attempt }
     return try BilledAttempt(

@@ -194,7 +194,7 @@ struct SpendingBudgetTests {
 }
 
 extension SpendingBudget {
-  /// Credits that can still be spent, at least 0.
+  /// Money that can still be spent, at least 0.
   fileprivate func remaining(at time: Int64) -> MicroCredits {
     MicroCredits(max(0, terms.amount.count - spent(at: time).count))
   }

@@ -13,7 +13,7 @@ struct UTCDateTests {
 
   private static func times() -> [Int64] {
     var rng = SplitMixSource(seed: 3)
-    // Most times are before 2100, the others in any year that has a date.
+    // Most times are before 2100, the others before 9988.
     let random: [Int64] = (0..<2_000).map {
       rng.number(0...($0 < 1_500 ? 4_102_444_800_000 : 253_000_000_000_000))
     }

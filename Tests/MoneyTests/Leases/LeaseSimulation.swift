@@ -43,7 +43,7 @@ struct LeaseSimulation {
     var budget: LeasedBudget
     var peer: PeerID
     var isUp = true
-    /// Settlements on disk.
+    /// Settlements on disk that the registry has not confirmed.
     var journal: [LeaseSettlement] = []
   }
 

@@ -23,7 +23,7 @@ struct LeaseSimulationTests {
     return faults
   }
 
-  /// Some keys in two teams of one organisation, with budgets that are too small for all requests.
+  /// Some keys in two teams of one organisation. Budgets are often too small for all requests.
   private static func simulation(seed: UInt64) -> LeaseSimulation {
     var rng = SplitMix64(seed: seed)
     let teams = (0..<2).map { CeilingID("team/\($0)") }
