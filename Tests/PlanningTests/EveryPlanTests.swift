@@ -154,7 +154,7 @@ struct EveryPlanTests {
 }
 
 extension Array where Element == (TaskID, String) {
-  /// One pair per task.
+  /// The first pair of each task.
   fileprivate func uniqued() -> [(TaskID, String)] {
     var seen: Set<TaskID> = []
     return filter { seen.insert($0.0).inserted }

@@ -3,7 +3,7 @@ import ClusterTesting
 import PlannerCore
 import Testing
 
-/// Requests and model answers that many tests share.
+/// Hosts, requests and plans that many tests share.
 enum Requests {
   static func hosts(_ count: Int, models: [ModelID] = ["small"], slots: Int = 1) -> [HostFacts] {
     (0..<count).map {
