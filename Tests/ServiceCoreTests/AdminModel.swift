@@ -1,14 +1,14 @@
 @testable import CommandLineCore
 
 /// A model of the registry's admin API: it applies calls to records.
-/// It knows neither files nor comparisons.
+/// It knows nothing of cluster files, and compares no records with them.
 struct AdminModel: Equatable {
   /// Members of each record as the registry returns them, by path of the list and id.
   private(set) var lists: [String: [String: [String: RecordValue]]] = [:]
   private(set) var prices: [[String: RecordValue]] = []
   private(set) var tariff: [String: RecordValue]
   private(set) var settings: [String: RecordValue] = [:]
-  /// Names of all settings. Each is listed, whether or not it has a value.
+  /// Names of the settings in this model. Each is listed, whether or not it has a value.
   private static let settingNames = [
     "gateway.max_requests", "inference.load_weight", "inference.race",
   ]

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CommandLineCore
 
-/// Random records, made through the model's own calls.
+/// Random records, made through calls of `AdminModel`.
 private struct RandomCluster {
   var chance: SplitMix64
   var model = AdminModel()

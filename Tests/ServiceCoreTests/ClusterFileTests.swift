@@ -15,7 +15,7 @@ struct ClusterFileTests {
     }
   }
 
-  /// A name whose value is a list of eight lists of eight lists, and so on.
+  /// A file in which the name of one member is a list of eight lists of eight lists, and so on.
   private static let bomb: String = {
     var text = "a0: &a0 [x]\n"
     for depth in 1...16 {

@@ -378,7 +378,7 @@ struct CommandLineTextTests {
         "agent-research", "dispatcher", "monitor", "planner", "registry",
       ])
     let nice = Dictionary(uniqueKeysWithValues: children.map { ($0.name, $0.niceness) })
-    // Requests wait for the registry, but not for the others.
+    // Any request may wait for the registry to reserve money. Only plans wait for the planner.
     #expect(try #require(nice["registry"]) < #require(nice["planner"]))
     #expect(layout.registryURL == "http://127.0.0.1:9001")
     #expect(layout.monitorURL == "http://127.0.0.1:9002")

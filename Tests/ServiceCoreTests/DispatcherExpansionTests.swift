@@ -6,7 +6,7 @@ import Testing
 struct DispatcherExpansionTests {
   static let request = PlanRequest(pattern: "test", query: "?", seed: 1, available: ["m"])
 
-  /// A plan with a task that expands and a sink that reads it.
+  /// An order for a plan of a task and a sink that reads it. One of the two expands.
   static func order(
     sinkExpands: Bool = false, request: PlanRequest? = request,
     finished: [TaskID: TaskReport] = [:],
@@ -20,7 +20,7 @@ struct DispatcherExpansionTests {
       request: request)
   }
 
-  /// A sub-plan of one task, which reads `task` and whose output is the sub-plan's.
+  /// A sub-plan of one task, which reads `task` and makes the sub-plan's output.
   static func following(_ task: TaskID, _ id: TaskID = "more", expansion: String? = nil) -> SubPlan
   {
     SubPlan(

@@ -2,8 +2,8 @@ import ClusterModel
 import ClusterTesting
 
 extension Plan {
-  /// A valid random plan with every feature: mechanical merges, expansions, contracts, every
-  /// failure rule, quorums, deadlines and shares.
+  /// A valid random plan. It may have mechanical merges, expansions, contracts, every failure rule,
+  /// quorums, deadlines and shares.
   ///
   /// Every task except the last is read by a later one, so all of them reach the sink.
   static func wild(using rng: inout SeededGenerator, atMost: Int = 16) -> Plan {

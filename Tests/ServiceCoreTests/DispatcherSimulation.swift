@@ -217,9 +217,10 @@ struct DispatcherSimulation {
     }
   }
 
-  /// The inferences of a task have no more tokens than the task.
+  /// Checks that no inference of a task has more completion tokens than the task, and that all of
+  /// them together have no more prompt tokens.
   ///
-  /// An attempt that resumes text counts it once more, so completion tokens are compared one by one.
+  /// The completion tokens are not summed, because a resumed text counts in two inferences.
   private mutating func checkInferences(_ end: TaskEnded) {
     guard let report = end.report else { return }
     let usages = report.inferences.map(\.usage)
@@ -229,7 +230,7 @@ struct DispatcherSimulation {
     else { return fault("\(end.task) has usage \(report.usage), its inferences \(usages)") }
   }
 
-  /// An answer that was granted more than its expected length leaves tokens for a second attempt.
+  /// Checks that an answer granted more than its expected length leaves tokens for another attempt.
   private mutating func checkRetry(_ end: TaskEnded) {
     guard end.task == plan.sink, attempts[end.task] == 1, let answerGrant,
       answerGrant > PlanRunLimits.standard.expectedTokens, end.reason.contains("of the budget of")

@@ -7,7 +7,7 @@ import Text
 
 private func at(minutes: Double) -> Instant { Instant(sinceStart: .seconds(60 * minutes)) }
 
-/// The trace that a gateway records of a plan without trouble.
+/// The trace that a gateway records of a plan, by default of one without trouble.
 private func told(
   _ plan: Plan, tokens: Int, finish: String = "stop", attempt: Int = 1,
   status: TaskStatus = .done, after trace: PlanTrace? = nil

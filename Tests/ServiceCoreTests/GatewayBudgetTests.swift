@@ -14,7 +14,7 @@ struct GatewayBudgetTests {
       models: models.map { ModelOffer(id: $0) }, pricePerMillion: price)
   }
 
-  /// Credits per million tokens: small 1,000, large 20,000, embedding model 90,000.
+  /// Hosts with prices in credits per million tokens.
   private static let table = HostTable(
     epoch: 1, revision: 1,
     hosts: [

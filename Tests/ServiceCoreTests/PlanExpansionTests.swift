@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Plan expansion")
 struct PlanExpansionTests {
-  /// Shape: `before` → `asks` → `reader` → `sink`, and `beside` → `sink`. The task `asks` expands.
+  /// Shape: `before` → `asks` → `reader` → `sink`, `before` → `reader`, and `beside` → `sink`.
+  /// The task `asks` expands.
   private static let plan = Plan(
     id: "p", pattern: "test",
     tasks: [
@@ -45,7 +46,7 @@ struct PlanExpansionTests {
     #expect(
       plan.tasks[2].inputs
         == [Edge(from: "n2", name: "asks"), Edge(from: "before", name: "before")])
-    // New tasks read the task itself, not its replacement.
+    // New tasks read the expanded task itself, not its replacement.
     #expect(plan.tasks[5].inputs == [Edge(from: "asks", name: "asks")])
     #expect(plan.tasks[0] == Self.plan.tasks[0])
     #expect(plan.tasks[3...4] == Self.plan.tasks[3...4])

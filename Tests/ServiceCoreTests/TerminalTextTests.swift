@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Text of hosts on a terminal")
 struct TerminalTextTests {
-  /// Control characters that a terminal acts on: C0 except line ends and tabs, DEL, and C1.
+  /// Control characters that a terminal acts on: C0 except line feeds and tabs, DEL, and C1.
   private func controls(_ text: String) -> [Unicode.Scalar] {
     text.unicodeScalars.filter { scalar in
       switch scalar.value {
