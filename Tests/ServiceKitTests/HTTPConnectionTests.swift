@@ -43,7 +43,7 @@ struct HTTPConnectionTests {
     } change: {
       $0.answersOnEventLoops = true
     } _: { port in
-      // More than begin without a turn.
+      // These are more requests than may begin without waiting for a turn.
       let answers = try await withThrowingTaskGroup(of: String.self) { group in
         for _ in 0..<100 {
           group.addTask { try await RawClient.connect(port).exchange(rawRequest("/turn")) }

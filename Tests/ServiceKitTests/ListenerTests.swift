@@ -115,7 +115,7 @@ struct ListenerTests {
     #expect(throws: IOError.self) {
       _ = try Listener(host: "127.0.0.1", port: accepting.listener.port)
     }
-    // The thread closes the socket.
+    // The thread that `start` creates closes the socket.
     again.start(limit: 1) { _ in
     } failed: { _ in
     } ended: {

@@ -131,7 +131,8 @@ struct ConnectionTableTests {
     table.change(ids[0], to: .receiving)
     let evicted = table.open(alice).evicting
     #expect(evicted?.id == ids[1] && evicted?.activity == .receiving)
-    // One slow request among others is no flood, so the new connection has to wait.
+    // One slow request among others is no flood. So it stays, and the new connection serves only
+    // health and metrics.
     var busy = ConnectionTable(
       ConnectionLimits(total: 8, perClient: 8, perLocalClient: 8, reserved: 2))
     for (number, id) in (0..<8).map({ _ in busy.open(alice).id }).enumerated() {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ServiceKit
 
-/// A test configuration with one setting of every kind.
+/// A test configuration with settings of most kinds.
 private struct SampleConfiguration: ServiceConfiguration {
   static let service = ServiceName.gateway
   static let summary = "answers in tests."
