@@ -75,7 +75,7 @@ final class CuttingProxy: Sendable {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       let bytes = unwrapInboundIn(data)
-      // The name of the command is the first member of its document.
+      // The first member of a command's document is named after the command.
       let isInsert = bytes.readableBytesView.firstRange(of: Array("insert\0".utf8)) != nil
       switch pair.mode() {
       case .loseInserts where isInsert: return pair.cut()
