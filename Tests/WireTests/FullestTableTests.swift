@@ -34,7 +34,7 @@ struct FullestTableTests {
       number += 1
     }
     #expect(number == 1_000)
-    // Names have every length. The version is one letter with many marks, a single `Character`.
+    // Names have random lengths. The version is one letter with many marks, a single `Character`.
     let marks = "a" + String(repeating: "\u{301}", count: 100_000)
     while let order = orders.popLast() {
       let models = (0..<100).map { index in
