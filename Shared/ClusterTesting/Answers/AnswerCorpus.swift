@@ -26,7 +26,7 @@ public struct CorpusAnswer: Sendable {
     self.repeatsItself = repeatsItself
   }
 
-  /// Whether the whole content is one JSON text.
+  /// Whether the content begins with a JSON object or array.
   public var isJSON: Bool { content.first == "{" || content.first == "[" }
   public var finishReason: String { calls.isEmpty ? "stop" : "tool_calls" }
 

@@ -39,8 +39,8 @@ extension EveryCut.Received {
 
   /// Whether the texts are equal except for the amount of white space.
   ///
-  /// The amount may differ between two words, and anywhere outside the strings of JSON. Separate
-  /// words stay separate, and line breaks stay line breaks.
+  /// The amount may differ between two words, at the end of the text, and anywhere outside the
+  /// strings of JSON. Separate words stay separate, and line breaks stay line breaks.
   func isSpacedOtherwise(than whole: Self) -> Bool {
     agrees(with: whole) { Self.spaced($0) == Self.spaced($1) }
   }
@@ -62,8 +62,8 @@ extension EveryCut.Received {
       && arguments.allSatisfy { same($0.value, whole.arguments[$0.key] ?? "") }
   }
 
-  /// Reduces each run of white space to one line break or one space. In JSON, white space outside
-  /// strings is removed and white space in strings is kept.
+  /// Reduces each run of white space to one line break or one space, and removes the run at the
+  /// end. In JSON, white space outside strings is removed and white space in strings is kept.
   private static func spaced(_ text: String) -> [UInt8] {
     let isJSON = text.first == "{" || text.first == "["
     var result: [UInt8] = []

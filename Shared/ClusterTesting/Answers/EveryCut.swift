@@ -37,7 +37,8 @@ public struct EveryCut {
   public var far: Int
   /// Moves all cuts by this many bytes. Each answer adds an offset of its own.
   public var phase: Int
-  /// Bytes of text between the first cut and a second one; `nil` means no second cut.
+  /// Minimum bytes that the second host sends before its stream is cut, too. `nil` means no second
+  /// cut.
   public var second: Int?
 
   public init(

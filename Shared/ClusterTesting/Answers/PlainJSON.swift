@@ -7,7 +7,8 @@ enum PlainJSON {
   case array([PlainJSON])
   case object([(name: String, value: PlainJSON)])
 
-  /// Returns `nil` if the bytes are not exactly one JSON text.
+  /// Returns `nil` if the bytes are not exactly one JSON text. Numbers and literals are not
+  /// checked.
   init?(_ bytes: [UInt8]) {
     var reader = Reader(bytes: bytes)
     guard let value = reader.value() else { return nil }

@@ -23,7 +23,7 @@ public enum ResumingPersonality: String, CaseIterable, Sendable {
 }
 
 enum ResumingWriter {
-  /// The host's output when it is given `prefix` of `full`.
+  /// The host's output if the request gives it `prefix`, the beginning of `full`.
   static func text(
     full: String, prefix: [UInt8], _ personality: ResumingPersonality, seed: UInt64
   ) -> String {

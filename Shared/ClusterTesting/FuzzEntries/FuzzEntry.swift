@@ -12,7 +12,7 @@ public enum FuzzEntry: String, CaseIterable, Sendable, CustomStringConvertible {
   case streams
   /// JSON documents, read whole and byte by byte.
   case json
-  /// Chunks of a stream.
+  /// Bytes as one chunk, as an error body, and as responses with several statuses.
   case chunk
   /// The body that is assembled from chunks.
   case assembler
@@ -26,11 +26,11 @@ public enum FuzzEntry: String, CaseIterable, Sendable, CustomStringConvertible {
   case bus
   /// A host's response to a registry's probe.
   case hosts
-  /// A plan for a query, with every pattern.
+  /// A plan for a query, by the pattern that the first byte chooses.
   case plan
   /// Tasks that are expanded from a model's output.
   case expand
-  /// The agents' transformations of texts.
+  /// A text that is split into sentences, normalised, and searched for safe boundaries.
   case text
   /// Headers and query of a client's request that may have a key.
   case key

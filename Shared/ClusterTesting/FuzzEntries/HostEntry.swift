@@ -4,7 +4,8 @@ import Foundation
 import RegistryCore
 import Wire
 
-/// Decodes a host's response. The first byte chooses the document; the rest is the response.
+/// Decodes a host's response. The first byte chooses how the rest is read: as a list of models, a
+/// version, an error, or a host's address.
 ///
 /// The host table must remain encodable, whatever the host reports.
 enum HostEntry {

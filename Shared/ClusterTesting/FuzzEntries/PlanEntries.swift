@@ -40,8 +40,8 @@ enum PlanEntries {
     precondition((try? PlanValidation.validate(plan)) != nil, "a plan breaks a rule of plans")
   }
 
-  /// A query that reads like several pieces of work and does not name them, so that a split asks a
-  /// model for the parts.
+  /// A query that reads like several pieces of work, but has no list of them that the planner can
+  /// split. Therefore a model is asked for the parts.
   private static let query =
     "FAQ articles on returns, warranty, shipping abroad and invoices please, around 250 words each."
 

@@ -89,7 +89,8 @@ enum ReaderEntries {
     precondition((try? JSONDocument(validating: body)) != nil, "the body is not JSON")
   }
 
-  /// Reads the bytes as a stream, a body and embeddings; all chunks must be JSON.
+  /// Reads the bytes as a stream of a chat and as bodies with embeddings. All chunks and bodies
+  /// must be JSON.
   static func upstream(_ bytes: [UInt8], _ dialect: HostDialect) {
     let readings = [
       UpstreamReading(dialect: dialect, endpoint: .chatCompletions, streams: true, model: "m"),

@@ -12,8 +12,8 @@ extension FaultyHost {
     let reply = isAnswer ? self.reply(to: question) : FaultyHostReply()
     let whole = reply.pieces(configuration.tokens)
     let kept = Array(whole.prefix(max(question.maxTokens ?? whole.count, 0)))
-    // Seeded by the request's number, so that other requests do not change this one's random
-    // choices.
+    // Seeded by the request's number, so that the request's random fault does not depend on the
+    // choices for other requests.
     var rng = SplitMix64(seed: configuration.seed ^ (UInt64(number) << 32))
     let resolved = faults.resolved(
       bytes: kept.reduce(0) { $0 + $1.counted.utf8.count }, using: &rng)

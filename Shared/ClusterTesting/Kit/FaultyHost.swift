@@ -18,7 +18,8 @@ public struct FaultyHostConfiguration: Sendable {
 
   /// Model ids that the host lists. In the OpenAI dialect it answers requests for other models too.
   public var models: [String]
-  /// Context that the host lists for each model, in tokens. `nil` means that it lists none.
+  /// Context that the OpenAI list of models has for each model, in tokens. `nil` means that it has
+  /// none.
   public var contextTokens: Int?
   public var answer: Answer
   /// Computes the embedding of a text.
@@ -26,13 +27,14 @@ public struct FaultyHostConfiguration: Sendable {
   public var tokens: FaultyHostTokens
   /// Cached prompt tokens that the host reports. `nil` means that it reports none.
   var cachedTokens: Int?
-  /// The only dialect that the host serves; `nil` means all, which no real server does.
+  /// Dialect of the server that the host plays, which has the APIs of `served`. `nil` means all
+  /// APIs, which no real server has.
   var dialect: HostDialect?
   /// Requests without this secret get 401; `nil` means that no secret is required.
   var secret: String?
   /// How the OpenAI dialect treats a trailing assistant message.
   var prefill: FaultyHostPrefill
-  /// Rules by which the host refuses requests for text; `nil` means no rules.
+  /// Rules by which the host refuses requests for text in the OpenAI dialect; `nil` means no rules.
   var family: FaultyHostFamily?
   public var firstToken: DelayDistribution
   public var interToken: DelayDistribution
@@ -81,8 +83,8 @@ public final class FaultyHost: Sendable {
   /// Maximum number of requests kept for a test. It suffices for any test, and bounds the memory of
   /// a soak.
   static let rememberedRequests = 256
-  /// Maximum number of records kept, one per finished request. It exceeds the 20,000 streams of a
-  /// soak.
+  /// Maximum number of records kept, one per request that has ended. It exceeds the 20,000 streams
+  /// of a soak.
   static let rememberedRecords = 32_768
 
   struct State {

@@ -56,11 +56,11 @@ public struct FaultyHostCounts: Codable, Hashable, Sendable {
 /// Record of one request.
 public struct FaultyHostRecord: Codable, Hashable, Sendable {
   public enum Outcome: String, Codable, Sendable {
-    /// The answer, or the error status, was sent completely.
+    /// The end of the response was sent, also after `endAtToken`, `errorAtToken` or `garbage`.
     case completed
     /// The client disconnected first.
     case cancelled
-    /// A fault ended the answer.
+    /// A fault of a `kind` ended the stream, or the host closed the connection.
     case broken
   }
 

@@ -2,7 +2,7 @@ import Foundation
 
 /// A fictitious model family that refuses requests by the rules of a real one.
 public enum FaultyHostFamily: String, CaseIterable, Codable, Sendable {
-  /// OpenAI's first reasoning models: a request has `max_completion_tokens`, temperature 1, no
+  /// OpenAI's first reasoning models: a request has no `max_tokens`, no temperature except 1, no
   /// `top_p` and no system message.
   case reasoning = "reasoning-model"
   /// Anthropic's newer models: a request may set the temperature or `top_p`, not both.
@@ -12,7 +12,7 @@ public enum FaultyHostFamily: String, CaseIterable, Codable, Sendable {
   /// A server that validates requests with Pydantic, forbids unknown members, and forbids streams.
   case strict = "strict-model"
 
-  /// The first violation in a request; `nil` means that the request is accepted.
+  /// The response to a request that breaks the rules; `nil` means that the request is accepted.
   func refusal(of body: [UInt8]) -> (status: Int, body: [UInt8])? {
     let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any]
     guard let request = object else { return nil }

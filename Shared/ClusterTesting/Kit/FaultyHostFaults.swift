@@ -31,15 +31,15 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
 
   /// The fault that occurs at `atByte`.
   public var kind: Kind?
-  /// Bytes of answer text and tool arguments sent before the fault; unset means 0. If the byte lies
-  /// within a character, `drop` and `stall` send the character's first bytes in an unfinished
-  /// event.
+  /// Bytes of text and tool arguments that a stream has before the fault; unset means 0. If the
+  /// byte lies within a character, `drop` and `stall` send the character's first bytes in an
+  /// unfinished event.
   public var atByte: Int?
   /// The seed chooses one of these kinds, and the byte of the answer at which it occurs.
   public var random: [Kind]?
   /// Status of the response that replaces the answer.
   public var status: Int?
-  /// Body of the `status` response; unset means an OpenAI error object.
+  /// Body of the `status` response; unset means an error object of the dialect.
   var statusBody: String?
   /// `Retry-After` of the `status` response, in seconds.
   var retryAfter: Int?
@@ -59,7 +59,7 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
   public var garbage: Bool?
   /// Index of the token to which the first half of a UTF-8 character is added.
   var halfCharacterAtToken: Int?
-  /// Number of bytes that the host sends in one line that never ends.
+  /// Number of bytes that replace the answer: one line without a line break.
   var hugeBodyBytes: Int?
   /// Whether the connection is dropped after a request was received, before any answer.
   var refuse: Bool?

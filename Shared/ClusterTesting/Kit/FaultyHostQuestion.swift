@@ -14,8 +14,8 @@ public struct FaultyHostRequest: Hashable, Sendable {
 public enum FaultyHostPrefill: String, Codable, CaseIterable, Hashable, Sendable {
   /// llama.cpp: the backend continues the message.
   case trailing
-  /// vLLM: the backend continues the message only with `continue_final_message` and without
-  /// `add_generation_prompt`.
+  /// vLLM: the backend continues the message only if `continue_final_message` is true and
+  /// `add_generation_prompt` is false.
   case flag
   /// A cloud API: the backend treats the message as an ordinary one and starts a new answer.
   case none

@@ -74,7 +74,8 @@ extension HostileRow {
     },
   ]
 
-  /// Rows with texts in which boundaries or characters are expensive to find.
+  /// Rows with texts in which words or characters are expensive to find, and with control
+  /// characters.
   static let texts: [HostileRow] = [
     stream("one-word", "a word of 4 MB") {
       Chunks.answer(.times(1 << 18, Chunks.text(Chunks.letters(16))))

@@ -59,7 +59,7 @@ extension HostileRow {
     },
   ]
 
-  /// Answers of many small items.
+  /// Rows with answers of many items, of many bytes, or in many small writes.
   static let floods: [HostileRow] = [
     stream("honest", "nothing: 20,000 words, to compare with") {
       Chunks.answer(.each(20_000) { Chunks.text("word\($0) ") })

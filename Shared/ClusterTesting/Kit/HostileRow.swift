@@ -43,7 +43,7 @@ public struct HostileRow: Sendable, CustomStringConvertible {
   public var target = Target.answer
   public var client = Client()
   let first: @Sendable () -> HostileScript
-  /// The script of the second host, which is tried after the first; `nil` means one host.
+  /// The script of the second host, which resumes the answer; `nil` means one host.
   let second: (@Sendable () -> HostileScript)?
 
   public var needsTwoHosts: Bool { second != nil }

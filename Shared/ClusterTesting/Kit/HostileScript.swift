@@ -23,7 +23,7 @@ struct HostileScript: Sendable {
     case open
   }
 
-  /// Twice the maximum body that a gateway accepts.
+  /// More than twice the largest body that a gateway accepts from a host.
   static let maximumBytes = 64 << 20
   /// Default bytes per write: about one socket buffer.
   static let standardBatch = 64 << 10

@@ -202,8 +202,8 @@ public final class SimulatedCluster {
     }
   }
 
-  /// Sends a request to a gateway that knows a ready host. If no gateway does, the client waits, as
-  /// for a port that is not open.
+  /// Sends a request to a gateway that knows a ready host. If no gateway does, the client tries
+  /// again later, as if the port were closed.
   private func send(
     _ route: SimulatedRequest.Route, isLast: Bool, leavingAfter stay: Duration?
   ) {

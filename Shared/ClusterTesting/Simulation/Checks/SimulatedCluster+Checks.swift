@@ -135,7 +135,8 @@ extension SimulatedCluster {
   /// Checks that the inferences of a task, whose hosts are paid, account for its tokens.
   private func check(_ line: PlanTrace.TaskLine, of request: SimulatedRequest) {
     let sum = line.inferences.map(\.usage).reduce(.zero, +)
-    // An agent that resumes a text counts it once more, and a lost agent reports nothing.
+    // The sums may differ outside calm runs: an agent that resumes a text counts its tokens once
+    // more, and a lost agent reports no inferences.
     if sum.promptTokens > line.usage.promptTokens || scenario.kind == .calm && sum != line.usage {
       violation(
         "\(request.name): task \(line.id) has usage \(line.usage); its inferences have \(sum)")
@@ -147,7 +148,8 @@ extension SimulatedCluster {
 
   // MARK: - Convergence
 
-  /// Differences between the leases and tables of the registry and those of the processes.
+  /// Differences from the state without faults: all processes live and are in the peer table, all
+  /// tables are equal, and all hosts are ready.
   var divergences: [String] {
     guard let registry = processes.first(where: { $0.service is RegistryNode }),
       let node = registry.service as? RegistryNode

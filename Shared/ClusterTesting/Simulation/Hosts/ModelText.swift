@@ -26,7 +26,7 @@ enum ModelText {
 
   /// Encodes a tag and a position as a word of five syllables, 6 bits each.
   ///
-  /// The bits are mixed by a permutation, so that words of one text have nothing in common.
+  /// The bits are mixed by a permutation, so that the words of one text do not resemble each other.
   static func word(_ tag: Tag, _ position: Int) -> String {
     var code = (tag.number << 12 | UInt32(position) & 0xFFF) & mask
     code = (code &* multiplier) & mask

@@ -19,7 +19,7 @@ final class SimulatedHost {
     case crawls
     /// Ends the stream without a finish reason.
     case cutsShort = "cuts short"
-    /// Sends bytes that are no JSON.
+    /// Sends an event that is no JSON, and then nothing more.
     case garbles
   }
 
@@ -31,7 +31,7 @@ final class SimulatedHost {
     var failed: (AttemptFailure) -> Void
   }
 
-  /// A request that the host answers. Its token counts are the host's own.
+  /// A request to the host and its answer so far. The token counts are the host's own.
   final class Answer {
     let prompt: ModelPrompt
     let events: Events

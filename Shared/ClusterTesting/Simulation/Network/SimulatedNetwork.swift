@@ -36,8 +36,8 @@ final class SimulatedNetwork {
 
   func open(_ mailbox: String, _ process: SimulatedProcess) { receivers[mailbox] = process }
 
-  /// Ends a process. Processes that are connected to its mailbox are notified, unless the death is
-  /// silent.
+  /// Closes the mailbox of a process that died. The processes that are connected to it are
+  /// notified, except over connections that stay silent.
   func close(_ process: SimulatedProcess) {
     let mailbox = process.machine.own.mailbox
     if receivers[mailbox] === process { receivers[mailbox] = nil }

@@ -308,7 +308,7 @@ final class SimulatedHostDirectory {
     ask(after: Self.firstPause)
   }
 
-  /// - Returns: whether the body was a table.
+  /// - Returns: whether the body was a table of hosts or load, or changes of the host table.
   func apply(_ body: Body) -> Bool {
     switch body {
     case .loadTable(let table):
@@ -325,7 +325,8 @@ final class SimulatedHostDirectory {
     }
   }
 
-  /// Requests the table until the registry answers. The pause doubles.
+  /// Requests the table until the registry answers. The pause between requests doubles up to
+  /// `longestPause`.
   private func ask(after pause: Duration) {
     guard let process, !isAsking else { return }
     isAsking = true

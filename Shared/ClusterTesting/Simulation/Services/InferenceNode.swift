@@ -56,7 +56,7 @@ final class InferenceNode: ClusterAccess {
     statistics.observe(observation, of: host, for: client, started: started, now: process.now)
   }
 
-  /// - Parameter served: called with every answer that a host begins.
+  /// - Parameter served: called with the answer to every request that a host has received.
   func infer(
     _ request: InferenceRequest, constraints: InferenceConstraints,
     served: @escaping (SimulatedHost.Answer) -> Void = { _ in },

@@ -5,7 +5,8 @@ import HostModel
 import InferenceCore
 import Wire
 
-/// One planned request in a gateway: has the plan made, has it run, and passes on its events.
+/// One planned request in a gateway: lets a planner make the plan and a dispatcher run it, and
+/// passes on the plan's events.
 final class PlanExchange {
   private static let planDeadline = Duration.seconds(5)
   private static let deadlineGrace = Duration.milliseconds(500)
