@@ -6,16 +6,18 @@ import NIOHTTP1
 /// A short answer of known length is sent as a whole, with one system call. Streams and long
 /// answers are sent part by part. No other handler withholds a flush.
 ///
-/// Its place is between the HTTP decoder and `RequestGuard`. A flush that is withheld is performed
-/// when the answer ends or exceeds `wholeBytes`, when the channel takes no more parts, or before
-/// the channel closes. So no part waits for a later part that cannot be written.
+/// Its place is between the HTTP decoder and `RequestGuard`. A withheld flush is performed when
+/// the answer ends or reaches `wholeBytes`, when the channel becomes unwritable, or before the
+/// channel closes. Otherwise the writer would wait until the channel is writable, while the parts
+/// that it has written would wait for later ones.
 final class AnswerFlush: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart
   typealias OutboundIn = HTTPServerResponsePart
   typealias OutboundOut = HTTPServerResponsePart
 
-  /// Maximum bytes of an answer that wait for its end: half of what a channel takes by default.
+  /// Bytes of an answer's body from which on no part waits for the end: half of what a channel
+  /// takes by default.
   static let wholeBytes = 32 << 10
 
   /// Bytes of an answer's body that wait for its end. `nil` means that parts are sent immediately.

@@ -2,8 +2,8 @@ import NIOHTTP1
 
 /// Adapts the head of an answer to its request: HTTP version and CORS headers.
 struct AnswerForm {
-  /// Whether the client uses HTTP/1.0, which has no chunked encoding. Closing the connection ends
-  /// the answer.
+  /// Whether the client uses HTTP/1.0 or older, which has no chunked encoding. Closing the
+  /// connection ends the answer.
   private(set) var isOld = false
   /// Value of `Access-Control-Allow-Origin`; `nil` means that the header is omitted.
   private var origin: String?

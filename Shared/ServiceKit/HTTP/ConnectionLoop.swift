@@ -57,7 +57,7 @@ struct ConnectionLoop: Sendable {
       }
       .withConnectedSocket(accepted.descriptor)
       .whenComplete { made in
-        // NIO closes the socket if this fails.
+        // If no channel was made, NIO has closed the socket.
         if !state.value.hasChannel { listener.connectionClosed() }
         guard let connection = state.value.prepared, let socket = try? made.get() else { return }
         // A server that has stopped meanwhile serves no connection.

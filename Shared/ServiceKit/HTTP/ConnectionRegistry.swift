@@ -133,7 +133,8 @@ final class ConnectionRegistry: Sendable {
   }
 
   private static func quiesce(_ channel: any Channel) {
-    // Submitted, because the channel's pipeline may not be complete yet.
+    // The event is sent in a later turn of the loop, because the channel's pipeline may not be
+    // complete yet.
     channel.eventLoop.execute {
       channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
     }

@@ -1,7 +1,7 @@
 import ClusterModel
 
 /// The host names and web origins that a server without keys accepts, and the web origins whose
-/// pages may read answers of any server (CORS).
+/// pages may read answers, with keys or without (CORS).
 ///
 /// While a server requires no key, any web page in a browser on this machine can send requests to a
 /// loopback port. The request's `Origin` header names the page's site. A page that has rebound its

@@ -141,7 +141,7 @@ public func httpStatus(of failure: Failure) -> HTTPResponse.Status {
   return HTTPResponse.Status(code: refusal.status)
 }
 
-/// The headers of an error: content type and, if useful, `Retry-After`.
+/// The headers of an error: the content type, when to retry, and how to authenticate.
 func errorHeaders(for failure: Failure) -> HTTPFields {
   var headers: HTTPFields = [.contentType: "application/json"]
   let asked = failure.retryAfter.map { Int(clamping: $0.inSeconds.rounded(.up)) }

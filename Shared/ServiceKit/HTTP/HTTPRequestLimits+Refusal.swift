@@ -3,7 +3,7 @@ import Limits
 import NIOHTTP1
 
 extension HTTPRequestLimits {
-  /// The reason to refuse a request because of its head.
+  /// The reason to refuse a request because of its head. `nil` means that the head is accepted.
   ///
   /// - Parameter restriction: the limit that restricts the connection to reserved paths; `nil` means
   ///   no restriction.

@@ -22,8 +22,9 @@ struct HTTPRequestLimits: Sendable {
   var access: HTTPAccess?
   /// Whether requests need a key now.
   var requiresKeys: @Sendable () -> Bool = { false }
-  /// Time for which a client's bytes are read and discarded after a refusal. Closing immediately
-  /// would reset the connection, and the client would not see the error.
+  /// Maximum time for which a client's bytes are read and discarded after the server has closed its
+  /// side. Closing both sides immediately would reset the connection, and the client would not see
+  /// the error.
   var linger: TimeAmount = .seconds(2)
   /// Maximum time for which the connection stays unwritable because the client does not read.
   var stall: TimeAmount = .milliseconds(Int64(Limits.readerStall.value))

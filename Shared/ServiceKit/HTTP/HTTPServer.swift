@@ -37,7 +37,7 @@ public struct HTTPServerOptions: Sendable {
   var maxHeaderCount = 100
   /// Maximum size of a body; a larger one gets status 413.
   public var maxBodyBytes = 10 * 1024 * 1024
-  /// Limits on connections. At a limit, `ConnectionTable` chooses a connection that is closed.
+  /// Limits on connections. At a limit, `ConnectionTable` chooses a connection to close.
   public var connections = ConnectionLimits(total: 512)
   /// Paths that are also answered on reserved connections.
   var reservedPaths: Set<String> = ["/health", "/ready", "/metrics"]

@@ -59,7 +59,7 @@ public final class Health: Sendable {
 
   public var isDraining: Bool { state.withLock { $0.isDraining } }
 
-  /// Adds `GET /health` (200 while the process lives) and `GET /ready` (503 with reasons).
+  /// Adds `GET /health` (200 while the process lives) and `GET /ready` (200, or 503 with reasons).
   public func addRoutes(to router: Router<BasicRequestContext>) {
     router.get("/health") { _, _ in self.healthAnswer }
     router.get("/ready") { _, _ in await self.readyAnswer() }
@@ -94,9 +94,9 @@ public final class Health: Sendable {
   }
 }
 
-/// Adds `GET /metrics` for this process. After the first key was created, a request needs a key
-/// with the scope `metrics`. It needs none if this process does not know the keys, or if a setting
-/// opens the metrics.
+/// Adds `GET /metrics` for this process. After the first key was created, or if the cluster always
+/// requires keys, a request needs a key with the scope `metrics`. It needs none if this process
+/// does not know the keys, or if a setting opens the metrics.
 ///
 /// - Parameter families: the metrics. `nil` means those of this process.
 public func addMetricsRoute(

@@ -14,8 +14,8 @@ import Synchronization
 ///
 /// The kernel keeps new connections in one queue for all clients, so every client waits for the
 /// connections before its own. An event loop that also serves requests would accept them late. This
-/// thread only accepts. On Linux, it drops connections that their clients have closed already. After
-/// that, clients take turns.
+/// thread only accepts. On Linux, it drops connections that their clients have closed already. The
+/// clients of accepted connections take turns (`ConnectionLoop`).
 final class Listener: Sendable {
   /// A connection without a channel.
   struct Accepted: Equatable, Sendable {
@@ -240,7 +240,8 @@ final class Listener: Sendable {
     try closeOnExec(descriptor)
     _ = try checked("fcntl", fcntl(descriptor, F_SETFL, O_NONBLOCK))
     let size = socklen_t(MemoryLayout<CInt>.size)
-    // The address is free at once after a crash, although old connections still time out.
+    // After a crash the address can be used at once, although the kernel still keeps its old
+    // connections.
     var one: CInt = 1
     _ = try checked(
       "setsockopt", unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, size))

@@ -7,9 +7,9 @@ import Overload
 import OverloadCore
 import Telemetry
 
-/// Refuses requests that arrive too slowly, are too large or cannot be parsed. It answers them
-/// itself, unless an answer has begun or an earlier one is pending. The application does not see
-/// such a request, or its handler is cancelled.
+/// Refuses requests that arrive too slowly, are too large, cannot be parsed, or have a head that
+/// `HTTPRequestLimits` refuses. It answers them itself, unless an answer has begun or an earlier
+/// one is pending. The application does not see such a request, or its handler is cancelled.
 ///
 /// Its place is directly after `AnswerFlush`, which follows the HTTP decoder. It uses only the event
 /// loop's timers, so that tests control time.
@@ -228,7 +228,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     if case .refused = reading { readInTurn(context) }
   }
 
-  /// Reads bytes to discard. A client may send megabytes of them, so that clients take turns.
+  /// Reads bytes to discard. A client may send megabytes of them, so clients take turns.
   private func readInTurn(_ context: ChannelHandlerContext) {
     guard !waitsForTurn else { return }
     waitsForTurn = true
@@ -255,7 +255,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private func readBody(_ context: ChannelHandlerContext) {
     guard !readsBody, case .body(_, let received, let declared) = reading else { return }
     readsBody = true
-    // The client could not send while its body was held.
+    // The client could not send while its body was held, so the body's time begins again.
     reading = .body(since: context.eventLoop.now, received: received, declared: declared)
     arm(bodyTime(received: received, declared: declared), context)
     if readIsHeld {
@@ -367,7 +367,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         return
       }
       if case .nothing = reading, pending == 0 { arm(limits.idle, context) }
-      // The application answered without the body, and skips it before the next request.
+      // The application may have answered without the body. It then skips the rest of the body,
+      // which must be read for this.
       if pending == 0 { readBody(context) }
     }
     context.write(data, promise: promise)
@@ -474,7 +475,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   /// Closes the server's side of the connection. Bytes of the client are dropped until the client
-  /// closes its side.
+  /// closes its side, at most for `linger`.
   private func closeAfterAnswer(
     _ context: ChannelHandlerContext, promise: EventLoopPromise<Void>? = nil
   ) {

@@ -196,7 +196,7 @@ struct ServiceResponder: HTTPResponder {
     let methods = Set(routes.map { $0.method.uppercased() }).union(["HEAD", "OPTIONS"]).sorted()
     var headers: HTTPFields = [
       .accessControlAllowMethods: methods.joined(separator: ", "),
-      // One day. Browsers use shorter limits of their own.
+      // One day. Some browsers have shorter limits of their own.
       .accessControlMaxAge: "86400",
     ]
     if let asked = request.headers[.accessControlRequestHeaders] {

@@ -31,7 +31,7 @@ public final class AccessDirectory: Service {
       of: "keys", firstPause: Self.firstPause, pause: pause, logger: logger)
   }
 
-  /// The newest whole table. `nil` means that none has arrived, so that no request can be admitted.
+  /// The newest whole table. `nil` means that none has arrived, so no request can be admitted.
   public var table: AccessTable? { feed.withLock { $0.table } }
 
   /// Adds a listener for new tables. The listener must be quick, because it blocks the delivery of

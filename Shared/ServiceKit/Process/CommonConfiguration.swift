@@ -1,7 +1,7 @@
 public import ClusterModel
 import Logging
 
-/// The configuration that all services of the cluster share.
+/// The configuration that every service has.
 public struct CommonConfiguration: Sendable {
   public var service: ServiceName
   /// This process's name on the bus; each replica needs its own.
@@ -50,8 +50,8 @@ public struct CommonConfiguration: Sendable {
       registryKey: [UInt8]? = nil)
   }
 
-  /// Valid sections of a cluster's file: `cluster`, one for each service, and the sections that
-  /// several services share.
+  /// Valid sections of a cluster's file: `cluster`, one for each service, and sections of several
+  /// services or of the command line.
   public static let sections: [String] =
     ["cluster"] + ServiceName.all.map { section(of: $0) } + [
       "access", "agents", "inference", "models", "node", "up",

@@ -47,7 +47,7 @@ public enum CrashReports {
 }
 
 /// Earlier crashes of a process of the same name: count, time of the last one, reason. `tutti up`
-/// passes it in a variable when it restarts the process.
+/// passes the note in a variable when it restarts the process.
 public struct CrashNote: Hashable, Sendable, CustomStringConvertible {
   public static let variable = "TUTTI_CRASHES"
 

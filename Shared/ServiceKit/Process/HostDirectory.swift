@@ -6,7 +6,7 @@ public import ServiceLifecycle
 import Synchronization
 import Telemetry
 
-/// This process's copy of the host table. It is kept if the registry dies.
+/// This process's copies of the host table and the load table. They are kept if the registry dies.
 public final class HostDirectory: Service {
   private let feed = Mutex(HostTableFeed())
   private let loads = Mutex(LoadTableFeed())

@@ -3,8 +3,8 @@ import BusCore
 public import ClusterModel
 public import ServiceLifecycle
 
-/// Reports this process's requests in flight per host to the registry, so that all processes decide
-/// from the same load data. Only processes that infer run it.
+/// Reports this process's own traffic per host to the registry, so that all processes decide from
+/// the same load data. Only processes that infer run it.
 public struct LoadReporter: Service {
   private let bus: Bus
   private let collect: @Sendable () -> LoadReport?

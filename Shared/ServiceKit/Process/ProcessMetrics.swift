@@ -2,7 +2,7 @@ import ClusterModel
 import Foundation
 import Telemetry
 
-/// Metrics of this process that the operating system reports.
+/// Metrics of this process: its processor time, memory, descriptors, start, crashes and version.
 enum ProcessMetrics {
   @Sendable static func collect() -> [MetricFamily] {
     var values: [(String, Double)] = []

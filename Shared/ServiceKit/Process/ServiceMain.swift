@@ -18,14 +18,14 @@ public struct ServiceContext: Sendable {
   public let metrics: PrometheusRegistry
   /// Add this service's readiness checks here.
   public let health: Health
-  /// The host table. Publications of the registry update it. The registry itself updates its own
-  /// with `apply`.
+  /// The host table. Publications of the registry update it. The registry itself updates it with
+  /// `apply`.
   public let hosts: HostDirectory
-  /// The keys, for processes that serve clients. The registry updates its own with `apply`.
+  /// The keys, for processes that serve clients. The registry itself updates them with `apply`.
   public let access: AccessDirectory
   /// Checks requests against `access`.
   public let keys: KeyChecker
-  /// Settings that admins have changed at run time. The registry updates its own with `apply`.
+  /// Settings that admins have changed at run time. The registry itself updates them with `apply`.
   public let settings: SettingsDirectory
   /// Certificate of all HTTP ports of this process. `nil` means plain HTTP.
   let tls: TLSIdentity?
@@ -71,7 +71,7 @@ public struct ServiceContext: Sendable {
 
 /// The lifecycle of a service process, the same for all services.
 public enum ServiceMain {
-  /// Runs a service until a stop is requested, then ends the process.
+  /// Runs a service until a stop is requested or a part of it ends, and then ends the process.
   ///
   /// SIGTERM, SIGINT and the end of the lifeline (`TUTTI_LIFELINE_FD`) begin a drain: the services
   /// of `build` stop in reverse order, then health, telemetry and the bus. A second signal, or the
@@ -109,7 +109,8 @@ public enum ServiceMain {
     }
   }
 
-  /// Handles requests that need no start, such as help. `nil` means that the service is to start.
+  /// Answers requests that need no start, such as help, and reports mistakes in the configuration.
+  /// `nil` means that the service is to start.
   static func answer<C: ServiceConfiguration>(
     _ settings: ServiceSettings<C>, program: String,
     out: (String) -> Void = StandardOutput.write, err: (String) -> Void = StandardError.write

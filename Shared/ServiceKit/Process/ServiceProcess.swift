@@ -250,8 +250,8 @@ struct ServiceProcess: Sendable {
 }
 
 extension ServiceName {
-  /// Whether processes of the service check clients' keys. The registry has the keys itself, and
-  /// gives them to no other service.
+  /// Whether processes of the service get copies of the keys from the registry, to check clients'
+  /// keys. No other service gets copies.
   public var checksKeys: Bool { self == .gateway || self == .monitor }
 
   var knowsKeys: Bool { checksKeys || self == .registry }

@@ -8,7 +8,7 @@ public struct ServiceSettings<C: ServiceConfiguration>: Sendable {
   let common: CommonConfiguration
   public let own: C
   let warnings: [String]
-  /// All mistakes found. If there are any, the other properties must not be used.
+  /// All mistakes found. If there are any, `common` and `own` must not be used.
   public let mistakes: [String]
 
   public init(

@@ -66,7 +66,8 @@ public final class SettingsDirectory: Service {
     return true
   }
 
-  /// Requests the table at the start, and if publications come from an earlier registry.
+  /// Requests the table at the start, and after a publication with a lower epoch than the current
+  /// table.
   public func run() async throws {
     await requests.run { () throws(Failure) in
       do throws(Failure) {

@@ -19,7 +19,7 @@ struct ArgumentReader {
   private(set) var wantsVersion = false
   private(set) var wantsCheck = false
 
-  /// Flags of every command that are not settings.
+  /// Flags that every command has in addition to its settings.
   static let requests = ["--help", "-h", "--version", "--check-config", "--config"]
 
   private let byFlag: [String: Setting]

@@ -7,7 +7,7 @@ public struct ConfigurationFile: Sendable {
   /// A value as written in the file.
   struct Entry: Hashable, Sendable {
     var key: String
-    /// Elements of a list, or the one element of a scalar.
+    /// Elements of a list, or the one value of a scalar.
     var values: [String]
     var isList: Bool
     var line: Int

@@ -74,7 +74,7 @@ extension Setting.Kind {
     }
   }
 
-  /// Parses the members of a list from any source.
+  /// Parses the members of a list, or the only value of another kind.
   func parse(list members: [String]) throws(Unfit) -> SettingValue {
     guard case .list(let kind, let atMost) = self else {
       guard members.count == 1 else { throw Unfit("is a list; one value is wanted") }

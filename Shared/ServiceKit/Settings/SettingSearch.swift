@@ -83,7 +83,7 @@ struct SettingSearch {
     }
   }
 
-  /// Fills in the defaults and records missing settings as mistakes.
+  /// Fills in the defaults and records missing required settings as mistakes.
   mutating func finish() -> SettingValues {
     for setting in settings where found[setting.key] == nil {
       var entry = SettingValues.Resolved(setting: setting, source: .unset)
@@ -141,7 +141,7 @@ extension Setting {
 }
 
 extension String {
-  /// The text cut to at most 78 characters if it is longer than 80, for messages.
+  /// The text, cut to 78 characters if it is longer than 80, for messages.
   var shortened: String { count <= 80 ? self : prefix(77) + "…" }
 }
 
