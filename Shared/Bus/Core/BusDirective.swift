@@ -1,6 +1,6 @@
 public import ClusterModel
 
-/// Priority class of a frame in the outbox of a peer that reads slowly.
+/// Priority class of a frame that waits in an outbox.
 public enum Lane: Sendable {
   /// Hellos, pings, cancels, refusals, and the ends of streams that were cut. They are dropped only
   /// if this lane is full.

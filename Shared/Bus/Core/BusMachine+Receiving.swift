@@ -134,7 +134,7 @@ extension BusMachine {
     return received(envelope, bytes: message.bytes.count, from: message.seal, now: now)
   }
 
-  /// - Returns: `false` if the request was already seen.
+  /// - Returns: `false` if the message was already seen.
   private mutating func remember(_ key: RequestKey) -> Bool {
     // Entries of peers that left the table are removed only if there are too many senders. Such a
     // peer may only have been silent, and its earlier messages may still arrive twice.
@@ -311,7 +311,7 @@ extension BusMachine {
     return [.ended(id, nil)]
   }
 
-  /// Stops sending to a peer that reports that it is shutting down.
+  /// Sends no more requests to a peer that reports that it is shutting down.
   private mutating func note(_ failure: Failure, from peer: PeerID) {
     if failure.code == .shuttingDown { directory.leaves(peer) }
   }
@@ -332,7 +332,7 @@ extension BusMachine {
   }
 
   /// Whether a publication comes from the registry that answered the last hello. Over `ipc://` file
-  /// permissions exclude other users, so publications before the first answer are accepted, too.
+  /// permissions exclude other users, so a publication is also accepted while no registry is known.
   private func isFromRegistry(_ envelope: Envelope, _ seal: SealedSender?) -> Bool {
     guard !isRegistry else { return false }
     if seal == nil, registry == nil { return true }
@@ -406,7 +406,7 @@ extension BusMachine {
     return own.key.isEmpty ? [] : [.seal(mailbox: registryMailbox, for: nil)]
   }
 
-  /// Ends all work in flight with a peer.
+  /// Ends all work in flight with a peer, except the answer to its goodbye.
   mutating func lose(_ peer: PeerID, why: String, now: Instant) -> [BusDirective] {
     directory.foundDead(peer, now: now)
     var directives: [BusDirective] = []

@@ -95,7 +95,7 @@ public struct BusMachine: Sendable {
 
   // MARK: - Outgoing requests
 
-  /// Reserves an id for the next call or stream.
+  /// Reserves the next message id.
   public mutating func reserveID() -> UInt64 {
     defer { nextID &+= 1 }
     return nextID
@@ -175,8 +175,8 @@ public struct BusMachine: Sendable {
     }
   }
 
-  /// Chooses the peer with the fewest requests in flight to and from this process. Peers with equal
-  /// numbers take turns.
+  /// Chooses the given peer if it is live, or the service's live peer with the fewest requests in
+  /// flight to and from this process. Peers with equal numbers take turns.
   private mutating func choose(_ destination: Destination) -> Peer? {
     switch destination {
     case .peer(let id): return directory.isLive(id) ? directory[id] : nil

@@ -59,7 +59,8 @@ public struct MailboxAddress: Hashable, Sendable {
     self = address
   }
 
-  /// Parses `HOST:PORT`: a name, an IPv4 address or an IPv6 address in brackets; port 1 to 65,535.
+  /// Parses `HOST:PORT`. The host is a name, an IPv4 address, an IPv6 address in brackets, or `*`.
+  /// The port is 1 to 65,535.
   public static func hostAndPort(_ text: String) -> (host: String, port: Int)? {
     guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")) else { return nil }
     let host = text[..<colon]

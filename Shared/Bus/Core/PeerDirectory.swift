@@ -1,8 +1,8 @@
 public import ClusterModel
 
-/// The known peers: those in the registry's table, and those that a restarted registry has not seen
-/// yet, so that no peer disappears because the registry died. A peer found dead stays known but is
-/// not live.
+/// The known peers: those in the registry's table, and those that no current table lists yet. The
+/// latter are kept for a time, so that no peer disappears because the registry was restarted. A
+/// peer found dead stays known but is not live.
 public struct PeerDirectory: Equatable, Sendable {
   public private(set) var table = PeerTable.empty
   private var byID: [PeerID: Peer] = [:]

@@ -13,7 +13,7 @@ struct PeerWaiter: Sendable {
 }
 
 extension Bus {
-  /// Interval between checks of deadlines and heartbeats, and so the maximum delay of a timeout.
+  /// Interval between checks of deadlines and heartbeats while requests are in flight.
   static let tickInterval: Duration = .milliseconds(20)
   /// Interval between the checks while nothing is in flight.
   static let idleTickInterval: Duration = .milliseconds(100)
@@ -131,7 +131,7 @@ extension Bus {
     Failure(.unhandled, "this service does not answer such a message")
   }
 
-  /// Runs the work in a Swift task, and cancels this Swift task at the signal.
+  /// Runs the work in a Swift task of its own, which is cancelled at the signal.
   private func untilSignalled<R: Sendable>(
     _ signal: CancelSignal, _ work: @escaping @Sendable () async -> R
   ) async -> R {

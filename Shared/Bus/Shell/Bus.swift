@@ -10,8 +10,8 @@ import Wire
 
 /// The endpoint of a process on the bus: its mailbox, and the ways to reach other processes.
 ///
-/// Messages are delivered at most once. Every call has a deadline. If the called peer dies, the
-/// call fails immediately with `Failure.Code.peerLost`.
+/// Messages are delivered at most once. Every call has a deadline. If the bus notices that the
+/// called peer died, the call fails immediately with `Failure.Code.peerLost`.
 ///
 /// `BusMachine` makes the decisions. This shell feeds it events and executes its directives.
 public final class Bus: Service, Sendable {
@@ -154,7 +154,7 @@ public final class Bus: Service, Sendable {
     perform(directives)
   }
 
-  /// Opens a stream. When the function returns, the request has been sent. A failure to send is
+  /// Opens a stream. When the function returns, the request is in an outbox. A failure to send is
   /// thrown when the stream is read.
   /// - Parameter deadline: time limit of the whole stream. `nil` means no deadline.
   public func stream(
@@ -237,7 +237,7 @@ public final class Bus: Service, Sendable {
   }
 
   /// Sets the handler that is called for each peer that died or left. It must not block, because it
-  /// runs on the bus's own thread.
+  /// delays the bus.
   public func onPeerLost(_ handler: @escaping @Sendable (PeerID) -> Void) {
     state.withLock { $0.handlers.peerLost = handler }
   }
@@ -339,7 +339,7 @@ public final class Bus: Service, Sendable {
   /// Maximum bytes that sealing adds to a frame.
   private static let sealingRoom = 1_024
 
-  /// - Returns: `false` if the lane to that mailbox is full.
+  /// - Returns: `false` if the transport has no room for the message.
   private func transmit(
     _ envelope: Envelope, to mailbox: String, lane: Lane
   ) throws(Failure) -> Bool {

@@ -7,10 +7,10 @@ import Wire
 
 /// Listens on a public tcp address in place of nanomsg.
 ///
-/// nanomsg allocates the size that a frame header announces, for any client. The listener reads at
-/// most `Limits.busStrangerBytes` from a connection until the header of its first frame proves that
-/// the sender holds the cluster key. Then it forwards the frames to nanomsg's own mailbox, a socket
-/// in a directory of mode 0700.
+/// nanomsg allocates the size that a frame header announces, for any client. The listener closes a
+/// connection that sends `Limits.busStrangerBytes` before the header of its first frame proves that
+/// the sender holds the cluster key. After the proof it forwards the frames to nanomsg's own
+/// mailbox, a socket in a directory of mode 0700.
 final class BusListener: Sendable {
   struct Settings: Sendable {
     var host: String
@@ -148,8 +148,9 @@ final class ListenerHandler: ChannelInboundHandler {
 
   private var id: ConnectionRoster.ID = 0
   private var deadline: Scheduled<Void>?
-  /// Unread bytes. Before the proof they are at most `Limits.busStrangerBytes`, and after the proof
-  /// fewer than the 8 bytes of a frame's length.
+  /// Bytes that are not forwarded yet. Before the proof, the connection is refused when they reach
+  /// `Limits.busStrangerBytes`. Once the mailbox is open, they are fewer than the 8 bytes of a
+  /// frame's length.
   private var waiting = ByteBuffer()
   private var isProven = false
   private var isClosed = false
@@ -285,7 +286,8 @@ final class ListenerHandler: ChannelInboundHandler {
 
   // MARK: - After the proof
 
-  /// Forwards the received bytes. A frame longer than the limit closes the connection.
+  /// Forwards the received bytes. An empty frame, or one longer than the limit, closes the
+  /// connection.
   private func forward(_ context: ChannelHandlerContext) {
     guard let mailbox else { return }
     var out = mailbox.allocator.buffer(capacity: waiting.readableBytes + 16)
@@ -317,8 +319,9 @@ final class ListenerHandler: ChannelInboundHandler {
   /// Key by which connections are counted: the IPv4 address, or the IPv6 network.
   private static func source(_ address: SocketAddress?) -> String {
     guard case .v6(let address)? = address else { return address?.ipAddress ?? "" }
-    // The address begins at byte 8 of `sockaddr_in6` on Linux and macOS. Which C module its members
-    // belong to depends on the order in which modules were built.
+    // The address begins at byte 8 of `sockaddr_in6` on Linux and macOS. The members of the struct
+    // cannot be named here, because the C module that declares them depends on the order of the
+    // build.
     let bytes = unsafe withUnsafeBytes(of: address.address) { unsafe Array($0[8..<16]) }
     return bytes.map { String($0, radix: 16) }.joined(separator: ":")
   }

@@ -185,7 +185,7 @@ public struct StreamWriter: Sendable {
 
   /// Queues one item. Never blocks.
   /// - Throws: `cancelled` if the stream has no reader any more; `slowReader` if the outbox to the
-  ///   reader is full and the stream is cut.
+  ///   reader is full and the stream is cut; `messageTooLarge`.
   public func send(_ body: Body) throws(Failure) {
     let result = order.lock.withLock { _ in
       Result { () throws(Failure) in try bus.sendItem(key, body) }

@@ -15,7 +15,8 @@ public protocol Transport: AnyObject, Sendable {
   func start(_ deliver: @escaping @Sendable (TransportEvent) -> Void) throws(ClusterModel.Failure)
 
   /// Queues one frame for a mailbox and connects if needed. Never blocks.
-  /// - Returns: `false` if the lane to that mailbox is full and the frame was dropped.
+  /// - Returns: `false` if the frame was dropped, because an outbox is full or the transport has
+  ///   stopped.
   func send(_ frame: [UInt8], to mailbox: String, lane: Lane) -> Bool
 
   /// Seals later frames to the mailbox for the recipient. `nil` means that the recipient is
@@ -37,6 +38,7 @@ public enum TransportEvent: Sendable {
   case frame([UInt8], from: SealedSender?)
   /// The connection to a mailbox was lost: its process died or became unreachable.
   case lost(mailbox: String)
-  /// An invalid frame was dropped, for example one too large, not sealed or replayed.
+  /// A frame was dropped or a connection refused, for example because a frame is too large, not
+  /// sealed or replayed.
   case dropped(reason: String)
 }
