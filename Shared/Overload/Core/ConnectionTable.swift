@@ -34,7 +34,7 @@ public struct ConnectionLimits: Hashable, Sendable {
 ///
 /// If the server is full, an idle connection of any client is evicted. If none is idle, a
 /// connection with an incomplete request is evicted, if its client has more connections than the
-/// new one's.
+/// new connection's client will have.
 ///
 /// New connections are evicted last, because their requests may have arrived without having been
 /// read. A new connection counts as idle after the table has changed as many times as the server
@@ -149,8 +149,8 @@ public struct ConnectionTable: Sendable {
   }
 
   /// The connection whose request has been incomplete for the longest time, of the client with the
-  /// most connections. `nil` means that no client with more connections than the new connection's
-  /// client has an incomplete request.
+  /// most connections. `nil` means that no client with an incomplete request has more connections
+  /// than the new connection's client will have.
   private func slowest(exceeding held: Int) -> Eviction? {
     pick(.receiving) { connections(of: $0.client) > held + 1 }
   }

@@ -38,7 +38,7 @@ final class BackgroundThread: Sendable {
     }
   }
 
-  /// Nice value of the thread. Processes have the value 0 by default.
+  /// Nice value of a nice thread. Processes have the value 0 by default.
   private static let niceness: Int32 = 10
 
   private let line = Line()

@@ -24,7 +24,7 @@ public final class HeavyWork: Sendable {
   private let limit: Limit
 
   /// - Parameters:
-  ///   - limit: maximum jobs that wait.
+  ///   - limit: maximum jobs that wait or run.
   ///   - yieldsToLoops: whether the thread has a lower priority than event loops.
   public init(limit: Limit = Limits.heavyJobs, yieldsToLoops: Bool = false) {
     self.limit = limit
@@ -34,7 +34,7 @@ public final class HeavyWork: Sendable {
 
   /// Queues a job.
   /// - Parameter client: identifies the client when clients take turns.
-  /// - Returns: `false` if too many jobs wait. The job is not run then.
+  /// - Returns: `false` if too many jobs wait or run. The new job is then not run.
   public func submit(for client: UInt64, _ job: @escaping @Sendable () -> Void) -> Bool {
     let first = state.withLock { state -> [UInt64]? in
       guard state.jobs.count < limit.value else { return nil }
@@ -67,7 +67,8 @@ public final class HeavyWork: Sendable {
   public func run<Value: Sendable>(
     for client: UInt64, _ job: @escaping @Sendable () -> Value
   ) async throws(Failure) -> Value {
-    // The caller's own event loop, so that a busy loop delays only its own requests.
+    // The caller's own event loop resumes the caller, so that a busy loop delays only its own
+    // requests.
     let resuming = resuming.map { MultiThreadedEventLoopGroup.currentEventLoop ?? $0 }
     let value = await withCheckedContinuation { (result: CheckedContinuation<Value?, Never>) in
       let isTaken = submit(for: client) {

@@ -40,8 +40,8 @@ public final class LoopTurns: Sendable {
   private static let connectionPause = TimeAmount.milliseconds(2)
   /// Pause between two reads of bytes to discard. With `Limits.readBytes` per read, a loop discards
   /// 32 MB per second for all clients. More reads would take time from requests, and the error has
-  /// already been sent. A client that sends more before it reads the error loses it, because its
-  /// connection closes soon (`HTTPRequestLimits.linger`).
+  /// already been sent. A client that sends more before it reads the error does not receive the
+  /// error, because its connection closes soon (`HTTPRequestLimits.linger`).
   private static let discardPause = TimeAmount.microseconds(500)
 
   private static let streams = perLoop { LoopTurns($0, longestPause: streamPause) }

@@ -29,8 +29,8 @@ public final class MemoryBudget: Sendable {
   }
 
   /// Opens an account for bytes that a client has not read.
-  /// - Parameter end: ends the client's stream. It is called if the budget is used up and this
-  ///   account is the largest unread one.
+  /// - Parameter end: ends the client's stream. It is called if the charge of another account uses
+  ///   up the budget and this account is the largest unread one.
   public func unreadAccount(end: @escaping @Sendable (Failure) -> Void) -> MemoryAccount {
     let id = state.withLock { state in
       let id = state.ledger.open(.unread)
