@@ -68,8 +68,8 @@ struct SoftwareVersion: Hashable, Sendable {
 }
 
 extension Host {
-  /// Name of the server software as probes report it, otherwise the dialect. Hosts with equal names
-  /// have the same faults.
+  /// Name of the server software that probes report, in lower case, otherwise the dialect. Hosts
+  /// with equal names have the same faults.
   public var softwareName: String {
     version.flatMap(SoftwareVersion.init)?.name ?? dialect.rawValue
   }

@@ -7,7 +7,7 @@ final class Arena {
   private var blocks: [UnsafeMutableRawBufferPointer] = unsafe []
   private var used = 0
 
-  /// Bytes of one block: enough for the envelope of one token.
+  /// Minimum bytes of one block: enough for the envelope of one token.
   private static let blockBytes = 2048
 
   deinit {

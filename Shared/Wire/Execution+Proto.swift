@@ -177,7 +177,8 @@ extension Usage {
 }
 
 extension InferenceTerms {
-  /// Reads the terms. A field that was not sent keeps its default.
+  /// Reads the terms. Absent terms, and members with the value that means `nil`, keep their
+  /// defaults.
   init(wire pointer: UnsafeMutablePointer<Tutti__V1__InferenceTerms>?) throws(WireError) {
     self.init()
     guard let message = unsafe pointer?.pointee else { return }

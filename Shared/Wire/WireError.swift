@@ -4,14 +4,14 @@ import Limits
 public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The bytes are longer than `WireLimits.frameBytes`.
   case tooLarge(bytes: Int, limit: Int)
-  /// The message has more elements of repeated fields than `WireLimits.elements`, or too many
-  /// unknown fields.
+  /// The message has more elements of repeated fields than `WireLimits.elements` or a limit of one
+  /// field allows, or too many unknown fields.
   case tooManyElements(limit: Int)
   /// The bytes are not protobuf, or not this message.
   case malformed(String)
   /// Another version of the schema wrote the bytes.
   case unsupportedVersion(UInt32)
-  /// A field has a value that this schema version does not define.
+  /// A field has a value that this schema version does not allow.
   case unknownValue(field: String)
   /// A required field is absent.
   case missing(field: String)
