@@ -1,5 +1,5 @@
-/// Number of a change. It grows with every change of any record and is never used twice. It can
-/// therefore serve as an ETag.
+/// Number of a change. A later change of any record has a larger number, and no number is used
+/// twice. The number can therefore serve as an ETag.
 public struct RecordRevision: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let number: Int64
 
@@ -48,7 +48,7 @@ public struct StoredKey: Hashable, Sendable {
   }
 }
 
-/// A row of the price book. Rows are never changed. A later row replaces an earlier one.
+/// A row of the price book. Rows are only added and never changed.
 public struct StoredPrice: Hashable, Sendable {
   /// Place of the row. A later row has a larger number.
   public let position: Int64

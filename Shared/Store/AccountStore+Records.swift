@@ -6,7 +6,8 @@ public import Limits
 /// Keys, accounts, settings, models and prices, and the audit log of their changes.
 extension AccountStore {
   /// Makes all changes and records each in the audit log, or changes nothing.
-  /// - Throws: `invalidRequest` if a name or a record exceeds a limit.
+  /// - Throws: `invalidRequest` if a name is not allowed, or a record exceeds its limit or has a
+  ///   NUL.
   public func apply(
     _ changes: [RecordChange], by author: ChangeAuthor
   ) async throws(Failure) -> ChangeOutcome {

@@ -49,7 +49,8 @@ public protocol AccountStoring: Sendable {
   // Methods for records.
 
   /// Makes all changes and records each in the audit log, or changes nothing.
-  /// - Throws: `invalidRequest` if a name or a record exceeds a limit.
+  /// - Throws: `invalidRequest` if a name is not allowed, or a record exceeds its limit or has a
+  ///   NUL.
   func apply(
     _ changes: [RecordChange], by author: ChangeAuthor
   ) async throws(Failure) -> ChangeOutcome

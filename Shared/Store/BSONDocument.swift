@@ -8,8 +8,8 @@ internal import CMongoC
 
   deinit { unsafe bson_destroy(handle) }
 
-  /// Fingerprint of the bytes (FNV-1a, 64 bits). Equal documents have the same one in every process
-  /// and release.
+  /// Fingerprint of the bytes (FNV-1a, 64 bits). Equal documents have the same fingerprint for a
+  /// seed in every process and release.
   func fingerprint(seed text: String) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

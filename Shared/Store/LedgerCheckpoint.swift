@@ -31,7 +31,7 @@ public struct LedgerCheckpoint: Hashable, Sendable {
 /// Result of reading a checkpoint.
 public enum ReadCheckpoint: Hashable, Sendable {
   case intact(LedgerCheckpoint)
-  /// The checkpoint's checksum or form is wrong.
+  /// The checkpoint's checksum or form is wrong, or it is too large.
   case damaged(position: Int64)
 
   public var position: Int64 {

@@ -9,7 +9,8 @@ public enum LedgerAppend: Hashable, Sendable {
   case alreadyPresent(position: Int64)
   /// The ledger has another transaction with this id. That transaction stays.
   case conflict(position: Int64)
-  /// The transaction exceeds a limit. The text is a sentence that names the limit.
+  /// The transaction exceeds a limit or has a name that is not allowed. The text is a sentence with
+  /// the reason.
   case refused(String)
 }
 

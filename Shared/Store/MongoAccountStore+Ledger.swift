@@ -15,7 +15,8 @@ extension MongoAccountStore {
     try await perform { [self] client, state throws(Failure) in
       try checkEpoch(client)
       let ledger = client.collection(Collection.ledger)
-      // If the outcome of the last write is unknown, the ledger's last position is read again.
+      // The ledger's last position is read if it is unknown, for example after a write without an
+      // answer.
       let end = if let end = state.end { end } else { try Self.end(of: ledger) }
       guard end == position ?? end else {
         throw .ledgerChanged(end: end, known: position ?? end)

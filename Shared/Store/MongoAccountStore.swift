@@ -24,8 +24,8 @@ public final class MongoAccountStore: AccountStoring {
   }
 
   struct State: Sendable {
-    /// Position of the last transaction. `nil` means that the outcome of the last write is unknown,
-    /// so the position must be read.
+    /// Position of the last transaction. `nil` means that the position must be read, at first and
+    /// if the outcome of the last write is unknown.
     var end: Int64?
     /// `nil` means that the records must be read.
     var records: RecordsInMemory?

@@ -15,7 +15,8 @@ private let initialised: Void = {
 
 /// The address of a server or replica set. Owns its `mongoc_uri_t`.
 ///
-/// @unchecked: the handle is set in `init` and never changes afterwards.
+/// @unchecked: the handle is set in `init`, and its options change only before other threads use
+/// it.
 @safe final class MongoAddress: @unchecked Sendable {
   fileprivate let handle: OpaquePointer
   let database: String
