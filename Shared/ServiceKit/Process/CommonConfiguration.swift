@@ -21,7 +21,7 @@ public struct CommonConfiguration: Sendable {
   var requiresKeys: Bool
   private var allowedHosts: [String]
   private var allowedOrigins: [String]
-  /// Maximum duration of a drain. Then the process ends, even if requests are in flight.
+  /// Maximum duration of a drain. After it, requests in flight are cancelled and the process ends.
   public var drain: Duration
   private var credentialsPrefix: String
   private var credentialsFolder: String?

@@ -74,8 +74,9 @@ public enum ServiceMain {
   /// Runs a service until a stop is requested or a part of it ends, and then ends the process.
   ///
   /// SIGTERM, SIGINT and the end of the lifeline (`TUTTI_LIFELINE_FD`) begin a drain: the services
-  /// of `build` stop in reverse order, then health, telemetry and the bus. A second signal, or the
-  /// drain's deadline, ends the process immediately.
+  /// of `build` stop in reverse order, then health, telemetry and the bus. A second signal ends the
+  /// process immediately. At the drain's deadline, work that still runs is cancelled, and the
+  /// process ends at most 3 s later.
   public static func run<C: ServiceConfiguration>(
     _: C.Type,
     build: @escaping @Sendable (C, ServiceContext) async throws -> [any Service]
