@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// Counters of a faulty host since its start.
+/// Counters of a faulty host since its creation.
 public struct FaultyHostCounts: Codable, Hashable, Sendable {
   /// Requests by path.
   public var requests: [String: Int] = [:]

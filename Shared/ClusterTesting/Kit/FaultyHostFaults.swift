@@ -29,7 +29,7 @@ public struct FaultyHostFaults: Codable, Hashable, Sendable, CustomStringConvert
     case refuse
   }
 
-  /// The fault that occurs at `atByte`.
+  /// Kind of the fault, unless `random` chooses it.
   public var kind: Kind?
   /// Bytes of text and tool arguments that a stream has before the fault; unset means 0. If the
   /// byte lies within a character, `drop` and `stall` send the character's first bytes in an

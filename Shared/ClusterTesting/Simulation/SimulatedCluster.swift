@@ -167,7 +167,7 @@ public final class SimulatedCluster {
 
   private static let registryMailbox = "sim://registry"
 
-  /// The registry's store.
+  /// The hosts in the registry's store.
   private var storedHosts: [HostRecord] {
     hosts.map { HostRecord(Host(id: $0.id, url: $0.url)) }
   }

@@ -4,9 +4,9 @@ import ClusterModel
 public struct Scenario: Sendable, CustomStringConvertible {
   /// Kind of a run: which faults occur, and which requests must be answered.
   enum Kind: String, CaseIterable, Sendable {
-    /// No faults. Every request is answered.
+    /// No faults. Every request must be answered.
     case calm
-    /// Hosts fail, except the first one. Services and network work. Every request is answered.
+    /// Hosts fail, except the first one. Services and network work. Every request must be answered.
     case badHosts = "bad hosts"
     /// Services crash and the network loses frames, but all hosts are healthy.
     case badServices = "bad services"
