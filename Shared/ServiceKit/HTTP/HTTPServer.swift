@@ -56,7 +56,7 @@ public struct HTTPServerOptions: Sendable {
   /// Whether the rest of a body above `Limits.smallBody` stays in the socket until its handler calls
   /// `ClientConnection.readBody()`. Without this call, the request ends at the body's deadline.
   public var holdsBodies = false
-  /// Name of the option that sets the port, such as `--port`. The error for a taken port quotes it.
+  /// Name of the option that sets the address, such as `--port`. Errors about the address quote it.
   var setting = "the address"
 
   /// Makes options that accept all names and pages. Services get their options from
@@ -66,10 +66,10 @@ public struct HTTPServerOptions: Sendable {
 
 /// Makes the server for a router made by `makeRouter`.
 ///
-/// If the client disconnects, the Swift task that answers it is cancelled, whether it runs a handler
-/// or the closure that writes a streamed body. `run()` throws a `ProcessFailure` with one sentence if
-/// the port is taken. After a graceful shutdown, `run()` returns when all requests in flight are
-/// answered.
+/// If the client disconnects, the Swift task that answers it is cancelled, whether it runs a
+/// handler or the closure that writes a streamed body. `run()` throws a `ProcessFailure` with one
+/// sentence if it cannot listen at the address. After a graceful shutdown, `run()` returns when all
+/// requests in flight are answered.
 /// - Parameter onListening: called once with the port.
 public func makeHTTPServer(
   router: Router<BasicRequestContext>, options: HTTPServerOptions, logger: Logger,

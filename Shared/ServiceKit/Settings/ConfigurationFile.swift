@@ -13,7 +13,7 @@ public struct ConfigurationFile: Sendable {
     var line: Int
   }
 
-  /// A part of the file that no setting can interpret.
+  /// A mistake in the form of the file, such as invalid YAML.
   struct Flaw: Hashable, Sendable {
     var line: Int
     var message: String

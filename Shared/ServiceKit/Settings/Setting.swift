@@ -53,14 +53,15 @@ public struct Setting: Hashable, Sendable {
     /// A number with an optional B, KiB, MiB, GiB, kB, MB or GB.
     case bytes(ClosedRange<Int>)
     case choice([String])
-    /// `true` or `false`; the flag needs no value, `--no-…` turns it off.
+    /// `true` or `false`, also `yes`, `on`, `1` or `no`, `off`, `0`; the flag needs no value,
+    /// `--no-…` turns it off.
     case toggle
     /// `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `PORT`; the default host is 127.0.0.1.
     case address
     /// 0 … 65535. 0 means that the system chooses the port.
     case port
     case path
-    /// `http://` or `https://`.
+    /// A URL that begins with `http://` or `https://`.
     case url
     /// Several values of a kind: a repeated flag, a comma-separated variable, or a YAML list.
     indirect case list(of: Kind, atMost: Int)

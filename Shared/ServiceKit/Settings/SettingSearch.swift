@@ -161,7 +161,8 @@ enum Injected {
 
 /// `TUTTI_*` variables that no setting and no other part of the cluster uses: usually a typo.
 struct UnknownVariables {
-  /// Variables used by the command line, or by a service under a name without its section.
+  /// Variables used by the command line or by tests, set by a parent process for its children, or
+  /// used by a service under a name without its section.
   static let elsewhere = [
     "TUTTI_CONFIG", "TUTTI_URL", "TUTTI_API_KEY", "TUTTI_DATA_DIR", "TUTTI_LIFELINE_FD",
     CrashNote.variable,
