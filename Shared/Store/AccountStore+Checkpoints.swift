@@ -6,7 +6,7 @@ internal import Limits
 /// Checkpoints of the ledger. They may be removed at any time, because a replay of the ledger
 /// computes the same facts.
 extension AccountStore {
-  /// Saves a checkpoint, and removes all but the latest two.
+  /// Saves a checkpoint, and removes all others except the one before it.
   /// - Throws: `invalidRequest` if the checkpoint exceeds `ledger.checkpoint_bytes`.
   public func save(_ checkpoint: LedgerCheckpoint) async throws(Failure) {
     guard checkpoint.byteCount <= Limits.checkpointBytes.value else {

@@ -9,8 +9,8 @@ public import Money
 public protocol AccountStoring: Sendable {
   // Methods for the ledger.
 
-  /// Appends the transactions in one commit. Each transaction has a result of its own: a conflict
-  /// does not affect the others.
+  /// Appends the transactions, normally in one commit. Each transaction has a result of its own: a
+  /// conflict does not affect the others.
   /// - Parameter position: number of transactions in the ledger as far as the caller knows. `nil`
   ///   means that the caller accepts any number.
   /// - Returns: One result per transaction, in the same order.
@@ -90,7 +90,7 @@ public protocol AccountStoring: Sendable {
   // Checkpoints. They may be removed at any time, because a replay of the ledger computes the same
   // facts.
 
-  /// Saves a checkpoint, and removes all but the latest two.
+  /// Saves a checkpoint, and removes all others except the one before it.
   /// - Throws: `invalidRequest` if the checkpoint is too large for the store.
   func save(_ checkpoint: LedgerCheckpoint) async throws(Failure)
 
