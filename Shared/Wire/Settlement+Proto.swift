@@ -149,7 +149,8 @@ extension SettledAttempt {
 }
 
 extension PriceTable {
-  /// - Throws: `WireError.unknownValue` if a model has two prices from the same time.
+  /// - Throws: `WireError`, for example `unknownValue` if a model has two prices from the same
+  ///   time.
   init(wire message: Tutti__V1__PriceTable) throws(WireError) {
     let count = unsafe message.n_rows
     guard count <= Limits.publishedPrices.value else {

@@ -360,8 +360,8 @@ public final class Bus: Service, Sendable {
     return true
   }
 
-  /// Fails the local call or stream whose request could not be sent. If an answer could not be
-  /// sent, only the caller's deadline ends the caller's wait.
+  /// Fails the local call or stream whose request could not be sent. If a reply or the end of a
+  /// stream could not be sent, the caller waits until its deadline.
   private func undelivered(_ envelope: Envelope, _ lane: Lane, _ reason: Failure? = nil) {
     count(lane == .telemetry ? "telemetry_outbox_full" : "outbox_full")
     let failure =
