@@ -4,7 +4,7 @@ public struct SimulationReport: Sendable {
   /// Broken invariants; empty if the run is correct.
   public let violations: [String]
   public let log: [String]
-  /// Digest of all log lines and frames. Runs with different digests differ.
+  /// The digest of the log (`EventLog`). Runs with different digests differ.
   let digest: UInt64
   let answered: Int
   let failed: Int

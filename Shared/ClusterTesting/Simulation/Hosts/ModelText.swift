@@ -74,7 +74,7 @@ enum ModelText {
 
   // MARK: - Checking
 
-  /// Finds the mistake in a text that consists of whole answers.
+  /// Finds the first mistake in a text that must consist of whole answers.
   /// - Returns: `nil` if the text has no mistake.
   static func mistake(in text: String) -> String? {
     var expected: (tag: Tag, position: Int)?
