@@ -1,9 +1,8 @@
 /// Measures how far texts agree, by their words and, if available, by embedding vectors.
 ///
 /// A short text either agrees with another text or has similarity 0. Two long texts are compared by
-/// word pairs and character trigrams. The decisive words of a text (its numbers, its negations, the
-/// answer that it names) weigh more than the rest. The same texts give the same figures on every
-/// machine.
+/// word pairs and character trigrams. Numbers, negations, words such as `yes`, and the answer that
+/// a text names weigh more than the rest. The same texts give the same figures on every machine.
 ///
 /// Both measures have faults. By words, two texts with the same meaning in other words differ. By
 /// vectors, a sentence is similar to its negation. Use the figures to weigh texts, never to discard
@@ -23,8 +22,8 @@ public enum Agreement {
   /// Least weight of a text, because a text that agrees with no other may still be right.
   public static let leastWeightMilli = 50
 
-  /// - Returns: 0 (nothing in common) to 1,000 (equal except for case, white space and
-  ///   punctuation).
+  /// - Returns: 0 (nothing in common, or a short text with another answer) to 1,000 (the same
+  ///   words, or two short texts with the same answer).
   public static func similarityMilli(_ a: String, _ b: String) -> Int {
     ComparedText(a).similarityMilli(to: ComparedText(b))
   }
@@ -63,7 +62,8 @@ public enum Agreement {
     return members.values.sorted { ($1.count, $0[0]) < ($0.count, $1[0]) }
   }
 
-  /// Each text's mean similarity to the other texts, in thousandths. A lone text has 1,000.
+  /// Each text's mean similarity to the other texts, in thousandths, at least `leastWeightMilli`. A
+  /// lone text has 1,000.
   public static func weights(in matrix: [[Int]]) -> [Int] {
     guard matrix.count > 1 else { return matrix.map { _ in 1_000 } }
     return matrix.indices.map { row in

@@ -16,14 +16,14 @@ public struct Ballot: Hashable, Sendable {
     public let first: Int
   }
 
-  /// Whether the votes would change if one more text were a single letter. Such a text shows that
-  /// there are lettered options, and all texts are then read as choices.
+  /// Whether the answers would change if the answer of one more text were a letter. Such a text
+  /// shows that there are lettered options, and all texts are then read as choices.
   private let mayBeChoices: Bool
 
   public init(_ texts: [String]) {
     let plain = texts.map { ShortAnswer.of($0) }
     let chosen = texts.map { ShortAnswer.of($0, hasOptions: true) }
-    // A text that is a letter alone shows that there were options.
+    // An answer that is a letter alone shows that there were options.
     let hasOptions = plain.contains(where: ShortAnswer.isChoice)
     answers = hasOptions ? chosen : plain
     mayBeChoices = plain != chosen && !hasOptions
@@ -38,7 +38,7 @@ public struct Ballot: Hashable, Sendable {
   /// Index of the first text with the most frequent answer. `nil` means that no text voted.
   public var winner: Int? { counts.first?.first }
 
-  /// Whether the leading answer wins however the `missing` outstanding texts vote.
+  /// Whether the leading answer has more votes than any other, however the `missing` texts vote.
   public func isDecided(missing: Int) -> Bool {
     guard let leader = counts.first, missing == 0 || !mayBeChoices else { return false }
     let second = counts.count > 1 ? counts[1].votes : 0

@@ -5,12 +5,15 @@ struct ComparedText {
   static let shortWords = 6
 
   private let words: [String]
-  /// The answer that the text names. `nil` means that it names none.
+  /// The answer that the text names, otherwise the whole text if it is short. `nil` means a long
+  /// text that names no answer.
   private let answer: String?
-  /// Hashes of word pairs and of character trigrams, sorted and without duplicates.
+  /// Hashes of word pairs, and character trigrams as numbers. Both are sorted and without
+  /// duplicates, and empty for a short text.
   private let pairs: [UInt64]
   private let trigrams: [UInt64]
   /// Numbers, negations and opinion words (`NormalWords.mark`), sorted and without duplicates.
+  /// Empty for a short text.
   private let marks: [String]
 
   init(_ text: String) {

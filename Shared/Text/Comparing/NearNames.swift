@@ -4,8 +4,9 @@ import Limits
 public enum NearNames {
   /// Returns at most three of `known` that `name` was probably meant to be, the nearest first.
   ///
-  /// At most a third of the letters may differ. Exception: if one name is part of the other, any
-  /// number of letters may differ, and they count as at most two typing errors.
+  /// One letter may differ, or up to a third of the longer name. Exception: if one name is part of
+  /// the other and has three letters or more, any number of letters may differ, and they count as
+  /// at most two typing errors.
   public static func near(_ name: String, among known: some Sequence<String>) -> [String] {
     var work = 0
     return near(name, among: known, work: &work)

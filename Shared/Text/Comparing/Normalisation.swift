@@ -4,13 +4,13 @@
 /// of tasks and the answers of `tutti/*`. The answer of a real model stays byte for byte unchanged.
 ///
 /// Code is left unchanged, because control tokens in it are the subject of the text. Code is a
-/// fenced block, in which only CRLF is replaced, or text between backticks on one line.
+/// fenced block, in which only line breaks are normalised, or text between backticks on one line.
 ///
 /// The normaliser works byte by byte and holds back bytes that may become a token, so the result
 /// does not depend on how a stream was cut. Normalising a result again does not change it.
 public struct Normaliser: Sendable {
-  /// Maximum bytes of quoted code on one line. Such code is held back until it ends, so a higher
-  /// limit could mean a long silence for the client.
+  /// Maximum bytes from a token in quoted code to the end of the quotation. They are held back
+  /// until the quotation ends, so a higher limit could mean a long silence for the client.
   static let maximumQuoteBytes = 4_096
 
   private enum Mode {
@@ -124,7 +124,7 @@ public struct Normaliser: Sendable {
     case .role(let word): lexRole(word, byte)
     case .quoted(let length, let run): lexQuoted(length, run, byte)
     case .reasoning(let end):
-      // Keep only the last bytes, so that reasoning of any length needs no memory.
+      // Keep only the last bytes, so that long reasoning needs no more memory than short reasoning.
       waiting.append(byte)
       if waiting.count > end.count { waiting.removeFirst() }
       guard waiting == end else { return }

@@ -20,7 +20,7 @@ enum ShortAnswer {
     named(inNormalised: Normaliser.normalised(ComparedText.bounded(text)), false)
   }
 
-  /// Whether the answer is a letter alone, as in a choice among options.
+  /// Whether the answer is one of the letters a to h alone, as in a choice among options.
   static func isChoice(_ answer: String) -> Bool {
     answer.count == 1 && answer.first.map { ("a"..."h").contains($0) } == true
   }
@@ -151,7 +151,7 @@ enum ShortAnswer {
   ]
 
   /// The letter of `B`, `(B)`, `B.` and `B) Paris`, and of `B. Paris` if there are options. `nil`
-  /// means that the text only begins with a letter or has none of these forms.
+  /// means that the text has none of these forms.
   private static func choiceLetter(_ text: Substring, _ hasOptions: Bool) -> String? {
     let bare = text.drop { !$0.isLetter && !$0.isNumber }
     guard let letter = bare.first, letter.isASCII, ("A"..."H").contains(letter.uppercased())

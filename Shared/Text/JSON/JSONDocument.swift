@@ -56,7 +56,8 @@ public struct JSONDocument: Sendable {
   public let bytes: [UInt8]
   public let root: JSONValue
 
-  /// - Throws: `JSONError` for anything but exactly one valid JSON text in valid UTF-8.
+  /// - Throws: `JSONError` for anything but exactly one valid JSON text in valid UTF-8, nested at
+  ///   most `maximumDepth` levels.
   public init(
     validating bytes: [UInt8], maximumDepth: Int = JSONDocument.standardDepth
   ) throws(JSONError) {
@@ -127,7 +128,7 @@ public struct JSONDocument: Sendable {
   }
 
   /// The value of a number without a fraction. `1.0` and `1e3` count as such numbers. `nil` means
-  /// any other value.
+  /// any other value, or a number that is too large.
   public func integer(_ value: JSONValue) -> Int? {
     guard value.kind == .number, value.range.count <= Self.longestNumber else { return nil }
     if let exact = Int(String(decoding: bytes[value.range], as: UTF8.self)) { return exact }

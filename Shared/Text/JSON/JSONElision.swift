@@ -1,4 +1,5 @@
-/// Shrinks JSON and keeps it valid: keys stay, long strings and arrays lose their middle.
+/// Shrinks JSON and keeps it valid: keys stay if they fit, and long strings and arrays lose their
+/// middle.
 struct JSONElision: Sendable {
   /// Maximum nesting. Elision recurses and reads each level again, so deeper JSON is treated as
   /// text.
@@ -215,8 +216,8 @@ struct JSONElision: Sendable {
       let cut = JSON.quoted(
         String(decoding: Array(pieces.joined(separator: [0x20])), as: UTF8.self))
       if cut.count <= room { return cut }
-      // Shrink by at least a sixteenth, because with a distant boundary smaller steps would go byte
-      // by byte.
+      // Shrink by at least a sixteenth. The text is cut at boundaries of words, so a smaller step
+      // often changes nothing.
       inner -= max(cut.count - room, inner / 16, 1)
     }
     return marker

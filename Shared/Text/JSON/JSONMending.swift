@@ -8,8 +8,9 @@ public enum JSONMending {
   /// and its open containers are closed.
   ///
   /// - Parameter start: offset of the opening brace or bracket.
-  /// - Returns: an empty array if no member is complete, or if the JSON is malformed rather than
-  ///   cut off. The caller must validate each part.
+  /// - Returns: an empty array if no member is complete, if the JSON is not cut off, or if brackets
+  ///   do not match or nest too deep. Other errors are not found, so the caller must validate each
+  ///   part.
   public static func closed(_ bytes: [UInt8], from start: Int) -> [[UInt8]] {
     guard bytes.indices.contains(start) else { return [] }
     var open: [UInt8] = []

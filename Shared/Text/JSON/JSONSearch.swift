@@ -4,7 +4,8 @@
 /// The time is linear in the bytes: if a value is broken, the search resumes at the error, not at
 /// the start of the value.
 public enum JSONSearch {
-  /// The first object or array that `isWanted` accepts. `nil` means that there is none.
+  /// The first object or array that `isWanted` accepts. Values within a rejected one are not
+  /// examined. `nil` means that there is none.
   public static func first(
     in bytes: [UInt8], maximumDepth: Int = JSONDocument.standardDepth,
     where isWanted: (JSONValue) -> Bool = { _ in true }

@@ -21,10 +21,10 @@ enum AnnouncementPhrases {
 
   enum Finding: Hashable {
     case none
-    /// The text may become an announcement.
+    /// The text may become an announcement, or has one after which more white space may follow.
     case unfinished
-    /// The announcement is complete. The number counts its bytes and those of the white space after
-    /// it.
+    /// The announcement is complete. The number counts its bytes and those of the white space
+    /// around it.
     case ends(Int)
   }
 
@@ -51,7 +51,8 @@ enum AnnouncementPhrases {
     return after.count == gap && !isFinal ? .unfinished : .ends(lead + end + gap)
   }
 
-  /// Offset after the first colon that ends an announcement.
+  /// Offset after the first colon. `nil` means that the words before it do not announce anything,
+  /// or that there is no colon.
   private static func colon(in line: ArraySlice<UInt8>) -> Int? {
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
     let before = String(decoding: line[..<colon], as: UTF8.self).lowercased()

@@ -4,7 +4,7 @@ struct JSONBoundaries: Sendable {
   private(set) var progress = JSONProgress()
   /// Borders within the current string.
   private var words = WordBorders()
-  /// Start of the current escape, its value and the number of its characters.
+  /// Start of the current escape, its value, and the number of its characters after the backslash.
   private var escapeStart = 0
   private var escapeScalar: UInt32 = 0
   private var escapeLength = 0

@@ -9,7 +9,7 @@ extension ResumeAlignment {
     in text: ArraySlice<UInt8>, _ nonSpace: NonSpaceText, _ continuation: Fit, _ match: Match,
     _ isFinal: Bool
   ) -> (Verdict?, compared: Int) {
-    // If the held words may be new, the text before the repetition must look like an announcement.
+    // If the held words may be new, the text before the repetition must end in a colon.
     let mayBeNew = continuation != .no && match != .differs
     let back = Self.agreementBack(of: nonSpace.bytes, tail.bytes)
     var found: (length: Int, end: Int)?

@@ -36,7 +36,7 @@ extension ResumeAlignment {
   }
 
   /// Compares the host's words with the expected words. If the client has a part of a long token,
-  /// the comparison begins after this token.
+  /// the comparison begins after this part.
   func matchAfterToken(_ continuation: Fit, in text: ArraySlice<UInt8>, _ isFinal: Bool) -> Match {
     guard hasLongToken else { return match(text, isFinal) }
     guard case .upTo(let end) = continuation else { return .unknown }
@@ -52,8 +52,8 @@ extension ResumeAlignment {
     return space.elementsEqual(expectedSpace)
   }
 
-  /// Whether the host's words can continue the answer at the cut. If the cut is in a long token,
-  /// they must repeat the token first. The rest must fit the format.
+  /// Whether the host's words can continue the answer at the cut. If the client has a part of a
+  /// long token after the cut, they must first repeat this part. The rest must fit the format.
   func fit(_ text: ArraySlice<UInt8>, _ isFinal: Bool) -> Fit {
     guard hasLongToken else { return rules.accepts(text) ? .upTo(text.startIndex) : .no }
     let fit = known(text, after: text.startIndex, isFinal)
@@ -62,7 +62,7 @@ extension ResumeAlignment {
   }
 
   /// Checks the text after a repetition. If the client has a part of a long token, the text must
-  /// begin with this token. Otherwise, if white space is expected, the text must not begin with a
+  /// begin with this part. Otherwise, if white space is expected, the text must not begin with a
   /// word.
   func known(_ text: ArraySlice<UInt8>, after position: Int, _ isFinal: Bool) -> Fit {
     guard hasLongToken else {
@@ -141,7 +141,8 @@ extension ResumeAlignment {
   /// Whether the host starts again at an earlier word of the text and then deviates from the text.
   ///
   /// The evidence is 16 repeated bytes. If the host omits the expected white space, one repeated
-  /// word suffices: the first word of the cut sentence, if it is capitalised.
+  /// word of three bytes or more suffices: the first word of the cut sentence, if it is
+  /// capitalised.
   func beginsAgain(_ agreement: [Int], _ nonSpace: NonSpaceText, lacksSpace: Bool) -> Bool {
     var longest = zip(head.bytes, nonSpace.bytes).prefix { $0 == $1 }.count
     var lastStart = 0

@@ -73,7 +73,8 @@ extension ResumeAlignment {
     // Exact white space is no proof of new text: a host that repeats may also begin with it.
     if mode == .completion, isExact { return length < Self.chance ? .continues : .unclear }
     if isExact, length < Self.verse { return length < Self.chance ? .continues : .unclear }
-    // One or two bytes that are no word, such as brackets, usually equal earlier ones.
+    // One or two bytes without a letter or digit, such as brackets, equal the end of the text by
+    // chance.
     if length < 3, !nonSpace.bytes[..<length].contains(where: Self.isWord) { return .continues }
     if isWholeRow(overlap) { return .unclear }
     if length >= Self.clause { return .repeats }
@@ -83,8 +84,9 @@ extension ResumeAlignment {
   /// Decides between repetition and continuation in a grammar, where a wrong decision may give a
   /// valid document with other content.
   ///
-  /// Only evidence that cannot be an accident decides. Without such evidence the overlap is
-  /// unclear, and the host is asked to repeat more of the text.
+  /// An overlap of one or two bytes usually counts as chance. For a longer overlap, only evidence
+  /// that cannot be an accident decides. Without such evidence the overlap is unclear, and the host
+  /// is asked to repeat more of the text.
   private func weigh(
     _ overlap: Overlap, against continuation: Standing, _ nonSpace: NonSpaceText
   ) -> Weight {

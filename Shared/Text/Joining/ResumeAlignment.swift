@@ -9,8 +9,8 @@
 ///
 /// If the old host's next words are known, they decide. Otherwise a repetition must be longer than
 /// chance would produce. A text that repeats itself at the cut fits two readings. In this case, the
-/// words of a host that was asked to complete the text count as new, and those of a host that was
-/// instructed are rejected.
+/// words of a host that was asked to complete the text may count as new. The words of a host that
+/// was instructed are rejected as unclear.
 struct ResumeAlignment: Sendable {
   enum Verdict: Sendable {
     /// More bytes are needed for a decision.
@@ -45,7 +45,7 @@ struct ResumeAlignment: Sendable {
   let mode: ResumeFilter.Mode
   let context: SafeBoundary
   let rules: FormatRules
-  /// The old host's next words after the cut, split into white space and non-space bytes.
+  /// The old host's next words after the client's text, split into white space and non-space bytes.
   let expectedSpace: [UInt8]
   let expectedBytes: [UInt8]
   let tail: NonSpaceText
@@ -185,7 +185,7 @@ struct ResumeAlignment: Sendable {
   }
 
   /// Skips words around the continuation: an announcement, a code fence that is already open, or a
-  /// fence around a document. Returns `nil` if there are none.
+  /// fence around a document. `nil` means that no words are skipped.
   private mutating func withoutWrapping(
     _ held: [UInt8], _ text: ArraySlice<UInt8>, _ continuation: Fit, _ match: Match,
     _ isFinal: Bool,

@@ -40,13 +40,13 @@ public struct ResumeFilter: Sendable {
     /// The filter searches for the words that the host was asked to repeat. Can transition to:
     /// `repeating`, `joined`.
     case seeking(AnchorSearch, [UInt8])
-    /// The output agrees with so much of the text that it must be a repetition. Can transition to:
-    /// `joined`.
+    /// The output repeats the text. Either too many bytes agree for chance, or the host was asked
+    /// for the whole answer. Can transition to: `joined`.
     case repeating(RepeatedText)
     case joined
   }
 
-  /// Bytes of a paragraph, which is longer than any overlap except a restart of the whole answer.
+  /// Bytes of a paragraph. Usually only a host that restarts the whole answer repeats more.
   /// `ResumeAlignment` decides after at most twice as many held bytes.
   static let decidingBytes = 1_024
   /// An agreement of this length is not chance.
@@ -58,8 +58,8 @@ public struct ResumeFilter: Sendable {
   public static let endedTooSoon = "it ended before it had repeated the text that the client has"
 
   private var state: State
-  /// Decides while the first words are held. `nil` means that no more decisions are needed and that
-  /// the alignment's copy of the text is freed.
+  /// Decides in the state `deciding`. `nil` means that no decision is needed, so that the
+  /// alignment's copy of the text takes no memory.
   private var alignment: ResumeAlignment?
   /// Number of held bytes at which the next verdict is computed.
   private var nextLook = 0

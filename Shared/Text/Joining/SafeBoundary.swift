@@ -30,9 +30,11 @@ public struct SafeBoundary: Sendable {
   ///   may then follow each other.
   public init(_ format: AnswerFormat? = nil) { self.init(format, isSequence: format == nil) }
 
-  /// Follows a text whose format is already known, from its start.
+  /// Follows a text from its start.
   ///
-  /// - Parameter isSequence: whether several JSON documents may follow each other.
+  /// - Parameters:
+  ///   - format: `nil` means that the format is detected from the text.
+  ///   - isSequence: whether several JSON documents may follow each other.
   public init(_ format: AnswerFormat?, isSequence: Bool) {
     rule = format?.boundaryRule
     self.isSequence = isSequence

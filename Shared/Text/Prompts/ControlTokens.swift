@@ -157,7 +157,7 @@ enum ControlTokens {
 
   /// Inserts a space into every control token and into every text that looks like one.
   ///
-  /// Hosts turn the unbroken text into control tokens wherever it occurs. A second call changes
+  /// Hosts read an unbroken token as a control token wherever it occurs. A second call changes
   /// nothing.
   static func broken(_ bytes: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []

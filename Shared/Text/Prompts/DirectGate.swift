@@ -9,7 +9,8 @@ public enum DirectGate {
   static let leastBudgetTokens = 1_024
   /// Maximum bytes of the query that are examined. Hardly any question is longer.
   private static let lookedAt = 4 * 1_024
-  /// Least words of a query that is split. A query with fewer words asks for one thing.
+  /// Least words of a query that is split, unless it has several documents. A query with fewer
+  /// words asks for one thing.
   static let leastWords = 8
 
   /// The reason to answer a request directly, if there is one.
@@ -33,7 +34,7 @@ public enum DirectGate {
     return documents > 1 ? nil : shapeReason(query)
   }
 
-  /// Checks whether a required structure or the client's limits rule out parts.
+  /// Checks whether a required structure or the client's limits rule out a split.
   ///
   /// Parameters and result are those of `reason`.
   public static func boundReason(

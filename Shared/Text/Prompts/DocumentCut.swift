@@ -3,7 +3,7 @@
 /// A part ends after a paragraph if possible, otherwise after a sentence or a line, otherwise
 /// before a word, otherwise between two characters. Every byte is in exactly one part.
 public enum DocumentCut {
-  /// A part is at most this much longer than an equal share, in percent.
+  /// A part is at most about this much longer than an equal share, in percent.
   public static let excessPercent = 25
 
   /// - Parameters:

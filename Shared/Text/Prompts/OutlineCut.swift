@@ -93,7 +93,7 @@ struct OutlineCut: Sendable {
   private static let minimumPiece = 16
 
   /// Keeps about `start` bytes of the unit's beginning and `end` bytes of its end. `nil` means that
-  /// the pieces would be too small to be worth keeping.
+  /// the unit is a heading, or that the pieces would be too small to be worth keeping.
   private static func cut(_ unit: Outline.Unit, from start: Int, end: Int) -> Outline.Unit? {
     if case .fence(let opening, let content, let closing) = unit.kind {
       let frame = opening.count + closing.count + 3

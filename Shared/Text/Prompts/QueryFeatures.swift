@@ -1,20 +1,20 @@
 /// The subject of a question, estimated from its words without a model. A wrong guess only leads to
-/// a less suitable temperature or order of work.
+/// a less suitable pattern, role or temperature.
 public struct QueryFeatures: Hashable, Sendable {
   public var shape: QueryShape
   /// Number of distinct words and signs of program text. A code fence counts twice.
   public var code = 0
-  /// Number of words that ask for invention or style.
+  /// Number of distinct words that ask for invention or style.
   public var creative = 0
-  /// Number of words that ask for steps, proofs and sums. A phrase counts twice.
+  /// Number of distinct words that ask for steps, proofs and sums. A phrase counts twice.
   public var reasoning = 0
-  /// Number of words that ask for facts.
+  /// Number of distinct words that ask for facts.
   public var facts = 0
-  /// Number of words that ask for parts of a text.
+  /// Number of distinct words that ask for parts of a text.
   public var extraction = 0
-  /// Number of words that ask for both sides of a question. A phrase counts twice.
+  /// Number of distinct words that ask for both sides of a question. A phrase counts twice.
   public var dispute = 0
-  /// Number of words that ask for certainty. A phrase counts twice.
+  /// Number of distinct words that ask for certainty. A phrase counts twice.
   public var certainty = 0
 
   /// Maximum bytes that are examined. The beginning of a longer text is enough.

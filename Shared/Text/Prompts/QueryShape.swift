@@ -88,8 +88,8 @@ private struct ListMarker {
   private var state = State.start(ofLine: true)
   /// Lower-case letter after the last opening parenthesis, if it was a letter.
   private var openLetter: UInt8?
-  /// Letter in parentheses that continues the list. Other letters are no marks, so that "mass (m)" and
-  /// "f (x)" begin no list.
+  /// Letter in parentheses that continues the list. Letters other than this one and `a` are no
+  /// marks, so that "mass (m)" and "f (x)" begin no list.
   private var nextLetter = UInt8(ascii: "a")
 
   mutating func take(_ byte: UInt8, listItems: inout Int, inlineMarkers: inout Int) {

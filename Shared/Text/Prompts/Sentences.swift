@@ -7,7 +7,7 @@ public enum Sentences {
     return split(text, work: &work)
   }
 
-  /// - Parameter work: grows by one per examined character.
+  /// - Parameter work: grows with the examined characters.
   static func split(_ text: some StringProtocol, work: inout Int) -> [String] {
     var sentences: [String] = []
     for line in text.split(whereSeparator: \.isNewline) {
@@ -100,7 +100,7 @@ extension StringProtocol {
     return String(self[first...last])
   }
 
-  /// The words in lower case: letters, digits, and signs in names of languages (`c++`, `c#`).
+  /// The words in lower case: letters, digits, `_`, and the signs `+` and `#` (`c++`, `c#`).
   public var lowercasedWords: [String] {
     var words: [String] = []
     let scalars = lowercased().unicodeScalars

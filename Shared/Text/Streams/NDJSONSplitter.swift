@@ -17,7 +17,8 @@ public struct NDJSONSplitter: Sendable {
   }
 
   /// Returns the lines that these bytes complete. A line larger than `SSESplitter.movedBytes` may
-  /// be returned in the reader's own buffer. A smaller one is copied into a buffer of its own size.
+  /// be returned in the splitter's own buffer. A smaller one is copied into a buffer of its own
+  /// size.
   public mutating func append(_ bytes: some Collection<UInt8>) throws(TooLarge) -> [[UInt8]] {
     try append(whole: Array(bytes))
   }
@@ -65,7 +66,7 @@ public struct NDJSONSplitter: Sendable {
     line += piece
   }
 
-  /// Takes the line out of the reader.
+  /// Takes the line out of the splitter.
   private mutating func taken() -> [UInt8]? {
     defer { line = [] }
     guard line.count > SSESplitter.movedBytes else { return Self.trimmed(line[...]) }

@@ -28,7 +28,7 @@ public struct SSESplitter: Sendable {
 
   /// Capacity that a buffer keeps between events. A chunk has some 300 bytes.
   static let idleCapacity = 4_096
-  /// An event or a line larger than this is returned in the reader's own buffer. A smaller one is
+  /// An event or a line larger than this is returned in the splitter's own buffer. A smaller one is
   /// copied into a buffer of its own size.
   static let movedBytes = 1 << 20
   /// Name of the events that are made from JSON objects on stray lines. Such events exist only if
@@ -77,8 +77,8 @@ public struct SSESplitter: Sendable {
   /// Capacity of the buffers, in bytes.
   public var bufferBytes: Int { line.capacity + data.capacity }
 
-  /// Whether an incomplete event is pending. At the end of a stream, the stream was then cut, or it
-  /// lacks the empty line after its last event.
+  /// Whether an incomplete event is pending. If one is pending at the end of a stream, the stream
+  /// was cut, or it lacks the empty line after its last event.
   public var hasUnfinishedEvent: Bool { !line.isEmpty || hasData }
 
   /// The function is not generic, so that the loop does not make a call per byte.
@@ -201,8 +201,8 @@ public struct SSESplitter: Sendable {
   }
 
   /// Returns the complete event. An event of at most `movedBytes` gets a buffer of its own size. If
-  /// each event kept the capacity of the reader's buffer, a host could use much more memory than it
-  /// sends.
+  /// each event kept the capacity of the splitter's buffer, a host could use much more memory than
+  /// it sends.
   private mutating func dispatch() -> SSEEvent? {
     defer {
       if data.capacity > Self.idleCapacity {

@@ -1,9 +1,10 @@
 public import Limits
 
-/// Finds YAML texts whose aliases (`*name`) could make a small file a very large one.
+/// Finds YAML texts whose aliases (`*name`) could take a parser very long.
 ///
-/// A parser shares the value of an alias, but compares the names of members in full. Comparing a
-/// name that consists of aliases of lists of aliases would take a year.
+/// A parser shares the values of aliases, but it compares the names of members in full. In YAML, a
+/// list may be a name. Comparing a name whose list has aliases of further lists of aliases would
+/// take a year.
 public enum YAMLAliases {
   /// The limit that the text exceeds. `nil` means that the text has few aliases.
   public static func exceededLimit(in text: String) -> Limit? {
