@@ -1,5 +1,5 @@
-/// One attempt at a host, for traces. The gateway and agents write it to the spans of requests and
-/// of tasks, and `tutti trace` reads it.
+/// One attempt at a host, for traces. The gateway writes attempts to its `request` span and an
+/// agent to its `work` span. `tutti trace` reads both.
 ///
 /// The attribute "attempt 1" of a span holds the first attempt as fields with `;` between them:
 /// `host=embedded-2;role=first;outcome=beaten;tokens=0;started_ms=0;ended_ms=310`.
@@ -13,7 +13,7 @@ public struct AttemptFacts: Hashable, Sendable {
   public var changes: [String]
   /// Tokens that the host produced.
   public var tokens: Int
-  /// `started` and `ended` are measured from the start of the request.
+  /// `started` and `ended` are measured from the start of the inference.
   public var started: Duration
   public var ended: Duration
   /// Whether the host was asked although its breaker was open, because no other host was left.

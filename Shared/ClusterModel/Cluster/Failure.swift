@@ -1,6 +1,6 @@
 /// An error for the client or an operator: a code to match and a message that says what to do.
 ///
-/// The codes are those of the gateway's error table.
+/// `ErrorLine.table` maps codes to the HTTP statuses and the codes that clients receive.
 public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
   public var code: Code
   public var message: String
@@ -34,8 +34,8 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     // Codes of the gateway's error table.
     public static let invalidRequest = Code(rawValue: "invalid_request_error")
     public static let invalidAPIKey = Code(rawValue: "invalid_api_key")
-    /// The client's token budget for this request is used up without an answer. A retry would use
-    /// it up again.
+    /// A token budget of the request, or a money budget above the client's key, does not pay for an
+    /// answer.
     public static let budgetExhausted = Code(rawValue: "budget_exhausted")
     /// The organisation's prepaid balance does not pay for the request.
     public static let insufficientBalance = Code(rawValue: "insufficient_balance")

@@ -1,4 +1,4 @@
-/// Phase of a request's life, used as span name, in the order of first occurrence.
+/// Phase of a request's life, used as span name.
 ///
 /// Code that opens a span names its phase, so traces of all services read the same.
 ///

@@ -53,7 +53,8 @@ public struct PlanSpanFacts: Hashable, Sendable {
 
   // MARK: - Encoding
 
-  /// - Parameter limit: maximum bytes of a value. A span's recorder cuts values at 2,048 bytes.
+  /// - Parameter limit: maximum bytes of a value with several facts. A span's recorder cuts values
+  ///   at 2,048 bytes.
   public func attributes(limit: Int = 2_000) -> [Attribute] {
     Self.attributes(
       "departures", departures.map(Self.text), limit, atMost: Self.departureAttributes)

@@ -19,7 +19,8 @@ public enum ResumeWay: String, Codable, CaseIterable, Sendable {
   case instruct
 }
 
-/// Owner of a host. `fallback` hosts are the operator's own, used if no other host can answer.
+/// Owner of a host. `fallback` hosts are the operator's own. They are asked only after another host
+/// missed a deadline, or if no other host is eligible.
 public enum HostTier: String, Codable, CaseIterable, Sendable {
   case community, fallback
 }

@@ -1,12 +1,12 @@
 /// One process's report of its own traffic.
 ///
-/// Counts of requests in flight are absolute: after a lost report or a restart of the registry, the
-/// next report corrects them. The other fields cover the time since the previous report, so a lost
-/// report costs a few samples.
+/// Counts of requests in flight and states of breakers are absolute: after a lost report or a
+/// restart of the registry, the next report corrects them. The other fields cover the time since
+/// the previous report, so a lost report costs a few samples.
 public struct LoadReport: Hashable, Sendable {
   /// Grows with every report of an incarnation.
   public var sequence: UInt64
-  /// Hosts with requests in flight or new samples, sorted by id.
+  /// Hosts with requests in flight, new samples or an open breaker, sorted by id.
   public var hosts: [HostLoadReport]
 
   public init(sequence: UInt64, hosts: [HostLoadReport]) {

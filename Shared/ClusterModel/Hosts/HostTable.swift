@@ -16,8 +16,9 @@ public struct HostTable: Sendable {
     self.hosts = hosts
   }
 
-  /// The same table with its lists made once, for a process that reads them for each request. A host
-  /// may list a thousand names of 256 bytes. A change of `hosts` discards the lists.
+  /// The same table with its lists of models. A process that needs the lists for each request makes
+  /// them once, because a host may list a thousand names of 256 bytes. A change of `hosts` discards
+  /// the lists.
   public func indexed() -> HostTable {
     var copy = self
     copy.lists = HostTableLists(of: hosts)

@@ -50,9 +50,9 @@ extension ModelID {
 
 /// Words of a model's name that suggest its purpose.
 ///
-/// Models of other kinds are recognised by name, and all other models count as chat models: there
-/// are more chat models than anyone could list. Short words such as "gte", "e5" and "tts" are
-/// compared whole, because they occur inside other names by chance.
+/// Words identify models of the other kinds. A model without such a word counts as a chat model,
+/// because there are more chat models than anyone could list. Short words such as "gte", "e5" and
+/// "tts" are compared whole, because they occur inside other names by chance.
 private struct NameHints {
   private enum Hint {
     case embedding, other, audio, gpt

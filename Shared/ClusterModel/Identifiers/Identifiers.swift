@@ -29,7 +29,7 @@ public struct HostID: Identifier {
   public init(_ name: String) { self.name = name }
 }
 
-/// A model as its host names it, for example `SmolLM2-135M-Instruct`.
+/// Name of a model, the one of its host or an alias, for example `SmolLM2-135M-Instruct`.
 public struct ModelID: Identifier {
   public let name: String
   public init(_ name: String) { self.name = name }

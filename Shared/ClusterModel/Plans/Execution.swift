@@ -4,7 +4,8 @@ import Limits
 public struct Conversation: Equatable, Sendable {
   /// The request's `messages` array.
   public var messagesJSON: [UInt8]
-  /// The members of the request besides `messages`, in order. The sink inherits all of them.
+  /// The members of the request that the sink inherits, in order. `messages`, `model` and a few
+  /// others are not among them.
   public var parameters: [Parameter]
 
   public init(messagesJSON: [UInt8], parameters: [Parameter] = []) {
@@ -273,7 +274,7 @@ public struct PlanOrder: Equatable, Sendable {
   /// continues from the same inputs.
   public var skipped: [TaskID: Skipped]
   public var dataPolicy: DataPolicy
-  /// Host pools of the client's key. No task may go to another host.
+  /// Host pools of the client's key. No task may go to a host outside of them.
   public var pools: HostPools
   /// Settings for the inferences of all tasks.
   public var terms: InferenceTerms

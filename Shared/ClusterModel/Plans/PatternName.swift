@@ -6,7 +6,7 @@ public enum PatternName: String, CaseIterable, Sendable {
   case auto = "tutti/auto"
   /// Several members answer independently, then one answer is written from their drafts.
   case ensemble = "tutti/ensemble"
-  /// Several members answer, read each other's answers and improve their own until they agree.
+  /// Several members answer. In each round, they read each other's answers and improve their own.
   case debate = "tutti/debate"
   /// Specialists work on the query, a critic reviews, and one answer is written.
   case maestro = "tutti/maestro"

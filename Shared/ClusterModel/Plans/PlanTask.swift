@@ -19,9 +19,9 @@ public struct PlanTask: Equatable, Sendable {
   public var maxTokens: Int?
   /// Time limit from the task's start. `nil` means the rest of the plan's time.
   public var deadline: Duration?
-  /// Weight of the task when the plan's remaining time is shared along the longest path to the
-  /// sink. Shares are computed when a task starts, so time that earlier tasks saved benefits all
-  /// later ones. `nil` means that the task may use all the remaining time.
+  /// Weight of the task when the plan's remaining time is shared along the heaviest path from the
+  /// task to the sink. Shares are computed when a task starts, so time that earlier tasks saved
+  /// benefits all later ones. `nil` means that the task may use all the remaining time.
   public var deadlineShare: Int?
   /// Sampling temperature in thousandths. It never overrides the client's. `nil` means the
   /// profile's.
@@ -33,8 +33,8 @@ public struct PlanTask: Equatable, Sendable {
   /// Hosts that may see the task's prompt, never more than the plan's policy allows. `nil` means
   /// the plan's policy.
   public var dataPolicy: DataPolicy?
-  /// Whether the task reads the client's conversation. If not, it reads only its instruction and
-  /// inputs.
+  /// Whether the task reads the client's conversation. If not, it reads only its instruction,
+  /// inputs and documents.
   public var readsConversation: Bool
   /// Names of the documents that the task reads. `[PlanTask.everyDocument]` means all of them.
   public var documents: [String]
@@ -115,8 +115,8 @@ public enum MergeRule: String, Codable, CaseIterable, Sendable {
   case concatenate
   /// The last input that succeeded. For example, a repaired draft replaces the draft.
   case replace
-  /// The answer that most inputs give after normalisation. The vote ends as soon as the missing
-  /// inputs cannot change the majority.
+  /// The most frequent answer of the inputs after normalisation. The vote ends as soon as the
+  /// missing inputs cannot change the winner.
   case vote
   /// The merge gives no text; the task's expansion compares the inputs.
   case agree

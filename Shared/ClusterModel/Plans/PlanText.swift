@@ -116,7 +116,7 @@ extension Plan {
     return isWhole ? flat : flat.cut(toBytes: bytes) + "…"
   }
 
-  /// Escapes punctuation as entities, because Mermaid interprets it in labels.
+  /// Escapes most punctuation as entities, because Mermaid interprets some of it in labels.
   private static func mermaidText(_ text: String) -> String {
     var result = ""
     for scalar in line(text, atMost: 128).unicodeScalars {

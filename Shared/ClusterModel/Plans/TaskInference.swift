@@ -25,8 +25,7 @@ public struct TaskInference: Hashable, Sendable {
 /// The facts of one attempt that determine the pay of its host.
 public struct PaidAttempt: Hashable, Sendable {
   public enum Outcome: String, CaseIterable, Sendable {
-    /// The host delivered its part of the answer. The part ends with the answer, or when the reader
-    /// leaves.
+    /// The host wrote the end of the answer, or wrote until the reader of the answer left.
     case delivered
     /// The host took part in a race, and another host was faster.
     case beaten

@@ -7,8 +7,8 @@ public struct HalfLife: Hashable, Sendable {
 
   public init(_ duration: Duration) { self.duration = duration }
 
-  /// 60 s. A laptop that answers six requests a minute keeps a weight of about eight samples, and a
-  /// repaired host is trusted again within a few minutes.
+  /// 60 s. A laptop that answers six requests a minute keeps a weight of eight to nine samples, and
+  /// a repaired host is trusted again within a few minutes.
   public static let standard = HalfLife(.seconds(60))
 
   /// Returns the weight that remains of 1 after `time`.
@@ -16,7 +16,8 @@ public struct HalfLife: Hashable, Sendable {
     time <= .zero ? 1 : BinaryLogarithm.power(-(time.inSeconds / duration.inSeconds))
   }
 
-  /// Returns the time until `weight` decays to `floor`, or zero if it is already there.
+  /// Returns the time until `weight` decays to `floor`, or zero if it is already there or `floor`
+  /// is not above zero.
   public func time(from weight: Double, to floor: Double) -> Duration {
     guard weight > floor, floor > 0 else { return .zero }
     return duration * (BinaryLogarithm.of(weight / floor))
