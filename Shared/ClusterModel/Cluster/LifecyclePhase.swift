@@ -2,8 +2,9 @@
 ///
 /// Code that opens a span names its phase, so traces of all services read the same.
 ///
-/// A directly answered request skips `planning` … `prompting`. Each attempt of a task at an agent
-/// passes `task`, `work`, `prompting` and `inference`.
+/// A directly answered request skips `planning` … `prompting`. A request for a real model or
+/// `tutti/fast` also has no `ingress` and `gate` spans. Each attempt of a task at an agent passes
+/// `task`, `work`, `prompting` and `inference`.
 public enum LifecyclePhase: String, Codable, CaseIterable, Sendable {
   /// All phases together: the root span of every trace. The gateway writes it last.
   case request

@@ -31,7 +31,7 @@ public struct Usage: Hashable, Codable, Sendable {
   /// Prompt tokens that the host had in its cache, 0 … `promptTokens`. 0 if the host reported none.
   public private(set) var cachedTokens: Int
   public var completionTokens: Int
-  /// Whether Tutti counted the tokens, because the host did not report them.
+  /// Whether Tutti counted some of the tokens, because a host did not report them.
   public var estimated: Bool
 
   private enum CodingKeys: String, CodingKey {
