@@ -83,7 +83,7 @@ final class NumberSeries: CounterHandler, FloatingPointCounterHandler, MeterHand
 
   var current: Double { value.withLock { $0 } }
 
-  // For counters. A counter never decreases and never becomes NaN.
+  // For counters. Only `reset` decreases a counter, and a counter never becomes NaN.
   func increment(by amount: Int64) {
     guard amount > 0 else { return }
     value.withLock { $0 += Double(amount) }

@@ -30,7 +30,8 @@ public final class OpenSpan: Sendable {
     self.recorder = recorder
   }
 
-  /// Sets an attribute. The value replaces an earlier value of the same key.
+  /// Sets an attribute. The value replaces an earlier value of the same key. A new key beyond the
+  /// recorder's limit is dropped.
   public func set(_ key: String, _ value: String) {
     state.withLock { state in
       if let index = state.attributes.firstIndex(where: { $0.key == key }) {

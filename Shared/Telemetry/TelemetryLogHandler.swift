@@ -76,10 +76,11 @@ public struct TelemetryLogHandler: LogHandler {
   }
 }
 
-/// The process's stderr. A line is written as a whole.
+/// The process's stderr, for log lines.
 public enum StandardError {
-  /// Writes the line with one `write`, so that lines of several threads do not mix. A line that
-  /// cannot be written is lost, because a missing log must not stop the service.
+  /// Writes the line with one `write` if the system takes all of it, so that lines of several
+  /// threads do not mix. A line that cannot be written is lost, because a missing log must not stop
+  /// the service.
   @Sendable public static func write(_ line: String) {
     writeAll(line, to: STDERR_FILENO)
   }
