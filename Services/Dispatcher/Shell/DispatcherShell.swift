@@ -99,7 +99,7 @@ final class DispatcherShell: Sendable {
   }
 
   /// Charges the memory that a plan keeps.
-  /// - Parameter before: the plan's last charge, which stays if this throws.
+  /// - Parameter before: the plan's last charge, which stays if the new one is refused.
   func keep(_ bytes: Int, insteadOf before: Int) throws(Failure) {
     let overdrawn = state.withLock { state -> Overdrawn? in
       guard bytes > before else {

@@ -38,8 +38,8 @@ final class PlanRunner: Sendable {
   private let writer: StreamWriter
   private let state: Mutex<State>
   private let clock = ProcessClock()
-  /// The queue never reaches its limit, because a plan has at most 64 tasks, with 3 attempts and a
-  /// few timers each.
+  /// The queue never reaches its limit, because items leave it at once and each of a plan's tasks
+  /// adds only a few at a time.
   private let work: AsyncStream<Work>
   private let queue: AsyncStream<Work>.Continuation
 
@@ -152,7 +152,8 @@ final class PlanRunner: Sendable {
     }
   }
 
-  /// Records a span for a merge that was computed, however short it is.
+  /// Records a span for a merge that was computed. The span shows facts of the merge, but not its
+  /// duration.
   private func recordMerge(_ ended: TaskEnded, _ run: PlanRun) {
     guard ended.report != nil,
       run.plan.tasks.contains(where: { $0.id == ended.task && $0.merge.isMechanical })

@@ -53,7 +53,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
   private(set) var waiting: [Waiting] = []
   private(set) var running: [Ticket: Running] = [:]
   private(set) var kinds: [String: Kind] = [:]
-  /// Tokens per second that this dispatcher measured, used until the host table has a rate.
+  /// Tokens per second that this dispatcher measured, used for hosts without a published rate.
   private(set) var rates: [HostID: Double] = [:]
   /// Tasks that ended recently, which the published load may still count.
   private var endings: [(host: HostID, at: Instant)] = []

@@ -134,7 +134,8 @@ struct HostSchedule {
   /// Assigns the task to a host, to begin now or when the host is free.
   ///
   /// If all hosts of the task's first model are busy, a free host with another model of the task
-  /// may finish sooner. If no such host does, the task waits for a host of its first model.
+  /// may finish sooner and is taken. Otherwise the task waits for a host of its first model. Models
+  /// that no host offers are skipped.
   mutating func place(_ work: HostWork, tokens: Int) -> Placement {
     // If hosts differ in models and the task names none, the agent chooses.
     guard isUniform || !work.models.isEmpty else {

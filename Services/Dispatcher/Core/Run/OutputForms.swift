@@ -4,7 +4,8 @@ import ClusterModel
 ///
 /// Many readers request a form after every event. So each form is made only once and kept.
 struct OutputForms: Equatable, Sendable {
-  /// Form for tasks with a model. `nil` means that no such task reads the output yet.
+  /// Form for tasks with a model, and for the planner if a reader expands. `nil` means that neither
+  /// reads the output yet.
   private(set) var reading: String?
   /// Form for mechanical tasks. `nil` means that no such task reads the output yet.
   private(set) var prepared: String?

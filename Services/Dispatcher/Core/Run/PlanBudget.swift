@@ -32,7 +32,8 @@ struct PlanBudget: Sendable {
   private var accounts: [Int: Account] = [:]
   /// Tasks whose host wrote more than was granted, each with a description.
   private var overruns: [Int: String] = [:]
-  /// Minimum completion tokens of a grant. The sink may get fewer.
+  /// Minimum completion tokens of a grant. The sink may get fewer, and so may a task with a lower
+  /// limit of its own.
   private let leastTokens: Int
   /// Expected completion tokens of a task without a limit.
   private let expectedTokens: Int
@@ -55,7 +56,7 @@ struct PlanBudget: Sendable {
   ///
   /// If the budget does not cover the demands of all tasks, the tasks that have not started share
   /// it evenly. A grant counts as spent until `release` or a charge ends it. The sink's grant
-  /// leaves tokens for a second attempt.
+  /// leaves tokens for a second attempt if the budget allows it.
   /// - Parameters:
   ///   - inputs: tokens of each input of the task.
   ///   - answer: demand of the sink. Enough tokens stay reserved for an answer from the

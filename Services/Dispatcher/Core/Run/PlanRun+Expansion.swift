@@ -58,9 +58,9 @@ extension PlanRun {
     advance(now: now)
   }
 
-  /// Ends a task without its expansion, so that its own output stands.
-  /// If this output is for a program, the best available answer replaces it. If there is no such
-  /// answer, the task fails.
+  /// Ends a task without its expansion, so that its own output stands. If the task has an output
+  /// contract or only compares its inputs, its output is no answer. The best available answer then
+  /// replaces the output. If there is none, the task fails.
   private mutating func giveUpExpansion(
     _ index: Int, _ report: TaskReport, _ reason: String, now: Instant
   ) {

@@ -3,10 +3,11 @@ import Limits
 
 /// Runs one plan as a state machine: events in, directives out.
 ///
-/// A task starts after all its inputs are settled. The run itself computes mechanical tasks. If a
-/// task fails for good, its failure rule decides: the plan fails, the task is skipped, or the task
-/// passes on a substitute. The readers of a skipped task run without it if their quorum is met. If
-/// a task expands, the planner makes new tasks from its output, and they become part of the plan.
+/// A task starts at an agent after all its inputs are settled. The run itself computes mechanical
+/// tasks. If a task fails for good, its failure rule decides: the plan fails, the task is skipped,
+/// or the task passes on a substitute. The readers of a skipped task run without it if their quorum
+/// is met. If a task expands, the planner makes new tasks from its output, and they become part of
+/// the plan.
 ///
 /// A task is retried here only if its agent was lost or overloaded, or if the hosts were busy,
 /// because `infer()` already retries hosts. If the agent of a streaming sink is lost, the next
@@ -19,8 +20,8 @@ import Limits
 ///    `.cancelled` and `.stopped` may come earlier; they end the run.
 /// 3. Carry out the returned directives in their order, before the next call of `handle(_:now:)`.
 ///    Each directive leads to later events:
-///    - `.start`: `.assigned` when an agent has the task, then `.began`, any number of `.delta`,
-///      and one `.finished` or `.failed`. If no agent is live, only `.noAgent`.
+///    - `.start`: `.assigned` when an agent has the task, then perhaps `.began` and any number of
+///      `.delta`, and one `.finished` or `.failed`. If no agent is live, only `.noAgent`.
 ///    - `.expand`: one `.expanded` or `.expansionFailed`.
 ///    - `.arm`: `.fired` at the given time, unless the timer is disarmed or moved before.
 ///    - `.cancel`, `.cancelExpansion`, `.disarm`, `.emit`: none. Events that are already on their
@@ -243,7 +244,8 @@ public struct PlanRun: Sendable {
       board.noteMissingInputs(of: index)
       armDeadline(index, now: now)
       launch(index, now: now)
-      // If the budget is too small for the task, the task has settled already.
+      // If the budget or the plan's prompt limit is too small for the task, the task has settled
+      // already.
       guard case .running = board.phase(index) else { return true }
     }
     return false

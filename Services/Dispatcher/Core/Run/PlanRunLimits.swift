@@ -4,9 +4,9 @@ import Text
 public struct PlanRunLimits: Equatable, Sendable {
   public static let standard = PlanRunLimits()
 
-  /// Maximum attempts at one task.
-  /// An attempt is repeated only after a lost or overloaded agent or busy hosts, because `infer()`
-  /// retries hosts. A task that loses three agents is probably the cause.
+  /// Maximum attempts at one task. An attempt is repeated only after a lost or overloaded agent or
+  /// busy hosts, because `infer()` retries hosts. A task that loses three agents probably causes
+  /// the losses.
   public var attempts = 3
   /// Maximum wait for an agent of the task's role. A supervisor restarts an agent within a second
   /// or two.
@@ -24,12 +24,12 @@ public struct PlanRunLimits: Equatable, Sendable {
   /// Maximum time for the planner to expand a task.
   /// Planners need milliseconds. If a planner is lost, another planner is asked.
   public var expansionWait = Duration.seconds(5)
-  /// Maximum estimated tokens of each input of a task, which correspond to 64 KiB.
-  /// 16 inputs are 1 MiB of prompt, beyond any context length we know. One agent's endless output
-  /// must not fill the memory of sixteen readers.
+  /// Maximum estimated tokens of each input of a task, which correspond to 64 KiB. 16 inputs are 1
+  /// MiB of prompt, more than the context of most models. One agent's endless output must not fill
+  /// the memory of sixteen readers.
   var inputTokens = 16 * 1024
-  /// Minimum completion tokens of a grant, except the sink's. A shorter output is hardly worth a
-  /// request.
+  /// Minimum completion tokens of a grant, unless the task is the sink or has a lower limit. A
+  /// shorter output is hardly worth a request.
   var leastTokens = TokenEstimate.leastTokens
   /// Expected completion tokens of a task without a limit, used to share a budget.
   public var expectedTokens = 512
@@ -39,8 +39,8 @@ public struct PlanRunLimits: Equatable, Sendable {
   public var fenceTokens = Fence.explanationTokens
   /// Tokens of the fence around each foreign text.
   public var fencedTextTokens = Fence.tokensAround
-  /// Maximum bytes of partial output that is kept in case the agent is lost.
-  /// The limit is eight times the longest answer of any model we know.
+  /// Maximum bytes of partial output that is kept in case the agent is lost. The limit is higher
+  /// than the longest answer of any model we know.
   var keptBytes = 1024 * 1024
   /// Maximum bytes of a delta that the dispatcher itself makes.
   var deltaBytes = 16 * 1024

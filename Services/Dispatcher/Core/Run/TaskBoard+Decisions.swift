@@ -45,8 +45,8 @@ extension TaskBoard {
       retryAfter: lost.failure.retryAfter, param: lost.failure.param)
   }
 
-  /// Unsettled tasks whose output can no longer reach the sink.
-  /// The cause is a failure or a vote that is already decided.
+  /// Unsettled tasks whose output can no longer reach the sink. The cause is a failure, a decided
+  /// vote or a settled sink.
   var unneeded: [Int] {
     var needed = [Bool](repeating: false, count: indices.count)
     var open: [Int] = []

@@ -48,8 +48,8 @@ extension TaskBoard {
     task(index).inputs.contains { report(of: $0)?.finishReason == "length" }
   }
 
-  /// Output of a mechanical task. `nil` means that a missing input could change it, or that no
-  /// input succeeded.
+  /// Output of a mechanical task. `nil` means that a missing input could change it, or that too few
+  /// inputs succeeded.
   /// - Parameter waiting: whether missing inputs may still arrive.
   func mechanicalText(of index: Int, waiting: Bool = true) -> String? {
     let task = task(index)

@@ -166,7 +166,7 @@ struct TaskBoard: Sendable {
   }
 }
 
-/// Phase of a task.
+/// Phase of a task. At the plan's deadline, an unsettled sink may be reset to `waiting`.
 enum TaskPhase: Equatable, Sendable {
   /// Not started. Can become `running`, `expanding`, `done`, `skipped`.
   case waiting
@@ -178,7 +178,7 @@ enum TaskPhase: Equatable, Sendable {
   case expanding(TaskReport)
   /// Succeeded. Can become `expanding` if an earlier dispatcher lost the expansion.
   case done(TaskReport)
-  /// Failed or is not needed; the plan continues.
+  /// Failed or is not needed.
   case skipped(Failure)
 
   var isSettled: Bool {
