@@ -45,7 +45,8 @@ public enum TelemetryIntake {
 }
 
 extension TelemetryBatch {
-  /// Estimated bytes of memory of the records: their texts, and 256 bytes for each record.
+  /// Estimated bytes of memory of the records: messages, span names, attributes, and 256 bytes for
+  /// each record.
   var bytes: Int {
     func size(_ attributes: [Attribute]) -> Int {
       attributes.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 32 }

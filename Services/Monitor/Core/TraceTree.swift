@@ -8,7 +8,7 @@ public struct TraceTree: Equatable, Sendable {
     /// Depth in the tree. A root has depth 0.
     public var depth: Int
     /// Whether the span is shown as a root although it names a parent. The parent still runs, its
-    /// report was lost, or the parents form a cycle.
+    /// record was lost, or the parents form a cycle.
     public var orphan: Bool
 
     init(span: SpanRecord, depth: Int, orphan: Bool = false) {

@@ -259,7 +259,8 @@ private struct List<Item: Encodable>: Encodable {
   init(data: [Item]) { self.data = data }
 }
 
-/// A trace in JSON. Each span has the format of `SpanRecord` and comes after its parent.
+/// A trace in JSON. Each span has the members of `SpanRecord`, `depth` and `orphan`, and comes
+/// after its parent.
 private struct TraceJSON: Encodable {
   struct Line: Encodable {
     var node: TraceTree.Node
@@ -286,7 +287,7 @@ private struct TraceJSON: Encodable {
   }
 }
 
-/// The list of endpoints for programs. A browser gets `OverviewPage` instead.
+/// The list of endpoints for programs. A browser gets `OverviewPage` or `SignInPage` instead.
 private struct Overview: Encodable {
   var name = "tutti-monitor"
   var version = Version.current

@@ -29,7 +29,8 @@ final class MonitorShell: Service {
   private static let maximumWrite = 2_000
   /// Backoff while the store is unreachable or full.
   private static let backOff: ClosedRange<Duration> = .milliseconds(500)...(.seconds(30))
-  /// A store with room that rejected a batch this often will never accept it.
+  /// Maximum consecutive rejections of a batch by a store that is reachable and has room. A further
+  /// attempt would fail, too.
   private static let maximumRefusals = 3
   private static let retentionInterval: Duration = .seconds(600)
 
@@ -126,8 +127,7 @@ final class MonitorShell: Service {
   // MARK: - Loops
 
   func run() async throws {
-    // On shutdown, the writer continues until all telemetry is written, and the sweeper stops at
-    // once.
+    // On shutdown, the writer tries to write all pending telemetry, and the sweeper stops at once.
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.sweep() }
       await withGracefulShutdownHandler {
