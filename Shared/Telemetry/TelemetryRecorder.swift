@@ -113,8 +113,7 @@ public final class TelemetryRecorder: Sendable {
     return splitter.finish()
   }
 
-  /// Makes further batches go to `sink` instead of the bus. The monitor uses this for its own
-  /// batches.
+  /// Makes further batches go to `sink` instead of the bus.
   func redirect(_ sink: @escaping @Sendable (TelemetryBatch) -> Void) {
     state.withLock { $0.sink = sink }
   }

@@ -1,10 +1,10 @@
-/// Phase of a request's life, used as span name.
+/// Stage of a request, and the name of its span.
 ///
 /// Code that opens a span names its phase, so traces of all services read the same.
 ///
-/// A directly answered request skips `planning` … `prompting`. A request for a real model or
-/// `tutti/fast` also has no `ingress` and `gate` spans. Each attempt of a task at an agent passes
-/// `task`, `work`, `prompting` and `inference`.
+/// Not every phase has a span. `prompting` and `inference` belong to the span `work` of a task,
+/// otherwise to `request`. A directly answered request has only the span `request`, and for
+/// `tutti/auto` also `ingress` and `gate`.
 public enum LifecyclePhase: String, Codable, CaseIterable, Sendable {
   /// All phases together: the root span of every trace. The gateway writes it last.
   case request
@@ -31,8 +31,8 @@ public enum LifecyclePhase: String, Codable, CaseIterable, Sendable {
   /// Gateway or agent: chooses and races hosts, streams the answer, and fails over if a host breaks
   /// off.
   case inference
-  /// Gateway: sends the answer, from its first chunk to its end.
+  /// Gateway: streams a plan's answer, from its first chunk to its end.
   case delivery
-  /// Gateway: adds up and records the cost of the request.
+  /// Gateway: records the tokens and the cost of a plan.
   case accounting
 }

@@ -72,7 +72,7 @@ public struct Peer: Hashable, Sendable {
 
 /// All peers on the bus, as last published by the registry.
 public struct PeerTable: Equatable, Sendable {
-  /// The registry's incarnation. A new registry counts revisions from zero again.
+  /// The registry's incarnation. A new registry restarts the count of revisions.
   public var epoch: UInt64
   public var revision: UInt64
   public var peers: [Peer]

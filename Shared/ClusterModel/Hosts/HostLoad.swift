@@ -73,7 +73,7 @@ public struct LoadTable: Hashable, Sendable {
     }
   }
 
-  /// The registry's incarnation. A new registry counts revisions from zero again.
+  /// The registry's incarnation. A new registry restarts the count of revisions.
   public var epoch: UInt64
   public var revision: UInt64
   /// Load of each host, sorted by id.

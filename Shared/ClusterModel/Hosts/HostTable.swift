@@ -2,7 +2,7 @@ import Limits
 
 /// All hosts that the registry knows, as last published.
 public struct HostTable: Sendable {
-  /// The registry's incarnation. A new registry counts revisions from zero again.
+  /// The registry's incarnation. A new registry restarts the count of revisions.
   public var epoch: UInt64
   public var revision: UInt64
   public var hosts: [Host] { didSet { lists = nil } }

@@ -1,4 +1,4 @@
-/// HTTP endpoint for inference, the same at the gateway and at hosts.
+/// HTTP endpoint for inference: the gateway's path, and the path at hosts of the dialect `openai`.
 public enum InferenceEndpoint: String, CaseIterable, Sendable {
   case chatCompletions = "/v1/chat/completions"
   case completions = "/v1/completions"

@@ -1,4 +1,4 @@
-/// A point in time on one process's monotonic clock, counted from the start of the process.
+/// A point in time on a monotonic clock, counted from the creation of the clock.
 ///
 /// Simulations begin at `.zero`, which `ContinuousClock.Instant` does not allow.
 public struct Instant: InstantProtocol, Sendable {

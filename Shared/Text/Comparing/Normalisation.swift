@@ -1,7 +1,7 @@
 /// Cleans a model's output for a reader or for another model's prompt.
 ///
 /// It removes control tokens and reasoning, and normalises white space. It applies to the outputs
-/// of tasks and the answers of `tutti/*`. The answer of a real model stays byte for byte unchanged.
+/// of tasks. A direct answer is never normalised.
 ///
 /// Code is left unchanged, because control tokens in it are the subject of the text. Code is a
 /// fenced block, in which only line breaks are normalised, or text between backticks on one line.

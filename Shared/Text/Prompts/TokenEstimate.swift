@@ -12,8 +12,8 @@ public enum TokenEstimate {
   /// Prompt tokens of a task in addition to its own text: the role's system prompt and the chat
   /// template. The examined models need 20 tokens for each. The rest is margin.
   public static let callTokens = 48
-  /// Minimum completion tokens of a plan's tasks, except its sink. A task that may write less is
-  /// hardly worth a request.
+  /// Minimum completion tokens of a plan's tasks. When the plan runs, its sink may get fewer. A
+  /// task that may write less is hardly worth a request.
   public static let leastTokens = 16
 
   /// Estimated tokens of a text with this many bytes, rounded up.
