@@ -67,7 +67,7 @@ public struct Usage: Hashable, Codable, Sendable {
 
   /// Largest token count accepted from a host, client or peer.
   ///
-  /// It is a hundred times the longest context, and sums and costs of such counts do not overflow.
+  /// It is far above the longest context, and sums and costs of such counts do not overflow.
   public static let mostTokens = 100_000_000
 
   /// Clamps a token count reported by a host, client or peer to 0 … `mostTokens`.

@@ -169,7 +169,7 @@ public struct ResumeFilter: Sendable {
     switch verdict {
     case .wait:
       // The cost of a verdict grows with the held text. With steps of a sixteenth there are at most
-      // some 90 verdicts.
+      // some 100 verdicts.
       nextLook = held.count + max(1, held.count / 16)
       state = waiting(held)
       return []
