@@ -40,7 +40,7 @@ public struct BrokenCoding: Error, Hashable, Sendable, CustomStringConvertible {
   public enum Cause: Hashable, Sendable {
     /// The body is not valid data of its coding.
     case invalid
-    /// The body decodes to far more bytes than its encoded bytes.
+    /// The decoded body has far more bytes than the encoded one.
     case bomb
     /// There is no memory for the decoder.
     case memory
