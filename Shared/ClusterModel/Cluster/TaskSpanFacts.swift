@@ -6,7 +6,7 @@ public struct TaskSpanFacts: Hashable, Sendable {
   public var role: AgentRole?
   /// Peer name of the agent.
   var agent: String?
-  /// Number of the agent that got the task: 1 for the first one.
+  /// Number of the attempt at the task, starting at 1.
   public var attempt: Int?
   public var host: HostID?
   public var model: ModelID?

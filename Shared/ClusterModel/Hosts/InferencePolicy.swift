@@ -1,8 +1,9 @@
 /// How many hosts work on one request at the same time.
 public enum RaceMode: String, Codable, CaseIterable, Sendable {
-  /// Two hosts start at the same time. The first valid token wins.
+  /// Two hosts, or more if `inference.race_width` is larger, start at the same time. The first
+  /// valid token wins.
   case dual
-  /// A second host starts if the first takes longer than usual.
+  /// A further host starts if the first takes longer than usual.
   case hedged
   /// One host at a time.
   case single
@@ -15,7 +16,7 @@ public struct Deadlines: Hashable, Sendable {
   public var firstToken: Duration?
   /// Maximum time between two chunks. `nil` means a limit from the host's history.
   public var interToken: Duration?
-  /// Maximum time from the client's request to the end of the answer, over all attempts.
+  /// Maximum time from the start of the inference to the end of the answer, over all attempts.
   public var total: Duration
   /// Minimum tokens per second of a host. `nil` means a limit from the host's history.
   public var minimumRate: Double?

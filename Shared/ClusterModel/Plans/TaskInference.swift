@@ -29,7 +29,7 @@ public struct PaidAttempt: Hashable, Sendable {
     case delivered
     /// The host took part in a race, and another host was faster.
     case beaten
-    /// The host broke off, stalled or sent an invalid answer.
+    /// The attempt failed, for example because the host broke off or stalled.
     case failed
   }
 
