@@ -1,8 +1,8 @@
 /// Finds word borders in streamed text.
 ///
 /// A border is before white space, or between two characters of a script that is written without
-/// spaces. It is before the white space, not after it, because models keep a space with the word
-/// that follows. So most models continue differently after a prefix that ends in a space.
+/// spaces. In most models, a space belongs to the token of the word after it. A model whose prefix
+/// ends in a space continues differently, so the border is before the white space.
 struct WordBorders: Sendable {
   /// Whether the last character was white space. Also true at the start, where no border is needed.
   private var isInSpace = true

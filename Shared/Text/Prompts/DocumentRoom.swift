@@ -11,7 +11,7 @@ public enum DocumentRoom {
   static let leastTokens = 128
 
   /// - Parameters:
-  ///   - context: smallest context of the hosts that may be asked, in tokens. `nil` means unknown.
+  ///   - context: context of the host, in tokens. `nil` means unknown.
   ///   - prompt: tokens of the prompt without documents.
   ///   - completion: maximum tokens of the answer.
   public static func tokens(context: Int?, prompt: Int, completion: Int) -> Int {
