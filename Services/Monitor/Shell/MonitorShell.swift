@@ -20,7 +20,7 @@ final class MonitorShell: Service {
     var pending = PendingTelemetry()
     /// Why the store cannot be written now. `nil` means that it can.
     var problem: String?
-    /// Whether the writer has stopped. Each received batch is then written directly.
+    /// Whether the writer takes no further batches. Each received batch is then written directly.
     var drained = false
   }
 
