@@ -38,7 +38,7 @@ enum MergeEcho {
     var sought: Set<[UInt8]> = []
     for input in inputs {
       let text = nonSpaceBytes(input.text, limit: soughtBytes)
-      // Equal inputs count once.
+      // Inputs with equal beginnings count once.
       guard text.count >= leastBytes, sought.insert(text).inserted else { continue }
       let named = nonSpaceBytes("\(input.name):", limit: soughtBytes) + text.prefix(leastBytes)
       if ByteSearch.contains(outputBytes, named, work: &work) {
