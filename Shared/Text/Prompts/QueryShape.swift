@@ -2,8 +2,8 @@ import Limits
 
 /// Counts of the separators and list marks in a question.
 ///
-/// It takes one pass over the bytes and no allocation, because the gateway computes it for every
-/// request whose pattern allows a direct answer.
+/// It takes one pass over the bytes and no allocation, because the gateway computes it for requests
+/// to `tutti/auto`.
 public struct QueryShape: Hashable, Sendable {
   public private(set) var bytes = 0
   public private(set) var words = 0
