@@ -36,7 +36,6 @@ public final class TelemetryRecorder: Sendable {
     var logs: BoundedBuffer<LogRecord>
     var spans: BoundedBuffer<SpanRecord>
     var requests: BoundedBuffer<RequestRecord>
-    var sink: (@Sendable (TelemetryBatch) -> Void)?
   }
 
   let limits: TelemetryLimits
@@ -112,14 +111,6 @@ public final class TelemetryRecorder: Sendable {
     }
     return splitter.finish()
   }
-
-  /// Makes further batches go to `sink` instead of the bus.
-  func redirect(_ sink: @escaping @Sendable (TelemetryBatch) -> Void) {
-    state.withLock { $0.sink = sink }
-  }
-
-  /// Destination of batches in place of the bus. `nil` means that batches go to the bus.
-  public var redirection: (@Sendable (TelemetryBatch) -> Void)? { state.withLock { $0.sink } }
 
   private func countDrop(_ kind: String, by count: Int = 1) {
     guard let registry else { return }

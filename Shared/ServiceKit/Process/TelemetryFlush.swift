@@ -25,10 +25,6 @@ struct TelemetryFlush: Service {
   }
 
   private func flush(metrics: Bool) {
-    if let sink = recorder.redirection {
-      for batch in recorder.drain(metrics: metrics) { sink(batch) }
-      return
-    }
     // Without a live monitor the recorder keeps as much as it has room for, because the first lines
     // after a start are the most useful ones.
     guard !bus.live(.monitor).isEmpty else { return }
