@@ -37,13 +37,15 @@ struct HTTPChannel: Sendable {
   private let tls: TLSIdentity?
   private let registry: ConnectionRegistry
   private let logger: Logger
+  /// The logger of Hummingbird, without its lines about connections.
+  private let quiet: Logger
   private let rejections = RateGate()
 
   init(_ options: HTTPServerOptions, _ responder: ServiceResponder, _ logger: Logger) {
-    // Suppress Hummingbird's own lines about connections.
     var quiet = logger
     quiet.logLevel = max(logger.logLevel, .notice)
-    self.logger = quiet
+    self.quiet = quiet
+    self.logger = logger
     let date = DateHeader()
     base = HTTP1Channel(
       responder: { [quiet] request, writer, channel in
@@ -77,7 +79,7 @@ struct HTTPChannel: Sendable {
   func prepare(
     _ channel: any Channel, of client: ClientID
   ) -> EventLoopFuture<GuardedConnection> {
-    base.setup(channel: channel, logger: logger).flatMapThrowing { http in
+    base.setup(channel: channel, logger: quiet).flatMapThrowing { http in
       let (clientGone, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
       let place = registry.open(channel, of: client)
       let end = AnswerEnd()
@@ -159,7 +161,7 @@ struct HTTPChannel: Sendable {
     await withTaskGroup(of: Void.self) { group in
       group.addTask {
         await ClientConnection.$current.withValue(connection) {
-          await base.handle(value: value.http, logger: logger)
+          await base.handle(value: value.http, logger: quiet)
         }
       }
       group.addTask { for await _ in value.clientGone {} }
