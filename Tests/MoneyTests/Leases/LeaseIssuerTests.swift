@@ -73,6 +73,17 @@ struct LeaseIssuerTests {
     #expect(second == [hold(leaseTwo, 125), grant(leaseTwo, total: 125)])
   }
 
+  @Test("a reserve without a waiting request is granted from money that no request waits for")
+  func askAhead() {
+    var issuer = issuer(money: 1_000)
+    let ahead = issuer.receive(ask(leaseOne, minimum: 0, worst: 0, want: 300), now: .zero)
+    #expect(ahead == [hold(leaseOne, 300), grant(leaseOne, total: 300)])
+    _ = issuer.receive(ask(leaseTwo, minimum: 900, worst: 900), now: .zero)
+    let none = issuer.receive(
+      ask(leaseOne, 2, minimum: 0, worst: 0, want: 300, granted: 300), now: .zero)
+    #expect(none == [grant(leaseOne, total: 300, ask: 2)])
+  }
+
   @Test("money is recalled from other gateways before a request is refused")
   func recall() {
     var issuer = issuer(money: 100)

@@ -69,6 +69,37 @@ struct LeasedBudgetTests {
     #expect(budget.admitAtOnce(6, of: Self.key, cost: cost(1, 1), now: .zero + .seconds(61)) == nil)
   }
 
+  @Test("a lease that is in use gets another reserve before it is empty")
+  func askAhead() throws {
+    var budget = budget(room: 400)
+    #expect(asks(budget.tick(now: .zero + .seconds(2))).isEmpty, "enough is left")
+    _ = budget.admitAtOnce(2, of: Self.key, cost: cost(1, 350), now: .zero + .seconds(2))
+    let ask = try #require(asks(budget.tick(now: .zero + .seconds(2))).first)
+    #expect(ask.minimum == .zero && ask.worst == .zero && ask.want == MicroCredits(750))
+    #expect(asks(budget.tick(now: .zero + .milliseconds(2_250))).isEmpty)
+    // A bill does not withdraw the ask.
+    let settled = budget.settle(2, billed: MicroCredits(350), now: .zero + .milliseconds(2_300))
+    #expect(settled.count == 1)
+    #expect(budget.receive(granted(1_250, ask: ask.number), now: .zero + .seconds(3)).isEmpty)
+    #expect(
+      budget.admitAtOnce(3, of: Self.key, cost: cost(1, 800), now: .zero + .seconds(3)) == lease)
+  }
+
+  @Test("an unanswered ask for a reserve is repeated while the lease is used")
+  func repeatedAskAhead() throws {
+    var budget = budget(room: 400)
+    let second = Instant.zero + .seconds(2)
+    _ = budget.admitAtOnce(2, of: Self.key, cost: cost(1, 350), now: second)
+    let ask = try #require(asks(budget.tick(now: second)).first)
+    _ = budget.admitAtOnce(3, of: Self.key, cost: cost(1, 10), now: second + .seconds(2))
+    #expect(asks(budget.tick(now: second + .seconds(2))) == [ask])
+    #expect(asks(budget.tick(now: second + .seconds(4))).isEmpty, "no request came")
+    // A request that has to wait replaces the ask by its own.
+    let (admission, directives) = budget.admit(
+      4, of: Self.key, cost: cost(60, 70), patience: .seconds(10), now: second + .seconds(4))
+    #expect(admission == .waiting && asks(directives).map(\.worst) == [MicroCredits(30)])
+  }
+
   @Test("a bill is the settlement and the directives that follow from it")
   func bill() throws {
     var budget = budget(room: 50)

@@ -45,7 +45,8 @@ extension LeaseIssuer {
   /// Decides whether an ask is granted, waits or is refused.
   ///
   /// It is refused if a ceiling could not pay the ask's minimum even if all requests in flight cost
-  /// nothing. It waits if too little money is left now, or if an older ask waits.
+  /// nothing. It waits if too little money is left now, or if an older ask waits. An ask for a
+  /// reserve only is granted without a wait, if necessary with zero.
   private func verdict(for waiter: Waiter) -> Verdict {
     let ask = waiter.ask
     guard let lease = leases[ask.lease], let key = keys[lease.key], key.isActive else {
@@ -72,7 +73,7 @@ extension LeaseIssuer {
       let level = levels[id] ?? Level()
       if level.left.orZero < target { return .wait(id) }
       if let first = level.queue.first, first.lease != ask.lease, !ask.isLastCall {
-        if first.order < waiter.order { return .wait(id) }
+        if !ask.isAhead, first.order < waiter.order { return .wait(id) }
         hasQueue = true
       }
       share = min(share, slice(of: level, for: ask.lease.gateway))

@@ -11,7 +11,8 @@ public enum LeaseRequest: Hashable, Sendable {
   case renew(LeaseRenewal)
 }
 
-/// Asks for more money for the first waiting request of a key.
+/// Asks for more money for the first waiting request of a key, or for a reserve before a request
+/// has to wait.
 public struct LeaseAsk: Hashable, Sendable {
   public var lease: LeaseID
   public var key: AccountID
@@ -52,6 +53,9 @@ public struct LeaseAsk: Hashable, Sendable {
     self.want = want
     self.isLastCall = isLastCall
   }
+
+  /// Whether the ask is for a reserve only, because no request waits.
+  var isAhead: Bool { worst == .zero }
 
   /// Whether no amount is negative and `minimum <= worst <= want`.
   var isValid: Bool {

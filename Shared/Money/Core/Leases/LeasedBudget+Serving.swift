@@ -157,7 +157,9 @@ extension LeasedBudget {
       admitFirst(key, hold: first.cost.worst)
     }
     guard let line = lines[key], !line.isClosing else { return }
-    if line.queue.isEmpty { withdrawAsk(key, now: now) }
+    if line.queue.isEmpty, line.ask?.isAhead == false || line.isFrugal(now) {
+      withdrawAsk(key, now: now)
+    }
     if line.isFrugal(now), line.room > .zero, canSpendOrIsEmpty(line, now) {
       lines[key]?.returned = line.returned.addingCapped(line.room)
       // If requests wait, the next ask carries the return.
@@ -198,7 +200,8 @@ extension LeasedBudget {
       isLastCall: first.patienceEnds <= now)
     if let last = line.ask, last.asksTheSame(as: ask) { return }
     let isSoon = line.askedAt.map { now < $0.advanced(by: terms.renewal) } ?? false
-    line.reserve = line.nextReserve(worst: first.cost.worst, isSoon: isSoon)
+    line.leastReserve = first.cost.worst.times(4)
+    line.reserve = line.nextReserve(isSoon: isSoon)
     let reserve = line.isFrugal(now) ? .zero : line.reserve
     ask.want = max(worst, line.queue.worst.addingCapped(reserve).subtractingCapped(line.room))
     line.lastAsk += 1
@@ -210,6 +213,32 @@ extension LeasedBudget {
     line.notice = nil
     lines[key] = line
     restless.insert(key)
+    directives.append(.send(.ask(ask)))
+  }
+
+  /// Asks for another reserve although no request waits. The registry grants such an ask at once,
+  /// and grants nothing while other asks wait for the same money.
+  mutating func askAhead(_ key: AccountID, now: Instant) {
+    guard var line = lines[key], line.isLow, line.queue.isEmpty, !line.isClosing,
+      !line.isFrugal(now), canSpend(now)
+    else { return }
+    if let time = line.askedAt, now < time.advanced(by: terms.retry) { return }
+    let isSoon = line.askedAt.map { now < $0.advanced(by: terms.renewal) } ?? false
+    line.askedAt = now
+    if let ask = line.ask {
+      lines[key] = line
+      return directives.append(.send(.ask(ask)))
+    }
+    line.reserve = line.nextReserve(isSoon: isSoon)
+    line.lastAsk += 1
+    let ask = LeaseAsk(
+      lease: line.lease, key: key, number: line.lastAsk, granted: line.granted,
+      returned: line.returned, held: line.held, minimum: .zero, worst: .zero,
+      want: line.reserve.subtractingCapped(line.room).orZero)
+    line.ask = ask
+    line.asked = AskedRequests(lastArrival: line.queue.lastArrival, minimum: .zero)
+    line.notice = nil
+    lines[key] = line
     directives.append(.send(.ask(ask)))
   }
 
@@ -315,13 +344,11 @@ extension LeaseAsk {
 }
 
 extension LeasedBudget.KeyLease {
-  /// Reserve of the next ask. It begins with the worst case of four requests. It doubles if the
-  /// last ask was sent within a renewal's pause, and is halved otherwise. So the number of asks
-  /// grows only with the logarithm of the use.
-  fileprivate func nextReserve(worst: MicroCredits, isSoon: Bool) -> MicroCredits {
-    let least = MicroCredits(worst.count).times(4)
+  /// Reserve of the next ask. It doubles if the last ask was sent within a renewal's pause, and is
+  /// halved otherwise. So the number of asks grows only with the logarithm of the use.
+  fileprivate func nextReserve(isSoon: Bool) -> MicroCredits {
     let next = isSoon ? reserve.times(2) : MicroCredits(reserve.count / 2)
-    return min(max(next, least), least.times(1_024))
+    return min(max(next, leastReserve), leastReserve.times(1_024))
   }
 
   /// Reason for the refusal of a request whose patience has ended.

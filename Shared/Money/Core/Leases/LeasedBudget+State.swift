@@ -47,6 +47,8 @@ extension LeasedBudget {
     var lastAsk: UInt64 = 0
     /// Money to ask for in addition to the needs of the waiting requests.
     var reserve: MicroCredits = .zero
+    /// Smallest reserve: the worst case of four requests like the last one that had to wait.
+    var leastReserve: MicroCredits = .zero
     /// Why the registry lets the first request wait. `nil` means that the registry has not
     /// answered.
     var notice: LeaseRefusal?
@@ -72,6 +74,9 @@ extension LeasedBudget {
 
     var isClosing: Bool { unconfirmed?.closes == true }
 
+    /// Whether less than a quarter of the reserve is left.
+    var isLow: Bool { room.count < reserve.count / 4 }
+
     /// Holds an amount for a new request.
     /// - Returns: the lease. `nil` means that the request must wait.
     mutating func admit(_ amount: MicroCredits, now: Instant) -> LeaseID? {
@@ -91,7 +96,7 @@ extension LeasedBudget {
         lastSettlement = settlement.number
       }
       lastUse = now
-      return queue.isEmpty && ask == nil && !isFrugal(now)
+      return queue.isEmpty && ask?.isAhead != false && !isFrugal(now)
     }
 
     func isFrugal(_ now: Instant) -> Bool { frugalUntil.map { now < $0 } ?? false }
@@ -105,6 +110,7 @@ extension LeasedBudget {
       var next = KeyLease(lease: new, now: lastUse)
       next.queue = queue
       next.reserve = reserve
+      next.leastReserve = leastReserve
       next.frugalUntil = frugalUntil
       self = next
     }

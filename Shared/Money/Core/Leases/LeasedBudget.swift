@@ -5,7 +5,8 @@ internal import Limits
 ///
 /// A request holds its highest possible cost. If its key's lease has enough unused money, the
 /// request is admitted at once, without a message. Otherwise it waits in order of arrival while the
-/// gateway asks the registry for more.
+/// gateway asks the registry for more. It also asks before a lease that is in use becomes empty, so
+/// that a key with enough money seldom waits.
 ///
 /// The shell calls `tick(now:)` about four times per second, and performs directives in order.
 public struct LeasedBudget: Sendable {
@@ -33,6 +34,8 @@ public struct LeasedBudget: Sendable {
   var waitingKeys: [UInt64: AccountID] = [:]
   /// Keys with waiting requests, unconfirmed returns, or a recall.
   var restless: Set<AccountID> = []
+  /// Keys whose last request left little money in the lease.
+  var low: Set<AccountID> = []
   var lastLease: UInt64 = 0
   var settlements = SettlementOutbox()
   var renewals = RenewalClock()
@@ -103,6 +106,7 @@ public struct LeasedBudget: Sendable {
       let lease = lines.values[place].admit(cost.worst, now: now)
     else { return nil }
     running[request] = Hold(key: key, lease: lease, amount: cost.worst)
+    if lines.values[place].isLow { low.insert(key) }
     return lease
   }
 
@@ -154,6 +158,8 @@ public struct LeasedBudget: Sendable {
       repeatMessages(key, now: now)
       if lines[key]?.isRestless(now: now) != true { restless.remove(key) }
     }
+    for key in low.sorted() { askAhead(key, now: now) }
+    low = []
     renewIfDue(now: now)
     return takeDirectives()
   }
