@@ -10,9 +10,9 @@ public struct HostAddress: Hashable, Sendable {
   /// Whether a third party can read requests in transit, because they go over `http` to another
   /// machine.
   let isReadableOnTheWay: Bool
-  /// Whether the API's paths follow the URL without `/v1`, if the configured URL shows it. For
-  /// example, a URL `…/llm/v1` shows that the paths need `/v1`. `nil` means that a probe must find
-  /// out.
+  /// Whether the API's paths follow `url` without `/v1` between them. It is `false` if the
+  /// configured URL has a path before its `/v1`, such as `…/llm/v1`. `nil` means that a probe must
+  /// find out.
   let omitsV1: Bool?
   /// A probe's first guess of `omitsV1`. A base URL with its own path, such as `…/v1beta/openai`,
   /// usually needs no `/v1`.
@@ -21,7 +21,7 @@ public struct HostAddress: Hashable, Sendable {
   /// give the same text.
   let identity: String
 
-  /// Maximum bytes of a URL. Many servers and proxies have the same limit.
+  /// Maximum bytes of a URL.
   public static let maximumBytes = 2_048
 
   public init(_ text: String) throws(Failure) {

@@ -4,8 +4,8 @@ public import ClusterModel
 public struct HostPublications: Sendable {
   public enum Publication: Equatable, Sendable {
     case table(HostTable)
-    /// The changes since the last publication. An empty list is sent, too: its revision shows a
-    /// process that it missed a publication.
+    /// The changes since the last publication. They are sent even if there are none, because a
+    /// process learns from their revision that it missed a publication.
     case changes(HostChanges)
   }
 

@@ -9,7 +9,7 @@ extension HostRegistry {
     var offers: [ModelOffer] = []
     /// Bytes of the selected models in the table.
     var bytes = 0
-    /// Number of models that do not fit.
+    /// Number of entries that do not fit, or whose name is empty or too long.
     var leftOut = 0
     /// Number of names that belong to a gateway, such as patterns.
     var gatewayNames = 0
@@ -84,7 +84,8 @@ extension HostRegistry {
     return max(0, limits.offerBytes / 4 - others)
   }
 
-  /// Shortens the longest lists until the room that is guaranteed to every host fits.
+  /// Shortens the longest lists until the table has room for all lists and for every host's
+  /// guaranteed bytes.
   mutating func trimOffers() {
     while committedOfferBytes > limits.offerBytes,
       var entry = entries.values.max(by: { $0.offerBytes < $1.offerBytes }),

@@ -121,8 +121,8 @@ extension HostRegistry {
     return (host, directives + tick(now: now))
   }
 
-  /// Probes hosts at which requests have failed, earlier than scheduled.
-  /// Until a probe finds a host unreachable, every process keeps sending requests to it.
+  /// Probes ready hosts at which requests have failed, earlier than scheduled.
+  /// If a probe finds a host unreachable, no process sends further requests to it.
   public mutating func probeEarly(_ hosts: [HostID], now: Instant) -> [Directive] {
     for id in hosts {
       guard let entry = entries[id], entry.host.state == .ready, let probeTime = entry.probeTime
@@ -178,7 +178,8 @@ extension HostRegistry {
   /// Publishes the table if it has unpublished changes, at a limited rate.
   ///
   /// Hosts decide what probes find, and every process decodes each publication. The limit bounds
-  /// the cost of hosts that change with each probe. The last publication has all changes.
+  /// the cost of hosts that change with each probe. A change that must wait is part of the next
+  /// publication.
   private mutating func publicationIfDue(_ now: Instant) -> [Directive] {
     guard isPublicationDue, publications.take(at: now) else { return [] }
     isPublicationDue = false
@@ -235,7 +236,7 @@ extension HostRegistry {
     entry.backOff = min(entry.backOff * 2, Self.longestBackOff)
   }
 
-  /// Adds jitter, so that events do not coincide.
+  /// Changes a duration by a random part of it, so that probes do not coincide.
   private static func jittered(
     _ duration: Duration, by share: Double, _ rng: inout some RandomNumberGenerator
   ) -> Duration {

@@ -50,7 +50,7 @@ public struct HostRegistry: Sendable {
     var probeTime: Instant?
     /// Id of the probe under way. `nil` means that there is none.
     var probe: UInt64?
-    /// Number of failed probes since the last successful one.
+    /// Number of failed probes since the last successful one, or since an admin resumed the host.
     var failures = 0
     /// Time of the last successful probe. `nil` means that none has succeeded yet.
     var lastAnswered: Instant?
@@ -58,8 +58,8 @@ public struct HostRegistry: Sendable {
     /// Models that the host lists, before the records of models are applied.
     var listed: [ModelOffer] = []
     var listedBytes = 0
-    /// Numbers of names in the host's list that are not in `listed`: models that do not fit, and a
-    /// gateway's own names.
+    /// Numbers of names in the host's list that are not in `listed`: those that do not fit or are
+    /// empty or too long, and a gateway's own names.
     var omitted = (leftOut: 0, gatewayNames: 0)
     var offerBytes = 0
     var added: Int
@@ -113,7 +113,7 @@ public struct HostRegistry: Sendable {
 
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
-  ///   - restored: stored hosts, in their order. Their first probes are due at once.
+  ///   - restored: stored hosts, in their order. Hosts that are not suspended are probed at once.
   ///   - credentials: rules for the references that an admin may name.
   public init(
     epoch: UInt64, restored: [HostRecord] = [], limits: Limits = Limits(),
@@ -164,8 +164,8 @@ public struct HostRegistry: Sendable {
     return counts
   }
 
-  /// Time at which `tick` starts the next probe, if no other event comes first. `nil` means that no
-  /// probe is due before another event.
+  /// Time at which the next probe is due. `nil` means that no host waits for a probe, or that the
+  /// maximum number of probes is under way.
   public var nextProbeTime: Instant? {
     probesUnderWay < limits.probesAtOnce ? entries.values.compactMap(\.probeTime).min() : nil
   }
@@ -287,7 +287,8 @@ public struct HostRegistry: Sendable {
     return (entry.host, [.persist(after), .publish(table)])
   }
 
-  /// Stops all requests to a host until it is resumed. Suspending twice has no effect.
+  /// Suspends a host, so that it gets no more requests until an admin resumes it. Suspending twice
+  /// has no effect.
   public mutating func suspend(
     _ id: HostID
   ) throws(Failure) -> (host: Host, directives: [Directive]) {

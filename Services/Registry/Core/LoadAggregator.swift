@@ -64,7 +64,8 @@ public struct LoadAggregator: Sendable {
     hasNews = true
   }
 
-  /// Whether the host is registered. Reports about other hosts are ignored.
+  /// Whether the last load table has the host. Reports about other hosts are ignored. Before the
+  /// first load table, no host is ignored.
   private func isHost(_ host: HostID) -> Bool { known?.contains(host) ?? true }
 
   private mutating func recordRates(_ hostReport: HostLoadReport, _ now: Instant) {

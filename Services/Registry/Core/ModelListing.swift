@@ -131,7 +131,7 @@ public struct ModelListing: Sendable {
     "input_modalities", "output_modalities", "capabilities", "type", "meta", "quantization",
     "created_at",
   ])
-  /// Maximum bytes of one fact. A longer fact would leave no room for others.
+  /// Maximum bytes of one fact. A longer fact would take more than half of the room for facts.
   private static let factBytes = 256
   /// Maximum members of an entry that are examined. No known entry has as many.
   private static let mostMembers = 64

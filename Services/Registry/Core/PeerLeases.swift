@@ -5,13 +5,15 @@ import Limits
 /// lease ends is removed.
 ///
 /// A name belongs to one incarnation. A restarted process takes over its name, and the replaced
-/// process is refused afterwards, so that two processes cannot alternate under one name. If frames
-/// are sealed, a process with another key takes over a name or a mailbox only after its holder's
-/// lease has ended, so that no member of the cluster can push another out.
+/// process is refused afterwards, so that two processes cannot alternate under one name. A process
+/// with another name takes over a mailbox only after the holder's lease has ended. If frames are
+/// sealed, the same applies to a process with another key that takes over a name. So no member of
+/// the cluster can push another out.
 public struct PeerLeases: Sendable {
   public static let capacity = Limits.busPeers.value
   /// Permitted lease durations.
-  /// A shorter lease would end between two hellos. A longer one would keep lost processes too long.
+  /// A shorter lease could end because of a short delay. A longer one would keep lost processes too
+  /// long.
   public static let leases: ClosedRange<Duration> = .milliseconds(500)...(.seconds(300))
   /// Maximum replaced incarnations to remember per name. The incarnation that was replaced first is
   /// forgotten first.

@@ -4,10 +4,10 @@ internal import Money
 
 // How the ledger follows a clock that is set back.
 //
-// Times in the ledger do not run backwards. After a small step back they stand still, so that no
-// period of a budget begins twice. If the clock stays far back, the earlier time was wrong, and the
-// ledger follows the clock. A transaction records this correction, so that a replay makes it at the
-// same place.
+// After a step back, times in the ledger stand still until the clock has caught up, so that no
+// period of a budget begins twice. If the step is larger than `ledger.clock_step` and lasts for
+// `ledger.clock_patience`, the earlier time was wrong, and the ledger follows the clock. A
+// transaction records this correction, so that a replay makes it at the same place.
 
 /// A transaction without entries. Transactions after it may have earlier times than those before
 /// it.
@@ -52,7 +52,8 @@ extension AccountBook {
     for id in budgets.allCeilings { try refresh(id, at: time) }
   }
 
-  /// Moves the book's clock as the transaction moved it when the transaction was new.
+  /// Moves the book's clock to the time of a replayed transaction. Only a clock correction can move
+  /// the clock back.
   mutating func replayTime(of transaction: LedgerTransaction) {
     if ClockCorrection.isOne(transaction) {
       setClockBack(to: transaction.time)

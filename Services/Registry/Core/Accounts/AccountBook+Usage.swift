@@ -29,7 +29,7 @@ extension AccountBook {
       held: ledger.balance(of: .holds(of: organisation)))
   }
 
-  /// Spent parts and reached thresholds of all budgets, for metrics.
+  /// The largest spent parts of budgets, and the thresholds that budgets have reached, for metrics.
   public func budgetSummary(at time: Int64) -> BudgetSummary {
     BudgetSummary(budgets.uses(at: time))
   }

@@ -31,7 +31,8 @@ public struct AccountBook: Sendable {
     case keyRemoved(String)
     /// A record that `record(for:at:)` returned and that the caller has stored.
     case record(AccountRecord)
-    /// The hosts' own prices. They apply to models without a row in the price book.
+    /// The hosts' own prices. A host earns its own price for a model if the price book has no row
+    /// for both.
     case hostPrices([HostID: TokenPrice])
     /// All aliases of models, with the models that each stands for.
     case aliases([ModelID: [ModelID]])
@@ -52,7 +53,7 @@ public struct AccountBook: Sendable {
   public enum Directive: Hashable, Sendable {
     case append([LedgerTransaction])
     case send(LeaseAnswer, to: PeerID)
-    /// The prices that clients pay have changed. The caller publishes
+    /// The prices that clients pay may have changed. The caller publishes
     /// `priceTable(epoch:revision:at:)`.
     case publishPrices
     case warn(CrossedThreshold)
@@ -67,7 +68,7 @@ public struct AccountBook: Sendable {
   var register = AccountRegister()
   var budgets = BudgetTable()
   var funds = LeaseFunds()
-  /// Requests, tokens and cost of settled requests, by key and day.
+  /// Requests, tokens and cost of settled requests, by key, model and day.
   var usage = DailyUsage()
   /// Number of transactions in the ledger, including those of directives not yet performed.
   var position: Int64 = 0
@@ -320,9 +321,9 @@ public struct AccountBook: Sendable {
     guard !entry.isActive || entry.next != nil else {
       return try perform(issuer.setKey(key, path: path, now: time.instant), at: time)
     }
-    // The key is ended twice. The first end refuses the key's waiting requests before the ceilings
-    // change. `setKey` counts the open leases below the new ceilings, but it makes the key active,
-    // so the key is ended again.
+    // The first call of `revokeKey` refuses the key's waiting requests before the ceilings change.
+    // `setKey` counts the open leases below the new ceilings, but makes the key active. Therefore
+    // `revokeKey` is called again.
     try perform(issuer.revokeKey(key, now: time.instant), at: time)
     try perform(issuer.setKey(key, path: path, now: time.instant), at: time)
     try perform(issuer.revokeKey(key, now: time.instant), at: time)

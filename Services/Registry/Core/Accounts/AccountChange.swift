@@ -56,7 +56,7 @@ public enum AccountRefusal: Error, Hashable, Sendable {
   /// Two budgets of one account have the same window: period and kind.
   case repeatedWindow(BudgetWindow)
   case price(PriceRowRefusal)
-  /// An amount is zero or negative, or the entries do not sum to zero.
+  /// An amount is zero or negative, or a correction has no entries or a sum other than zero.
   case invalidAmount
   /// A balance would exceed the largest amount.
   case balanceTooLarge

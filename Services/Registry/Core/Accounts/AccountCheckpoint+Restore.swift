@@ -115,7 +115,7 @@ extension AccountCheckpoint {
     Self.differences(facts, replayed.facts) { "has another lease \($0)" }
   }
 
-  /// Leases with money, with those of their facts that the ledger has.
+  /// Leases with money, each with the facts about it that the ledger has.
   private var facts: [(LeaseID, LeaseFacts)] {
     let accounts = Dictionary(payers.map { ($0.lease, $0.account) }) { first, _ in first }
     return leases.leases.compactMap { id, lease in

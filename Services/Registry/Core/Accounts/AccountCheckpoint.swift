@@ -29,7 +29,7 @@ public struct AccountCheckpoint: Hashable, Sendable {
   /// Sorted by account.
   let balances: [Balance]
   let leases: LeaseSnapshot
-  /// Sorted by lease.
+  /// In the order of `leases`.
   let payers: [Payer]
   /// Sorted by ceiling.
   let budgets: [Budget]

@@ -75,7 +75,8 @@ public enum AccountRecord: Hashable, Sendable {
 
 // MARK: - JSON
 
-/// Credits as a JSON string of decimal digits, such as `"12.5"`. Many readers round JSON numbers.
+/// Credits as a JSON string with a decimal number, such as `"12.5"`. Many readers round JSON
+/// numbers.
 public struct CreditsText: Hashable, Codable, Sendable {
   public let amount: MicroCredits
 

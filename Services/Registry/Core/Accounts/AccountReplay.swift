@@ -59,7 +59,7 @@ public struct AccountReplay: Sendable {
     book.position += 1
     book.replayTime(of: transaction)
     switch transaction.kind {
-    // An admin's note has other members, so it is never read as a posting.
+    // These are transfers of admins and clock corrections. Their notes are not postings.
     case .credit, .payout, .correction: return
     case .hold, .release, .settle: break
     }
@@ -101,7 +101,7 @@ public enum ReplayFault: Error, Hashable, Sendable, CustomStringConvertible {
   case ledger(LedgerRefusal)
   case price(PriceRowRefusal)
   case amount(MoneyError)
-  /// The note of a lease's transaction cannot be read.
+  /// The note of a lease's transaction cannot be read, or has an impossible amount.
   case note(id: String)
 
   public var description: String {

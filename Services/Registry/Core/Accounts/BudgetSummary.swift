@@ -1,7 +1,8 @@
 internal import Limits
 public import Money
 
-/// Spent parts of all budgets, with a limited number of names, for metrics.
+/// The largest spent parts of budgets, and the thresholds that budgets have reached, for metrics.
+/// The number of rows is limited.
 public struct BudgetSummary: Hashable, Sendable {
   public struct Share: Hashable, Sendable {
     public let ceiling: CeilingID

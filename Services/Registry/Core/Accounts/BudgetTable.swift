@@ -50,7 +50,7 @@ struct BudgetUse: Sendable {
     spent = budget.spent(at: time)
   }
 
-  /// Time at which spending expires next. `nil` means that no spending will expire.
+  /// Time at which spent credits become available again. `nil` means that no spending will expire.
   var resetsAt: Int64? { budget.resets(at: time) }
 }
 
@@ -68,7 +68,7 @@ struct BudgetTable: Sendable {
     mutating func spend(
       _ charged: MicroCredits, of id: CeilingID, at time: Int64, expiry: inout Int64?
     ) -> [CrossedThreshold] {
-      // A sum above 64 bits is more than any amount, so the budget stays exhausted.
+      // A charge that would raise the sum above 64 bits is not counted.
       let thresholds = (try? budget.spend(charged, at: time)) ?? []
       // An expiry that is already due stays due until the next tick.
       expiry = min(expiry ?? .max, budget.resets(at: time) ?? .max)
@@ -83,7 +83,7 @@ struct BudgetTable: Sendable {
 
   var entries: [CeilingID: Entry] = [:]
   private var ceilings: [BudgetOwner: [CeilingID]] = [:]
-  /// Time at which spending of each budget expires next.
+  /// Time at which spent credits of each budget become available again.
   var expiries: [CeilingID: Int64] = [:]
 
   var allCeilings: [CeilingID] { entries.keys.sorted() }
@@ -122,8 +122,8 @@ struct BudgetTable: Sendable {
       let id = CeilingID.budget(of: owner, record.terms.window)
       ids.append(id)
       if entries[id]?.afterPosition == record.afterPosition {
-        // The earliest possible time does not move the budget's clock. Only spending may move that
-        // clock, so that a replay ends with the same state.
+        // The earliest possible time does not move the budget's clock. Only transactions of the
+        // ledger may move that clock, so that a replay ends with the same state.
         entries[id]?.budget.setTerms(record.terms, at: UTCDate.times.lowerBound)
       } else {
         entries[id] = Entry(
@@ -138,7 +138,7 @@ struct BudgetTable: Sendable {
     ceilings[owner] = ids.isEmpty ? nil : ids
   }
 
-  /// Counts the charge of one transaction against all budgets of the transaction's key.
+  /// Counts the charge of one transaction against the budgets of `owners` that were made before it.
   mutating func spend(
     _ charged: MicroCredits, of owners: [BudgetOwner], position: Int64, at time: Int64
   ) -> [CrossedThreshold] {

@@ -50,8 +50,8 @@ public struct LedgerAudit: Sendable {
   private var leases: [LeaseID: (organisation: String, amount: Int128)] = [:]
 
   /// - Parameter comparedUntil: time of the balances that `compare(_:)` gets, in milliseconds since
-  ///   1970. The comparison leaves out later transactions. If the time is before the audit's start,
-  ///   it leaves out all transactions that are written while the audit runs.
+  ///   1970. Later transactions are left out of the comparison with these balances. If the time is
+  ///   before the audit's start, they include all that are written while the audit runs.
   public init(comparedUntil: Int64 = .max) { self.comparedUntil = comparedUntil }
 
   public mutating func add(_ transaction: LedgerTransaction) {
@@ -75,7 +75,7 @@ public struct LedgerAudit: Sendable {
     check(note, transaction)
   }
 
-  /// Compares the sums with balances that were computed elsewhere.
+  /// Compares the sums with balances that were computed elsewhere, and holds with their leases.
   public mutating func compare(_ balances: [AccountID: MicroCredits]) {
     for account in Set(sums.keys).union(balances.keys).sorted() {
       let sum = (sums[account] ?? 0) - (recent[account] ?? 0)

@@ -6,8 +6,8 @@ internal import Text
 /// Note of a ledger transaction for a lease or a settlement, as one line of JSON.
 ///
 /// It has all facts from which a restarted registry rebuilds the posting, the spending of budgets
-/// and the usage of keys. The amounts that moved are in the transaction's entries. Numbers of 64
-/// bits are strings, because many readers of JSON round them.
+/// and the usage of keys. Amounts and unsigned numbers are strings, because many readers of JSON
+/// round large numbers.
 struct PostingNote: Hashable, Sendable {
   enum Change: Hashable {
     case hold(MicroCredits, ask: UInt64)

@@ -4,7 +4,7 @@ internal import Money
 
 /// Prices that clients pay and hosts earn, and the rule for pay of attempts that did not deliver.
 struct Tariff: Sendable {
-  /// The bill for a gateway's report, or the reason for which there is none.
+  /// The bill for a gateway's report. It is empty if the report cannot be billed.
   struct Billing: Sendable {
     let bill: Bill
     let usage: TokenUsage
@@ -30,10 +30,10 @@ struct Tariff: Sendable {
 
   private(set) var book = PriceBook()
   private(set) var rule: PayoutRule
-  /// Rule for models without a price. They are free, so that keys work before an admin sets the
-  /// first price.
+  /// Rule for models without a price. By default they are free, so that keys work before an admin
+  /// sets the first price.
   var unknownPrice = UnknownPrice.free
-  /// Each host's own price. It applies to models without a row in the price book.
+  /// Each host's own price. It applies to models for which the price book has no row of the host.
   var hostDefaults: [HostID: TokenPrice] = [:]
   /// The models that each alias stands for.
   var aliases: [ModelID: [ModelID]] = [:]

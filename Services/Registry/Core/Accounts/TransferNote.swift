@@ -32,7 +32,8 @@ public struct TransferNote: Hashable, Sendable {
       return
     }
     let note = Self(author: author, remark: remark)
-    // An earlier remark may be JSON with more members, or in another form. It is shown whole.
+    // A remark of an earlier version may be JSON with these members. Unless it is exactly the text
+    // that this version writes, it is shown unchanged.
     self = note.text == text ? note : Self(author: nil, remark: text)
   }
 

@@ -4,7 +4,7 @@ public import Access
 public struct KeyFilter: Equatable, Sendable {
   /// A team, or an organisation with its teams. `nil` means all accounts.
   private let account: AccountPath?
-  /// State of the record. An expired or replaced key is `active`. `nil` means all states.
+  /// State of the record. Expiry and replacement do not change it. `nil` means all states.
   private let state: KeyState?
 
   public init(account: AccountPath? = nil, state: KeyState? = nil) {

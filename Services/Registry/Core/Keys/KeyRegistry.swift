@@ -21,7 +21,8 @@ public struct KeyRegistry: Sendable {
   /// Scopes of a key for which the admin names none.
   static let defaultScopes: Set<AccessScope> = [.chat, .embeddings, .plans]
   public static let defaultAccount = "default"
-  /// Time for which a replaced key stays valid: a working day and the night after it.
+  /// Time for which a replaced key stays valid if the admin names none: a working day and the night
+  /// after it.
   public static let defaultGrace: WallMilliseconds = 24 * 3_600_000
 
   private let capacity: Int
@@ -34,7 +35,8 @@ public struct KeyRegistry: Sendable {
       restored.map { ($0.record.id, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
-  /// Whether the store has no key, so that requests need none unless another store had some.
+  /// Whether the store has no key. Requests then need no key, unless `KeyMarker` shows that the
+  /// cluster has had one.
   ///
   /// The last key is never removed, because a revoked key stays until a new one needs its place.
   /// Therefore a cluster with keys never becomes open again.

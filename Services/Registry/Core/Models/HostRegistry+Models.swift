@@ -41,8 +41,8 @@ extension HostRegistry {
     offerListed(&entry)
   }
 
-  /// Offers those of the host's listed models that the rules allow and that fit. If a ready host
-  /// offers fewer models than it lists, its `reason` explains why.
+  /// Offers those of the host's listed models that the rules allow and that fit. Sets the `reason`
+  /// of a ready host: see `reason(of:leftOut:)`.
   mutating func offerListed(_ entry: inout Entry) {
     var selection = Self.select(
       modelRules.offers(of: entry.host, listed: entry.listed), count: limits.modelsPerHost,
@@ -61,7 +61,8 @@ extension HostRegistry {
     }
   }
 
-  /// Reason for which a ready host offers fewer names than it lists. Empty if no name is left out.
+  /// Reason for which a ready host offers fewer names than it lists. Empty if no name is missing, or
+  /// if rules forbid the missing ones and allow others.
   ///
   /// - Parameter offersLeftOut: number of offers that the rules allow and that do not fit.
   private func reason(of entry: Entry, leftOut offersLeftOut: Int) -> String {

@@ -8,7 +8,8 @@ public struct ModelRecord: Hashable, Codable, Sendable {
   /// Models of hosts for which this name is an alias, the preferred one first. A host that offers
   /// one of them offers the alias, too.
   public var standsFor: [ModelID] = []
-  /// Hosts that may serve the model. If this and `hostPools` are empty, all hosts may serve it.
+  /// Hosts that may serve the model. If this and `hostPools` are empty, the record names no hosts,
+  /// and `ModelApproval` decides.
   public var hosts: [HostID] = []
   /// Tags of hosts that may serve the model.
   public var hostPools: [String] = []
