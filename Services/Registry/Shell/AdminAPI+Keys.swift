@@ -141,7 +141,7 @@ extension AdminRequest {
 
   /// Revisions in `If-Match`. `nil` means any.
   var expectedRevisions: Set<Int64>? {
-    // A tag that is no quoted number is dropped, because no key ever had such a tag.
+    // A tag that is no quoted number is dropped, because no record with a revision has such a tag.
     expectedTags.map { tags in Set(tags.compactMap { Int64($0.dropFirst().dropLast()) }) }
   }
 }

@@ -12,8 +12,8 @@ struct AdminGate: Sendable {
 
   let token: AdminToken
   let keys: KeyChecker
-  /// Turns of admins who read from the store. The limit leaves one of the store's readers free for
-  /// settlements.
+  /// Turns of admins who read from the store. One admin reads at a time, because SQLite has two
+  /// readers here, and settlements need one.
   let storeReads = ClientTurns(limit: 1)
 
   /// Checks a request.

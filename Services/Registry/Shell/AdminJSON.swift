@@ -59,7 +59,8 @@ struct HostJSON: Encodable {
 
     func encode(to encoder: any Encoder) throws {
       var members = encoder.container(keyedBy: CodingKeys.self)
-      // `null` shows that the host's own report applies. The member is never absent.
+      // `null`, or an empty list of models, shows that the host's own report applies. No member is
+      // ever absent.
       try members.encode(record.dialect, forKey: .dialect)
       try members.encode(record.resume, forKey: .resume)
       try members.encode(record.host.slots, forKey: .slots)
@@ -73,7 +74,7 @@ struct HostJSON: Encodable {
 
   /// - Parameters:
   ///   - record: the admin's settings of the host.
-  ///   - load: `nil` means that no process has reported yet.
+  ///   - load: `nil` means that no load table has the host yet.
   init(_ host: ClusterModel.Host, record: HostRecord, load: HostLoad?) {
     self.host = host
     configured = Configured(record)
@@ -104,7 +105,7 @@ struct HostJSON: Encodable {
     try members.encode(host.reason, forKey: .reason)
     try members.encode(
       host.models.map { Model(id: $0.id.name, contextTokens: $0.contextTokens) }, forKey: .models)
-    // `null` shows that the host does not report the value. The member is never absent.
+    // `null` shows that the value is not known. The members are never absent.
     try members.encode(host.slots, forKey: .slots)
     try members.encode(host.version, forKey: .version)
     try members.encode(host.probeMilliseconds, forKey: .probeMilliseconds)

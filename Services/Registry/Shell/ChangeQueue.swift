@@ -8,8 +8,9 @@ import Synchronization
 /// change is dropped.
 ///
 /// After a write whose outcome is unknown, the store may have other records than this process. The
-/// process then reads the records again before it answers the order. If that fails, it repeats the
-/// attempt until the store responds.
+/// process then tries to read the records again before it answers the order. If that fails, it
+/// repeats the attempt after each pause and before each further order. Orders fail until an attempt
+/// succeeds.
 final class ChangeQueue<Order: Sendable, Outcome: Sendable>: Sendable {
   private enum Entry: Sendable {
     case order(Order, OrderReceipt<Result<Outcome, Failure>>)

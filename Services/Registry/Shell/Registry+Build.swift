@@ -31,7 +31,8 @@ func buildRegistry(
   let accountShell = try await makeAccountShell(accounts, context)
   context.metrics.addCollector { accountShell.budgetFamilies }
   let keys = try await makeKeyIssuer(accounts, context) { pages in
-    // The keys come first, so that the first request with a key finds its account.
+    // The accounts get the keys before the gateways do, so that the first request with a new key
+    // finds its account.
     accountShell.receiveKeys(pages.flatMap(\.records))
     keyPublisher.publish(pages)
   }

@@ -228,7 +228,7 @@ final class RegistryShell: Service {
   var peerTable: PeerTable { state.withLock { $0.leases.table } }
   var hostTable: HostTable { state.withLock { $0.hosts.table } }
   var hosts: HostRegistry { state.withLock(\.hosts) }
-  /// The last merged load of a host. `nil` means that no load has been merged yet.
+  /// The last merged load of a host. `nil` means that no load table has the host yet.
   func load(of id: HostID) -> HostLoad? {
     context.hosts.load?.table.hosts.first { $0.host == id }
   }
@@ -290,7 +290,7 @@ final class RegistryShell: Service {
   }
 
   /// Waits until a drained host has no request in flight, until the limit ends, or until an admin
-  /// resumes the host.
+  /// resumes or removes the host.
   func waitUntilIdle(_ id: HostID, within limit: Duration) async {
     let wait = DrainWait(since: now, limit: limit, loadComplete: .zero + rejoining)
     while host(id)?.state == .suspended,
@@ -491,7 +491,7 @@ final class RegistryShell: Service {
 }
 
 extension HostTable {
-  /// The hosts' own prices, which apply to models without a row in the price book.
+  /// The hosts' own prices. Hosts that cost nothing are left out.
   fileprivate var prices: [HostID: TokenPrice] {
     var prices: [HostID: TokenPrice] = [:]
     for host in hosts where host.pricePerMillion > 0 {

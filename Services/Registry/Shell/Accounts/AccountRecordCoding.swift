@@ -41,7 +41,7 @@ extension AccountRecord {
     }
   }
 
-  /// - Returns: `nil` for a setting that is not about money.
+  /// - Returns: `nil` for a record that is not about accounts or money.
   init?(_ stored: StoredRecord) throws(Failure) {
     let json = stored.json
     switch stored.subject {

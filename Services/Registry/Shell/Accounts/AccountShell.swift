@@ -66,7 +66,7 @@ final class AccountShell: Service {
     var savedPosition: Int64
   }
 
-  /// Messages that share one write.
+  /// Directives, and results of orders, that share one write.
   struct Round {
     var directives: [AccountBook.Directive] = []
     var orders: [(Order, Done)] = []
@@ -118,7 +118,7 @@ final class AccountShell: Service {
         book: stored.book, revisions: stored.revisions,
         duePosition: stored.checkpointPosition, savedPosition: stored.checkpointPosition))
     try await write(stored.directives)
-    // Gateways admit no request with a key before they have a price table, even if it is empty.
+    // A gateway needs a price table, even an empty one, before it admits a request with a key.
     if priceTable == nil { publishPrices() }
   }
 
@@ -367,8 +367,8 @@ final class AccountShell: Service {
       switch result {
       case .appended: break
       case .alreadyPresent, .conflict:
-        // Other transactions of the same batch were appended. The error's code therefore leaves the
-        // outcome open.
+        // Other transactions of the same append may be in the store. The error's code therefore
+        // leaves the outcome open.
         throw Failure(
           .storeUnreachable,
           "The ledger has a transaction \(transaction.id) that was not expected.")
