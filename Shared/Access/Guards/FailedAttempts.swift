@@ -67,14 +67,14 @@ public struct FailedAttempts<Source: Hashable & Sendable>: Sendable {
     }
   }
 
-  /// - Parameter maximumSources: number of addresses that are remembered. Further addresses replace
-  ///   those that were not seen for longest. `nil` means `access.sources`.
+  /// - Parameter maximumSources: number of addresses with wrong keys that are remembered. A further
+  ///   address replaces the one that sent no wrong key for longest. `nil` means `access.sources`.
   public init(maximumSources: Int? = nil) {
     sources = RecentTable(capacity: maximumSources ?? Limits.accessSources.value)
     knownPairs = RecentTable(capacity: Limits.accessKnownPairs.value)
   }
 
-  /// Number of addresses that are remembered.
+  /// Number of addresses with wrong keys that are remembered.
   public var sourceCount: Int { sources.count }
 
   /// Decides whether the key of a request may be checked.

@@ -27,7 +27,8 @@ public struct APIKey: Hashable, Sendable {
 
   /// Parses a key. The text is read only if it has the length of a key.
   public init?(_ text: some Collection<UInt8>) {
-    // Counting a collection may take linear time, so the walk ends after the length of a key.
+    // Counting a collection may take linear time, so a text above `access.key_bytes` is refused
+    // before it is counted.
     guard
       text.index(
         text.startIndex, offsetBy: Limits.accessKeyBytes.value + 1, limitedBy: text.endIndex)

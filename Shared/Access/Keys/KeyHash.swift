@@ -21,7 +21,7 @@ public struct KeyPepper: Sendable {
     hashKey = HashKey(secret)
   }
 
-  /// The bytes of the pepper, for the registry's store and for pages of the access table.
+  /// The bytes of the pepper, for pages of the access table.
   public var revealed: [UInt8] { secret.bytes }
 }
 

@@ -5,7 +5,8 @@ public typealias WallMilliseconds = Int64
 
 /// Whether a key may be used.
 public enum KeyState: String, Codable, CaseIterable, Sendable {
-  /// The key may be used. It can become `disabled` or `revoked`.
+  /// The key may be used until it expires or its grace period ends. It can become `disabled` or
+  /// `revoked`.
   case active
   /// An admin suspended the key. It can become `active` or `revoked`.
   case disabled

@@ -91,7 +91,7 @@ public enum PresentedKey: Hashable, Sendable {
     "api_key", "api-key", "apikey", "x-api-key", "access_token", "authorization",
   ]
 
-  /// Whether a parameter has the name of a key, or a value in the form of one.
+  /// Whether a parameter has one of the `queryNames`, or a value in the form of a key.
   private static func isKeyIn(query: String.UTF8View) -> Bool {
     query.split(separator: UInt8(ascii: "&")).contains { parameter in
       let name = parameter.prefix { $0 != UInt8(ascii: "=") }

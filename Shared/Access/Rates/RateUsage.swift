@@ -15,7 +15,7 @@ struct RateUsage: Sendable {
     var day: SlidingCount.Slot?
   }
 
-  /// Counts a request.
+  /// Counts a request, or refuses it.
   /// - Returns: the refusal with the longest wait. `nil` means that the request is admitted.
   mutating func admit(
     _ reservation: RateReservation, _ share: RateShare, at now: Instant

@@ -6,7 +6,8 @@ import Limits
 /// Each gateway counts alone and permits its share: the limit divided by the number of live
 /// gateways. The share is rounded up, so that a limit below the number of gateways still permits
 /// one request at each gateway. Because of the rounding, all gateways together may exceed a limit
-/// by less than one request or token per gateway.
+/// by less than one request or token per gateway. They may exceed it by more if single requests are
+/// larger than a share: see `admit(_:limits:tokens:at:)`.
 ///
 /// A refused request is not counted. Every operation takes constant time.
 public struct RateWindows: Sendable {

@@ -50,7 +50,7 @@ public struct AccessRefusal: Hashable, Sendable {
   }
 
   public let reason: Reason
-  /// Id of the presented key. `nil` means that the request contains no well-formed key.
+  /// Id of the presented key. `nil` means that no key was checked: it is missing or unusable.
   public let key: KeyID?
 
   /// The request has no key, but the route requires one even if no key was ever created.
@@ -61,7 +61,8 @@ public struct AccessRefusal: Hashable, Sendable {
     self.key = key
   }
 
-  /// Whether the request presents a key that was never valid here. Such a key may be a guess.
+  /// Whether the presented key is unusable, has an unknown id or has a wrong secret. Such a key may
+  /// be a guess.
   public var isFailedAttempt: Bool {
     switch reason {
     case .unusable, .unknown: true

@@ -1,11 +1,11 @@
 import Limits
 
-/// A process's copy of all keys, as the registry publishes them. The process checks keys with it,
-/// without a call to the registry.
+/// A process's copy of the facts about all keys, as the registry publishes them. The process checks
+/// keys with it, without a call to the registry.
 public struct AccessTable: Hashable, Sendable {
   public let version: AccessTableVersion
-  /// Whether no key was ever created, so that requests need none. It stays false after the last key
-  /// is deleted.
+  /// Whether no key was ever created, so that requests need none. It is `false` if the cluster has
+  /// had keys, even if the table has none.
   public let isOpen: Bool
   private let pepper: KeyPepper
   private let grants: [KeyID: KeyGrant]

@@ -5,13 +5,13 @@ import Limits
 /// A table is replaced only after all pages of another version have arrived. That version is newer,
 /// or the live registry sent it in answer to a request. One version is assembled at a time.
 public struct AccessTableFeed: Sendable {
-  /// The newest whole table. `nil` means that none has arrived, and the caller answers requests
-  /// with 503.
+  /// The last table of which all pages have arrived. `nil` means that there is none, and the caller
+  /// answers requests with 503.
   public private(set) var table: AccessTable?
   private var partial: Partial?
 
   public enum Outcome: Equatable, Sendable {
-    /// The page is old, was received before, or contradicts another page of its version.
+    /// The page is old, damaged, was received before, or contradicts another page of its version.
     case ignored
     /// This many pages of the version are missing.
     case incomplete(missing: Int)

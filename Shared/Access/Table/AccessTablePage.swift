@@ -1,6 +1,7 @@
 import Limits
 
-/// Version of an access table. A restarted registry has a higher epoch.
+/// Version of an access table. A restarted registry has another epoch, which is higher unless its
+/// clock was set back.
 public struct AccessTableVersion: Hashable, Comparable, Codable, Sendable {
   public let epoch: UInt64
   public let revision: UInt64
