@@ -84,7 +84,7 @@ final class KeyIssuer: Service {
     publish(pages)
   }
 
-  /// Pages of the current table.
+  /// Pages of the present access table.
   var pages: [AccessTablePage] { state.withLock(\.pages) }
 
   var version: AccessTableVersion {

@@ -121,7 +121,7 @@ enum AdminDocument {
 /// A status of an error, and the error codes that an answer with this status may have.
 struct DescribedError {
   let status: Int
-  /// Name of the description.
+  /// Name of the error in `components.responses`.
   let name: String
   let description: String
   let codes: [String]

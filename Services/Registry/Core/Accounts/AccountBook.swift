@@ -126,9 +126,8 @@ public struct AccountBook: Sendable {
 
   public var transactionCount: Int64 { position }
 
-  /// The result of a replay of the ledger so far, with its place in the ledger. The caller stores
-  /// it only after all transactions so far are durable. `nil` means that the ledger is empty, or
-  /// that the book no longer agrees with it.
+  /// Checkpoint after all transactions so far. The caller stores it only after these transactions
+  /// are durable. `nil` means that the ledger is empty, or that the book no longer agrees with it.
   public var checkpoint: AccountCheckpoint? {
     isStale || position == 0 ? nil : AccountCheckpoint(self)
   }
@@ -370,8 +369,8 @@ public struct AccountBook: Sendable {
     let before = budgets.ceilings(of: owner)
     budgets.set(records, of: owner)
     for key in register.keys(of: owner) { try applyKey(key, at: time) }
-    // Budgets follow after the keys, so that the leases of all keys count. Leases that exceed a new
-    // amount are recalled.
+    // The ceilings are set after the paths of the keys, so that a ceiling counts the leases of all
+    // its keys. The issuer recalls leases that exceed a new amount.
     let after = budgets.ceilings(of: owner)
     for id in after { try refresh(id, at: time) }
     for id in before where !after.contains(id) { issuer.removeCeiling(id) }

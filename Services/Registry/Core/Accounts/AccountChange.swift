@@ -48,7 +48,7 @@ public struct AdminTransfer: Hashable, Sendable {
 public enum AccountRefusal: Error, Hashable, Sendable {
   /// A name or an id is empty, too long, or has control characters.
   case invalidName(String)
-  /// The id of an organisation or a team has characters that `AccountPath` does not allow.
+  /// The id of an organisation or a team does not have the form that `AccountPath` requires.
   case invalidAccountID(String)
   case unknownOrganisation(String)
   case tooManyAccounts

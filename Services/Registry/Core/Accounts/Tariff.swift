@@ -21,8 +21,8 @@ struct Tariff: Sendable {
       self.init(bill: bill, usage: usage, problem: nil)
     }
 
-    /// The result for a report that cannot be billed: no charge and no pay. It ends the report's
-    /// hold.
+    /// The result for a report that cannot be billed: no charge and no pay. The settlement still
+    /// ends the request's hold.
     fileprivate init(problem: String, rule: PayoutRule) throws(MoneyError) {
       self.init(bill: try Bill(answers: [], rule: rule), usage: .zero, problem: problem)
     }

@@ -61,8 +61,8 @@ extension HostRegistry {
     }
   }
 
-  /// Reason for which a ready host offers fewer names than it lists. Empty if no name is missing, or
-  /// if rules forbid the missing ones and allow others.
+  /// Reason for which a ready host offers fewer names than it lists. Empty if no name is missing,
+  /// or if rules forbid the missing ones and allow others.
   ///
   /// - Parameter offersLeftOut: number of offers that the rules allow and that do not fit.
   private func reason(of entry: Entry, leftOut offersLeftOut: Int) -> String {

@@ -6,7 +6,7 @@ import Limits
 public struct ModelRecord: Hashable, Codable, Sendable {
   public let id: ModelID
   /// Models of hosts for which this name is an alias, the preferred one first. A host that offers
-  /// one of them offers the alias, too.
+  /// one of them offers the alias, too, unless this record excludes the host.
   public var standsFor: [ModelID] = []
   /// Hosts that may serve the model. If this and `hostPools` are empty, the record names no hosts,
   /// and `ModelApproval` decides.

@@ -10,8 +10,8 @@ import RegistryCore
 import ServiceKit
 import Store
 
-/// Routes for organisations, teams, budgets and prices in `/admin/v1`. OpenAPI+Accounts.swift
-/// describes them.
+/// Routes for organisations, teams, budgets, prices and the ledger in `/admin/v1`.
+/// OpenAPI+Accounts.swift describes them.
 struct AccountAPI: Sendable {
   /// Whether a request changes something.
   enum Purpose: Sendable {

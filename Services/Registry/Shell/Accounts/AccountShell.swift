@@ -344,7 +344,7 @@ final class AccountShell: Service {
     for (order, done) in round.orders { order.answer(.success(done)) }
   }
 
-  /// Writes all transactions in one append, then performs everything that depends on them.
+  /// Writes all transactions in one append, then performs the other directives.
   func write(_ directives: [AccountBook.Directive]) async throws(Failure) {
     var transactions: [LedgerTransaction] = []
     for directive in directives {

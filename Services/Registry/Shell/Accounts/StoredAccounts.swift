@@ -92,7 +92,7 @@ struct StoredAccounts: Sendable {
   }
 }
 
-/// All stored records of accounts, prices and settings, added to an `AccountReplay` that has no
+/// All stored records of accounts, prices and the tariff, added to an `AccountReplay` that has no
 /// transactions yet.
 struct StoredRecords: Sendable {
   private(set) var replay: AccountReplay
