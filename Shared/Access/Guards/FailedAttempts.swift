@@ -95,7 +95,7 @@ public struct FailedAttempts<Source: Hashable & Sendable>: Sendable {
   }
 
   /// - Parameter pair: a pair that was used with success before is admitted despite a block. `nil`
-  ///   means that the presented key is malformed, so that it cannot have been used with success.
+  ///   means that the presented key is unusable, so that there is no pair.
   private mutating func admit(_ source: Source, _ pair: Pair?, at now: Instant) -> Admission {
     if let pair, knownPairs.change(pair, isUse: true, { _ in }) != nil { return .known }
     guard let wait = sources.change(source, { $0.wait(at: now) }) ?? nil else { return .unknown }
