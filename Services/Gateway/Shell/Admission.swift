@@ -153,7 +153,7 @@ final class RequestReservation: Sendable {
   }
 
   /// Waits until the body may be read, and keeps room for it until the request ends. A small body
-  /// needs no wait.
+  /// needs neither.
   /// - Parameter bytes: the most bytes that the body may have.
   func reserveBody(_ bytes: Int) async throws(Failure) {
     guard bytes > Limits.smallBody.value else { return }
@@ -170,7 +170,7 @@ final class RequestReservation: Sendable {
     state.withLock { $0.body }?.shrink(to: bytes)
   }
 
-  /// Charges the process for body bytes that arrived.
+  /// Charges the process for memory that the body takes.
   func chargeBody(_ bytes: Int) throws(Failure) {
     state.withLock { $0.bodyBytes += bytes }
     try charge(bytes)

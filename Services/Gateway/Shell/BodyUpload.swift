@@ -57,8 +57,8 @@ struct BodyUpload: Sendable {
     if reservation.hasBodyRoom { ClientConnection.current?.readBody() }
   }
 
-  /// Maximum bytes of the body in memory. For a compressed body, this includes its decoded bytes
-  /// from the start. If requests that already have room waited for more, they could block each
+  /// Maximum bytes of the body in memory. For a compressed body, it is the maximum after decoding,
+  /// because room is reserved only once. Requests that have room and wait for more could block each
   /// other.
   /// - Parameter declared: the length that the client announced. 0 if it announced none.
   private func room(declared: Int, _ coding: ContentCoding) -> Int {

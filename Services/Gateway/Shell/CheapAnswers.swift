@@ -38,7 +38,7 @@ struct CheapAnswers: RouterMiddleware {
   }
 
   /// Whether an answer is a page, or an error that the client caused. Programs that complete text
-  /// as a person types leave most requests, so a request whose client left is neither.
+  /// as a person types abandon most requests, so a request whose client left does not count.
   static func isCheap(_ request: Request, _ status: Int) -> Bool {
     guard !exempt.contains(request.uri.path), status != RequestJournal.clientLeftStatus else {
       return false
@@ -56,7 +56,7 @@ struct CheapAnswers: RouterMiddleware {
 }
 
 extension ClientConnection {
-  /// The owner of the current request, as clients take turns.
+  /// Number that identifies the owner of the current request: its key, or the client's address.
   fileprivate var owner: UInt64 {
     let owner = keyOfRequest.map { BodyOwner.key($0.number) } ?? .address(client)
     return owner.turn

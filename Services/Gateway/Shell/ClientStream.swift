@@ -63,7 +63,7 @@ struct ClientStream {
   /// without `[DONE]`, and closes the connection. So the client sees the event and no protocol
   /// error.
   ///
-  /// - Throws: the failure, if the client has left.
+  /// - Throws: an error if the client has left.
   @concurrent
   mutating func fail(_ failure: Failure) async throws {
     let failure = answers.explained(failure)

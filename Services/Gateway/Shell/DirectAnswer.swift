@@ -8,7 +8,7 @@ import Money
 import ServiceKit
 import Text
 
-/// The fast path: one host answers, its bytes pass through unchanged, and no bus message is sent.
+/// The fast path: `infer()` answers the request in the gateway, without a plan or a bus message.
 struct DirectAnswer: Sendable {
   private let resources: GatewayResources
   private let exchange: Exchange
@@ -102,7 +102,7 @@ struct DirectAnswer: Sendable {
         record(summary)
         bill = exchange.payment?.bill(summary)
         exchange.payment?.began(by: inference.opening)
-        // Several hosts contributed, so no single host's headers describe the answer.
+        // If several hosts contributed, no single host's headers describe the answer.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
         if exchange.request.options.trace {
           let trace = trace(of: summary, bill).encoded
@@ -143,7 +143,7 @@ struct DirectAnswer: Sendable {
     }
   }
 
-  /// - Parameter tally: counts the tokens that were written to the client's socket.
+  /// - Parameter tally: counts the tokens of the chunks so far, even if they are not written yet.
   @concurrent
   private func relay(
     _ inference: Inference, counting tally: inout TokenTally, to client: inout ClientStream

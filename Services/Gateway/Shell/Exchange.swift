@@ -61,8 +61,7 @@ struct Exchange: Sendable {
     return summary
   }
 
-  /// Returns the tokens of a plan for bills, limits and records. A host cannot inflate these
-  /// counts.
+  /// Returns the tokens of a plan for limits and records. A host cannot inflate these counts.
   /// - Parameter written: tokens of the answer that the client received.
   func usage(of trace: PlanTrace, written: Int = 0) -> Usage {
     (payment?.bounds ?? RequestBounds(plan: request))

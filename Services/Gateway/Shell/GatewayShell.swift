@@ -87,7 +87,7 @@ final class GatewayShell: Service {
   /// Assumed bytes of one model in the list of models. They measure the work for the list.
   private static let listedModelBytes = 256
 
-  /// Answers a request for the list of models. Any valid key may make it.
+  /// Answers a request for the list of models or for one model. Any valid key allows it.
   private func list(
     _ request: Request,
     _ answer: @escaping @Sendable (KeyRights, HostTable) throws(Failure) -> JSON
@@ -243,8 +243,8 @@ final class GatewayShell: Service {
   /// Waits for the money that the request may cost. No money is needed if no key is required, or if
   /// all models that may answer are free.
   ///
-  /// - Parameter model: `nil` means any chat model. If only some of them have a price, `model` is
-  ///   set to one with a price.
+  /// - Parameter model: `nil` means any chat model. If no plan answers and only some chat models
+  ///   have a price, `model` is set to one of these.
   private func pay(
     for exchange: inout Exchange, _ model: inout ModelID?, isPlan: Bool = false
   ) async throws(Failure) {

@@ -115,8 +115,7 @@ struct PlanAnswer: Sendable {
   // MARK: - Running the plan
 
   /// Sends the plan to a dispatcher and passes on its events. If the dispatcher is lost, another
-  /// dispatcher gets the remaining tasks, the outputs of finished tasks, and the part of the answer
-  /// that the client has received.
+  /// dispatcher gets the plan, the finished and skipped tasks, and the answer so far.
   func run(
     _ plan: RunningPlan, _ receive: (PlanEvent) async throws(Failure) -> Void
   ) async throws(Failure) {
@@ -193,7 +192,7 @@ struct PlanAnswer: Sendable {
 
   // MARK: - Reporting
 
-  /// Records the host that writes the answer, for a bill without the end of the plan.
+  /// Records the host that writes the answer, for the bill of an answer that breaks off.
   func recordHost(in event: PlanEvent, of plan: RunningPlan) {
     guard let payment = exchange.payment, case .firstToken(let task, let began) = event,
       task == plan.read(\.plan.sink)

@@ -51,13 +51,13 @@ struct PlanStream {
     self.plan = plan
     self.composer = composer
     self.client = client
-    // At most one alarm is set. The writer sets the next alarm after the last one has fired.
+    // The writer sets an alarm only after the time of the last one, so the buffer needs one place.
     (alarms, alarm) = AsyncStream<Duration>.makeStream(bufferingPolicy: .bufferingNewest(1))
     pacer.plan()
   }
 
   /// Runs the plan and sends its answer or its failure.
-  /// - Throws: the failure, if the client has left.
+  /// - Throws: an error if the client has left.
   @concurrent
   mutating func run() async throws {
     do throws(Failure) {

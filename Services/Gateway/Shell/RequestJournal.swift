@@ -112,7 +112,7 @@ final class RequestJournal: Sendable {
     }
   }
 
-  /// Records why the gateway chose this route, if the client left the choice to it.
+  /// Records why a request for `tutti/auto` is answered without a plan.
   func recordReason(_ reason: String) { state.withLock { $0.reason = reason } }
   var reason: String? { state.withLock(\.reason) }
 

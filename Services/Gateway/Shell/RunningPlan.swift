@@ -67,7 +67,7 @@ final class RunningPlan: Sendable {
     }
   }
 
-  /// The remaining part of the plan, for a dispatcher.
+  /// The plan and its state so far, for a dispatcher. The dispatcher runs the remaining tasks.
   /// - Parameters:
   ///   - pools: host pools of the client's key.
   ///   - client: the client's tag.

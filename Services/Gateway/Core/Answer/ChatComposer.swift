@@ -196,7 +196,7 @@ public struct MessageAssembler: Sendable {
 
   private mutating func add(call value: JSONValue, _ document: JSONDocument) {
     let index = document.value("index", in: value).flatMap(document.integer) ?? calls.count
-    // No model makes this many parallel calls. An invalid index must not cost memory.
+    // A model makes fewer parallel calls than this. The bound limits the memory of invalid indexes.
     guard (0..<1_024).contains(index) else { return }
     var call = calls[index] ?? Call()
     document.forEachMember(of: value) { member in

@@ -21,7 +21,7 @@ public enum TraceExtension {
   /// - Parameters:
   ///   - estimate: the outcome of the planner's estimate. `nil` means that the planner made none.
   ///   - hasOutputs: whether to include the tasks' outputs, up to `Limits.tracedOutputBytes`.
-  ///   - cost: the client's charge in credits. `nil` means that requests are not billed.
+  ///   - cost: the client's charge in credits. `nil` means that the request is not billed.
   public static func json(
     _ trace: TraceID, _ plan: PlanTrace, _ times: Times, estimate: EstimateOutcome? = nil,
     hasOutputs: Bool = false, cost: MicroCredits? = nil
@@ -81,7 +81,7 @@ public enum TraceExtension {
   /// The trace of a direct answer.
   /// - Parameters:
   ///   - reason: why there is no plan. `nil` means that the client did not ask for a plan.
-  ///   - cost: the client's charge in credits. `nil` means that requests are not billed.
+  ///   - cost: the client's charge in credits. `nil` means that the request is not billed.
   public static func direct(
     trace: TraceID, seed: UInt64, reason: String? = nil, host: HostID, model: ModelID,
     usage: Usage, firstToken: Duration, total: Duration, attempts: [AttemptFacts],

@@ -3,7 +3,7 @@ import Limits
 public import Money
 
 extension BudgetRefusal {
-  /// The error that the client receives. It names the ceiling that binds.
+  /// The error that the client receives. If a ceiling binds, the error names it.
   /// - Parameter time: now, in milliseconds since 1970.
   public func failure(at time: Int64) -> Failure {
     switch self {

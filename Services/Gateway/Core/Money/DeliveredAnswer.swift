@@ -42,7 +42,7 @@ public struct DeliveredAnswer: Hashable, Sendable {
   /// Role of the host that answers now. `nil` means that no host has answered yet.
   public var role: BilledAttempt.Role? { parts.indices.last.map(role(ofPart:)) }
 
-  /// Tokens of the host that answers now, summed over all its parts.
+  /// Tokens of the host that answers now, summed over all its parts with the same model.
   public var tokensOfHost: Int {
     guard let last = parts.last else { return 0 }
     return parts.reduce(0) {

@@ -64,7 +64,7 @@ public struct RecoveredBills: Sendable {
       process.renewal += 1
       processes[peer] = process
       // The renewal goes first, so that the registry keeps the money while it receives the
-      // settlements. Settlements with lower numbers are not in the journal: they were confirmed.
+      // settlements. Settlements before the first entry were confirmed, so the journal lacks them.
       directives.append(
         .renew(
           LeaseRenewal(

@@ -5,7 +5,7 @@ public import Money
 
 /// Tokens of a request that has ended, and the client's bill for them.
 public struct RequestBill: Hashable, Sendable {
-  /// The model that answered. For several answers, it is the model of the request.
+  /// The model that answered. For a plan, or if no host answered, it is the model of the request.
   public let model: ModelID
   public let answers: [SettledAnswer]
   /// Sum of the charges for all answers. It is at most the hold.
@@ -75,11 +75,11 @@ public struct RequestBill: Hashable, Sendable {
       var inferences = trace.inferences(of: task)
       if usage == .zero, trace.isAnswer(task) {
         usage = TokenUsage(Usage(promptTokens: 0, completionTokens: written))
-        // The parts are estimates, so the last host gets the rest.
+        // The hosts' counts are estimates of the gateway, so the last host gets the rest.
         if let last = inferences.indices.last { inferences[last].usage.completionTokens = written }
       }
-      // An inference writes the task's text once. With a higher count, its host would get the pay
-      // of the hosts of later inferences.
+      // An inference writes at most the task's `maxTokens`. With a higher count, its host would get
+      // the pay of the hosts of later inferences.
       let most = trace.plan.tasks.first { $0.id == task.id }?.maxTokens.map { max(0, $0) } ?? .max
       for place in inferences.indices {
         inferences[place].usage.completionTokens = min(
@@ -190,7 +190,7 @@ extension TokenUsage {
   /// - Returns: the removed tokens.
   fileprivate mutating func remove(_ wanted: TokenUsage) -> TokenUsage {
     let prompt = min(wanted.prompt, self.prompt)
-    // The rest has no more cached tokens than prompt tokens.
+    // The rest must not have more cached tokens than prompt tokens.
     let cached = max(
       min(wanted.cached, self.cached, prompt), self.cached - (self.prompt - prompt))
     let completion = min(wanted.completion, self.completion)

@@ -13,8 +13,8 @@ extension RequestBounds {
   /// hold. It could also cost the operator any amount, because a host is paid even if the hold is
   /// too low.
   ///
-  /// - Parameter tokens: maximum tokens of one answer that the host was given. `nil` means that
-  ///   `answer` is the maximum.
+  /// - Parameter tokens: maximum tokens of one answer that the hold pays. `nil` means that `answer`
+  ///   is the maximum.
   public func credible(_ summary: InferenceSummary, tokens: Int?) -> InferenceSummary {
     var summary = summary
     summary.usage.limitPrompt(to: prompt.multipliedCapped(by: Self.mostTokensPerEstimate))
@@ -68,8 +68,8 @@ extension RequestBounds {
       }
       total = total + usage
     }
-    // If all counts are credible, the dispatcher's total is used. It also contains tasks that an
-    // earlier dispatcher ran.
+    // If no count was changed, the trace's usage is used. It may contain tokens of an earlier
+    // dispatcher that no task's line contains.
     return total == counted ? trace.usage : total
   }
 }

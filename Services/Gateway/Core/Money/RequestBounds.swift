@@ -58,8 +58,8 @@ public struct RequestBounds: Hashable, Sendable {
       worst: cost(completion: answer.multipliedCapped(by: answers), at: price))
   }
 
-  /// Cost of a plan if all its tokens have the price of the most expensive kind. Before the plan is
-  /// made, it is not known which tokens are prompts and which are answers.
+  /// The minimum and the maximum cost of a plan if all its tokens have the price of the most
+  /// expensive kind. Before the plan is made, the shares of prompts and answers are not known.
   public func planCost(at price: TokenPrice) -> RequestCost {
     func cost(_ tokens: Int) -> MicroCredits {
       MicroCredits.cost(of: tokens, perMillion: price.highestOfKinds)

@@ -72,7 +72,7 @@ public struct PlanTrace: Sendable {
     return skipped
   }
   public private(set) var ending: PlanFinished?
-  /// Text of the answer that the dispatcher has sent.
+  /// Text of the answer that dispatchers have sent. Empty if it was too large to keep.
   public private(set) var answer = ""
   /// Reason why no other dispatcher can take over. `nil` means that another dispatcher can.
   public private(set) var obstacle: String?
@@ -220,11 +220,11 @@ public struct PlanTrace: Sendable {
   public func task(_ id: TaskID) -> TaskLine? { tasks.first { $0.id == id } }
 
   /// Whether hosts write the answer in this task. The text of a mechanical task consists of other
-  /// tasks' outputs, whose tokens are theirs.
+  /// tasks' outputs, and its tokens count for those tasks.
   func isAnswer(_ line: TaskLine) -> Bool { line.id == plan.sink && !line.merge.isMechanical }
 
-  /// The inferences of a task whose hosts are known, in order. For the answer, they begin with the
-  /// parts whose hosts the task's report does not name.
+  /// A task's inferences with known hosts, in order. For the sink, they begin with the parts of the
+  /// answer whose hosts the sink's report does not name.
   func inferences(of line: TaskLine) -> [TaskInference] {
     guard line.id == plan.sink, countsParts(line) else { return line.inferences }
     return parts.filter { $0.bytes > 0 }.map(\.inference) + line.inferences
@@ -261,7 +261,7 @@ public struct PlanTrace: Sendable {
     return millionths == 0 ? nil : (millionths + 999_999) / 1_000_000
   }
 
-  /// The hosts that worked on the plan, without duplicates.
+  /// The last host of each task, without duplicates.
   public var hosts: [HostID] {
     var hosts: [HostID] = []
     for host in tasks.compactMap(\.host) where !hosts.contains(host) { hosts.append(host) }

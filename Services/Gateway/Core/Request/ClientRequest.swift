@@ -35,16 +35,17 @@ public struct ClientRequest: Sendable {
   let statedLimits: StatedLimits
   /// Total number of answers. Each prompt has `n` of them, or `best_of` if that is larger.
   let answers: Int
-  /// Estimated tokens of the prompt: one for every four bytes, JSON included, plus the overhead of
-  /// a chat template. 0 means that no budget applies.
+  /// Estimated tokens of the prompt: one for every four bytes, JSON included, a fixed number for
+  /// each picture or sound, and the overhead of a chat template. 0 means that the client set no
+  /// budget.
   let promptTokens: Int
   /// The member that requests token probabilities. `nil` means none.
   let logprobsOption: String?
   /// Text of the last user message, cut to `RequestLimits.queryBytes`. It is empty if there is no
   /// such message.
   public let query: String
-  /// Estimated tokens of the conversation. A token has four bytes, which is usual for English, and
-  /// each picture or sound adds a fixed number.
+  /// Estimated tokens of the conversation. A token has four bytes, which is usual for English. In a
+  /// long conversation, each picture or sound counts as a fixed number of tokens.
   let conversationTokens: Int
   /// Ranges of the conversation's members in the body. A direct answer needs no copy of these
   /// members.

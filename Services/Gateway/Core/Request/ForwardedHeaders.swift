@@ -32,7 +32,7 @@ public struct ForwardedHeaders: Hashable, Sendable {
   private static let dialects = Set(
     HostDialect.allCases.flatMap { $0.headers(secret: "") }.map { $0.name.lowercased() })
 
-  /// Headers that belong to one connection or one body.
+  /// Headers that belong to one connection, one body or one trace.
   private static let connection: Set<String> = [
     "host", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding",
     "upgrade", "expect", "accept", "accept-encoding", "content-type", "content-length",
@@ -64,7 +64,7 @@ public struct ForwardedHeaders: Hashable, Sendable {
     self.names = names
   }
 
-  /// Selects the headers to forward from a request, up to a limit in bytes.
+  /// Selects the headers of a request that are forwarded, up to limits in number and bytes.
   /// - Parameter value: returns a header's value by name. `nil` means that the request does not
   ///   have the header.
   public func select(_ value: (String) -> String?) -> [(name: String, value: String)] {

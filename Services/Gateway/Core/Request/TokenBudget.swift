@@ -9,7 +9,7 @@ import Text
 /// client sets tokens and credits, the stricter limit applies.
 public struct TokenBudget: Hashable, Sendable {
   public var tokens: Int
-  /// How credits were converted. `nil` means that the client set the budget in tokens.
+  /// How credits were converted. `nil` means that credits do not set the limit.
   public var bought: Purchase?
   /// Whether the money of the request's hold sets the limit.
   var isFromKeyBudget = false
@@ -113,12 +113,11 @@ extension TokenBudget.Purchase {
 }
 
 extension ClientRequest {
-  /// The body for a direct answer, with the answer's token limit lowered to the budget. If no
-  /// budget applies or the limit already fits, the bytes are unchanged.
+  /// The body for a direct answer, with the answer's token limit lowered to the budget and to
+  /// `affordable`. If neither applies or the limit already fits, the bytes are unchanged.
   /// - Parameter affordable: maximum tokens of one answer that the request's hold pays. `nil` means
   ///   no limit.
-  /// - Throws: a failure if the budget does not cover the prompt and one token of each
-  ///   answer.
+  /// - Throws: a failure if the budget does not cover the prompt and one token of each answer.
   public func body(
     within budget: TokenBudget?, affordable: Int? = nil
   ) throws(Failure) -> [UInt8] {
@@ -162,8 +161,8 @@ struct StatedLimits: Sendable {
   /// `n_predict` is llama.cpp's own name for the limit.
   static let names = ["max_tokens", "max_completion_tokens", "n_predict"]
 
-  /// Position of the body's first member if no member states a limit. `nil` means that a member
-  /// states one.
+  /// Position of the body's first member, at which a limit can be inserted. `nil` means that the
+  /// body already has a member with one of the `names`.
   var insertion: Int?
   /// The highest limit. A value that sets no limit counts as the largest number.
   var highest = 0

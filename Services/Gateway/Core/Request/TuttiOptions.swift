@@ -47,7 +47,7 @@ public struct TuttiOptions: Hashable, Sendable {
       minimumRate: deadlines.minimumRate)
   }
 
-  /// - Parameter problems: gets every mistake. An invalid option keeps its default.
+  /// - Parameter problems: gets the first mistakes. An invalid option keeps its default.
   init(
     parsing value: JSONValue?, in document: JSONDocument, problems: inout [Failure]
   ) {

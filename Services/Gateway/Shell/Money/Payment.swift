@@ -20,9 +20,9 @@ final class Payment: Sendable {
   let isCut: Bool
   private let spending: Spending
   private let request: UInt64
-  /// Model that the bill names if no host has answered.
+  /// Model of the request. The bill names it for a plan, or if no host has answered.
   private let model: ModelID
-  /// Text of the request's trace.
+  /// Id of the request's trace, as text.
   private let trace: String
   /// Hosts at the time of the admission.
   private let table: HostTable
@@ -169,7 +169,7 @@ final class Payment: Sendable {
     ) { bounds.credible($0, of: trace.plan, tokens: tokens) }
   }
 
-  /// Settles a plan whose answer was streamed. A client that received no text pays nothing.
+  /// Settles a plan whose streamed answer broke off. A client that received no text pays nothing.
   func settle(streamed trace: PlanTrace) {
     let written = state.withLock { $0.delivered.tokens }
     guard written > 0 else { return }
