@@ -2,8 +2,8 @@ internal import Limits
 
 /// Why a text is not an amount of credits.
 public enum AmountTextError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// The text has other characters than digits and one point, or the point lacks a digit on one
-  /// side.
+  /// The text is empty or too long, has other characters than digits and one point, or the point
+  /// lacks a digit on one side.
   case notDecimal
   case negative
   /// The text has more than 6 digits after the point.

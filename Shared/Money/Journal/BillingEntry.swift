@@ -64,7 +64,7 @@ public struct UnconfirmedBill: Hashable, Sendable {
   let promptTokens: Int
   let cachedTokens: Int
   let completionTokens: Int
-  /// Hosts that are paid. Hosts for which the journal has no room are left out.
+  /// Hosts with their roles. The journal leaves out hosts for which it has no room.
   let hosts: [HostTokens]
 
   public init(
@@ -99,7 +99,7 @@ public struct BillingEntry: Hashable, Sendable {
   public let promptTokens: Int
   /// The part of the prompt that a host had in its cache.
   public let cachedTokens: Int
-  /// Completion tokens that were written to the client's socket.
+  /// Completion tokens of the bill. Without a bill, those that were written to the client's socket.
   public let completionTokens: Int
   /// The bill of an answer that has ended. `nil` means that the bill is computed from the tokens.
   public let billed: MicroCredits?

@@ -14,7 +14,7 @@ enum JournalImage {
   /// word changes, so it has its own checksum and the header's checksum leaves it out.
   static let lastNumberWord = 6
 
-  /// Entries of a file, and the numbers of all slots and of damaged slots.
+  /// Entries of a file, and how many slots it has and how many of them are damaged.
   struct Contents {
     var entries: [BillingEntry] = []
     var slots = 0
@@ -138,7 +138,8 @@ enum JournalImage {
 
   // MARK: - Reading
 
-  /// Reads a file that may hold any bytes. `nil` means that it is not a journal of this version.
+  /// Reads a file that may hold any bytes. `nil` means that the file is no journal of this version,
+  /// or that its header is damaged.
   static func contents(of bytes: [UInt8]) -> Contents? {
     let header = words(0, headerWords, of: bytes)
     guard header.count == headerWords, header[0] == magic, header[1] == version,

@@ -17,8 +17,8 @@ enum SlotLayout {
   static let words = 512
 }
 
-/// A host of an answer, with the host's own name of the model. `nil` means that this name is not
-/// known.
+/// A host of an answer, with the host's own name of the model. `nil` means that the names are too
+/// long for the slot.
 struct SlotHost: Hashable, Sendable {
   let host: HostID
   let model: ModelID?

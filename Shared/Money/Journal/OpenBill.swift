@@ -9,8 +9,8 @@ public struct BilledHost: Hashable, Sendable {
 
 /// The journal's slot of one running answer.
 ///
-/// It has one owner, so a change needs no lock and no allocation, but only some atomic stores. All
-/// token counts are totals so far. The owner calls `finish()` or `cancel()` at the end of the
+/// It has one owner, so recording tokens needs no lock and no allocation, but only some atomic
+/// stores. All token counts are totals so far. The owner calls `finish()` or `cancel()` at the end of the
 /// answer. Otherwise the slot stays in use, and the next process finds the answer in the journal as
 /// running.
 public struct OpenBill: ~Copyable, Sendable {
@@ -42,7 +42,7 @@ public struct OpenBill: ~Copyable, Sendable {
     return BilledHost(index: index)
   }
 
-  /// Adds a row for a host and returns its index. Does not write the progress.
+  /// Returns the index of a host's row, and adds the row if necessary. Does not write the progress.
   private mutating func add(_ host: HostID, _ model: ModelID?) -> Int? {
     // If both names together are too long, the model's name is left out.
     for row in [SlotHost(host: host, model: model), SlotHost(host: host, model: nil)] {

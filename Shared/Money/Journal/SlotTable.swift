@@ -19,8 +19,8 @@ struct SlotTable {
   init(slots: Int, kept: [JournalImage.Kept]) {
     uses = Dictionary(minimumCapacity: slots)
     for kept in kept {
-      // The slot's number belongs to an earlier process. It must not count as a number of this
-      // process.
+      // The slot's settlement number belongs to an earlier process. It must not count as a number
+      // of this process.
       var progress = kept.progress
       progress.setSettlement(0)
       uses[kept.request] = .pending(slot: kept.slot, progress)

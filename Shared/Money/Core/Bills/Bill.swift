@@ -13,7 +13,7 @@ public struct Bill: Hashable, Sendable {
     public let pay: [MicroCredits]
   }
 
-  /// One line per answer, in the order of the answers. A plan has one answer per inference.
+  /// One line per answer, in the order of the answers. A plan usually has several.
   public let lines: [Line]
   public let charge: MicroCredits
   public let payouts: [HostID: MicroCredits]

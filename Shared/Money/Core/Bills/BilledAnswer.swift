@@ -11,7 +11,7 @@ public struct BilledAttempt: Hashable, Sendable {
     case loser
     /// The host resumed the answer of another host and delivered its part.
     case continued
-    /// The host has the tier `fallback` and finished the answer of another host. A fallback host
+    /// The host has the tier `fallback` and resumed the answer of another host. A fallback host
     /// that began the answer is a winner.
     case fallback
     /// The host broke off, stalled or sent an invalid answer, before or after its first token. A
@@ -75,7 +75,7 @@ extension BilledAttempt.Role {
 
 /// Outcome of one answer: the tokens that the client pays for, and the attempts that led to it.
 ///
-/// On the fast path, it is the client's answer. A plan has one such answer per inference.
+/// On the fast path, it is the client's answer. A plan usually has several such answers.
 public struct BilledAnswer: Hashable, Sendable {
   /// Prompt tokens, which count once, and completion tokens that reached the client. For an
   /// inference of a plan, the completion tokens are those that its task received.

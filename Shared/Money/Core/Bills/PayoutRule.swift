@@ -1,8 +1,8 @@
 /// Determines the pay of hosts for attempts that did not deliver the answer.
 ///
 /// A race loser earns the reservation fee, and the progress fee for its tokens. The sum is at most
-/// a share (η) of the pay of the host that delivered. A failed host earns the progress fee for the
-/// tokens that the client received, up to the same maximum, and no reservation fee.
+/// a share (η) of the winner's pay. A failed host earns the progress fee for the tokens that the
+/// client received, up to the same maximum, and no reservation fee.
 public struct PayoutRule: Hashable, Codable, Sendable {
   /// Fee for taking part in a race.
   public let reservationFee: MicroCredits

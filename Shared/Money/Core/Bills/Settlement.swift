@@ -12,7 +12,7 @@ public struct Settlement: Hashable, Sendable {
   public var admittedAt: Int64
   /// The client's price at the admission.
   public var price: TokenPrice
-  /// The answers. A direct answer has one, and a plan has one per inference of its tasks.
+  /// The answers: at most one for a direct answer, usually several for a plan.
   public var answers: [SettledAnswer]
 
   public init(

@@ -3,7 +3,7 @@ public struct BudgetWindow: Hashable, Codable, Sendable {
   public enum Kind: String, Codable, CaseIterable, Sendable {
     /// Spending counts until the end of the calendar period in UTC.
     case calendar
-    /// Spending counts for the length of the period.
+    /// Spending counts for at least the length of the period.
     case rolling
   }
 

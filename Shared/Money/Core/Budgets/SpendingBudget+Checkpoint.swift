@@ -19,8 +19,8 @@ extension SpendingBudget {
     Spending(terms: terms, buckets: buckets, warned: warned, clock: clock)
   }
 
-  /// Restores a budget with its spending. If its terms have changed since, the new ones apply to
-  /// warnings.
+  /// Restores a budget with its spending. The amount and the warnings may have changed since, but
+  /// not the window.
   public init(_ terms: BudgetTerms, restoring spending: Spending) throws(CheckpointFault) {
     let expiries = spending.buckets.map(\.expiry)
     let total = spending.buckets.reduce(Int128(0)) { $0 + Int128($1.amount.count) }

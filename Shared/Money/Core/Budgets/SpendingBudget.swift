@@ -12,7 +12,7 @@ public struct SpendingBudget: Hashable, Sendable {
   /// A threshold that was reported in a warning.
   struct Warning: Hashable, Codable {
     let threshold: Int
-    /// The threshold is not reported again before this time.
+    /// The threshold is not reported again before this time, unless the terms change.
     let quietUntil: Int64
   }
 

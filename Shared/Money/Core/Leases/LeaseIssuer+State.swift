@@ -87,8 +87,8 @@ extension LeaseIssuer {
 
   // MARK: - Postings
 
-  /// Applies a posting of an earlier registry process. Its settlement is already subtracted from
-  /// the ceilings.
+  /// Applies a posting of an earlier registry process. The charge of a settlement is already
+  /// subtracted from the ceilings.
   ///
   /// Postings are restored in their order. After the last one, the caller calls
   /// `finishRestoring()`.
@@ -214,7 +214,7 @@ extension LeaseIssuer {
     }
   }
 
-  /// Forgets a removed ceiling after the last lease below it has ended.
+  /// Forgets a ceiling that is not set, if no lease below it has money and no ask waits for it.
   mutating func dropIfUnused(_ id: CeilingID) {
     guard levels[id]?.isUnused == true else { return }
     levels[id] = nil

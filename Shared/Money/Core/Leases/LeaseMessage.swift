@@ -19,7 +19,7 @@ public struct LeaseAsk: Hashable, Sendable {
   /// Number of the ask within its lease. An ask with a higher number replaces earlier ones.
   public var number: UInt64
   /// Total granted so far, as the gateway knows it. If the gateway missed a grant, the amounts of
-  /// the ask are out of date. The registry then sends that grant again and does not judge the ask.
+  /// the ask are out of date. The registry then sends the present total and does not judge the ask.
   public var granted: MicroCredits
   /// Total returned so far. With it, the ask is complete even if a `LeaseReturn` was lost.
   public var returned: MicroCredits
@@ -29,8 +29,8 @@ public struct LeaseAsk: Hashable, Sendable {
   public var minimum: MicroCredits
   /// Money that the lease lacks for the highest possible cost of the waiting request.
   public var worst: MicroCredits
-  /// `worst` plus a reserve for later requests. The registry grants the reserve if enough money is
-  /// left.
+  /// `worst` plus a reserve for other requests. The registry grants as much of the reserve as it
+  /// can spare.
   public var want: MicroCredits
   /// Whether the waiting request's patience has ended. If so, the registry grants the money that is
   /// left now, or refuses the ask.
@@ -139,7 +139,7 @@ public enum LeaseAnswer: Hashable, Sendable {
   case returned(LeaseReturn)
   /// Confirms a renewal, and all settlements up to a number.
   case renewed(LeaseRenewal, settledThrough: UInt64)
-  /// Answers a repeated settlement. All settlements of the gateway up to this number are recorded.
+  /// Confirms all settlements of the gateway up to this number, in answer to one of them.
   ///
   /// The answer goes to the sender. The sender may be a later process that repeats the settlements
   /// of a killed process.

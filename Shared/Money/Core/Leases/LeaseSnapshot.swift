@@ -58,7 +58,8 @@ public struct LeaseSnapshot: Hashable, Codable, Sendable {
 extension LeaseIssuer {
   /// Leases and gateways. Waiting asks are left out, because gateways repeat them.
   ///
-  /// A gateway without money is left out if `lease.gateways` other gateways sent a message later.
+  /// All gateways with money are included. Other gateways are included up to `lease.gateways` in
+  /// all, the gateway with the latest message first.
   public var snapshot: LeaseSnapshot {
     let paying = gateways.filter { hasMoney($0.key) }
     let room = max(0, Limits.leasingGateways.value - paying.count)

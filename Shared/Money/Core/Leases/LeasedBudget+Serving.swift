@@ -23,8 +23,8 @@ extension LeasedBudget {
     case .settled(let peer, let through):
       guard peer == gateway else { break }
       settlements.confirm(through: through)
-      // After a loss, each confirmation sends the next batch. If only renewals sent batches, new
-      // settlements would arrive faster than old ones are sent. A batch is limited, because the
+      // After a loss, each confirmation repeats the next settlements. If only renewals repeated
+      // them, new settlements would arrive faster. Only some are repeated at once, because the
       // registry accepts a limited number of settlements after a gap.
       repeatSettlements(sentBefore: now.advanced(by: .zero - terms.retry), now: now)
     case .ended(let peer, let through):
@@ -111,7 +111,7 @@ extension LeasedBudget {
     guard renewal.gateway == gateway else { return }
     settlements.confirm(through: settledThrough)
     guard let sent = renewals.confirm(renewal.number, validity: terms.validity) else { return }
-    // The registry had not received settlements that were sent before the renewal, so they are
+    // A settlement that was sent before the renewal and is still unconfirmed may be lost, so it is
     // repeated.
     repeatSettlements(sentBefore: sent, now: now)
     for key in restless.sorted() { serve(key, now: now) }
@@ -335,7 +335,7 @@ extension LeasedBudget {
 }
 
 extension LeaseAsk {
-  /// Whether all amounts that the registry judges are the same as in another ask.
+  /// Whether two asks of a lease differ at most in their numbers and in `want`.
   fileprivate func asksTheSame(as other: LeaseAsk) -> Bool {
     granted == other.granted && returned == other.returned && held == other.held
       && minimum == other.minimum
@@ -344,8 +344,9 @@ extension LeaseAsk {
 }
 
 extension LeasedBudget.KeyLease {
-  /// Reserve of the next ask. It doubles if the last ask was sent within a renewal's pause, and is
-  /// halved otherwise. So the number of asks grows only with the logarithm of the use.
+  /// Reserve of the next ask, at least `leastReserve`, at most 1,024 times this. It doubles if the
+  /// last ask was sent within a renewal's pause, and is halved otherwise. So the number of asks
+  /// grows only with the logarithm of the use, up to the maximum reserve.
   fileprivate func nextReserve(isSoon: Bool) -> MicroCredits {
     let next = isSoon ? reserve.times(2) : MicroCredits(reserve.count / 2)
     return min(max(next, leastReserve), leastReserve.times(1_024))

@@ -1,7 +1,7 @@
 internal import ClusterModel
 
 extension LeasedBudget {
-  /// The money that a running request may still spend.
+  /// The money that a running request may spend.
   struct Hold: Sendable {
     let key: AccountID
     let lease: LeaseID
@@ -39,7 +39,7 @@ extension LeasedBudget {
     /// Sum of the holds of running requests from this lease.
     var held: MicroCredits = .zero
     var queue = WaitingQueue()
-    /// The ask without an answer. `nil` means that there is none.
+    /// The ask that is neither granted nor refused. `nil` means that there is none.
     var ask: LeaseAsk?
     /// The requests that waited when the last ask was sent.
     var asked: AskedRequests?

@@ -3,10 +3,11 @@ internal import Limits
 
 /// Admits requests in one gateway from leases of their keys' money.
 ///
-/// A request holds its highest possible cost. If its key's lease has enough unused money, the
-/// request is admitted at once, without a message. Otherwise it waits in order of arrival while the
-/// gateway asks the registry for more. It also asks before a lease that is in use becomes empty, so
-/// that a key with enough money seldom waits.
+/// A request holds its highest possible cost, or less if the registry has no more money. If its
+/// key's lease has enough unused money, the request is admitted at once, without a message.
+/// Otherwise it waits in order of arrival while the gateway asks the registry for more. The gateway
+/// also asks before a lease that is in use becomes empty, so that a key with enough money seldom
+/// waits.
 ///
 /// The shell calls `tick(now:)` about four times per second, and performs directives in order.
 public struct LeasedBudget: Sendable {

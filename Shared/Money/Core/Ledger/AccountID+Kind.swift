@@ -3,7 +3,7 @@ public import ClusterModel
 extension AccountID {
   private static let keyPrefix = "key/"
 
-  /// Account of a key. It is used only in messages about leases.
+  /// Account of a key, for leases and usage. No ledger entry has such an account.
   public static func key(_ id: String) -> AccountID { AccountID(keyPrefix + id) }
 
   /// Id of the key. `nil` means that this is not the account of a key.

@@ -3,11 +3,12 @@
 /// The book decides whether a transaction may be written, and the store keeps the transactions. The
 /// caller posts a transaction, writes it durably, and then acknowledges it. The caller may post
 /// several transactions before one write. If the write fails, or the store already has one of the
-/// ids, the caller makes a new book. After a start, it replays every stored transaction.
+/// ids, the caller makes a new book. After a start, it restores a checkpoint, if there is one, and
+/// replays the later transactions.
 public struct LedgerBook: Sendable {
   /// Balances that are not zero. Admins create organisations and hosts, which bound their number.
   public internal(set) var balances: [AccountID: MicroCredits] = [:]
-  /// Organisations whose balance and holds never go below zero. Other organisations pay later.
+  /// Organisations whose balance and holds may not fall below zero. Other organisations pay later.
   private(set) var prepaidOrganisations: Set<String> = []
   var memory: TransactionMemory
 
@@ -81,7 +82,8 @@ public struct LedgerBook: Sendable {
     memory.remember(transaction, digest)
   }
 
-  /// Whether the settlement of a bill fits into all balances, whatever part of the bill is charged.
+  /// Whether the settlement of a bill fits into the balances of hosts and margin, whatever part of
+  /// the bill its payer pays.
   public func hasRoom(for bill: Bill) -> Bool {
     let paid = bill.payouts.values.reduce(Int128(0)) { $0 + Int128($1.count) }
     let margin = Int128(balance(of: .margin).count)

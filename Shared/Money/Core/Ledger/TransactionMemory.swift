@@ -4,8 +4,8 @@ internal import Limits
 ///
 /// Two generations of ids are kept. When the newer one is full, the older one is dropped. The
 /// latest time of a dropped transaction is the horizon: for transactions up to that time, it is
-/// uncertain whether their ids are new. If a later transaction reuses a dropped id, only the
-/// store's unique key finds the conflict.
+/// uncertain whether their ids are new. If a later transaction reuses a dropped id, only the store,
+/// which keeps ids unique, finds the conflict.
 struct TransactionMemory: Hashable, Sendable {
   enum Recollection: Hashable {
     case new, repeated, conflict

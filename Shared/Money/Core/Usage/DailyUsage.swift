@@ -42,7 +42,7 @@ public struct DailyUsage: Sendable {
   /// Name of the row that counts further models after a key's rows of a day are full.
   public static let otherModels = "other"
 
-  /// First day from which on all requests are counted. Earlier days were dropped.
+  /// First day from which on all requests are counted. Earlier days are not reported.
   public private(set) var firstDay: Int64
 
   private let maximumRows: Int
@@ -221,7 +221,7 @@ extension DailyUsage {
   }
 
   /// - Parameter maximumRows: as for `init(firstDay:maximumRows:)`.
-  /// - Returns: `nil` if no sequence of requests can result in this table.
+  /// - Returns: `nil` if the table is too large or has an impossible row.
   public init?(restoring snapshot: Snapshot, maximumRows: Int? = nil) {
     self.init(firstDay: snapshot.firstDay, maximumRows: maximumRows)
     guard snapshot.lines.count <= self.maximumRows else { return nil }
