@@ -18,7 +18,7 @@ final class InFlightAnswers: Sendable {
   /// Ends an answer. Its client gets the failure.
   typealias End = @Sendable (Failure) -> Void
 
-  /// The registration of one answer. It ends on deinit.
+  /// The registration of one answer. It ends on deinit at the latest.
   final class Registration: Sendable {
     private let number: Int
     private let answers: InFlightAnswers

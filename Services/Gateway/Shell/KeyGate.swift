@@ -7,7 +7,7 @@ import Money
 import Synchronization
 import Telemetry
 
-/// Counts the requests of keys in this gateway.
+/// Counts and limits the requests of keys in this gateway.
 final class KeyGate: Sendable {
   private let gateways: LiveGateways
   private let rates = Mutex(RateWindows())

@@ -40,8 +40,8 @@ final class RunningPlan: Sendable {
   var remaining: Duration { now.duration(to: deadline) }
 
   func record(_ event: PlanEvent) {
-    // Time of the event. It is read before the lock, for which this call may wait. The code that
-    // writes to the client would read a later time, because a slow client delays it.
+    // The time is read before the wait for the lock. The task that writes to the client does not
+    // read it, because a slow client delays that task.
     let took = now.sinceStart
     state.withLock {
       $0.trace.record(event)

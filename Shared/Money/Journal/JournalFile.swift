@@ -7,7 +7,7 @@ struct JournalFile {
   var entries: [BillingEntry] = []
   var notice: String?
 
-  /// Reads the file. A damaged file is also kept under another name.
+  /// Reads the file. If the file is damaged, it is kept under another name.
   static func read(_ path: String) throws(FileRefused) -> JournalFile {
     guard try PrivateFile.check(path) else { return JournalFile() }
     var facts = stat()

@@ -27,7 +27,7 @@ struct SlotHost: Hashable, Sendable {
 /// The part of a slot that changes with every token.
 ///
 /// A change is written over the older of the two copies. If a process dies during the write, the
-/// newer copy is intact, and the partial copy does not match its checksum.
+/// other copy is intact, and the partial copy does not match its checksum.
 struct SlotProgress: Equatable, Sendable {
   enum State: UInt64, Sendable {
     case free, running, finished

@@ -53,7 +53,7 @@ public struct ProgressPacer: Sendable {
     return rest(from: trace)
   }
 
-  /// Returns the remaining progress at the end of the answer, without waiting for the interval.
+  /// Returns all progress that was not reported yet, without waiting for the interval.
   public mutating func rest(from trace: PlanTrace) -> [UInt8]? {
     guard !waiting.isEmpty else { return nil }
     let steps = waiting.compactMap { Self.json($0, trace) }

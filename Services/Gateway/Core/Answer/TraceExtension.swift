@@ -5,7 +5,7 @@ public import Text
 
 /// The member `tutti` of an answer to a request with `"trace": true`.
 public enum TraceExtension {
-  /// Times at which the client first received data. `nil` means never.
+  /// Times since the request began. `nil` means never.
   public struct Times: Hashable, Sendable {
     /// Time of the first progress line.
     public var firstProgress: Duration?

@@ -234,7 +234,8 @@ public struct PlanTrace: Sendable {
   private func countsParts(_ line: TaskLine) -> Bool {
     switch line.status {
     case nil, .done: true
-    // A degraded answer may lack an input, or be the output of other tasks.
+    // A degraded answer may consist of other tasks' outputs. It contains the parts only if the text
+    // that was sent is the sink's output.
     case .degraded: finished[line.id]?.output == answer
     // Without a report, the text that the client received counts.
     case .failed, .skipped: line.usage == .zero

@@ -50,9 +50,9 @@ public struct ClientRequest: Sendable {
   /// Ranges of the conversation's members in the body. A direct answer needs no copy of these
   /// members.
   private let conversationRanges: ConversationRanges
-  /// First bytes that all turns of a conversation share: its messages up to the first user message,
-  /// cut to `RequestLimits.affinityBytes`. A host that served an earlier turn has them cached.
-  /// `nil` means that there are no messages.
+  /// First bytes that all turns of a conversation share: its messages through the first message of
+  /// the user, cut to `RequestLimits.affinityBytes`. A host that served an earlier turn may have
+  /// them cached. `nil` means that there are no messages.
   public let affinity: [UInt8]?
   public let options: TuttiOptions
   /// Whether the request wants JSON or gives tools. The answer then has a fixed form, and no text

@@ -13,7 +13,7 @@ extension MicroCredits {
     let rest = subtractingCapped(promptCost)
     guard rest >= .zero else { return 0 }
     // The tokens cost at most `rest`, which is a whole number, and the bill is rounded down once
-    // for all tokens. So it is at most the hold, even if the prompt's cost was rounded down alone.
+    // for all tokens. So the bill is at most the hold, even if `promptCost` was rounded down.
     let product = UInt64(rest.count).multipliedFullWidth(by: 1_000_000)
     let divisor = UInt64(price.count)
     guard product.high < divisor else { return .max }

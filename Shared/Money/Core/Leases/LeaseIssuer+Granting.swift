@@ -44,9 +44,9 @@ extension LeaseIssuer {
 
   /// Decides whether an ask is granted, waits or is refused.
   ///
-  /// It is refused if a ceiling could not pay the ask's minimum even if all requests in flight cost
-  /// nothing. It waits if too little money is left now, or if an older ask waits. An ask for a
-  /// reserve only is granted without a wait, if necessary with zero.
+  /// It is refused if its key is not active, or if a ceiling could not pay its minimum even if all
+  /// requests in flight cost nothing. It waits if too little money is left now, or if an older ask
+  /// waits. A last call never waits. An ask for a reserve only waits only for a new ceiling.
   private func verdict(for waiter: Waiter) -> Verdict {
     let ask = waiter.ask
     guard let lease = leases[ask.lease], let key = keys[lease.key], key.isActive else {

@@ -12,7 +12,7 @@ public struct LeaseSnapshot: Hashable, Codable, Sendable {
     public let settled: MicroCredits
     /// Asks up to this number were granted or withdrawn.
     let answered: UInt64
-    /// Number of the ask of the last grant, which may be repeated. `nil` means that there is none.
+    /// Number of the ask that the last grant answered. `nil` means that there is no grant.
     let granting: UInt64?
 
     /// Money of the lease that is unused or held by running requests.

@@ -3,7 +3,7 @@ internal import Limits
 /// Requests, tokens and cost of keys by day and model, for the latest days.
 ///
 /// The number of rows is limited. If there is no room, the oldest day is dropped. From `firstDay`
-/// on, all requests are counted.
+/// on, all requests with tokens are counted.
 public struct DailyUsage: Sendable {
   /// Sums of one day and model.
   public struct Row: Hashable, Sendable {
