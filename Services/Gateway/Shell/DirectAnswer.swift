@@ -160,7 +160,7 @@ struct DirectAnswer: Sendable {
         case .body: break
         case .resumed(let host):
           // The text so far came from the earlier host, so it is sent and counted before the next
-          // host begins.
+          // host is recorded.
           try await send(frames: &frames, to: &client)
           exchange.payment?.wrote(tally.total)
           exchange.payment?.began(by: host)

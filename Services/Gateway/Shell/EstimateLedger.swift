@@ -5,7 +5,7 @@ import Metrics
 import Synchronization
 import Telemetry
 
-/// Guards the gateway's `EstimateMemory` and adds its clock and metrics.
+/// Guards the gateway's `EstimateMemory`, and adds a clock and metrics.
 final class EstimateLedger: Sendable {
   private let memory = Mutex(EstimateMemory())
   private let clock = ProcessClock()

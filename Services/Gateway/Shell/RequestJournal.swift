@@ -154,7 +154,7 @@ final class RequestJournal: Sendable {
   }
 
   /// Records the part of an answer that the client received before it left, or before the answer
-  /// failed. Does nothing if a whole answer was recorded.
+  /// failed. Does nothing if a complete answer was recorded.
   func recordPart(by host: String, model: ModelID, usage: Usage) {
     guard usage != .zero else { return }
     state.withLock { state in

@@ -9,7 +9,7 @@ import Overload
 extension HTTPField.Name {
   /// Header with the trace's id, which every response has.
   static let gatewayTrace = HTTPField.Name("x-tutti-trace")!
-  /// Header with the cost of a whole answer, in credits.
+  /// Header with the cost of an answer that is not streamed, in credits.
   static let cost = HTTPField.Name("x-tutti-cost")!
   /// Header with the maximum tokens of the answer. It is set if the rest of a budget does not pay
   /// the longest possible answer.

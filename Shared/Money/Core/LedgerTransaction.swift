@@ -1,6 +1,6 @@
 internal import Limits
 
-/// Name of a ledger account, for example `org/acme`, `holds/acme`, `host/gpu-1` or `margin`.
+/// Name of an account of the ledger or of a key, for example `org/acme`, `margin` or `key/ID`.
 public struct AccountID: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
   public let name: String
 

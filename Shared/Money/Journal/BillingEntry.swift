@@ -35,7 +35,7 @@ public struct BilledRequest: Hashable, Sendable {
   }
 }
 
-/// Tokens of one host for one answer.
+/// Tokens of one host for one request.
 public struct HostTokens: Hashable, Sendable {
   public let host: HostID
   /// The host's own name of the model, whose price the host is paid. `nil` means that the names are

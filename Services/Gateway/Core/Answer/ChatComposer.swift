@@ -196,7 +196,7 @@ public struct MessageAssembler: Sendable {
 
   private mutating func add(call value: JSONValue, _ document: JSONDocument) {
     let index = document.value("index", in: value).flatMap(document.integer) ?? calls.count
-    // A model makes fewer parallel calls than this. The bound limits the memory of invalid indexes.
+    // A model makes fewer parallel calls than this. A host's invalid indexes must not cost memory.
     guard (0..<1_024).contains(index) else { return }
     var call = calls[index] ?? Call()
     document.forEachMember(of: value) { member in

@@ -57,7 +57,7 @@ public struct RequestBill: Hashable, Sendable {
       price: price, hold: hold)
   }
 
-  /// The bill of a plan, which is the sum over the inferences of its tasks.
+  /// The bill of a plan, which is the sum over the answers of its tasks.
   ///
   /// - Parameters:
   ///   - written: tokens of the answer that the client received. They are billed if the task that

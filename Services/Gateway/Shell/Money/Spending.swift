@@ -17,7 +17,7 @@ import Telemetry
 final class Spending: Service {
   private static let tickPause = Duration.milliseconds(250)
   /// Settlements within this time share one message and one durable write. The write costs as much
-  /// as a hundred settlements. Before any other message of `budget`, they are sent at once.
+  /// as a hundred settlements. Before any other message of `LeasedBudget`, they are sent at once.
   private static let batchPause = Duration.milliseconds(100)
   /// As `batchPause`, but while another gateway may wait for money of a key.
   private static let scarcePause = Duration.milliseconds(10)

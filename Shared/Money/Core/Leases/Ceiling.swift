@@ -12,7 +12,8 @@ public struct CeilingID: Identifier {
 /// leased money: `left = remaining - leased`.
 public struct Ceiling: Hashable, Sendable {
   public let id: CeilingID
-  /// The limit minus all settlements so far. It is negative if an admin lowered the limit too far.
+  /// Money that is not spent, leased money included. It is negative if an admin lowered the limit
+  /// too far.
   public var remaining: MicroCredits
   /// Next time at which spent money becomes available again, in milliseconds since 1970. `nil`
   /// means that there is none, as for a balance.

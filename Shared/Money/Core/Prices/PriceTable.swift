@@ -3,8 +3,8 @@ internal import Limits
 
 /// Prices that clients pay, as the registry publishes them to gateways.
 ///
-/// Each process has all rows that are in force now or later. So a new price applies everywhere at
-/// its time, without a message.
+/// A table has rows in force and future rows. So a new price applies everywhere at its time,
+/// without a message.
 public struct PriceTable: Equatable, Sendable {
   /// The registry's incarnation.
   public let epoch: UInt64
