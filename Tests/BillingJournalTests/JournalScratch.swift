@@ -2,6 +2,7 @@ import BillingJournal
 import ClusterModel
 import Foundation
 import Money
+import Testing
 
 /// A directory of one test, removed at its end.
 final class JournalScratch: Sendable {
@@ -36,6 +37,12 @@ final class JournalScratch: Sendable {
     let copy = path("copy-\(UUID().uuidString)")
     try write(bytes, to: copy)
     return try BillingJournal.open(path: copy, incarnation: 2, slots: slots)
+  }
+
+  /// The entry of a request that the next process would get if this process were killed now.
+  func entry(_ request: String) throws -> BillingEntry {
+    let entries = try reopen(contents(of: path)).entries
+    return try #require(entries.first { $0.request.id == request })
   }
 
   var names: [String] {

@@ -100,12 +100,12 @@ public final class BillingJournal: Sendable {
     }
   }
 
-  /// Removes entries, because the registry has their settlements. An id is ignored if no entry with
-  /// this id waits for an acknowledgement.
-  public func acknowledge(_ requests: [String]) {
+  /// Removes the entries of answers that this process finished, because the registry has their
+  /// settlements. A repeated acknowledgement is ignored.
+  public func acknowledge(_ bills: [FinishedBill]) {
     table.withLock { table in
-      for request in requests {
-        guard let pending = table.removePending(request) else { continue }
+      for bill in bills {
+        guard let pending = table.removePending(bill) else { continue }
         table.release(freed(pending.slot, pending.progress))
       }
     }
@@ -123,19 +123,16 @@ public final class BillingJournal: Sendable {
     mapping.store(words, at: first + index * SlotLayout.hostWords)
   }
 
-  func finish(
-    _ request: String, _ progress: SlotProgress, settlement: UInt64, slot: Int
-  ) -> UInt64 {
+  func finish(_ progress: SlotProgress, settlement: UInt64, slot: Int) {
     var progress = progress
     progress.finish(settlement: settlement)
     publish(&progress, slot: slot)
-    table.withLock { $0.finish(request, progress, slot: slot) }
-    return incarnation
+    table.withLock { $0.finish(slot, progress) }
   }
 
-  func cancel(_ request: String, _ progress: SlotProgress, slot: Int) {
+  func cancel(_ progress: SlotProgress, slot: Int) {
     table.withLock { table in
-      table.removeOpen(request)
+      table.removeOpen(slot)
       table.release(freed(slot, progress))
     }
   }

@@ -7,6 +7,12 @@ public struct BilledHost: Hashable, Sendable {
   let index: Int
 }
 
+/// Refers to the entry of an answer that has ended, until the entry is acknowledged.
+public struct FinishedBill: Hashable, Sendable {
+  let slot: Int
+  let settlement: UInt64
+}
+
 /// The journal's slot of one running answer.
 ///
 /// It has one owner, so recording tokens needs no lock and no allocation, but only some atomic
@@ -91,24 +97,15 @@ public struct OpenBill: ~Copyable, Sendable {
   ///   - settlement: number of the settlement, which grows with every answer of the process.
   ///   - bill: bill that replaces the tokens recorded so far, in the same write. `nil` means that
   ///     the recorded tokens stay.
-  public consuming func finish(settlement: UInt64, bill: UnconfirmedBill? = nil) -> BillingEntry {
+  public consuming func finish(settlement: UInt64, bill: UnconfirmedBill? = nil) -> FinishedBill {
     if let bill { set(bill) }
-    let incarnation = journal.finish(request.id, progress, settlement: settlement, slot: slot)
-    return BillingEntry(
-      request: request, incarnation: incarnation, state: .finished, settlement: settlement,
-      promptTokens: progress.promptTokens, cachedTokens: progress.cachedTokens,
-      completionTokens: progress.completionTokens, billed: progress.billed,
-      hosts: hosts.enumerated().map { index, host in
-        let tokens = progress.tokens(ofHost: index)
-        return HostTokens(
-          host: host.host, model: host.model, role: progress.role(ofHost: index),
-          made: tokens.made, contributed: tokens.contributed)
-      })
+    journal.finish(progress, settlement: settlement, slot: slot)
+    return FinishedBill(slot: slot, settlement: settlement)
   }
 
   /// Removes the request without a bill. It costs nothing, because no host was asked.
   public consuming func cancel() {
-    journal.cancel(request.id, progress, slot: slot)
+    journal.cancel(progress, slot: slot)
   }
 
   private mutating func set(_ bill: UnconfirmedBill) {

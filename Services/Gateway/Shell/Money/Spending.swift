@@ -58,7 +58,7 @@ final class Spending: Service {
     var lastRequest: UInt64 = 0
     var waiting: [UInt64: CheckedContinuation<Outcome, Never>] = [:]
     var leaseText = LeaseText()
-    var reports = UnconfirmedReports<String>()
+    var reports = UnconfirmedReports<FinishedBill>()
     var batch = SettlementBatch()
     /// Full batches that have not been sent yet.
     var full: [[Settlement]] = []
@@ -244,7 +244,7 @@ final class Spending: Service {
       let entry = bill.take()?.finish(settlement: lease.number, bill: unconfirmed)
       if entry == nil { journal?.recordNumber(lease.number) }
       let settlement = report(lease)
-      state.reports.append(settlement, entry: entry?.request.id)
+      state.reports.append(settlement, entry: entry)
       state.queue(settlement, &effects)
       if !others.isEmpty { state.perform(others, &effects) }
       return effects
