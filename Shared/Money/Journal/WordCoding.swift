@@ -18,42 +18,42 @@ struct WordChecksum {
   }
 }
 
-/// Writes numbers and texts into a fixed number of words. The first word is the checksum.
+/// Writes numbers and texts into a fixed number of words. The first word is the checksum, and words
+/// after the last text are zero.
 struct WordWriter {
-  private var words: [UInt64] = [0]
-  private let limit: Int
+  private var words: [UInt64]
+  /// Number of words so far, including those that exceed the limit and are not stored.
+  private var count = 1
 
-  init(limit: Int) {
-    self.limit = limit
-    words.reserveCapacity(limit)
+  init(limit: Int) { words = [UInt64](repeating: 0, count: limit) }
+
+  mutating func append(_ word: UInt64) {
+    if count < words.count { words[count] = word }
+    count += 1
   }
 
-  mutating func append(_ word: UInt64) { words.append(word) }
-
-  mutating func append(_ number: Int64) { words.append(UInt64(bitPattern: number)) }
+  mutating func append(_ number: Int64) { append(UInt64(bitPattern: number)) }
 
   /// Appends the length in bytes and then the bytes, padded to whole words.
   mutating func append(_ text: String) {
     let bytes = text.utf8
-    words.append(UInt64(bytes.count))
+    append(UInt64(bytes.count))
     var word: UInt64 = 0
     var shift: UInt64 = 0
     for byte in bytes {
       word |= UInt64(byte) << shift
       shift += 8
       if shift == 64 {
-        words.append(word)
+        append(word)
         (word, shift) = (0, 0)
       }
     }
-    if shift > 0 { words.append(word) }
+    if shift > 0 { append(word) }
   }
 
-  /// The checksum and the words, padded with zeros to the limit. `nil` means that they exceed the
-  /// limit.
+  /// The checksum and the words. `nil` means that the words exceed the limit.
   mutating func sealed(seed: UInt64) -> [UInt64]? {
-    guard words.count <= limit else { return nil }
-    for _ in words.count..<limit { words.append(0) }
+    guard count <= words.count else { return nil }
     words[0] = WordChecksum.of(words[1...], seed: seed)
     return words
   }
