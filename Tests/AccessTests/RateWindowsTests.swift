@@ -309,6 +309,33 @@ struct RateWindowsTests {
     #expect(admitted.count > 20)
   }
 
+  @Test("the wait of a refusal and the time to the reset are exact", arguments: 0..<10)
+  func waits(seed: UInt64) throws {
+    var rng = SplitMix64(seed: seed)
+    var windows = RateWindows()
+    let limits = KeyLimits(requestsPerMinute: Int.random(in: 1...20, using: &rng))
+    var refused = 0
+    var now = 0
+    for _ in 0..<300 {
+      now += Int.random(in: 0...9, using: &rng)
+      if let wait = ask(&windows, limits, at: seconds(now))?.secondsToWait {
+        // The requests of the comparison count only in copies.
+        var (early, due) = (windows, windows)
+        #expect(ask(&early, limits, at: seconds(now + wait - 1)) != nil)
+        #expect(ask(&due, limits, at: seconds(now + wait)) == nil)
+        refused += 1
+      }
+      let present = windows.remainders(for: key, limits: limits, at: seconds(now)).first
+      let reset = try #require(present?.secondsToReset)
+      var (early, due) = (windows, windows)
+      let before = early.remainders(for: key, limits: limits, at: seconds(now + reset - 1)).first
+      let after = due.remainders(for: key, limits: limits, at: seconds(now + reset)).first
+      #expect(before?.remaining != before?.share)
+      #expect(after != nil && after?.remaining == after?.share)
+    }
+    #expect(refused > 0 || limits.requestsPerMinute ?? 0 > 10)
+  }
+
   @Test("the remainders are this gateway's share of each limit that the key has")
   func remainders() {
     var windows = RateWindows(gateways: 2)

@@ -51,12 +51,13 @@ public struct KeyTraffic: Sendable {
 
   /// Counts a request that ended.
   public mutating func record(_ key: KeyID, _ usage: Usage, at now: Instant) {
+    let second = now.second
     let tokens = recent.use(key, initial: SlidingCount(.day)) { count in
-      count.advance(to: now)
-      _ = count.add(usage.totalTokens, at: now)
+      count.advance(to: second)
+      _ = count.add(usage.totalTokens, at: second)
       return count.sum
     }
-    guard let place = place(of: key, recentTokens: tokens, at: now) else {
+    guard let place = place(of: key, recentTokens: tokens, at: second) else {
       others.add(usage)
       return
     }
@@ -65,7 +66,7 @@ public struct KeyTraffic: Sendable {
 
   /// Index of the key in `named`. Adds the key if there is room, or if it may replace a named key.
   /// `nil` means that the key is counted with the others.
-  private mutating func place(of key: KeyID, recentTokens: Int, at now: Instant) -> Int? {
+  private mutating func place(of key: KeyID, recentTokens: Int, at second: Int64) -> Int? {
     if let place = named.firstIndex(where: { $0.key == key }) { return place }
     guard named.count >= capacity else {
       named.append(Named(key: key))
@@ -73,7 +74,7 @@ public struct KeyTraffic: Sendable {
     }
     var least = (place: 0, tokens: Int.max)
     for (place, entry) in named.enumerated() {
-      let tokens = self.recentTokens(of: entry.key, at: now)
+      let tokens = self.recentTokens(of: entry.key, at: second)
       if tokens < least.tokens { least = (place, tokens) }
     }
     guard recentTokens / 2 > least.tokens else { return nil }
@@ -81,9 +82,9 @@ public struct KeyTraffic: Sendable {
     return least.place
   }
 
-  private mutating func recentTokens(of key: KeyID, at now: Instant) -> Int {
+  private mutating func recentTokens(of key: KeyID, at second: Int64) -> Int {
     recent.change(key) { count in
-      count.advance(to: now)
+      count.advance(to: second)
       return count.sum
     } ?? 0
   }

@@ -20,14 +20,16 @@ struct RateUsage: Sendable {
   mutating func admit(
     _ reservation: RateReservation, _ share: RateShare, at now: Instant
   ) -> RateRefusal? {
-    if let refusal = refusal(of: reservation, share, at: now) { return refusal }
-    if share[.requestsPerMinute] != nil { _ = requestsInMinute.add(1, at: now) }
-    if share[.requestsPerDay] != nil { _ = requestsInDay.add(1, at: now) }
+    let second = now.second
+    if let refusal = refusal(of: reservation, share, at: second) { return refusal }
+    let limits = share.limits
+    if limits.requestsPerMinute != nil { _ = requestsInMinute.add(1, at: second) }
+    if limits.requestsPerDay != nil { _ = requestsInDay.add(1, at: second) }
     var slots = TokenSlots()
-    if share[.tokensPerMinute] != nil {
-      slots.minute = tokensInMinute.add(reservation.tokens, at: now)
+    if limits.tokensPerMinute != nil {
+      slots.minute = tokensInMinute.add(reservation.tokens, at: second)
     }
-    if share[.tokensPerDay] != nil { slots.day = tokensInDay.add(reservation.tokens, at: now) }
+    if limits.tokensPerDay != nil { slots.day = tokensInDay.add(reservation.tokens, at: second) }
     inFlight[reservation.number] = slots
     return nil
   }
@@ -36,10 +38,16 @@ struct RateUsage: Sendable {
   mutating func refusal(
     of reservation: RateReservation, _ share: RateShare, at now: Instant
   ) -> RateRefusal? {
-    advance(to: now)
+    refusal(of: reservation, share, at: now.second)
+  }
+
+  private mutating func refusal(
+    of reservation: RateReservation, _ share: RateShare, at second: Int64
+  ) -> RateRefusal? {
+    advance(to: second)
     var longest: RateRefusal?
     for limit in RateLimit.all {
-      guard let refusal = refusal(reservation, limit, share, at: now) else { continue }
+      guard let refusal = refusal(reservation, limit, share, at: second) else { continue }
       // A refusal without a waiting time counts as the longest, because the request can never be
       // admitted.
       if let longest, longest.secondsToWait ?? .max >= refusal.secondsToWait ?? .max { continue }
@@ -50,52 +58,52 @@ struct RateUsage: Sendable {
 
   mutating func finish(_ reservation: RateReservation, tokens: Int, at now: Instant) {
     guard let slots = inFlight.removeValue(forKey: reservation.number) else { return }
-    advance(to: now)
-    Self.correct(&tokensInMinute, slots.minute, reservation.tokens, tokens, at: now)
-    Self.correct(&tokensInDay, slots.day, reservation.tokens, tokens, at: now)
+    let second = now.second
+    advance(to: second)
+    Self.correct(&tokensInMinute, slots.minute, reservation.tokens, tokens, at: second)
+    Self.correct(&tokensInDay, slots.day, reservation.tokens, tokens, at: second)
   }
 
   /// Replaces the estimated tokens of a request by its true ones. Unused tokens are returned to the
   /// slot of the estimate. Tokens beyond the estimate are added to the current slot.
   private static func correct(
     _ count: inout SlidingCount, _ slot: SlidingCount.Slot?, _ estimate: Int, _ tokens: Int,
-    at now: Instant
+    at second: Int64
   ) {
     guard let slot else { return }
     if tokens > estimate {
-      _ = count.add(tokens - estimate, at: now)
+      _ = count.add(tokens - estimate, at: second)
     } else {
       count.remove(estimate - tokens, from: slot)
     }
   }
 
-  private mutating func advance(to now: Instant) {
-    let seconds = now.sinceStart.components.seconds
-    requestsInMinute.advance(toSecond: seconds)
-    requestsInDay.advance(toSecond: seconds)
-    tokensInMinute.advance(toSecond: seconds)
-    tokensInDay.advance(toSecond: seconds)
+  private mutating func advance(to second: Int64) {
+    requestsInMinute.advance(to: second)
+    requestsInDay.advance(to: second)
+    tokensInMinute.advance(to: second)
+    tokensInDay.advance(to: second)
   }
 
   // MARK: - Refusals
 
   private func refusal(
-    _ reservation: RateReservation, _ limit: RateLimit, _ share: RateShare, at now: Instant
+    _ reservation: RateReservation, _ limit: RateLimit, _ share: RateShare, at second: Int64
   ) -> RateRefusal? {
     guard let value = share.limits[limit], let part = share[limit] else { return nil }
     let wait: Int64?
     switch limit {
     case .concurrentRequests: wait = inFlight.count < part ? 0 : 1
-    case .requestsPerMinute: wait = requestsInMinute.secondsUntil(atMost: part - 1, at: now)
-    case .requestsPerDay: wait = requestsInDay.secondsUntil(atMost: part - 1, at: now)
+    case .requestsPerMinute: wait = requestsInMinute.secondsUntil(atMost: part - 1, at: second)
+    case .requestsPerDay: wait = requestsInDay.secondsUntil(atMost: part - 1, at: second)
     case .tokensPerMinute, .tokensPerDay:
       let most = max(part - reservation.tokens, 0)
       wait =
         reservation.tokens > value
         ? nil
         : limit == .tokensPerMinute
-          ? tokensInMinute.secondsUntil(atMost: most, at: now)
-          : tokensInDay.secondsUntil(atMost: most, at: now)
+          ? tokensInMinute.secondsUntil(atMost: most, at: second)
+          : tokensInDay.secondsUntil(atMost: most, at: second)
     }
     guard wait != 0 else { return nil }
     return RateRefusal(
@@ -105,12 +113,13 @@ struct RateUsage: Sendable {
   // MARK: - Headers
 
   mutating func headers(_ share: RateShare, at now: Instant) -> RateLimitHeaders {
-    advance(to: now)
+    let second = now.second
+    advance(to: second)
     func row(_ limit: RateLimit, _ count: SlidingCount) -> RateLimitHeaders.Row? {
       guard let value = share.limits[limit], let part = share[limit] else { return nil }
       return RateLimitHeaders.Row(
         limit: value, remaining: max(part - count.sum, 0),
-        secondsToReset: Int(count.secondsUntil(atMost: 0, at: now)))
+        secondsToReset: Int(count.secondsUntil(atMost: 0, at: second)))
     }
     return RateLimitHeaders(
       requests: RateLimitHeaders.Row.scarcer(
@@ -122,7 +131,8 @@ struct RateUsage: Sendable {
   // MARK: - Remainders
 
   mutating func remainders(_ share: RateShare, at now: Instant) -> [RateRemainder] {
-    advance(to: now)
+    let second = now.second
+    advance(to: second)
     return RateLimit.all.compactMap { limit in
       guard let value = share.limits[limit], let part = share[limit] else { return nil }
       let count: SlidingCount
@@ -138,7 +148,7 @@ struct RateUsage: Sendable {
       }
       return RateRemainder(
         limit: limit, value: value, share: part, remaining: max(part - count.sum, 0),
-        secondsToReset: Int(count.secondsUntil(atMost: 0, at: now)))
+        secondsToReset: Int(count.secondsUntil(atMost: 0, at: second)))
     }
   }
 }

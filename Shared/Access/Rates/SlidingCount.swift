@@ -36,10 +36,8 @@ struct SlidingCount: Hashable, Sendable {
   init(_ window: Window) { self.window = window }
 
   /// Removes slots that have left the window.
-  mutating func advance(to now: Instant) { advance(toSecond: now.sinceStart.components.seconds) }
-
   /// - Parameter second: whole seconds of the clock.
-  mutating func advance(toSecond second: Int64) {
+  mutating func advance(to second: Int64) {
     let slot = second / window.slotSeconds
     let steps = slot.subtractingCapped(current)
     current = slot
@@ -58,11 +56,12 @@ struct SlidingCount: Hashable, Sendable {
   }
 
   /// Adds an amount to the current slot.
-  mutating func add(_ amount: Int, at now: Instant) -> Slot {
+  /// - Parameter second: whole seconds of the clock.
+  mutating func add(_ amount: Int, at second: Int64) -> Slot {
     // The window has `slotCount` whole slots. The current slot is not complete, so it comes in
     // addition.
     if amounts.isEmpty { amounts = Array(repeating: 0, count: window.slotCount + 1) }
-    advance(to: now)
+    advance(to: second)
     let amount = min(max(amount, 0), Int.max - sum)
     amounts[head] += amount
     sum += amount
@@ -80,18 +79,24 @@ struct SlidingCount: Hashable, Sendable {
   }
 
   /// Seconds until the sum is at most `target`, if no further amount is added.
-  func secondsUntil(atMost target: Int, at now: Instant) -> Int64 {
+  /// - Parameter second: whole seconds of the clock.
+  func secondsUntil(atMost target: Int, at second: Int64) -> Int64 {
     guard sum > target else { return 0 }
-    var rest = sum
-    for age in stride(from: amounts.count - 1, through: 0, by: -1) {
-      rest -= amounts[(head + amounts.count - age) % amounts.count]
-      if rest <= target { return secondsUntilSlotLeaves(age: age, at: now) }
+    // Finds the newest slots whose sum is at most `target`. The slot before them must leave. For a
+    // target of 0, this is one of the newest slots.
+    var (age, place, newer) = (0, head, 0)
+    while age + 1 < amounts.count {
+      newer += amounts[place]
+      guard newer <= target else { break }
+      age += 1
+      place = place == 0 ? amounts.count - 1 : place - 1
     }
-    return secondsUntilSlotLeaves(age: 0, at: now)
-  }
-
-  private func secondsUntilSlotLeaves(age: Int, at now: Instant) -> Int64 {
     let slots = Int64(amounts.count - age)
-    return slots * window.slotSeconds - now.sinceStart.components.seconds % window.slotSeconds
+    return slots * window.slotSeconds - second % window.slotSeconds
   }
+}
+
+extension Instant {
+  /// Whole seconds of the clock.
+  var second: Int64 { sinceStart.components.seconds }
 }
