@@ -43,7 +43,7 @@ final class KeyGate: Sendable {
   func admit(_ rights: KeyRights, tokens: Int) throws(Failure) -> KeyUse? {
     guard let key = rights.grant else { return nil }
     let limits = key.limits
-    guard limits != .unlimited else { return KeyUse(self, key, nil) }
+    guard limits != .unlimited else { return KeyUse(self, key.id, nil) }
     let now = clock.now
     let live = gateways.count(at: now)
     let decision = rates.withLock { rates in
@@ -51,7 +51,7 @@ final class KeyGate: Sendable {
       return rates.admit(key.id, limits: limits, tokens: tokens, at: now)
     }
     switch decision {
-    case .admitted(let reservation): return KeyUse(self, key, reservation)
+    case .admitted(let reservation): return KeyUse(self, key.id, reservation)
     case .refused(let refusal): throw refusal.failure
     }
   }
@@ -87,8 +87,17 @@ final class KeyGate: Sendable {
   /// Metrics of the requests by key.
   var families: [MetricFamily] { traffic.withLock { $0 }.families }
 
-  fileprivate func count(_ key: KeyID, _ usage: Usage, freeModel: String?) {
+  /// Ends a request, and counts the tokens that it took.
+  /// - Parameters:
+  ///   - reservation: the request's part of the key's limits. `nil` means that it has none.
+  ///   - freeModel: as for `KeyUse.finish(_:freeModel:)`.
+  fileprivate func finish(
+    _ reservation: RateReservation?, of key: KeyID, _ usage: Usage, freeModel: String?
+  ) {
     let now = clock.now
+    if let reservation {
+      rates.withLock { $0.finish(reservation, tokens: usage.totalTokens, at: now) }
+    }
     traffic.withLock { $0.record(key, usage, at: now) }
     guard let freeModel, usage.totalTokens > 0 else { return }
     let tokens = TokenUsage(usage)
@@ -98,9 +107,10 @@ final class KeyGate: Sendable {
     }
   }
 
-  fileprivate func finish(_ reservation: RateReservation, tokens: Int) {
+  /// Ends a request that had no answer, so it took no tokens.
+  fileprivate func release(_ reservation: RateReservation) {
     let now = clock.now
-    rates.withLock { $0.finish(reservation, tokens: tokens, at: now) }
+    rates.withLock { $0.finish(reservation, tokens: 0, at: now) }
   }
 }
 
@@ -127,31 +137,30 @@ private final class LiveGateways: Sendable {
 
 /// One request that counts as a concurrent request of its key until it ends.
 final class KeyUse: Sendable {
-  let key: KeyGrant
+  private let key: KeyID
   private let gate: KeyGate
-  /// `nil` means that the key has no limits.
-  private let reservation: RateReservation?
+  /// `nil` means that the key has no limits, or that the request has ended.
+  private let reservation: Mutex<RateReservation?>
 
-  fileprivate init(_ gate: KeyGate, _ key: KeyGrant, _ reservation: RateReservation?) {
+  fileprivate init(_ gate: KeyGate, _ key: KeyID, _ reservation: RateReservation?) {
     self.gate = gate
     self.key = key
-    self.reservation = reservation
+    self.reservation = Mutex(reservation)
   }
 
-  /// A request that ends without `finish(_:freeModel:)` had no answer, so it took no tokens.
-  deinit { finish(tokens: 0) }
+  /// A request that ends without `finish(_:freeModel:)` had no answer.
+  deinit {
+    if let reservation = takeReservation() { gate.release(reservation) }
+  }
 
   /// Counts the tokens that the request took, in place of the estimate. It is called at most once.
   /// - Parameter freeModel: model of a request that cost nothing. `nil` means that the request was
   ///   billed.
   func finish(_ usage: Usage, freeModel: String?) {
-    finish(tokens: usage.totalTokens)
-    gate.count(key.id, usage, freeModel: freeModel)
+    gate.finish(takeReservation(), of: key, usage, freeModel: freeModel)
   }
 
-  private func finish(tokens: Int) {
-    if let reservation { gate.finish(reservation, tokens: tokens) }
-  }
+  private func takeReservation() -> RateReservation? { reservation.withLock { $0.take() } }
 }
 
 extension KeyTraffic {
