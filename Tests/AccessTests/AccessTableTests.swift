@@ -156,6 +156,25 @@ struct AccessTableTests {
     #expect(try isFailure(sampleRecord(key, scopes: []), .key(key)) == false)
   }
 
+  @Test("a grant permits the needs of its record until its key ends")
+  func grant() throws {
+    let need = AccessNeed(.chat)
+    let endless = KeyGrant(try sampleRecord(key))
+    #expect(endless.idText == "\(key.id)")
+    #expect(endless.permits(need, at: .max))
+    #expect(!endless.permits(AccessNeed(.metrics), at: 0))
+    for record in [
+      try sampleRecord(key, expiresAt: 10), try sampleRecord(key, graceUntil: 10),
+      try sampleRecord(key, expiresAt: 20, graceUntil: 10),
+    ] {
+      #expect(KeyGrant(record).permits(need, at: 9))
+      #expect(!KeyGrant(record).permits(need, at: 10))
+    }
+    for state in [KeyState.disabled, .revoked] {
+      #expect(!KeyGrant(try sampleRecord(key, state: state)).permits(need, at: 0))
+    }
+  }
+
   @Test("the first of two records with one id counts")
   func duplicates() throws {
     let table = try sampleTable([

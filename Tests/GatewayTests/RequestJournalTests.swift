@@ -66,7 +66,7 @@ struct RequestJournalTests {
   func key() throws {
     let key = try #require(KeyID("abcdefghij23"))
     let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
-    journal.record(key: key)
+    journal.record(key: key.description)
     journal.end(status: 429, Failure(.rateLimited, "too many requests"))
     let (requests, spans) = drain()
     #expect(requests.map(\.key) == ["abcdefghij23"])

@@ -122,7 +122,7 @@ final class GatewayShell: Service {
   func tag(of request: Request, _ key: KeyRecord?) -> String {
     let client = ClientConnection.current?.client ?? .local
     return ClientTag.tag(
-      key: key?.id, authorization: request.headers[.authorization],
+      key: key?.id.description, authorization: request.headers[.authorization],
       address: client == .local ? nil : "\(client)")
   }
 
@@ -142,12 +142,12 @@ final class GatewayShell: Service {
       let ingress = journal.phase(.ingress)
       // The key is checked first, so that a client without a key costs neither memory nor a slot.
       rights = KeyRights(try resources.context.keys.grant(request, for: AccessNeed(scope)))
-      journal.record(key: rights.keyID)
+      journal.record(key: rights.grant?.idText)
       try resources.keys.check(rights)
       let reservation = try admission.admit(key: rights.keyID)
       let hops = try hops(of: request)
       let client = ClientTag.tag(
-        key: rights.keyID, authorization: request.headers[.authorization],
+        key: rights.grant?.idText, authorization: request.headers[.authorization],
         address: reservation.address)
       let upload = BodyUpload(request: request, reservation: reservation)
       let body = try await upload.receive(for: client, on: resources.heavyWork)

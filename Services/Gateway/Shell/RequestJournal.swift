@@ -1,4 +1,3 @@
-import Access
 import ClusterModel
 import GatewayCore
 import Metrics
@@ -34,7 +33,8 @@ final class RequestJournal: Sendable {
     var firstToken: Duration?
     var reason: String?
     var attempts: [AttemptFacts] = []
-    var key: KeyID?
+    /// Id of the request's key. `nil` means that no key is required, or that none was checked yet.
+    var key: String?
     var use: KeyUse?
     /// Whether the request passed all checks before its answer began.
     var isAdmitted = false
@@ -90,8 +90,8 @@ final class RequestJournal: Sendable {
 
   /// Records the id of the request's valid key. `nil` means that no key is required. A request with
   /// a valid key may still be refused later.
-  func record(key: KeyID?) {
-    if let key { span.set("key", "\(key)") }
+  func record(key: String?) {
+    if let key { span.set("key", key) }
     state.withLock { $0.key = key }
   }
 
@@ -210,7 +210,7 @@ final class RequestJournal: Sendable {
     recorder.record(
       RequestRecord(
         trace: trace.trace, timeUnixMicroseconds: startedUnix,
-        key: state.key.map(\.description) ?? "", endpoint: endpoint, model: state.model,
+        key: state.key ?? "", endpoint: endpoint, model: state.model,
         pattern: state.pattern, stream: state.stream, status: ending.status,
         errorCode: ending.failure?.code.rawValue ?? "", host: state.host, usage: state.usage,
         firstTokenMilliseconds: state.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,

@@ -7,6 +7,10 @@ public final class KeyGrant: Sendable {
   public let record: KeyRecord
   /// Hosts that may serve the key's requests.
   public let pools: HostPools
+  /// Text of the key's id.
+  public let idText: String
+  /// Whether the validity of the key has an end.
+  private let hasEnd: Bool
 
   public var id: KeyID { record.id }
   public var limits: KeyLimits { record.limits }
@@ -14,6 +18,16 @@ public final class KeyGrant: Sendable {
   public init(_ record: KeyRecord) {
     self.record = record
     pools = record.permissions.pools
+    idText = record.id.description
+    hasEnd = record.expiresAt != nil || record.graceUntil != nil
+  }
+
+  /// Whether a request may do what it needs with this key. The caller has already checked the
+  /// secret.
+  ///
+  /// - Parameter now: the present time. It is read only if the validity of the key has an end.
+  public func permits(_ need: AccessNeed, at now: @autoclosure () -> WallMilliseconds) -> Bool {
+    record.refusal(at: hasEnd ? now() : 0) == nil && record.reason(against: need) == nil
   }
 }
 

@@ -68,12 +68,6 @@ public struct AccessTable: Hashable, Sendable {
 }
 
 extension KeyRecord {
-  /// Whether a request may do what it needs with this key. The caller has already checked the
-  /// secret.
-  public func permits(_ need: AccessNeed, at now: WallMilliseconds) -> Bool {
-    refusal(at: now) == nil && reason(against: need) == nil
-  }
-
   /// The reason why the key is not valid. `nil` means that the key is valid.
   func refusal(at now: WallMilliseconds) -> AccessRefusal.Reason? {
     switch state {

@@ -47,13 +47,16 @@ public final class KeyChecker: Sendable {
   public func grant(
     _ request: Request, for need: AccessNeed
   ) throws(Failure) -> KeyGrant? {
-    let grant = try valid(request, for: need)
-    ClientConnection.current?.verifiedKey.ofRequest = grant?.record.id
+    let verified = ClientConnection.current?.verifiedKey
+    let grant = try valid(request, for: need, verified)
+    verified?.ofRequest = grant?.id
     return grant
   }
 
+  /// - Parameter verified: the key that the request's connection presented before. `nil` means that
+  ///   the request has no connection.
   private func valid(
-    _ request: Request, for need: AccessNeed
+    _ request: Request, for need: AccessNeed, _ verified: VerifiedKey?
   ) throws(Failure) -> KeyGrant? {
     guard let table = access.table else {
       throw Failure(
@@ -65,11 +68,10 @@ public final class KeyChecker: Sendable {
       return nil
     }
     let now = clock.now
-    let verified = ClientConnection.current?.verifiedKey
     let header = verified == nil ? nil : request.onlyAuthorization
     if let verified, let header,
       let grant = verified.grant(presentedAs: header, in: table.version, at: now),
-      grant.record.permits(need, at: UnixTime.milliseconds())
+      grant.permits(need, at: UnixTime.milliseconds())
     {
       return grant
     }

@@ -1,5 +1,3 @@
-public import Access
-
 /// Identifies clients without revealing their keys. Dispatchers share capacity fairly between tags.
 public enum ClientTag {
   /// Returns the tag of a client.
@@ -10,19 +8,20 @@ public enum ClientTag {
   ///
   /// - Parameters:
   ///   - key: id of the checked key. `nil` means that the cluster requires no key.
-  ///   - authorization: value of the header `Authorization`.
-  ///   - address: the client's address. `nil` means this machine.
+  ///   - authorization: value of the header `Authorization`. It is not read if `key` is known.
+  ///   - address: the client's address. `nil` means this machine. It is not read if `key` is known.
   /// - Returns: 16 digits, which are the same for the same client in every gateway. Empty for a
   ///   program on this machine without a key.
   public static func tag(
-    key: KeyID? = nil, authorization: String?, address: String?
+    key: String? = nil, authorization: @autoclosure () -> String?,
+    address: @autoclosure () -> String?
   ) -> String {
     var hash = Hash()
     if let key {
       hash.add("tutti-".utf8)
-      hash.add(key.description.utf8)
+      hash.add(key.utf8)
     } else {
-      let words = address ?? authorization?.split(separator: " ").last.map(String.init) ?? ""
+      let words = address() ?? authorization()?.split(separator: " ").last.map(String.init) ?? ""
       guard !words.isEmpty else { return "" }
       hash.add(words.utf8)
     }
@@ -40,7 +39,8 @@ public enum ClientTag {
     /// 16 hexadecimal digits.
     var digits: String {
       let digits = String(value, radix: 16)
-      return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+      let missing = 16 - digits.utf8.count
+      return missing == 0 ? digits : String(repeating: "0", count: missing) + digits
     }
   }
 }
