@@ -15,14 +15,14 @@ struct KeyRightsTests {
         })
     ])
 
-  private func rights(_ models: Set<ModelID>) throws -> KeyRights {
+  private func rights(_ permissions: KeyPermissions) throws -> KeyRights {
     let id = try #require(KeyID("abcdefghijkl"))
     let hash = try #require(KeyHash([UInt8](repeating: 1, count: 32)))
     let account = try #require(AccountPath("acme"))
     return KeyRights(
       KeyRecord(
         id: id, name: "k", account: account, hash: hash, scopes: [.chat],
-        permissions: KeyPermissions(models: models)))
+        permissions: permissions))
   }
 
   private func route(
@@ -30,7 +30,7 @@ struct KeyRightsTests {
   ) throws -> GatewayRoute {
     try GatewayRouting.route(
       try ClientRequest(parsing: Array(body.utf8), endpoint: endpoint), table: Self.table,
-      rights: try rights(models))
+      rights: try rights(KeyPermissions(models: models)))
   }
 
   @Test("the error for an unknown model suggests only models that the key allows")
@@ -42,6 +42,27 @@ struct KeyRightsTests {
     }
     #expect(failure?.message.contains("llama-small") == true)
     #expect(failure?.message.contains("llama-secret") == false)
+  }
+
+  @Test("a key's lists apply to direct requests, and a plan also needs its scope")
+  func check() throws {
+    let body = #"{"model":"llama-small","messages":[{"role":"user","content":"hi"}]}"#
+    let request = try ClientRequest(parsing: Array(body.utf8), endpoint: .chatCompletions)
+    let direct = GatewayRoute.direct("llama-small")
+    for permissions in [
+      .all, KeyPermissions(models: ["llama-small"]), KeyPermissions(patterns: [.ensemble]),
+      KeyPermissions(dataPolicies: [.any]), KeyPermissions(hostPools: ["gpu"]),
+    ] {
+      try rights(permissions).check(request, direct)
+    }
+    for permissions in [
+      KeyPermissions(models: ["llama-secret"]), KeyPermissions(dataPolicies: [.local]),
+    ] {
+      #expect(throws: Failure.self) { try rights(permissions).check(request, direct) }
+    }
+    #expect(throws: Failure.self) {
+      try rights(.all).check(request, .plan(PatternName.ensemble.rawValue))
+    }
   }
 
   @Test("an embeddings request without a model uses the only one that the key allows")

@@ -9,6 +9,8 @@ public final class KeyGrant: Sendable {
   public let pools: HostPools
   /// Text of the key's id.
   public let idText: String
+  /// Whether the key may use all models, patterns and data policies.
+  public let allowsAll: Bool
   /// Whether the validity of the key has an end.
   private let hasEnd: Bool
 
@@ -19,6 +21,10 @@ public final class KeyGrant: Sendable {
     self.record = record
     pools = record.permissions.pools
     idText = record.id.description
+    let permissions = record.permissions
+    allowsAll =
+      permissions.models.isEmpty && permissions.patterns.isEmpty
+      && permissions.dataPolicies.isEmpty
     hasEnd = record.expiresAt != nil || record.graceUntil != nil
   }
 
