@@ -40,10 +40,10 @@ private struct CachedTokensRequest {
       rows: [PriceRow(model: Self.model, effectiveFrom: 0, price: price)])
     let key = try #require(KeyID("abcdefghijkl"))
     return try await Payment(
-      spending, key: key, model: Self.model,
+      spending, key: key.description, model: Self.model,
       trace: TraceID(high: 1, low: 2),
       price: RequestPrice(of: [Self.model], in: prices, at: 1),
-      bounds: RequestBounds(request, models: [Self.model], table: table), isPlan: false,
+      bounds: request.bounds(models: [Self.model], table: table), isPlan: false,
       table: table)
   }
 

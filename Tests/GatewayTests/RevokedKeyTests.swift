@@ -199,11 +199,10 @@ struct RevokedKeyTests {
       headers: [], seed: 1, rights: KeyRights(key), client: "",
       ingress: journal.phase(.ingress))
     exchange.payment = try await Payment(
-      spending, key: key.id, model: "faulty-model", trace: TraceID(high: 1, low: 2),
+      spending, key: key.id.description, model: "faulty-model", trace: TraceID(high: 1, low: 2),
       price: RequestPrice(of: ["faulty-model"], in: prices, at: 1),
-      bounds: RequestBounds(
-        request, models: ["faulty-model"], table: resources.context.hosts.table), isPlan: false,
-      table: resources.context.hosts.table)
+      bounds: request.bounds(models: ["faulty-model"], table: resources.context.hosts.table),
+      isPlan: false, table: resources.context.hosts.table)
     return exchange
   }
 

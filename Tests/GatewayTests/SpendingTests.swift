@@ -42,11 +42,10 @@ struct SpendingTests {
       endpoint: .chatCompletions)
     let id = try #require(KeyID("abcdefghijkl"))
     return try await Payment(
-      spending, key: id,
+      spending, key: id.description,
       model: "m", trace: TraceID(high: 1, low: 2), price: RequestPrice(of: ["m"], in: table, at: 1),
-      bounds: RequestBounds(
-        request, models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])), isPlan: false,
-      table: .empty)
+      bounds: request.bounds(models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])),
+      isPlan: false, table: .empty)
   }
 
   /// A folder with the journal of a gateway, which is removed at the end.

@@ -15,16 +15,14 @@ struct CredibleUsageTests {
 
   @Test("a host is not paid for more tokens than the request can have")
   func falseCounts() throws {
-    let bounds = RequestBounds(
-      try Sample.request(#""max_tokens":100,"n":2,"#), models: ["m"],
-      table: Sample.hosts(context: 8_192))
+    let bounds = try Sample.request(#""max_tokens":100,"n":2,"#).bounds(
+      models: ["m"], table: Sample.hosts(context: 8_192))
     let claimed = Self.summary(Usage.mostTokens, Usage.mostTokens)
     #expect(bounds.credible(claimed, tokens: 40).usage.promptTokens == 8 * bounds.prompt)
     #expect(bounds.credible(claimed, tokens: 40).usage.completionTokens == 80)
     #expect(bounds.credible(claimed, tokens: nil).usage.completionTokens == 200)
-    let vectors = RequestBounds(
-      try Sample.request("", endpoint: .embeddings), models: ["m"],
-      table: Sample.hosts(context: 512))
+    let vectors = try Sample.request("", endpoint: .embeddings).bounds(
+      models: ["m"], table: Sample.hosts(context: 512))
     #expect(vectors.credible(claimed, tokens: nil).usage.completionTokens == 0)
   }
 
@@ -85,7 +83,7 @@ struct CredibleUsageTests {
   @Test("a request without a price uses up limits by its credible counts")
   func limitsOfFreeRequests() throws {
     let request = try Sample.request(#""max_tokens":100,"n":2,"#)
-    let bounds = RequestBounds(request, models: ["m"], table: Sample.hosts(context: 8_192))
+    let bounds = request.bounds(models: ["m"], table: Sample.hosts(context: 8_192))
     let most = Usage(promptTokens: Usage.mostTokens, completionTokens: Usage.mostTokens)
     #expect(request.credible(most).promptTokens == 8 * bounds.prompt)
     #expect(request.credible(most).completionTokens == 200)
@@ -111,7 +109,7 @@ struct CredibleUsageTests {
   @Test("a prompt that is cut to a credible length has no more cached tokens than it has tokens")
   func falseCachedCounts() throws {
     let request = try Sample.request("")
-    let bounds = RequestBounds(request, models: ["m"], table: Sample.hosts(context: 8_192))
+    let bounds = request.bounds(models: ["m"], table: Sample.hosts(context: 8_192))
     let most = 8 * bounds.prompt
     func usage(_ prompt: Int, _ cached: Int) -> Usage {
       Usage(promptTokens: prompt, cachedTokens: cached, completionTokens: 1)
@@ -142,9 +140,8 @@ struct CredibleUsageTests {
 
   @Test("counts within the request's limits stay")
   func possibleCounts() throws {
-    let bounds = RequestBounds(
-      try Sample.request(#""max_tokens":100,"#), models: ["m"],
-      table: Sample.hosts(context: 8_192))
+    let bounds = try Sample.request(#""max_tokens":100,"#).bounds(
+      models: ["m"], table: Sample.hosts(context: 8_192))
     let counted = Self.summary(2 * bounds.prompt, 100)
     #expect(bounds.credible(counted, tokens: 100) == counted)
   }

@@ -79,9 +79,8 @@ struct RequestBoundsTests {
 
   @Test("the request's own limit counts for each of its answers")
   func ownLimit() throws {
-    let bounds = RequestBounds(
-      try Sample.request(#""max_tokens":100,"n":3,"#), models: ["m"],
-      table: Sample.hosts(context: 8_192))
+    let bounds = try Sample.request(#""max_tokens":100,"n":3,"#).bounds(
+      models: ["m"], table: Sample.hosts(context: 8_192))
     #expect(bounds.answer == 100 && bounds.answers == 3)
     let cost = bounds.cost(at: Sample.price(Self.million, 2 * Self.million))
     #expect(cost.worst.count == Int64(bounds.prompt) + 600)
@@ -91,19 +90,18 @@ struct RequestBoundsTests {
   @Test("without an own limit the model's context bounds the answer, and a limit the context")
   func context() throws {
     let request = try Sample.request("")
-    let short = RequestBounds(request, models: ["m"], table: Sample.hosts(context: 1_000))
+    let short = request.bounds(models: ["m"], table: Sample.hosts(context: 1_000))
     #expect(short.answer == 1_000 - short.prompt)
     for context in [nil, 1_000_000] {
-      let long = RequestBounds(request, models: ["m"], table: Sample.hosts(context: context))
+      let long = request.bounds(models: ["m"], table: Sample.hosts(context: context))
       #expect(long.answer == Limits.unstatedAnswerTokens.value)
     }
   }
 
   @Test("embeddings cost their input, and need no limit")
   func embeddings() throws {
-    let bounds = RequestBounds(
-      try Sample.request("", endpoint: .embeddings), models: ["m"],
-      table: Sample.hosts(context: 512))
+    let bounds = try Sample.request("", endpoint: .embeddings).bounds(
+      models: ["m"], table: Sample.hosts(context: 512))
     let cost = bounds.cost(at: Sample.price(Self.million, Self.million))
     #expect(cost.minimum == cost.worst && cost.worst.count == Int64(bounds.prompt))
     #expect(bounds.answerTokens(for: cost.worst, at: Sample.price(1, 1)) == nil)
@@ -114,9 +112,8 @@ struct RequestBoundsTests {
     arguments: [(1, 1), (7, 333), (999_999, 1_000_001), (1_000_000, 15_000_000), (0, 3)])
   func affordable(input: Int64, output: Int64) throws {
     let price = Sample.price(input * 1_000, output * 1_000)
-    let bounds = RequestBounds(
-      try Sample.request(#""max_tokens":5000,"n":2,"#), models: ["m"],
-      table: Sample.hosts(context: nil))
+    let bounds = try Sample.request(#""max_tokens":5000,"n":2,"#).bounds(
+      models: ["m"], table: Sample.hosts(context: nil))
     let cost = bounds.cost(at: price)
     for hold in Set([cost.minimum.count, cost.worst.count, cost.worst.count / 2])
     where hold >= cost.minimum.count {

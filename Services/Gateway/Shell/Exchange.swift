@@ -34,6 +34,13 @@ struct Exchange: Sendable {
 
   var trace: TraceContext { journal.trace }
 
+  /// The same request with its hold of money.
+  func paid(by payment: Payment?) -> Exchange {
+    var paid = self
+    paid.payment = payment
+    return paid
+  }
+
   /// Why no host can answer a request that names no model.
   func noHost(in view: ClusterView) -> Failure {
     let constraints = InferenceConstraints(

@@ -183,18 +183,18 @@ final class GatewayShell: Service {
   }
 
   private func answer(_ exchange: Exchange, _ route: GatewayRoute) async throws -> Response {
-    var exchange = exchange
     switch route {
     case .direct(let model), .gated(let model, _):
       var model = try model ?? allowedModel(exchange)
-      try await pay(for: &exchange, &model)
+      let payment = try await payment(for: exchange, &model)
       exchange.journal.recordAdmission()
-      return try await DirectAnswer(resources, exchange, model).response()
+      return try await DirectAnswer(resources, exchange.paid(by: payment), model).response()
     case .plan(let pattern):
       var model: ModelID?
-      try await pay(for: &exchange, &model, isPlan: true)
+      let payment = try await payment(for: exchange, &model, isPlan: true)
       exchange.journal.recordAdmission()
-      return try await PlanAnswer(resources, exchange, pattern: pattern).response()
+      return try await PlanAnswer(resources, exchange.paid(by: payment), pattern: pattern)
+        .response()
     }
   }
 
@@ -240,15 +240,16 @@ final class GatewayShell: Service {
     return route
   }
 
-  /// Waits for the money that the request may cost. No money is needed if no key is required, or if
-  /// all models that may answer are free.
+  /// Waits for the money that the request may cost.
   ///
   /// - Parameter model: `nil` means any chat model. If no plan answers and only some chat models
   ///   have a price, `model` is set to one of these.
-  private func pay(
-    for exchange: inout Exchange, _ model: inout ModelID?, isPlan: Bool = false
-  ) async throws(Failure) {
-    guard let key = exchange.rights.keyID else { return }
+  /// - Returns: the hold of the money. `nil` means that none is needed, because no key is required
+  ///   or all models that may answer are free.
+  private func payment(
+    for exchange: Exchange, _ model: inout ModelID?, isPlan: Bool = false
+  ) async throws(Failure) -> Payment? {
+    guard let key = exchange.rights.grant else { return nil }
     let table = resources.context.hosts.table.limited(to: exchange.rights.pools)
     let models: [ModelID]
     if let model {
@@ -270,15 +271,16 @@ final class GatewayShell: Service {
     if !isPlan, model == nil, !models.allSatisfy(price.has) {
       model = models.first(where: price.has)
     }
-    guard !price.isFree else { return }
-    exchange.payment = try await Payment(
-      resources.spending, key: key, model: model ?? exchange.request.model,
+    guard !price.isFree else { return nil }
+    let payment = try await Payment(
+      resources.spending, key: key.idText, model: model ?? exchange.request.model,
       trace: exchange.trace.trace, price: price,
       bounds: isPlan
         ? RequestBounds(plan: exchange.request)
-        : RequestBounds(exchange.request, models: models, table: table),
+        : exchange.request.bounds(models: models, table: table),
       isPlan: isPlan, table: table)
     exchange.journal.recordPayment()
+    return payment
   }
 
   /// Chooses a model for a request that names none, if its key allows only some models. `nil` means

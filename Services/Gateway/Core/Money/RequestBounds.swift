@@ -16,25 +16,11 @@ public struct RequestBounds: Hashable, Sendable {
   private let least: Int
 
   /// Bounds of a direct answer.
-  ///
-  /// - Parameters:
-  ///   - models: models that may answer.
-  ///   - table: hosts, for the length of their contexts.
-  public init(_ request: ClientRequest, models: [ModelID], table: HostTable) {
-    prompt = Usage.bounded(request.promptBound)
-    guard request.endpoint != .embeddings else {
-      (answers, answer, least) = (0, 0, 0)
-      return
-    }
-    answers = request.answers
+  fileprivate init(prompt: Int, answers: Int, answer: Int) {
+    self.prompt = prompt
+    self.answers = answers
+    self.answer = answer
     least = answers
-    answer =
-      request.maxTokens.map(Usage.bounded)
-      ?? max(
-        1,
-        min(
-          (table.longestContext(of: models) ?? .max).subtractingCapped(prompt),
-          Limits.unstatedAnswerTokens.value))
   }
 
   /// Bounds of a plan, whose tasks read the conversation and documents several times.
@@ -87,6 +73,28 @@ public struct RequestBounds: Hashable, Sendable {
   public func planTokens(for hold: MicroCredits, at price: TokenPrice) -> Int? {
     hold.affordableTokens(promptCost: .zero, pricePerMillion: price.highestOfKinds)
       .map { max(1, min($0, prompt.addingCapped(answer))) }
+  }
+}
+
+extension ClientRequest {
+  /// Bounds of a direct answer.
+  ///
+  /// - Parameters:
+  ///   - models: models that may answer.
+  ///   - table: hosts, for the length of their contexts.
+  public func bounds(models: [ModelID], table: HostTable) -> RequestBounds {
+    let prompt = Usage.bounded(promptBound)
+    guard endpoint != .embeddings else {
+      return RequestBounds(prompt: prompt, answers: 0, answer: 0)
+    }
+    let answer =
+      maxTokens.map(Usage.bounded)
+      ?? max(
+        1,
+        min(
+          (table.longestContext(of: models) ?? .max).subtractingCapped(prompt),
+          Limits.unstatedAnswerTokens.value))
+    return RequestBounds(prompt: prompt, answers: answers, answer: answer)
   }
 }
 

@@ -1,4 +1,3 @@
-import Access
 import BillingJournal
 import ClusterModel
 import GatewayCore
@@ -47,13 +46,15 @@ final class Payment: Sendable {
 
   /// Waits for money, and records the request in the journal.
   ///
-  /// - Parameter isPlan: whether a plan answers the request.
+  /// - Parameters:
+  ///   - key: id of the key that pays.
+  ///   - isPlan: whether a plan answers the request.
   init(
-    _ spending: Spending, key: KeyID, model: ModelID, trace: TraceID, price: RequestPrice,
+    _ spending: Spending, key: String, model: ModelID, trace: TraceID, price: RequestPrice,
     bounds: RequestBounds, isPlan: Bool, table: HostTable
   ) async throws(Failure) {
     let cost = isPlan ? bounds.planCost(at: price.highest) : bounds.cost(at: price.highest)
-    let hold = try await spending.hold(cost, for: .key(key.description))
+    let hold = try await spending.hold(cost, for: .key(key))
     self.spending = spending
     self.hold = hold.amount
     self.price = price
@@ -74,7 +75,7 @@ final class Payment: Sendable {
       entry = try spending.journal?.begin(
         BilledRequest(
           id: RecoveredBill.EntryID(request: hold.request, trace: trace).description,
-          keyID: key.description, leaseID: hold.leaseText, model: model,
+          keyID: key, leaseID: hold.leaseText, model: model,
           admittedAt: price.admittedAt, inputPrice: price.highest.input,
           cachedInputPrice: price.highest.cachedInput, outputPrice: price.highest.output,
           hold: hold.amount))
