@@ -106,6 +106,8 @@ public struct LeasedBudget: Sendable {
     guard let place = lines.index(forKey: key), canSpend(now) || cost.worst == .zero,
       let lease = lines.values[place].admit(cost.worst, now: now)
     else { return nil }
+    // All holds of a key share its text. The caller's text ends with the admission.
+    let key = lines.keys[place]
     running[request] = Hold(key: key, lease: lease, amount: cost.worst)
     if lines.values[place].isLow { low.insert(key) }
     return lease
