@@ -82,17 +82,15 @@ struct Exchange: Sendable {
     guard body.count > Limits.heavyBytes.value || payment != nil else {
       return Response(json: body, trace)
     }
-    var response = Response(json: [], trace)
-    if let bill { response.headers[.cost] = bill.billed.credits }
-    if payment?.isCut == true {
-      response.headers[.affordableTokens] = payment?.tokens.map { String($0) }
-    }
     if body.count <= Limits.heavyBytes.value, let connection = ClientConnection.current {
-      response.body = ResponseBody(byteBuffer: ByteBuffer(bytes: body))
+      var response = Response(json: body, trace)
+      setCost(bill, in: &response.headers)
       if let bill, let payment { connection.afterAnswer { payment.settle(bill) } }
       return response
     }
     try reservation.charge(body.count)
+    var response = Response(json: [], trace)
+    setCost(bill, in: &response.headers)
     response.body = ResponseBody(contentLength: body.count) { writer in
       var start = 0
       while start < body.count {
@@ -109,5 +107,12 @@ struct Exchange: Sendable {
       withExtendedLifetime(self) {}
     }
     return response
+  }
+
+  private func setCost(_ bill: RequestBill?, in headers: inout HTTPFields) {
+    if let bill { headers[.cost] = bill.billed.credits }
+    if let payment, payment.isCut {
+      headers[.affordableTokens] = payment.tokens.map { String($0) }
+    }
   }
 }

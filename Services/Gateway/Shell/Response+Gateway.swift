@@ -26,7 +26,7 @@ extension Response {
   init(json body: [UInt8], _ trace: TraceContext) {
     self.init(
       status: .ok,
-      headers: [.contentType: "application/json", .gatewayTrace: "\(trace.trace)"],
+      headers: [.contentType: "application/json", .gatewayTrace: trace.trace.description],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
   }
 
@@ -63,7 +63,7 @@ extension Response {
     var headers: HTTPFields = [
       .contentType: "text/event-stream", .cacheControl: "no-cache",
       // This header forbids proxies to buffer the response, which would defeat streaming.
-      HTTPField.Name("x-accel-buffering")!: "no", .gatewayTrace: "\(trace.trace)",
+      HTTPField.Name("x-accel-buffering")!: "no", .gatewayTrace: trace.trace.description,
     ]
     headers.pass(passed)
     if let payment, payment.isCut {
@@ -77,8 +77,11 @@ extension HTTPFields {
   /// Sets the `x-ratelimit-*` headers of a key, which replace the present ones. `nil` changes
   /// nothing.
   mutating func set(_ limits: RateLimitHeaders?) {
-    set(limits?.requests, .limitRequests, .remainingRequests, .resetRequests)
-    set(limits?.tokens, .limitTokens, .remainingTokens, .resetTokens)
+    guard let limits else { return }
+    // Six fields, and some that the server adds.
+    reserveCapacity(count + 9)
+    set(limits.requests, .limitRequests, .remainingRequests, .resetRequests)
+    set(limits.tokens, .limitTokens, .remainingTokens, .resetTokens)
   }
 
   private mutating func set(

@@ -16,10 +16,11 @@ extension RequestBill {
       completion = completion.addingCapped(Int(clamping: answer.usage.completion))
       for attempt in answer.attempts { Self.add(attempt, to: &hosts) }
     }
+    // The journal has a limited number of rows, so the most important roles come first.
+    if hosts.count > 1 { hosts.sort { $0.role.rank < $1.role.rank } }
     return UnconfirmedBill(
       billed: billed, promptTokens: prompt, cachedTokens: cached, completionTokens: completion,
-      // The journal has a limited number of rows, so the most important roles come first.
-      hosts: hosts.sorted { $0.role.rank < $1.role.rank })
+      hosts: hosts)
   }
 
   private static func add(_ attempt: SettledAttempt, to hosts: inout [HostTokens]) {
