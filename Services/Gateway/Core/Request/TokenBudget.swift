@@ -138,7 +138,15 @@ extension ClientRequest {
   /// - Parameter most: maximum tokens of one answer.
   private func limited(to most: Int) -> [UInt8] {
     if let place = statedLimits.insertion {
-      return body[..<place] + Array("\"max_tokens\":\(most),".utf8) + body[place...]
+      let (name, number) = ("\"max_tokens\":", String(most))
+      var edited: [UInt8] = []
+      edited.reserveCapacity(body.count + name.utf8.count + number.utf8.count + 1)
+      edited += body[..<place]
+      edited += name.utf8
+      edited += number.utf8
+      edited.append(UInt8(ascii: ","))
+      edited += body[place...]
+      return edited
     }
     guard statedLimits.highest > most else { return body }
     // The body was validated on arrival.
