@@ -83,7 +83,7 @@ struct Exchange: Sendable {
       return Response(json: body, trace)
     }
     if body.count <= Limits.heavyBytes.value, let connection = ClientConnection.current {
-      var response = Response(json: body, trace)
+      var response = Response(json: body, traceText: payment?.trace ?? trace.trace.description)
       setCost(bill, in: &response.headers)
       if let bill, let payment { connection.afterAnswer { payment.settle(bill) } }
       return response

@@ -24,9 +24,14 @@ extension HTTPField.Name {
 
 extension Response {
   init(json body: [UInt8], _ trace: TraceContext) {
+    self.init(json: body, traceText: trace.trace.description)
+  }
+
+  /// - Parameter traceText: text of the trace's id.
+  init(json body: [UInt8], traceText: String) {
     self.init(
       status: .ok,
-      headers: [.contentType: "application/json", .gatewayTrace: trace.trace.description],
+      headers: [.contentType: "application/json", .gatewayTrace: traceText],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
   }
 

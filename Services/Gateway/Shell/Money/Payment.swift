@@ -22,7 +22,7 @@ final class Payment: Sendable {
   /// Model of the request. The bill names it for a plan, or if no host has answered.
   private let model: ModelID
   /// Id of the request's trace, as text.
-  private let trace: String
+  let trace: String
   /// Hosts at the time of the admission.
   private let table: HostTable
   let bounds: RequestBounds
