@@ -77,7 +77,7 @@ public final class BillingJournal: Sendable {
     var progress = free.progress
     progress.begin(request: texts[0])
     publish(&progress, slot: free.slot)
-    return OpenBill(journal: self, request: request, slot: free.slot, progress: progress)
+    return OpenBill(journal: self, slot: free.slot, progress: progress)
   }
 
   /// Records the settlement number of an answer that has no entry, for example because the journal

@@ -20,15 +20,13 @@ public struct FinishedBill: Hashable, Sendable {
 /// answer. Otherwise the slot stays in use, and the next process finds the answer in the journal as
 /// running.
 public struct OpenBill: ~Copyable, Sendable {
-  public let request: BilledRequest
   private let journal: BillingJournal
   private let slot: Int
   private var progress: SlotProgress
   private var hosts: [SlotHost] = []
 
-  init(journal: BillingJournal, request: BilledRequest, slot: Int, progress: SlotProgress) {
+  init(journal: BillingJournal, slot: Int, progress: SlotProgress) {
     self.journal = journal
-    self.request = request
     self.slot = slot
     self.progress = progress
   }
