@@ -93,7 +93,10 @@ final class Payment: Sendable {
   }
 
   deinit {
-    let (delivered, prompt) = state.withLock { ($0.delivered, $0.prompt) }
+    let open = state.withLock { state -> (DeliveredAnswer, Usage)? in
+      state.isSettled ? nil : (state.delivered, state.prompt)
+    }
+    guard let (delivered, prompt) = open else { return }
     settle(
       RequestBill(
         delivered, of: model, prompt: prompt.promptTokens, cached: prompt.cachedTokens,
