@@ -334,6 +334,32 @@ struct SpendingTests {
     #expect(attempts.map { $0.map(\.contributed) } == [[4, 4], [3, 6]])
   }
 
+  @Test("after a crash, hosts that delivered no token are not among the hosts of an answer")
+  func recoveredWithoutToken() async throws {
+    let scratch = try Scratch()
+    let opened = try BillingJournal.open(path: scratch.path, incarnation: 1, slots: 4)
+    try await MoneyCluster(budget: 100, journal: opened).run { cluster in
+      let unanswered = try await Self.payment(cluster.spending)
+      unanswered.began(by: Self.opening("a"))
+      let resumed = try await Self.payment(cluster.spending)
+      resumed.began(by: Self.opening("a"))
+      resumed.wrote(3)
+      resumed.began(by: Self.opening("b"))
+      resumed.wrote(3)
+      // A process that is killed now leaves this file.
+      try scratch.copy()
+      withExtendedLifetime((unanswered, resumed)) {}
+    }
+    let next = try BillingJournal.open(path: scratch.copyPath, incarnation: 2, slots: 4)
+    let settlements = next.entries.compactMap { RecoveredBill.settlement(of: $0) }
+      .sorted { $0.lease.billed < $1.lease.billed }
+    #expect(settlements.map(\.lease.billed) == [.zero, MicroCredits(3)])
+    let attempts = settlements.map { $0.answers.flatMap(\.attempts) }
+    #expect(attempts.map { $0.map(\.host) } == [[], ["a"]])
+    #expect(attempts.map { $0.map(\.role) } == [[], [.winner]])
+    #expect(attempts.map { $0.map(\.contributed) } == [[], [3]])
+  }
+
   @Test("after a crash within a plan's answer, each host is paid for its part")
   func recoveredPlan() async throws {
     let scratch = try Scratch()

@@ -35,8 +35,15 @@ final class Payment: Sendable {
     /// Tokens of the prompt. They are an estimate, and none is cached, until a host has reported
     /// them at the end of its answer.
     var prompt: Usage
+    /// Whether the journal has these tokens of the prompt. They are recorded with the first token of
+    /// the answer, because a request without one costs nothing.
+    var isPromptRecorded = false
     var delivered = DeliveredAnswer()
-    /// The journal's row of the host that answers now. `nil` means that the host has no row.
+    /// The host that answers now, with its own name of the model, if it has delivered no token. The
+    /// journal gets its row with the first token.
+    var next: (host: HostID, model: ModelID)?
+    /// The journal's row of the host that answers now. `nil` means that the host has delivered no
+    /// token, or that the journal has no room for it.
     var host: BilledHost?
     /// The journal's row of the host that broke off. `nil` after the next host has delivered a
     /// token.
@@ -79,7 +86,6 @@ final class Payment: Sendable {
           admittedAt: price.admittedAt, inputPrice: price.highest.input,
           cachedInputPrice: price.highest.cachedInput, outputPrice: price.highest.output,
           hold: hold.amount))
-      entry?.record(promptTokens: bounds.prompt, cachedTokens: 0)
     } catch {
       problem = Failure(
         .overloaded,
@@ -119,10 +125,11 @@ final class Payment: Sendable {
     by host: HostID, _ model: ModelID, as hostModel: ModelID, tier: HostTier
   ) {
     state.withLock { state in
-      if state.delivered.tokensOfHost > 0 { state.former = state.host }
+      // Only a host that has delivered a token has a row.
+      if let row = state.host { state.former = row }
       state.delivered.begin(by: host, model, as: hostModel, tier: tier)
-      let role = state.delivered.role ?? .winner
-      state.host = state.entry?.addHost(host, hostModel, role)
+      state.host = nil
+      state.next = (host, hostModel)
     }
   }
 
@@ -131,10 +138,19 @@ final class Payment: Sendable {
     // A host is not paid for more tokens than it was asked for.
     let tokens = min(tokens, bounds.mostCompletion(tokens: self.tokens))
     state.withLock { state in
-      let isMore = tokens > state.delivered.tokens
+      guard tokens > state.delivered.tokens else { return }
       state.delivered.wrote(tokens)
+      if !state.isPromptRecorded {
+        state.isPromptRecorded = true
+        state.entry?.record(
+          promptTokens: state.prompt.promptTokens, cachedTokens: state.prompt.cachedTokens)
+      }
+      if let next = state.next.take() {
+        let role = state.delivered.role ?? .winner
+        state.host = state.entry?.addHost(next.host, next.model, role)
+      }
       let host = state.host
-      if isMore, let former = state.former.take(), former != host {
+      if let former = state.former.take(), former != host {
         state.entry?.setRole(.failed, of: former)
       }
       let made = state.delivered.tokensOfHost
@@ -157,7 +173,7 @@ final class Payment: Sendable {
     let usage = summary.usage
     state.withLock { state in
       state.prompt = usage
-      state.entry?.record(promptTokens: usage.promptTokens, cachedTokens: usage.cachedTokens)
+      state.isPromptRecorded = false
     }
     return RequestBill(summary, price: price, hold: hold)
   }
