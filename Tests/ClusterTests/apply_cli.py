@@ -221,6 +221,21 @@ def endless(tutti):
         assert "has no end" in done.stderr or "no list of" in done.stderr, done
 
 
+def paged(tutti):
+    """All pages of a list are read."""
+    price = {"input": "1", "cached_input": "1", "output": "2", "effective_from_ms": 1000}
+    first = listed(price | {"model": "a"}, more=True)
+    first[1]["next"] = "QQ"
+    registry = Registry(GET_prices=[first, listed(price | {"model": "b"})])
+    text = "prices: [{model: a, input: 1, output: 2}, {model: b, input: 1, output: 2}]"
+    done = registry.apply(tutti, text)
+    assert done.returncode == 0 and done.stdout == "no changes\n", done
+    # A list that has more and names no place for it is not read again from its beginning.
+    registry = Registry(GET_prices=[listed(price | {"model": "a"}, more=True)])
+    done = registry.apply(tutti, text)
+    assert done.returncode == 1 and "has no end" in done.stderr, done
+
+
 if __name__ == "__main__":
-    checks = [lost, unsaved, saved, doubled, changed, guarded, endless]
+    checks = [lost, unsaved, saved, doubled, changed, guarded, endless, paged]
     next(check for check in checks if check.__name__ == sys.argv[1])(sys.argv[2])

@@ -78,6 +78,37 @@ struct PriceBookTests {
     #expect(throws: PriceRowRefusal.full) { try book.add(Self.row("other", from: 0, 1), now: 0) }
   }
 
+  @Test("pages have every row once, in order, also if rows are added between two pages")
+  func pages() throws {
+    var book = PriceBook()
+    for model: ModelID in ["a", "b", "org/m"] {
+      for host: HostID? in [nil, "gpu-1", "gpu-2"] {
+        for time: Int64 in [5, 100, 2_000] {
+          try book.add(Self.row(model, host, from: time, 1), now: 0)
+        }
+      }
+    }
+    for model: ModelID? in [nil, "b"] {
+      let all = book.allRows.filter { row in model.map { row.model == $0 } ?? true }
+      for limit in [1, 4, 27, 100] {
+        var changed = book
+        var rows: [PriceRow] = []
+        while true {
+          let page = changed.page(after: rows.last?.place, of: model, limit: limit)
+          #expect(page.rows.count <= limit)
+          rows += page.rows
+          guard page.hasMore else { break }
+          guard rows.count < 10 else { continue }
+          for model: ModelID in ["a", "z"] {
+            try changed.add(Self.row(model, from: 3_000 + Int64(rows.count), 2), now: 0)
+          }
+        }
+        #expect(rows.filter(all.contains) == all, "\(limit)")
+        #expect(Set(rows).count == rows.count, "\(limit)")
+      }
+    }
+  }
+
   @Test("adding rows never changes a price of the past")
   func property() throws {
     for seed in UInt64(0)..<50 {

@@ -154,6 +154,26 @@ struct Page<Item: Encodable>: Encodable {
   }
 }
 
+/// A page of a list whose records have no ids that follow the order of the list.
+struct CursorPage<Item: Encodable>: Encodable {
+  let object = "list"
+  let data: [Item]
+  let hasMore: Bool
+  /// Value of the list's parameter for the next page. `nil` means that this page is the last one.
+  let next: String?
+
+  init(data: [Item], next: String?) {
+    self.data = data
+    self.next = next
+    hasMore = next != nil
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case object, data, next
+    case hasMore = "has_more"
+  }
+}
+
 struct Removed: Encodable {
   var object: String
   var id: String

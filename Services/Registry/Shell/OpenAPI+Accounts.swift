@@ -8,10 +8,6 @@ extension AdminDocument {
   private static let time =
     #"{"type": "integer", "minimum": \#(UTCDate.times.lowerBound), "#
     + #""maximum": \#(UTCDate.times.upperBound)}"#
-  private static let offset = query(
-    "offset",
-    #"{"type": "integer", "minimum": 0, "maximum": \#(Limits.priceRows.value), "default": 0}"#,
-    "Rows to leave out")
   private static let format = query(
     "format", #"{"enum": ["csv", "jsonl"], "default": "jsonl"}"#, "Form of the lines")
   private static let ledgerFilters = [
@@ -22,6 +18,10 @@ extension AdminDocument {
   private static let cursor = query(
     "after", #"{"type": "string", "pattern": "^-?[0-9]+:[0-9]+$"}"#,
     "Member next of the previous page")
+  private static let priceCursor = query(
+    "after", #"{"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}"#,
+    "Member next of the previous page")
+  private static let nextPage = #", "next": {"type": ["string", "null"]}"#
   private static let at = query("at_ms", time, "Includes entries of this time; default: all")
 
   private static let organisation = answer("Organisation", tag: recordTag)
@@ -103,9 +103,9 @@ extension AdminDocument {
     "/admin/v1/prices": {
       "get": {
         "summary": "List prices by model, host and time",
-        "parameters": [\#(pageLimit), \#(offset),
+        "parameters": [\#(pageLimit), \#(priceCursor),
           \#(query("model", string, "Prices of this model"))],
-        \#(responses(page(of: "Price")))
+        \#(responses(page(of: "Price", nextPage)))
       },
       "post": {
         "summary": "Add a price; it replaces the present one from its time on",
@@ -141,7 +141,7 @@ extension AdminDocument {
       "get": {
         "summary": "List transactions by time",
         "parameters": [\#(pageLimit), \#(ledgerFilters), \#(cursor)],
-        \#(responses(page(of: "Transaction", #", "next": {"type": ["string", "null"]}"#)))
+        \#(responses(page(of: "Transaction", nextPage)))
       }
     },
     "/admin/v1/ledger/balances": {

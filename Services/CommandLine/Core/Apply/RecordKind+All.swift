@@ -82,7 +82,7 @@ extension RecordKind {
       RecordMember("output", .price, absent: .mistake),
       RecordMember("effective_from_ms", .time),
     ],
-    paging: .offset, removal: .never(because: "prices are only added"))
+    paging: .next, removal: .never(because: "prices are only added"))
 
   public static let tariff = RecordKind(
     "tariff", noun: "tariff", path: "/admin/v1/tariff", identity: .single,

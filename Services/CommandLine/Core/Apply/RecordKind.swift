@@ -23,8 +23,8 @@ public struct RecordKind: Hashable, Sendable {
   public enum Paging: Hashable, Sendable {
     /// The parameter `after` is the id of the last record of the previous page.
     case after
-    /// The parameter `offset` is the number of records on all previous pages.
-    case offset
+    /// The parameter `after` is the member `next` of the previous page.
+    case next
     /// One answer has all records.
     case none
   }

@@ -77,7 +77,6 @@ struct AdminConnection {
     _ use: ([RecordValue], ClusterClient.Answer) throws -> Void
   ) async throws {
     var place = ""
-    var count = 0
     for _ in 1...Self.maximumPages {
       let parameters = [
         query, kind.paging == .none ? "" : "limit=\(Self.pageLength)", place,
@@ -92,12 +91,14 @@ struct AdminConnection {
       }
       try use(elements, answer)
       guard value["has_more"] == .boolean(true) else { return }
-      count += elements.count
-      switch (kind.paging, elements.last?["id"]?.text) {
-      case (.after, let id?): place = "after=" + PathText.escaped(id)
-      case (.offset, _) where !elements.isEmpty: place = "offset=\(count)"
-      default: throw Self.endless(kind.path)
-      }
+      let cursor: String? =
+        switch kind.paging {
+        case .after: elements.last?["id"]?.text
+        case .next: value["next"]?.text
+        case .none: nil
+        }
+      guard let cursor else { throw Self.endless(kind.path) }
+      place = "after=" + PathText.escaped(cursor)
     }
     throw Self.endless(kind.path)
   }

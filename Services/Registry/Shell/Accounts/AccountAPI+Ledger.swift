@@ -34,7 +34,7 @@ extension AccountAPI {
     readStore(router, "/admin/v1/ledger") { request in
       let page = try await accounts.store.transactions(try query(request))
       return json(
-        LedgerListJSON(
+        CursorPage(
           data: page.rows.map { TransactionJSON($0) }, next: page.next.map(Self.text)))
     }
     readStore(router, "/admin/v1/ledger/balances") { request in
@@ -252,25 +252,6 @@ struct TransactionJSON: Encodable {
   enum CodingKeys: String, CodingKey {
     case object, position, id, kind, entries, note, author
     case time = "time_ms"
-  }
-}
-
-struct LedgerListJSON: Encodable {
-  let object = "list"
-  let data: [TransactionJSON]
-  let hasMore: Bool
-  /// Value of the parameter `after` for the next page. `nil` means that this page is the last one.
-  let next: String?
-
-  init(data: [TransactionJSON], next: String?) {
-    self.data = data
-    self.next = next
-    hasMore = next != nil
-  }
-
-  enum CodingKeys: String, CodingKey {
-    case object, data, next
-    case hasMore = "has_more"
   }
 }
 

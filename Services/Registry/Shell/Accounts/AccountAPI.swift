@@ -186,14 +186,12 @@ struct AccountAPI: Sendable {
   private func addPrices(to router: Router<BasicRequestContext>) {
     read(router, "/admin/v1/prices") { request, _ in
       let limit = try request.number("limit", in: Self.pages, or: 100)
-      let offset = try request.number("offset", in: 0...Limits.priceRows.value, or: 0)
-      let model = request.text("model")
-      let rows = accounts.read(\.priceBook).allRows.filter {
-        model == nil || $0.model.name == model
-      }
-      let rest = rows.dropFirst(offset)
+      let page = accounts.read(\.priceBook).page(
+        after: try request.pricePlace, of: request.text("model").map { ModelID($0) }, limit: limit)
       return json(
-        Page(data: rest.prefix(limit).map { PriceRow.Text($0) }, hasMore: rest.count > limit))
+        CursorPage(
+          data: page.rows.map { PriceRow.Text($0) },
+          next: page.hasMore ? page.rows.last?.place.cursor : nil))
     }
     change(router, .post, "/admin/v1/prices") { request, _, author in
       let fields: PriceFields = try await decode(request)
