@@ -2,7 +2,7 @@
 extension Limits {
   static let ledger = [
     journalSlots, journalHosts, journalReadBytes, journalCopies, ledgerPage, recordBytes,
-    ledgerClockStep, ledgerClockPatience, checkpointInterval, checkpointBytes,
+    auditScan, ledgerClockStep, ledgerClockPatience, checkpointInterval, checkpointBytes,
   ]
 
   public static let journalSlots = Limit(
@@ -26,6 +26,10 @@ extension Limits {
   public static let recordBytes = Limit(
     "store.record_bytes", 256 << 10, .bytes,
     "One key, account, price or setting: 1,000 model names of table.model_name_bytes.")
+  public static let auditScan = Limit(
+    "store.audit_scan", 10_000, .count,
+    "Changes of the audit log that are read for one page, if filters leave most of them out. They "
+      + "take some 40 ms. The answer names the place from which the list continues.")
   public static let ledgerClockStep = Limit(
     "ledger.clock_step", 86_400_000, .milliseconds,
     "If the clock is set back by less, times in the ledger stand still until the clock has caught "

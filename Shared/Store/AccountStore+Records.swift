@@ -109,33 +109,6 @@ extension AccountStore {
     }
   }
 
-  public func audit(_ query: AuditQuery) async throws(Failure) -> [AuditRecord] {
-    var conditions = ["position < ?"]
-    var arguments: StatementArguments = [query.before ?? .max]
-    for (column, value) in [("kind", query.kind), ("id", query.id)] {
-      guard let value else { continue }
-      conditions.append("\(column) = ?")
-      arguments += [value]
-    }
-    let sql = """
-      SELECT * FROM audit WHERE \(conditions.joined(separator: " AND "))
-      ORDER BY position DESC LIMIT \(Self.capped(query.limit))
-      """
-    return try await read { [arguments] database in
-      try Row.fetchAll(database, sql: sql, arguments: arguments).map { row in
-        AuditRecord(
-          position: try row.decode(Int64.self, forColumn: "position"),
-          author: ChangeAuthor(
-            name: try row.decode(String.self, forColumn: "author"),
-            time: try row.decode(Int64.self, forColumn: "time")),
-          kind: try row.decode(String.self, forColumn: "kind"),
-          id: try row.decode(String.self, forColumn: "id"),
-          before: try row.decode(String?.self, forColumn: "before"),
-          after: try row.decode(String?.self, forColumn: "after"))
-      }
-    }
-  }
-
   private static func json(_ row: Row) throws -> String {
     try row.decode(String.self, forColumn: "record")
   }

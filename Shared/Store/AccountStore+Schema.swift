@@ -81,6 +81,9 @@ extension AccountStore {
           CREATE INDEX audit_by_id ON audit (id);
           """)
     }
+    migrator.registerMigration("5: authors of the audit log") { database in
+      try database.execute(sql: "CREATE INDEX audit_by_author ON audit (author)")
+    }
     return migrator
   }
 }

@@ -85,7 +85,11 @@ public protocol AccountStoring: Sendable {
   ///   - limit: capped to `ledger.page`.
   func prices(after position: Int64, limit: Int) async throws(Failure) -> [StoredPrice]
 
-  func audit(_ query: AuditQuery) async throws(Failure) -> [AuditRecord]
+  /// Changes of the audit log, the latest first.
+  ///
+  /// At most `store.audit_scan` changes are read, so a page may have fewer than the limit although
+  /// further ones follow.
+  func auditPage(_ query: AuditQuery) async throws(Failure) -> AuditPage
 
   // Checkpoints. They may be removed at any time, because a replay of the ledger computes the same
   // facts.
@@ -118,6 +122,11 @@ extension AccountStoring {
     _ transactions: [LedgerTransaction]
   ) async throws(Failure) -> [LedgerAppend] {
     try await append(transactions, after: nil)
+  }
+
+  /// The records of one page of the audit log.
+  public func audit(_ query: AuditQuery) async throws(Failure) -> [AuditRecord] {
+    try await auditPage(query).records
   }
 
   /// All transactions after a position, page by page.

@@ -108,45 +108,6 @@ extension MongoAccountStore {
     }
   }
 
-  public func audit(_ query: AuditQuery) async throws(Failure) -> [AuditRecord] {
-    let limit = AccountStore.capped(query.limit)
-    return try await read { client throws(Failure) in
-      let earlier = BSONDocument().set("$lt", query.before ?? .max)
-      let documents = BSONDocument().set("_id", earlier)
-      let filter = BSONDocument().set("changes.revision", earlier)
-      let wanted = BSONDocument()
-      if let kind = query.kind?.storable {
-        filter.set("changes.kind", kind)
-        wanted.set("kind", kind)
-      }
-      if let id = query.id?.storable {
-        filter.set("changes.id", id)
-        wanted.set("id", id)
-      }
-      if query.kind != nil || query.id != nil {
-        documents.set("changes", BSONDocument().set("$elemMatch", wanted))
-      }
-      return try client.collection(Collection.changes).aggregate([
-        BSONDocument().set("$match", documents),
-        // Each of these documents has a wanted change. In the latest document, every wanted change
-        // may be too recent for this page, so one more document is read.
-        BSONDocument().set("$sort", BSONDocument().set("_id", -1)),
-        BSONDocument().set("$limit", limit + 1),
-        BSONDocument().set("$unwind", "$changes"), BSONDocument().set("$match", filter),
-        BSONDocument().set("$sort", BSONDocument().set("changes.revision", -1)),
-        BSONDocument().set("$limit", limit),
-      ]) { view in
-        guard let position = view.number("changes.revision"), let time = view.number("time"),
-          let kind = view.text("changes.kind"), let id = view.text("changes.id")
-        else { return nil }
-        return AuditRecord(
-          position: position,
-          author: ChangeAuthor(name: view.text("author") ?? "", time: time), kind: kind, id: id,
-          before: view.text("changes.before"), after: view.text("changes.after"))
-      }
-    }
-  }
-
   // MARK: - Documents
 
   /// Returns all records. Reads them from the database unless the state in memory is known to be

@@ -76,8 +76,10 @@ public final class MongoAccountStore: AccountStoring {
     try client.collection(Collection.ledger).run(
       BSONDocument().set("createIndexes", Collection.ledger).set("indexes", indexes),
       "create indexes of")
-    let audit = ["kind", "id"].map { name in
-      BSONDocument().set("key", BSONDocument().set("changes.\(name)", 1)).set("name", name)
+    // The second part is the order of the audit log, so that a page is read without sorting.
+    let audit = ["changes.kind", "changes.id", "author"].map { member in
+      BSONDocument().set("key", BSONDocument().set(member, 1).set("_id", 1))
+        .set("name", "audit_\(member)")
     }
     try client.collection(Collection.changes).run(
       BSONDocument().set("createIndexes", Collection.changes).set("indexes", audit),

@@ -121,6 +121,9 @@ class Cluster:
             return 200, page | {"is_open": not self.keys}
         if (method, path) in [("POST", "keys"), ("POST", f"keys/{ID}/rotate")]:
             return 201, RECORD | {"key": KEY}
+        if path == "audit" and query.get("kind") == ["host"] and "before" not in query:
+            # The first page has none of the wanted changes.
+            return 200, {"data": [], "has_more": True, "next": 5}
         if path == "audit":
             entry = {"position": 1, "time_ms": 0, "author": "me", "kind": "key", "id": ID}
             return 200, {"data": [entry | {"before": None, "after": RECORD}], "has_more": False}
@@ -181,6 +184,9 @@ def refused(tutti):
         (["keys", "set", ID], "name one"),
         (["keys", "rotate", ID, "--grace", "x"], "--grace"),
         (["audit", "--limit", "0"], "--limit"),
+        (["audit", "--action", "delete"], "--action"),
+        (["audit", "--from", "soon"], "--from"),
+        (["audit", "--author", KEY], "whole key"),
     ]:
         done = cluster.run(tutti, *arguments)
         assert done.returncode == 64 and part in done.stderr, done
@@ -209,6 +215,14 @@ def listed(tutti):
     done = cluster.run(tutti, "audit", "--kind", "key", "--id", ID)
     assert done.returncode == 0 and "created" in done.stdout, done
     assert cluster.seen[-1][1].endswith(f"audit?limit=100&kind=key&id={ID}"), cluster.seen
+    filters = ["--author", f"tutti-{ID}", "--action", "create", "--from", "2027-01-01"]
+    done = cluster.run(tutti, "audit", *filters, "--to", "2027-01-02", "--limit", "3")
+    query = f"author=key%20tutti-{ID}&action=create&from_ms=1798761600000&to_ms=1798848000000"
+    assert done.returncode == 0 and "created" in done.stdout, done
+    assert cluster.seen[-1][1].endswith(f"audit?limit=3&{query}"), cluster.seen
+    done = cluster.run(tutti, "audit", "--kind", "host")
+    assert done.returncode == 0 and "created" in done.stdout, done
+    assert cluster.seen[-1][1].endswith("audit?limit=100&kind=host&before=5"), cluster.seen
 
 
 def revoked(tutti):

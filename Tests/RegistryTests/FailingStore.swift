@@ -113,9 +113,9 @@ final class FailingStore: AccountStoring {
     return try await store.prices(after: position, limit: limit)
   }
 
-  func audit(_ query: AuditQuery) async throws(Failure) -> [AuditRecord] {
+  func auditPage(_ query: AuditQuery) async throws(Failure) -> AuditPage {
     try check()
-    return try await store.audit(query)
+    return try await store.auditPage(query)
   }
 
   func save(_ checkpoint: LedgerCheckpoint) async throws(Failure) {

@@ -181,7 +181,7 @@ struct KeyIssuerTests {
     try await cluster.run { issuer in
       let key = try await issuer.create()
       try await issuer.revoke(key.id)
-      let records = try await issuer.audit(AuditQuery(kind: "key", id: "\(key.id)"))
+      let records = try await issuer.audit(AuditQuery(kind: "key", id: "\(key.id)")).records
       #expect(records.map(\.author.name) == ["key tutti-\(key.id)", "admin-token"])
       #expect(records.last?.before == nil && records.last?.after != nil)
       #expect(records.first?.before == records.last?.after)

@@ -231,6 +231,31 @@ struct KeyRowTests {
     #expect(details.contains("data policies  all"))
   }
 
+  @Test("changes are selected by author, action and time, and all mistakes are reported at once")
+  func auditSelection() throws {
+    var selection = AuditSelection()
+    #expect(try selection.query() == "")
+    selection.kind = "team"
+    selection.id = "acme/web"
+    selection.author = "tutti-abcdefgh2345"
+    selection.action = "remove"
+    selection.from = "2027-01-01"
+    selection.until = "2027-01-01T12:00:00Z"
+    #expect(
+      try selection.query()
+        == "kind=team&id=acme%2Fweb&author=key%20tutti-abcdefgh2345&action=remove"
+        + "&from_ms=1798761600000&to_ms=1798804800000")
+    selection.author = "admin-token"
+    #expect(try selection.query().contains("author=admin-token&"))
+    selection.author = "tutti-x"
+    selection.action = "removed"
+    selection.from = "soon"
+    let failure = #expect(throws: ProcessFailure.self) { try selection.query() }
+    let lines = failure?.message.split(separator: "\n") ?? []
+    #expect(lines.count == 3 && failure?.status == .usage, "\(lines)")
+    #expect(lines.contains { $0.hasPrefix("--action") && $0.contains("did you mean remove?") })
+  }
+
   @Test("a change in the audit log is described by the members that differ")
   func audit() throws {
     func row(_ before: String, _ after: String) throws -> AuditRow {

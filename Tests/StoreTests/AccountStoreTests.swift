@@ -224,19 +224,19 @@ struct AccountFileTests {
     try edit(
       path,
       """
-      DROP INDEX audit_by_kind; DROP INDEX audit_by_id;
-      DELETE FROM grdb_migrations WHERE identifier LIKE '4: %'
+      DROP INDEX audit_by_kind; DROP INDEX audit_by_id; DROP INDEX audit_by_author;
+      DELETE FROM grdb_migrations WHERE identifier LIKE '4: %' OR identifier LIKE '5: %'
       """)
     let store = try AccountStore(path: path)
     await store.close()
     let file = try DatabaseQueue(path: path)
-    for filter in ["kind = 'a'", "id = 'a'", "kind = 'a' AND id = 'a'"] {
+    for filter in ["kind = 'a'", "id = 'a'", "author = 'a'"] {
       let steps = try await file.read { database in
         try Row.fetchAll(
           database,
           sql: """
-            EXPLAIN QUERY PLAN SELECT * FROM audit WHERE position < 9 AND \(filter)
-            ORDER BY position DESC LIMIT 1
+            EXPLAIN QUERY PLAN SELECT *, (time >= 5) AS wanted FROM audit
+            WHERE position < 9 AND \(filter) ORDER BY position DESC LIMIT 1
             """
         ).map { row in try row.decode(String.self, forColumn: "detail") }
       }

@@ -4,10 +4,8 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import RegistryCore
-import Store
-import Text
 
-/// Routes of `/admin/v1/keys` and `/admin/v1/audit`.
+/// Routes of `/admin/v1/keys`.
 extension AdminAPI {
   func addKeyRoutes(to router: Router<BasicRequestContext>) {
     route(router, .get, "/admin/v1/keys") { request in
@@ -60,7 +58,6 @@ extension AdminAPI {
       }
     }
     route(router, .delete, "/admin/v1/keys/:id") { request in try await set(.revoked, request) }
-    route(router, .get, "/admin/v1/audit") { request in try await audit(request) }
   }
 
   private func set(_ state: KeyState, _ request: AdminRequest) async throws -> Response {
@@ -79,28 +76,6 @@ extension AdminAPI {
     // The answer may contain a secret.
     response.headers[.cacheControl] = "no-store"
     return response
-  }
-
-  private func audit(_ request: AdminRequest) async throws -> Response {
-    let limit = try request.number("limit", in: Self.pages, or: 100)
-    let before = try request.number("before", in: 1...Int64.max, or: .max)
-    let query = AuditQuery(
-      kind: request.text("kind"), id: request.text("id"), before: before, limit: limit)
-    let turn = try await gate.storeRead(by: request.author)
-    defer { withExtendedLifetime(turn) {} }
-    let records = try await keys.audit(query)
-    // A full page may be the last page, so the existence of a further record is checked.
-    var hasMore = false
-    if records.count == limit, let last = records.last?.position {
-      var rest = query
-      rest.before = last
-      rest.limit = 1
-      hasMore = try await !keys.audit(rest).isEmpty
-    }
-    let page: JSON = [
-      "object": "list", "data": .array(records.map(\.json)), "has_more": .boolean(hasMore),
-    ]
-    return body(page.encoded, .ok)
   }
 }
 
@@ -143,17 +118,6 @@ extension AdminRequest {
   var expectedRevisions: Set<Int64>? {
     // A tag that is no quoted number is dropped, because no record with a revision has such a tag.
     expectedTags.map { tags in Set(tags.compactMap { Int64($0.dropFirst().dropLast()) }) }
-  }
-}
-
-extension AuditRecord {
-  fileprivate var json: JSON {
-    func stored(_ text: String?) -> JSON { text.map { .raw(Array($0.utf8)) } ?? .null }
-    return [
-      "object": "audit", "position": .integer(Int(position)), "time_ms": .integer(Int(author.time)),
-      "author": .string(author.name), "kind": .string(kind), "id": .string(id),
-      "before": stored(before), "after": stored(after),
-    ]
   }
 }
 

@@ -18,6 +18,7 @@ struct AdminAPI: Sendable {
   func addRoutes(to router: Router<BasicRequestContext>) {
     addHostRoutes(to: router)
     addKeyRoutes(to: router)
+    addAuditRoute(to: router)
     route(router, .get, "/admin/v1/services") { _ in
       json(Page(data: shell.peerTable.peers.map(PeerJSON.init), hasMore: false))
     }

@@ -100,8 +100,8 @@ final class KeyIssuer: Service {
     state.withLock(\.keys).page(after: id, limit: limit, matching: filter)
   }
 
-  func audit(_ query: AuditQuery) async throws(Failure) -> [AuditRecord] {
-    try await store.audit(query)
+  func audit(_ query: AuditQuery) async throws(Failure) -> AuditPage {
+    try await store.auditPage(query)
   }
 
   /// Throws if the change is impossible now.

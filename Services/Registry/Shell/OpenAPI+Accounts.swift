@@ -10,9 +10,12 @@ extension AdminDocument {
     + #""maximum": \#(UTCDate.times.upperBound)}"#
   private static let format = query(
     "format", #"{"enum": ["csv", "jsonl"], "default": "jsonl"}"#, "Form of the lines")
-  private static let ledgerFilters = [
-    query("account", string, "Transactions with an entry of this account"),
+  /// Parameters of a range of times.
+  static let timeFilters = [
     query("from_ms", time, "First time"), query("to_ms", time, "First time that is left out"),
+  ].joined(separator: ", ")
+  private static let ledgerFilters = [
+    query("account", string, "Transactions with an entry of this account"), timeFilters,
     query("order", #"{"enum": ["asc", "desc"], "default": "desc"}"#, "By time"),
   ].joined(separator: ", ")
   private static let cursor = query(

@@ -3,6 +3,7 @@ import ClusterModel
 import Limits
 import Money
 import RegistryCore
+import Store
 
 /// Routes of keys and of the audit log.
 extension AdminDocument {
@@ -82,16 +83,23 @@ extension AdminDocument {
     \#(action("enable", "End the suspension of a key"))
     "/admin/v1/audit": {
       "get": {
-        "summary": "Changes by admins, the latest first",
+        "summary": "Changes by admins, the latest first. At most \#(Limits.auditScan.value) are read for a page, so with filters a page may have few or none although next has a position",
         "parameters": [
           \#(query(
             "kind", string, "Kind of record: key, host, organisation, team, setting, model or price")),
           \#(query("id", string, "Id of the changed record")),
+          \#(query("author", string, "admin-token, key tutti-ID or another author")),
+          \#(query("action", #"{"enum": [\#(values(of: AuditAction.self))]}"#, "Effect on the record")),
+          \#(timeFilters),
           \#(pageLimit),
           \#(query(
-            "before", #"{"type": "integer", "minimum": 1}"#, "Last position of the previous page"))
+            "before", #"{"type": "integer", "minimum": 1}"#, "Member next of the previous page"))
         ],
-        \#(responses(page(of: "AuditRecord")))
+        \#(responses(
+          page(
+            of: "AuditRecord",
+            #", "next": {"type": ["integer", "null"], "description": "null: the last page"}"#,
+            required: #", "next""#)))
       }
     },
     """#
@@ -182,12 +190,16 @@ extension AdminDocument {
         "description": "The whole key. It is shown only here"}}}]},
     "AuditRecord": {
       "type": "object",
-      "required": ["object", "position", "time_ms", "author", "kind", "id", "before", "after"],
+      "required": ["object", "position", "time_ms", "author", "action", "kind", "id", "before",
+        "after"],
       "properties": {
         "object": {"const": "audit"},
         "position": {"type": "integer"},
         "time_ms": {"type": "integer"},
-        "author": {"type": "string", "description": "admin-token, key tutti-ID or configuration"},
+        "author": {"type": "string",
+          "description": "admin-token, key tutti-ID, configuration or registry"},
+        "action": {"enum": [\#(values(of: AuditAction.self))],
+          "description": "The end of a key is a change of its state"},
         "kind": {"type": "string"},
         "id": {"type": "string"},
         "before": {"type": ["object", "string", "null"],

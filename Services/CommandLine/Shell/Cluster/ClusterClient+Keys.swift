@@ -5,7 +5,7 @@ import Foundation
 import Limits
 import NIOHTTP1
 
-/// The registry's API of keys and of the audit log.
+/// The registry's API of keys.
 extension ClusterClient {
   private struct KeyPage: Decodable {
     let data: [KeyRow]
@@ -98,18 +98,5 @@ extension ClusterClient {
     let hasTeam = try await exists(.teams, "\(account)")
     return MissingAccount(
       account, organisations: [organisation], teams: hasTeam ? ["\(account)"] : [])
-  }
-
-  /// Changes of records, the latest first.
-  ///
-  /// - Parameter before: position of the last change of the previous page. `nil` means the first
-  ///   page.
-  func audit(kind: String?, id: String?, before: Int64?, limit: Int) async throws -> Answer {
-    var query = ["limit=\(limit)"]
-    if let kind { query.append("kind=\(Self.escaped(kind))") }
-    if let id { query.append("id=\(Self.escaped(id))") }
-    if let before { query.append("before=\(before)") }
-    let url = address.registry + "/admin/v1/audit?" + query.joined(separator: "&")
-    return try await success(.GET, url, token: provenToken())
   }
 }

@@ -12,8 +12,6 @@ import Store
 
 /// Routes of transfers, and of the ledger's transactions, balances, export and proof.
 extension AccountAPI {
-  /// Permitted times in query parameters, in milliseconds since 1970: the years 1970 … 9999.
-  private static let times = Int(UTCDate.times.lowerBound)...Int(UTCDate.times.upperBound)
   /// Age in milliseconds of the balances that the audit compares. It keeps writes during the audit
   /// out of the comparison.
   private static let auditDelay: Int64 = 10_000
@@ -39,17 +37,15 @@ extension AccountAPI {
     }
     readStore(router, "/admin/v1/ledger/balances") { request in
       let limit = try request.number("limit", in: 1...Limits.ledgerPage.value, or: 100)
-      let time = try request.optionalNumber("at_ms", in: Self.times)
       let found = try await accounts.store.balances(
-        at: time.map { Int64($0) }, after: request.text("after").map { AccountID($0) },
+        at: try request.time("at_ms"), after: request.text("after").map { AccountID($0) },
         limit: limit)
       return json(Page(data: found.map { BalanceJSON($0) }, hasMore: found.count == limit))
     }
     readStore(router, "/admin/v1/ledger/balance") { request in
       guard let account = request.text("account") else { throw AdminFailure(missing: "account") }
-      let time = try request.optionalNumber("at_ms", in: Self.times)
       let balance = try await accounts.store.balance(
-        of: AccountID(account), at: time.map { Int64($0) })
+        of: AccountID(account), at: try request.time("at_ms"))
       return json(BalanceJSON(AccountBalance(account: AccountID(account), balance: balance)))
     }
     router.get("/admin/v1/ledger/export") { request, _ in
@@ -68,11 +64,6 @@ extension AccountAPI {
   // MARK: - Queries
 
   private func query(_ request: Request) throws -> LedgerQuery {
-    let from = try request.number("from_ms", in: Self.times, or: Self.times.lowerBound)
-    let until = try request.optionalNumber("to_ms", in: Self.times)
-    guard from <= until ?? .max else {
-      throw AdminFailure(invalid: "from_ms is after to_ms.", param: "from_ms")
-    }
     let order: LedgerQuery.Order
     switch request.text("order") {
     case nil, "desc": order = .latestFirst
@@ -81,9 +72,7 @@ extension AccountAPI {
     }
     return LedgerQuery(
       account: request.text("account").map { AccountID($0) },
-      // Without `from_ms`, the list also has transactions from a clock that was set before 1970.
-      times: (from == 0 ? Int64.min : Int64(from))..<(until.map { Int64($0) } ?? .max),
-      order: order, after: try cursor(request),
+      times: try request.timeRange, order: order, after: try cursor(request),
       limit: try request.number("limit", in: 1...Limits.ledgerPage.value, or: 100))
   }
 
@@ -282,11 +271,5 @@ struct VerificationJSON: Encodable {
   enum CodingKeys: String, CodingKey {
     case object, transactions, differences
     case isCorrect = "correct"
-  }
-}
-
-extension Request {
-  fileprivate func optionalNumber(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
-    text(name) == nil ? nil : try number(name, in: range, or: range.lowerBound)
   }
 }
