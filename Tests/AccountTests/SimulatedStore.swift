@@ -18,6 +18,8 @@ struct SimulatedStore {
     case .price: prices.append(record)
     case .payoutRule: records["rule"] = record
     case .unknownPrice: records["unknown"] = record
+    case .removedAccount(let account):
+      records[(account.team == nil ? "o/" : "t/") + "\(account)"] = nil
     }
   }
 

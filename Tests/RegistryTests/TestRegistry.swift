@@ -113,12 +113,16 @@ final class TestRegistry: Sendable {
     auditLog = FailingStore(accounts)
     let hosts = try HostStore(path: folder + "/registry.sqlite")
     let publisher = KeyPublisher(bus: context.bus, access: context.access)
-    keys = try await KeyIssuer(
-      store: accounts, dataDirectory: folder, epoch: 1, logger: logger,
-      publish: { publisher.publish($0) })
-    accountShell = try await AccountShell(
+    let accountShell = try await AccountShell(
       store: accounts, epoch: 1, outlet: AccountShell.Outlet(send: { _, _ in }, publish: { _ in }),
       logger: logger, now: { AccountTime(wall: Self.wall, instant: .zero) })
+    self.accountShell = accountShell
+    keys = try await KeyIssuer(
+      store: accounts, dataDirectory: folder, epoch: 1, logger: logger,
+      checkAccount: { account throws(Failure) in
+        try await accountShell.checkAccount(ofKey: account)
+      },
+      publish: { publisher.publish($0) })
     let keeper = try await SettingsKeeper(
       store: accounts, epoch: 1, logger: logger, publish: { _ in })
     shell = RegistryShell(
@@ -137,7 +141,7 @@ final class TestRegistry: Sendable {
     let gate = AdminGate(token: adminToken, keys: context.keys)
     AdminAPI(shell: shell, keys: keys, accounts: accountShell, gate: gate).addRoutes(to: router)
     AccountAPI(
-      accounts: accountShell,
+      accounts: accountShell, keys: keys,
       authorise: { request, purpose in try gate.author(of: request, isChange: purpose == .change) },
       storeRead: { author in try await gate.storeRead(by: author) },
       wall: { Self.wall }

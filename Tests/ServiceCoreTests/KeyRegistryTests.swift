@@ -188,6 +188,30 @@ struct KeyRegistryTests {
     #expect(failure?.param == "grace_ms")
   }
 
+  @Test("keys of an account have not ended until they are revoked, or their grace period is over")
+  mutating func unended() throws {
+    let acme = try #require(AccountPath("acme"))
+    let web = try #require(AccountPath("acme/web"))
+    let own = try create(1, KeyPatch(name: "own", account: acme))
+    let old = try create(2, KeyPatch(name: "old", account: web))
+    _ = try create(3)
+    let new = try #require(
+      apply(
+        try keys.rotate(
+          old.id, grace: 100, random: Self.random(4), pepper: pepper, at: Self.now)
+      ).key)
+    func ids(_ account: AccountPath, at now: WallMilliseconds) -> Set<KeyID> {
+      Set(keys.unendedKeys(of: account, at: now).map(\.id))
+    }
+    #expect(ids(acme, at: Self.now) == [own.id, old.id, new.id])
+    #expect(ids(web, at: Self.now) == [old.id, new.id])
+    #expect(ids(web, at: Self.now + 100) == [new.id])
+    apply(try keys.set(.disabled, of: own.id))
+    #expect(ids(acme, at: Self.now + 100) == [own.id, new.id])
+    apply(try keys.revoke(own.id))
+    #expect(ids(acme, at: Self.now + 100) == [new.id])
+  }
+
   @Test("a disabled key can be enabled, a revoked one never changes again")
   mutating func states() throws {
     let key = try create(1)

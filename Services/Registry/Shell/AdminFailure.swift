@@ -30,8 +30,9 @@ struct AdminFailure: Error {
 
   /// Codes that only this API has. All others are in the common table.
   private static let statuses: [Failure.Code: HTTPResponse.Status] = [
-    .conflict: .preconditionFailed, .hostExists: .conflict, .hostNotFound: .notFound,
-    .keyEnded: .conflict, .keyNotFound: .notFound, .notFound: .notFound,
+    .accountInUse: .conflict, .conflict: .preconditionFailed, .holdsOpen: .conflict,
+    .hostExists: .conflict, .hostNotFound: .notFound, .keyEnded: .conflict, .keyNotFound: .notFound,
+    .notFound: .notFound,
   ]
 }
 
@@ -107,6 +108,10 @@ extension AdminFailure {
     switch refusal {
     // The book is rebuilt, so clients may retry.
     case .stale: self.init(Failure(.overloaded, "\(refusal)"))
+    case .inUse(_, let use):
+      self.init(Failure(use.isTemporary ? .holdsOpen : .accountInUse, "\(refusal)"))
+    case .removedOrganisation:
+      self.init(Failure(.conflict, "\(refusal)"), param: "id", status: .conflict)
     case .repeatedID:
       self.init(Failure(.conflict, "\(refusal)"), param: "id", status: .conflict)
     case .insufficient:
@@ -124,4 +129,8 @@ extension RecordRevision {
 
 extension Failure.Code {
   static let notFound = Failure.Code(rawValue: "not_found")
+  /// The account has keys, teams or a balance.
+  static let accountInUse = Failure.Code(rawValue: "account_in_use")
+  /// Gateways hold credits for requests of the account. A repetition succeeds when they have ended.
+  static let holdsOpen = Failure.Code(rawValue: "holds_open")
 }

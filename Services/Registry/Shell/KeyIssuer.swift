@@ -25,9 +25,10 @@ final class KeyIssuer: Service {
     let key: APIKey?
   }
 
-  private struct Order: Sendable {
-    let author: String
-    let plan: Plan
+  private enum Order: Sendable {
+    case change(author: String, Plan)
+    /// Work during which no key changes.
+    case pause(@Sendable (KeyRegistry) async throws(Failure) -> Void)
   }
 
   private struct State {
@@ -44,17 +45,21 @@ final class KeyIssuer: Service {
   /// The registry's incarnation.
   private let epoch: UInt64
   private let publish: @Sendable ([AccessTablePage]) -> Void
+  private let checkAccount: @Sendable (AccountPath) async throws(Failure) -> Void
   private let logger: Logger
   private let state: Mutex<State>
-  private let orders = ChangeQueue<Order, Issued>()
+  /// Orders that change a key have an outcome.
+  private let orders = ChangeQueue<Order, Issued?>()
 
   /// Reads the stored keys, and makes the pepper at the first start.
   ///
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
+  ///   - checkAccount: throws if no key may get this account.
   ///   - publish: sends all keys to the processes that check them.
   init(
     store: any AccountStoring, dataDirectory: String, epoch: UInt64, logger: Logger,
+    checkAccount: @escaping @Sendable (AccountPath) async throws(Failure) -> Void = { _ in },
     publish: @escaping @Sendable ([AccessTablePage]) -> Void
   ) async throws {
     let entries = try await Self.restored(from: store)
@@ -67,6 +72,7 @@ final class KeyIssuer: Service {
     self.marker = marker
     self.epoch = epoch
     self.publish = publish
+    self.checkAccount = checkAccount
     self.logger = logger
     state = Mutex(
       State(
@@ -115,7 +121,17 @@ final class KeyIssuer: Service {
   func change(
     by author: String, _ plan: @escaping Plan
   ) async throws(Failure) -> Issued {
-    try await orders.submit(Order(author: author, plan: plan))
+    guard let issued = try await orders.submit(.change(author: author, plan)) else {
+      preconditionFailure("a change of a key has no outcome")
+    }
+    return issued
+  }
+
+  /// Runs work during which no key changes, so that a check of the keys stays valid.
+  func pauseChanges(
+    during work: @escaping @Sendable (KeyRegistry) async throws(Failure) -> Void
+  ) async throws(Failure) {
+    _ = try await orders.submit(.pause(work))
   }
 
   func run() async throws {
@@ -129,17 +145,29 @@ final class KeyIssuer: Service {
 
   // MARK: - Changes
 
-  private func carryOut(_ order: Order) async throws(Failure) -> Issued {
+  private func carryOut(_ order: Order) async throws(Failure) -> Issued? {
+    switch order {
+    case .change(let author, let plan): return try await carryOut(plan, by: author)
+    case .pause(let work):
+      try await work(state.withLock(\.keys))
+      return nil
+    }
+  }
+
+  private func carryOut(_ plan: Plan, by author: String) async throws(Failure) -> Issued {
     let now = UnixTime.milliseconds()
     let keys = state.withLock(\.keys)
-    let change = try order.plan(keys, pepper, now)
+    let change = try plan(keys, pepper, now)
+    for record in change.saved where keys[record.id]?.record.account != record.account {
+      try await checkAccount(record.account)
+    }
     if !change.saved.isEmpty {
-      let revisions = try await save(change, of: keys, ChangeAuthor(name: order.author, time: now))
+      let revisions = try await save(change, of: keys, ChangeAuthor(name: author, time: now))
       update { keys in keys.apply(change, revisions: revisions) }
       mark()
       logger.notice(
         "key changed",
-        metadata: ["key": "tutti-\(change.subject)", "author": "\(order.author)"])
+        metadata: ["key": "tutti-\(change.subject)", "author": "\(author)"])
     }
     guard let entry = entry(change.subject) else {
       preconditionFailure("the subject of a change is not a key")

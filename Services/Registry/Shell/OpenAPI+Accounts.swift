@@ -59,6 +59,11 @@ extension AdminDocument {
         "parameters": [\#(parameter("IfMatch"))],
         \#(body("OrganisationChange", example: #"{"prepaid": false}"#)),
         \#(responses(organisation, 404, 412))
+      },
+      "delete": {
+        "summary": "Remove an organisation without keys that can be used, teams, balance and holds; its ledger entries stay, and with entries its id is not used again",
+        "parameters": [\#(parameter("IfMatch"))],
+        \#(responses(removal(of: "organisation"), 404, 409, 412))
       }
     },
     "/admin/v1/teams": {
@@ -87,6 +92,11 @@ extension AdminDocument {
           "TeamChange",
           example: #"{"budgets": [{"amount": "12.50", "period": "day", "window": "rolling"}]}"#)),
         \#(responses(team, 404, 412))
+      },
+      "delete": {
+        "summary": "Remove a team without keys that can be used and holds",
+        "parameters": [\#(parameter("IfMatch"))],
+        \#(responses(removal(of: "team"), 404, 409, 412))
       }
     },
     "/admin/v1/key-budgets/{id}": {

@@ -158,7 +158,10 @@ struct DescribedError {
       status: 409, name: "Conflict",
       description: "A record with this id exists, or the state of the record does not permit the "
         + "request",
-      codes: ["host_exists", "key_ended", "conflict", "insufficient_balance"]),
+      codes: [
+        "host_exists", "key_ended", "conflict", "insufficient_balance", "account_in_use",
+        "holds_open",
+      ]),
     DescribedError(
       status: 412, name: "PreconditionFailed",
       description: "The record has another ETag than If-Match, or was changed at the same time: "

@@ -30,7 +30,7 @@ func buildRegistry(
   let keyPublisher = KeyPublisher(bus: context.bus, access: context.access)
   let accountShell = try await makeAccountShell(accounts, context)
   context.metrics.addCollector { accountShell.budgetFamilies }
-  let keys = try await makeKeyIssuer(accounts, context) { pages in
+  let keys = try await makeKeyIssuer(accounts, accountShell, context) { pages in
     // The accounts get the keys before the gateways do, so that the first request with a new key
     // finds its account.
     accountShell.receiveKeys(pages.flatMap(\.records))
@@ -57,7 +57,7 @@ func buildRegistry(
   ModelAPI(models: models, hosts: { shell.hosts }, gate: gate).addRoutes(to: router)
   SettingsAPI(settings: settings, gate: gate).addRoutes(to: router)
   AccountAPI(
-    accounts: accountShell,
+    accounts: accountShell, keys: keys,
     authorise: { request, purpose in try gate.author(of: request, isChange: purpose == .change) },
     storeRead: { author in try await gate.storeRead(by: author) },
     wall: { UnixTime.milliseconds() }
@@ -143,13 +143,16 @@ private func makeAccountShell(
 }
 
 private func makeKeyIssuer(
-  _ store: any AccountStoring, _ context: ServiceContext,
+  _ store: any AccountStoring, _ accounts: AccountShell, _ context: ServiceContext,
   publish: @escaping @Sendable ([AccessTablePage]) -> Void
 ) async throws -> KeyIssuer {
   do {
     return try await KeyIssuer(
       store: store, dataDirectory: context.common.dataDirectory,
       epoch: context.bus.peer.id.incarnation, logger: context.logger,
+      checkAccount: { account throws(Failure) in
+        try await accounts.checkAccount(ofKey: account)
+      },
       publish: publish)
   } catch let failure as Failure {
     throw ProcessFailure(.unavailable, failure.message)

@@ -51,6 +51,10 @@ extension AccountBook {
       // more room.
       try checkPrices { tariff throws(PriceRowRefusal) in tariff.unknownPrice = policy }
       return .unknownPrice(policy)
+    case .removeAccount(let account, let keys):
+      let use = use(of: account, keys: keys)
+      guard use.isEmpty else { throw .inUse(account, use) }
+      return .removedAccount(account)
     }
   }
 
@@ -64,6 +68,9 @@ extension AccountBook {
     case .price(let row): tariff.book.contains(row)
     case .payoutRule(let rule): tariff.rule == rule
     case .unknownPrice(let policy): tariff.unknownPrice == policy
+    case .removedAccount(let account):
+      account.team == nil
+        ? register.organisations[account.organisation] == nil : register.teams[account] == nil
     }
   }
 

@@ -360,10 +360,11 @@ public struct AccountBook: Sendable {
     case .unknownPrice(let policy):
       tariff.unknownPrice = policy
       append(.publishPrices)
+    case .removedAccount(let account): try remove(account, at: time)
     }
   }
 
-  private mutating func set(
+  mutating func set(
     _ records: [BudgetRecord], of owner: BudgetOwner, at time: AccountTime
   ) throws(BookFault) {
     let before = budgets.ceilings(of: owner)

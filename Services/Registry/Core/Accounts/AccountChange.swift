@@ -11,6 +11,11 @@ public enum AccountChange: Hashable, Sendable {
   case addPrice(PriceRow)
   case setPayoutRule(PayoutRule)
   case setUnknownPrice(UnknownPrice)
+  /// Removes an organisation or a team that is not in use. Its entries in the ledger stay.
+  ///
+  /// - Parameter keys: keys of the account that have not ended, as people know them. The book knows
+  ///   only whether a key is active.
+  case removeAccount(AccountPath, keys: [String])
 }
 
 /// A movement of credits by an admin. It is one ledger transaction and changes no record.
@@ -68,6 +73,10 @@ public enum AccountRefusal: Error, Hashable, Sendable {
   case invalidAccount(AccountID)
   /// Another transfer has this id.
   case repeatedID(String)
+  /// An account in use cannot be removed.
+  case inUse(AccountPath, AccountUse)
+  /// An organisation with this id was removed, and the ledger has entries of it.
+  case removedOrganisation(String)
   /// The book no longer agrees with the store and must be rebuilt.
   case stale
 }
@@ -101,6 +110,12 @@ extension AccountRefusal: CustomStringConvertible {
       "Account \(account.name.cut(toBytes: 64)) is unknown, or belongs to leases of gateways."
     case .repeatedID(let id):
       "Another transfer has the id \(id.cut(toBytes: 64)); choose a new one."
+    case .inUse(let account, let use):
+      "\(account.team == nil ? "Organisation" : "Team") \(account) cannot be removed: "
+        + use.obstacles(of: account).joined(separator: "; ") + "."
+    case .removedOrganisation(let id):
+      "Organisation \(id) was removed, and the ledger keeps its entries, so its id is not used again; "
+        + "choose another id."
     case .stale: "The ledger is read again after a failed write; try again."
     }
   }

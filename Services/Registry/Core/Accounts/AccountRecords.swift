@@ -71,6 +71,8 @@ public enum AccountRecord: Hashable, Sendable {
   case price(PriceRow)
   case payoutRule(PayoutRule)
   case unknownPrice(UnknownPrice)
+  /// The account has no record any more.
+  case removedAccount(AccountPath)
 }
 
 // MARK: - JSON

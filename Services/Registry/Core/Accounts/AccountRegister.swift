@@ -56,6 +56,15 @@ struct AccountRegister: Sendable {
     organisations[organisation.id] = organisation
   }
   mutating func set(_ team: TeamRecord) { teams[team.account] = team }
+
+  mutating func remove(_ account: AccountPath) {
+    if account.team == nil {
+      organisations[account.organisation] = nil
+    } else {
+      teams[account] = nil
+    }
+  }
+
   mutating func set(_ budgets: KeyBudgetsRecord) {
     keyBudgets[budgets.key] = budgets.budgets.isEmpty ? nil : budgets
   }
@@ -73,6 +82,10 @@ struct AccountRegister: Sendable {
     } else {
       keys[key] = Key(account: account, isActive: isActive)
     }
+  }
+
+  mutating func endKeys(of owner: BudgetOwner) {
+    for key in keys(of: owner) { keys[key]?.isActive = false }
   }
 
   mutating func removeKey(_ key: AccountID) { keys[key] = nil }

@@ -33,6 +33,8 @@ public struct AccountReplay: Sendable {
     case .price(let row): rows.append(row)
     case .payoutRule(let rule): book.tariff.setRule(rule)
     case .unknownPrice(let policy): book.tariff.unknownPrice = policy
+    // A removed account is not stored.
+    case .removedAccount: break
     }
   }
 

@@ -23,6 +23,11 @@ struct LeaseFunds: Sendable {
     leases[key]?.max().flatMap { funds[$0]?.account }
   }
 
+  /// Whether a lease with money is one of these, by its key and its account.
+  func contains(where isWanted: (_ key: AccountID, _ account: AccountPath) -> Bool) -> Bool {
+    funds.values.contains { isWanted($0.key, $0.account) }
+  }
+
   mutating func add(
     _ amount: MicroCredits, to lease: LeaseID, key: AccountID, account: AccountPath
   ) throws(MoneyError) {

@@ -60,6 +60,13 @@ public struct KeyRegistry: Sendable {
     return (Array(rest.prefix(limit)), rest.count > limit)
   }
 
+  /// Keys of an account that have not ended, in the order of their ids. An organisation's keys
+  /// include those of its teams.
+  public func unendedKeys(of account: AccountPath, at now: WallMilliseconds) -> [KeyRecord] {
+    let filter = KeyFilter(account: account)
+    return records.filter { filter.admits($0) && !$0.hasEnded(at: now) }
+  }
+
   private var sorted: [Entry] {
     entries.values.map { ($0.record.id.description, $0) }.sorted { $0.0 < $1.0 }.map(\.1)
   }

@@ -19,6 +19,7 @@ struct AccountAPI: Sendable {
   }
 
   let accounts: AccountShell
+  let keys: KeyIssuer
   /// Returns the name of the admin for the audit log. Throws if the request is not permitted.
   let authorise: @Sendable (Request, Purpose) async throws -> String
   /// Waits until an admin may read from the store.
@@ -69,6 +70,34 @@ struct AccountAPI: Sendable {
       let expected = try expected(request, revision(.organisation(id)))
       return try await setOrganisation(id, fields, expected, author, .ok)
     }
+    change(router, .delete, "/admin/v1/organisations/:id") { request, parameters, author in
+      let id = try parameters.name("id")
+      guard let account = AccountPath(organisation: id) else {
+        throw AdminFailure(notFound: "organisation \(id)")
+      }
+      return try await remove(account, request, author)
+    }
+  }
+
+  /// Removes an account that is not in use.
+  private func remove(
+    _ account: AccountPath, _ request: Request, _ author: String
+  ) async throws -> Response {
+    let expected = try expected(request, revision(.account(account)))
+    let now = wall()
+    // No key is made or moved meanwhile, so none gets an account that is gone.
+    try await keys.pauseChanges { keys throws(Failure) in
+      let change = AccountChange.removeAccount(
+        account, keys: keys.unendedKeys(of: account, at: now).map { "tutti-\($0.id)" })
+      do throws(AccountShell.OrderError) {
+        _ = try await accounts.change(
+          change, expecting: expected, by: ChangeAuthor(name: author, time: now))
+      } catch {
+        throw AdminFailure(error, isNew: false).failure
+      }
+    }
+    return json(
+      Removed(object: account.team == nil ? "organisation" : "team", id: "\(account)"))
   }
 
   private func setOrganisation(
@@ -118,15 +147,19 @@ struct AccountAPI: Sendable {
     }
     read(router, "/admin/v1/organisations/:id/teams/:team") { _, parameters in
       let account = try parameters.account()
-      return try team(account, revision(.team(account)))
+      return try team(account, revision(.account(account)))
     }
     change(router, .patch, "/admin/v1/organisations/:id/teams/:team") {
       request, parameters, author in
       let fields: TeamFields = try await decode(request)
       let account = try parameters.account()
       guard fields.id == nil || fields.id == account else { throw AdminFailure(fixed: "id") }
-      let expected = try expected(request, revision(.team(account)))
+      let expected = try expected(request, revision(.account(account)))
       return try await setTeam(account, fields, expected, author, .ok)
+    }
+    change(router, .delete, "/admin/v1/organisations/:id/teams/:team") {
+      request, parameters, author in
+      try await remove(try parameters.account(), request, author)
     }
     read(router, "/admin/v1/key-budgets/:id") { _, parameters in
       let key = try parameters.key()
@@ -368,10 +401,6 @@ struct AccountAPI: Sendable {
 }
 
 extension RecordSubject {
-  fileprivate static func team(_ account: AccountPath) -> RecordSubject {
-    .team(account.team ?? "", organisation: account.organisation)
-  }
-
   fileprivate static func keyBudgets(_ key: String) -> RecordSubject {
     AccountRecord.keyBudgets(KeyBudgetsRecord(key: key, budgets: [])).subject ?? .key(key)
   }

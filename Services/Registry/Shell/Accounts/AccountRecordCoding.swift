@@ -22,22 +22,28 @@ extension AccountRecord {
     case .price: nil
     case .payoutRule: .setting(Self.payoutRuleName)
     case .unknownPrice: .setting(Self.unknownPriceName)
+    case .removedAccount(let account): .account(account)
     }
   }
 
   func change(_ expected: ExpectedRevision) throws(Failure) -> RecordChange {
-    let json = try json
-    return switch self {
+    switch self {
     case .organisation(let organisation):
-      .saveOrganisation(organisation.id, json: json, expected)
+      .saveOrganisation(organisation.id, json: try Self.encode(organisation), expected)
     case .team(let team):
       .saveTeam(
-        team.account.team ?? "", organisation: team.account.organisation, json: json, expected)
+        team.account.team ?? "", organisation: team.account.organisation,
+        json: try Self.encode(team), expected)
     case .keyBudgets(let budgets):
-      .saveSetting(Self.keyBudgetsPrefix + budgets.key, json: json, expected)
-    case .price: .appendPrice(json: json)
-    case .payoutRule: .saveSetting(Self.payoutRuleName, json: json, expected)
-    case .unknownPrice: .saveSetting(Self.unknownPriceName, json: json, expected)
+      .saveSetting(
+        Self.keyBudgetsPrefix + budgets.key, json: try Self.encode(budgets), expected)
+    case .price(let row): .appendPrice(json: try Self.encode(PriceRow.Text(row)))
+    case .payoutRule(let rule):
+      .saveSetting(
+        Self.payoutRuleName, json: try Self.encode(PayoutRule.Text(rule)), expected)
+    case .unknownPrice(let policy):
+      .saveSetting(Self.unknownPriceName, json: try Self.encode(policy), expected)
+    case .removedAccount(let account): .remove(.account(account), expected)
     }
   }
 
@@ -58,19 +64,6 @@ extension AccountRecord {
 
   init(_ stored: StoredPrice) throws(Failure) {
     self = .price(try Self.decode(stored.json, PriceRow.Text.self).row)
-  }
-
-  private var json: String {
-    get throws(Failure) {
-      switch self {
-      case .organisation(let organisation): try Self.encode(organisation)
-      case .team(let team): try Self.encode(team)
-      case .keyBudgets(let budgets): try Self.encode(budgets)
-      case .price(let row): try Self.encode(PriceRow.Text(row))
-      case .payoutRule(let rule): try Self.encode(PayoutRule.Text(rule))
-      case .unknownPrice(let policy): try Self.encode(policy)
-      }
-    }
   }
 
   private static func encode(_ value: some Encodable) throws(Failure) -> String {
@@ -94,5 +87,13 @@ extension AccountRecord {
         "A record of an account cannot be read: \(json.cut(toBytes: 200)); restore the file from "
           + "a copy.")
     }
+  }
+}
+
+extension RecordSubject {
+  /// The record of an organisation or a team.
+  static func account(_ account: AccountPath) -> RecordSubject {
+    guard let team = account.team else { return .organisation(account.organisation) }
+    return .team(team, organisation: account.organisation)
   }
 }

@@ -61,10 +61,15 @@ extension AccountShell {
     _ changes: [ExpectedChange], _ author: ChangeAuthor, _ order: Order
   ) async -> Round {
     let planned: [PlannedChange]
-    do throws(AccountRefusal) {
-      planned = try plan(changes)
+    do throws(OrderError) {
+      try await checkReuse(changes)
+      do throws(AccountRefusal) {
+        planned = try plan(changes)
+      } catch {
+        throw OrderError.refused(error)
+      }
     } catch {
-      order.answer(.failure(.refused(error)))
+      order.answer(.failure(error))
       return Round()
     }
     let pending = planned.filter { $0.unchanged == nil }
@@ -83,7 +88,9 @@ extension AccountShell {
         let directives = state.withLock { state -> [AccountBook.Directive] in
           var directives: [AccountBook.Directive] = []
           for (change, revision) in zip(pending, revisions) {
-            if let subject = change.record.subject { state.revisions[subject] = revision }
+            if let subject = change.record.subject {
+              state.revisions[subject] = change.record.isRemoval ? nil : revision
+            }
             directives += state.book.handle(.record(change.record), at: now())
           }
           return directives
@@ -99,6 +106,10 @@ extension AccountShell {
       return Round()
     }
   }
+}
+
+extension AccountRecord {
+  fileprivate var isRemoval: Bool { if case .removedAccount = self { true } else { false } }
 }
 
 extension RecordRevision {
