@@ -236,6 +236,25 @@ def paged(tutti):
     assert done.returncode == 1 and "has no end" in done.stderr, done
 
 
+def removed(tutti):
+    """An account is removed when gateways have returned its credits; one in use is not tried."""
+    acme = {"id": "acme", "name": "Acme", "prepaid": False, "balance": "0", "held": "0"}
+    held = 409, {"error": {"message": "Gateways hold credits.", "code": "holds_open"}}
+    routes = {
+        "GET_organisations/acme": [(200, acme)],
+        "DELETE_organisations/acme": [held, (200, {"deleted": True})],
+    }
+    registry = Registry(GET_organisations=[listed(acme)], **routes)
+    done = registry.apply(tutti, "organisations: []", "--prune")
+    assert done.returncode == 0 and "1 removed" in done.stdout, done
+    assert registry.changes() == ["DELETE organisations/acme"] * 2, registry.seen
+    assert registry.seen[-1][2] == '"7"', registry.seen
+    registry = Registry(GET_organisations=[listed(acme | {"balance": "-5"})], **routes)
+    done = registry.apply(tutti, "organisations: []", "--prune")
+    assert done.returncode == 0 and done.stdout == "no changes\n", done
+    assert "its balance is -5 credits" in done.stderr and not registry.changes(), done
+
+
 if __name__ == "__main__":
-    checks = [lost, unsaved, saved, doubled, changed, guarded, endless, paged]
+    checks = [lost, unsaved, saved, doubled, changed, guarded, endless, paged, removed]
     next(check for check in checks if check.__name__ == sys.argv[1])(sys.argv[2])

@@ -64,6 +64,11 @@ struct AdminModel: Equatable {
         "keys", parts[1], ["state": .text(parts[2] == "disable" ? "disabled" : "active")])
     case (.delete, 2) where parts[0] == "keys":
       return change("keys", parts[1], ["state": .text("revoked")])
+    case (.delete, 4) where parts[2] == "teams":
+      let team = parts[1] + "/" + parts[3]
+      guard !isInUse(team) else { return nil }
+      return lists["teams"]?.removeValue(forKey: team) == nil ? nil : ""
+    case (.delete, 2) where parts[0] == "organisations" && isInUse(parts[1]): return nil
     case (.delete, 2): return lists[parts[0]]?.removeValue(forKey: parts[1]) == nil ? nil : ""
     default: return nil
     }
@@ -141,6 +146,14 @@ struct AdminModel: Equatable {
     return !targets.contains(.text(id)) && Set(targets).count == targets.count
       && !targets.contains { models[$0.text ?? ""]?["stands_for"]?.elements?.isEmpty == false }
       && !models.values.contains { $0["stands_for"]?.elements?.contains(.text(id)) == true }
+  }
+
+  /// Whether an account has keys that are not revoked, or teams.
+  private func isInUse(_ account: String) -> Bool {
+    let accounts =
+      (lists["keys"] ?? [:]).values.filter { $0["state"] != .text("revoked") }
+      .compactMap { $0["account"]?.text } + (lists["teams"] ?? [:]).keys.filter { $0 != account }
+    return accounts.contains { $0 == account || $0.hasPrefix(account + "/") }
   }
 
   /// Returns the URL with `127.0.0.1` in place of `localhost`.

@@ -200,6 +200,11 @@ struct ApplyPropertyTests {
     }
     for kind in [.organisations, .teams] as [RecordKind] {
       #expect(facts(after, kind).isSuperset(of: facts(goal, kind)), "\(kind.section)")
+      // Other accounts stay only if they are in use.
+      for id in Set(after[kind].map(\.id)).subtracting(goal[kind].map(\.id)) {
+        let note = "\(kind.noun) \(id) is not in the file and stays: it has"
+        #expect(plan.notes.contains { $0.hasPrefix(note) }, "\(plan.notes)")
+      }
     }
     #expect(
       pricesInForce(after, at: present.now)

@@ -137,7 +137,7 @@ struct ClusterPlanTests {
     #expect(plan.notes == ["this registry has no models: the section models is skipped"])
   }
 
-  @Test("records that the file lacks stay without --prune, and organisations always")
+  @Test("records that the file lacks stay without --prune")
   func kept() throws {
     let records: [(RecordKind, String)] = [
       (.keys, Self.key), (.organisations, #"{"id":"acme","name":"A","prepaid":false}"#),
@@ -145,9 +145,114 @@ struct ClusterPlanTests {
     let kept = try plan(records, "keys: []\norganisations: []")
     #expect(kept.isEmpty && kept.notes.count == 2)
     let pruned = try plan(records, "keys: []\norganisations: []", prune: true)
-    #expect(pruned.changes.map(\.title) == ["key ci (abcdefgh2345)"])
-    #expect(pruned.notes.map { $0.contains("the ledger keeps organisations") } == [true])
+    #expect(pruned.changes.map(\.title) == ["key ci (abcdefgh2345)", "organisation acme"])
+    #expect(pruned.notes.isEmpty)
     #expect(try plan(records, "hosts: []", prune: true).isEmpty)
+  }
+
+  private static let acme =
+    #"{"id":"acme","name":"A","prepaid":false,"balance":"-5","held":"5"}"#
+  private static let web = #"{"id":"acme/web","name":"acme/web"}"#
+
+  @Test("an account is removed after its keys and teams, and the comparison shows it")
+  func removedAccounts() throws {
+    let records: [(RecordKind, String)] = [
+      (.organisations, Self.settled), (.teams, Self.web), (.keys, Self.webKey),
+    ]
+    let plan = try plan(records, "keys: []\nteams: []\norganisations: []", prune: true)
+    #expect(
+      PlanText.lines(of: plan) == [
+        "- key ci (abcdefgh2345) (revoked)", "- team acme/web (removed)",
+        "- organisation acme (removed; its ledger entries stay)",
+        "0 to create, 0 to change, 3 to remove",
+      ])
+    #expect(plan.notes.isEmpty)
+    let calls = plan.changes.flatMap(\.firstCalls)
+    #expect(calls.map(\.method) == [.delete, .delete, .delete])
+    #expect(
+      calls.dropFirst().map(\.path) == [
+        "/admin/v1/organisations/acme/teams/web", "/admin/v1/organisations/acme",
+      ])
+  }
+
+  /// Compares with `--prune`, and checks the changes, and the notes on records that stay.
+  private func check(
+    _ records: [(RecordKind, String)], _ file: String, changes: [String], notes: [String]
+  ) throws {
+    let plan = try plan(records, file, prune: true)
+    #expect(plan.changes.map(\.title) == changes, "\(file)")
+    let phrase = " is not in the file and stays: "
+    let found = plan.notes.filter { $0.contains(phrase) }.map { $0.replacing(phrase, with: ": ") }
+    #expect(found == notes, "\(file): \(plan.notes)")
+  }
+
+  private static let settled = acme.replacing(
+    #""-5","held":"5""#, with: #""0","held":"0""#)
+  private static let webKey = key.replacing(#""acme""#, with: #""acme/web""#)
+
+  @Test("an account with keys or teams stays, and a note has the reasons")
+  func usedAccounts() throws {
+    let organisation: (RecordKind, String) = (.organisations, Self.settled)
+    let team: (RecordKind, String) = (.teams, Self.web)
+    let label = "ci (abcdefgh2345)"
+    // The section of keys is absent, so the key stays.
+    try check(
+      [organisation, team, (.keys, Self.webKey)], "organisations: []\nteams: []", changes: [],
+      notes: [
+        "team acme/web: it has the key \(label)",
+        "organisation acme: it has the key \(label); it has the team acme/web",
+      ])
+    // The key moves to another account before the team is removed.
+    let moved = "{name: ci, account: acme, scopes: [chat], limits: {tokens_per_day: 1000}}"
+    try check(
+      [organisation, team, (.keys, Self.webKey)],
+      "organisations: [{id: acme}]\nteams: []\nkeys: [\(moved)]",
+      changes: ["key \(label)", "team acme/web"], notes: [])
+    try check(
+      [organisation], "organisations: []\nkeys: [{name: new, account: acme}]",
+      changes: ["key new"], notes: ["organisation acme: it has the key new"])
+    try check(
+      [organisation, team], "organisations: []\nteams: [{id: acme/web}]", changes: [],
+      notes: ["organisation acme: it has the team acme/web"])
+  }
+
+  @Test("a replaced key is no part of a file, and keeps its account until its grace period ends")
+  func replacedKey() throws {
+    for (end, isUsed) in [(present + 1, true), (present, false)] {
+      let key = Self.webKey.replacing(#""state""#, with: #""grace_until_ms":\#(end),"state""#)
+      try check(
+        [(.organisations, Self.settled), (.keys, key)], "organisations: []",
+        changes: isUsed ? [] : ["organisation acme"],
+        notes: isUsed ? ["organisation acme: it has the key ci (abcdefgh2345)"] : [])
+    }
+  }
+
+  @Test("an organisation with credits stays, and so does the one of keys without an account")
+  func usedCredits() throws {
+    let cases = [
+      (Self.acme, "organisation acme: gateways hold 5 credits for its requests"),
+      (
+        Self.acme.replacing(#""held":"5""#, with: #""held":"0""#),
+        "organisation acme: its balance is -5 credits"
+      ),
+      (
+        Self.settled.replacing("acme", with: "default"),
+        "organisation default: keys without an account belong to it"
+      ),
+    ]
+    for (record, note) in cases {
+      try check([(.organisations, record)], "organisations: []", changes: [], notes: [note])
+    }
+  }
+
+  @Test("keys and teams are read only if an account may be removed")
+  func needs() throws {
+    let file = try ClusterFile(text: "organisations: []", path: "")
+    #expect(!file.needs(.keys, prune: false) && !file.needs(.teams, prune: false))
+    #expect(file.needs(.keys, prune: true) && file.needs(.teams, prune: true))
+    #expect(!file.comparesKeys)
+    let hosts = try ClusterFile(text: "hosts: []", path: "")
+    #expect(!hosts.needs(.keys, prune: true) && !hosts.needs(.organisations, prune: true))
   }
 
   @Test("revoked and replaced keys are no part of the cluster")

@@ -39,15 +39,22 @@ public struct ClusterFile: Equatable, Sendable {
   }
 
   /// Whether a comparison needs the cluster's records of a kind.
-  public func needs(_ kind: RecordKind) -> Bool {
+  ///
+  /// - Parameter prune: whether records that the file's sections lack are removed.
+  public func needs(_ kind: RecordKind, prune: Bool) -> Bool {
     switch kind {
     case _ where sections[kind.section] != nil: true
     // Teams and keys belong to organisations, keys also to teams.
     case .organisations: sections["teams"] != nil || sections["keys"] != nil
-    case .teams: sections["keys"] != nil
+    // Accounts with teams or keys are not removed.
+    case .teams: sections["keys"] != nil || prune && sections["organisations"] != nil
+    case .keys: prune && (sections["organisations"] != nil || sections["teams"] != nil)
     default: false
     }
   }
+
+  /// Whether keys are compared with the file, so that a comparison needs their budgets.
+  public var comparesKeys: Bool { sections["keys"] != nil }
 
   /// Records of a section. The list is empty if the file does not have the section.
   func records(of kind: RecordKind) -> [FileRecord] { sections[kind.section] ?? [] }

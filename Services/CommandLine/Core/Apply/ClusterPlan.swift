@@ -28,6 +28,7 @@ public struct ClusterPlan: Equatable, Sendable {
         comparison.compare(state[kind], wanted, of: kind)
       }
     }
+    comparison.keepUsedAccounts(state)
     func ids(_ kind: RecordKind) -> Set<String> {
       Set(state[kind].map(\.id) + file.records(of: kind).compactMap(\.id))
     }

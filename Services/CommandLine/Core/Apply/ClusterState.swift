@@ -13,6 +13,29 @@ struct ClusterRecord: Hashable, Sendable {
   func isSet(_ member: RecordMember) -> Bool { !member.isLearned || hasConfigured }
 }
 
+/// A key that is not revoked, as far as it prevents the removal of its account.
+struct AccountKey: Hashable, Sendable {
+  let id: String
+  let name: String
+  let account: String
+  /// Milliseconds since 1970 at which a newer key replaces this one. `nil` means never.
+  let endsAt: Int64?
+
+  /// The key's name for people.
+  var label: String { "\(name) (\(id))" }
+}
+
+/// Credits of an organisation, as the registry's admin API shows them.
+struct OrganisationCredits: Hashable, Sendable {
+  /// Credits that are neither spent nor held.
+  let balance: String
+  /// Credits that gateways hold for requests.
+  let held: String
+
+  /// `true` if the balance, with the credits held, is zero.
+  var isSettled: Bool { balance == (held == "0" ? "0" : "-" + held) }
+}
+
 /// The records that a cluster file can set, as the registry has them.
 public struct ClusterState: Equatable, Sendable {
   private var records: [String: [ClusterRecord]] = [:]
@@ -20,6 +43,9 @@ public struct ClusterState: Equatable, Sendable {
   private var unknownSections: Set<String> = []
   /// Permitted values of settings, by id, as the registry describes them.
   private(set) var settingRanges: [String: RecordValue] = [:]
+  private(set) var accountKeys: [AccountKey] = []
+  /// Credits of organisations, by id.
+  private(set) var credits: [String: OrganisationCredits] = [:]
 
   public init() {}
 
@@ -42,7 +68,25 @@ public struct ClusterState: Equatable, Sendable {
           .failed, "the registry's answer has no list of \(kind.section); is the address right?")
       }
       if kind.identity == .map { settingRanges[record.id] = values["range"] ?? .null }
+      addUse(record.id, values, of: kind)
       if Self.counts(record, values, of: kind) { records[kind.section, default: []].append(record) }
+    }
+  }
+
+  /// Adds facts that prevent the removal of an account.
+  private mutating func addUse(
+    _ id: String, _ values: [String: RecordValue], of kind: RecordKind
+  ) {
+    switch kind {
+    case .keys where values["state"] != .text("revoked"):
+      accountKeys.append(
+        AccountKey(
+          id: id, name: values["name"]?.text ?? "", account: values["account"]?.text ?? "",
+          endsAt: values["grace_until_ms"]?.integer.map { Int64($0) }))
+    case .organisations:
+      credits[id] = OrganisationCredits(
+        balance: values["balance"]?.text ?? "0", held: values["held"]?.text ?? "0")
+    default: break
     }
   }
 

@@ -13,7 +13,7 @@ struct RecordComparison {
   /// Removals that precede all other changes. A new host may have the URL of a removed one, and a
   /// new alias may stand for a model that was an alias.
   private var firstRemovals: [RecordChange] = []
-  private var lastRemovals: [RecordChange] = []
+  var lastRemovals: [RecordChange] = []
 
   init(prune: Bool, now: Int64) {
     self.prune = prune

@@ -19,7 +19,7 @@ extension RecordKind {
       RecordMember("prepaid", .flag, absent: .means(.boolean(false))),
       RecordMember("budgets", budgets, absent: .means(.list([]))),
     ],
-    removal: .never(because: "the ledger keeps organisations"))
+    removal: .delete(verb: "removed; its ledger entries stay"))
 
   public static let teams = RecordKind(
     "teams", noun: "team", path: "/admin/v1/teams", idForm: .team,
@@ -27,7 +27,7 @@ extension RecordKind {
       RecordMember("name", .text(atMost: 256), absent: .keeps),
       RecordMember("budgets", budgets, absent: .means(.list([]))),
     ],
-    removal: .never(because: "the registry keeps teams"))
+    removal: .delete(verb: "removed"))
 
   public static let hosts = RecordKind(
     "hosts", noun: "host", path: "/admin/v1/hosts", idForm: .host,

@@ -7,7 +7,7 @@ public enum MissingAccount: Hashable, Sendable {
   case team(AccountPath)
 
   /// Account of keys that were created without an account. It needs no record.
-  private static let standard = "default"
+  static let standard = "default"
 
   /// `nil` means that the account exists, or that it needs no record.
   public init?(_ account: AccountPath, organisations: Set<String>, teams: Set<String>) {

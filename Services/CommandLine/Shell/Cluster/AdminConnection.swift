@@ -111,7 +111,9 @@ struct AdminConnection {
   // MARK: - All records
 
   /// Reads the records of these kinds.
-  func state(of kinds: [RecordKind]) async throws -> ClusterState {
+  ///
+  /// - Parameter keyBudgets: whether to read the budgets of keys, with a request for each key.
+  func state(of kinds: [RecordKind], keyBudgets: Bool = true) async throws -> ClusterState {
     var state = ClusterState()
     for kind in kinds {
       if kind.isRecent, try await answer(.GET, kind.path).status == 404 {
@@ -120,6 +122,7 @@ struct AdminConnection {
       }
       try await eachPage(of: kind) { elements, _ in try state.add(elements, of: kind) }
     }
+    guard keyBudgets else { return state }
     for id in state.keyIDs {
       let answer = try await success(.GET, RecordKind.keyBudgetsPath(id))
       state.setKeyBudgets(RecordValue(json: Array(answer.body)) ?? .null, of: id)
@@ -201,14 +204,7 @@ struct AdminConnection {
       case .failed: throw failure(present, at: path)
       }
     }
-    let answer: ClusterClient.Answer
-    do {
-      answer = try await self.answer(
-        HTTPMethod(rawValue: call.method.rawValue), call.path, body: call.body?.encoded,
-        ifMatch: etag)
-    } catch let failure as ProcessFailure {
-      throw ProcessFailure(failure.status, change.unknownOutcome(failure.message))
-    }
+    let answer = try await send(call, of: change, ifMatch: etag)
     guard (200..<300).contains(answer.status) else {
       var failure = failure(answer, at: call.path)
       // After this status, the registry may have made a key whose secret is lost.
@@ -218,6 +214,36 @@ struct AdminConnection {
       throw failure
     }
     return answer
+  }
+
+  /// Number of times that a removal is sent while gateways hold credits for the account.
+  private static let holdAttempts = 20
+  private static let holdPause = Duration.milliseconds(500)
+
+  /// Sends a call, again while gateways hold credits for the account that it removes. They return
+  /// the credits of a revoked key within moments, unless its requests are still running.
+  private func send(
+    _ call: AdminCall, of change: RecordChange, ifMatch tag: String?
+  ) async throws -> ClusterClient.Answer {
+    var attempts = 0
+    while true {
+      let answer: ClusterClient.Answer
+      do {
+        answer = try await self.answer(
+          HTTPMethod(rawValue: call.method.rawValue), call.path, body: call.body?.encoded,
+          ifMatch: tag)
+      } catch let failure as ProcessFailure {
+        throw ProcessFailure(failure.status, change.unknownOutcome(failure.message))
+      }
+      attempts += 1
+      guard attempts < Self.holdAttempts, Self.hasHolds(answer) else { return answer }
+      try await Task.sleep(for: Self.holdPause)
+    }
+  }
+
+  private static func hasHolds(_ answer: ClusterClient.Answer) -> Bool {
+    answer.status == 409
+      && RecordValue(json: Array(answer.body))?["error"]?["code"] == .text("holds_open")
   }
 
   /// Turns an unsuccessful answer into a failure of the command.

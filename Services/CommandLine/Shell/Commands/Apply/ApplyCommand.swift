@@ -20,8 +20,8 @@ struct ApplyCommand: AsyncParsableCommand {
       value.
 
       The differences are shown first: + created, ~ changed (old → new), - removed. Nothing is \
-      removed without --prune, which removes hosts, models and settings, and revokes keys, of the \
-      sections in the file. A changed price is a new price from now on. The command stops at the \
+      removed without --prune, which removes organisations, teams, hosts, models and settings, and \
+      revokes keys, of the sections in the file. Accounts in use stay, with a note. A changed price is a new price from now on. The command stops at the \
       first failure and prints what was applied; a second run makes the rest. Records that another \
       admin changed since the comparison are not overwritten.
       """)
@@ -43,7 +43,9 @@ struct ApplyCommand: AsyncParsableCommand {
   func run() async throws {
     let wanted = try ClusterFile(text: try Self.text(file), path: file)
     var connection = try await AdminConnection(try cluster.client())
-    let state = try await connection.state(of: RecordKind.all.filter(wanted.needs))
+    let state = try await connection.state(
+      of: RecordKind.all.filter { wanted.needs($0, prune: prune) },
+      keyBudgets: wanted.comparesKeys)
     let plan = try ClusterPlan(
       from: state, to: wanted, prune: prune, now: WallClock.milliseconds)
     for line in PlanText.lines(of: plan) { Terminal.line(line) }

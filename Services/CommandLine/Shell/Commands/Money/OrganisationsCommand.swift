@@ -7,7 +7,7 @@ import NIOHTTP1
 struct OrganisationsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "organisations",
-    abstract: "List, create and change organisations, the owners of keys.",
+    abstract: "List, create, change and remove organisations, the owners of keys.",
     discussion: """
         tutti organisations create acme --name "Acme Inc." --prepaid
         tutti organisations list
@@ -17,7 +17,7 @@ struct OrganisationsCommand: AsyncParsableCommand {
       Keys of a prepaid organisation may spend what was credited to it. Keys of other \
       organisations may spend as much as their budgets permit.
       """,
-    subcommands: [List.self, Show.self, Create.self, Set.self])
+    subcommands: [List.self, Show.self, Create.self, Set.self, Remove.self])
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -103,6 +103,29 @@ struct OrganisationsCommand: AsyncParsableCommand {
     }
   }
 
+  struct Remove: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "remove", abstract: "Remove an organisation that is not in use.",
+      discussion: """
+        Its keys must be revoked, its teams removed, its balance 0, and its requests over. The \
+        ledger keeps its entries; if it has any, its id is not used again.
+
+          tutti organisations remove acme
+          tutti organisations remove acme --yes        # in a script
+        """,
+      aliases: ["rm"])
+    @OptionGroup var cluster: ClusterOptions
+    @Flag(name: [.customShort("y"), .long], help: "Do not ask for confirmation.") var yes = false
+    @Argument(help: "Id of an organisation.") var id: String
+
+    func run() async throws {
+      let id = try AccountArgument.organisation(id)
+      try await cluster.removeRecord(
+        at: RecordKind.organisations.path(of: id), isConfirmed: yes,
+        "Remove organisation \(id)? Its id is not used again if the ledger has entries of it.")
+    }
+  }
+
   private static func present(_ answer: ClusterClient.Answer, json: Bool) throws {
     if json {
       Terminal.json(answer.body)
@@ -114,6 +137,22 @@ struct OrganisationsCommand: AsyncParsableCommand {
 }
 
 extension ClusterOptions {
+  /// Removes a record.
+  ///
+  /// - Parameters:
+  ///   - isConfirmed: whether the person has consented already. Otherwise the record is removed
+  ///     only if it is the same after the question as before.
+  func removeRecord(at path: String, isConfirmed: Bool, _ question: String) async throws {
+    var tag: String?
+    if !isConfirmed {
+      tag = try await AdminConnection(try client()).success(.GET, path).etag
+      try Terminal.confirm(question)
+    }
+    // During the question, another program may have taken the registry's port. So the registry must
+    // prove again that it knows the token.
+    _ = try await AdminConnection(try client()).success(.DELETE, path, ifMatch: tag)
+  }
+
   /// Returns all records of a kind.
   ///
   /// - Parameters:

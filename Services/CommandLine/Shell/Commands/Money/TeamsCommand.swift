@@ -7,14 +7,14 @@ import NIOHTTP1
 struct TeamsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "teams",
-    abstract: "List, create and change teams within organisations.",
+    abstract: "List, create, change and remove teams within organisations.",
     discussion: """
         tutti teams create acme/research --name Research
         tutti teams list acme
         tutti keys create notebook --account acme/research
         tutti budgets set acme/research 20 --period week
       """,
-    subcommands: [List.self, Show.self, Create.self, Set.self])
+    subcommands: [List.self, Show.self, Create.self, Set.self, Remove.self])
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -83,6 +83,27 @@ struct TeamsCommand: AsyncParsableCommand {
       try TeamsCommand.present(
         try await AdminConnection(try cluster.client()).success(.PATCH, path, body: body),
         json: json)
+    }
+  }
+
+  struct Remove: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "remove", abstract: "Remove a team that is not in use.",
+      discussion: """
+        Its keys must be revoked or moved, and its requests over.
+
+          tutti teams remove acme/research
+          tutti teams remove acme/research --yes       # in a script
+        """,
+      aliases: ["rm"])
+    @OptionGroup var cluster: ClusterOptions
+    @Flag(name: [.customShort("y"), .long], help: "Do not ask for confirmation.") var yes = false
+    @Argument(help: "The team, as ORGANISATION/TEAM.") var id: String
+
+    func run() async throws {
+      let id = "\(try AccountArgument.team(id))"
+      try await cluster.removeRecord(
+        at: RecordKind.teams.path(of: id), isConfirmed: yes, "Remove team \(id)?")
     }
   }
 
