@@ -76,10 +76,8 @@ public final class MongoAccountStore: AccountStoring {
     try client.collection(Collection.ledger).run(
       BSONDocument().set("createIndexes", Collection.ledger).set("indexes", indexes),
       "create indexes of")
-    // The second part is the order of the audit log, so that a page is read without sorting.
-    let audit = ["changes.kind", "changes.id", "author"].map { member in
-      BSONDocument().set("key", BSONDocument().set(member, 1).set("_id", 1))
-        .set("name", "audit_\(member)")
+    let audit = [("kind", "changes.kind"), ("id", "changes.id"), ("author", "author")].map { index in
+      BSONDocument().set("key", BSONDocument().set(index.1, 1)).set("name", index.0)
     }
     try client.collection(Collection.changes).run(
       BSONDocument().set("createIndexes", Collection.changes).set("indexes", audit),

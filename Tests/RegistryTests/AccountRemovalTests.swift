@@ -2,6 +2,7 @@ import Access
 import ClusterModel
 import Foundation
 import HTTPTypes
+import Hummingbird
 import Money
 import RegistryCore
 import Store
