@@ -59,7 +59,7 @@ struct CredibleUsageTests {
     #expect(unlimited.completionTokens == most && unlimited.promptTokens == 8 * most)
     let price = try Sample.requestPrice(["m": Sample.price(1_000_000, 1_000_000)])
     let bill = RequestBill(
-      plan: claimed, model: "tutti/ensemble", written: 0, price: price, hold: MicroCredits(.max)
+      plan: claimed, model: "tutti/ensemble", written: nil, price: price, hold: MicroCredits(.max)
     ) { bounds.credible($0, of: claimed.plan, tokens: 400) }
     #expect(bill.answers.map(\.usage.completion) == [100, 400])
     #expect(bill.answers.flatMap(\.attempts).map(\.usage.completion) == [100, 400])

@@ -56,7 +56,7 @@ struct PlanBillTests {
     -> RequestBill
   {
     RequestBill(
-      plan: trace(reports), model: "tutti/ensemble", written: 0, price: try price(), hold: hold,
+      plan: trace(reports), model: "tutti/ensemble", written: nil, price: try price(), hold: hold,
       table: table)
   }
 
@@ -120,7 +120,7 @@ struct PlanBillTests {
       "m": Sample.price(1_000_000, 2_000_000), "dear": Sample.price(9_000_000, 9_000_000),
     ])
     let bill = RequestBill(
-      plan: trace, model: "tutti/ensemble", written: 0, price: price, hold: Self.hold)
+      plan: trace, model: "tutti/ensemble", written: nil, price: price, hold: Self.hold)
     #expect(bill.billed == MicroCredits(30 + 10 + 40))
     #expect(bill.answers.map(Self.hosts) == [["embed"], ["chat"]])
   }
@@ -191,7 +191,7 @@ struct PlanBillTests {
         ])
     ])
     let bill = RequestBill(
-      plan: trace, model: "tutti/ensemble", written: 0, price: try Self.price(), hold: Self.hold
+      plan: trace, model: "tutti/ensemble", written: nil, price: try Self.price(), hold: Self.hold
     ) { _ in Usage(promptTokens: 4, completionTokens: 50) }
     #expect(bill.answers.map(Self.hosts) == [["a"], ["b"]])
     #expect(bill.answers.map(\.usage.prompt) == [3, 1])
@@ -216,7 +216,7 @@ struct PlanBillTests {
         ])
       Self.end(report, in: &trace)
       return RequestBill(
-        plan: trace, model: "tutti/ensemble", written: 0, price: try Self.price(), hold: Self.hold
+        plan: trace, model: "tutti/ensemble", written: nil, price: try Self.price(), hold: Self.hold
       ) { bounds.credible($0, of: trace.plan, tokens: 1_000) }.answers
     }
     let honest = try answers(draft: 25)
@@ -305,7 +305,7 @@ struct PlanBillTests {
             task: "t0", role: .research, agent: "x", status: .degraded,
             reason: "it ran without t1", report: report)))
       return RequestBill(
-        plan: trace, model: "tutti/ensemble", written: 0, price: try Self.price(), hold: Self.hold
+        plan: trace, model: "tutti/ensemble", written: nil, price: try Self.price(), hold: Self.hold
       ).answers
     }
     let whole = try answers(output: String(repeating: "x", count: 24))
@@ -330,6 +330,76 @@ struct PlanBillTests {
     let bill = RequestBill(
       plan: trace, model: "tutti/ensemble", written: 4, price: try Self.price(), hold: Self.hold)
     #expect(bill.billed == MicroCredits(8) && bill.answers.map(Self.hosts) == [["a"]])
+  }
+
+  @Test("a client that leaves within a finished answer pays for the text that it received")
+  func unreadAnswer() throws {
+    let trace = Self.trace([
+      Self.report("draft", [Self.inference(10, 8, Self.attempt("draft", .delivered, 8))]),
+      Self.report(
+        "b",
+        [
+          Self.inference(30, 4, Self.attempt("a", .delivered, 4)),
+          Self.inference(30, 20, Self.attempt("b", .delivered, 16)),
+        ], usage: Usage(promptTokens: 60, completionTokens: 20)),
+    ])
+    func bill(written: Int?) throws -> RequestBill {
+      RequestBill(
+        plan: trace, model: "tutti/ensemble", written: written, price: try Self.price(),
+        hold: Self.hold)
+    }
+    let whole = try bill(written: nil)
+    #expect(whole.billed == MicroCredits(10 + 16 + 60 + 40))
+    let left = try bill(written: 6)
+    #expect(left.billed == MicroCredits(10 + 16 + 60 + 12))
+    #expect(left.answers.map(Self.hosts) == [["draft"], ["a"], ["b"]])
+    #expect(left.answers.flatMap(\.attempts).map(\.contributed) == [8, 4, 2])
+    // A host's estimate of the same text may be lower than the host's own count, never higher.
+    #expect(try bill(written: 90).billed == whole.billed)
+  }
+
+  @Test("an answer that breaks off costs its prompt and the text that the client received")
+  func brokenOff() throws {
+    var trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/ensemble", tasks: [PlanTask(id: "t0", role: .research)],
+        sink: "t0", seed: 1, deadline: .seconds(9)))
+    trace.beginDispatch()
+    Self.write(16, at: "a", attempt: 1, in: &trace)
+    trace.beginDispatch()
+    Self.write(20, at: "b", attempt: 1, in: &trace)
+    trace.record(
+      .ended(
+        TaskEnded(
+          task: "t0", role: .research, agent: "x", status: .failed, reason: "its plan ended",
+          report: Self.report("b", [Self.inference(30, 5, Self.attempt("b", .delivered, 5))]))))
+    let bill = RequestBill(
+      plan: trace, model: "tutti/ensemble", written: 7, price: try Self.price(), hold: Self.hold)
+    #expect(bill.billed == MicroCredits(30 + 14))
+    #expect(bill.answers.map(Self.hosts) == [["a"], ["b"]])
+    #expect(bill.answers.flatMap(\.attempts).map(\.contributed) == [4, 3])
+  }
+
+  @Test("a client that leaves within a draft that stands in pays for the draft once")
+  func unreadDraft() throws {
+    var trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/ensemble",
+        tasks: [
+          PlanTask(id: "t0", role: .research),
+          PlanTask(id: "sink", role: .coordinator, inputs: [Edge(from: "t0", name: "a")]),
+        ], sink: "sink", seed: 1, deadline: .seconds(9)))
+    Self.end(Self.report("a", [Self.inference(3, 4, Self.attempt("a", .delivered, 4))]), in: &trace)
+    trace.record(
+      .ended(
+        TaskEnded(
+          task: "sink", role: .coordinator, agent: "", status: .degraded, reason: "no agent",
+          report: TaskReport(
+            host: "", model: "", usage: .zero, firstTokenMilliseconds: 0, totalMilliseconds: 0,
+            finishReason: "stop", output: "a draft"))))
+    let bill = RequestBill(
+      plan: trace, model: "tutti/ensemble", written: 3, price: try Self.price(), hold: Self.hold)
+    #expect(bill.billed == MicroCredits(3 + 8) && bill.answers.map(Self.hosts) == [["a"]])
   }
 
   @Test("a client that leaves a concatenated answer pays for its tasks, and not for its text again")
@@ -365,7 +435,7 @@ struct PlanBillTests {
           repeating: Self.inference(1, 2, Self.attempt("a", .delivered, 2)), count: each))
     }
     let bill = RequestBill(
-      plan: Self.trace(reports), model: "tutti/ensemble", written: 0, price: try Self.price(),
+      plan: Self.trace(reports), model: "tutti/ensemble", written: nil, price: try Self.price(),
       hold: Self.hold)
     #expect(bill.answers.count <= Limits.billedAnswers.value)
     #expect(bill.answers.reduce(0) { $0 + $1.usage.prompt } == Int64(count * each))
@@ -419,7 +489,7 @@ struct PlanBillTests {
       let reports = (0..<Int.random(in: 1...12, using: &rng)).map { _ in Self.random(using: &rng) }
       let trace = Self.trace(reports)
       let bill = RequestBill(
-        plan: trace, model: "tutti/ensemble", written: 0, price: try Self.price(),
+        plan: trace, model: "tutti/ensemble", written: nil, price: try Self.price(),
         hold: Self.hold)
       let expected = try trace.tasks.reduce(TokenUsage.zero) { try $0.adding(TokenUsage($1.usage)) }
       let counted = try bill.answers.reduce(TokenUsage.zero) { try $0.adding($1.usage) }

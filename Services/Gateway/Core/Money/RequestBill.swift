@@ -60,24 +60,31 @@ public struct RequestBill: Hashable, Sendable {
   /// The bill of a plan, which is the sum over the answers of its tasks.
   ///
   /// - Parameters:
-  ///   - written: tokens of the answer that the client received. They are billed if the task that
-  ///     writes the answer has reported no usage.
+  ///   - written: tokens of the answer that the client received. No more are billed for the task
+  ///     that writes the answer. `nil` means that the client received the whole answer.
   ///   - table: hosts, for their own names of models that are aliases.
   ///   - credible: returns the tokens of a task that are billed and paid.
   public init(
-    plan trace: PlanTrace, model: ModelID, written: Int, price: RequestPrice, hold: MicroCredits,
+    plan trace: PlanTrace, model: ModelID, written: Int?, price: RequestPrice, hold: MicroCredits,
     table: HostTable = .empty, credible: (PlanTrace.TaskLine) -> Usage = \.usage
   ) {
     var answers: [SettledAnswer] = []
     let tasks = trace.tasks.prefix(Limits.billedAnswers.value)
     for (index, task) in tasks.enumerated() {
-      var usage = TokenUsage(credible(task))
+      var counted = credible(task)
       var inferences = trace.inferences(of: task)
-      if usage == .zero, trace.isAnswer(task) {
-        usage = TokenUsage(Usage(promptTokens: 0, completionTokens: written))
-        // The hosts' counts are estimates of the gateway, so the last host gets the rest.
-        if let last = inferences.indices.last { inferences[last].usage.completionTokens = written }
+      if let written, trace.isAnswer(task) {
+        if task.hasOutput {
+          counted.completionTokens = min(counted.completionTokens, written)
+        } else {
+          // The counts of a task without an end are estimates, so the last host gets the rest.
+          counted.completionTokens = written
+          if let last = inferences.indices.last {
+            inferences[last].usage.completionTokens = written
+          }
+        }
       }
+      let usage = TokenUsage(counted)
       // An inference writes at most the task's `maxTokens`. With a higher count, its host would get
       // the pay of the hosts of later inferences.
       let most = trace.plan.tasks.first { $0.id == task.id }?.maxTokens.map { max(0, $0) } ?? .max

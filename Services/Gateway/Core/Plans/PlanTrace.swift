@@ -26,6 +26,9 @@ public struct PlanTrace: Sendable {
     var excerpts: [DocumentExcerpt] = []
     /// Attempts so far, each by one agent.
     var attempts = 0
+
+    /// Whether the task has ended with an output.
+    var hasOutput: Bool { status == .done || status == .degraded }
   }
 
   /// Tasks that replaced one task because of its output.
@@ -232,14 +235,10 @@ public struct PlanTrace: Sendable {
 
   /// Whether the tokens that are billed for the answer's task contain those of `parts`.
   private func countsParts(_ line: TaskLine) -> Bool {
-    switch line.status {
-    case nil, .done: true
     // A degraded answer may consist of other tasks' outputs. It contains the parts only if the text
-    // that was sent is the sink's output.
-    case .degraded: finished[line.id]?.output == answer
-    // Without a report, the text that the client received counts.
-    case .failed, .skipped: line.usage == .zero
-    }
+    // that was sent is the sink's output. Without an output, the text that the client received
+    // counts.
+    line.status != .degraded || finished[line.id]?.output == answer
   }
 
   /// Usage of all tasks, including those that an earlier dispatcher ran.

@@ -180,10 +180,10 @@ final class Payment: Sendable {
 
   /// The bill of a plan that the client receives as a whole.
   func bill(_ trace: PlanTrace) -> RequestBill {
-    bill(trace, written: 0)
+    bill(trace, written: nil)
   }
 
-  private func bill(_ trace: PlanTrace, written: Int) -> RequestBill {
+  private func bill(_ trace: PlanTrace, written: Int?) -> RequestBill {
     RequestBill(
       plan: trace, model: model, written: written, price: price, hold: hold, table: table
     ) { bounds.credible($0, of: trace.plan, tokens: tokens) }
