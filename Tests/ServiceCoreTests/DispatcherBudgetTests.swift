@@ -258,6 +258,52 @@ struct DispatcherBudgetTests {
     #expect(second.order.task.maxTokens == 512)
   }
 
+  @Test(
+    "if a plan ends before its tasks, their hosts are reported with the tokens so far",
+    arguments: [
+      PlanRunEvent.cancelled, .stopped(Failure(.overloaded, "no memory")), .fired(.plan),
+    ])
+  func endOfPlan(_ event: PlanRunEvent) throws {
+    var plan = try rehearsal(Self.order(.fan(3), budget: 3_000))
+    plan(.start)
+    plan(.finished(Attempt("t0", 1), used(10, 40)))
+    begin(&plan, "t1", at: "h1")
+    plan(.delta(Attempt("t1", 1), TaskDelta(text: "Twelve bytes")))
+    // Task t2 has an agent, but no host has begun to answer.
+    plan(.assigned(Attempt("t2", 1), agent: PeerID(name: "a", incarnation: 1)))
+    plan.now = Instant(sinceStart: .seconds(60))
+    let end = plan(event)
+    #expect(end.ended.map(\.task) == ["t1"])
+    let ended = try #require(end.ended.first)
+    #expect(ended.status == .failed && ended.reason.hasPrefix("its plan ended: "))
+    #expect(ended.report?.host == "h1" && ended.report?.output == "")
+    let usage = Usage(promptTokens: 10, completionTokens: 3, estimated: true)
+    #expect(ended.report?.usage == usage)
+    #expect(
+      ended.report?.inferences == [
+        TaskInference(
+          model: "m", usage: usage,
+          attempts: [PaidAttempt(host: "h1", model: "m", tokens: 3, outcome: .delivered)])
+      ])
+    let failure = try #require(end.failure)
+    #expect(end.last == .fail(failure))
+    #expect(Set(end.cancels) == [Attempt("t1", 1), Attempt("t2", 1)])
+  }
+
+  @Test("a fatal failure of a task reports the tokens of the tasks that run at the same time")
+  func fatal() throws {
+    var plan = try rehearsal(Self.order(.fan(2), budget: 3_000))
+    plan(.start)
+    begin(&plan, "t0", at: "h0")
+    begin(&plan, "t1", at: "h1")
+    plan(.delta(Attempt("t1", 1), TaskDelta(text: "Twelve bytes")))
+    let end = plan(.failed(Attempt("t0", 1), Failure(.invalidRequest, "it is refused")))
+    #expect(end.failure?.code == .invalidRequest)
+    #expect(end.ended.map(\.task) == ["t0", "t1"])
+    #expect(end.ended.map(\.status) == [.failed, .failed])
+    #expect(end.ended.map(\.report?.usage.completionTokens) == [0, 3])
+  }
+
   @Test("an attempt that no host had begun costs nothing")
   func nothingBegun() throws {
     var limits = Self.exact

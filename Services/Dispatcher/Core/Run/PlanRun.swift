@@ -271,7 +271,20 @@ public struct PlanRun: Sendable {
 
   mutating func fail(_ failure: Failure) {
     guard state != .over else { return }
+    let open = board.indices.filter { !board.phase($0).isSettled }
+    for index in open { chargeUnreported(index) }
     stopAllTasks()
+    // The hosts of tasks that have not ended are paid for their work so far.
+    let reason = failure.message.isEmpty ? failure.code.rawValue : failure.message
+    for index in open {
+      // An earlier dispatcher has already reported the end of a task that waits for its expansion.
+      guard order.finished[board.task(index).id] == nil, let cost = cost(of: index) else {
+        continue
+      }
+      emitEnd(
+        index, .failed, reason: "its plan ended: \(reason)".cut(toBytes: limits.reasonBytes),
+        report: cost)
+    }
     directives.append(.fail(failure))
   }
 
@@ -282,6 +295,11 @@ public struct PlanRun: Sendable {
     }
     if state == .running { directives.append(.disarm(.plan)) }
     state = .over
+  }
+
+  /// Tokens of a task so far, as a report without output. `nil` means that it has none.
+  private func cost(of index: Int) -> TaskReport? {
+    budget.cost(of: index).flatMap { $0.usage == .zero ? nil : $0 }
   }
 
   /// Cancels the task's attempt or expansion.

@@ -103,7 +103,13 @@ extension SimulatedCluster {
     if ending.usage.promptTokens < 0 || ending.usage.completionTokens < 0 {
       violation("\(request.name) has a negative usage: \(ending.usage)")
     }
-    if ending.usage != sum {
+    // The last dispatcher does not know the tokens of tasks that failed at an earlier one.
+    let isKnown =
+      dispatches == 1
+      ? ending.usage == sum
+      : ending.usage.promptTokens <= sum.promptTokens
+        && ending.usage.completionTokens <= sum.completionTokens
+    if !isKnown {
       violation("\(request.name) has usage \(ending.usage); its tasks sum to \(sum)")
     }
     // The dispatcher estimates the tokens of attempts that ended without a report: one per four
