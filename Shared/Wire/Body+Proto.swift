@@ -68,6 +68,9 @@ extension Arena {
     case .planEvent(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PLAN_EVENT
       unsafe message.pointee.plan_event = planEvent(value)
+    case .planCosts(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_PLAN_COSTS
+      unsafe message.pointee.plan_costs = planCosts(value)
     case .runTask(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_RUN_TASK
       unsafe message.pointee.run_task = runTask(value)
@@ -239,6 +242,11 @@ extension Body {
       self = .planEvent(
         try unsafe required(message.plan_event, "Envelope.plan_event") { value throws(WireError) in
           try unsafe PlanEvent(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_PLAN_COSTS:
+      self = .planCosts(
+        try unsafe required(message.plan_costs, "Envelope.plan_costs") { value throws(WireError) in
+          try unsafe PlanCosts(wire: value)
         })
     case TUTTI__V1__ENVELOPE__BODY_RUN_TASK:
       self = .runTask(

@@ -9,12 +9,7 @@ extension Arena {
     unsafe message.pointee.conversation = conversation(order.conversation)
     unsafe message.pointee.n_finished = order.finished.count
     let finished = order.finished.sorted { $0.key < $1.key }
-    unsafe message.pointee.finished = array(finished) { entry in
-      let output = unsafe make(tutti__v1__task_output__init)
-      unsafe output.pointee.task = text(entry.key.name)
-      unsafe output.pointee.report = report(entry.value)
-      return unsafe output
-    }
+    unsafe message.pointee.finished = array(finished) { unsafe taskOutput($0.key, $0.value) }
     let skipped = order.skipped.sorted { $0.key < $1.key }
     unsafe message.pointee.n_skipped = skipped.count
     unsafe message.pointee.skipped = array(skipped) { entry in
@@ -41,13 +36,7 @@ extension Arena {
 extension PlanOrder {
   init(wire message: Tutti__V1__RunPlan) throws(WireError) {
     let outputs = try unsafe elements(message.n_finished, message.finished) {
-      output throws(WireError) in
-      (
-        TaskID(try unsafe String(wire: output.task, "TaskOutput.task")),
-        try unsafe required(output.report, "TaskOutput.report") { report throws(WireError) in
-          try unsafe TaskReport(wire: report)
-        }
-      )
+      output throws(WireError) in try unsafe taskOutput(output)
     }
     let skipped = try unsafe elements(message.n_skipped, message.skipped) {
       task throws(WireError) in

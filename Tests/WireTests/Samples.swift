@@ -323,6 +323,12 @@ enum Samples {
             sinkUsage: .zero)))
     ),
     (
+      "plan_costs",
+      .planCosts(
+        PlanCosts(trace: trace, tasks: [.init(task: "p1", report: report)]))
+    ),
+    ("plan_costs_empty", .planCosts(PlanCosts(trace: trace, tasks: []))),
+    (
       "run_task",
       .runTask(
         TaskOrder(

@@ -186,6 +186,9 @@ BODIES = {
     "plan_event_delta": f"plan_event {{ delta {{ text: {TEXT} }} }}",
     "plan_event_finished": '''plan_event { finished { finish_reason: "length"
         usage { prompt_tokens: 1 completion_tokens: 2 } sink_usage {} } }''',
+    "plan_costs": f'''plan_costs {{ trace_id: {TRACE}
+        tasks {{ task: "p1" report {{ {REPORT} }} }} }}''',
+    "plan_costs_empty": f"plan_costs {{ trace_id: {TRACE} }}",
     "run_task": f'''run_task {{ plan_id: "plan-1" task {{ {SINK} }}
         conversation {{ {CONVERSATION} }} {INPUTS} is_sink: true {DOCUMENTS} prefix: {TEXT}
         data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3"

@@ -70,6 +70,7 @@ public enum Body: Equatable, Sendable {
 
   case runPlan(PlanOrder)
   case planEvent(PlanEvent)
+  case planCosts(PlanCosts)
 
   case runTask(TaskOrder)
   case taskEvent(TaskEvent)

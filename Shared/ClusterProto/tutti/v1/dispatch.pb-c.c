@@ -412,6 +412,51 @@ void   tutti__v1__plan_event__free_unpacked
   assert(message->base.descriptor == &tutti__v1__plan_event__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__plan_costs__init
+                     (Tutti__V1__PlanCosts         *message)
+{
+  static const Tutti__V1__PlanCosts init_value = TUTTI__V1__PLAN_COSTS__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__plan_costs__get_packed_size
+                     (const Tutti__V1__PlanCosts *message)
+{
+  assert(message->base.descriptor == &tutti__v1__plan_costs__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__plan_costs__pack
+                     (const Tutti__V1__PlanCosts *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__plan_costs__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__plan_costs__pack_to_buffer
+                     (const Tutti__V1__PlanCosts *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__plan_costs__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__PlanCosts *
+       tutti__v1__plan_costs__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__PlanCosts *)
+     protobuf_c_message_unpack (&tutti__v1__plan_costs__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__plan_costs__free_unpacked
+                     (Tutti__V1__PlanCosts *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__plan_costs__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor tutti__v1__task_output__field_descriptors[2] =
 {
   {
@@ -1156,6 +1201,57 @@ const ProtobufCMessageDescriptor tutti__v1__plan_event__descriptor =
   tutti__v1__plan_event__field_indices_by_name,
   1,  tutti__v1__plan_event__number_ranges,
   (ProtobufCMessageInit) tutti__v1__plan_event__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__plan_costs__field_descriptors[2] =
+{
+  {
+    "trace_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanCosts, trace_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tasks",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__PlanCosts, n_tasks),
+    offsetof(Tutti__V1__PlanCosts, tasks),
+    &tutti__v1__task_output__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__plan_costs__field_indices_by_name[] = {
+  1,   /* field[1] = tasks */
+  0,   /* field[0] = trace_id */
+};
+static const ProtobufCIntRange tutti__v1__plan_costs__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__plan_costs__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.PlanCosts",
+  "PlanCosts",
+  "Tutti__V1__PlanCosts",
+  "tutti.v1",
+  sizeof(Tutti__V1__PlanCosts),
+  2,
+  tutti__v1__plan_costs__field_descriptors,
+  tutti__v1__plan_costs__field_indices_by_name,
+  1,  tutti__v1__plan_costs__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__plan_costs__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue tutti__v1__task_status__enum_values_by_number[5] =

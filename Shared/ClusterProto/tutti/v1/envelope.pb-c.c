@@ -442,7 +442,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[43] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[44] =
 {
   {
     "version",
@@ -817,6 +817,18 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[43]
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "plan_costs",
+    52,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, plan_costs),
+    &tutti__v1__plan_costs__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "run_task",
     60,
     PROTOBUF_C_LABEL_NONE,
@@ -976,32 +988,33 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   19,   /* field[19] = host_table */
   18,   /* field[18] = host_table_request */
   10,   /* field[10] = idempotency_key */
-  35,   /* field[35] = lease_answer */
-  34,   /* field[34] = lease_request */
+  36,   /* field[36] = lease_answer */
+  35,   /* field[35] = lease_request */
   20,   /* field[20] = load_report */
   21,   /* field[21] = load_table */
   1,   /* field[1] = message_id */
   17,   /* field[17] = peer_table */
   26,   /* field[26] = plan */
+  31,   /* field[31] = plan_costs */
   30,   /* field[30] = plan_event */
   25,   /* field[25] = plan_request */
-  38,   /* field[38] = price_table */
-  37,   /* field[37] = price_table_request */
+  39,   /* field[39] = price_table */
+  38,   /* field[38] = price_table_request */
   7,   /* field[7] = remaining_ms */
   29,   /* field[29] = run_plan */
-  31,   /* field[31] = run_task */
+  32,   /* field[32] = run_task */
   4,   /* field[4] = sender */
   5,   /* field[5] = sender_incarnation */
   8,   /* field[8] = sequence */
-  40,   /* field[40] = settings_table */
-  39,   /* field[39] = settings_table_request */
-  36,   /* field[36] = settlements */
+  41,   /* field[41] = settings_table */
+  40,   /* field[40] = settings_table_request */
+  37,   /* field[37] = settlements */
   3,   /* field[3] = shape */
-  41,   /* field[41] = spending_query */
-  42,   /* field[42] = spending_report */
+  42,   /* field[42] = spending_query */
+  43,   /* field[43] = spending_report */
   28,   /* field[28] = sub_plan */
-  32,   /* field[32] = task_event */
-  33,   /* field[33] = telemetry */
+  33,   /* field[33] = task_event */
+  34,   /* field[34] = telemetry */
   6,   /* field[6] = to_incarnation */
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
@@ -1012,12 +1025,12 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[9 + 1] =
   { 20, 11 },
   { 29, 14 },
   { 50, 29 },
-  { 60, 31 },
-  { 70, 33 },
-  { 80, 34 },
-  { 90, 39 },
-  { 95, 41 },
-  { 0, 43 }
+  { 60, 32 },
+  { 70, 34 },
+  { 80, 35 },
+  { 90, 40 },
+  { 95, 42 },
+  { 0, 44 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -1027,7 +1040,7 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  43,
+  44,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
   9,  tutti__v1__envelope__number_ranges,

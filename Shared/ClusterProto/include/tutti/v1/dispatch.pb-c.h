@@ -26,6 +26,7 @@ typedef struct Tutti__V1__TaskEnded Tutti__V1__TaskEnded;
 typedef struct Tutti__V1__TaskExpanded Tutti__V1__TaskExpanded;
 typedef struct Tutti__V1__PlanFinished Tutti__V1__PlanFinished;
 typedef struct Tutti__V1__PlanEvent Tutti__V1__PlanEvent;
+typedef struct Tutti__V1__PlanCosts Tutti__V1__PlanCosts;
 
 
 /* --- enums --- */
@@ -225,6 +226,27 @@ struct  Tutti__V1__PlanEvent
     , TUTTI__V1__PLAN_EVENT__EVENT__NOT_SET, {0} }
 
 
+/*
+ * Sent once to a gateway that has cancelled a plan, so that it can bill the tasks.
+ */
+struct  Tutti__V1__PlanCosts
+{
+  ProtobufCMessage base;
+  /*
+   * of the request, 32 hexadecimal digits
+   */
+  ProtobufCBinaryData trace_id;
+  /*
+   * with tokens, also if they have not ended; without outputs
+   */
+  size_t n_tasks;
+  Tutti__V1__TaskOutput **tasks;
+};
+#define TUTTI__V1__PLAN_COSTS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_costs__descriptor) \
+    , {0,NULL}, 0,NULL }
+
+
 /* Tutti__V1__TaskOutput methods */
 void   tutti__v1__task_output__init
                      (Tutti__V1__TaskOutput         *message);
@@ -396,6 +418,25 @@ Tutti__V1__PlanEvent *
 void   tutti__v1__plan_event__free_unpacked
                      (Tutti__V1__PlanEvent *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__PlanCosts methods */
+void   tutti__v1__plan_costs__init
+                     (Tutti__V1__PlanCosts         *message);
+size_t tutti__v1__plan_costs__get_packed_size
+                     (const Tutti__V1__PlanCosts   *message);
+size_t tutti__v1__plan_costs__pack
+                     (const Tutti__V1__PlanCosts   *message,
+                      uint8_t             *out);
+size_t tutti__v1__plan_costs__pack_to_buffer
+                     (const Tutti__V1__PlanCosts   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__PlanCosts *
+       tutti__v1__plan_costs__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__plan_costs__free_unpacked
+                     (Tutti__V1__PlanCosts *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tutti__V1__TaskOutput_Closure)
@@ -424,6 +465,9 @@ typedef void (*Tutti__V1__PlanFinished_Closure)
                   void *closure_data);
 typedef void (*Tutti__V1__PlanEvent_Closure)
                  (const Tutti__V1__PlanEvent *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__PlanCosts_Closure)
+                 (const Tutti__V1__PlanCosts *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -462,6 +506,7 @@ extern const ProtobufCMessageDescriptor tutti__v1__task_ended__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__task_expanded__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__plan_finished__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__plan_event__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__plan_costs__descriptor;
 extern const ProtobufCServiceDescriptor tutti__v1__dispatcher__descriptor;
 
 PROTOBUF_C__END_DECLS

@@ -166,6 +166,7 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_SUB_PLAN = 43,
   TUTTI__V1__ENVELOPE__BODY_RUN_PLAN = 50,
   TUTTI__V1__ENVELOPE__BODY_PLAN_EVENT = 51,
+  TUTTI__V1__ENVELOPE__BODY_PLAN_COSTS = 52,
   TUTTI__V1__ENVELOPE__BODY_RUN_TASK = 60,
   TUTTI__V1__ENVELOPE__BODY_TASK_EVENT = 61,
   TUTTI__V1__ENVELOPE__BODY_TELEMETRY = 70,
@@ -238,6 +239,7 @@ struct  Tutti__V1__Envelope
     Tutti__V1__SubPlan *sub_plan;
     Tutti__V1__RunPlan *run_plan;
     Tutti__V1__PlanEvent *plan_event;
+    Tutti__V1__PlanCosts *plan_costs;
     Tutti__V1__RunTask *run_task;
     Tutti__V1__TaskEvent *task_event;
     Tutti__V1__TelemetryBatch *telemetry;
