@@ -44,9 +44,12 @@ final class PlanCluster: Sendable {
   private let admission: Admission
   private let plansAsked = Mutex(0)
   private let ordersTaken = Mutex<[PlanOrder]>([])
+  private let takers = Mutex<[(dispatcher: PeerID, trace: TraceID?)]>([])
 
   /// Orders that the dispatchers received.
   var orders: [PlanOrder] { ordersTaken.withLock { $0 } }
+  /// The dispatcher of each order, and the trace of its request.
+  var dispatches: [(dispatcher: PeerID, trace: TraceID?)] { takers.withLock { $0 } }
   /// Number of requests that the planners received.
   var planRequests: Int { plansAsked.withLock { $0 } }
 
@@ -87,6 +90,7 @@ final class PlanCluster: Sendable {
     for dispatcher in dispatchers {
       dispatcher.onStream { [self] request, writer throws(Failure) in
         guard case .runPlan(let order) = request.body else { return }
+        takers.withLock { $0.append((dispatcher.peer.id, request.trace?.trace)) }
         let number = ordersTaken.withLock { orders in
           orders.append(order)
           return orders.count - 1
@@ -202,7 +206,9 @@ final class PlanCluster: Sendable {
     }
   }
 
-  func answer(streaming: Bool = true, rights: KeyRights = KeyRights()) throws -> PlanAnswer {
+  func answer(
+    streaming: Bool = true, rights: KeyRights = KeyRights(), payment: Payment? = nil
+  ) throws -> PlanAnswer {
     let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
     let json =
       #"{"model":"tutti/ensemble","stream":\#(streaming),"#
@@ -212,7 +218,7 @@ final class PlanCluster: Sendable {
       Exchange(
         request: try ClientRequest(parsing: Array(json.utf8), endpoint: .chatCompletions),
         journal: journal, reservation: try admission.admit(), hops: [], headers: [], seed: 1,
-        rights: rights, client: "", ingress: journal.phase(.ingress)),
+        rights: rights, client: "", ingress: journal.phase(.ingress), payment: payment),
       pattern: "tutti/ensemble")
   }
 

@@ -287,6 +287,10 @@ struct DispatcherBudgetTests {
       ])
     let failure = try #require(end.failure)
     #expect(end.last == .fail(failure))
+    // A gateway that has cancelled the plan does not know how much of the end it has read.
+    #expect(plan.run.costs.map(\.task) == ["t0", "t1"])
+    #expect(plan.run.costs.map(\.report.usage.completionTokens) == [40, 3])
+    #expect(plan.run.costs.allSatisfy { $0.report.output.isEmpty })
     #expect(Set(end.cancels) == [Attempt("t1", 1), Attempt("t2", 1)])
   }
 

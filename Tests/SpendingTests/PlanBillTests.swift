@@ -380,6 +380,83 @@ struct PlanBillTests {
     #expect(bill.answers.flatMap(\.attempts).map(\.contributed) == [4, 3])
   }
 
+  @Test("hosts of tasks that run when the client leaves are paid for their work so far")
+  func leftTasks() throws {
+    let ids: [TaskID] = ["t0", "t1", "t2", "sink"]
+    var trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/decompose",
+        tasks: ids.map { id in
+          PlanTask(
+            id: id, role: .research,
+            inputs: id == "sink" ? ids.dropLast().map { Edge(from: $0, name: $0.name) } : [],
+            merge: id == "sink" ? .concatenate : .none)
+        }, sink: "sink", seed: 1, deadline: .seconds(9)))
+    trace.beginDispatch()
+    func started(_ task: TaskID) {
+      trace.record(.started(task: task, role: .research, agent: "x", attempt: 1))
+      trace.record(
+        .firstToken(
+          task: task,
+          TaskBegan(host: HostID("h-\(task)"), model: "m", firstTokenMilliseconds: 1)))
+    }
+    for task in ids.dropLast() { started(task) }
+    Self.end(
+      Self.report("h-t0", [Self.inference(3, 4, Self.attempt("h-t0", .delivered, 4))]), in: &trace)
+    trace.record(.delta(TaskDelta(text: String(repeating: "x", count: 16))))
+    func bill() throws -> RequestBill {
+      RequestBill(
+        plan: trace, model: "tutti/decompose", written: 4, price: try Self.price(),
+        hold: Self.hold)
+    }
+    #expect(try bill().billed == MicroCredits(3 + 8))
+    func cost(_ task: TaskID, _ prompt: Int, _ completion: Int) -> PlanCosts.Task {
+      let host = HostID("h-\(task)")
+      return PlanCosts.Task(
+        task: task,
+        report: Self.report(
+          host, [Self.inference(prompt, completion, Self.attempt(host, .delivered, completion))]))
+    }
+    // The report of t0 has arrived before, with the host's own counts. Task t9 is unknown.
+    trace.record(
+      PlanCosts(
+        trace: TraceID(high: 1, low: 1),
+        tasks: [cost("t0", 90, 90), cost("t1", 5, 6), cost("t2", 7, 0), cost("t9", 1, 1)]))
+    let left = try bill()
+    #expect(left.billed == MicroCredits(3 + 8 + 5 + 12 + 7))
+    #expect(left.answers.map(Self.hosts) == [["h-t0"], ["h-t1"], ["h-t2"]])
+    #expect(left.answers.flatMap(\.attempts).map(\.contributed) == [4, 6, 0])
+    #expect(left.answers.flatMap(\.attempts).allSatisfy { $0.role == .winner })
+  }
+
+  @Test("an answer that runs when the client leaves is paid with its prompt, to each of its hosts")
+  func leftAnswer() throws {
+    var trace = PlanTrace(
+      Plan(
+        id: PlanID("p"), pattern: "tutti/ensemble", tasks: [PlanTask(id: "t0", role: .research)],
+        sink: "t0", seed: 1, deadline: .seconds(9)))
+    trace.beginDispatch()
+    Self.write(16, at: "a", attempt: 1, in: &trace)
+    trace.beginDispatch()
+    Self.write(8, at: "b", attempt: 1, in: &trace)
+    Self.write(40, at: "c", attempt: 2, in: &trace)
+    let inferences = [
+      Self.inference(30, 2, Self.attempt("b", .delivered, 2)),
+      Self.inference(30, 10, Self.attempt("c", .delivered, 10)),
+    ]
+    trace.record(
+      PlanCosts(
+        trace: TraceID(high: 1, low: 1),
+        tasks: [.init(task: "t0", report: Self.report("c", inferences))]))
+    let bill = RequestBill(
+      plan: trace, model: "tutti/ensemble", written: 9, price: try Self.price(), hold: Self.hold)
+    // The second dispatcher knows nothing about host a, whose text the client has as well.
+    #expect(bill.answers.map(Self.hosts) == [["a"], ["b"], ["c"]])
+    #expect(bill.answers.flatMap(\.attempts).map(\.contributed) == [4, 2, 3])
+    #expect(bill.answers.map(\.usage.prompt) == [0, 30, 30])
+    #expect(bill.billed == MicroCredits(60 + 18))
+  }
+
   @Test("a client that leaves within a draft that stands in pays for the draft once")
   func unreadDraft() throws {
     var trace = PlanTrace(

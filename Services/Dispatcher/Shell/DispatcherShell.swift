@@ -72,7 +72,9 @@ final class DispatcherShell: Sendable {
     span.set("pattern", order.plan.pattern)
     span.set("tasks", "\(order.plan.tasks.count)")
     let started = ContinuousClock.now
-    let failure = await PlanRunner(run, shell: self, trace: span.context, writer).run()
+    let failure = await PlanRunner(
+      run, shell: self, trace: span.context, gateway: request.sender, writer
+    ).run()
     span.end(failed: failure != nil)
     Counter(
       label: "tutti_dispatcher_plans_total",

@@ -35,6 +35,7 @@ final class PlanRunner: Sendable {
   let shell: DispatcherShell
   let trace: TraceContext
   let client: String
+  private let gateway: PeerID
   private let writer: StreamWriter
   private let state: Mutex<State>
   private let clock = ProcessClock()
@@ -43,9 +44,13 @@ final class PlanRunner: Sendable {
   private let work: AsyncStream<Work>
   private let queue: AsyncStream<Work>.Continuation
 
-  init(_ run: PlanRun, shell: DispatcherShell, trace: TraceContext, _ writer: StreamWriter) {
+  init(
+    _ run: PlanRun, shell: DispatcherShell, trace: TraceContext, gateway: PeerID,
+    _ writer: StreamWriter
+  ) {
     self.shell = shell
     self.trace = trace
+    self.gateway = gateway
     self.writer = writer
     client = run.order.client
     state = Mutex(State(run: run, charged: run.order.keptBytes))
@@ -66,7 +71,13 @@ final class PlanRunner: Sendable {
       }
     } onCancel: {
       handle(.cancelled)
+      sendCosts()
       queue.finish()
+    }
+    if !state.withLock(\.run.isOver) {
+      // The gateway has stopped reading, so the run does not know yet that it is over.
+      handle(.cancelled)
+      sendCosts()
     }
     let charged = state.withLock(\.charged)
     // Returning memory never fails.
@@ -76,6 +87,12 @@ final class PlanRunner: Sendable {
     case .failure(let failure): return failure
     case nil: return Failure(.cancelled, "the plan was cancelled")
     }
+  }
+
+  /// Sends the tokens of the tasks to the gateway, which does not read the plan's events any more.
+  private func sendCosts() {
+    let costs = PlanCosts(trace: trace.trace, tasks: state.withLock(\.run.costs))
+    shell.context.bus.cast(.planCosts(costs), to: .peer(gateway))
   }
 
   func handle(_ event: PlanRunEvent) {

@@ -37,8 +37,15 @@ func buildGateway(
     configuration, context, inference: inference, memory: memory, heavyWork: heavyWork,
     journal: journal)
   let spending = resources.spending
-  context.bus.onCast { body, _ in
-    if case .leaseAnswer(let answer) = body { spending.receive(answer) }
+  let departures = resources.departures
+  context.bus.onCast { body, peer in
+    switch body {
+    case .leaseAnswer(let answer): spending.receive(answer)
+    case .planCosts(let costs):
+      let isDispatcher = context.bus.live(.dispatcher).contains { $0.id == peer }
+      if isDispatcher { departures.receive(costs, from: peer) }
+    default: break
+    }
   }
   context.bus.onPublish { body in
     if !context.adopt(body) { spending.apply(body) }
@@ -68,9 +75,10 @@ func buildGateway(
   options.connections = configuration.connections
   options.traceHeader = .gatewayTrace
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
-  // Services shut down in reverse order: first the server, then the connections to hosts.
+  // Services shut down in reverse order: first the server, then the connections to hosts. Plans are
+  // settled before the rest of the money is returned.
   return [
-    LoadReporter(bus: context.bus) { inference.loadReport() }, spending, resources.keyWatch, shell,
-    server,
+    LoadReporter(bus: context.bus) { inference.loadReport() }, spending, departures,
+    resources.keyWatch, shell, server,
   ]
 }

@@ -21,6 +21,7 @@ final class GatewayResources: Sendable {
   let estimates = EstimateLedger()
   let keys: KeyGate
   let spending: Spending
+  let departures = DepartedPlans()
   let reports: SpendingReports
 
   /// - Parameter journal: the billing journal. `nil` means that open bills are lost if the process

@@ -171,9 +171,11 @@ struct PlanAnswer: Sendable {
       // The dispatcher itself enforces the plan's deadline and reports a missed one.
       deadline: order.plan.deadline + Self.deadlineGrace,
       trace: span.context, idempotencyKey: Array("\(order.plan.id)/\(number)".utf8))
+    plan.recordDispatcher(events.peer)
+    var unreadEvents = events.makeAsyncIterator()
     // Bytes of the answer and the outputs are kept until the plan ends, so they are charged.
     var uncharged = 0
-    for try await body in events {
+    while let body = try await next(&unreadEvents, plan) {
       guard case .planEvent(let event) = body else {
         throw Failure(.internalError, "the dispatcher sent a message that is not a plan event")
       }
@@ -187,6 +189,21 @@ struct PlanAnswer: Sendable {
     }
     guard plan.read({ $0.ending != nil }) else {
       throw Failure(.upstreamFailed, "the dispatcher ended the plan without an answer")
+    }
+  }
+
+  /// Returns the dispatcher's next message. `nil` means that the last one was read.
+  private func next(
+    _ events: inout BusStream.AsyncIterator, _ plan: RunningPlan
+  ) async throws(Failure) -> Body? {
+    do throws(Failure) {
+      let body = try await events.next()
+      if body == nil { plan.recordDispatcher(nil) }
+      return body
+    } catch {
+      // With any other failure, the dispatcher has ended the plan or is lost.
+      if error.code != .cancelled, error.code != .slowReader { plan.recordDispatcher(nil) }
+      throw error
     }
   }
 
@@ -210,6 +227,25 @@ struct PlanAnswer: Sendable {
       by: trace.task(trace.plan.sink)?.host?.name ?? "",
       usage: exchange.usage(of: trace, written: written),
       credits: trace.credits(prices: prices))
+  }
+
+  /// Settles a plan whose answer the client did not receive to its end.
+  ///
+  /// If this gateway has cancelled the plan, the settlement waits for the tokens of its tasks. The
+  /// memory and the places of the request stay in use until then.
+  func settleStreamed(_ plan: RunningPlan) {
+    guard let payment = exchange.payment else { return }
+    let trace = exchange.trace.trace
+    guard payment.hasDelivered, let dispatcher = plan.unreadDispatcher else {
+      resources.departures.end(trace)
+      return payment.settle(streamed: plan.read { $0 })
+    }
+    resources.departures.leave(trace, dispatcher: dispatcher) { [exchange] costs in
+      var trace = plan.read { $0 }
+      if let costs { trace.record(costs) }
+      payment.settle(streamed: trace)
+      withExtendedLifetime(exchange) {}
+    }
   }
 
   /// The members of the answer that the client requested with its options.

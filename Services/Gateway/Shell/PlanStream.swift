@@ -60,12 +60,14 @@ struct PlanStream {
   /// - Throws: an error if the client has left.
   @concurrent
   mutating func run() async throws {
+    let (departures, trace) = (answer.resources.departures, answer.exchange.trace.trace)
+    if answer.exchange.payment != nil { departures.begin(trace) }
     do throws(Failure) {
       try await deliver()
+      departures.end(trace)
     } catch {
-      let trace = plan.read { $0 }
-      answer.recordUsage(trace, written: tally.total)
-      answer.exchange.payment?.settle(streamed: trace)
+      answer.recordUsage(plan.read { $0 }, written: tally.total)
+      answer.settleStreamed(plan)
       try await client.fail(error)
     }
   }

@@ -18,6 +18,9 @@ final class RunningPlan: Sendable {
     var took: Duration?
     /// Number of dispatchers that received the plan.
     var dispatches = 0
+    /// The dispatcher whose events the gateway reads. `nil` means that there is none, or that its
+    /// last event was read.
+    var dispatcher: PeerID?
   }
   private let state: Mutex<State>
   private let clock = ProcessClock()
@@ -38,6 +41,12 @@ final class RunningPlan: Sendable {
 
   /// Time until the deadline.
   var remaining: Duration { now.duration(to: deadline) }
+
+  /// The dispatcher that the gateway stopped reading before the plan's end. `nil` means none.
+  var unreadDispatcher: PeerID? { state.withLock(\.dispatcher) }
+
+  /// Records the dispatcher whose events are read. `nil` means that its last event was read.
+  func recordDispatcher(_ dispatcher: PeerID?) { state.withLock { $0.dispatcher = dispatcher } }
 
   func record(_ event: PlanEvent) {
     // The time is read before the wait for the lock. The task that writes to the client does not

@@ -33,7 +33,8 @@ import Limits
 ///
 /// Times may not decrease from call to call. A run is a value without a lock; calls must not
 /// overlap. Between calls, `keptBytes` is the memory to charge, `plan` is the plan with its
-/// expansions, and `mergeFacts(of:)` describes a vote that has ended.
+/// expansions, and `mergeFacts(of:)` describes a vote that has ended. After the end, `costs` has the
+/// tokens of all tasks.
 public struct PlanRun: Sendable {
   public let order: PlanOrder
   let limits: PlanRunLimits
@@ -295,6 +296,13 @@ public struct PlanRun: Sendable {
     }
     if state == .running { directives.append(.disarm(.plan)) }
     state = .over
+  }
+
+  /// Tokens of the tasks so far, for a gateway that has cancelled the plan.
+  public var costs: [PlanCosts.Task] {
+    board.indices.compactMap { index in
+      cost(of: index).map { PlanCosts.Task(task: board.task(index).id, report: $0) }
+    }
   }
 
   /// Tokens of a task so far, as a report without output. `nil` means that it has none.

@@ -162,6 +162,21 @@ public struct PlanTrace: Sendable {
     finished[ended.task] = keep(report?.keptBytes ?? 0) ? report : nil
   }
 
+  /// Records the tokens of tasks that ran when the gateway cancelled the plan.
+  public mutating func record(_ costs: PlanCosts) {
+    for cost in costs.tasks {
+      guard let line = task(cost.task), line.status == nil || line.usage == .zero else { continue }
+      update(cost.task, nil) {
+        if !cost.report.host.name.isEmpty { $0.host = cost.report.host }
+        if !cost.report.model.name.isEmpty { $0.model = cost.report.model }
+        $0.usage = cost.report.usage
+        $0.inferences = cost.report.inferences
+      }
+      // The inferences contain the text that the dispatcher's hosts wrote.
+      if cost.task == plan.sink { parts.removeSubrange(earlierParts...) }
+    }
+  }
+
   /// Charges bytes that a failover would need. Above the limit, all of them are dropped, and the
   /// plan continues without failover.
   /// - Returns: whether the bytes may be kept.

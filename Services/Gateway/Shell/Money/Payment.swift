@@ -189,6 +189,9 @@ final class Payment: Sendable {
     ) { bounds.credible($0, of: trace.plan, tokens: tokens) }
   }
 
+  /// Whether a part of the answer was written to the client's socket.
+  var hasDelivered: Bool { state.withLock { $0.delivered.tokens > 0 } }
+
   /// Settles a plan whose streamed answer broke off. A client that received no text pays nothing.
   func settle(streamed trace: PlanTrace) {
     let written = state.withLock { $0.delivered.tokens }
