@@ -22,6 +22,9 @@ struct RecentTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
   var count: Int { entries.count }
 
+  /// Keys of all entries, in no particular order.
+  var keys: [Key] { entries.map(\.key) }
+
   /// Changes the value of a key. The key becomes the most recently used one.
   ///
   /// - Parameter initial: value that a key without an entry gets first.

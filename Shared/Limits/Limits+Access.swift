@@ -4,7 +4,7 @@ extension Limits {
     accessRecordBytes,
     accessListEntries, accessRateLimit, accessFailures, accessFailureWindow, accessBlock,
     accessSources, accessKnownPairs,
-    accessKeySeries,
+    accessKeySeries, accessUseBatch, accessUseRows, accessUseFileBytes,
   ]
 
   public static let accessKeyBytes = Limit(
@@ -58,6 +58,19 @@ extension Limits {
     "access.key_series", 20, .count,
     "Keys with metrics of their own in one gateway: 60 series. The page of a dashboard shows no "
       + "more, and the other keys are counted together.")
+  public static let accessUseBatch = Limit(
+    "access.use_batch", 256, .count,
+    "Keys in one message with the day's use. Each has at most 25 hours, so the message has some "
+      + "100 KB. If more keys have changed, the next message follows at once.")
+  public static let accessUseRows = Limit(
+    "access.use_rows", 16_384, .count,
+    "Pairs of a key and a gateway process with use in the last day that the registry keeps, in at "
+      + "most 15 MiB: every key of a full table at one gateway. Without room, a gateway's use of a "
+      + "key counts at this gateway alone.")
+  public static let accessUseFileBytes = Limit(
+    "access.use_file_bytes", 32 << 20, .bytes,
+    "The registry's file with the day's use: access.use_rows with 25 hours of 40 bytes each, and "
+      + "names.")
   public static let accessKnownPairs = Limit(
     "access.known_pairs", 16_384, .count,
     "Pairs of an address and its accepted key: one for each key of a full table. Only holders of a "

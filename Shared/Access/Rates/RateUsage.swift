@@ -1,18 +1,28 @@
 import ClusterModel
+import Limits
 
 /// Requests and tokens of one key. They are counted only for limits that the key has.
 struct RateUsage: Sendable {
   private var requestsInMinute = SlidingCount(.minute)
-  private var requestsInDay = SlidingCount(.day)
+  private var requestsInDay = DayCount()
   private var tokensInMinute = SlidingCount(.minute)
-  private var tokensInDay = SlidingCount(.day)
+  private var tokensInDay = DayCount()
   private var inFlight: [UInt64: TokenSlots] = [:]
+  private var news = News.none
 
   /// Slots in which a request's estimated tokens are counted. A slot that is `nil` means that the
   /// key has no such limit.
   private struct TokenSlots: Sendable {
     var minute: SlidingCount.Slot?
     var day: SlidingCount.Slot?
+  }
+
+  /// Whether the counts of the day differ from the last report to the registry.
+  private enum News {
+    case none
+    /// They differ, and the key is not listed for the next report yet.
+    case unlisted
+    case listed
   }
 
   /// Counts a request, or refuses it.
@@ -24,12 +34,18 @@ struct RateUsage: Sendable {
     if let refusal = refusal(of: reservation, share, at: second) { return refusal }
     let limits = share.limits
     if limits.requestsPerMinute != nil { _ = requestsInMinute.add(1, at: second) }
-    if limits.requestsPerDay != nil { _ = requestsInDay.add(1, at: second) }
+    if limits.requestsPerDay != nil {
+      _ = requestsInDay.add(1, at: second)
+      recordNews()
+    }
     var slots = TokenSlots()
     if limits.tokensPerMinute != nil {
       slots.minute = tokensInMinute.add(reservation.tokens, at: second)
     }
-    if limits.tokensPerDay != nil { slots.day = tokensInDay.add(reservation.tokens, at: second) }
+    if limits.tokensPerDay != nil {
+      slots.day = tokensInDay.add(reservation.tokens, at: second)
+      recordNews()
+    }
     inFlight[reservation.number] = slots
     return nil
   }
@@ -56,25 +72,28 @@ struct RateUsage: Sendable {
     return longest
   }
 
+  /// Replaces the estimated tokens of a request by its true ones. Unused tokens are returned to the
+  /// slot of the estimate. Tokens beyond the estimate are added to the current slot.
   mutating func finish(_ reservation: RateReservation, tokens: Int, at now: Instant) {
     guard let slots = inFlight.removeValue(forKey: reservation.number) else { return }
     let second = now.second
     advance(to: second)
-    Self.correct(&tokensInMinute, slots.minute, reservation.tokens, tokens, at: second)
-    Self.correct(&tokensInDay, slots.day, reservation.tokens, tokens, at: second)
-  }
-
-  /// Replaces the estimated tokens of a request by its true ones. Unused tokens are returned to the
-  /// slot of the estimate. Tokens beyond the estimate are added to the current slot.
-  private static func correct(
-    _ count: inout SlidingCount, _ slot: SlidingCount.Slot?, _ estimate: Int, _ tokens: Int,
-    at second: Int64
-  ) {
-    guard let slot else { return }
-    if tokens > estimate {
-      _ = count.add(tokens - estimate, at: second)
-    } else {
-      count.remove(estimate - tokens, from: slot)
+    let more = tokens.subtractingCapped(reservation.tokens)
+    guard more != 0 else { return }
+    if let slot = slots.minute {
+      if more > 0 {
+        _ = tokensInMinute.add(more, at: second)
+      } else {
+        tokensInMinute.remove(-more, from: slot)
+      }
+    }
+    if let slot = slots.day {
+      if more > 0 {
+        _ = tokensInDay.add(more, at: second)
+      } else {
+        tokensInDay.remove(-more, from: slot)
+      }
+      recordNews()
     }
   }
 
@@ -85,70 +104,129 @@ struct RateUsage: Sendable {
     tokensInDay.advance(to: second)
   }
 
+  // MARK: - Exchange with the registry
+
+  private mutating func recordNews() {
+    if news == .none { news = .unlisted }
+  }
+
+  /// - Returns: whether the key is to be listed for the next report.
+  mutating func listNews() -> Bool {
+    guard news == .unlisted else { return false }
+    news = .listed
+    return true
+  }
+
+  var hasDayCounts: Bool { requestsInDay.own.sum > 0 || tokensInDay.own.sum > 0 }
+
+  /// Makes the next report repeat the counts of the day.
+  /// - Returns: whether the key is to be listed for the next report.
+  mutating func repeatNews() -> Bool {
+    recordNews()
+    return listNews()
+  }
+
+  /// The own counts of the day.
+  mutating func report(of key: KeyID, at now: Instant) -> DayUse {
+    advance(to: now.second)
+    news = .none
+    var hours: [Int64: HourlyUse] = [:]
+    for (hour, requests) in requestsInDay.report() {
+      hours[hour, default: HourlyUse(hour: hour)].requests = requests
+    }
+    for (hour, tokens) in tokensInDay.report() {
+      hours[hour, default: HourlyUse(hour: hour)].tokens = tokens
+    }
+    return DayUse(key: key, hours: hours.values.sorted { $0.hour < $1.hour })
+  }
+
+  /// Records that the registry has received the last report.
+  mutating func confirm() {
+    requestsInDay.confirm()
+    tokensInDay.confirm()
+  }
+
+  /// Records the use by other gateway processes.
+  mutating func record(_ hours: [HourlyUse], at now: Instant) {
+    let second = now.second
+    advance(to: second)
+    requestsInDay.record(hours.map { (number: $0.hour, amount: $0.requests) }, at: second)
+    tokensInDay.record(hours.map { (number: $0.hour, amount: $0.tokens) }, at: second)
+  }
+
   // MARK: - Refusals
 
   private func refusal(
     _ reservation: RateReservation, _ limit: RateLimit, _ share: RateShare, at second: Int64
   ) -> RateRefusal? {
-    guard let value = share.limits[limit], let part = share[limit] else { return nil }
+    guard let value = share.limits[limit] else { return nil }
     let wait: Int64?
     switch limit {
-    case .concurrentRequests: wait = inFlight.count < part ? 0 : 1
-    case .requestsPerMinute: wait = requestsInMinute.secondsUntil(atMost: part - 1, at: second)
-    case .requestsPerDay: wait = requestsInDay.secondsUntil(atMost: part - 1, at: second)
-    case .tokensPerMinute, .tokensPerDay:
-      let most = max(part - reservation.tokens, 0)
+    case .concurrentRequests: wait = inFlight.count < share.part(of: value) ? 0 : 1
+    case .requestsPerMinute:
+      wait = requestsInMinute.secondsUntil(atMost: share.part(of: value) - 1, at: second)
+    case .requestsPerDay: wait = requestsInDay.secondsUntil(1, isWithin: value, share, at: second)
+    case .tokensPerMinute:
+      let most = max(share.part(of: value) - reservation.tokens, 0)
+      wait =
+        reservation.tokens > value ? nil : tokensInMinute.secondsUntil(atMost: most, at: second)
+    case .tokensPerDay:
       wait =
         reservation.tokens > value
-        ? nil
-        : limit == .tokensPerMinute
-          ? tokensInMinute.secondsUntil(atMost: most, at: second)
-          : tokensInDay.secondsUntil(atMost: most, at: second)
+        ? nil : tokensInDay.secondsUntil(reservation.tokens, isWithin: value, share, at: second)
     }
     guard wait != 0 else { return nil }
     return RateRefusal(
       key: reservation.key, limit: limit, value: value, secondsToWait: wait.map { Int($0) })
   }
 
-  // MARK: - Headers
+  // MARK: - Headers and remainders
 
   mutating func headers(_ share: RateShare, at now: Instant) -> RateLimitHeaders {
     let second = now.second
     advance(to: second)
-    func row(_ limit: RateLimit, _ count: SlidingCount) -> RateLimitHeaders.Row? {
-      guard let value = share.limits[limit], let part = share[limit] else { return nil }
-      return RateLimitHeaders.Row(
-        limit: value, remaining: max(part - count.sum, 0),
-        secondsToReset: Int(count.secondsUntil(atMost: 0, at: second)))
+    func row(_ limit: RateLimit) -> RateLimitHeaders.Row? {
+      remainder(limit, share, at: second).map {
+        RateLimitHeaders.Row(
+          limit: $0.value, remaining: $0.remaining, secondsToReset: $0.secondsToReset ?? 0)
+      }
     }
     return RateLimitHeaders(
-      requests: RateLimitHeaders.Row.scarcer(
-        row(.requestsPerMinute, requestsInMinute), row(.requestsPerDay, requestsInDay)),
-      tokens: RateLimitHeaders.Row.scarcer(
-        row(.tokensPerMinute, tokensInMinute), row(.tokensPerDay, tokensInDay)))
+      requests: RateLimitHeaders.Row.scarcer(row(.requestsPerMinute), row(.requestsPerDay)),
+      tokens: RateLimitHeaders.Row.scarcer(row(.tokensPerMinute), row(.tokensPerDay)))
   }
-
-  // MARK: - Remainders
 
   mutating func remainders(_ share: RateShare, at now: Instant) -> [RateRemainder] {
     let second = now.second
     advance(to: second)
-    return RateLimit.all.compactMap { limit in
-      guard let value = share.limits[limit], let part = share[limit] else { return nil }
-      let count: SlidingCount
-      switch limit {
-      case .concurrentRequests:
-        return RateRemainder(
-          limit: limit, value: value, share: part, remaining: max(part - inFlight.count, 0),
-          secondsToReset: nil)
-      case .requestsPerMinute: count = requestsInMinute
-      case .requestsPerDay: count = requestsInDay
-      case .tokensPerMinute: count = tokensInMinute
-      case .tokensPerDay: count = tokensInDay
-      }
-      return RateRemainder(
-        limit: limit, value: value, share: part, remaining: max(part - count.sum, 0),
-        secondsToReset: Int(count.secondsUntil(atMost: 0, at: second)))
+    return RateLimit.all.compactMap { remainder($0, share, at: second) }
+  }
+
+  private func remainder(
+    _ limit: RateLimit, _ share: RateShare, at second: Int64
+  ) -> RateRemainder? {
+    guard let value = share.limits[limit] else { return nil }
+    let part: Int
+    let used: Int
+    let secondsToReset: Int64?
+    switch limit {
+    case .concurrentRequests:
+      (part, used, secondsToReset) = (share.part(of: value), inFlight.count, nil)
+    case .requestsPerMinute:
+      (part, used) = (share.part(of: value), requestsInMinute.sum)
+      secondsToReset = requestsInMinute.secondsUntil(atMost: 0, at: second)
+    case .requestsPerDay:
+      (part, used) = (requestsInDay.part(of: value, share), requestsInDay.own.sum)
+      secondsToReset = requestsInDay.secondsToReset(at: second)
+    case .tokensPerMinute:
+      (part, used) = (share.part(of: value), tokensInMinute.sum)
+      secondsToReset = tokensInMinute.secondsUntil(atMost: 0, at: second)
+    case .tokensPerDay:
+      (part, used) = (tokensInDay.part(of: value, share), tokensInDay.own.sum)
+      secondsToReset = tokensInDay.secondsToReset(at: second)
     }
+    return RateRemainder(
+      limit: limit, value: value, share: part, remaining: max(part.subtractingCapped(used), 0),
+      secondsToReset: secondsToReset.map { Int($0) })
   }
 }

@@ -9,13 +9,23 @@ import Limits
 /// by less than one request or token per gateway. They may exceed it by more if single requests are
 /// larger than a share: see `admit(_:limits:tokens:at:)`.
 ///
-/// A refused request is not counted. Every operation takes constant time.
+/// The registry adds up the counts of a day over all gateway processes (`KeyUseExchange`). Of such a
+/// limit, a gateway permits its share of the part that no process has used. All gateways together
+/// may then exceed the limit by the use that the registry did not know yet.
+///
+/// A refused request is not counted. Every operation on one key takes constant time. The times are
+/// counted from 1970, so that the hours of all processes are the same.
 public struct RateWindows: Sendable {
   /// Number of live gateways, this one included. Values below 1 count as 1.
   public var gateways: Int
+  /// Whether the registry answers, so that this gateway's part of a day's limit grows with the
+  /// parts that other gateways do not use.
+  var isShared = false
 
   private var usages: RecentTable<KeyID, RateUsage>
   private var nextNumber: UInt64 = 0
+  /// Keys whose counts of the day are in the next report.
+  private var listed: [KeyID] = []
 
   /// - Parameter maximumKeys: number of keys with counts in memory. A further key replaces the one
   ///   that made no request for longest. `nil` means as many as a full access table has.
@@ -40,10 +50,11 @@ public struct RateWindows: Sendable {
     let tokens = min(max(tokens, 0), Limits.accessRateLimit.value)
     let reservation = RateReservation(key: key, tokens: tokens, number: nextNumber)
     guard limits != .unlimited else { return .admitted(reservation) }
-    let share = RateShare(limits, of: gateways)
-    let refusal = usages.use(key, initial: RateUsage()) { usage in
-      usage.admit(reservation, share, at: now)
+    let share = RateShare(limits, of: gateways, isShared: isShared)
+    let (refusal, hasNews) = usages.use(key, initial: RateUsage()) { usage in
+      (usage.admit(reservation, share, at: now), usage.listNews())
     }
+    if hasNews { list(key) }
     if let refusal { return .refused(refusal) }
     nextNumber &+= 1
     return .admitted(reservation)
@@ -58,7 +69,7 @@ public struct RateWindows: Sendable {
   ) -> RateRefusal? {
     guard limits != .unlimited else { return nil }
     let smallest = RateReservation(key: key, tokens: 1, number: nextNumber)
-    let share = RateShare(limits, of: gateways)
+    let share = RateShare(limits, of: gateways, isShared: isShared)
     // A key without counted requests is within its limits.
     return usages.change(key) { $0.refusal(of: smallest, share, at: now) } ?? nil
   }
@@ -67,14 +78,18 @@ public struct RateWindows: Sendable {
   /// do nothing.
   public mutating func finish(_ reservation: RateReservation, tokens: Int, at now: Instant) {
     let tokens = min(max(tokens, 0), Limits.accessRateLimit.value)
-    _ = usages.change(reservation.key) { $0.finish(reservation, tokens: tokens, at: now) }
+    let hasNews = usages.change(reservation.key) { usage in
+      usage.finish(reservation, tokens: tokens, at: now)
+      return usage.listNews()
+    }
+    if hasNews == true { list(reservation.key) }
   }
 
   /// The key's limits and the unused part of this gateway's share.
   public mutating func headers(
     for key: KeyID, limits: KeyLimits, at now: Instant
   ) -> RateLimitHeaders {
-    let share = RateShare(limits, of: gateways)
+    let share = RateShare(limits, of: gateways, isShared: isShared)
     var unused = RateUsage()
     return usages.change(key) { $0.headers(share, at: now) } ?? unused.headers(share, at: now)
   }
@@ -86,7 +101,7 @@ extension RateWindows {
   public mutating func remainders(
     for key: KeyID, limits: KeyLimits, at now: Instant
   ) -> [RateRemainder] {
-    let share = RateShare(limits, of: gateways)
+    let share = RateShare(limits, of: gateways, isShared: isShared)
     var unused = RateUsage()
     return usages.change(key) { $0.remainders(share, at: now) }
       ?? unused.remainders(share, at: now)
@@ -110,18 +125,72 @@ public struct RateRemainder: Hashable, Sendable {
 /// One gateway's part of a key's limits.
 struct RateShare {
   let limits: KeyLimits
+  /// Whether the registry adds up the counts of the day over all gateways.
+  let isShared: Bool
   private let gateways: Int
 
-  init(_ limits: KeyLimits, of gateways: Int) {
+  init(_ limits: KeyLimits, of gateways: Int, isShared: Bool) {
     self.limits = limits
+    self.isShared = isShared
     self.gateways = max(gateways, 1)
   }
 
-  /// The limit divided by the number of gateways, rounded up. `nil` means no limit.
-  subscript(_ limit: RateLimit) -> Int? {
-    limits[limit].map { value in
-      let (quotient, remainder) = max(value, 0).quotientAndRemainder(dividingBy: gateways)
-      return remainder == 0 ? quotient : quotient + 1
+  /// An amount divided by the number of gateways, rounded up.
+  func part(of amount: Int) -> Int {
+    let (quotient, remainder) = max(amount, 0).quotientAndRemainder(dividingBy: gateways)
+    return remainder == 0 ? quotient : quotient + 1
+  }
+}
+
+// MARK: - Exchange with the registry
+
+extension RateWindows {
+  private mutating func list(_ key: KeyID) {
+    listed.append(key)
+    guard listed.count > 2 * Limits.accessKeys.value else { return }
+    // A key that lost its place in the table was listed again when it got another one.
+    let known = Set(listed)
+    listed = usages.keys.filter(known.contains)
+  }
+
+  /// Whether the next report is full.
+  var hasManyChanges: Bool { listed.count >= Limits.accessUseBatch.value }
+
+  /// The counts of the day that have changed since the last report, for at most
+  /// `Limits.accessUseBatch` keys.
+  mutating func takeChanges(at now: Instant) -> [DayUse] {
+    let keys = Array(listed.prefix(Limits.accessUseBatch.value))
+    listed.removeFirst(keys.count)
+    var uses: [DayUse] = []
+    for key in keys {
+      // A key that made no request for long may have lost its place in the table.
+      guard let use = usages.change(key, { $0.report(of: key, at: now) }) else { continue }
+      uses.append(use)
+    }
+    return uses
+  }
+
+  /// Records that the registry has received the last report about these keys.
+  mutating func confirm(_ keys: [KeyID]) {
+    for key in keys { _ = usages.change(key) { $0.confirm() } }
+  }
+
+  /// Lists keys for the next report, because the last one was lost.
+  mutating func reportAgain(_ keys: [KeyID]) {
+    for key in keys where usages.change(key, { $0.repeatNews() }) == true { list(key) }
+  }
+
+  /// Lists all keys with counts of the day for the next reports, because the registry is a new one.
+  mutating func reportAllAgain() {
+    for key in usages.keys where usages.change(key, { $0.hasDayCounts }) == true {
+      reportAgain([key])
+    }
+  }
+
+  /// Records the use of keys by other gateway processes.
+  mutating func record(_ uses: [DayUse], at now: Instant) {
+    for use in uses {
+      usages.use(use.key, initial: RateUsage()) { $0.record(use.hours, at: now) }
     }
   }
 }

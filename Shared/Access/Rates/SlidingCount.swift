@@ -35,6 +35,49 @@ struct SlidingCount: Hashable, Sendable {
 
   init(_ window: Window) { self.window = window }
 
+  /// A count with these amounts. Amounts of slots that have left the window are left out.
+  /// - Parameters:
+  ///   - slots: amounts by the number of their slot since the clock's zero.
+  ///   - second: whole seconds of the clock.
+  init(_ window: Window, slots: [(number: Int64, amount: Int)], at second: Int64) {
+    self.init(window)
+    current = second / window.slotSeconds
+    for slot in slots where slot.amount > 0 {
+      // The clock of another process may be ahead, so its current slot may be a later one.
+      let age = max(0, current.subtractingCapped(slot.number))
+      guard age <= Int64(window.slotCount) else { continue }
+      if amounts.isEmpty { amounts = Array(repeating: 0, count: window.slotCount + 1) }
+      let amount = min(slot.amount, Int.max - sum)
+      amounts[place(ofAge: Int(age))] += amount
+      sum += amount
+    }
+  }
+
+  /// Index of the amounts of the slot that is this many slots older than the current one.
+  private func place(ofAge age: Int) -> Int { (head + amounts.count - age) % amounts.count }
+
+  /// Amounts by the number of their slot since the clock's zero, the newest first.
+  var slots: [(number: Int64, amount: Int)] {
+    amounts.indices.compactMap { age in
+      let amount = amounts[place(ofAge: age)]
+      guard amount > 0 else { return nil }
+      return (number: current.subtractingCapped(Int64(age)), amount: amount)
+    }
+  }
+
+  /// The sum of two counts of the same window, which were advanced to the same time.
+  func merged(with other: SlidingCount) -> SlidingCount {
+    guard !other.amounts.isEmpty else { return self }
+    guard !amounts.isEmpty else { return other }
+    var merged = self
+    for age in amounts.indices {
+      let amount = min(other.amounts[other.place(ofAge: age)], Int.max - merged.sum)
+      merged.amounts[place(ofAge: age)] += amount
+      merged.sum += amount
+    }
+    return merged
+  }
+
   /// Removes slots that have left the window.
   /// - Parameter second: whole seconds of the clock.
   mutating func advance(to second: Int64) {
@@ -72,7 +115,7 @@ struct SlidingCount: Hashable, Sendable {
   mutating func remove(_ amount: Int, from slot: Slot) {
     let age = turn.subtractingCapped(slot.turn)
     guard amount > 0, age >= 0, age < amounts.count else { return }
-    let place = (head + amounts.count - Int(age)) % amounts.count
+    let place = place(ofAge: Int(age))
     let taken = min(amount, amounts[place])
     amounts[place] -= taken
     sum -= taken

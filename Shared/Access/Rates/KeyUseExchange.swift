@@ -1,0 +1,51 @@
+public import ClusterModel
+
+/// A gateway's exchange of the day's use of keys with the registry. It is a state machine.
+///
+/// The gateway reports its own use, and receives the use of all other gateway processes, also of
+/// those that have ended. So a gateway that restarts, or one that joins, begins with the use of the
+/// day. Reports are totals, so they may be lost and repeated. One exchange is open at a time.
+public struct KeyUseExchange: Sendable {
+  private var epoch: UInt64 = 0
+  private var revision: UInt64 = 0
+  /// Whether the use of others has arrived. Before, the gateway would take the rest of a limit for
+  /// larger than it is, so it reports nothing.
+  private var isComplete = false
+  /// Keys of the open report.
+  private var reported: [KeyID] = []
+
+  public init() {}
+
+  /// The next report.
+  public mutating func report(_ windows: inout RateWindows, at now: Instant) -> KeyUseReport {
+    let uses = isComplete ? windows.takeChanges(at: now) : []
+    reported = uses.map(\.key)
+    return KeyUseReport(epoch: epoch, after: revision, uses: uses)
+  }
+
+  /// Records the registry's answer to the open report.
+  /// - Returns: whether the next report is due at once, because there was more to send or receive.
+  public mutating func receive(
+    _ table: KeyUseTable, _ windows: inout RateWindows, at now: Instant
+  ) -> Bool {
+    windows.confirm(reported)
+    reported = []
+    if table.epoch != epoch {
+      // A restarted registry may have lost earlier reports.
+      if epoch != 0 { windows.reportAllAgain() }
+      epoch = table.epoch
+    }
+    revision = table.revision
+    isComplete = table.isComplete
+    windows.record(table.uses, at: now)
+    windows.isShared = true
+    return !table.isComplete || windows.hasManyChanges
+  }
+
+  /// Records that the registry did not answer the open report.
+  public mutating func fail(_ windows: inout RateWindows) {
+    windows.reportAgain(reported)
+    reported = []
+    windows.isShared = false
+  }
+}

@@ -1,0 +1,258 @@
+import Access
+import ClusterModel
+import Limits
+import Testing
+
+@Suite("The day's use of keys, exchanged with the registry")
+struct KeyUseExchangeTests {
+  private let key: KeyID
+  private static let hour: Int64 = 475_000
+  /// 100 seconds after the begin of `hour`.
+  private static let now = seconds(Int(hour) * 3_600 + 100)
+
+  init() throws { key = try sampleKey(1).id }
+
+  /// A gateway with its counts.
+  private struct Gateway {
+    var windows: RateWindows
+    var exchange = KeyUseExchange()
+
+    init(of gateways: Int = 1) { windows = RateWindows(gateways: gateways) }
+
+    mutating func report(at now: Instant = KeyUseExchangeTests.now) -> KeyUseReport {
+      exchange.report(&windows, at: now)
+    }
+
+    @discardableResult
+    mutating func receive(
+      _ uses: [DayUse] = [], epoch: UInt64 = 1, revision: UInt64 = 1, isComplete: Bool = true
+    ) -> Bool {
+      exchange.receive(
+        KeyUseTable(epoch: epoch, revision: revision, isComplete: isComplete, uses: uses),
+        &windows, at: KeyUseExchangeTests.now)
+    }
+
+    /// Exchanges once. The registry reports no use of others.
+    mutating func exchangeOwn() -> KeyUseReport {
+      let sent = report()
+      receive()
+      return sent
+    }
+
+    /// Admits a request and ends it with the tokens it was estimated to take.
+    mutating func ask(
+      _ key: KeyID, _ limits: KeyLimits, tokens: Int = 1,
+      at now: Instant = KeyUseExchangeTests.now
+    ) -> RateRefusal? {
+      switch windows.admit(key, limits: limits, tokens: tokens, at: now) {
+      case .admitted(let reservation):
+        windows.finish(reservation, tokens: tokens, at: now)
+        return nil
+      case .refused(let refusal): return refusal
+      }
+    }
+
+    /// Number of admitted requests of several.
+    mutating func admitted(
+      of count: Int, _ key: KeyID, _ limits: KeyLimits, at now: Instant = KeyUseExchangeTests.now
+    ) -> Int {
+      var admitted = 0
+      for _ in 0..<count where ask(key, limits, at: now) == nil { admitted += 1 }
+      return admitted
+    }
+  }
+
+  private func use(_ requests: Int, tokens: Int = 0, hoursAgo: Int64 = 0) -> DayUse {
+    DayUse(
+      key: key,
+      hours: [
+        HourlyUse(hour: Self.hour.subtractingCapped(hoursAgo), requests: requests, tokens: tokens)
+      ])
+  }
+
+  @Test("a gateway begins with the use of its earlier process, and forgets it when it is a day old")
+  func restart() throws {
+    let limits = KeyLimits(requestsPerDay: 10, tokensPerDay: 100)
+    var gateway = Gateway()
+    #expect(gateway.report() == KeyUseReport(epoch: 0, after: 0, uses: []))
+    gateway.receive([use(7, tokens: 20)])
+    #expect(gateway.admitted(of: 9, key, limits) == 3)
+    let refusal = try #require(gateway.ask(key, limits))
+    #expect(refusal.limit == .requestsPerDay && refusal.value == 10)
+    #expect(refusal.secondsToWait == 25 * 3_600 - 100)
+    #expect(gateway.ask(key, KeyLimits(tokensPerDay: 100), tokens: 78)?.limit == .tokensPerDay)
+    #expect(gateway.ask(key, KeyLimits(tokensPerDay: 100), tokens: 77) == nil)
+    let headers = gateway.windows.headers(for: key, limits: limits, at: Self.now)
+    #expect(headers.requests?.limit == 10 && headers.requests?.remaining == 0)
+    #expect(headers.requests?.resetText == "24h58m20s")
+    let later = Self.now.advanced(by: .seconds(25 * 3_600 - 100))
+    #expect(gateway.ask(key, limits, at: later) == nil)
+  }
+
+  @Test("use of an earlier hour ends earlier")
+  func hours() throws {
+    let limits = KeyLimits(requestsPerDay: 10)
+    var gateway = Gateway()
+    gateway.receive([
+      DayUse(
+        key: key,
+        hours: [
+          HourlyUse(hour: Self.hour - 25, requests: 1_000),
+          HourlyUse(hour: Self.hour - 24, requests: 6), HourlyUse(hour: Self.hour, requests: 4),
+        ])
+    ])
+    let refusal = try #require(gateway.ask(key, limits))
+    #expect(refusal.secondsToWait == 3_600 - 100)
+    let later = Self.now.advanced(by: .seconds(3_500))
+    #expect(gateway.admitted(of: 9, key, limits, at: later) == 6)
+  }
+
+  @Test("each of several gateways permits its share of the rest, and more after each exchange")
+  func shareOfRest() throws {
+    let limits = KeyLimits(requestsPerDay: 20)
+    var gateway = Gateway(of: 2)
+    gateway.receive([use(12)])
+    // Half of the 8 that are left.
+    #expect(gateway.admitted(of: 9, key, limits) == 4)
+    let remainder = try #require(
+      gateway.windows.remainders(for: key, limits: limits, at: Self.now).first)
+    #expect(remainder.value == 20 && remainder.share == 4 && remainder.remaining == 0)
+    // The other gateway may use less than its half, which the next exchange shows.
+    #expect(gateway.ask(key, limits)?.secondsToWait == 1)
+    #expect(gateway.report().uses == [use(4)])
+    gateway.receive(revision: 2)
+    #expect(gateway.admitted(of: 9, key, limits) == 2)
+    _ = gateway.report()
+    gateway.receive([use(14)], revision: 3)
+    #expect(gateway.ask(key, limits)?.secondsToWait == 25 * 3_600 - 100)
+  }
+
+  @Test("without the registry, a gateway permits its share of the part that was left")
+  func away() throws {
+    let limits = KeyLimits(requestsPerDay: 20)
+    var gateway = Gateway(of: 2)
+    gateway.receive([use(12)])
+    _ = gateway.report()
+    gateway.exchange.fail(&gateway.windows)
+    #expect(gateway.admitted(of: 9, key, limits) == 4)
+    // No exchange will raise its part soon.
+    #expect(gateway.ask(key, limits)?.secondsToWait == 25 * 3_600 - 100)
+    // Without any answer since its start, it permits its share of the whole limit.
+    var alone = Gateway(of: 2)
+    _ = alone.report()
+    alone.exchange.fail(&alone.windows)
+    #expect(alone.admitted(of: 20, key, limits) == 10)
+  }
+
+  @Test("a request larger than a gateway's share is admitted if the rest of the limit suffices")
+  func largerThanShare() {
+    let limits = KeyLimits(tokensPerDay: 100)
+    var gateway = Gateway(of: 4)
+    gateway.receive([use(1, tokens: 50)])
+    #expect(gateway.ask(key, limits, tokens: 51) != nil)
+    #expect(gateway.ask(key, limits, tokens: 50) == nil)
+    #expect(gateway.ask(key, limits, tokens: 1) != nil)
+  }
+
+  @Test("a report has the keys whose use has changed, with totals by hour")
+  func reports() throws {
+    let limits = KeyLimits(requestsPerDay: 10, tokensPerDay: 100)
+    var gateway = Gateway()
+    // Nothing is reported before the use of others has arrived.
+    #expect(gateway.ask(key, limits, tokens: 5) == nil)
+    #expect(gateway.report().uses.isEmpty)
+    #expect(gateway.receive(isComplete: false) == true)
+    #expect(gateway.report().uses.isEmpty)
+    #expect(gateway.receive(revision: 4) == false)
+    #expect(
+      gateway.exchangeOwn() == KeyUseReport(epoch: 1, after: 4, uses: [use(1, tokens: 5)]))
+    #expect(gateway.exchangeOwn().uses.isEmpty)
+    let later = Self.now.advanced(by: .seconds(3_600))
+    #expect(gateway.ask(key, limits, tokens: 6, at: later) == nil)
+    #expect(
+      gateway.report(at: later).uses == [
+        DayUse(
+          key: key,
+          hours: [
+            HourlyUse(hour: Self.hour, requests: 1, tokens: 5),
+            HourlyUse(hour: Self.hour + 1, requests: 1, tokens: 6),
+          ])
+      ])
+    // A lost report is repeated.
+    gateway.exchange.fail(&gateway.windows)
+    #expect(gateway.report(at: later).uses.map(\.hours.count) == [2])
+    gateway.receive()
+    #expect(gateway.report(at: later).uses.isEmpty)
+    // A key without a limit per day is not reported.
+    let other = try sampleKey(2).id
+    #expect(gateway.ask(other, KeyLimits(requestsPerMinute: 9), at: later) == nil)
+    #expect(gateway.report(at: later).uses.isEmpty)
+  }
+
+  @Test("a new registry gets all use again, and use that it forgot counts on in the gateway")
+  func newRegistry() throws {
+    let limits = KeyLimits(requestsPerDay: 10)
+    let other = try sampleKey(2).id
+    var gateway = Gateway()
+    gateway.receive([use(5)])
+    #expect(gateway.ask(key, limits) == nil && gateway.ask(other, limits) == nil)
+    #expect(gateway.exchangeOwn().uses.count == 2)
+    #expect(gateway.exchangeOwn() == KeyUseReport(epoch: 1, after: 1, uses: []))
+    gateway.receive(epoch: 2, revision: 0)
+    let again = gateway.report()
+    #expect(again.epoch == 2 && again.after == 0)
+    #expect(Set(again.uses.map(\.key)) == [key, other])
+    #expect(gateway.admitted(of: 9, key, limits) == 4)
+  }
+
+  @Test("one report has a limited number of keys, and the next one follows at once")
+  func batches() throws {
+    var gateway = Gateway()
+    gateway.receive()
+    let count = Limits.accessUseBatch.value
+    for seed in 0..<UInt64(2 * count + 3) {
+      _ = gateway.ask(try sampleKey(seed).id, KeyLimits(requestsPerDay: 9))
+    }
+    var keys: Set<KeyID> = []
+    for (expected, isMore) in [(count, true), (count, false), (3, false), (0, false)] {
+      let uses = gateway.report().uses
+      #expect(uses.count == expected)
+      keys.formUnion(uses.map(\.key))
+      #expect(gateway.receive() == isMore)
+    }
+    #expect(keys.count == 2 * count + 3)
+  }
+
+  @Test("unused tokens of a reported request are free again")
+  func corrected() throws {
+    let limits = KeyLimits(tokensPerDay: 100)
+    var gateway = Gateway()
+    gateway.receive()
+    guard
+      case .admitted(let large) = gateway.windows.admit(
+        key, limits: limits, tokens: 90, at: Self.now)
+    else {
+      Issue.record("the first request is admitted")
+      return
+    }
+    #expect(gateway.exchangeOwn().uses == [use(0, tokens: 90)])
+    gateway.windows.finish(large, tokens: 10, at: Self.now)
+    #expect(gateway.ask(key, limits, tokens: 91) != nil)
+    #expect(gateway.ask(key, limits, tokens: 90) == nil)
+    #expect(gateway.exchangeOwn().uses == [use(0, tokens: 100)])
+  }
+
+  @Test("a limit that was lowered below the use refuses, and any numbers never trap")
+  func extremes() {
+    var gateway = Gateway(of: 3)
+    gateway.receive([use(.max, tokens: .max, hoursAgo: 1)])
+    #expect(gateway.ask(key, KeyLimits(requestsPerDay: 5)) != nil)
+    #expect(gateway.ask(key, KeyLimits(tokensPerDay: .max), tokens: .max) != nil)
+    gateway.receive([use(.min, tokens: .min), use(3, hoursAgo: .min), use(4, hoursAgo: .max)])
+    #expect(gateway.ask(key, KeyLimits(requestsPerDay: 3)) == nil)
+    _ = gateway.windows.headers(
+      for: key, limits: KeyLimits(requestsPerDay: .max, tokensPerDay: .min), at: Self.now)
+    _ = gateway.exchangeOwn()
+    #expect(gateway.ask(key, KeyLimits(requestsPerDay: 1)) != nil)
+  }
+}
