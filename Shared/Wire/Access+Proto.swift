@@ -130,7 +130,7 @@ extension KeyRecord {
 }
 
 extension KeyID {
-  fileprivate init(wire text: String, _ field: StaticString) throws(WireError) {
+  init(wire text: String, _ field: StaticString) throws(WireError) {
     guard let id = KeyID(text) else { throw .unknownValue(field: "\(field)") }
     self = id
   }

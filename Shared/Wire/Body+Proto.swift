@@ -108,6 +108,12 @@ extension Arena {
     case .spendingReport(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SPENDING_REPORT
       unsafe message.pointee.spending_report = spendingReport(value)
+    case .keyUseReport(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_KEY_USE_REPORT
+      unsafe message.pointee.key_use_report = keyUseReport(value)
+    case .keyUseTable(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_KEY_USE_TABLE
+      unsafe message.pointee.key_use_table = keyUseTable(value)
     }
   }
 
@@ -299,6 +305,16 @@ extension Body {
       self = .spendingReport(
         try unsafe required(message.spending_report, "Envelope.spending_report") {
           value throws(WireError) in try unsafe SpendingReport(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_KEY_USE_REPORT:
+      self = .keyUseReport(
+        try unsafe required(message.key_use_report, "Envelope.key_use_report") {
+          value throws(WireError) in try unsafe KeyUseReport(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_KEY_USE_TABLE:
+      self = .keyUseTable(
+        try unsafe required(message.key_use_table, "Envelope.key_use_table") {
+          value throws(WireError) in try unsafe KeyUseTable(wire: value)
         })
     default: throw .unknownValue(field: "Envelope.body")
     }

@@ -473,5 +473,34 @@ enum Samples {
       .spendingReport(
         SpendingReport(key: AccountID(""), budgets: [], balance: nil, rows: [], firstDay: 0))
     ),
+    (
+      "key_use_report",
+      .keyUseReport(
+        KeyUseReport(
+          epoch: 9, after: 5,
+          uses: [
+            DayUse(
+              key: KeyID("abcdefghijkl")!,
+              hours: [
+                HourlyUse(hour: 475_000, requests: 2, tokens: 1_000_000_000_000),
+                HourlyUse(hour: -1, tokens: 3),
+              ]),
+            DayUse(key: KeyID("mnopqrstuvwx")!, hours: []),
+          ]))
+    ),
+    ("key_use_report_empty", .keyUseReport(KeyUseReport(epoch: 0, after: 0, uses: []))),
+    (
+      "key_use_table",
+      .keyUseTable(
+        KeyUseTable(
+          epoch: 9, revision: 7, isComplete: true,
+          uses: [
+            DayUse(key: KeyID("abcdefghijkl")!, hours: [HourlyUse(hour: 475_001, requests: 4)])
+          ]))
+    ),
+    (
+      "key_use_table_partial",
+      .keyUseTable(KeyUseTable(epoch: 9, revision: 0, isComplete: false, uses: []))
+    ),
   ]
 }

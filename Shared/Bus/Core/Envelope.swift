@@ -85,6 +85,8 @@ public enum Body: Equatable, Sendable {
   case priceTable(PriceTable)
   case spendingQuery(SpendingQuery)
   case spendingReport(SpendingReport)
+  case keyUseReport(KeyUseReport)
+  case keyUseTable(KeyUseTable)
 
   /// Asks the registry for the settings that admins have changed.
   case settingsTableRequest

@@ -187,6 +187,186 @@ void   tutti__v1__key_record__free_unpacked
   assert(message->base.descriptor == &tutti__v1__key_record__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__hourly_use__init
+                     (Tutti__V1__HourlyUse         *message)
+{
+  static const Tutti__V1__HourlyUse init_value = TUTTI__V1__HOURLY_USE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__hourly_use__get_packed_size
+                     (const Tutti__V1__HourlyUse *message)
+{
+  assert(message->base.descriptor == &tutti__v1__hourly_use__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__hourly_use__pack
+                     (const Tutti__V1__HourlyUse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__hourly_use__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__hourly_use__pack_to_buffer
+                     (const Tutti__V1__HourlyUse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__hourly_use__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__HourlyUse *
+       tutti__v1__hourly_use__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__HourlyUse *)
+     protobuf_c_message_unpack (&tutti__v1__hourly_use__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__hourly_use__free_unpacked
+                     (Tutti__V1__HourlyUse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__hourly_use__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__day_use__init
+                     (Tutti__V1__DayUse         *message)
+{
+  static const Tutti__V1__DayUse init_value = TUTTI__V1__DAY_USE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__day_use__get_packed_size
+                     (const Tutti__V1__DayUse *message)
+{
+  assert(message->base.descriptor == &tutti__v1__day_use__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__day_use__pack
+                     (const Tutti__V1__DayUse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__day_use__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__day_use__pack_to_buffer
+                     (const Tutti__V1__DayUse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__day_use__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__DayUse *
+       tutti__v1__day_use__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__DayUse *)
+     protobuf_c_message_unpack (&tutti__v1__day_use__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__day_use__free_unpacked
+                     (Tutti__V1__DayUse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__day_use__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__key_use_report__init
+                     (Tutti__V1__KeyUseReport         *message)
+{
+  static const Tutti__V1__KeyUseReport init_value = TUTTI__V1__KEY_USE_REPORT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__key_use_report__get_packed_size
+                     (const Tutti__V1__KeyUseReport *message)
+{
+  assert(message->base.descriptor == &tutti__v1__key_use_report__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__key_use_report__pack
+                     (const Tutti__V1__KeyUseReport *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__key_use_report__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__key_use_report__pack_to_buffer
+                     (const Tutti__V1__KeyUseReport *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__key_use_report__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__KeyUseReport *
+       tutti__v1__key_use_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__KeyUseReport *)
+     protobuf_c_message_unpack (&tutti__v1__key_use_report__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__key_use_report__free_unpacked
+                     (Tutti__V1__KeyUseReport *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__key_use_report__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__key_use_table__init
+                     (Tutti__V1__KeyUseTable         *message)
+{
+  static const Tutti__V1__KeyUseTable init_value = TUTTI__V1__KEY_USE_TABLE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__key_use_table__get_packed_size
+                     (const Tutti__V1__KeyUseTable *message)
+{
+  assert(message->base.descriptor == &tutti__v1__key_use_table__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__key_use_table__pack
+                     (const Tutti__V1__KeyUseTable *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__key_use_table__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__key_use_table__pack_to_buffer
+                     (const Tutti__V1__KeyUseTable *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__key_use_table__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__KeyUseTable *
+       tutti__v1__key_use_table__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__KeyUseTable *)
+     protobuf_c_message_unpack (&tutti__v1__key_use_table__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__key_use_table__free_unpacked
+                     (Tutti__V1__KeyUseTable *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__key_use_table__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__access_table_page__init
                      (Tutti__V1__AccessTablePage         *message)
 {
@@ -616,6 +796,262 @@ const ProtobufCMessageDescriptor tutti__v1__key_record__descriptor =
   tutti__v1__key_record__field_indices_by_name,
   1,  tutti__v1__key_record__number_ranges,
   (ProtobufCMessageInit) tutti__v1__key_record__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__hourly_use__field_descriptors[3] =
+{
+  {
+    "hour",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HourlyUse, hour),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "requests",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HourlyUse, requests),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HourlyUse, tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__hourly_use__field_indices_by_name[] = {
+  0,   /* field[0] = hour */
+  1,   /* field[1] = requests */
+  2,   /* field[2] = tokens */
+};
+static const ProtobufCIntRange tutti__v1__hourly_use__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__hourly_use__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.HourlyUse",
+  "HourlyUse",
+  "Tutti__V1__HourlyUse",
+  "tutti.v1",
+  sizeof(Tutti__V1__HourlyUse),
+  3,
+  tutti__v1__hourly_use__field_descriptors,
+  tutti__v1__hourly_use__field_indices_by_name,
+  1,  tutti__v1__hourly_use__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__hourly_use__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__day_use__field_descriptors[2] =
+{
+  {
+    "key",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__DayUse, key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hours",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__DayUse, n_hours),
+    offsetof(Tutti__V1__DayUse, hours),
+    &tutti__v1__hourly_use__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__day_use__field_indices_by_name[] = {
+  1,   /* field[1] = hours */
+  0,   /* field[0] = key */
+};
+static const ProtobufCIntRange tutti__v1__day_use__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__day_use__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.DayUse",
+  "DayUse",
+  "Tutti__V1__DayUse",
+  "tutti.v1",
+  sizeof(Tutti__V1__DayUse),
+  2,
+  tutti__v1__day_use__field_descriptors,
+  tutti__v1__day_use__field_indices_by_name,
+  1,  tutti__v1__day_use__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__day_use__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__key_use_report__field_descriptors[3] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__KeyUseReport, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "after",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__KeyUseReport, after),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "uses",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__KeyUseReport, n_uses),
+    offsetof(Tutti__V1__KeyUseReport, uses),
+    &tutti__v1__day_use__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__key_use_report__field_indices_by_name[] = {
+  1,   /* field[1] = after */
+  0,   /* field[0] = epoch */
+  2,   /* field[2] = uses */
+};
+static const ProtobufCIntRange tutti__v1__key_use_report__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor tutti__v1__key_use_report__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.KeyUseReport",
+  "KeyUseReport",
+  "Tutti__V1__KeyUseReport",
+  "tutti.v1",
+  sizeof(Tutti__V1__KeyUseReport),
+  3,
+  tutti__v1__key_use_report__field_descriptors,
+  tutti__v1__key_use_report__field_indices_by_name,
+  1,  tutti__v1__key_use_report__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__key_use_report__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__key_use_table__field_descriptors[4] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__KeyUseTable, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "revision",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__KeyUseTable, revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_complete",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__KeyUseTable, is_complete),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "uses",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__KeyUseTable, n_uses),
+    offsetof(Tutti__V1__KeyUseTable, uses),
+    &tutti__v1__day_use__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__key_use_table__field_indices_by_name[] = {
+  0,   /* field[0] = epoch */
+  2,   /* field[2] = is_complete */
+  1,   /* field[1] = revision */
+  3,   /* field[3] = uses */
+};
+static const ProtobufCIntRange tutti__v1__key_use_table__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor tutti__v1__key_use_table__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.KeyUseTable",
+  "KeyUseTable",
+  "Tutti__V1__KeyUseTable",
+  "tutti.v1",
+  sizeof(Tutti__V1__KeyUseTable),
+  4,
+  tutti__v1__key_use_table__field_descriptors,
+  tutti__v1__key_use_table__field_indices_by_name,
+  1,  tutti__v1__key_use_table__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__key_use_table__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tutti__v1__access_table_page__field_descriptors[7] =

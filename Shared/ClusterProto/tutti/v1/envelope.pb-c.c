@@ -442,7 +442,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[44] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[46] =
 {
   {
     "version",
@@ -972,6 +972,30 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[44]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "key_use_report",
+    97,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, key_use_report),
+    &tutti__v1__key_use_report__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "key_use_table",
+    98,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, key_use_table),
+    &tutti__v1__key_use_table__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   23,   /* field[23] = access_page_request */
@@ -988,6 +1012,8 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   19,   /* field[19] = host_table */
   18,   /* field[18] = host_table_request */
   10,   /* field[10] = idempotency_key */
+  44,   /* field[44] = key_use_report */
+  45,   /* field[45] = key_use_table */
   36,   /* field[36] = lease_answer */
   35,   /* field[35] = lease_request */
   20,   /* field[20] = load_report */
@@ -1030,7 +1056,7 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[9 + 1] =
   { 80, 35 },
   { 90, 40 },
   { 95, 42 },
-  { 0, 44 }
+  { 0, 46 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -1040,7 +1066,7 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  44,
+  46,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
   9,  tutti__v1__envelope__number_ranges,

@@ -19,6 +19,10 @@ typedef struct Tutti__V1__AccessTableVersion Tutti__V1__AccessTableVersion;
 typedef struct Tutti__V1__AccessPageRequest Tutti__V1__AccessPageRequest;
 typedef struct Tutti__V1__KeyLimits Tutti__V1__KeyLimits;
 typedef struct Tutti__V1__KeyRecord Tutti__V1__KeyRecord;
+typedef struct Tutti__V1__HourlyUse Tutti__V1__HourlyUse;
+typedef struct Tutti__V1__DayUse Tutti__V1__DayUse;
+typedef struct Tutti__V1__KeyUseReport Tutti__V1__KeyUseReport;
+typedef struct Tutti__V1__KeyUseTable Tutti__V1__KeyUseTable;
 typedef struct Tutti__V1__AccessTablePage Tutti__V1__AccessTablePage;
 
 
@@ -132,6 +136,90 @@ struct  Tutti__V1__KeyRecord
     , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, NULL, {0,NULL}, 0, {0,NULL}, 0 }
 
 
+/*
+ * Use of one key in one hour.
+ */
+struct  Tutti__V1__HourlyUse
+{
+  ProtobufCMessage base;
+  /*
+   * since 1970
+   */
+  int64_t hour;
+  uint64_t requests;
+  uint64_t tokens;
+};
+#define TUTTI__V1__HOURLY_USE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__hourly_use__descriptor) \
+    , 0, 0, 0 }
+
+
+/*
+ * Use of one key in the last day. Hours without use are left out.
+ */
+struct  Tutti__V1__DayUse
+{
+  ProtobufCMessage base;
+  /*
+   * id
+   */
+  ProtobufCBinaryData key;
+  size_t n_hours;
+  Tutti__V1__HourlyUse **hours;
+};
+#define TUTTI__V1__DAY_USE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__day_use__descriptor) \
+    , {0,NULL}, 0,NULL }
+
+
+/*
+ * From a gateway: its own use of keys with limits per day, as totals. The answer is a KeyUseTable.
+ */
+struct  Tutti__V1__KeyUseReport
+{
+  ProtobufCMessage base;
+  /*
+   * incarnation of the registry that `after` comes from; 0: none
+   */
+  uint64_t epoch;
+  /*
+   * the gateway knows the changes up to this revision
+   */
+  uint64_t after;
+  size_t n_uses;
+  Tutti__V1__DayUse **uses;
+};
+#define TUTTI__V1__KEY_USE_REPORT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__key_use_report__descriptor) \
+    , 0, 0, 0,NULL }
+
+
+/*
+ * Use of keys by all other gateway processes, also by those that have ended.
+ */
+struct  Tutti__V1__KeyUseTable
+{
+  ProtobufCMessage base;
+  /*
+   * the registry's incarnation
+   */
+  uint64_t epoch;
+  /*
+   * of the last change in this table
+   */
+  uint64_t revision;
+  /*
+   * no later change is known
+   */
+  protobuf_c_boolean is_complete;
+  size_t n_uses;
+  Tutti__V1__DayUse **uses;
+};
+#define TUTTI__V1__KEY_USE_TABLE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__key_use_table__descriptor) \
+    , 0, 0, 0, 0,NULL }
+
+
 struct  Tutti__V1__AccessTablePage
 {
   ProtobufCMessage base;
@@ -234,6 +322,82 @@ Tutti__V1__KeyRecord *
 void   tutti__v1__key_record__free_unpacked
                      (Tutti__V1__KeyRecord *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__HourlyUse methods */
+void   tutti__v1__hourly_use__init
+                     (Tutti__V1__HourlyUse         *message);
+size_t tutti__v1__hourly_use__get_packed_size
+                     (const Tutti__V1__HourlyUse   *message);
+size_t tutti__v1__hourly_use__pack
+                     (const Tutti__V1__HourlyUse   *message,
+                      uint8_t             *out);
+size_t tutti__v1__hourly_use__pack_to_buffer
+                     (const Tutti__V1__HourlyUse   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__HourlyUse *
+       tutti__v1__hourly_use__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__hourly_use__free_unpacked
+                     (Tutti__V1__HourlyUse *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__DayUse methods */
+void   tutti__v1__day_use__init
+                     (Tutti__V1__DayUse         *message);
+size_t tutti__v1__day_use__get_packed_size
+                     (const Tutti__V1__DayUse   *message);
+size_t tutti__v1__day_use__pack
+                     (const Tutti__V1__DayUse   *message,
+                      uint8_t             *out);
+size_t tutti__v1__day_use__pack_to_buffer
+                     (const Tutti__V1__DayUse   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__DayUse *
+       tutti__v1__day_use__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__day_use__free_unpacked
+                     (Tutti__V1__DayUse *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__KeyUseReport methods */
+void   tutti__v1__key_use_report__init
+                     (Tutti__V1__KeyUseReport         *message);
+size_t tutti__v1__key_use_report__get_packed_size
+                     (const Tutti__V1__KeyUseReport   *message);
+size_t tutti__v1__key_use_report__pack
+                     (const Tutti__V1__KeyUseReport   *message,
+                      uint8_t             *out);
+size_t tutti__v1__key_use_report__pack_to_buffer
+                     (const Tutti__V1__KeyUseReport   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__KeyUseReport *
+       tutti__v1__key_use_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__key_use_report__free_unpacked
+                     (Tutti__V1__KeyUseReport *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__KeyUseTable methods */
+void   tutti__v1__key_use_table__init
+                     (Tutti__V1__KeyUseTable         *message);
+size_t tutti__v1__key_use_table__get_packed_size
+                     (const Tutti__V1__KeyUseTable   *message);
+size_t tutti__v1__key_use_table__pack
+                     (const Tutti__V1__KeyUseTable   *message,
+                      uint8_t             *out);
+size_t tutti__v1__key_use_table__pack_to_buffer
+                     (const Tutti__V1__KeyUseTable   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__KeyUseTable *
+       tutti__v1__key_use_table__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__key_use_table__free_unpacked
+                     (Tutti__V1__KeyUseTable *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__AccessTablePage methods */
 void   tutti__v1__access_table_page__init
                      (Tutti__V1__AccessTablePage         *message);
@@ -267,6 +431,18 @@ typedef void (*Tutti__V1__KeyLimits_Closure)
 typedef void (*Tutti__V1__KeyRecord_Closure)
                  (const Tutti__V1__KeyRecord *message,
                   void *closure_data);
+typedef void (*Tutti__V1__HourlyUse_Closure)
+                 (const Tutti__V1__HourlyUse *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__DayUse_Closure)
+                 (const Tutti__V1__DayUse *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__KeyUseReport_Closure)
+                 (const Tutti__V1__KeyUseReport *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__KeyUseTable_Closure)
+                 (const Tutti__V1__KeyUseTable *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__AccessTablePage_Closure)
                  (const Tutti__V1__AccessTablePage *message,
                   void *closure_data);
@@ -280,6 +456,10 @@ extern const ProtobufCMessageDescriptor tutti__v1__access_table_version__descrip
 extern const ProtobufCMessageDescriptor tutti__v1__access_page_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__key_limits__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__key_record__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__hourly_use__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__day_use__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__key_use_report__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__key_use_table__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__access_table_page__descriptor;
 
 PROTOBUF_C__END_DECLS

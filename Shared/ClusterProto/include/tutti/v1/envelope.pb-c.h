@@ -178,7 +178,9 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE_REQUEST = 90,
   TUTTI__V1__ENVELOPE__BODY_SETTINGS_TABLE = 91,
   TUTTI__V1__ENVELOPE__BODY_SPENDING_QUERY = 95,
-  TUTTI__V1__ENVELOPE__BODY_SPENDING_REPORT = 96
+  TUTTI__V1__ENVELOPE__BODY_SPENDING_REPORT = 96,
+  TUTTI__V1__ENVELOPE__BODY_KEY_USE_REPORT = 97,
+  TUTTI__V1__ENVELOPE__BODY_KEY_USE_TABLE = 98
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TUTTI__V1__ENVELOPE__BODY__CASE)
 } Tutti__V1__Envelope__BodyCase;
 
@@ -252,6 +254,8 @@ struct  Tutti__V1__Envelope
     Tutti__V1__SettingsTable *settings_table;
     Tutti__V1__SpendingQuery *spending_query;
     Tutti__V1__SpendingReport *spending_report;
+    Tutti__V1__KeyUseReport *key_use_report;
+    Tutti__V1__KeyUseTable *key_use_table;
   };
 };
 #define TUTTI__V1__ENVELOPE__INIT \
