@@ -37,13 +37,17 @@ func buildRegistry(
     keyPublisher.publish(pages)
   }
   let settings = try await makeSettings(accounts, context)
+  let keyUse = KeyUseKeeper(
+    path: context.common.dataDirectory + "/key-use.json", epoch: context.bus.peer.id.incarnation,
+    logger: context.logger)
   let shell = RegistryShell(
     context: context,
     store: AuditedHosts(store: store, log: accounts, logger: context.logger), restored: restored,
     prober: HostProber(
       client: HTTPClient(configuration: HostProber.clientConfiguration),
       credentials: Credentials(rules: context.common.credentials)),
-    keys: keys, keyPublisher: keyPublisher, accounts: accountShell, settings: settings)
+    keys: keys, keyPublisher: keyPublisher, accounts: accountShell, settings: settings,
+    keyUse: keyUse)
   let models = try await makeModelShell(
     accounts, shell, accountShell, context, approval: configuration.modelApproval)
   try await shell.addConfigured(configuration.hosts)
@@ -69,7 +73,7 @@ func buildRegistry(
   let server = makeHTTPServer(router: router, options: options, logger: context.logger)
   // Services shut down in reverse order. `keys` closes the store that it shares with the accounts,
   // the models and the settings.
-  return [keys, models, accountShell, settings, shell, server]
+  return [keys, models, accountShell, settings, keyUse, shell, server]
 }
 
 private func makeModelShell(

@@ -54,6 +54,7 @@ final class RegistryShell: Service {
   private let keyPublisher: KeyPublisher
   private let accounts: AccountShell
   private let settings: SettingsKeeper
+  private let keyUse: KeyUseKeeper
   private let rejoining: Duration
   private let clock = ProcessClock()
   private let state: Mutex<State>
@@ -71,7 +72,7 @@ final class RegistryShell: Service {
   init(
     context: ServiceContext, store: AuditedHosts, restored: [HostRecord], prober: HostProber,
     keys: KeyIssuer, keyPublisher: KeyPublisher, accounts: AccountShell, settings: SettingsKeeper,
-    rejoining: Duration = DrainWait.rejoining
+    keyUse: KeyUseKeeper, rejoining: Duration = DrainWait.rejoining
   ) {
     self.context = context
     self.store = store
@@ -80,6 +81,7 @@ final class RegistryShell: Service {
     self.keyPublisher = keyPublisher
     self.accounts = accounts
     self.settings = settings
+    self.keyUse = keyUse
     self.rejoining = rejoining
     let own = context.bus.peer
     let epoch = own.id.incarnation
@@ -121,11 +123,17 @@ final class RegistryShell: Service {
             .permissionDenied, "Spending is sent only to gateways, after their hello.")
         }
         return .spendingReport(accounts.spending(query))
+      case .keyUseReport(let report):
+        guard isGateway(request.sender) else {
+          throw Failure(
+            .permissionDenied, "Only gateways report the use of keys, after their hello.")
+        }
+        return .keyUseTable(keyUse.answer(report, from: request.sender))
       default:
         throw Failure(
           .unhandled,
-          "The registry answers hello, goodbye, and requests for hosts, keys, prices, settings and "
-            + "spending.")
+          "The registry answers hello, goodbye, and requests for hosts, keys, prices, settings, "
+            + "spending and use.")
       }
     }
     context.bus.onCast { [self] body, peer in

@@ -1,0 +1,78 @@
+import Access
+import ClusterModel
+import Foundation
+import Logging
+import RegistryCore
+import Telemetry
+import Testing
+
+@testable import RegistryService
+
+@Suite("The registry's file with the day's use of keys")
+struct KeyUseKeeperTests {
+  private let scratch: TestRegistry.Scratch
+  private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+  private let gateway = PeerID(name: "gateway é", incarnation: .max)
+  private let use: DayUse
+
+  init() throws {
+    scratch = try TestRegistry.Scratch()
+    let hour = HourlyUse.hour(of: UnixTime.milliseconds())
+    use = DayUse(
+      key: try #require(KeyID("abcdefghijkl")),
+      hours: [
+        HourlyUse(hour: hour - 1, requests: 1),
+        HourlyUse(hour: hour, requests: 3, tokens: 1_000_000_000_000),
+      ])
+  }
+
+  private var path: String { scratch.path + "/key-use.json" }
+
+  private func keeper(epoch: UInt64) -> KeyUseKeeper {
+    KeyUseKeeper(path: path, epoch: epoch, logger: logger)
+  }
+
+  /// Use of which a gateway learns that knows nothing.
+  private func known(_ keeper: KeyUseKeeper) -> [DayUse] {
+    keeper.answer(
+      KeyUseReport(epoch: 0, after: 0, uses: []), from: PeerID(name: "new", incarnation: 1)
+    ).uses
+  }
+
+  /// Runs a keeper until its process stops.
+  private func stop(_ keeper: KeyUseKeeper) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await keeper.run() }
+      group.cancelAll()
+      try await group.waitForAll()
+    }
+  }
+
+  @Test("the next process knows the use of the day")
+  func restart() async throws {
+    let first = keeper(epoch: 1)
+    #expect(known(first).isEmpty)
+    _ = first.answer(KeyUseReport(epoch: 1, after: 0, uses: [use]), from: gateway)
+    #expect(known(first) == [use])
+    try await stop(first)
+    let next = keeper(epoch: 2)
+    #expect(known(next) == [use])
+    // The same gateway process reports a total again, which counts once.
+    _ = next.answer(KeyUseReport(epoch: 1, after: 1, uses: [use]), from: gateway)
+    #expect(known(next) == [use])
+  }
+
+  @Test("a damaged file is ignored and replaced")
+  func damaged() async throws {
+    for text in ["", "{", #"[{"key":"no key"}]"#] {
+      #expect(
+        FileManager.default.createFile(
+          atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]))
+      let first = keeper(epoch: 1)
+      #expect(known(first).isEmpty)
+      _ = first.answer(KeyUseReport(epoch: 1, after: 0, uses: [use]), from: gateway)
+      try await stop(first)
+      #expect(known(keeper(epoch: 2)) == [use])
+    }
+  }
+}

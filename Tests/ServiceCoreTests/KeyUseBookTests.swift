@@ -1,0 +1,263 @@
+import Access
+import ClusterModel
+import ClusterTesting
+import Limits
+import RegistryCore
+import Testing
+
+@Suite("The day's use of keys over all gateways")
+struct KeyUseBookTests {
+  private static let hour: Int64 = 475_000
+
+  private func peer(_ number: UInt64) -> PeerID { PeerID(name: "gateway", incarnation: number) }
+
+  /// A key's id that is made of a number.
+  private static func key(_ number: Int) throws -> KeyID {
+    var rest = number
+    let letters = (0..<12).map { _ -> UInt8 in
+      defer { rest /= 26 }
+      return UInt8(ascii: "a") + UInt8(rest % 26)
+    }
+    return try #require(KeyID(letters))
+  }
+
+  private func use(_ key: KeyID, _ requests: Int, hoursAgo: Int64 = 0) -> DayUse {
+    DayUse(key: key, hours: [HourlyUse(hour: Self.hour - hoursAgo, requests: requests)])
+  }
+
+  private func report(_ uses: [DayUse] = [], after: UInt64 = 0, epoch: UInt64 = 1) -> KeyUseReport {
+    KeyUseReport(epoch: epoch, after: after, uses: uses)
+  }
+
+  @Test("a gateway receives the sum of all other processes, also of those that have ended")
+  func sums() throws {
+    let key = try Self.key(1)
+    var book = KeyUseBook(epoch: 1)
+    _ = book.answer(report([use(key, 3)]), from: peer(1), at: Self.hour)
+    _ = book.answer(report([use(key, 4)]), from: peer(2), at: Self.hour)
+    let third = book.answer(report(), from: peer(3), at: Self.hour)
+    #expect(third == KeyUseTable(epoch: 1, revision: 2, isComplete: true, uses: [use(key, 7)]))
+    #expect(book.answer(report(), from: peer(1), at: Self.hour).uses == [use(key, 4)])
+    // A report is a total, so a repeated one changes nothing.
+    let repeated = book.answer(report([use(key, 4)]), from: peer(2), at: Self.hour)
+    #expect(repeated.revision == 2 && repeated.uses == [use(key, 3)])
+    _ = book.answer(report([use(key, 1)]), from: peer(2), at: Self.hour)
+    #expect(book.answer(report(), from: peer(3), at: Self.hour).uses == [use(key, 4)])
+  }
+
+  @Test("a gateway receives each change of other processes once")
+  func changes() throws {
+    let keys = try (0..<3).map(Self.key)
+    var book = KeyUseBook(epoch: 1)
+    let all = keys.map { use($0, 1) }
+    _ = book.answer(report(all), from: peer(1), at: Self.hour)
+    let first = book.answer(report(), from: peer(2), at: Self.hour)
+    #expect(Set(first.uses) == Set(all))
+    let own = [use(keys[0], 5)]
+    let second = book.answer(report(own, after: first.revision), from: peer(2), at: Self.hour)
+    #expect(second.uses.isEmpty && second.isComplete && second.revision > first.revision)
+    _ = book.answer(report([use(keys[1], 2)]), from: peer(1), at: Self.hour)
+    let third = book.answer(report(after: second.revision), from: peer(2), at: Self.hour)
+    #expect(third.uses == [use(keys[1], 2)])
+    // The revisions of an earlier registry mean nothing.
+    let unknown = book.answer(report(after: 99, epoch: 8), from: peer(2), at: Self.hour)
+    #expect(Set(unknown.uses) == [all[0], use(keys[1], 2), all[2]])
+    #expect(book.answer(report(after: 99), from: peer(2), at: Self.hour).uses.isEmpty)
+  }
+
+  @Test("use is forgotten when it is a day old, and hours that are no part of the day are ignored")
+  func age() throws {
+    let key = try Self.key(1)
+    var book = KeyUseBook(epoch: 1)
+    let hours = [-9, -2, -1, 0, 24, 25, .max].map { (age: Int64) in
+      HourlyUse(hour: Self.hour.subtractingCapped(age), requests: 1)
+    }
+    _ = book.answer(
+      report([DayUse(key: key, hours: hours)]), from: peer(1), at: Self.hour)
+    func known(at hour: Int64) -> [Int64] {
+      book.answer(report(), from: peer(2), at: hour).uses.flatMap(\.hours).map(\.hour)
+    }
+    #expect(known(at: Self.hour) == [Self.hour - 24, Self.hour, Self.hour + 1])
+    #expect(known(at: Self.hour + 1) == [Self.hour, Self.hour + 1])
+    #expect(known(at: Self.hour + 25) == [Self.hour + 1])
+    #expect(known(at: Self.hour + 26).isEmpty && book.rows.isEmpty)
+  }
+
+  @Test("a table has a limited number of keys, and the next one has the rest")
+  func pages() throws {
+    let most = Limits.accessUseBatch.value
+    var book = KeyUseBook(epoch: 1)
+    for start in [0, most, 2 * most] {
+      let count = start == 2 * most ? 5 : most
+      let uses = try (start..<start + count).map { use(try Self.key($0), 1) }
+      _ = book.answer(report(uses), from: peer(1), at: Self.hour)
+    }
+    var keys: Set<KeyID> = []
+    var after: UInt64 = 0
+    for (count, isComplete) in [(most, false), (most, false), (5, true)] {
+      let table = book.answer(report(after: after), from: peer(2), at: Self.hour)
+      #expect(table.uses.count == count && table.isComplete == isComplete)
+      keys.formUnion(table.uses.map(\.key))
+      after = table.revision
+    }
+    #expect(keys.count == 2 * most + 5)
+  }
+
+  @Test("a full book ignores further keys, and has room again when use is a day old")
+  func bounded() throws {
+    let keys = try (0..<4).map(Self.key)
+    var book = KeyUseBook(epoch: 1, capacity: 3)
+    _ = book.answer(report(keys.map { use($0, 1) }), from: peer(1), at: Self.hour)
+    #expect(Set(book.rows.map(\.use.key)) == Set(keys.prefix(3)))
+    _ = book.answer(report([use(keys[0], 2)]), from: peer(1), at: Self.hour)
+    #expect(book.answer(report(), from: peer(2), at: Self.hour).uses.contains(use(keys[0], 2)))
+    let later = Self.hour + 25
+    _ = book.answer(report([use(keys[3], 1, hoursAgo: -25)]), from: peer(1), at: later)
+    #expect(book.rows.map(\.use.key) == [keys[3]])
+  }
+
+  @Test("many changes of a few keys take a bounded amount of memory, and are found")
+  func manyChanges() throws {
+    let key = try Self.key(1)
+    var book = KeyUseBook(epoch: 1)
+    for requests in 1...5_000 {
+      _ = book.answer(report([use(key, requests)]), from: peer(1), at: Self.hour)
+    }
+    #expect(book.answer(report(), from: peer(2), at: Self.hour).uses == [use(key, 5_000)])
+    #expect(book.answer(report(after: 4_999), from: peer(2), at: Self.hour).uses.count == 1)
+    #expect(book.answer(report(after: 5_000), from: peer(2), at: Self.hour).uses.isEmpty)
+  }
+
+  // MARK: - With gateways
+
+  private struct Gateway {
+    let peer: PeerID
+    var windows = RateWindows()
+    var exchange = KeyUseExchange()
+  }
+
+  /// Gateways with their registry.
+  private struct Cluster {
+    var book = KeyUseBook(epoch: 1)
+    var gateways: [Gateway] = []
+    var second = Int(KeyUseBookTests.hour) * 3_600
+    private var epoch: UInt64 = 1
+    private var lastIncarnation: UInt64 = 0
+
+    init(gateways count: Int) {
+      for _ in 0..<count { join() }
+    }
+
+    var now: Instant { Instant(sinceStart: .seconds(second)) }
+
+    mutating func join() {
+      lastIncarnation += 1
+      gateways.append(Gateway(peer: PeerID(name: "gateway", incarnation: lastIncarnation)))
+    }
+
+    mutating func restart(_ index: Int) {
+      lastIncarnation += 1
+      gateways[index] = Gateway(peer: PeerID(name: "gateway", incarnation: lastIncarnation))
+    }
+
+    /// Replaces the registry's process.
+    /// - Parameter rows: use that the new process reads.
+    mutating func restartRegistry(rows: [KeyUseBook.Row]) {
+      epoch += 1
+      book = KeyUseBook(epoch: epoch, rows: rows)
+    }
+
+    /// Two rounds, so that each gateway receives the last reports of all others.
+    mutating func exchangeAll() {
+      let now = now
+      for index in Array(gateways.indices) + Array(gateways.indices) {
+        var gateway = gateways[index]
+        gateway.windows.gateways = gateways.count
+        var isMore = true
+        while isMore {
+          let report = gateway.exchange.report(&gateway.windows, at: now)
+          let table = book.answer(report, from: gateway.peer, at: Int64(second / 3_600))
+          isMore = gateway.exchange.receive(table, &gateway.windows, at: now)
+        }
+        gateways[index] = gateway
+      }
+    }
+
+    mutating func ask(
+      _ index: Int, _ key: KeyID, _ limits: KeyLimits, tokens: Int
+    ) -> RateRefusal? {
+      let now = now
+      switch gateways[index].windows.admit(key, limits: limits, tokens: tokens, at: now) {
+      case .admitted(let reservation):
+        gateways[index].windows.finish(reservation, tokens: tokens, at: now)
+        return nil
+      case .refused(let refusal): return refusal
+      }
+    }
+  }
+
+  @Test(
+    "no day has more than the limit, and no request is refused without a cause, while gateways "
+      + "restart, join and leave", arguments: 0..<10 as Range<UInt64>)
+  func property(seed: UInt64) throws {
+    var rng = SeededGenerator(seed: seed)
+    let key = try Self.key(1)
+    let limits = KeyLimits(
+      requestsPerDay: Int.random(in: 5...60, using: &rng),
+      tokensPerDay: Int.random(in: 200...2_000, using: &rng))
+    var cluster = Cluster(gateways: Int.random(in: 1...3, using: &rng))
+    cluster.exchangeAll()
+    var admitted: [(second: Int, tokens: Int)] = []
+    var refused = 0
+    for _ in 0..<600 {
+      cluster.second += Int.random(in: 0...2_000, using: &rng)
+      switch Int.random(in: 0..<20, using: &rng) {
+      case 0: cluster.restart(Int.random(in: 0..<cluster.gateways.count, using: &rng))
+      case 1 where cluster.gateways.count < 4: cluster.join()
+      case 2 where cluster.gateways.count > 1: cluster.gateways.removeLast()
+      case 3: cluster.restartRegistry(rows: cluster.book.rows)
+      default: break
+      }
+      cluster.exchangeAll()
+      let tokens = Int.random(in: 1...90, using: &rng)
+      let index = Int.random(in: 0..<cluster.gateways.count, using: &rng)
+      let refusal = cluster.ask(index, key, limits, tokens: tokens)
+      cluster.exchangeAll()
+      let now = cluster.second
+      if refusal == nil { admitted.append((now, tokens)) }
+      let day = admitted.filter { $0.second > now - 86_400 }
+      #expect(day.count <= limits.requestsPerDay ?? 0)
+      #expect(day.reduce(0) { $0 + $1.tokens } <= limits.tokensPerDay ?? 0)
+      guard let refusal else { continue }
+      refused += 1
+      // Use counts until its whole hour has left the day.
+      let counted = admitted.filter { $0.second > now - 86_400 - 3_600 }
+      switch refusal.limit {
+      case .requestsPerDay: #expect(counted.count >= limits.requestsPerDay ?? 0)
+      default: #expect(counted.reduce(tokens) { $0 + $1.tokens } > limits.tokensPerDay ?? 0)
+      }
+    }
+    #expect(admitted.count > 15 && refused > 15)
+  }
+
+  @Test("a registry that lost its file learns the use of running gateways from them")
+  func lostFile() throws {
+    let key = try Self.key(1)
+    let limits = KeyLimits(requestsPerDay: 10)
+    var cluster = Cluster(gateways: 2)
+    cluster.exchangeAll()
+    for index in [0, 0, 1] {
+      #expect(cluster.ask(index, key, limits, tokens: 1) == nil)
+    }
+    cluster.exchangeAll()
+    cluster.restartRegistry(rows: [])
+    cluster.join()
+    cluster.exchangeAll()
+    var admitted = 0
+    for _ in 0..<20 {
+      if cluster.ask(2, key, limits, tokens: 1) == nil { admitted += 1 }
+      cluster.exchangeAll()
+    }
+    #expect(admitted == 7)
+  }
+}
