@@ -28,8 +28,8 @@ struct PlanDeparturesTests {
     var departures = PlanDepartures()
     departures.begin(trace)
     #expect(departures.leave(trace, dispatcher: first, now: .zero) == nil)
-    #expect(departures.receive(costs(), from: first))
-    #expect(!departures.receive(costs(), from: first))
+    #expect(departures.receive(costs(), from: first) == true)
+    #expect(departures.receive(costs(), from: first) == false)
     #expect(departures.expire(now: seconds(60)).isEmpty && departures.isEmpty)
   }
 
@@ -37,7 +37,7 @@ struct PlanDeparturesTests {
   func early() {
     var departures = PlanDepartures()
     departures.begin(trace)
-    #expect(!departures.receive(costs(7), from: first))
+    #expect(departures.receive(costs(7), from: first) == false)
     #expect(departures.leave(trace, dispatcher: first, now: .zero) == costs(7))
     #expect(departures.isEmpty)
   }
@@ -51,7 +51,7 @@ struct PlanDeparturesTests {
     let end = seconds(10).advanced(by: PlanDepartures.patience)
     #expect(departures.expire(now: end) == [trace])
     #expect(departures.expire(now: end).isEmpty && departures.isEmpty)
-    #expect(!departures.receive(costs(), from: first))
+    #expect(departures.receive(costs(), from: first) == false)
   }
 
   @Test("only the dispatcher that ran the plan last counts")
@@ -59,19 +59,19 @@ struct PlanDeparturesTests {
     var departures = PlanDepartures()
     departures.begin(trace)
     // The first dispatcher was lost to the gateway, and its tasks ran again at the second one.
-    #expect(!departures.receive(costs(1), from: first))
+    #expect(departures.receive(costs(1), from: first) == false)
     #expect(departures.leave(trace, dispatcher: second, now: .zero) == nil)
-    #expect(!departures.receive(costs(1), from: first))
-    #expect(departures.receive(costs(2), from: second))
+    #expect(departures.receive(costs(1), from: first) == false)
+    #expect(departures.receive(costs(2), from: second) == true)
   }
 
   @Test("a message about an unknown or finished plan is ignored")
   func unknown() {
     var departures = PlanDepartures()
-    #expect(!departures.receive(costs(), from: first) && departures.isEmpty)
+    #expect(departures.receive(costs(), from: first) == false && departures.isEmpty)
     departures.begin(trace)
     departures.end(trace)
-    #expect(!departures.receive(costs(), from: first) && departures.isEmpty)
+    #expect(departures.receive(costs(), from: first) == false && departures.isEmpty)
   }
 
   @Test("at most two messages of a running plan are kept")
@@ -79,10 +79,10 @@ struct PlanDeparturesTests {
     var departures = PlanDepartures()
     departures.begin(trace)
     let peers = (0..<9 as Range<UInt64>).map { PeerID(name: "dispatcher", incarnation: $0) }
-    for peer in peers { #expect(!departures.receive(costs(), from: peer)) }
+    for peer in peers { #expect(departures.receive(costs(), from: peer) == false) }
     #expect(departures.leave(trace, dispatcher: peers[1], now: .zero) != nil)
     departures.begin(trace)
-    for peer in peers { #expect(!departures.receive(costs(), from: peer)) }
+    for peer in peers { #expect(departures.receive(costs(), from: peer) == false) }
     #expect(departures.leave(trace, dispatcher: peers[2], now: .zero) == nil)
   }
 

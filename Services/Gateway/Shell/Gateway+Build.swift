@@ -78,7 +78,7 @@ func buildGateway(
   // Services shut down in reverse order: first the server, then the connections to hosts. Plans are
   // settled before the rest of the money is returned.
   return [
-    LoadReporter(bus: context.bus) { inference.loadReport() }, spending, departures,
-    resources.keyWatch, shell, server,
+    LoadReporter(bus: context.bus) { inference.loadReport() }, resources.keyUse, spending,
+    departures, resources.keyWatch, shell, server,
   ]
 }

@@ -20,6 +20,7 @@ final class GatewayResources: Sendable {
   let keyWatch: KeyWatch
   let estimates = EstimateLedger()
   let keys: KeyGate
+  let keyUse: KeyUseReporter
   let spending: Spending
   let departures = DepartedPlans()
   let reports: SpendingReports
@@ -44,6 +45,7 @@ final class GatewayResources: Sendable {
     reports = SpendingReports(context.bus, logger: context.logger)
     let keys = KeyGate { context.bus.peers.peers.count { $0.service == .gateway } }
     self.keys = keys
+    keyUse = KeyUseReporter(context.bus, keys: keys, logger: context.logger)
     context.metrics.addCollector { keys.families }
   }
 

@@ -17,6 +17,9 @@ final class KeyGate: Sendable {
   private let start = UnixTime.milliseconds()
   private let clock = ProcessClock()
 
+  /// Time since 1970, by a clock that never jumps.
+  private var now: Instant { clock.now.advanced(by: .milliseconds(start)) }
+
   /// - Parameter gateways: returns the number of live gateways, which share each key's limits.
   init(gateways: @escaping @Sendable () -> Int) {
     self.gateways = LiveGateways(gateways)
@@ -28,7 +31,7 @@ final class KeyGate: Sendable {
     guard let key = rights.grant else { return }
     let limits = key.limits
     guard limits != .unlimited else { return }
-    let now = clock.now
+    let now = now
     let live = gateways.count(at: now)
     let refusal = rates.withLock { rates in
       rates.gateways = live
@@ -44,7 +47,7 @@ final class KeyGate: Sendable {
     guard let key = rights.grant else { return nil }
     let limits = key.limits
     guard limits != .unlimited else { return KeyUse(self, key.id, nil) }
-    let now = clock.now
+    let now = now
     let live = gateways.count(at: now)
     let decision = rates.withLock { rates in
       rates.gateways = live
@@ -62,14 +65,14 @@ final class KeyGate: Sendable {
     guard let key = rights.grant else { return nil }
     let limits = key.limits
     guard limits != .unlimited else { return nil }
-    let now = clock.now
+    let now = now
     return rates.withLock { $0.headers(for: key.id, limits: limits, at: now) }
   }
 
   /// The limits of a key, each with the part that is left in this gateway.
   func remainders(for key: KeyRecord) -> [RateRemainder] {
     guard key.limits != .unlimited else { return [] }
-    let now = clock.now
+    let now = now
     let live = gateways.count(at: now)
     return rates.withLock { rates in
       rates.gateways = live
@@ -84,6 +87,26 @@ final class KeyGate: Sendable {
     }
   }
 
+  // MARK: - Exchange with the registry
+
+  /// The next report of the day's use of keys.
+  func useReport(_ exchange: inout KeyUseExchange) -> KeyUseReport {
+    let now = now
+    return rates.withLock { exchange.report(&$0, at: now) }
+  }
+
+  /// Records the registry's answer to the last report.
+  /// - Returns: whether the next report is due at once.
+  func receive(_ table: KeyUseTable, _ exchange: inout KeyUseExchange) -> Bool {
+    let now = now
+    return rates.withLock { exchange.receive(table, &$0, at: now) }
+  }
+
+  /// Records that the registry did not answer the last report.
+  func fail(_ exchange: inout KeyUseExchange) {
+    rates.withLock { exchange.fail(&$0) }
+  }
+
   /// Metrics of the requests by key.
   var families: [MetricFamily] { traffic.withLock { $0 }.families }
 
@@ -94,7 +117,7 @@ final class KeyGate: Sendable {
   fileprivate func finish(
     _ reservation: RateReservation?, of key: KeyID, _ usage: Usage, freeModel: String?
   ) {
-    let now = clock.now
+    let now = now
     if let reservation {
       rates.withLock { $0.finish(reservation, tokens: usage.totalTokens, at: now) }
     }
@@ -109,7 +132,7 @@ final class KeyGate: Sendable {
 
   /// Ends a request that had no answer, so it took no tokens.
   fileprivate func release(_ reservation: RateReservation) {
-    let now = clock.now
+    let now = now
     rates.withLock { $0.finish(reservation, tokens: 0, at: now) }
   }
 }
