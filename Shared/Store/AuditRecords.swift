@@ -90,6 +90,13 @@ extension AuditQuery {
     return nil
   }
 
+  /// Whether the list has this record. Its position is not compared.
+  func selects(_ record: AuditRecord) -> Bool {
+    (kind == nil || self[.kind] == record.kind) && (id == nil || self[.id] == record.id)
+      && (author == nil || self[.author] == record.author.name)
+      && (action == nil || action == record.action) && times.contains(record.author.time)
+  }
+
   subscript(column: Column) -> String? {
     switch column {
     case .id: id?.storable

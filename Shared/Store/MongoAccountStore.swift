@@ -76,7 +76,8 @@ public final class MongoAccountStore: AccountStoring {
     try client.collection(Collection.ledger).run(
       BSONDocument().set("createIndexes", Collection.ledger).set("indexes", indexes),
       "create indexes of")
-    let audit = [("kind", "changes.kind"), ("id", "changes.id"), ("author", "author")].map { index in
+    let members = [("kind", "changes.kind"), ("id", "changes.id"), ("author", "author")]
+    let audit = members.map { index in
       BSONDocument().set("key", BSONDocument().set(index.1, 1)).set("name", index.0)
     }
     try client.collection(Collection.changes).run(

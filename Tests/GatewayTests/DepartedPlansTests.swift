@@ -26,7 +26,7 @@ struct DepartedPlansTests {
       endpoint: .chatCompletions)
     let id = try #require(KeyID("abcdefghijkl"))
     return try await Payment(
-      spending, key: id, model: "tutti/ensemble", trace: TraceID(high: 1, low: 2),
+      spending, key: id.description, model: "tutti/ensemble", trace: TraceID(high: 1, low: 2),
       price: RequestPrice(of: [model], in: table, at: 1), bounds: RequestBounds(plan: request),
       isPlan: true, table: .empty)
   }

@@ -29,6 +29,13 @@ struct DispatcherBudgetTests {
         pattern: "test", query: "?", seed: 1, available: ["m"], budgetTokens: budget))
   }
 
+  /// Limits the answer of each task, so that the budget is enough for all of them at once.
+  private static func short(_ plan: Plan) -> Plan {
+    var plan = plan
+    for index in plan.tasks.indices { plan.tasks[index].maxTokens = 100 }
+    return plan
+  }
+
   private func used(_ prompt: Int, _ completion: Int, _ output: String = "text") -> TaskReport {
     var report = report(output)
     report.usage = Usage(promptTokens: prompt, completionTokens: completion)
@@ -264,7 +271,7 @@ struct DispatcherBudgetTests {
       PlanRunEvent.cancelled, .stopped(Failure(.overloaded, "no memory")), .fired(.plan),
     ])
   func endOfPlan(_ event: PlanRunEvent) throws {
-    var plan = try rehearsal(Self.order(.fan(3), budget: 3_000))
+    var plan = try rehearsal(Self.order(Self.short(.fan(3)), budget: 3_000))
     plan(.start)
     plan(.finished(Attempt("t0", 1), used(10, 40)))
     begin(&plan, "t1", at: "h1")
@@ -296,7 +303,7 @@ struct DispatcherBudgetTests {
 
   @Test("a fatal failure of a task reports the tokens of the tasks that run at the same time")
   func fatal() throws {
-    var plan = try rehearsal(Self.order(.fan(2), budget: 3_000))
+    var plan = try rehearsal(Self.order(Self.short(.fan(2)), budget: 3_000))
     plan(.start)
     begin(&plan, "t0", at: "h0")
     begin(&plan, "t1", at: "h1")

@@ -197,8 +197,8 @@ struct KeyUseBookTests {
   }
 
   @Test(
-    "no day has more than the limit, and no request is refused without a cause, while gateways "
-      + "restart, join and leave", arguments: 0..<10 as Range<UInt64>)
+    "while gateways restart, join and leave, days keep to the limit, and each refusal has a cause",
+    arguments: 0..<10 as Range<UInt64>)
   func property(seed: UInt64) throws {
     var rng = SeededGenerator(seed: seed)
     let key = try Self.key(1)
