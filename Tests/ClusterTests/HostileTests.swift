@@ -15,8 +15,8 @@ extension ProcessTests {
     "A cluster among hostile hosts and clients", .serialized,
     .cluster { try await RunningCluster.start(.faulty(FaultyHosts.two())) })
   struct HostileTests {
-    /// Rows of answers are played at 1/40 of their size. Fatal faults still show, and a debug build
-    /// finishes in a minute.
+    /// A `HostileRow` that targets answers is played with 1/40 of its repetitions. Fatal faults
+    /// still show, and a debug build finishes in a minute.
     private static let divisor = 40
     /// The client may get this many times the bytes that the host sends, plus `fixedBytes`. The
     /// gateway rewrites names and framing but multiplies nothing.

@@ -187,8 +187,8 @@ struct DispatcherHostQueueTests {
     #expect(
       queue.join(1, work(), now: seconds(2.1)) == [.init(ticket: 1, host: "a")])
     _ = queue.end(1, now: seconds(2.2))
-    // Some seconds later, the request in flight that `setHosts` reported for host a counts as a
-    // request of another process.
+    // Tickets 0 and 1 ended more than a moment ago. So the request at host "a" that `setHosts`
+    // reported now counts as another process's request, and "b" is chosen.
     #expect(
       queue.join(2, work(), now: seconds(5)) == [.init(ticket: 2, host: "b")])
   }

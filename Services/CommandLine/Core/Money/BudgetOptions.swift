@@ -19,7 +19,8 @@ public struct BudgetOptions: Sendable {
   /// - Parameters:
   ///   - amount: credits in decimal digits.
   ///   - present: budgets that the account has.
-  /// - Throws: all mistakes at once, one per line, or only that there are too many warnings.
+  /// - Throws: all mistakes at once, one per line. Exception: too many values of `--warn` are
+  ///   reported alone, without the other mistakes.
   public func setting(
     _ amount: String, in present: [BudgetRow]
   ) throws(ProcessFailure) -> RecordValue {

@@ -54,7 +54,7 @@ struct DebateShape {
     max(1, (PlanValidation.maximumTasks - 1) / (members + 1) - 1)
   }
 
-  /// Prompts of all members' answers and of the final answer.
+  /// Tokens of the prompts for all members' answers and for the final answer.
   private static func prompts(members: Int, rounds: Int, _ basis: PlanBasis) -> PromptTokens {
     PromptTokens(
       members * (rounds + 1) + 1,

@@ -170,7 +170,8 @@ public struct UpstreamReading: Hashable, Sendable {
   public var created: Int
   /// Text of the answer so far. A host that answers in one body may repeat it before it continues.
   public var prefix: [UInt8]
-  /// Whether embeddings are base64 of little-endian 32-bit floats.
+  /// Whether Tutti encodes an Ollama host's embeddings for the client, as base64 of little-endian
+  /// 32-bit floats. Other hosts encode their embeddings themselves.
   var encodesBase64: Bool
   /// Choices that the request asks for. An answer with more choices is garbage.
   public var choices: Int
