@@ -305,6 +305,31 @@ struct LeasedBudgetTests {
     #expect(budget.leaseCount == 0)
   }
 
+  @Test("a lease that closes repeats no ask, and a late grant admits no request from it")
+  func lateGrant() throws {
+    var budget = budget(room: 400)
+    _ = budget.admitAtOnce(2, of: Self.key, cost: cost(1, 350), now: .zero + .seconds(2))
+    let ask = try #require(asks(budget.tick(now: .zero + .seconds(2))).first)
+    _ = budget.settle(1, billed: MicroCredits(100), now: .zero + .seconds(2))
+    _ = budget.settle(2, billed: MicroCredits(350), now: .zero + .seconds(2))
+    for case .send(.renew(let renewal)) in budget.tick(now: .zero + .seconds(6)) {
+      _ = budget.receive(.renewed(renewal, settledThrough: 2), now: .zero + .seconds(6))
+    }
+    let close = LeaseReturn(
+      lease: lease, returned: MicroCredits(50), withdrawn: ask.number, closes: true)
+    let closing = budget.tick(now: .zero + .seconds(40))
+    #expect(closing.contains(.send(.giveBack(close))))
+    let repeated = budget.tick(now: .zero + .seconds(41))
+    #expect(repeated.contains(.send(.giveBack(close))) && asks(repeated).isEmpty)
+    _ = budget.receive(granted(1_250, ask: ask.number), now: .zero + .seconds(41))
+    let (admission, _) = budget.admit(
+      3, of: Self.key, cost: cost(1, 10), patience: .seconds(10), now: .zero + .seconds(41))
+    #expect(admission == .waiting)
+    // The request is paid by the next lease.
+    let next = budget.receive(.returned(close), now: .zero + .seconds(41))
+    #expect(asks(next).map(\.lease.number) == [2])
+  }
+
   @Test("ended leases are replaced, and running requests settle with the old one")
   func ended() {
     var budget = budget(room: 20)

@@ -330,6 +330,8 @@ extension LeasedBudget {
   mutating func closeIfIdle(_ key: AccountID, after pause: Duration, now: Instant) {
     guard let line = lines[key], isIdle(line, after: pause, now: now) else { return }
     lines[key]?.returned = line.returned.addingCapped(line.room)
+    // An ask for a reserve may be unanswered. A grant for a lease that closes would be lost.
+    lines[key]?.ask = nil
     sendReturn(key, closes: true, now: now)
   }
 }

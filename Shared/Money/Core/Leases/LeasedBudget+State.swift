@@ -77,10 +77,11 @@ extension LeasedBudget {
     /// Whether less than a quarter of the reserve is left.
     var isLow: Bool { room.count < reserve.count / 4 }
 
-    /// Holds an amount for a new request.
+    /// Holds an amount for a new request. A lease that closes pays nothing, even if a late grant
+    /// arrives.
     /// - Returns: the lease. `nil` means that the request must wait.
     mutating func admit(_ amount: MicroCredits, now: Instant) -> LeaseID? {
-      guard queue.isEmpty, room >= amount else { return nil }
+      guard queue.isEmpty, room >= amount, amount == .zero || !isClosing else { return nil }
       lastUse = now
       held = held.addingCapped(amount)
       return lease
