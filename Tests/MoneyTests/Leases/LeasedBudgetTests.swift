@@ -100,6 +100,24 @@ struct LeasedBudgetTests {
     #expect(admission == .waiting && asks(directives).map(\.worst) == [MicroCredits(30)])
   }
 
+  @Test("a recalled lease also returns a reserve whose grant was lost")
+  func recallAfterLostGrant() throws {
+    var budget = budget(room: 400)
+    _ = budget.admitAtOnce(2, of: Self.key, cost: cost(1, 350), now: .zero + .seconds(2))
+    let ask = try #require(asks(budget.tick(now: .zero + .seconds(2))).first)
+    let first = budget.receive(.recalled(lease), now: .zero + .seconds(2))
+    #expect(
+      first == [
+        .send(.giveBack(LeaseReturn(lease: lease, returned: MicroCredits(50), withdrawn: 1)))
+      ])
+    #expect(asks(budget.tick(now: .zero + .seconds(3))) == [ask])
+    let second = budget.receive(granted(1_250, ask: ask.number), now: .zero + .seconds(3))
+    #expect(
+      second == [
+        .send(.giveBack(LeaseReturn(lease: lease, returned: MicroCredits(800), withdrawn: 2)))
+      ])
+  }
+
   @Test("a bill is the settlement and the directives that follow from it")
   func bill() throws {
     var budget = budget(room: 50)

@@ -157,9 +157,9 @@ extension LeasedBudget {
       admitFirst(key, hold: first.cost.worst)
     }
     guard let line = lines[key], !line.isClosing else { return }
-    if line.queue.isEmpty, line.ask?.isAhead == false || line.isFrugal(now) {
-      withdrawAsk(key, now: now)
-    }
+    // An ask for a reserve stays. If its grant was lost, only a repetition of the ask shows how much
+    // money a recall must return.
+    if line.queue.isEmpty, line.ask?.isAhead == false { withdrawAsk(key, now: now) }
     if line.isFrugal(now), line.room > .zero, canSpendOrIsEmpty(line, now) {
       lines[key]?.returned = line.returned.addingCapped(line.room)
       // If requests wait, the next ask carries the return.
