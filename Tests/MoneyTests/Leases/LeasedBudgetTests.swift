@@ -100,6 +100,23 @@ struct LeasedBudgetTests {
     #expect(admission == .waiting && asks(directives).map(\.worst) == [MicroCredits(30)])
   }
 
+  @Test("a reserve that the registry cannot spare does not grow")
+  func shortReserve() throws {
+    var budget = budget(room: 400)
+    _ = budget.admitAtOnce(2, of: Self.key, cost: cost(1, 350), now: .zero + .seconds(2))
+    var total: Int64 = 500
+    for second in 2...4 {
+      let now = Instant.zero + .seconds(second)
+      let ask = try #require(asks(budget.tick(now: now)).first)
+      #expect(ask.want == MicroCredits(750))
+      total += 10
+      #expect(budget.receive(granted(total, ask: ask.number), now: now).isEmpty)
+      // The next request uses the money of the grant.
+      let request = UInt64(second) + 1
+      #expect(budget.admitAtOnce(request, of: Self.key, cost: cost(1, 10), now: now) == lease)
+    }
+  }
+
   @Test("a recalled lease also returns a reserve whose grant was lost")
   func recallAfterLostGrant() throws {
     var budget = budget(room: 400)

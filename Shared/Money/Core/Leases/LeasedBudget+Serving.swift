@@ -42,9 +42,14 @@ extension LeasedBudget {
   private mutating func receive(_ grant: LeaseGrant, now: Instant) {
     guard let key = key(of: grant.lease), var line = lines.removeValue(forKey: key) else { return }
     line.granted = max(line.granted, grant.total)
-    guard line.ask?.number == grant.ask else {
+    guard let ask = line.ask, ask.number == grant.ask else {
       lines[key] = line
       return serve(key, now: now)
+    }
+    if ask.isAhead, grant.total.subtractingCapped(ask.granted) < ask.want {
+      // The registry cannot spare the reserve. Without this, the reserve would double with each
+      // ask, although the use of the key does not grow.
+      line.reserve = max(line.leastReserve, line.room)
     }
     line.ask = nil
     line.notice = nil
