@@ -65,7 +65,7 @@ struct KeyUseBookTests {
     #expect(book.answer(report(after: 99), from: peer(2), at: Self.hour).uses.isEmpty)
   }
 
-  @Test("use is forgotten when it is a day old, and hours that are no part of the day are ignored")
+  @Test("use is forgotten when it is a day old, and old hours are ignored")
   func age() throws {
     let key = try Self.key(1)
     var book = KeyUseBook(epoch: 1)
@@ -81,6 +81,25 @@ struct KeyUseBookTests {
     #expect(known(at: Self.hour + 1) == [Self.hour, Self.hour + 1])
     #expect(known(at: Self.hour + 25) == [Self.hour + 1])
     #expect(known(at: Self.hour + 26).isEmpty && book.rows.isEmpty)
+  }
+
+  @Test("use counts in full if the clock of its gateway is wrong by days")
+  func otherClock() throws {
+    let key = try Self.key(1)
+    for skew: Int64 in [-90, 90] {
+      var book = KeyUseBook(epoch: 1)
+      let hours = [24, 3, 0].map { (age: Int64) in
+        HourlyUse(hour: Self.hour + skew - age, requests: 1, tokens: .max)
+      }
+      let sent = report([DayUse(key: key, hours: hours)])
+      _ = book.answer(sent, from: peer(1), at: Self.hour)
+      let table = book.answer(report(), from: peer(2), at: Self.hour)
+      #expect(table.uses.flatMap(\.hours).map(\.hour) == [Self.hour])
+      #expect(table.uses.flatMap(\.hours).map(\.requests) == [3])
+      // A report is a total, so a repeated one changes nothing.
+      #expect(book.answer(sent, from: peer(1), at: Self.hour).revision == table.revision)
+      #expect(book.answer(report(), from: peer(2), at: Self.hour + 25).uses.isEmpty)
+    }
   }
 
   @Test("a table has a limited number of keys, and the next one has the rest")

@@ -1,4 +1,5 @@
 import Access
+import Clocks
 import ClusterModel
 import Files
 import Foundation
@@ -32,6 +33,8 @@ final class KeyUseKeeper: Service {
 
   private let path: String
   private let logger: Logger
+  private let start = UnixTime.milliseconds()
+  private let clock = ProcessClock()
   private let state: Mutex<State>
 
   /// - Parameters:
@@ -51,9 +54,15 @@ final class KeyUseKeeper: Service {
     state = Mutex(State(book: KeyUseBook(epoch: epoch, rows: rows)))
   }
 
+  /// Hours since 1970, by a clock that never jumps, as in gateways. A jump would make all use look
+  /// old, or part of a later day.
+  private var hour: Int64 {
+    HourlyUse.hour(of: start.addingCapped(clock.now.sinceStart.wholeMilliseconds))
+  }
+
   /// Answers a gateway's report.
   func answer(_ report: KeyUseReport, from gateway: PeerID) -> KeyUseTable {
-    let hour = HourlyUse.hour(of: UnixTime.milliseconds())
+    let hour = hour
     return state.withLock { state in
       if !report.uses.isEmpty { state.isChanged = true }
       return state.book.answer(report, from: gateway, at: hour)

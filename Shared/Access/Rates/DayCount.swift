@@ -47,8 +47,17 @@ struct DayCount: Sendable {
   mutating func confirm() { confirmed = reported }
 
   /// Records the counts of other gateway processes.
+  ///
+  /// The registry sends only use of its last day. If all of it is older here, the clocks differ, and
+  /// the use counts in the current hour.
   mutating func record(_ slots: [(number: Int64, amount: Int)], at second: Int64) {
-    elsewhere = SlidingCount(.day, slots: slots, at: second)
+    let window = SlidingCount.Window.day
+    let now = second / window.slotSeconds
+    let newest = slots.map(\.number).max() ?? now
+    // One hour more than a day, because the registry may be in the previous hour.
+    let isAhead = now.subtractingCapped(newest) > Int64(window.slotCount) + 1
+    let dated = isAhead ? slots.map { (number: now, amount: $0.amount) } : slots
+    elsewhere = SlidingCount(.day, slots: dated, at: second)
   }
 
   // MARK: - Limits

@@ -67,8 +67,7 @@ public struct KeyUseBook: Sendable {
   ) -> KeyUseTable {
     sweep(at: hour)
     for use in report.uses.prefix(Limits.accessUseBatch.value) {
-      let hours = use.hours.filter { Self.counts($0, at: hour) }.prefix(DayUse.mostHours)
-      record(hours.sorted { $0.hour < $1.hour }, of: use.key, by: gateway)
+      record(Self.dated(use.hours, at: hour), of: use.key, by: gateway)
     }
     return table(after: report.epoch == epoch ? report.after : 0, for: gateway)
   }
@@ -125,21 +124,42 @@ public struct KeyUseBook: Sendable {
   private static func sum(
     _ processes: [PeerID: Entry], without gateway: PeerID
   ) -> [HourlyUse] {
-    var sums: [Int64: HourlyUse] = [:]
-    for (process, entry) in processes where process != gateway {
-      for use in entry.hours {
-        var sum = sums[use.hour] ?? HourlyUse(hour: use.hour)
-        sum.requests = bounded(sum.requests.addingCapped(use.requests))
-        sum.tokens = bounded(sum.tokens.addingCapped(use.tokens))
-        sums[use.hour] = sum
-      }
-    }
+    let others = processes.filter { $0.key != gateway }
     // The hours of two processes may differ by one.
-    return Array(sums.values.sorted { $0.hour < $1.hour }.suffix(DayUse.mostHours))
+    return Array(sum(others.values.flatMap(\.hours)).suffix(DayUse.mostHours))
+  }
+
+  /// One use per hour, in the order of the hours.
+  private static func sum(_ uses: [HourlyUse]) -> [HourlyUse] {
+    var sums: [Int64: HourlyUse] = [:]
+    for use in uses {
+      var sum = sums[use.hour] ?? HourlyUse(hour: use.hour)
+      sum.requests = bounded(sum.requests.addingCapped(use.requests))
+      sum.tokens = bounded(sum.tokens.addingCapped(use.tokens))
+      sums[use.hour] = sum
+    }
+    return sums.values.sorted { $0.hour < $1.hour }
   }
 
   /// No key can have a higher limit.
   private static func bounded(_ count: Int) -> Int { min(count, Limits.accessRateLimit.value) }
+
+  /// The hours of a gateway's report, by the registry's clock.
+  ///
+  /// A gateway takes its reported use for known and permits itself a larger part, so use is not
+  /// ignored because the gateway's clock is wrong. It counts in the current hour if the gateway's
+  /// clock is more than an hour ahead, or if all its hours are older than a day.
+  private static func dated(_ reported: [HourlyUse], at hour: Int64) -> [HourlyUse] {
+    let newest = reported.map(\.hour).max() ?? hour
+    // One hour more than a day, because the gateway may be in the previous hour.
+    let isBehind = hour.subtractingCapped(newest) > Int64(DayUse.mostHours)
+    let uses = reported.prefix(DayUse.mostHours).map { use in
+      var use = use
+      if isBehind || use.hour > hour.addingCapped(1) { use.hour = hour }
+      return use
+    }
+    return sum(uses.filter { counts($0, at: hour) })
+  }
 
   // MARK: - Old use
 
