@@ -135,6 +135,30 @@ struct KeyUseBookTests {
     #expect(book.rows.map(\.use.key) == [keys[3]])
   }
 
+  @Test("a full book adds up the use of processes that have ended")
+  func ended() throws {
+    let keys = try (0..<2).map(Self.key)
+    var book = KeyUseBook(epoch: 1, capacity: 6)
+    for number: UInt64 in [1, 2, 3] {
+      _ = book.answer(report(keys.map { use($0, 1) }), from: peer(number), at: Self.hour)
+    }
+    // Processes that reported an hour ago may still run.
+    let own = report([use(keys[0], 5)])
+    _ = book.answer(own, from: peer(4), at: Self.hour + 1)
+    #expect(book.rows.count == 6)
+    let later = Self.hour + 2
+    let known = book.answer(report(), from: peer(3), at: later).revision
+    _ = book.answer(own, from: peer(4), at: later)
+    // Processes 1 and 2 take one row of each key.
+    #expect(book.rows.count == 5)
+    let third = book.answer(report(after: known), from: peer(3), at: later)
+    #expect(third.uses == [use(keys[0], 7)])
+    let all = book.answer(report(), from: peer(5), at: later)
+    #expect(Set(all.uses) == [use(keys[0], 8), use(keys[1], 3)])
+    #expect(book.answer(report(), from: peer(5), at: Self.hour + 25).uses.isEmpty)
+    #expect(book.rows.isEmpty)
+  }
+
   @Test("many changes of a few keys take a bounded amount of memory, and are found")
   func manyChanges() throws {
     let key = try Self.key(1)

@@ -29,6 +29,12 @@ public struct KeyUseBook: Sendable {
     let key: KeyID
   }
 
+  /// Stands for all processes whose use was added up.
+  private static let ended = PeerID(name: "", incarnation: 0)
+  /// A process without a report for this many hours has ended. If it was only cut off and reports
+  /// again, the use that was added up counts twice.
+  private static let silentHours: Int64 = 2
+
   private let epoch: UInt64
   private let capacity: Int
   private var keys: [KeyID: [PeerID: Entry]] = [:]
@@ -42,6 +48,10 @@ public struct KeyUseBook: Sendable {
   private var latest: [KeyID: UInt64] = [:]
   /// The hour for which old use was removed.
   private var sweptHour: Int64?
+  /// Hour of the last report of each process. Stored processes count from the first report on.
+  private var lastReports: [PeerID: Int64] = [:]
+  /// The hour in which the use of ended processes was added up.
+  private var addedHour: Int64?
 
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
@@ -66,6 +76,8 @@ public struct KeyUseBook: Sendable {
     _ report: KeyUseReport, from gateway: PeerID, at hour: Int64
   ) -> KeyUseTable {
     sweep(at: hour)
+    lastReports[gateway] = hour
+    if pairs.addingCapped(report.uses.count) > capacity { addUpEnded(at: hour) }
     for use in report.uses.prefix(Limits.accessUseBatch.value) {
       record(Self.dated(use.hours, at: hour), of: use.key, by: gateway)
     }
@@ -124,9 +136,7 @@ public struct KeyUseBook: Sendable {
   private static func sum(
     _ processes: [PeerID: Entry], without gateway: PeerID
   ) -> [HourlyUse] {
-    let others = processes.filter { $0.key != gateway }
-    // The hours of two processes may differ by one.
-    return Array(sum(others.values.flatMap(\.hours)).suffix(DayUse.mostHours))
+    sum(processes.filter { $0.key != gateway }.values.flatMap(\.hours))
   }
 
   /// One use per hour, in the order of the hours.
@@ -138,7 +148,8 @@ public struct KeyUseBook: Sendable {
       sum.tokens = bounded(sum.tokens.addingCapped(use.tokens))
       sums[use.hour] = sum
     }
-    return sums.values.sorted { $0.hour < $1.hour }
+    // The hours of two processes may differ by one.
+    return Array(sums.values.sorted { $0.hour < $1.hour }.suffix(DayUse.mostHours))
   }
 
   /// No key can have a higher limit.
@@ -172,7 +183,13 @@ public struct KeyUseBook: Sendable {
   /// Removes the use of other hours, once per hour.
   private mutating func sweep(at hour: Int64) {
     guard sweptHour != hour else { return }
+    if sweptHour == nil {
+      for process in keys.values.flatMap({ $0.keys }) { lastReports[process] = hour }
+    }
     sweptHour = hour
+    lastReports = lastReports.filter {
+      hour.subtractingCapped($0.value) < Int64(DayUse.mostHours)
+    }
     for (key, processes) in keys {
       var kept: [PeerID: Entry] = [:]
       for (process, entry) in processes {
@@ -184,5 +201,24 @@ public struct KeyUseBook: Sendable {
       if kept.isEmpty { latest[key] = nil }
     }
     removeStaleChanges()
+  }
+
+  /// Makes room: adds up the use of processes that have ended, once per hour.
+  private mutating func addUpEnded(at hour: Int64) {
+    guard addedHour != hour else { return }
+    addedHour = hour
+    for (key, processes) in keys {
+      let ended = processes.filter { process, _ in
+        hour.subtractingCapped(lastReports[process] ?? .min) >= Self.silentHours
+      }
+      guard ended.count > 1 else { continue }
+      var kept = processes.filter { ended[$0.key] == nil }
+      // The sums for other gateways stay the same, so this is no change.
+      kept[Self.ended] = Entry(
+        revision: ended.values.map(\.revision).max() ?? revision,
+        hours: Self.sum(ended.values.flatMap(\.hours)))
+      pairs -= processes.count - kept.count
+      keys[key] = kept
+    }
   }
 }
