@@ -2,7 +2,7 @@ public import ClusterModel
 
 /// The audit log. Each document has the changes of one list, which share their author and time.
 extension MongoAccountStore {
-  /// Number of documents in one read.
+  /// Maximum documents of one read.
   private static let documentsPerRead = 256
 
   public func auditPage(_ query: AuditQuery) async throws(Failure) -> AuditPage {
@@ -12,8 +12,11 @@ extension MongoAccountStore {
       var found: [AuditRecord] = []
       var before = query.before ?? .max
       var unread = query.scan
+      // The first documents often fill the page. A document may have some 100 KB.
+      var most = min(limit + 1, Self.documentsPerRead)
       while unread > 0 {
-        let count = min(unread, Self.documentsPerRead)
+        let count = min(unread, most)
+        most = Self.documentsPerRead
         // The document after these shows whether the list continues.
         let options = BSONDocument().set("sort", BSONDocument().set("_id", -1))
           .set("limit", count + 1)
