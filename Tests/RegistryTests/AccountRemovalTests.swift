@@ -145,4 +145,22 @@ struct AccountHoldTests: AccountShellSuite {
     #expect(shell.revision(of: .organisation("acme")) == nil)
     await store.close()
   }
+
+  @Test("no key gets a removed account, even if the book does not know of the removal yet")
+  func lostRemoval() async throws {
+    let scratch = try Scratch()
+    let store = try AccountStore(path: scratch.path)
+    let shell = try await shell(store, Outbox())
+    try await setUp(shell)
+    let web = try #require(AccountPath("acme/web"))
+    try await shell.checkAccount(ofKey: web)
+    // The answer of this removal is lost, and the book has not been read again.
+    _ = try await store.apply([.remove(.organisation("acme"), .any)], by: Self.author)
+    #expect(shell.read { $0.organisation("acme") } != nil)
+    let failure = await #expect(throws: Failure.self) {
+      try await shell.checkAccount(ofKey: web)
+    }
+    #expect(failure?.code == .invalidRequest && failure?.param == "account")
+    await store.close()
+  }
 }

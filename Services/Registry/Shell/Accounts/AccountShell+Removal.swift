@@ -30,9 +30,12 @@ extension AccountShell {
 
   /// Refuses an organisation that was removed as the account of a key. Its requests would add
   /// entries to an account that no admin can settle.
+  ///
+  /// This reads the store, not the book. If the store's answer to a removal is lost, keys can
+  /// change before the book has been read again.
   func checkAccount(ofKey account: AccountPath) async throws(Failure) {
     let id = account.organisation
-    guard read({ $0.organisation(id) }) == nil, try await wasRemoved(id) else { return }
+    guard try await wasRemoved(id) else { return }
     throw Failure(
       .invalidRequest,
       "Organisation \(id) was removed; choose another account, or create the organisation again if "
