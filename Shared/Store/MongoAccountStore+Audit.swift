@@ -1,4 +1,5 @@
 public import ClusterModel
+internal import Limits
 
 /// The audit log. Each document has the changes of one list, which share their author and time.
 extension MongoAccountStore {
@@ -23,11 +24,12 @@ extension MongoAccountStore {
         let documents = try collection.find(Self.place(of: query, before: before), options: options)
         { view in Self.changes(view, before: query.before ?? .max) }
         for document in documents.prefix(count) {
-          found += document.records.filter(query.selects)
+          let (place, records) = try document.get()
+          found += records.filter(query.selects)
           guard found.count <= limit else {
             return AuditPage(records: Array(found.prefix(limit)), next: found[limit - 1].position)
           }
-          before = document.place
+          before = place
         }
         guard documents.count > count else { return AuditPage(records: found, next: nil) }
         unread -= count
@@ -47,17 +49,24 @@ extension MongoAccountStore {
   }
 
   /// The place of a document, and its changes before a position, the latest first.
+  ///
+  /// A damaged document is a failure. If it were left out, the list could end at it, and a removal
+  /// could be overlooked.
   private static func changes(
     _ view: BSONView, before: Int64
-  ) -> (place: Int64, records: [AuditRecord])? {
-    guard let place = view.number("_id"), let time = view.number("time") else { return nil }
+  ) -> Result<(place: Int64, records: [AuditRecord]), Failure> {
+    guard let place = view.number("_id"), let time = view.number("time"),
+      let count = view.number("count")
+    else { return .failure(damaged(view.number("_id") ?? 0, "lacks a member")) }
     let author = ChangeAuthor(name: view.text("author") ?? "", time: time)
     var records: [AuditRecord] = []
-    var number = 0
-    while let position = view.number("changes.\(number).revision") {
+    var number: Int64 = 0
+    while number < count {
       let change = "changes.\(number)."
-      if position < before, let kind = view.text(change + "kind"), let id = view.text(change + "id")
-      {
+      guard let position = view.number(change + "revision"), let kind = view.text(change + "kind"),
+        let id = view.text(change + "id")
+      else { return .failure(damaged(place.addingCapped(number), "cannot be read")) }
+      if position < before {
         records.append(
           AuditRecord(
             position: position, author: author, kind: kind, id: id,
@@ -65,6 +74,6 @@ extension MongoAccountStore {
       }
       number += 1
     }
-    return (place, records.reversed())
+    return .success((place: place, records: records.reversed()))
   }
 }

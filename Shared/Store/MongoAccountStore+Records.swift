@@ -140,7 +140,7 @@ extension MongoAccountStore {
     return records
   }
 
-  private static func damaged(_ revision: Int64, _ fault: String) -> Failure {
+  static func damaged(_ revision: Int64, _ fault: String) -> Failure {
     Failure(
       .storeDamaged,
       "Change \(revision) of the records \(fault); restore the database from a copy.")

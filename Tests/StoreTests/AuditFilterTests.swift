@@ -114,4 +114,25 @@ struct AuditFilterTests {
     #expect(page.records.map(\.position) == [1] && page.next == nil)
     await store.close()
   }
+
+  @Test("a damaged change in MongoDB is reported, and does not end the list")
+  func damaged() async throws {
+    let uri = try MongoServer.freshDatabase()
+    let store = try await MongoAccountStore(uri: uri, owner: "test")
+    for number in 1...3 {
+      _ = try await store.apply(
+        [.saveSetting("s", json: "\(number)", .any)],
+        by: ChangeAuthor(name: "ann", time: Int64(number)))
+    }
+    let queue = try MongoQueue(MongoAddress(uri, patience: .seconds(2), remedy: "start it"))
+    try await queue.perform { client throws(Failure) in
+      try client.collection(MongoAccountStore.Collection.changes).update(
+        BSONDocument().set("_id", 2), setting: BSONDocument().set("time", "never"))
+    }
+    let failure = await #expect(throws: Failure.self) { try await store.auditPage(AuditQuery()) }
+    #expect(failure?.code == .storeDamaged, "\(String(describing: failure))")
+    #expect(failure?.message.contains("Change 2 ") == true, "\(String(describing: failure))")
+    #expect(try await store.audit(AuditQuery(before: 2)).map(\.position) == [1])
+    await store.close()
+  }
 }
