@@ -163,7 +163,7 @@ struct ClusterPlanTests {
     #expect(
       PlanText.lines(of: plan) == [
         "- key ci (abcdefgh2345) (revoked)", "- team acme/web (removed)",
-        "- organisation acme (removed; its ledger entries stay)",
+        "- organisation acme (removed; its id is not used again if the ledger has entries of it)",
         "0 to create, 0 to change, 3 to remove",
       ])
     #expect(plan.notes.isEmpty)

@@ -19,7 +19,7 @@ extension RecordKind {
       RecordMember("prepaid", .flag, absent: .means(.boolean(false))),
       RecordMember("budgets", budgets, absent: .means(.list([]))),
     ],
-    removal: .delete(verb: "removed; its ledger entries stay"))
+    removal: .delete(verb: "removed; its id is not used again if the ledger has entries of it"))
 
   public static let teams = RecordKind(
     "teams", noun: "team", path: "/admin/v1/teams", idForm: .team,

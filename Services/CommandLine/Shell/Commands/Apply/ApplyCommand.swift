@@ -21,9 +21,11 @@ struct ApplyCommand: AsyncParsableCommand {
 
       The differences are shown first: + created, ~ changed (old → new), - removed. Nothing is \
       removed without --prune, which removes organisations, teams, hosts, models and settings, and \
-      revokes keys, of the sections in the file. Accounts in use stay, with a note. A changed price is a new price from now on. The command stops at the \
-      first failure and prints what was applied; a second run makes the rest. Records that another \
-      admin changed since the comparison are not overwritten.
+      revokes keys, of the sections in the file. Accounts in use stay, with a note; the id of a \
+      removed organisation with entries in the ledger is not used again. A changed price is a new \
+      price from now on. The command stops at the first failure and prints what was applied; a \
+      second run makes the rest. Records that another admin changed since the comparison are not \
+      overwritten.
       """)
 
   @OptionGroup var cluster: ClusterOptions
