@@ -118,10 +118,13 @@ class Registry:
 
     def apply(self, tutti, text, *options):
         self.write("cluster.yaml", text)
+        file = ["-f", self.path("cluster.yaml"), "--keys-dir", self.path("keys")]
+        return self.run(tutti, "apply", *file, "--yes", *options)
+
+    def run(self, tutti, *arguments):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TUTTI_")}
         return subprocess.run(
-            [tutti, "apply", "-f", self.path("cluster.yaml"), "--yes"]
-            + ["--data-dir", self.directory.name, "--keys-dir", self.path("keys"), *options],
+            [tutti, *arguments, "--data-dir", self.directory.name],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -253,6 +256,11 @@ def removed(tutti):
     done = registry.apply(tutti, "organisations: []", "--prune")
     assert done.returncode == 0 and done.stdout == "no changes\n", done
     assert "its balance is -5 credits" in done.stderr and not registry.changes(), done
+    routes["DELETE_organisations/acme"] = [held, (200, {"deleted": True})]
+    registry = Registry(**routes)
+    done = registry.run(tutti, "organisations", "remove", "acme", "--yes")
+    assert done.returncode == 0, done
+    assert registry.changes() == ["DELETE organisations/acme"] * 2, registry.seen
 
 
 if __name__ == "__main__":

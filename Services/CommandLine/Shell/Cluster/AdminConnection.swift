@@ -204,7 +204,15 @@ struct AdminConnection {
       case .failed: throw failure(present, at: path)
       }
     }
-    let answer = try await send(call, of: change, ifMatch: etag)
+    let answer = try await repeatDuringHolds {
+      do {
+        return try await self.answer(
+          HTTPMethod(rawValue: call.method.rawValue), call.path, body: call.body?.encoded,
+          ifMatch: etag)
+      } catch let failure as ProcessFailure {
+        throw ProcessFailure(failure.status, change.unknownOutcome(failure.message))
+      }
+    }
     guard (200..<300).contains(answer.status) else {
       var failure = failure(answer, at: call.path)
       // After this status, the registry may have made a key whose secret is lost.
@@ -216,25 +224,28 @@ struct AdminConnection {
     return answer
   }
 
+  /// Removes a record. Waits some seconds if gateways hold credits for its requests.
+  ///
+  /// - Parameter tag: ETag that the record must have. `nil` means any.
+  func remove(_ path: String, ifMatch tag: String?) async throws {
+    let answer = try await repeatDuringHolds {
+      try await self.answer(.DELETE, path, ifMatch: tag)
+    }
+    guard (200..<300).contains(answer.status) else { throw failure(answer, at: path) }
+  }
+
   /// Number of times that a removal is sent while gateways hold credits for the account.
   private static let holdAttempts = 20
   private static let holdPause = Duration.milliseconds(500)
 
-  /// Sends a call, again while gateways hold credits for the account that it removes. They return
-  /// the credits of a revoked key within moments, unless its requests are still running.
-  private func send(
-    _ call: AdminCall, of change: RecordChange, ifMatch tag: String?
+  /// Sends a request, again while gateways hold credits for the account that it removes. They
+  /// return the credits of a revoked key within moments, unless its requests are still running.
+  private func repeatDuringHolds(
+    _ request: () async throws -> ClusterClient.Answer
   ) async throws -> ClusterClient.Answer {
     var attempts = 0
     while true {
-      let answer: ClusterClient.Answer
-      do {
-        answer = try await self.answer(
-          HTTPMethod(rawValue: call.method.rawValue), call.path, body: call.body?.encoded,
-          ifMatch: tag)
-      } catch let failure as ProcessFailure {
-        throw ProcessFailure(failure.status, change.unknownOutcome(failure.message))
-      }
+      let answer = try await request()
       attempts += 1
       guard attempts < Self.holdAttempts, Self.hasHolds(answer) else { return answer }
       try await Task.sleep(for: Self.holdPause)

@@ -107,8 +107,9 @@ struct OrganisationsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "remove", abstract: "Remove an organisation that is not in use.",
       discussion: """
-        Its keys must be revoked, its teams removed, its balance 0, and its requests over. The \
-        ledger keeps its entries; if it has any, its id is not used again.
+        Its keys must be revoked, its teams removed, its balance 0, and its requests over. For \
+        credits that gateways still hold, the command waits up to 10 s. The ledger keeps its \
+        entries; if it has any, its id is not used again.
 
           tutti organisations remove acme
           tutti organisations remove acme --yes        # in a script
@@ -150,7 +151,7 @@ extension ClusterOptions {
     }
     // During the question, another program may have taken the registry's port. So the registry must
     // prove again that it knows the token.
-    _ = try await AdminConnection(try client()).success(.DELETE, path, ifMatch: tag)
+    try await AdminConnection(try client()).remove(path, ifMatch: tag)
   }
 
   /// Returns all records of a kind.

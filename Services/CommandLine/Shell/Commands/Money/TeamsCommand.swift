@@ -90,7 +90,8 @@ struct TeamsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "remove", abstract: "Remove a team that is not in use.",
       discussion: """
-        Its keys must be revoked or moved, and its requests over.
+        Its keys must be revoked or moved, and its requests over. For credits that gateways still \
+        hold, the command waits up to 10 s.
 
           tutti teams remove acme/research
           tutti teams remove acme/research --yes       # in a script
