@@ -7,6 +7,7 @@ extension Arena {
   func planCosts(_ costs: PlanCosts) -> UnsafeMutablePointer<Tutti__V1__PlanCosts> {
     let message = unsafe make(tutti__v1__plan_costs__init)
     unsafe message.pointee.trace_id = text(costs.trace.description)
+    unsafe message.pointee.dispatch = UInt32(clamping: costs.dispatch)
     unsafe message.pointee.n_tasks = costs.tasks.count
     unsafe message.pointee.tasks = array(costs.tasks) { unsafe taskOutput($0.task, $0.report) }
     return unsafe message
@@ -42,6 +43,7 @@ extension PlanCosts {
     }
     self.init(
       trace: try unsafe TraceID(wire: message.trace_id, "PlanCosts.trace_id"),
+      dispatch: Int(unsafe message.dispatch),
       tasks: try unsafe elements(count, message.tasks) { task throws(WireError) in
         let (id, report) = try unsafe taskOutput(task)
         return Task(task: id, report: report)

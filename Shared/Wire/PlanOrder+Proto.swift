@@ -27,6 +27,7 @@ extension Arena {
     unsafe message.pointee.client = text(order.client)
     unsafe message.pointee.sink_prefix = text(order.sinkPrefix)
     unsafe message.pointee.is_whole = order.isWhole ? 1 : 0
+    unsafe message.pointee.dispatch = UInt32(clamping: order.dispatch)
     unsafe message.pointee.n_host_pools = order.pools.names.count
     unsafe message.pointee.host_pools = array(order.pools.sortedNames) { unsafe text($0) }
     return unsafe message
@@ -69,6 +70,6 @@ extension PlanOrder {
       },
       client: try unsafe String(wire: message.client, "RunPlan.client"),
       sinkPrefix: try unsafe String(wire: message.sink_prefix, "RunPlan.sink_prefix"),
-      isWhole: unsafe message.is_whole != 0)
+      isWhole: unsafe message.is_whole != 0, dispatch: Int(unsafe message.dispatch))
   }
 }

@@ -54,7 +54,7 @@ struct DepartedPlansTests {
             attempts: [PaidAttempt(host: "a", model: Self.model, tokens: 11, outcome: .delivered)])
         ])
       cluster.resources.departures.receive(
-        PlanCosts(trace: trace, tasks: [.init(task: "answer", report: report)]),
+        PlanCosts(trace: trace, dispatch: 1, tasks: [.init(task: "answer", report: report)]),
         from: dispatch.dispatcher)
     }
   }
@@ -97,12 +97,13 @@ struct DepartedPlansTests {
     let departed = DepartedPlans()
     let settlements = Settlements()
     let dispatcher = PeerID(name: "dispatcher-1", incarnation: 1)
+    let dispatch = PlanDispatch(dispatcher: dispatcher, number: 1)
     let traces = (1...3 as ClosedRange<UInt64>).map { TraceID(high: 0, low: $0) }
     for trace in traces { departed.begin(trace) }
-    departed.leave(traces[0], dispatcher: dispatcher) { settlements.add($0) }
-    departed.leave(traces[1], dispatcher: dispatcher) { settlements.add($0) }
-    departed.receive(PlanCosts(trace: traces[0], tasks: []), from: dispatcher)
-    departed.receive(PlanCosts(trace: traces[0], tasks: []), from: dispatcher)
+    departed.leave(traces[0], dispatch) { settlements.add($0) }
+    departed.leave(traces[1], dispatch) { settlements.add($0) }
+    departed.receive(PlanCosts(trace: traces[0], dispatch: 1, tasks: []), from: dispatcher)
+    departed.receive(PlanCosts(trace: traces[0], dispatch: 1, tasks: []), from: dispatcher)
     #expect(settlements.list == [true])
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await departed.run() }
@@ -111,7 +112,7 @@ struct DepartedPlansTests {
     }
     #expect(settlements.list == [true, false])
     // After the shutdown, no plan waits.
-    departed.leave(traces[2], dispatcher: dispatcher) { settlements.add($0) }
+    departed.leave(traces[2], dispatch) { settlements.add($0) }
     #expect(settlements.list == [true, false, false])
   }
 }

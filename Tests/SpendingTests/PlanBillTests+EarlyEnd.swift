@@ -95,7 +95,7 @@ extension PlanBillTests {
     // The report of t0 has arrived before, with the host's own counts. Task t9 is unknown.
     trace.record(
       PlanCosts(
-        trace: TraceID(high: 1, low: 1),
+        trace: TraceID(high: 1, low: 1), dispatch: 1,
         tasks: [cost("t0", 90, 90), cost("t1", 5, 6), cost("t2", 7, 0), cost("t9", 1, 1)]))
     let left = try bill()
     #expect(left.billed == MicroCredits(3 + 8 + 5 + 12 + 7))
@@ -121,7 +121,7 @@ extension PlanBillTests {
     ]
     trace.record(
       PlanCosts(
-        trace: TraceID(high: 1, low: 1),
+        trace: TraceID(high: 1, low: 1), dispatch: 1,
         tasks: [.init(task: "t0", report: Self.report("c", inferences))]))
     let bill = RequestBill(
       plan: trace, model: "tutti/ensemble", written: 9, price: try Self.price(), hold: Self.hold)

@@ -8,10 +8,11 @@ struct PlanDeparturesTests {
   private let trace = TraceID(high: 1, low: 2)
   private let first = PeerID(name: "dispatcher-1", incarnation: 1)
   private let second = PeerID(name: "dispatcher-2", incarnation: 1)
+  private var firstDispatch: PlanDispatch { PlanDispatch(dispatcher: first, number: 1) }
 
-  private func costs(_ tokens: Int = 1) -> PlanCosts {
+  private func costs(_ tokens: Int = 1, dispatch: Int = 1) -> PlanCosts {
     PlanCosts(
-      trace: trace,
+      trace: trace, dispatch: dispatch,
       tasks: [
         .init(
           task: "t",
@@ -27,7 +28,7 @@ struct PlanDeparturesTests {
   func message() {
     var departures = PlanDepartures()
     departures.begin(trace)
-    #expect(departures.leave(trace, dispatcher: first, now: .zero) == nil)
+    #expect(departures.leave(trace, firstDispatch, now: .zero) == nil)
     #expect(departures.receive(costs(), from: first) == true)
     #expect(departures.receive(costs(), from: first) == false)
     #expect(departures.expire(now: seconds(60)).isEmpty && departures.isEmpty)
@@ -38,7 +39,8 @@ struct PlanDeparturesTests {
     var departures = PlanDepartures()
     departures.begin(trace)
     #expect(departures.receive(costs(7), from: first) == false)
-    #expect(departures.leave(trace, dispatcher: first, now: .zero) == costs(7))
+    #expect(
+      departures.leave(trace, firstDispatch, now: .zero) == costs(7))
     #expect(departures.isEmpty)
   }
 
@@ -46,7 +48,7 @@ struct PlanDeparturesTests {
   func silent() {
     var departures = PlanDepartures()
     departures.begin(trace)
-    _ = departures.leave(trace, dispatcher: first, now: seconds(10))
+    _ = departures.leave(trace, firstDispatch, now: seconds(10))
     #expect(departures.expire(now: seconds(10)).isEmpty)
     let end = seconds(10).advanced(by: PlanDepartures.patience)
     #expect(departures.expire(now: end) == [trace])
@@ -60,9 +62,25 @@ struct PlanDeparturesTests {
     departures.begin(trace)
     // The first dispatcher was lost to the gateway, and its tasks ran again at the second one.
     #expect(departures.receive(costs(1), from: first) == false)
-    #expect(departures.leave(trace, dispatcher: second, now: .zero) == nil)
+    let last = PlanDispatch(dispatcher: second, number: 2)
+    #expect(departures.leave(trace, last, now: .zero) == nil)
     #expect(departures.receive(costs(1), from: first) == false)
-    #expect(departures.receive(costs(2), from: second) == true)
+    #expect(departures.receive(costs(2, dispatch: 2), from: second) == true)
+  }
+
+  @Test("only the last dispatch counts if both went to the same dispatcher")
+  func sameDispatcher() {
+    let last = PlanDispatch(dispatcher: first, number: 2)
+    var departures = PlanDepartures()
+    departures.begin(trace)
+    #expect(departures.receive(costs(1), from: first) == false)
+    #expect(departures.leave(trace, last, now: .zero) == nil)
+    #expect(departures.receive(costs(1), from: first) == false)
+    #expect(departures.receive(costs(2, dispatch: 2), from: first) == true)
+    departures.begin(trace)
+    #expect(departures.receive(costs(1), from: first) == false)
+    #expect(departures.receive(costs(2, dispatch: 2), from: first) == false)
+    #expect(departures.leave(trace, last, now: .zero) == costs(2, dispatch: 2))
   }
 
   @Test("a message about an unknown or finished plan is ignored")
@@ -80,10 +98,12 @@ struct PlanDeparturesTests {
     departures.begin(trace)
     let peers = (0..<9 as Range<UInt64>).map { PeerID(name: "dispatcher", incarnation: $0) }
     for peer in peers { #expect(departures.receive(costs(), from: peer) == false) }
-    #expect(departures.leave(trace, dispatcher: peers[1], now: .zero) != nil)
+    #expect(
+      departures.leave(trace, PlanDispatch(dispatcher: peers[1], number: 1), now: .zero) != nil)
     departures.begin(trace)
     for peer in peers { #expect(departures.receive(costs(), from: peer) == false) }
-    #expect(departures.leave(trace, dispatcher: peers[2], now: .zero) == nil)
+    #expect(
+      departures.leave(trace, PlanDispatch(dispatcher: peers[2], number: 1), now: .zero) == nil)
   }
 
   @Test("a shutdown settles the plans that wait, and no plan that runs")
@@ -92,7 +112,7 @@ struct PlanDeparturesTests {
     let other = TraceID(high: 3, low: 4)
     departures.begin(trace)
     departures.begin(other)
-    _ = departures.leave(trace, dispatcher: first, now: .zero)
+    _ = departures.leave(trace, firstDispatch, now: .zero)
     #expect(departures.endAll() == [trace])
     #expect(!departures.isEmpty)
     departures.end(other)

@@ -285,7 +285,7 @@ enum Samples {
               reason: text, usage: Usage(promptTokens: 5, completionTokens: 6, estimated: true))
           ], dataPolicy: .local, pools: HostPools(["gpu", "eu"]), request: request,
           documents: documents, client: "key é",
-          sinkPrefix: text))
+          sinkPrefix: text, dispatch: 2))
     ),
     (
       "run_plan_small",
@@ -325,9 +325,9 @@ enum Samples {
     (
       "plan_costs",
       .planCosts(
-        PlanCosts(trace: trace, tasks: [.init(task: "p1", report: report)]))
+        PlanCosts(trace: trace, dispatch: 2, tasks: [.init(task: "p1", report: report)]))
     ),
-    ("plan_costs_empty", .planCosts(PlanCosts(trace: trace, tasks: []))),
+    ("plan_costs_empty", .planCosts(PlanCosts(trace: trace, dispatch: 1, tasks: []))),
     (
       "run_task",
       .runTask(

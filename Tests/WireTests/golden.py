@@ -169,10 +169,11 @@ BODIES = {
         terms {{ minimum_rate_milli: -1 }} request {{ {REQUEST} }} {DOCUMENTS} client: "key é"
         sink_prefix: {TEXT} skipped {{ task: "p2" reason: {TEXT}
         usage {{ prompt_tokens: 5 completion_tokens: 6 estimated: true }} }}
-        host_pools: "eu" host_pools: "gpu" }}''',
+        host_pools: "eu" host_pools: "gpu" dispatch: 2 }}''',
     "run_plan_small": f'''run_plan {{ plan {{ id: "plan-2" pattern: "tutti/auto"
         tasks {{ id: "t" role: "reasoning" merge: "none" {PLAIN} }} sink: "t" deadline_ms: 1000 }}
-        conversation {{ {CONVERSATION} }} data_policy: "any" terms {{ minimum_rate_milli: -1 }} }}''',
+        conversation {{ {CONVERSATION} }} data_policy: "any" terms {{ minimum_rate_milli: -1 }}
+        dispatch: 1 }}''',
     "plan_event_started": '''plan_event { started {
         task: "p1" role: "critic" agent: "agent-critic-1" attempt: 2 } }''',
     "plan_event_first_token": f'''plan_event {{ first_token {{
@@ -186,9 +187,9 @@ BODIES = {
     "plan_event_delta": f"plan_event {{ delta {{ text: {TEXT} }} }}",
     "plan_event_finished": '''plan_event { finished { finish_reason: "length"
         usage { prompt_tokens: 1 completion_tokens: 2 } sink_usage {} } }''',
-    "plan_costs": f'''plan_costs {{ trace_id: {TRACE}
+    "plan_costs": f'''plan_costs {{ trace_id: {TRACE} dispatch: 2
         tasks {{ task: "p1" report {{ {REPORT} }} }} }}''',
-    "plan_costs_empty": f"plan_costs {{ trace_id: {TRACE} }}",
+    "plan_costs_empty": f"plan_costs {{ trace_id: {TRACE} dispatch: 1 }}",
     "run_task": f'''run_task {{ plan_id: "plan-1" task {{ {SINK} }}
         conversation {{ {CONVERSATION} }} {INPUTS} is_sink: true {DOCUMENTS} prefix: {TEXT}
         data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3"

@@ -91,7 +91,9 @@ final class PlanRunner: Sendable {
 
   /// Sends the tokens of the tasks to the gateway, which does not read the plan's events any more.
   private func sendCosts() {
-    let costs = PlanCosts(trace: trace.trace, tasks: state.withLock(\.run.costs))
+    let costs = state.withLock { state in
+      PlanCosts(trace: trace.trace, dispatch: state.run.order.dispatch, tasks: state.run.costs)
+    }
     shell.context.bus.cast(.planCosts(costs), to: .peer(gateway))
   }
 

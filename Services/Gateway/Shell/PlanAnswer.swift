@@ -236,11 +236,11 @@ struct PlanAnswer: Sendable {
   func settleStreamed(_ plan: RunningPlan) {
     guard let payment = exchange.payment else { return }
     let trace = exchange.trace.trace
-    guard payment.hasDelivered, let dispatcher = plan.unreadDispatcher else {
+    guard payment.hasDelivered, let dispatch = plan.unreadDispatch else {
       resources.departures.end(trace)
       return payment.settle(streamed: plan.read { $0 })
     }
-    resources.departures.leave(trace, dispatcher: dispatcher) { [exchange] costs in
+    resources.departures.leave(trace, dispatch) { [exchange] costs in
       var trace = plan.read { $0 }
       if let costs { trace.record(costs) }
       payment.settle(streamed: trace)

@@ -42,8 +42,12 @@ final class RunningPlan: Sendable {
   /// Time until the deadline.
   var remaining: Duration { now.duration(to: deadline) }
 
-  /// The dispatcher that the gateway stopped reading before the plan's end. `nil` means none.
-  var unreadDispatcher: PeerID? { state.withLock(\.dispatcher) }
+  /// The dispatch whose events the gateway stopped reading before the plan's end. `nil` means none.
+  var unreadDispatch: PlanDispatch? {
+    state.withLock { state in
+      state.dispatcher.map { PlanDispatch(dispatcher: $0, number: state.dispatches) }
+    }
+  }
 
   /// Records the dispatcher whose events are read. `nil` means that its last event was read.
   func recordDispatcher(_ dispatcher: PeerID?) { state.withLock { $0.dispatcher = dispatcher } }
@@ -96,7 +100,7 @@ final class RunningPlan: Sendable {
         terms: terms,
         request: request,
         documents: clientRequest.options.documents, client: client,
-        sinkPrefix: trace.answer, isWhole: !clientRequest.stream)
+        sinkPrefix: trace.answer, isWhole: !clientRequest.stream, dispatch: state.dispatches)
     }
   }
 

@@ -290,13 +290,15 @@ public struct PlanOrder: Equatable, Sendable {
   /// Whether the client receives the answer in one piece at the end. If so, the dispatcher may
   /// replace text that it has already sent.
   public var isWhole: Bool
+  /// Number of this dispatch of the plan, from 1. The second one is a failover.
+  public var dispatch: Int
 
   public init(
     plan: Plan, conversation: Conversation, finished: [TaskID: TaskReport] = [:],
     skipped: [TaskID: Skipped] = [:], dataPolicy: DataPolicy = .any, pools: HostPools = .all,
     terms: InferenceTerms = InferenceTerms(),
     request: PlanRequest? = nil, documents: [Document] = [], client: String = "",
-    sinkPrefix: String = "", isWhole: Bool = false
+    sinkPrefix: String = "", isWhole: Bool = false, dispatch: Int = 1
   ) {
     self.plan = plan
     self.conversation = conversation
@@ -310,6 +312,7 @@ public struct PlanOrder: Equatable, Sendable {
     self.client = client
     self.sinkPrefix = sinkPrefix
     self.isWhole = isWhole
+    self.dispatch = dispatch
   }
 }
 

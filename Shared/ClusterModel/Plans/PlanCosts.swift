@@ -13,11 +13,14 @@ public struct PlanCosts: Equatable, Sendable {
 
   /// Trace of the request that the plan answers.
   public var trace: TraceID
+  /// Number of the dispatch whose tasks these are: `PlanOrder.dispatch`.
+  public var dispatch: Int
   /// Tasks with tokens, at most `Limits.planTasks`, also tasks that have not ended.
   public var tasks: [Task]
 
-  public init(trace: TraceID, tasks: [Task]) {
+  public init(trace: TraceID, dispatch: Int, tasks: [Task]) {
     self.trace = trace
+    self.dispatch = dispatch
     self.tasks = tasks
   }
 }

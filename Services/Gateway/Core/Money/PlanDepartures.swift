@@ -1,5 +1,17 @@
 public import ClusterModel
 
+/// One dispatch of a plan. Both dispatches of a plan may go to the same process.
+public struct PlanDispatch: Hashable, Sendable {
+  let dispatcher: PeerID
+  /// From 1.
+  let number: Int
+
+  public init(dispatcher: PeerID, number: Int) {
+    self.dispatcher = dispatcher
+    self.number = number
+  }
+}
+
 /// Streamed plans of paying clients, from their start to their settlement.
 ///
 /// A gateway that cancels a plan settles it with the tokens of the tasks that ran then. The plan's
@@ -9,17 +21,17 @@ public struct PlanDepartures: Sendable {
   /// Maximum wait for a dispatcher's message, which needs some milliseconds. The plan's hold of
   /// money, and the client's place for a plan, are in use for this time.
   static let patience = Duration.seconds(1)
-  /// Maximum dispatchers of a plan whose messages are kept.
-  private static let mostDispatchers = 2
+  /// Maximum dispatches of a plan whose messages are kept.
+  private static let mostDispatches = 2
 
   private struct Departure: Sendable {
-    let dispatcher: PeerID
+    let dispatch: PlanDispatch
     let deadline: Instant
   }
 
   private struct Entry: Sendable {
     /// Messages that arrived before the gateway had finished its own work on the plan.
-    var costs: [PeerID: PlanCosts] = [:]
+    var costs: [PlanDispatch: PlanCosts] = [:]
     /// `nil` means that the plan still runs.
     var departure: Departure?
   }
@@ -38,17 +50,17 @@ public struct PlanDepartures: Sendable {
   public mutating func end(_ trace: TraceID) { entries[trace] = nil }
 
   /// Records that the gateway has cancelled a plan.
-  /// - Parameter dispatcher: the dispatcher that ran the plan last.
+  /// - Parameter dispatch: the plan's last dispatch.
   /// - Returns: the tokens with which the plan is settled now. `nil` means that the gateway waits.
   public mutating func leave(
-    _ trace: TraceID, dispatcher: PeerID, now: Instant
+    _ trace: TraceID, _ dispatch: PlanDispatch, now: Instant
   ) -> PlanCosts? {
-    if let costs = entries[trace]?.costs[dispatcher] {
+    if let costs = entries[trace]?.costs[dispatch] {
       entries[trace] = nil
       return costs
     }
     entries[trace] = Entry(
-      departure: Departure(dispatcher: dispatcher, deadline: now.advanced(by: Self.patience)))
+      departure: Departure(dispatch: dispatch, deadline: now.advanced(by: Self.patience)))
     return nil
   }
 
@@ -56,14 +68,15 @@ public struct PlanDepartures: Sendable {
   /// - Returns: whether the plan is settled now.
   public mutating func receive(_ costs: PlanCosts, from dispatcher: PeerID) -> Bool {
     guard let entry = entries[costs.trace] else { return false }
+    let dispatch = PlanDispatch(dispatcher: dispatcher, number: costs.dispatch)
     guard let departure = entry.departure else {
-      if entry.costs.count < Self.mostDispatchers {
-        entries[costs.trace]?.costs[dispatcher] = costs
+      if entry.costs.count < Self.mostDispatches {
+        entries[costs.trace]?.costs[dispatch] = costs
       }
       return false
     }
-    // An earlier dispatcher of the plan may have been lost, and its tasks ran again.
-    guard departure.dispatcher == dispatcher else { return false }
+    // The dispatcher of an earlier dispatch may have been lost, and its tasks ran again.
+    guard departure.dispatch == dispatch else { return false }
     entries[costs.trace] = nil
     return true
   }

@@ -26,10 +26,10 @@ final class DepartedPlans: Service {
   func end(_ trace: TraceID) { state.withLock { $0.departures.end(trace) } }
 
   /// Settles a cancelled plan, now or when its dispatcher has sent the tokens of its tasks.
-  func leave(_ trace: TraceID, dispatcher: PeerID, settle: @escaping Settle) {
+  func leave(_ trace: TraceID, _ dispatch: PlanDispatch, settle: @escaping Settle) {
     let now = clock.now
     let (costs, isReady) = state.withLock { state -> (PlanCosts?, Bool) in
-      let costs = state.departures.leave(trace, dispatcher: dispatcher, now: now)
+      let costs = state.departures.leave(trace, dispatch, now: now)
       guard costs == nil, !state.isOver else {
         state.departures.end(trace)
         return (costs, true)

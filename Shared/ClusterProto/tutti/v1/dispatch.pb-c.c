@@ -572,7 +572,7 @@ const ProtobufCMessageDescriptor tutti__v1__skipped_task__descriptor =
   (ProtobufCMessageInit) tutti__v1__skipped_task__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[12] =
+static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[13] =
 {
   {
     "plan",
@@ -707,6 +707,18 @@ static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[12]
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "dispatch",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RunPlan, dispatch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "host_pools",
     32,
     PROTOBUF_C_LABEL_REPEATED,
@@ -723,9 +735,10 @@ static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   7,   /* field[7] = client */
   1,   /* field[1] = conversation */
   3,   /* field[3] = data_policy */
+  11,   /* field[11] = dispatch */
   6,   /* field[6] = documents */
   2,   /* field[2] = finished */
-  11,   /* field[11] = host_pools */
+  12,   /* field[12] = host_pools */
   10,   /* field[10] = is_whole */
   0,   /* field[0] = plan */
   5,   /* field[5] = request */
@@ -736,8 +749,8 @@ static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__run_plan__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 32, 11 },
-  { 0, 12 }
+  { 32, 12 },
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
 {
@@ -747,7 +760,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
   "Tutti__V1__RunPlan",
   "tutti.v1",
   sizeof(Tutti__V1__RunPlan),
-  12,
+  13,
   tutti__v1__run_plan__field_descriptors,
   tutti__v1__run_plan__field_indices_by_name,
   2,  tutti__v1__run_plan__number_ranges,
@@ -1203,7 +1216,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan_event__descriptor =
   (ProtobufCMessageInit) tutti__v1__plan_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan_costs__field_descriptors[2] =
+static const ProtobufCFieldDescriptor tutti__v1__plan_costs__field_descriptors[3] =
 {
   {
     "trace_id",
@@ -1229,15 +1242,28 @@ static const ProtobufCFieldDescriptor tutti__v1__plan_costs__field_descriptors[2
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "dispatch",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanCosts, dispatch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan_costs__field_indices_by_name[] = {
+  2,   /* field[2] = dispatch */
   1,   /* field[1] = tasks */
   0,   /* field[0] = trace_id */
 };
 static const ProtobufCIntRange tutti__v1__plan_costs__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan_costs__descriptor =
 {
@@ -1247,7 +1273,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan_costs__descriptor =
   "Tutti__V1__PlanCosts",
   "tutti.v1",
   sizeof(Tutti__V1__PlanCosts),
-  2,
+  3,
   tutti__v1__plan_costs__field_descriptors,
   tutti__v1__plan_costs__field_indices_by_name,
   1,  tutti__v1__plan_costs__number_ranges,

@@ -107,6 +107,10 @@ struct  Tutti__V1__RunPlan
    */
   protobuf_c_boolean is_whole;
   /*
+   * number of this dispatch of the plan, from 1
+   */
+  uint32_t dispatch;
+  /*
    * tags, one of which each host must have; empty: all hosts
    */
   size_t n_host_pools;
@@ -114,7 +118,7 @@ struct  Tutti__V1__RunPlan
 };
 #define TUTTI__V1__RUN_PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_plan__descriptor) \
-    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0,NULL, 0, 0,NULL }
+    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0,NULL, 0, 0, 0,NULL }
 
 
 struct  Tutti__V1__TaskStarted
@@ -241,10 +245,14 @@ struct  Tutti__V1__PlanCosts
    */
   size_t n_tasks;
   Tutti__V1__TaskOutput **tasks;
+  /*
+   * RunPlan.dispatch
+   */
+  uint32_t dispatch;
 };
 #define TUTTI__V1__PLAN_COSTS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_costs__descriptor) \
-    , {0,NULL}, 0,NULL }
+    , {0,NULL}, 0,NULL, 0 }
 
 
 /* Tutti__V1__TaskOutput methods */
