@@ -84,6 +84,37 @@ struct DepartedPlansTests {
     }
   }
 
+  @Test(
+    "the tokens of tasks that were cancelled count against the limits of the key",
+    arguments: [true, false])
+  func keyLimits(isPaid: Bool) async throws {
+    let key = KeyRecord(
+      id: try #require(KeyID("abcdefghijkl")), name: "k",
+      account: try #require(AccountPath("acme")),
+      hash: try #require(KeyHash([UInt8](repeating: 1, count: 32))), scopes: [.chat],
+      limits: KeyLimits(tokensPerDay: 1_000, concurrentRequests: 1))
+    let client = FakeClient.Received()
+    let plans = try PlanCluster(scripts: [Self.script(client)])
+    try await MoneyCluster(budget: 10_000_000).run { money in
+      let payment = try await isPaid ? Self.payment(money.spending) : nil
+      try await plans.run { plans in
+        let gate = plans.resources.keys
+        let answer = try plans.answer(rights: KeyRights(key), payment: payment)
+        answer.exchange.journal.record(try gate.admit(KeyRights(key), tokens: 100))
+        let response = try await answer.response()
+        await #expect(throws: (any Error).self) {
+          try await response.body.write(FakeClient(received: client))
+        }
+        @Sendable func remaining(_ limit: RateLimit) -> [Int] {
+          gate.remainders(for: key).filter { $0.limit == limit }.map(\.remaining)
+        }
+        // The prompt has 30 tokens, and the host wrote 11.
+        try await money.wait { remaining(.tokensPerDay) == [1_000 - 41] }
+        #expect(remaining(.concurrentRequests) == [1])
+      }
+    }
+  }
+
   private final class Settlements: Sendable {
     private let hadCosts = Mutex<[Bool]>([])
 

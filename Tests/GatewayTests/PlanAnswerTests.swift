@@ -68,6 +68,7 @@ struct PlanAnswerTests {
     try await cluster.run { cluster in
       let received = try await cluster.ask()
       #expect(cluster.orders.map(\.sinkPrefix) == ["", "Hello "])
+      #expect(cluster.orders.map(\.dispatch) == [1, 2])
       let events = received.events
       try #require(events.count == 5)
       #expect(events[1].contains(#""delta":{"content":"Hello "}"#))

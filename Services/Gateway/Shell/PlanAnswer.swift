@@ -229,21 +229,31 @@ struct PlanAnswer: Sendable {
       credits: trace.credits(prices: prices))
   }
 
+  /// Whether the plan's tokens are billed, or count against the limits of a key.
+  var countsTokens: Bool { exchange.payment != nil || exchange.key != nil }
+
   /// Settles a plan whose answer the client did not receive to its end.
   ///
-  /// If this gateway has cancelled the plan, the settlement waits for the tokens of its tasks. The
-  /// memory and the places of the request stay in use until then.
-  func settleStreamed(_ plan: RunningPlan) {
-    guard let payment = exchange.payment else { return }
-    let trace = exchange.trace.trace
-    guard payment.hasDelivered, let dispatch = plan.unreadDispatch else {
+  /// If this gateway has cancelled the plan, the settlement waits for the tokens of its tasks, and so
+  /// does their count against the limits of the key. The memory and the places of the request stay in
+  /// use until then, also its place among the key's concurrent requests.
+  ///
+  /// - Parameter written: tokens of the answer that the client received.
+  func settleStreamed(_ plan: RunningPlan, written: Int) {
+    let (payment, trace) = (exchange.payment, exchange.trace.trace)
+    let dispatch = plan.unreadDispatch
+    // Without a dispatch to wait for, the key's use ends with the request.
+    let endUse = dispatch == nil ? nil : exchange.journal.takeUse()
+    guard let dispatch, endUse != nil || payment?.hasDelivered == true else {
       resources.departures.end(trace)
-      return payment.settle(streamed: plan.read { $0 })
+      payment?.settle(streamed: plan.read { $0 })
+      return
     }
     resources.departures.leave(trace, dispatch) { [exchange] costs in
       var trace = plan.read { $0 }
       if let costs { trace.record(costs) }
-      payment.settle(streamed: trace)
+      endUse?(exchange.usage(of: trace, written: written))
+      payment?.settle(streamed: trace)
       withExtendedLifetime(exchange) {}
     }
   }

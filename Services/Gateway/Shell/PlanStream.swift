@@ -61,13 +61,13 @@ struct PlanStream {
   @concurrent
   mutating func run() async throws {
     let (departures, trace) = (answer.resources.departures, answer.exchange.trace.trace)
-    if answer.exchange.payment != nil { departures.begin(trace) }
+    if answer.countsTokens { departures.begin(trace) }
     do throws(Failure) {
       try await deliver()
       departures.end(trace)
     } catch {
       answer.recordUsage(plan.read { $0 }, written: tally.total)
-      answer.settleStreamed(plan)
+      answer.settleStreamed(plan, written: tally.total)
       try await client.fail(error)
     }
   }

@@ -39,6 +39,9 @@ final class RequestJournal: Sendable {
     /// Whether the request passed all checks before its answer began.
     var isAdmitted = false
     var isOver = false
+
+    /// Model of a request that costs nothing. `nil` means that the request is billed.
+    var freeModel: String? { isPaid ? nil : answeringModel?.name ?? model }
   }
 
   /// How the request ended.
@@ -97,6 +100,15 @@ final class RequestJournal: Sendable {
 
   /// Records the use of the request's key, which ends with the request.
   func record(_ use: KeyUse?) { state.withLock { $0.use = use } }
+
+  /// Takes the use of the request's key, which then does not end with the request.
+  /// - Returns: a function that ends the use, with the tokens of the request. `nil` means that there
+  ///   is no use.
+  func takeUse() -> (@Sendable (Usage) -> Void)? {
+    let (use, freeModel) = state.withLock { ($0.use.take(), $0.freeModel) }
+    guard let use else { return nil }
+    return { use.finish($0, freeModel: freeModel) }
+  }
 
   /// Records that the request passed all checks, so that an answer is made for it.
   func recordAdmission() { state.withLock { $0.isAdmitted = true } }
@@ -180,8 +192,7 @@ final class RequestJournal: Sendable {
       return state
     }
     guard let state else { return }
-    state.use?.finish(
-      state.usage, freeModel: state.isPaid ? nil : state.answeringModel?.name ?? state.model)
+    state.use?.finish(state.usage, freeModel: state.freeModel)
     emitMetrics(state, ending)
     if !state.isAdmitted, ending.failure != nil, let refusals, refusals.pass() == nil {
       Counter(label: "tutti_gateway_unrecorded_total").increment()

@@ -12,7 +12,8 @@ public struct PlanDispatch: Hashable, Sendable {
   }
 }
 
-/// Streamed plans of paying clients, from their start to their settlement.
+/// Streamed plans whose tokens are billed or count against a key's limits, from their start to their
+/// settlement.
 ///
 /// A gateway that cancels a plan settles it with the tokens of the tasks that ran then. The plan's
 /// dispatcher sends them at once. Without them, the plan is settled after `patience` with the
