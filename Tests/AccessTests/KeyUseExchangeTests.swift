@@ -149,8 +149,17 @@ struct KeyUseExchangeTests {
     _ = gateway.report()
     gateway.exchange.fail(&gateway.windows)
     #expect(gateway.admitted(of: 9, key, limits) == 4)
+    // After some lost exchanges, the next one may still raise its part.
+    for _ in 2...4 { gateway.exchange.fail(&gateway.windows) }
+    #expect(gateway.ask(key, limits)?.secondsToWait == 1)
     // No exchange will raise its part soon.
+    gateway.exchange.fail(&gateway.windows)
     #expect(gateway.ask(key, limits)?.secondsToWait == 25 * 3_600 - 100)
+    // An answer ends the row of failures.
+    gateway.receive([use(12)])
+    #expect(gateway.ask(key, limits)?.secondsToWait == 1)
+    gateway.exchange.fail(&gateway.windows)
+    #expect(gateway.ask(key, limits)?.secondsToWait == 1)
     // Without any answer since its start, it permits its share of the whole limit.
     var alone = Gateway(of: 2)
     _ = alone.report()

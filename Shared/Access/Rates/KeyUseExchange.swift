@@ -13,6 +13,12 @@ public struct KeyUseExchange: Sendable {
   private var isComplete = false
   /// Keys of the open report.
   private var reported: [KeyID] = []
+  /// Number of failed exchanges since the last answer.
+  private var failures = 0
+  /// Failures in a row after which no answer is expected soon. A failure takes one to two seconds,
+  /// and a registry that restarts is away for a few seconds. A client that is refused until then
+  /// tries again after a second, not after a day.
+  private static let mostFailures = 5
 
   public init() {}
 
@@ -30,6 +36,7 @@ public struct KeyUseExchange: Sendable {
   ) -> Bool {
     windows.confirm(reported)
     reported = []
+    failures = 0
     if table.epoch != epoch {
       // A restarted registry may have lost earlier reports.
       if epoch != 0 { windows.reportAllAgain() }
@@ -46,6 +53,7 @@ public struct KeyUseExchange: Sendable {
   public mutating func fail(_ windows: inout RateWindows) {
     windows.reportAgain(reported)
     reported = []
-    windows.isShared = false
+    failures = min(failures + 1, Self.mostFailures)
+    if failures == Self.mostFailures { windows.isShared = false }
   }
 }
