@@ -66,7 +66,7 @@ extension Limits {
     "access.use_rows", 16_384, .count,
     "Pairs of a key and a gateway process with use in the last day that the registry keeps, in at "
       + "most 15 MiB: every key of a full table at one gateway. Without room, processes that have "
-      + "ended are added up, and then a gateway's use of a key counts at this gateway alone.")
+      + "ended are added up, and then the gateways of a key keep their parts of its limits.")
   public static let accessUseFileBytes = Limit(
     "access.use_file_bytes", 32 << 20, .bytes,
     "The registry's file with the day's use: access.use_rows with 25 hours of 40 bytes each, and "

@@ -8,6 +8,7 @@ extension Arena {
     let message = unsafe make(tutti__v1__key_use_report__init)
     unsafe message.pointee.epoch = report.epoch
     unsafe message.pointee.after = report.after
+    unsafe message.pointee.hour = report.hour
     unsafe message.pointee.n_uses = report.uses.count
     unsafe message.pointee.uses = array(report.uses) { unsafe dayUse($0) }
     return unsafe message
@@ -20,6 +21,8 @@ extension Arena {
     unsafe message.pointee.is_complete = table.isComplete ? 1 : 0
     unsafe message.pointee.n_uses = table.uses.count
     unsafe message.pointee.uses = array(table.uses) { unsafe dayUse($0) }
+    unsafe message.pointee.n_unrecorded = table.unrecorded.count
+    unsafe message.pointee.unrecorded = array(table.unrecorded) { unsafe text($0.description) }
     return unsafe message
   }
 
@@ -43,17 +46,25 @@ extension Arena {
 extension KeyUseReport {
   init(wire message: Tutti__V1__KeyUseReport) throws(WireError) {
     self.init(
-      epoch: unsafe message.epoch, after: unsafe message.after,
+      epoch: unsafe message.epoch, after: unsafe message.after, hour: unsafe message.hour,
       uses: try unsafe dayUses(message.n_uses, message.uses))
   }
 }
 
 extension KeyUseTable {
   init(wire message: Tutti__V1__KeyUseTable) throws(WireError) {
+    let count = unsafe message.n_unrecorded
+    guard count <= Limits.accessUseBatch.value else {
+      throw .tooManyElements(limit: Limits.accessUseBatch.value)
+    }
+    var unrecorded: [KeyID] = []
+    for key in try unsafe texts(count, message.unrecorded, "KeyUseTable.unrecorded") {
+      unrecorded.append(try KeyID(wire: key, "KeyUseTable.unrecorded"))
+    }
     self.init(
       epoch: unsafe message.epoch, revision: unsafe message.revision,
       isComplete: unsafe message.is_complete != 0,
-      uses: try unsafe dayUses(message.n_uses, message.uses))
+      uses: try unsafe dayUses(message.n_uses, message.uses), unrecorded: unrecorded)
   }
 }
 

@@ -25,10 +25,13 @@ struct KeyUseExchangeTests {
 
     @discardableResult
     mutating func receive(
-      _ uses: [DayUse] = [], epoch: UInt64 = 1, revision: UInt64 = 1, isComplete: Bool = true
+      _ uses: [DayUse] = [], epoch: UInt64 = 1, revision: UInt64 = 1, isComplete: Bool = true,
+      unrecorded: [KeyID] = []
     ) -> Bool {
       exchange.receive(
-        KeyUseTable(epoch: epoch, revision: revision, isComplete: isComplete, uses: uses),
+        KeyUseTable(
+          epoch: epoch, revision: revision, isComplete: isComplete, uses: uses,
+          unrecorded: unrecorded),
         &windows, at: KeyUseExchangeTests.now)
     }
 
@@ -74,7 +77,7 @@ struct KeyUseExchangeTests {
   func restart() throws {
     let limits = KeyLimits(requestsPerDay: 10, tokensPerDay: 100)
     var gateway = Gateway()
-    #expect(gateway.report() == KeyUseReport(epoch: 0, after: 0, uses: []))
+    #expect(gateway.report() == KeyUseReport(epoch: 0, after: 0, hour: Self.hour, uses: []))
     gateway.receive([use(7, tokens: 20)])
     #expect(gateway.admitted(of: 9, key, limits) == 3)
     let answer = gateway.ask(key, limits)
@@ -177,7 +180,7 @@ struct KeyUseExchangeTests {
     #expect(gateway.ask(key, limits, tokens: 1) != nil)
   }
 
-  @Test("a report has the keys whose use has changed, with totals by hour")
+  @Test("a report has the keys whose use has changed, with the totals of the hours that changed")
   func reports() throws {
     let limits = KeyLimits(requestsPerDay: 10, tokensPerDay: 100)
     var gateway = Gateway()
@@ -188,28 +191,84 @@ struct KeyUseExchangeTests {
     #expect(gateway.report().uses.isEmpty)
     #expect(gateway.receive(revision: 4) == false)
     #expect(
-      gateway.exchangeOwn() == KeyUseReport(epoch: 1, after: 4, uses: [use(1, tokens: 5)]))
+      gateway.exchangeOwn()
+        == KeyUseReport(
+          epoch: 1, after: 4, hour: Self.hour, uses: [use(1, tokens: 5)]))
     #expect(gateway.exchangeOwn().uses.isEmpty)
     let later = Self.now.advanced(by: .seconds(3_600))
     #expect(gateway.ask(key, limits, tokens: 6, at: later) == nil)
-    #expect(
-      gateway.report(at: later).uses == [
-        DayUse(
-          key: key,
-          hours: [
-            HourlyUse(hour: Self.hour, requests: 1, tokens: 5),
-            HourlyUse(hour: Self.hour + 1, requests: 1, tokens: 6),
-          ])
-      ])
+    let changed = [
+      DayUse(key: key, hours: [HourlyUse(hour: Self.hour + 1, requests: 1, tokens: 6)])
+    ]
+    #expect(gateway.report(at: later).uses == changed)
     // A lost report is repeated.
     gateway.exchange.fail(&gateway.windows)
-    #expect(gateway.report(at: later).uses.map(\.hours.count) == [2])
+    #expect(gateway.report(at: later).uses == changed)
     gateway.receive()
     #expect(gateway.report(at: later).uses.isEmpty)
     // A key without a limit per day is not reported.
     let other = try sampleKey(2).id
     #expect(gateway.ask(other, KeyLimits(requestsPerMinute: 9), at: later) == nil)
     #expect(gateway.report(at: later).uses.isEmpty)
+  }
+
+  @Test("an hour is reported until it is confirmed, also if its count is zero again")
+  func lostCorrection() {
+    var gateway = Gateway()
+    gateway.receive()
+    guard
+      case .admitted(let request) = gateway.windows.admit(
+        key, limits: KeyLimits(tokensPerDay: 100), tokens: 90, at: Self.now)
+    else {
+      Issue.record("the request is admitted")
+      return
+    }
+    #expect(gateway.report().uses == [use(0, tokens: 90)])
+    // The registry may have received the report.
+    gateway.exchange.fail(&gateway.windows)
+    gateway.windows.finish(request, tokens: 0, at: Self.now)
+    for _ in 0..<3 {
+      #expect(gateway.report().uses == [use(0)])
+      gateway.exchange.fail(&gateway.windows)
+    }
+    #expect(gateway.exchangeOwn().uses == [use(0)])
+    #expect(gateway.exchangeOwn().uses.isEmpty)
+  }
+
+  @Test("unused tokens are reported for the hour of the estimate")
+  func correctionInEarlierHour() {
+    let later = Self.now.advanced(by: .seconds(2 * 3_600))
+    var gateway = Gateway()
+    gateway.receive()
+    guard
+      case .admitted(let request) = gateway.windows.admit(
+        key, limits: KeyLimits(tokensPerDay: 100), tokens: 90, at: Self.now)
+    else {
+      Issue.record("the request is admitted")
+      return
+    }
+    _ = gateway.exchangeOwn()
+    gateway.windows.finish(request, tokens: 20, at: later)
+    #expect(gateway.report(at: later).uses == [use(0, tokens: 20)])
+  }
+
+  @Test("a gateway keeps its part of a limit while the registry has no room for the key")
+  func noRoom() {
+    let limits = KeyLimits(requestsPerDay: 20)
+    var gateway = Gateway(of: 2)
+    gateway.receive()
+    #expect(gateway.admitted(of: 30, key, limits) == 10)
+    #expect(gateway.report().uses == [use(10)])
+    gateway.receive(unrecorded: [key])
+    // No exchange will raise its part soon.
+    #expect(gateway.ask(key, limits)?.secondsToWait == 25 * 3_600 - 100)
+    #expect(gateway.exchangeOwn().uses.isEmpty)
+    #expect(gateway.ask(key, limits) != nil)
+    // The registry makes room once per hour.
+    let later = Self.now.advanced(by: .seconds(3_600))
+    #expect(gateway.report(at: later).uses == [use(10)])
+    gateway.receive()
+    #expect(gateway.admitted(of: 30, key, limits, at: later) == 5)
   }
 
   @Test("a new registry gets all use again, and use that it forgot counts on in the gateway")
@@ -220,7 +279,7 @@ struct KeyUseExchangeTests {
     gateway.receive([use(5)])
     #expect(gateway.ask(key, limits) == nil && gateway.ask(other, limits) == nil)
     #expect(gateway.exchangeOwn().uses.count == 2)
-    #expect(gateway.exchangeOwn() == KeyUseReport(epoch: 1, after: 1, uses: []))
+    #expect(gateway.exchangeOwn() == KeyUseReport(epoch: 1, after: 1, hour: Self.hour, uses: []))
     gateway.receive(epoch: 2, revision: 0)
     let again = gateway.report()
     #expect(again.epoch == 2 && again.after == 0)

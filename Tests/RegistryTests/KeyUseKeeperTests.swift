@@ -32,10 +32,15 @@ struct KeyUseKeeperTests {
     KeyUseKeeper(path: path, epoch: epoch, logger: logger)
   }
 
+  private func report(epoch: UInt64, _ uses: [DayUse]) -> KeyUseReport {
+    let hour = HourlyUse.hour(of: UnixTime.milliseconds())
+    return KeyUseReport(epoch: epoch, after: 0, hour: hour, uses: uses)
+  }
+
   /// Use of which a gateway learns that knows nothing.
   private func known(_ keeper: KeyUseKeeper) -> [DayUse] {
     keeper.answer(
-      KeyUseReport(epoch: 0, after: 0, uses: []), from: PeerID(name: "new", incarnation: 1)
+      report(epoch: 0, []), from: PeerID(name: "new", incarnation: 1)
     ).uses
   }
 
@@ -52,13 +57,13 @@ struct KeyUseKeeperTests {
   func restart() async throws {
     let first = keeper(epoch: 1)
     #expect(known(first).isEmpty)
-    _ = first.answer(KeyUseReport(epoch: 1, after: 0, uses: [use]), from: gateway)
+    _ = first.answer(report(epoch: 1, [use]), from: gateway)
     #expect(known(first) == [use])
     try await stop(first)
     let next = keeper(epoch: 2)
     #expect(known(next) == [use])
     // The same gateway process reports a total again, which counts once.
-    _ = next.answer(KeyUseReport(epoch: 1, after: 1, uses: [use]), from: gateway)
+    _ = next.answer(report(epoch: 2, [use]), from: gateway)
     #expect(known(next) == [use])
   }
 
@@ -70,7 +75,7 @@ struct KeyUseKeeperTests {
           atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]))
       let first = keeper(epoch: 1)
       #expect(known(first).isEmpty)
-      _ = first.answer(KeyUseReport(epoch: 1, after: 0, uses: [use]), from: gateway)
+      _ = first.answer(report(epoch: 1, [use]), from: gateway)
       try await stop(first)
       #expect(known(keeper(epoch: 2)) == [use])
     }

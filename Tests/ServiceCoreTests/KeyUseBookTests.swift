@@ -25,8 +25,10 @@ struct KeyUseBookTests {
     DayUse(key: key, hours: [HourlyUse(hour: Self.hour - hoursAgo, requests: requests)])
   }
 
-  private func report(_ uses: [DayUse] = [], after: UInt64 = 0, epoch: UInt64 = 1) -> KeyUseReport {
-    KeyUseReport(epoch: epoch, after: after, uses: uses)
+  private func report(
+    _ uses: [DayUse] = [], after: UInt64 = 0, epoch: UInt64 = 1, hour: Int64 = KeyUseBookTests.hour
+  ) -> KeyUseReport {
+    KeyUseReport(epoch: epoch, after: after, hour: hour, uses: uses)
   }
 
   @Test("a gateway receives the sum of all other processes, also of those that have ended")
@@ -59,10 +61,34 @@ struct KeyUseBookTests {
     _ = book.answer(report([use(keys[1], 2)]), from: peer(1), at: Self.hour)
     let third = book.answer(report(after: second.revision), from: peer(2), at: Self.hour)
     #expect(third.uses == [use(keys[1], 2)])
-    // The revisions of an earlier registry mean nothing.
-    let unknown = book.answer(report(after: 99, epoch: 8), from: peer(2), at: Self.hour)
+    // The revisions of an earlier registry mean nothing. Its gateway reports everything again.
+    let old = report([use(keys[2], 9)], after: 99, epoch: 8)
+    let unknown = book.answer(old, from: peer(2), at: Self.hour)
     #expect(Set(unknown.uses) == [all[0], use(keys[1], 2), all[2]])
+    #expect(!book.rows.contains { $0.process == peer(2) && $0.use.key == keys[2] })
     #expect(book.answer(report(after: 99), from: peer(2), at: Self.hour).uses.isEmpty)
+  }
+
+  @Test("a report replaces the hours that it names, and no others")
+  func changedHours() throws {
+    let key = try Self.key(1)
+    func hours(_ counts: [Int64: Int]) -> DayUse {
+      let hours = counts.map { HourlyUse(hour: Self.hour - $0, requests: $1) }
+      return DayUse(key: key, hours: hours.sorted { $0.hour < $1.hour })
+    }
+    var book = KeyUseBook(epoch: 1)
+    _ = book.answer(report([hours([2: 5, 1: 4])]), from: peer(1), at: Self.hour)
+    _ = book.answer(report([hours([1: 3, 0: 1])]), from: peer(1), at: Self.hour)
+    #expect(book.rows.map(\.use) == [hours([2: 5, 1: 3, 0: 1])])
+    // A total of zero removes the hour.
+    _ = book.answer(report([hours([2: 0])]), from: peer(1), at: Self.hour)
+    #expect(book.rows.map(\.use) == [hours([1: 3, 0: 1])])
+    // The first report to the next registry has all hours.
+    var next = KeyUseBook(epoch: 2, rows: book.rows)
+    _ = next.answer(report([hours([0: 1])], epoch: 2), from: peer(1), at: Self.hour)
+    #expect(next.rows.map(\.use) == [hours([0: 1])])
+    _ = next.answer(report([hours([1: 2])], epoch: 2), from: peer(1), at: Self.hour)
+    #expect(next.rows.map(\.use) == [hours([1: 2, 0: 1])])
   }
 
   @Test("use is forgotten when it is a day old, and old hours are ignored")
@@ -91,13 +117,18 @@ struct KeyUseBookTests {
       let hours = [24, 3, 0].map { (age: Int64) in
         HourlyUse(hour: Self.hour + skew - age, requests: 1, tokens: .max)
       }
-      let sent = report([DayUse(key: key, hours: hours)])
+      let sent = report([DayUse(key: key, hours: hours)], hour: Self.hour + skew)
       _ = book.answer(sent, from: peer(1), at: Self.hour)
       let table = book.answer(report(), from: peer(2), at: Self.hour)
-      #expect(table.uses.flatMap(\.hours).map(\.hour) == [Self.hour])
-      #expect(table.uses.flatMap(\.hours).map(\.requests) == [3])
-      // A report is a total, so a repeated one changes nothing.
+      let known = [24, 3, 0].map { (age: Int64) in Self.hour - age }
+      #expect(table.uses.flatMap(\.hours).map(\.hour) == known)
+      // A report has totals, so a repeated one changes nothing.
       #expect(book.answer(sent, from: peer(1), at: Self.hour).revision == table.revision)
+      let last = [HourlyUse(hour: Self.hour + skew, requests: 5)]
+      let next = report([DayUse(key: key, hours: last)], hour: Self.hour + skew)
+      _ = book.answer(next, from: peer(1), at: Self.hour)
+      let changed = book.answer(report(), from: peer(2), at: Self.hour).uses.flatMap(\.hours)
+      #expect(changed.map(\.requests) == [1, 1, 5] && changed.map(\.hour) == known)
       #expect(book.answer(report(), from: peer(2), at: Self.hour + 25).uses.isEmpty)
     }
   }
@@ -126,13 +157,35 @@ struct KeyUseBookTests {
   func bounded() throws {
     let keys = try (0..<4).map(Self.key)
     var book = KeyUseBook(epoch: 1, capacity: 3)
-    _ = book.answer(report(keys.map { use($0, 1) }), from: peer(1), at: Self.hour)
+    let first = book.answer(report(keys.map { use($0, 1) }), from: peer(1), at: Self.hour)
+    #expect(first.unrecorded == [keys[3]])
     #expect(Set(book.rows.map(\.use.key)) == Set(keys.prefix(3)))
-    _ = book.answer(report([use(keys[0], 2)]), from: peer(1), at: Self.hour)
+    let second = book.answer(report([use(keys[0], 2)]), from: peer(1), at: Self.hour)
+    #expect(second.unrecorded.isEmpty)
     #expect(book.answer(report(), from: peer(2), at: Self.hour).uses.contains(use(keys[0], 2)))
     let later = Self.hour + 25
-    _ = book.answer(report([use(keys[3], 1, hoursAgo: -25)]), from: peer(1), at: later)
+    let last = report([use(keys[3], 1, hoursAgo: -25)], hour: later)
+    #expect(book.answer(last, from: peer(1), at: later).unrecorded.isEmpty)
     #expect(book.rows.map(\.use.key) == [keys[3]])
+  }
+
+  @Test("no gateway learns that its use is recorded while another one's use of the key is not")
+  func crowded() throws {
+    let keys = try (0..<2).map(Self.key)
+    var book = KeyUseBook(epoch: 1, capacity: 2)
+    _ = book.answer(report(keys.map { use($0, 1) }), from: peer(1), at: Self.hour)
+    let other = report([use(keys[0], 1)])
+    #expect(book.answer(other, from: peer(2), at: Self.hour).unrecorded == [keys[0]])
+    let known = book.answer(
+      report(keys.map { use($0, 2) }), from: peer(1), at: Self.hour)
+    #expect(known.unrecorded == [keys[0]])
+    // The use that has room is known to other gateways.
+    #expect(book.answer(report(), from: peer(2), at: Self.hour).uses.contains(use(keys[0], 2)))
+    for (hours, unrecorded) in [(1, [keys[0]]), (2, [])] as [(Int64, [KeyID])] {
+      let hour = Self.hour + hours
+      let later = report([use(keys[0], 3, hoursAgo: -hours)], hour: hour)
+      #expect(book.answer(later, from: peer(1), at: hour).unrecorded == unrecorded)
+    }
   }
 
   @Test("a full book adds up the use of processes that have ended")
@@ -143,12 +196,12 @@ struct KeyUseBookTests {
       _ = book.answer(report(keys.map { use($0, 1) }), from: peer(number), at: Self.hour)
     }
     // Processes that reported an hour ago may still run.
-    let own = report([use(keys[0], 5)])
-    _ = book.answer(own, from: peer(4), at: Self.hour + 1)
+    func own(at hour: Int64) -> KeyUseReport { report([use(keys[0], 5)], hour: hour) }
+    _ = book.answer(own(at: Self.hour + 1), from: peer(4), at: Self.hour + 1)
     #expect(book.rows.count == 6)
     let later = Self.hour + 2
     let known = book.answer(report(), from: peer(3), at: later).revision
-    _ = book.answer(own, from: peer(4), at: later)
+    _ = book.answer(own(at: later), from: peer(4), at: later)
     // Processes 1 and 2 take one row of each key.
     #expect(book.rows.count == 5)
     let third = book.answer(report(after: known), from: peer(3), at: later)
@@ -177,6 +230,12 @@ struct KeyUseBookTests {
     let peer: PeerID
     var windows = RateWindows()
     var exchange = KeyUseExchange()
+  }
+
+  private enum Loss: CaseIterable {
+    case nothing
+    case report
+    case answer
   }
 
   /// Gateways with their registry.
@@ -224,6 +283,22 @@ struct KeyUseBookTests {
         }
         gateways[index] = gateway
       }
+    }
+
+    mutating func exchangeOnce(_ index: Int, losing loss: Loss) {
+      let now = now
+      var gateway = gateways[index]
+      let report = gateway.exchange.report(&gateway.windows, at: now)
+      switch loss {
+      case .nothing:
+        let table = book.answer(report, from: gateway.peer, at: Int64(second / 3_600))
+        _ = gateway.exchange.receive(table, &gateway.windows, at: now)
+      case .report: gateway.exchange.fail(&gateway.windows)
+      case .answer:
+        _ = book.answer(report, from: gateway.peer, at: Int64(second / 3_600))
+        gateway.exchange.fail(&gateway.windows)
+      }
+      gateways[index] = gateway
     }
 
     mutating func ask(
@@ -281,6 +356,53 @@ struct KeyUseBookTests {
       }
     }
     #expect(admitted.count > 15 && refused > 15)
+  }
+
+  @Test(
+    "the registry knows all use after reports and answers were lost, and after restarts",
+    arguments: 0..<20 as Range<UInt64>)
+  func losses(seed: UInt64) throws {
+    var rng = SeededGenerator(seed: seed)
+    let key = try Self.key(1)
+    let limits = KeyLimits(requestsPerDay: 1_000_000, tokensPerDay: 1_000_000)
+    var cluster = Cluster(gateways: 2)
+    cluster.exchangeAll()
+    var expected: [Int64: HourlyUse] = [:]
+    var running: [(gateway: Int, hour: Int64, reservation: RateReservation)] = []
+    for _ in 0..<200 {
+      cluster.second += Int.random(in: 0...3_000, using: &rng)
+      let hour = Int64(cluster.second / 3_600)
+      if Int.random(in: 0..<20, using: &rng) == 0 {
+        cluster.restartRegistry(rows: cluster.book.rows)
+      }
+      if running.isEmpty || Bool.random(using: &rng) {
+        let index = Int.random(in: 0...1, using: &rng)
+        guard
+          case .admitted(let reservation) = cluster.gateways[index].windows.admit(
+            key, limits: limits, tokens: 90, at: cluster.now)
+        else {
+          Issue.record("a request was refused")
+          return
+        }
+        expected[hour, default: HourlyUse(hour: hour)].requests += 1
+        expected[hour]?.tokens += 90
+        running.append((index, hour, reservation))
+      } else {
+        let ended = running.remove(at: Int.random(in: running.indices, using: &rng))
+        let tokens = Int.random(in: 0...90, using: &rng)
+        cluster.gateways[ended.gateway].windows.finish(
+          ended.reservation, tokens: tokens, at: cluster.now)
+        expected[ended.hour]?.tokens -= 90 - tokens
+      }
+      cluster.exchangeOnce(
+        Int.random(in: 0...1, using: &rng),
+        losing: Loss.allCases[Int.random(in: 0..<3, using: &rng)])
+    }
+    cluster.exchangeAll()
+    let hour = Int64(cluster.second / 3_600)
+    let day = expected.values.filter { $0.hour > hour - Int64(DayUse.mostHours) }
+    let table = cluster.book.answer(report(hour: hour), from: peer(99), at: hour)
+    #expect(table.uses.flatMap(\.hours) == day.sorted { $0.hour < $1.hour })
   }
 
   @Test("a registry that lost its file learns the use of running gateways from them")

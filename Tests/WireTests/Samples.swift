@@ -477,7 +477,7 @@ enum Samples {
       "key_use_report",
       .keyUseReport(
         KeyUseReport(
-          epoch: 9, after: 5,
+          epoch: 9, after: 5, hour: 475_001,
           uses: [
             DayUse(
               key: KeyID("abcdefghijkl")!,
@@ -488,7 +488,7 @@ enum Samples {
             DayUse(key: KeyID("mnopqrstuvwx")!, hours: []),
           ]))
     ),
-    ("key_use_report_empty", .keyUseReport(KeyUseReport(epoch: 0, after: 0, uses: []))),
+    ("key_use_report_empty", .keyUseReport(KeyUseReport(epoch: 0, after: 0, hour: 0, uses: []))),
     (
       "key_use_table",
       .keyUseTable(
@@ -496,7 +496,7 @@ enum Samples {
           epoch: 9, revision: 7, isComplete: true,
           uses: [
             DayUse(key: KeyID("abcdefghijkl")!, hours: [HourlyUse(hour: 475_001, requests: 4)])
-          ]))
+          ], unrecorded: [KeyID("mnopqrstuvwx")!]))
     ),
     (
       "key_use_table_partial",

@@ -242,13 +242,14 @@ BODIES = {
           cost: 7 }
         first_day: -1 }''',
     "spending_report_empty": "spending_report {}",
-    "key_use_report": '''key_use_report { epoch: 9 after: 5
+    "key_use_report": '''key_use_report { epoch: 9 after: 5 hour: 475001
         uses { key: "abcdefghijkl" hours { hour: 475000 requests: 2 tokens: 1000000000000 }
           hours { hour: -1 tokens: 3 } }
         uses { key: "mnopqrstuvwx" } }''',
     "key_use_report_empty": "key_use_report {}",
     "key_use_table": '''key_use_table { epoch: 9 revision: 7 is_complete: true
-        uses { key: "abcdefghijkl" hours { hour: 475001 requests: 4 } } }''',
+        uses { key: "abcdefghijkl" hours { hour: 475001 requests: 4 } }
+        unrecorded: "mnopqrstuvwx" }''',
     "key_use_table_partial": "key_use_table { epoch: 9 }",
     "telemetry": f'''telemetry {{ service: "gateway" instance: "gateway-1"
         logs {{ time_unix_us: 1700000000000000 level: "info" service: "gateway" message: {TEXT}

@@ -12,6 +12,9 @@ struct DayCount: Sendable {
   /// `own` in the last report.
   private var reported = SlidingCount(.day)
   private var elsewhere = SlidingCount(.day)
+  /// Whether the registry had no room for the last report of some gateway. Then it confirms no
+  /// report, and this gateway's part stays as it is.
+  private var keepsShare = false
   /// The hour to which the counts were advanced.
   private var hour: Int64 = 0
 
@@ -37,14 +40,16 @@ struct DayCount: Sendable {
   // MARK: - Exchange with the registry
 
   /// Marks the own count as reported.
-  /// - Returns: its amounts by hour.
-  mutating func report() -> [(number: Int64, amount: Int)] {
-    reported = own
-    return own.slots
-  }
+  mutating func markReported() { reported = own }
 
   /// Records that the registry has received the last report.
-  mutating func confirm() { confirmed = reported }
+  mutating func confirm() {
+    confirmed = reported
+    keepsShare = false
+  }
+
+  /// Records that the registry had no room for the last report of some gateway.
+  mutating func keepShare() { keepsShare = true }
 
   /// Records the counts of other gateway processes.
   ///
@@ -91,7 +96,7 @@ struct DayCount: Sendable {
       .secondsUntil(atMost: max(0, max(value, 0) - amount), at: second)
     // If only this gateway's part is used up, the registry's next answer may raise it.
     let ownWait =
-      share.isShared
+      share.isShared && !keepsShare
       ? 0 : own.secondsUntil(atMost: max(0, part.subtractingCapped(amount)), at: second)
     return max(1, wait, ownWait)
   }

@@ -36,12 +36,16 @@ public struct KeyUseReport: Hashable, Sendable {
   public var epoch: UInt64
   /// The gateway knows the changes up to this revision.
   public var after: UInt64
-  /// Keys whose use has changed, at most `Limits.accessUseBatch`.
+  /// The gateway's current hour, since 1970. Its clock may differ from the registry's.
+  public var hour: Int64
+  /// Keys whose use has changed, at most `Limits.accessUseBatch`, each with the totals of the hours
+  /// that have changed. A total may be 0. The registry ignores them if it has another epoch.
   public var uses: [DayUse]
 
-  public init(epoch: UInt64, after: UInt64, uses: [DayUse]) {
+  public init(epoch: UInt64, after: UInt64, hour: Int64, uses: [DayUse]) {
     self.epoch = epoch
     self.after = after
+    self.hour = hour
     self.uses = uses
   }
 }
@@ -54,13 +58,20 @@ public struct KeyUseTable: Hashable, Sendable {
   public var revision: UInt64
   /// Whether no later change is known.
   public var isComplete: Bool
-  /// Keys whose use has changed, at most `Limits.accessUseBatch`.
+  /// Keys whose use has changed, at most `Limits.accessUseBatch`, each with all its hours.
   public var uses: [DayUse]
+  /// Keys of the report of which the registry had no room for the use of some gateway. No gateway
+  /// may raise its part of their limits.
+  public var unrecorded: [KeyID]
 
-  public init(epoch: UInt64, revision: UInt64, isComplete: Bool, uses: [DayUse]) {
+  public init(
+    epoch: UInt64, revision: UInt64, isComplete: Bool, uses: [DayUse],
+    unrecorded: [KeyID] = []
+  ) {
     self.epoch = epoch
     self.revision = revision
     self.isComplete = isComplete
     self.uses = uses
+    self.unrecorded = unrecorded
   }
 }

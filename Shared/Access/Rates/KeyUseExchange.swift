@@ -4,7 +4,8 @@ public import ClusterModel
 ///
 /// The gateway reports its own use, and receives the use of all other gateway processes, also of
 /// those that have ended. So a gateway that restarts, or one that joins, begins with the use of the
-/// day. Reports are totals, so they may be lost and repeated. One exchange is open at a time.
+/// day. Reports are totals of hours, so they may be lost and repeated. An hour is reported until an
+/// answer confirms it. One exchange is open at a time.
 public struct KeyUseExchange: Sendable {
   private var epoch: UInt64 = 0
   private var revision: UInt64 = 0
@@ -13,6 +14,10 @@ public struct KeyUseExchange: Sendable {
   private var isComplete = false
   /// Keys of the open report.
   private var reported: [KeyID] = []
+  /// Keys for which the registry had no room, to be reported again.
+  private var unrecorded: Set<KeyID> = []
+  /// Hour in which the keys without room were last reported again.
+  private var retryHour: Int64 = 0
   /// Number of failed exchanges since the last answer.
   private var failures = 0
   /// Failures in a row after which no answer is expected soon. A failure takes one to two seconds,
@@ -24,9 +29,16 @@ public struct KeyUseExchange: Sendable {
 
   /// The next report.
   public mutating func report(_ windows: inout RateWindows, at now: Instant) -> KeyUseReport {
+    let hour = now.hour
+    if hour != retryHour {
+      // The registry makes room once per hour.
+      retryHour = hour
+      windows.reportAgain(Array(unrecorded))
+      unrecorded = []
+    }
     let uses = isComplete ? windows.takeChanges(at: now) : []
     reported = uses.map(\.key)
-    return KeyUseReport(epoch: epoch, after: revision, uses: uses)
+    return KeyUseReport(epoch: epoch, after: revision, hour: hour, uses: uses)
   }
 
   /// Records the registry's answer to the open report.
@@ -34,19 +46,26 @@ public struct KeyUseExchange: Sendable {
   public mutating func receive(
     _ table: KeyUseTable, _ windows: inout RateWindows, at now: Instant
   ) -> Bool {
-    windows.confirm(reported)
-    reported = []
     failures = 0
-    if table.epoch != epoch {
-      // A restarted registry may have lost earlier reports.
+    let isNew = table.epoch != epoch
+    if isNew {
+      // A restarted registry ignored this report, and may have lost earlier ones.
       if epoch != 0 { windows.reportAllAgain() }
       epoch = table.epoch
+      unrecorded = []
+    } else {
+      let refused = Set(table.unrecorded)
+      windows.confirm(reported.filter { !refused.contains($0) })
+      let kept = reported.filter(refused.contains)
+      windows.keepShare(of: kept)
+      unrecorded.formUnion(kept)
     }
+    reported = []
     revision = table.revision
     isComplete = table.isComplete
     windows.record(table.uses, at: now)
     windows.isShared = true
-    return !table.isComplete || windows.hasManyChanges
+    return !table.isComplete || windows.hasManyChanges || isNew && windows.hasChanges
   }
 
   /// Records that the registry did not answer the open report.

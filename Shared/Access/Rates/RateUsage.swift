@@ -9,6 +9,11 @@ struct RateUsage: Sendable {
   private var tokensInDay = DayCount()
   private var inFlight: [UInt64: TokenSlots] = [:]
   private var news = News.none
+  /// Hours whose counts have changed since the last report. Empty if the key has no limit per day.
+  private var changedHours: Set<Int64> = []
+  /// Hours of earlier reports that the registry has not confirmed. It may know any of the totals
+  /// that were sent, so these hours are sent again, also if their total is 0.
+  private var sentHours: Set<Int64> = []
 
   /// Slots in which a request's estimated tokens are counted. A slot that is `nil` means that the
   /// key has no such limit.
@@ -36,7 +41,7 @@ struct RateUsage: Sendable {
     if limits.requestsPerMinute != nil { _ = requestsInMinute.add(1, at: second) }
     if limits.requestsPerDay != nil {
       _ = requestsInDay.add(1, at: second)
-      recordNews()
+      recordNews(of: now.hour)
     }
     var slots = TokenSlots()
     if limits.tokensPerMinute != nil {
@@ -44,7 +49,7 @@ struct RateUsage: Sendable {
     }
     if limits.tokensPerDay != nil {
       slots.day = tokensInDay.add(reservation.tokens, at: second)
-      recordNews()
+      recordNews(of: now.hour)
     }
     inFlight[reservation.number] = slots
     return nil
@@ -90,10 +95,11 @@ struct RateUsage: Sendable {
     if let slot = slots.day {
       if more > 0 {
         _ = tokensInDay.add(more, at: second)
+        recordNews(of: now.hour)
       } else {
         tokensInDay.remove(-more, from: slot)
+        recordNews(of: tokensInDay.own.number(of: slot))
       }
-      recordNews()
     }
   }
 
@@ -106,7 +112,8 @@ struct RateUsage: Sendable {
 
   // MARK: - Exchange with the registry
 
-  private mutating func recordNews() {
+  private mutating func recordNews(of hour: Int64) {
+    changedHours.insert(hour)
     if news == .none { news = .unlisted }
   }
 
@@ -117,33 +124,53 @@ struct RateUsage: Sendable {
     return true
   }
 
-  var hasDayCounts: Bool { requestsInDay.own.sum > 0 || tokensInDay.own.sum > 0 }
-
-  /// Makes the next report repeat the counts of the day.
+  /// Makes the next report repeat the hours that are not confirmed.
   /// - Returns: whether the key is to be listed for the next report.
   mutating func repeatNews() -> Bool {
-    recordNews()
+    guard news == .none, !sentHours.isEmpty else { return listNews() }
+    news = .unlisted
     return listNews()
   }
 
-  /// The own counts of the day.
+  /// Makes the next report contain all counts of the day.
+  /// - Returns: whether the key is to be listed for the next report.
+  mutating func repeatAllHours() -> Bool {
+    sentHours = []
+    let slots = requestsInDay.own.slots + tokensInDay.own.slots
+    for slot in slots { recordNews(of: slot.number) }
+    return listNews()
+  }
+
+  /// The hours that the registry does not know.
   mutating func report(of key: KeyID, at now: Instant) -> DayUse {
     advance(to: now.second)
     news = .none
-    var hours: [Int64: HourlyUse] = [:]
-    for (hour, requests) in requestsInDay.report() {
-      hours[hour, default: HourlyUse(hour: hour)].requests = requests
-    }
-    for (hour, tokens) in tokensInDay.report() {
-      hours[hour, default: HourlyUse(hour: hour)].tokens = tokens
-    }
-    return DayUse(key: key, hours: hours.values.sorted { $0.hour < $1.hour })
+    requestsInDay.markReported()
+    tokensInDay.markReported()
+    let oldest = now.hour.subtractingCapped(Int64(DayUse.mostHours - 1))
+    // The registry forgets old hours by itself.
+    sentHours = sentHours.union(changedHours).filter { (oldest...now.hour).contains($0) }
+    changedHours = []
+    return DayUse(
+      key: key,
+      hours: sentHours.sorted().map { hour in
+        HourlyUse(
+          hour: hour, requests: requestsInDay.own.amount(in: hour),
+          tokens: tokensInDay.own.amount(in: hour))
+      })
   }
 
   /// Records that the registry has received the last report.
   mutating func confirm() {
+    sentHours = []
     requestsInDay.confirm()
     tokensInDay.confirm()
+  }
+
+  /// Records that the registry had no room for the use of some gateway.
+  mutating func keepShare() {
+    requestsInDay.keepShare()
+    tokensInDay.keepShare()
   }
 
   /// Records the use by other gateway processes.

@@ -153,10 +153,13 @@ extension RateWindows {
     listed = usages.keys.filter(known.contains)
   }
 
+  /// Whether the next report has keys.
+  var hasChanges: Bool { !listed.isEmpty }
+
   /// Whether the next report is full.
   var hasManyChanges: Bool { listed.count >= Limits.accessUseBatch.value }
 
-  /// The counts of the day that have changed since the last report, for at most
+  /// The hours that have changed since the last confirmed report, for at most
   /// `Limits.accessUseBatch` keys.
   mutating func takeChanges(at now: Instant) -> [DayUse] {
     let keys = Array(listed.prefix(Limits.accessUseBatch.value))
@@ -175,6 +178,12 @@ extension RateWindows {
     for key in keys { _ = usages.change(key) { $0.confirm() } }
   }
 
+  /// Records that the registry had no room for the use of these keys. This gateway's parts of their
+  /// limits do not grow.
+  mutating func keepShare(of keys: [KeyID]) {
+    for key in keys { _ = usages.change(key) { $0.keepShare() } }
+  }
+
   /// Lists keys for the next report, because the last one was lost.
   mutating func reportAgain(_ keys: [KeyID]) {
     for key in keys where usages.change(key, { $0.repeatNews() }) == true { list(key) }
@@ -182,9 +191,7 @@ extension RateWindows {
 
   /// Lists all keys with counts of the day for the next reports, because the registry is a new one.
   mutating func reportAllAgain() {
-    for key in usages.keys where usages.change(key, { $0.hasDayCounts }) == true {
-      reportAgain([key])
-    }
+    for key in usages.keys where usages.change(key, { $0.repeatAllHours() }) == true { list(key) }
   }
 
   /// Records the use of keys by other gateway processes.

@@ -65,6 +65,18 @@ struct SlidingCount: Hashable, Sendable {
     }
   }
 
+  /// Amount of the slot with this number since the clock's zero.
+  func amount(in number: Int64) -> Int {
+    let age = current.subtractingCapped(number)
+    guard age >= 0, age < amounts.count else { return 0 }
+    return amounts[place(ofAge: Int(age))]
+  }
+
+  /// Number of a slot since the clock's zero.
+  func number(of slot: Slot) -> Int64 {
+    current.subtractingCapped(turn.subtractingCapped(slot.turn))
+  }
+
   /// The sum of two counts of the same window, which were advanced to the same time.
   func merged(with other: SlidingCount) -> SlidingCount {
     guard !other.amounts.isEmpty else { return self }
@@ -142,4 +154,7 @@ struct SlidingCount: Hashable, Sendable {
 extension Instant {
   /// Whole seconds of the clock.
   var second: Int64 { sinceStart.components.seconds }
+
+  /// Whole hours of the clock.
+  var hour: Int64 { second / SlidingCount.Window.day.slotSeconds }
 }

@@ -4,9 +4,9 @@ import Limits
 
 /// Use of keys in the last day, by gateway process and hour.
 ///
-/// Gateways report totals, so a repeated report changes nothing. The use of a process that has ended
-/// counts until it is a day old. Every change has a revision, so that a gateway receives only what
-/// it does not know.
+/// Gateways report totals of the hours that have changed, so a repeated report changes nothing. The
+/// use of a process that has ended counts until it is a day old. Every change has a revision, so that
+/// a gateway receives only what it does not know.
 public struct KeyUseBook: Sendable {
   /// Use of one key at one gateway process, for the registry's file.
   public struct Row: Hashable, Sendable {
@@ -21,7 +21,22 @@ public struct KeyUseBook: Sendable {
 
   private struct Entry: Sendable {
     var revision: UInt64
+    /// Hours by the gateway's clock, in their order.
     var hours: [HourlyUse]
+    /// Hours by which the registry's clock is ahead of the gateway's.
+    var offset: Int64 = 0
+    /// Whether an earlier registry process received these hours. The gateway process, if it still
+    /// runs, reports all its hours again.
+    var isStored = false
+
+    /// The hours by the registry's clock.
+    var datedHours: [HourlyUse] {
+      guard offset != 0 else { return hours }
+      return hours.map { use in
+        HourlyUse(
+          hour: use.hour.addingCapped(offset), requests: use.requests, tokens: use.tokens)
+      }
+    }
   }
 
   private struct Change: Sendable {
@@ -32,7 +47,7 @@ public struct KeyUseBook: Sendable {
   /// Stands for all processes whose use was added up.
   private static let ended = PeerID(name: "", incarnation: 0)
   /// A process without a report for this many hours has ended. If it was only cut off and reports
-  /// again, the use that was added up counts twice.
+  /// again, the use that was added up counts twice in the hours that it reports.
   private static let silentHours: Int64 = 2
 
   private let epoch: UInt64
@@ -41,7 +56,7 @@ public struct KeyUseBook: Sendable {
   /// Number of pairs of a key and a process.
   private var pairs = 0
   /// Revision of the last change.
-  private var revision: UInt64 = 0
+  public private(set) var revision: UInt64 = 0
   /// The changes in their order. Only the last change of a key counts.
   private var changes: [Change] = []
   /// Revision of the last change of each key.
@@ -52,6 +67,8 @@ public struct KeyUseBook: Sendable {
   private var lastReports: [PeerID: Int64] = [:]
   /// The hour in which the use of ended processes was added up.
   private var addedHour: Int64?
+  /// Keys of which the use of some gateway found no room, with the last hour in which that happened.
+  private var crowded: [KeyID: Int64] = [:]
 
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
@@ -60,13 +77,16 @@ public struct KeyUseBook: Sendable {
   public init(epoch: UInt64, rows: [Row] = [], capacity: Int? = nil) {
     self.epoch = epoch
     self.capacity = capacity ?? Limits.accessUseRows.value
-    for row in rows { record(row.use.hours, of: row.use.key, by: row.process) }
+    for row in rows where keys[row.use.key]?[row.process] != nil || pairs < self.capacity {
+      set(
+        Entry(revision: 0, hours: row.use.hours, isStored: true), of: row.use.key, by: row.process)
+    }
   }
 
   /// All use, in no particular order.
   public var rows: [Row] {
     keys.flatMap { key, processes in
-      processes.map { Row(process: $0.key, use: DayUse(key: key, hours: $0.value.hours)) }
+      processes.map { Row(process: $0.key, use: DayUse(key: key, hours: $0.value.datedHours)) }
     }
   }
 
@@ -77,22 +97,59 @@ public struct KeyUseBook: Sendable {
   ) -> KeyUseTable {
     sweep(at: hour)
     lastReports[gateway] = hour
+    // A gateway that does not know this process reports everything again.
+    guard report.epoch == epoch else { return table(after: 0, for: gateway) }
     if pairs.addingCapped(report.uses.count) > capacity { addUpEnded(at: hour) }
+    let offset = Self.offset(of: report.hour, at: hour)
+    var unrecorded: [KeyID] = []
     for use in report.uses.prefix(Limits.accessUseBatch.value) {
-      record(Self.dated(use.hours, at: hour), of: use.key, by: gateway)
+      let hasRoom = record(use, offset: offset, by: gateway, at: hour)
+      let isCrowded = crowded[use.key] != nil
+      if !hasRoom, isCrowded || crowded.count < capacity { crowded[use.key] = hour }
+      if !hasRoom || isCrowded { unrecorded.append(use.key) }
     }
-    return table(after: report.epoch == epoch ? report.after : 0, for: gateway)
+    var answer = table(after: report.after, for: gateway)
+    answer.unrecorded = unrecorded
+    return answer
   }
 
   // MARK: - Reports
 
-  private mutating func record(_ hours: [HourlyUse], of key: KeyID, by process: PeerID) {
-    let known = keys[key]?[process]
-    guard known?.hours ?? [] != hours else { return }
-    guard known != nil || pairs < capacity else { return }
-    if known == nil { pairs += 1 }
+  /// Replaces the totals of the reported hours.
+  /// - Returns: whether there was room.
+  private mutating func record(
+    _ use: DayUse, offset: Int64, by process: PeerID, at hour: Int64
+  ) -> Bool {
+    let known = keys[use.key]?[process]
+    var totals: [Int64: HourlyUse] = [:]
+    let others = known.flatMap { $0.isStored ? nil : $0.hours } ?? []
+    for total in others + use.hours.prefix(DayUse.mostHours) { totals[total.hour] = total }
+    let hours = totals.values.filter { total in
+      (total.requests > 0 || total.tokens > 0)
+        && Self.counts(total.hour.addingCapped(offset), at: hour)
+    }
+    let entry = Entry(
+      revision: known?.revision ?? 0, hours: hours.sorted { $0.hour < $1.hour }, offset: offset)
+    guard let known else {
+      guard !hours.isEmpty else { return true }
+      guard pairs < capacity else { return false }
+      set(entry, of: use.key, by: process)
+      return true
+    }
+    if known.datedHours == entry.datedHours {
+      keys[use.key]?[process] = entry
+    } else {
+      set(entry, of: use.key, by: process)
+    }
+    return true
+  }
+
+  /// Sets an entry as a change.
+  private mutating func set(_ entry: Entry, of key: KeyID, by process: PeerID) {
     revision += 1
-    keys[key, default: [:]][process] = Entry(revision: revision, hours: hours)
+    var entry = entry
+    entry.revision = revision
+    if keys[key, default: [:]].updateValue(entry, forKey: process) == nil { pairs += 1 }
     latest[key] = revision
     changes.append(Change(revision: revision, key: key))
     removeStaleChanges()
@@ -136,7 +193,7 @@ public struct KeyUseBook: Sendable {
   private static func sum(
     _ processes: [PeerID: Entry], without gateway: PeerID
   ) -> [HourlyUse] {
-    sum(processes.filter { $0.key != gateway }.values.flatMap(\.hours))
+    sum(processes.filter { $0.key != gateway }.values.flatMap(\.datedHours))
   }
 
   /// One use per hour, in the order of the hours.
@@ -155,28 +212,21 @@ public struct KeyUseBook: Sendable {
   /// No key can have a higher limit.
   private static func bounded(_ count: Int) -> Int { min(count, Limits.accessRateLimit.value) }
 
-  /// The hours of a gateway's report, by the registry's clock.
+  /// Hours by which the registry's clock is ahead of a gateway's clock. 0 if they are almost equal.
   ///
   /// A gateway takes its reported use for known and permits itself a larger part, so use is not
-  /// ignored because the gateway's clock is wrong. It counts in the current hour if the gateway's
-  /// clock is more than an hour ahead, or if all its hours are older than a day.
-  private static func dated(_ reported: [HourlyUse], at hour: Int64) -> [HourlyUse] {
-    let newest = reported.map(\.hour).max() ?? hour
-    // One hour more than a day, because the gateway may be in the previous hour.
-    let isBehind = hour.subtractingCapped(newest) > Int64(DayUse.mostHours)
-    let uses = reported.prefix(DayUse.mostHours).map { use in
-      var use = use
-      if isBehind || use.hour > hour.addingCapped(1) { use.hour = hour }
-      return use
-    }
-    return sum(uses.filter { counts($0, at: hour) })
+  /// ignored because the gateway's clock is wrong.
+  private static func offset(of gatewayHour: Int64, at hour: Int64) -> Int64 {
+    let offset = hour.subtractingCapped(gatewayHour)
+    // One of them may be in the next hour already.
+    return (-1...1).contains(offset) ? 0 : offset
   }
 
   // MARK: - Old use
 
   /// Whether an hour belongs to the last day. The clock of a gateway may be ahead.
-  private static func counts(_ use: HourlyUse, at hour: Int64) -> Bool {
-    let age = hour.subtractingCapped(use.hour)
+  private static func counts(_ used: Int64, at hour: Int64) -> Bool {
+    let age = hour.subtractingCapped(used)
     return (-1...Int64(DayUse.mostHours - 1)).contains(age)
   }
 
@@ -190,11 +240,14 @@ public struct KeyUseBook: Sendable {
     lastReports = lastReports.filter {
       hour.subtractingCapped($0.value) < Int64(DayUse.mostHours)
     }
+    // Gateways report such keys again once per hour, as long as there is no room.
+    crowded = crowded.filter { hour.subtractingCapped($0.value) <= 1 }
     for (key, processes) in keys {
       var kept: [PeerID: Entry] = [:]
-      for (process, entry) in processes {
-        let hours = entry.hours.filter { Self.counts($0, at: hour) }
-        if !hours.isEmpty { kept[process] = Entry(revision: entry.revision, hours: hours) }
+      for (process, var entry) in processes {
+        let offset = entry.offset
+        entry.hours.removeAll { !Self.counts($0.hour.addingCapped(offset), at: hour) }
+        if !entry.hours.isEmpty { kept[process] = entry }
       }
       pairs -= processes.count - kept.count
       keys[key] = kept.isEmpty ? nil : kept
@@ -216,7 +269,7 @@ public struct KeyUseBook: Sendable {
       // The sums for other gateways stay the same, so this is no change.
       kept[Self.ended] = Entry(
         revision: ended.values.map(\.revision).max() ?? revision,
-        hours: Self.sum(ended.values.flatMap(\.hours)))
+        hours: Self.sum(ended.values.flatMap(\.datedHours)))
       pairs -= processes.count - kept.count
       keys[key] = kept
     }

@@ -913,7 +913,7 @@ const ProtobufCMessageDescriptor tutti__v1__day_use__descriptor =
   (ProtobufCMessageInit) tutti__v1__day_use__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__key_use_report__field_descriptors[3] =
+static const ProtobufCFieldDescriptor tutti__v1__key_use_report__field_descriptors[4] =
 {
   {
     "epoch",
@@ -951,16 +951,29 @@ static const ProtobufCFieldDescriptor tutti__v1__key_use_report__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "hour",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__KeyUseReport, hour),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__key_use_report__field_indices_by_name[] = {
   1,   /* field[1] = after */
   0,   /* field[0] = epoch */
+  3,   /* field[3] = hour */
   2,   /* field[2] = uses */
 };
 static const ProtobufCIntRange tutti__v1__key_use_report__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor tutti__v1__key_use_report__descriptor =
 {
@@ -970,14 +983,14 @@ const ProtobufCMessageDescriptor tutti__v1__key_use_report__descriptor =
   "Tutti__V1__KeyUseReport",
   "tutti.v1",
   sizeof(Tutti__V1__KeyUseReport),
-  3,
+  4,
   tutti__v1__key_use_report__field_descriptors,
   tutti__v1__key_use_report__field_indices_by_name,
   1,  tutti__v1__key_use_report__number_ranges,
   (ProtobufCMessageInit) tutti__v1__key_use_report__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__key_use_table__field_descriptors[4] =
+static const ProtobufCFieldDescriptor tutti__v1__key_use_table__field_descriptors[5] =
 {
   {
     "epoch",
@@ -1027,17 +1040,30 @@ static const ProtobufCFieldDescriptor tutti__v1__key_use_table__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "unrecorded",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__KeyUseTable, n_unrecorded),
+    offsetof(Tutti__V1__KeyUseTable, unrecorded),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__key_use_table__field_indices_by_name[] = {
   0,   /* field[0] = epoch */
   2,   /* field[2] = is_complete */
   1,   /* field[1] = revision */
+  4,   /* field[4] = unrecorded */
   3,   /* field[3] = uses */
 };
 static const ProtobufCIntRange tutti__v1__key_use_table__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor tutti__v1__key_use_table__descriptor =
 {
@@ -1047,7 +1073,7 @@ const ProtobufCMessageDescriptor tutti__v1__key_use_table__descriptor =
   "Tutti__V1__KeyUseTable",
   "tutti.v1",
   sizeof(Tutti__V1__KeyUseTable),
-  4,
+  5,
   tutti__v1__key_use_table__field_descriptors,
   tutti__v1__key_use_table__field_indices_by_name,
   1,  tutti__v1__key_use_table__number_ranges,

@@ -173,7 +173,8 @@ struct  Tutti__V1__DayUse
 
 
 /*
- * From a gateway: its own use of keys with limits per day, as totals. The answer is a KeyUseTable.
+ * From a gateway: its own use of keys with limits per day, as totals of the hours that have changed.
+ * The answer is a KeyUseTable. A registry with another epoch ignores the uses.
  */
 struct  Tutti__V1__KeyUseReport
 {
@@ -188,10 +189,14 @@ struct  Tutti__V1__KeyUseReport
   uint64_t after;
   size_t n_uses;
   Tutti__V1__DayUse **uses;
+  /*
+   * the gateway's current hour, since 1970
+   */
+  int64_t hour;
 };
 #define TUTTI__V1__KEY_USE_REPORT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__key_use_report__descriptor) \
-    , 0, 0, 0,NULL }
+    , 0, 0, 0,NULL, 0 }
 
 
 /*
@@ -214,10 +219,15 @@ struct  Tutti__V1__KeyUseTable
   protobuf_c_boolean is_complete;
   size_t n_uses;
   Tutti__V1__DayUse **uses;
+  /*
+   * reported keys of which some use found no room
+   */
+  size_t n_unrecorded;
+  ProtobufCBinaryData *unrecorded;
 };
 #define TUTTI__V1__KEY_USE_TABLE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__key_use_table__descriptor) \
-    , 0, 0, 0, 0,NULL }
+    , 0, 0, 0, 0,NULL, 0,NULL }
 
 
 struct  Tutti__V1__AccessTablePage
