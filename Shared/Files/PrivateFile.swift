@@ -23,11 +23,21 @@ public enum PrivateFile {
     fileprivate var refusedBits: UInt32 { self == .nothing ? 0o077 : 0o022 }
   }
 
+  /// Bytes by which a buffer grows for a file that grows while it is read.
+  private static let growthBytes = 64 << 10
+
   /// Creates the file with mode 0600. On return, its contents are on the disk, because they may be
   /// a secret that other files depend on.
   /// - Returns: `false` if a file with this path exists. It stays unchanged.
   public static func create(
     _ path: String, _ contents: [UInt8] = []
+  ) throws(FileRefused) -> Bool {
+    var rest = contents.isEmpty ? nil : contents
+    return try create(path) { rest.take() }
+  }
+
+  private static func create(
+    _ path: String, slices next: () -> [UInt8]?
   ) throws(FileRefused) -> Bool {
     let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
     let file = unsafe open(path, flags, 0o600)
@@ -38,7 +48,13 @@ public enum PrivateFile {
       throw FileRefused("Cannot create \(path) (\(text(code))); check its directory.")
     }
     defer { close(file) }
-    guard write(contents, to: file), contents.isEmpty || fsync(file) == 0 else {
+    var isWritten = true
+    var isEmpty = true
+    while isWritten, let slice = next() {
+      isWritten = write(slice, to: file)
+      isEmpty = false
+    }
+    guard isWritten, isEmpty || fsync(file) == 0 else {
       let code = errno
       unsafe unlink(path)
       throw FileRefused("Cannot write \(path) (\(text(code))).")
@@ -85,11 +101,17 @@ public enum PrivateFile {
     guard facts.st_size <= off_t(limit) else {
       throw FileRefused("\(path) is larger than \(limit) bytes; move it away.")
     }
-    var bytes = [UInt8](repeating: 0, count: limit)
+    // One byte more than the file has, so that the last call reads nothing.
+    var bytes = [UInt8](repeating: 0, count: min(limit, Int(facts.st_size) + 1))
     var count = 0
     while count < limit {
+      if count == bytes.count {
+        // The file has grown since.
+        bytes += [UInt8](repeating: 0, count: min(limit - count, growthBytes))
+      }
+      let room = bytes.count - count
       let more = unsafe bytes.withUnsafeMutableBytes { buffer in
-        unsafe Foundation.read(file, buffer.baseAddress! + count, limit - count)
+        unsafe Foundation.read(file, buffer.baseAddress! + count, room)
       }
       if more < 0, errno == EINTR { continue }
       guard more >= 0 else { throw FileRefused("Cannot read \(path) (\(text(errno))).") }
@@ -101,9 +123,18 @@ public enum PrivateFile {
 
   /// Replaces the file atomically. A reader gets either the old contents or the new contents.
   public static func replace(_ path: String, with contents: [UInt8]) throws(FileRefused) {
+    var rest = contents.isEmpty ? nil : contents
+    try replace(path) { rest.take() }
+  }
+
+  /// Replaces the file atomically by a text of which only one slice is in memory.
+  /// - Parameter next: returns the next slice, or `nil` after the last one.
+  public static func replace(
+    _ path: String, slices next: () -> [UInt8]?
+  ) throws(FileRefused) {
     let new = "\(path).\(getpid())"
     unsafe unlink(new)
-    guard try create(new, contents) else {
+    guard try create(new, slices: next) else {
       throw FileRefused("Cannot create \(new): the name is taken.")
     }
     guard unsafe rename(new, path) == 0 else {

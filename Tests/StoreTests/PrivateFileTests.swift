@@ -34,6 +34,22 @@ struct PrivateFileTests {
     #expect(try mode(path) == 0o600)
   }
 
+  @Test("a file is written in slices, and read whatever its limit is")
+  func slices() throws {
+    let scratch = try Scratch()
+    let path = scratch.path("file")
+    var slices = ["one ", "", "two ", "three"].makeIterator()
+    try PrivateFile.replace(path) { slices.next().map { Array($0.utf8) } }
+    let text = Array("one two three".utf8)
+    // The memory for a file does not depend on the limit.
+    for limit in [text.count, text.count + 1, 1 << 60] {
+      #expect(try PrivateFile.read(path, atMost: limit) == text)
+    }
+    #expect(try mode(path) == 0o600)
+    try PrivateFile.replace(path) { nil }
+    #expect(try PrivateFile.read(path, atMost: 0) == [])
+  }
+
   @Test("a link is neither written through nor read, wherever it leads")
   func links() throws {
     let scratch = try Scratch()
