@@ -26,7 +26,7 @@ struct KeyUseKeeperTests {
       ])
   }
 
-  private var path: String { scratch.path + "/key-use.json" }
+  private var path: String { scratch.path + "/key-use.txt" }
 
   private func keeper(epoch: UInt64) -> KeyUseKeeper {
     KeyUseKeeper(path: path, epoch: epoch, logger: logger)
@@ -67,9 +67,21 @@ struct KeyUseKeeperTests {
     #expect(known(next) == [use])
   }
 
+  @Test("the file is written only if the use has changed")
+  func unchanged() async throws {
+    let first = keeper(epoch: 1)
+    _ = first.answer(report(epoch: 1, [use]), from: gateway)
+    try await stop(first)
+    let next = keeper(epoch: 2)
+    try FileManager.default.removeItem(atPath: path)
+    _ = next.answer(report(epoch: 2, [use]), from: gateway)
+    try await stop(next)
+    #expect(!FileManager.default.fileExists(atPath: path))
+  }
+
   @Test("a damaged file is ignored and replaced")
   func damaged() async throws {
-    for text in ["", "{", #"[{"key":"no key"}]"#] {
+    for text in ["", "{", "tutti key use 1\nno-key 1 1:1:1 gateway\n"] {
       #expect(
         FileManager.default.createFile(
           atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]))

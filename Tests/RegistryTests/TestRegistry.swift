@@ -132,7 +132,7 @@ final class TestRegistry: Sendable {
         client: HTTPClient(configuration: HostProber.clientConfiguration),
         credentials: Credentials(rules: settings.common.credentials)),
       keys: keys, keyPublisher: publisher, accounts: accountShell, settings: keeper,
-      keyUse: KeyUseKeeper(path: folder + "/key-use.json", epoch: 1, logger: logger),
+      keyUse: KeyUseKeeper(path: folder + "/key-use.txt", epoch: 1, logger: logger),
       // No other process exists, so none has requests to report after the start.
       rejoining: .zero)
     let adminToken = try AdminToken(

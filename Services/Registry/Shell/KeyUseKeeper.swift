@@ -2,7 +2,6 @@ import Access
 import Clocks
 import ClusterModel
 import Files
-import Foundation
 import Limits
 import Logging
 import RegistryCore
@@ -16,19 +15,10 @@ final class KeyUseKeeper: Service {
   /// gateway processes reported in this time. Running gateways report theirs again.
   private static let pause = Duration.seconds(30)
 
-  /// A row of the file.
-  private struct StoredRow: Codable {
-    var key: KeyID
-    var process: String
-    /// Decimal digits, because JSON readers may round large numbers.
-    var incarnation: String
-    /// Hour, requests and tokens of each hour.
-    var hours: [[Int64]]
-  }
-
   private struct State {
     var book: KeyUseBook
-    var isChanged = false
+    /// Revision of the book that the file has. `nil` means that the last write failed.
+    var savedRevision: UInt64?
   }
 
   private let path: String
@@ -51,7 +41,8 @@ final class KeyUseKeeper: Service {
         "the day's use of keys could not be read; limits per day count from now on",
         metadata: [LogKey.reason: "\(error)"])
     }
-    state = Mutex(State(book: KeyUseBook(epoch: epoch, rows: rows)))
+    let book = KeyUseBook(epoch: epoch, rows: rows)
+    state = Mutex(State(book: book, savedRevision: book.revision))
   }
 
   /// Hours since 1970, by a clock that never jumps, as in gateways. A jump would make all use look
@@ -63,10 +54,7 @@ final class KeyUseKeeper: Service {
   /// Answers a gateway's report.
   func answer(_ report: KeyUseReport, from gateway: PeerID) -> KeyUseTable {
     let hour = hour
-    return state.withLock { state in
-      if !report.uses.isEmpty { state.isChanged = true }
-      return state.book.answer(report, from: gateway, at: hour)
-    }
+    return state.withLock { $0.book.answer(report, from: gateway, at: hour) }
   }
 
   func run() async throws {
@@ -80,47 +68,28 @@ final class KeyUseKeeper: Service {
 
   private func save() {
     let rows = state.withLock { state -> [KeyUseBook.Row]? in
-      guard state.isChanged else { return nil }
-      state.isChanged = false
+      guard state.book.revision != state.savedRevision else { return nil }
+      state.savedRevision = state.book.revision
       return state.book.rows
     }
     guard let rows else { return }
-    do {
-      try Self.write(rows, to: path)
+    var slices = KeyUseFile.Slices(rows)
+    do throws(FileRefused) {
+      try PrivateFile.replace(path) { slices.take() }
     } catch {
-      state.withLock { $0.isChanged = true }
+      state.withLock { $0.savedRevision = nil }
       logger.warning(
         "the day's use of keys could not be written", metadata: [LogKey.reason: "\(error)"])
     }
   }
 
-  private static func read(_ path: String) throws -> [KeyUseBook.Row] {
+  private static func read(_ path: String) throws(FileRefused) -> [KeyUseBook.Row] {
     guard let bytes = try PrivateFile.read(path, atMost: Limits.accessUseFileBytes.value) else {
       return []
     }
-    return try JSONDecoder().decode([StoredRow].self, from: Data(bytes)).compactMap { row in
-      guard let incarnation = UInt64(row.incarnation) else { return nil }
-      let hours = row.hours.prefix(DayUse.mostHours).compactMap { hour -> HourlyUse? in
-        guard hour.count == 3 else { return nil }
-        return HourlyUse(hour: hour[0], requests: count(hour[1]), tokens: count(hour[2]))
-      }
-      return KeyUseBook.Row(
-        process: PeerID(name: row.process, incarnation: incarnation),
-        use: DayUse(key: row.key, hours: hours))
+    guard let rows = KeyUseFile.rows(in: bytes) else {
+      throw FileRefused("\(path) is damaged; the next write replaces it.")
     }
-  }
-
-  private static func count(_ stored: Int64) -> Int {
-    min(max(0, Int(clamping: stored)), Limits.accessRateLimit.value)
-  }
-
-  private static func write(_ rows: [KeyUseBook.Row], to path: String) throws {
-    let stored = rows.map { row in
-      StoredRow(
-        key: row.use.key, process: row.process.name,
-        incarnation: String(row.process.incarnation),
-        hours: row.use.hours.map { [$0.hour, Int64($0.requests), Int64($0.tokens)] })
-    }
-    try PrivateFile.replace(path, with: Array(try JSONEncoder().encode(stored)))
+    return rows
   }
 }

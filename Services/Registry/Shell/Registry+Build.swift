@@ -38,7 +38,7 @@ func buildRegistry(
   }
   let settings = try await makeSettings(accounts, context)
   let keyUse = KeyUseKeeper(
-    path: context.common.dataDirectory + "/key-use.json", epoch: context.bus.peer.id.incarnation,
+    path: context.common.dataDirectory + "/key-use.txt", epoch: context.bus.peer.id.incarnation,
     logger: context.logger)
   let shell = RegistryShell(
     context: context,
