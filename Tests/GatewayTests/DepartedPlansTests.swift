@@ -41,22 +41,27 @@ struct DepartedPlansTests {
       while !client.text.contains("Hello "), !Task.isCancelled { await Task.yield() }
       client.leave()
       try writer.send(PlanCluster.delta("world, which the client does not read"))
-      let never = AsyncStream.makeStream(of: Never.self)
-      for await _ in never.stream {}
-      guard let dispatch = cluster.dispatches.last, let trace = dispatch.trace else { return }
-      let usage = Usage(promptTokens: 30, completionTokens: 11, estimated: true)
-      let report = TaskReport(
-        host: "a", model: "", usage: usage, firstTokenMilliseconds: 0, totalMilliseconds: 0,
-        finishReason: "stop", output: "",
-        inferences: [
-          TaskInference(
-            model: Self.model, usage: usage,
-            attempts: [PaidAttempt(host: "a", model: Self.model, tokens: 11, outcome: .delivered)])
-        ])
-      cluster.resources.departures.receive(
-        PlanCosts(trace: trace, dispatch: 1, tasks: [.init(task: "answer", report: report)]),
-        from: dispatch.dispatcher)
+      await Self.sendCostsWhenCancelled(to: cluster)
     }
+  }
+
+  /// The end of a dispatcher's script. It waits until the plan is cancelled.
+  private static func sendCostsWhenCancelled(to cluster: PlanCluster) async {
+    let never = AsyncStream.makeStream(of: Never.self)
+    for await _ in never.stream {}
+    guard let dispatch = cluster.dispatches.last, let trace = dispatch.trace else { return }
+    let usage = Usage(promptTokens: 30, completionTokens: 11, estimated: true)
+    let report = TaskReport(
+      host: "a", model: "", usage: usage, firstTokenMilliseconds: 0, totalMilliseconds: 0,
+      finishReason: "stop", output: "",
+      inferences: [
+        TaskInference(
+          model: model, usage: usage,
+          attempts: [PaidAttempt(host: "a", model: model, tokens: 11, outcome: .delivered)])
+      ])
+    cluster.resources.departures.receive(
+      PlanCosts(trace: trace, dispatch: 1, tasks: [.init(task: "answer", report: report)]),
+      from: dispatch.dispatcher)
   }
 
   @Test("the host of the answer is paid for its prompt and for the text that the client received")
@@ -88,11 +93,7 @@ struct DepartedPlansTests {
     "the tokens of tasks that were cancelled count against the limits of the key",
     arguments: [true, false])
   func keyLimits(isPaid: Bool) async throws {
-    let key = KeyRecord(
-      id: try #require(KeyID("abcdefghijkl")), name: "k",
-      account: try #require(AccountPath("acme")),
-      hash: try #require(KeyHash([UInt8](repeating: 1, count: 32))), scopes: [.chat],
-      limits: KeyLimits(tokensPerDay: 1_000, concurrentRequests: 1))
+    let key = try Self.limitedKey()
     let client = FakeClient.Received()
     let plans = try PlanCluster(scripts: [Self.script(client)])
     try await MoneyCluster(budget: 10_000_000).run { money in
@@ -112,6 +113,46 @@ struct DepartedPlansTests {
         try await money.wait { remaining(.tokensPerDay) == [1_000 - 41] }
         #expect(remaining(.concurrentRequests) == [1])
       }
+    }
+  }
+
+  private static func limitedKey() throws -> KeyRecord {
+    KeyRecord(
+      id: try #require(KeyID("abcdefghijkl")), name: "k",
+      account: try #require(AccountPath("acme")),
+      hash: try #require(KeyHash([UInt8](repeating: 1, count: 32))), scopes: [.chat],
+      limits: KeyLimits(tokensPerDay: 1_000, concurrentRequests: 1))
+  }
+
+  @Test(
+    "the tokens of cancelled tasks count, and cost nothing, if the answer was not streamed",
+    arguments: [true, false])
+  func wholeAnswer(isPaid: Bool) async throws {
+    let key = try Self.limitedKey()
+    let script = PlanCluster.Script { _, writer, cluster throws(Failure) in
+      try writer.send(PlanCluster.delta("Hello "))
+      await Self.sendCostsWhenCancelled(to: cluster)
+    }
+    let plans = try PlanCluster(scripts: [script])
+    try await MoneyCluster(budget: 10_000_000).run { money in
+      let payment = try await isPaid ? Self.payment(money.spending) : nil
+      try await plans.run { plans in
+        let gate = plans.resources.keys
+        let answer = try plans.answer(streaming: false, rights: KeyRights(key), payment: payment)
+        answer.exchange.journal.record(try gate.admit(KeyRights(key), tokens: 100))
+        let request = Task { _ = try await answer.response() }
+        try await money.wait { answer.exchange.journal.times.firstToken != nil }
+        // The client leaves.
+        request.cancel()
+        await #expect(throws: (any Error).self) { try await request.value }
+        @Sendable func remaining(_ limit: RateLimit) -> [Int] {
+          gate.remainders(for: key).filter { $0.limit == limit }.map(\.remaining)
+        }
+        // The prompt has 30 tokens, and the host wrote 11.
+        try await money.wait { remaining(.tokensPerDay) == [1_000 - 41] }
+        #expect(remaining(.concurrentRequests) == [1])
+      }
+      #expect(money.charged == 0)
     }
   }
 

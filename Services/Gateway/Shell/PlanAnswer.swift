@@ -232,14 +232,15 @@ struct PlanAnswer: Sendable {
   /// Whether the plan's tokens are billed, or count against the limits of a key.
   var countsTokens: Bool { exchange.payment != nil || exchange.key != nil }
 
-  /// Settles a plan whose answer the client did not receive to its end.
+  /// Settles a plan whose answer the client did not receive to its end. A client that received no
+  /// text pays nothing.
   ///
   /// If this gateway has cancelled the plan, the settlement waits for the tokens of its tasks, and so
   /// does their count against the limits of the key. The memory and the places of the request stay in
   /// use until then, also its place among the key's concurrent requests.
   ///
   /// - Parameter written: tokens of the answer that the client received.
-  func settleStreamed(_ plan: RunningPlan, written: Int) {
+  func settleIncomplete(_ plan: RunningPlan, written: Int) {
     let (payment, trace) = (exchange.payment, exchange.trace.trace)
     let dispatch = plan.unreadDispatch
     // Without a dispatch to wait for, the key's use ends with the request.
@@ -279,6 +280,8 @@ struct PlanAnswer: Sendable {
     _ plan: RunningPlan, _ composer: ChatComposer
   ) async throws(Failure) -> Response {
     var message = MessageAssembler()
+    let id = exchange.trace.trace
+    if countsTokens { resources.departures.begin(id) }
     do throws(Failure) {
       try await run(plan) { event in
         recordHost(in: event, of: plan)
@@ -296,8 +299,10 @@ struct PlanAnswer: Sendable {
         case .started, .firstToken, .ended, .expanded, .finished: break
         }
       }
+      resources.departures.end(id)
     } catch {
       recordUsage(plan.read { $0 })
+      settleIncomplete(plan, written: 0)
       throw error
     }
     let trace = plan.read { $0 }

@@ -67,7 +67,7 @@ struct PlanStream {
       departures.end(trace)
     } catch {
       answer.recordUsage(plan.read { $0 }, written: tally.total)
-      answer.settleStreamed(plan, written: tally.total)
+      answer.settleIncomplete(plan, written: tally.total)
       try await client.fail(error)
     }
   }

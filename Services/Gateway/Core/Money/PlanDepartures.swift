@@ -12,7 +12,7 @@ public struct PlanDispatch: Hashable, Sendable {
   }
 }
 
-/// Streamed plans whose tokens are billed or count against a key's limits, from their start to their
+/// Plans whose tokens are billed or count against a key's limits, from their start to their
 /// settlement.
 ///
 /// A gateway that cancels a plan settles it with the tokens of the tasks that ran then. The plan's

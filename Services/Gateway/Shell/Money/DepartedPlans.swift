@@ -4,7 +4,7 @@ import GatewayCore
 import ServiceLifecycle
 import Synchronization
 
-/// Settles streamed plans that this gateway has cancelled. It is the shell around `PlanDepartures`.
+/// Settles plans that this gateway has cancelled. It is the shell around `PlanDepartures`.
 final class DepartedPlans: Service {
   /// Settles a plan. `nil` means that its dispatcher sent no tokens.
   typealias Settle = @Sendable (PlanCosts?) -> Void
