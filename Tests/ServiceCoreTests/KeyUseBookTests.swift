@@ -109,6 +109,22 @@ struct KeyUseBookTests {
     #expect(known(at: Self.hour + 26).isEmpty && book.rows.isEmpty)
   }
 
+  @Test("use in every hour fits into the file, also if the gateway's clock is ahead")
+  func everyHour() throws {
+    let key = try Self.key(1)
+    var book = KeyUseBook(epoch: 1)
+    for hour in Self.hour...Self.hour + 30 {
+      let ahead = report(
+        [DayUse(key: key, hours: [HourlyUse(hour: hour + 1, requests: 1)])], hour: hour + 1)
+      _ = book.answer(ahead, from: peer(1), at: hour)
+    }
+    #expect(book.rows.map(\.use.hours.count) == [DayUse.mostHours])
+    var slices = KeyUseFile.Slices(book.rows)
+    var text: [UInt8] = []
+    while let slice = slices.take() { text += slice }
+    #expect(KeyUseFile.rows(in: text) == book.rows)
+  }
+
   @Test("use counts in full if the clock of its gateway is wrong by days")
   func otherClock() throws {
     let key = try Self.key(1)

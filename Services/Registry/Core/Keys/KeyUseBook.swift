@@ -128,8 +128,9 @@ public struct KeyUseBook: Sendable {
       (total.requests > 0 || total.tokens > 0)
         && Self.counts(total.hour.addingCapped(offset), at: hour)
     }
-    let entry = Entry(
-      revision: known?.revision ?? 0, hours: hours.sorted { $0.hour < $1.hour }, offset: offset)
+    // If the gateway's clock is ahead, its current hour is a 26th one.
+    let newest = hours.sorted { $0.hour < $1.hour }.suffix(DayUse.mostHours)
+    let entry = Entry(revision: known?.revision ?? 0, hours: Array(newest), offset: offset)
     guard let known else {
       guard !hours.isEmpty else { return true }
       guard pairs < capacity else { return false }
