@@ -112,18 +112,6 @@ struct KeyUseExchangeTests {
     #expect(gateway.admitted(of: 9, key, limits, at: later) == 6)
   }
 
-  @Test("use by others counts in full if the clocks of gateway and registry differ by days")
-  func otherClock() {
-    let limits = KeyLimits(requestsPerDay: 10)
-    for hoursAgo: Int64 in [-90, 90] {
-      var gateway = Gateway()
-      gateway.receive([use(7, hoursAgo: hoursAgo)])
-      #expect(gateway.admitted(of: 9, key, limits) == 3)
-      let later = Self.now.advanced(by: .seconds(25 * 3_600))
-      #expect(gateway.admitted(of: 9, key, limits, at: later) == 9)
-    }
-  }
-
   @Test("each of several gateways permits its share of the rest, and more after each exchange")
   func shareOfRest() throws {
     let limits = KeyLimits(requestsPerDay: 20)

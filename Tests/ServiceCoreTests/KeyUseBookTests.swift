@@ -101,7 +101,7 @@ struct KeyUseBookTests {
     _ = book.answer(
       report([DayUse(key: key, hours: hours)]), from: peer(1), at: Self.hour)
     func known(at hour: Int64) -> [Int64] {
-      book.answer(report(), from: peer(2), at: hour).uses.flatMap(\.hours).map(\.hour)
+      book.answer(report(hour: hour), from: peer(2), at: hour).uses.flatMap(\.hours).map(\.hour)
     }
     #expect(known(at: Self.hour) == [Self.hour - 24, Self.hour, Self.hour + 1])
     #expect(known(at: Self.hour + 1) == [Self.hour, Self.hour + 1])
@@ -220,9 +220,9 @@ struct KeyUseBookTests {
     _ = book.answer(own(at: later), from: peer(4), at: later)
     // Processes 1 and 2 take one row of each key.
     #expect(book.rows.count == 5)
-    let third = book.answer(report(after: known), from: peer(3), at: later)
+    let third = book.answer(report(after: known, hour: later), from: peer(3), at: later)
     #expect(third.uses == [use(keys[0], 7)])
-    let all = book.answer(report(), from: peer(5), at: later)
+    let all = book.answer(report(hour: later), from: peer(5), at: later)
     #expect(Set(all.uses) == [use(keys[0], 8), use(keys[1], 3)])
     #expect(book.answer(report(), from: peer(5), at: Self.hour + 25).uses.isEmpty)
     #expect(book.rows.isEmpty)
@@ -246,6 +246,29 @@ struct KeyUseBookTests {
     let peer: PeerID
     var windows = RateWindows()
     var exchange = KeyUseExchange()
+  }
+
+  @Test(
+    "a gateway whose clock is wrong counts the use of others for a day",
+    arguments: [-90, -10, -2, -1, 0, 1, 2, 10, 90] as [Int64])
+  func clockOfReader(skew: Int64) throws {
+    let key = try Self.key(1)
+    let limits = KeyLimits(requestsPerDay: 10)
+    var book = KeyUseBook(epoch: 1)
+    _ = book.answer(report([use(key, 7)]), from: peer(1), at: Self.hour)
+    var gateway = Gateway(peer: peer(2))
+    for age: Int64 in 0...26 {
+      let hour = Self.hour + age
+      let now = Instant(sinceStart: .seconds((hour + skew) * 3_600))
+      let report = gateway.exchange.report(&gateway.windows, at: now)
+      let table = book.answer(report, from: gateway.peer, at: hour)
+      _ = gateway.exchange.receive(table, &gateway.windows, at: now)
+      // A difference of one hour is not corrected, so the use ends an hour earlier or later.
+      if (skew == 1 && age == 24) || (skew == -1 && age == 25) { continue }
+      let remainder = try #require(
+        gateway.windows.remainders(for: key, limits: limits, at: now).first)
+      #expect(remainder.remaining == (age <= 24 ? 3 : 10))
+    }
   }
 
   private enum Loss: CaseIterable {

@@ -51,18 +51,9 @@ struct DayCount: Sendable {
   /// Records that the registry had no room for the last report of some gateway.
   mutating func keepShare() { keepsShare = true }
 
-  /// Records the counts of other gateway processes.
-  ///
-  /// The registry sends only use of its last day. If all of it is older here, the clocks differ, and
-  /// the use counts in the current hour.
+  /// Records the counts of other gateway processes, by the hours of this gateway's clock.
   mutating func record(_ slots: [(number: Int64, amount: Int)], at second: Int64) {
-    let window = SlidingCount.Window.day
-    let now = second / window.slotSeconds
-    let newest = slots.map(\.number).max() ?? now
-    // One hour more than a day, because the registry may be in the previous hour.
-    let isAhead = now.subtractingCapped(newest) > Int64(window.slotCount) + 1
-    let dated = isAhead ? slots.map { (number: now, amount: $0.amount) } : slots
-    elsewhere = SlidingCount(.day, slots: dated, at: second)
+    elsewhere = SlidingCount(.day, slots: slots, at: second)
   }
 
   // MARK: - Limits

@@ -58,7 +58,8 @@ public struct KeyUseTable: Hashable, Sendable {
   public var revision: UInt64
   /// Whether no later change is known.
   public var isComplete: Bool
-  /// Keys whose use has changed, at most `Limits.accessUseBatch`, each with all its hours.
+  /// Keys whose use has changed, at most `Limits.accessUseBatch`, each with all its hours. The hours
+  /// are those of the gateway's clock.
   public var uses: [DayUse]
   /// Keys of the report of which the registry had no room for the use of some gateway. No gateway
   /// may raise its part of their limits.

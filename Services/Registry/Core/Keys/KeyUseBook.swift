@@ -30,13 +30,7 @@ public struct KeyUseBook: Sendable {
     var isStored = false
 
     /// The hours by the registry's clock.
-    var datedHours: [HourlyUse] {
-      guard offset != 0 else { return hours }
-      return hours.map { use in
-        HourlyUse(
-          hour: use.hour.addingCapped(offset), requests: use.requests, tokens: use.tokens)
-      }
-    }
+    var datedHours: [HourlyUse] { KeyUseBook.moved(hours, by: offset) }
   }
 
   private struct Change: Sendable {
@@ -97,10 +91,10 @@ public struct KeyUseBook: Sendable {
   ) -> KeyUseTable {
     sweep(at: hour)
     lastReports[gateway] = hour
-    // A gateway that does not know this process reports everything again.
-    guard report.epoch == epoch else { return table(after: 0, for: gateway) }
-    if pairs.addingCapped(report.uses.count) > capacity { addUpEnded(at: hour) }
     let offset = Self.offset(of: report.hour, at: hour)
+    // A gateway that does not know this process reports everything again.
+    guard report.epoch == epoch else { return table(after: 0, for: gateway, offset: offset) }
+    if pairs.addingCapped(report.uses.count) > capacity { addUpEnded(at: hour) }
     var unrecorded: [KeyID] = []
     for use in report.uses.prefix(Limits.accessUseBatch.value) {
       let hasRoom = record(use, offset: offset, by: gateway, at: hour)
@@ -108,7 +102,7 @@ public struct KeyUseBook: Sendable {
       if !hasRoom, isCrowded || crowded.count < capacity { crowded[use.key] = hour }
       if !hasRoom || isCrowded { unrecorded.append(use.key) }
     }
-    var answer = table(after: report.after, for: gateway)
+    var answer = table(after: report.after, for: gateway, offset: offset)
     answer.unrecorded = unrecorded
     return answer
   }
@@ -164,7 +158,11 @@ public struct KeyUseBook: Sendable {
 
   // MARK: - Answers
 
-  private func table(after known: UInt64, for gateway: PeerID) -> KeyUseTable {
+  /// Changes after a revision, with their hours by the gateway's clock.
+  /// - Parameter offset: hours by which the registry's clock is ahead of the gateway's.
+  private func table(
+    after known: UInt64, for gateway: PeerID, offset: Int64
+  ) -> KeyUseTable {
     var uses: [DayUse] = []
     var last = min(known, revision)
     for change in changes[firstChange(after: known)...] {
@@ -174,7 +172,9 @@ public struct KeyUseBook: Sendable {
         guard uses.count < Limits.accessUseBatch.value else {
           return KeyUseTable(epoch: epoch, revision: last, isComplete: false, uses: uses)
         }
-        uses.append(DayUse(key: change.key, hours: Self.sum(processes, without: gateway)))
+        let hours = Self.sum(processes, without: gateway)
+        uses.append(
+          DayUse(key: change.key, hours: Self.moved(hours, by: Int64(0).subtractingCapped(offset))))
       }
       last = change.revision
     }
@@ -208,6 +208,14 @@ public struct KeyUseBook: Sendable {
     }
     // The hours of two processes may differ by one.
     return Array(sums.values.sorted { $0.hour < $1.hour }.suffix(DayUse.mostHours))
+  }
+
+  /// The same use in later hours, or in earlier hours if `offset` is negative.
+  private static func moved(_ hours: [HourlyUse], by offset: Int64) -> [HourlyUse] {
+    guard offset != 0 else { return hours }
+    return hours.map { use in
+      HourlyUse(hour: use.hour.addingCapped(offset), requests: use.requests, tokens: use.tokens)
+    }
   }
 
   /// No key can have a higher limit.
