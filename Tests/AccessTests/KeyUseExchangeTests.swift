@@ -223,6 +223,28 @@ struct KeyUseExchangeTests {
     #expect(gateway.exchangeOwn().uses.isEmpty)
   }
 
+  @Test(
+    "a new registry learns that a count is zero again, because its file may have an older total")
+  func zeroForNewRegistry() {
+    var gateway = Gateway()
+    gateway.receive()
+    guard
+      case .admitted(let request) = gateway.windows.admit(
+        key, limits: KeyLimits(tokensPerDay: 100), tokens: 90, at: Self.now)
+    else {
+      Issue.record("the request is admitted")
+      return
+    }
+    #expect(gateway.exchangeOwn().uses == [use(0, tokens: 90)])
+    gateway.windows.finish(request, tokens: 0, at: Self.now)
+    #expect(gateway.exchangeOwn().uses == [use(0)])
+    gateway.receive(epoch: 2)
+    for _ in 0..<2 {
+      #expect(gateway.report().uses == [use(0)])
+      gateway.exchange.fail(&gateway.windows)
+    }
+  }
+
   @Test("unused tokens are reported for the hour of the estimate")
   func correctionInEarlierHour() {
     let later = Self.now.advanced(by: .seconds(2 * 3_600))

@@ -50,7 +50,7 @@ public struct KeyUseExchange: Sendable {
     let isNew = table.epoch != epoch
     if isNew {
       // A restarted registry ignored this report, and may have lost earlier ones.
-      if epoch != 0 { windows.reportAllAgain() }
+      if epoch != 0 { windows.reportAllAgain(at: now) }
       epoch = table.epoch
       unrecorded = []
     } else {

@@ -133,9 +133,16 @@ struct RateUsage: Sendable {
   }
 
   /// Makes the next report contain all counts of the day.
+  ///
+  /// It contains the current hour also if all counts are zero: the registry's file may have an older
+  /// total, which the report replaces.
+  ///
   /// - Returns: whether the key is to be listed for the next report.
-  mutating func repeatAllHours() -> Bool {
+  mutating func repeatAllHours(at now: Instant) -> Bool {
     sentHours = []
+    guard requestsInDay.own.isUsed || tokensInDay.own.isUsed else { return listNews() }
+    advance(to: now.second)
+    recordNews(of: now.hour)
     let slots = requestsInDay.own.slots + tokensInDay.own.slots
     for slot in slots { recordNews(of: slot.number) }
     return listNews()

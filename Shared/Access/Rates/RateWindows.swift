@@ -190,8 +190,10 @@ extension RateWindows {
   }
 
   /// Lists all keys with counts of the day for the next reports, because the registry is a new one.
-  mutating func reportAllAgain() {
-    for key in usages.keys where usages.change(key, { $0.repeatAllHours() }) == true { list(key) }
+  mutating func reportAllAgain(at now: Instant) {
+    for key in usages.keys where usages.change(key, { $0.repeatAllHours(at: now) }) == true {
+      list(key)
+    }
   }
 
   /// Records the use of keys by other gateway processes.

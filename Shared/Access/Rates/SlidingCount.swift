@@ -65,6 +65,9 @@ struct SlidingCount: Hashable, Sendable {
     }
   }
 
+  /// Whether anything was ever counted, also if it was removed or has left the window.
+  var isUsed: Bool { !amounts.isEmpty }
+
   /// Amount of the slot with this number since the clock's zero.
   func amount(in number: Int64) -> Int {
     let age = current.subtractingCapped(number)
