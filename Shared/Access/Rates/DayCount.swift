@@ -13,7 +13,7 @@ struct DayCount: Sendable {
   private var reported = SlidingCount(.day)
   private var elsewhere = SlidingCount(.day)
   /// Whether the registry had no room for the last report of some gateway. Then it confirms no
-  /// report, and this gateway's part stays as it is.
+  /// report, so this gateway's part does not grow.
   private var keepsShare = false
   /// The hour to which the counts were advanced.
   private var hour: Int64 = 0
