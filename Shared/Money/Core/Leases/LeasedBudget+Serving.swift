@@ -204,21 +204,12 @@ extension LeasedBudget {
       minimum: first.cost.minimum.subtractingCapped(line.room).orZero, worst: worst, want: worst,
       isLastCall: first.patienceEnds <= now)
     if let last = line.ask, last.asksTheSame(as: ask) { return }
-    let isSoon = line.askedAt.map { now < $0.advanced(by: terms.renewal) } ?? false
     line.leastReserve = first.cost.worst.times(4)
-    line.reserve = line.nextReserve(isSoon: isSoon)
+    line.reserve = line.nextReserve(now: now, terms)
     let reserve = line.isFrugal(now) ? .zero : line.reserve
     ask.want = max(worst, line.queue.worst.addingCapped(reserve).subtractingCapped(line.room))
-    line.lastAsk += 1
-    ask.number = line.lastAsk
-    line.ask = ask
-    line.asked = AskedRequests(
-      lastArrival: line.queue.lastArrival, minimum: first.cost.minimum)
-    line.askedAt = now
-    line.notice = nil
-    lines[key] = line
+    send(ask, for: first.cost.minimum, of: line, now: now)
     restless.insert(key)
-    directives.append(.send(.ask(ask)))
   }
 
   /// Asks for another reserve although no request waits. The registry grants such an ask at once,
@@ -228,22 +219,34 @@ extension LeasedBudget {
       !line.isFrugal(now), canSpend(now)
     else { return }
     if let time = line.askedAt, now < time.advanced(by: terms.retry) { return }
-    let isSoon = line.askedAt.map { now < $0.advanced(by: terms.renewal) } ?? false
-    line.askedAt = now
-    if let ask = line.ask {
-      lines[key] = line
-      return directives.append(.send(.ask(ask)))
-    }
-    line.reserve = line.nextReserve(isSoon: isSoon)
-    line.lastAsk += 1
+    if let ask = line.ask { return repeatAsk(ask, now: now) }
+    line.reserve = line.nextReserve(now: now, terms)
     let ask = LeaseAsk(
       lease: line.lease, key: key, number: line.lastAsk, granted: line.granted,
       returned: line.returned, held: line.held, minimum: .zero, worst: .zero,
       want: line.reserve.subtractingCapped(line.room).orZero)
+    send(ask, for: .zero, of: line, now: now)
+  }
+
+  /// Sends an ask under the next number of its lease.
+  ///
+  /// - Parameter minimum: the minimum cost of the request for which the ask is sent.
+  private mutating func send(
+    _ ask: LeaseAsk, for minimum: MicroCredits, of line: KeyLease, now: Instant
+  ) {
+    var (ask, line) = (ask, line)
+    line.lastAsk += 1
+    ask.number = line.lastAsk
     line.ask = ask
-    line.asked = AskedRequests(lastArrival: line.queue.lastArrival, minimum: .zero)
+    line.asked = AskedRequests(lastArrival: line.queue.lastArrival, minimum: minimum)
+    line.askedAt = now
     line.notice = nil
-    lines[key] = line
+    lines[ask.key] = line
+    directives.append(.send(.ask(ask)))
+  }
+
+  private mutating func repeatAsk(_ ask: LeaseAsk, now: Instant) {
+    lines[ask.key]?.askedAt = now
     directives.append(.send(.ask(ask)))
   }
 
@@ -298,8 +301,7 @@ extension LeasedBudget {
   mutating func repeatMessages(_ key: AccountID, now: Instant) {
     guard let line = lines[key] else { return }
     if let ask = line.ask, let time = line.askedAt, time.advanced(by: terms.retry) <= now {
-      lines[key]?.askedAt = now
-      directives.append(.send(.ask(ask)))
+      repeatAsk(ask, now: now)
     }
     if let giveBack = line.unconfirmed, let time = line.returnedAt,
       time.advanced(by: terms.retry) <= now
@@ -354,7 +356,8 @@ extension LeasedBudget.KeyLease {
   /// Reserve of the next ask, at least `leastReserve`, at most 1,024 times this. It doubles if the
   /// last ask was sent within a renewal's pause, and is halved otherwise. So the number of asks
   /// grows only with the logarithm of the use, up to the maximum reserve.
-  fileprivate func nextReserve(isSoon: Bool) -> MicroCredits {
+  fileprivate func nextReserve(now: Instant, _ terms: LeaseTerms) -> MicroCredits {
+    let isSoon = askedAt.map { now < $0.advanced(by: terms.renewal) } ?? false
     let next = isSoon ? reserve.times(2) : MicroCredits(reserve.count / 2)
     return min(max(next, leastReserve), leastReserve.times(1_024))
   }
