@@ -109,6 +109,23 @@ struct AccessTableTests {
     #expect(record.permissions.pools == .all)
   }
 
+  @Test("a key permits its least strict data policy and all stricter ones")
+  func dataPolicies() throws {
+    let cases: [(Set<DataPolicy>, DataPolicy)] = [
+      ([], .any), ([.any], .any), ([.trusted], .trusted), ([.local], .local),
+      ([.local, .any], .any), ([.local, .trusted], .trusted),
+    ]
+    for (policies, weakest) in cases {
+      let record = try sampleRecord(key, permissions: KeyPermissions(dataPolicies: policies))
+      #expect(record.permissions.weakestPolicy == weakest)
+      #expect(KeyGrant(record).weakestPolicy == weakest)
+      for policy in DataPolicy.allCases {
+        let expected: AccessRefusal.Reason? = policy < weakest ? .dataPolicy : nil
+        #expect(try reason(record, AccessNeed(.chat, dataPolicy: policy)) == expected)
+      }
+    }
+  }
+
   @Test("every refusal has OpenAI's code and a sentence, and no secret or text of the client")
   func messages() throws {
     let secret = key.revealed.split(separator: "-", maxSplits: 2)[2]

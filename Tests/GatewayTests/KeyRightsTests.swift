@@ -55,13 +55,40 @@ struct KeyRightsTests {
     ] {
       try rights(permissions).check(request, direct)
     }
-    for permissions in [
-      KeyPermissions(models: ["llama-secret"]), KeyPermissions(dataPolicies: [.local]),
-    ] {
-      #expect(throws: Failure.self) { try rights(permissions).check(request, direct) }
+    #expect(throws: Failure.self) {
+      try rights(KeyPermissions(models: ["llama-secret"])).check(request, direct)
     }
     #expect(throws: Failure.self) {
       try rights(.all).check(request, .plan(PatternName.ensemble.rawValue))
+    }
+  }
+
+  @Test(
+    "a request without a data policy has its key's, and may name only a stricter one",
+    arguments: [[], [.trusted], [.local], [.local, .trusted]] as [Set<DataPolicy>])
+  func dataPolicy(policies: Set<DataPolicy>) throws {
+    let rights = try rights(KeyPermissions(dataPolicies: policies))
+    func parsed(_ options: String) throws -> ClientRequest {
+      let body = #"{"model":"llama-small","messages":[{"role":"user","content":"hi"}]\#(options)}"#
+      return try ClientRequest(
+        parsing: Array(body.utf8), endpoint: .chatCompletions, defaultPolicy: rights.weakestPolicy)
+    }
+    for options in ["", #","tutti":{}"#, #","tutti":{"data_policy":null}"#] {
+      let request = try parsed(options)
+      #expect(request.options.dataPolicy == policies.min() ?? .any)
+      try rights.check(request, .direct("llama-small"))
+    }
+    for policy in DataPolicy.allCases {
+      let request = try parsed(#","tutti":{"data_policy":"\#(policy.rawValue)"}"#)
+      #expect(request.options.dataPolicy == policy)
+      if policy >= rights.weakestPolicy {
+        try rights.check(request, .direct("llama-small"))
+      } else {
+        let failure = #expect(throws: Failure.self) {
+          try rights.check(request, .direct("llama-small"))
+        }
+        #expect(failure?.code == .permissionDenied && failure?.param == "tutti.data_policy")
+      }
     }
   }
 

@@ -24,6 +24,20 @@ struct HostPoolsTests {
     #expect(table.limited(to: HostPools(["none"])).hosts.isEmpty)
   }
 
+  @Test("a table limited to a data policy holds only hosts with enough trust")
+  func limitedToPolicy() {
+    let hosts = [
+      Host(id: "a", url: "http://a", trust: .any), Host(id: "b", url: "http://b", trust: .local),
+      Host(id: "c", url: "http://c", trust: .trusted, tags: ["gpu"]),
+    ]
+    let table = HostTable(epoch: 1, revision: 2, hosts: hosts)
+    #expect(table.limited(to: .all, policy: .any) == table)
+    #expect(table.limited(to: .all, policy: .trusted).hosts.map(\.id) == ["b", "c"])
+    #expect(table.limited(to: .all, policy: .local).hosts.map(\.id) == ["b"])
+    #expect(table.limited(to: HostPools(["gpu"]), policy: .trusted).hosts.map(\.id) == ["c"])
+    #expect(table.limited(to: HostPools(["gpu"]), policy: .local).hosts.isEmpty)
+  }
+
   @Test(
     "a tag with other letters, none, or too many is refused",
     arguments: ["", "GPU", "a b", "é", "a/b", "a\u{0}", String(repeating: "a", count: 65)])

@@ -153,10 +153,11 @@ final class GatewayShell: Service {
       let body = try await upload.receive(for: client, on: resources.heavyWork)
       try await reservation.takeTurn()
       try reservation.takeSlot()
+      let policy = rights.weakestPolicy
       let parsed = try await resources.heavily(body.count, client) { () throws(Failure) in
         try ClientRequest(
-          parsing: body, endpoint: endpoint, defaultModel: self.resources.configuration.defaultModel
-        )
+          parsing: body, endpoint: endpoint,
+          defaultModel: self.resources.configuration.defaultModel, defaultPolicy: policy)
       }
       journal.record(parsed)
       ingress.set("bytes", String(parsed.body.count))

@@ -7,6 +7,8 @@ public final class KeyGrant: Sendable {
   public let record: KeyRecord
   /// Hosts that may serve the key's requests.
   public let pools: HostPools
+  /// The least strict data policy that the key permits.
+  public let weakestPolicy: DataPolicy
   /// Text of the key's id.
   public let idText: String
   /// Whether the key may use all models, patterns and data policies.
@@ -20,6 +22,7 @@ public final class KeyGrant: Sendable {
   public init(_ record: KeyRecord) {
     self.record = record
     pools = record.permissions.pools
+    weakestPolicy = record.permissions.weakestPolicy
     idText = record.id.description
     let permissions = record.permissions
     allowsAll =

@@ -5,6 +5,7 @@ import Limits
 public struct KeyPermissions: Hashable, Sendable {
   public var models: Set<ModelID>
   public var patterns: Set<PatternName>
+  /// The least strict of these policies limits the hosts that may receive the key's requests.
   public var dataPolicies: Set<DataPolicy>
   /// Names of host pools. Only hosts of these pools may serve the key's requests.
   public var hostPools: Set<String>
@@ -27,9 +28,11 @@ public struct KeyPermissions: Hashable, Sendable {
     patterns.isEmpty || patterns.contains(pattern)
   }
 
-  public func allows(_ policy: DataPolicy) -> Bool {
-    dataPolicies.isEmpty || dataPolicies.contains(policy)
-  }
+  /// Whether the policy is one of the key's or stricter. A stricter policy only excludes hosts.
+  public func allows(_ policy: DataPolicy) -> Bool { policy >= weakestPolicy }
+
+  /// The least strict data policy that the key permits.
+  public var weakestPolicy: DataPolicy { dataPolicies.min() ?? .any }
 
   /// Hosts that may serve the key's requests.
   public var pools: HostPools { HostPools(hostPools) }

@@ -120,8 +120,8 @@ public struct AccessRefusal: Hashable, Sendable {
     case .pattern:
       "\(name) does not permit this pattern. GET /v1/models lists those that it permits."
     case .dataPolicy:
-      "\(name) does not permit this data policy. Set tutti.data_policy to one that it permits, or "
-        + "ask an admin."
+      "\(name) requires a stricter data policy. Omit tutti.data_policy to get the one of the key, "
+        + "or ask an admin."
     }
   }
 }

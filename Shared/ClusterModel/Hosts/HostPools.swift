@@ -30,13 +30,16 @@ public struct HostPools: Hashable, Sendable {
 }
 
 extension HostTable {
-  /// The table with only the hosts that these pools admit.
-  public func limited(to pools: HostPools) -> HostTable {
-    guard !pools.names.isEmpty, !hosts.allSatisfy({ pools.admits(tags: $0.tags) }) else {
+  /// The table with only the hosts that these pools admit and that may see data of the policy.
+  public func limited(to pools: HostPools, policy: DataPolicy = .any) -> HostTable {
+    func isReachable(_ host: Host) -> Bool {
+      host.trust >= policy && pools.admits(tags: host.tags)
+    }
+    guard !pools.names.isEmpty || policy > .any, !hosts.allSatisfy(isReachable) else {
       return self
     }
     var limited = self
-    limited.hosts.removeAll { !pools.admits(tags: $0.tags) }
+    limited.hosts.removeAll { !isReachable($0) }
     return limited
   }
 }

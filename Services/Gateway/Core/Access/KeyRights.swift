@@ -26,6 +26,14 @@ public struct KeyRights: Hashable, Sendable {
   /// Host pools of the key. A client's request cannot use hosts of other pools.
   public var pools: HostPools { grant?.pools ?? .all }
 
+  /// The least strict data policy that the key permits. It applies to requests that state none.
+  public var weakestPolicy: DataPolicy { grant?.weakestPolicy ?? .any }
+
+  /// The table with only the hosts that may serve the key's requests.
+  func reachable(_ table: HostTable) -> HostTable {
+    table.limited(to: pools, policy: weakestPolicy)
+  }
+
   /// Returns only the models that the key allows.
   public func allowed(_ models: [ModelID]) -> [ModelID] {
     guard let key, limitsModels else { return models }

@@ -4,9 +4,9 @@ public import Text
 /// Responses of `GET /v1/models`.
 public enum ModelList {
   /// Lists each model of the ready hosts once, then Tutti's own names. Names that the key does not
-  /// allow, hosts outside the key's pools, and models that an admin has hidden are left out.
+  /// allow, hosts that the key cannot reach, and models that an admin has hidden are left out.
   public static func list(_ table: HostTable, _ rights: KeyRights = KeyRights()) -> JSON {
-    let table = table.limited(to: rights.pools)
+    let table = rights.reachable(table)
     let offers = table.firstReadyOffers
     let models = rights.allowed(table.listedModels).map { model in
       offers[model].map { entry(model.name, host: $0.host, $0.offer) }
@@ -22,7 +22,7 @@ public enum ModelList {
   public static func model(
     _ name: String, _ table: HostTable, _ rights: KeyRights = KeyRights()
   ) throws(Failure) -> JSON {
-    let table = table.limited(to: rights.pools)
+    let table = rights.reachable(table)
     let own = GatewayRouting.ownModels.filter(rights.allows(ownModel:))
     if own.contains(name) { return entry(name, owner: "tutti") }
     guard rights.allows(ModelID(name)), let found = table.firstReadyOffer(of: ModelID(name)) else {

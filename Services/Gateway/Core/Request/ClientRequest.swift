@@ -59,11 +59,14 @@ public struct ClientRequest: Sendable {
   /// may be added.
   public let isStructured: Bool
 
-  /// - Parameter standard: the model of a request that names none. It does not apply to embeddings.
+  /// - Parameters:
+  ///   - standard: the model of a request that names none. It does not apply to embeddings.
+  ///   - policy: the data policy of a request that states none.
   /// - Throws: a failure that names the invalid member.
   public init(
     parsing body: [UInt8], endpoint: InferenceEndpoint,
-    defaultModel standard: ModelID = ModelID(GatewayRouting.fast)
+    defaultModel standard: ModelID = ModelID(GatewayRouting.fast),
+    defaultPolicy policy: DataPolicy = .any
   ) throws(Failure) {
     self.endpoint = endpoint
     self.body = body
@@ -93,8 +96,10 @@ public struct ClientRequest: Sendable {
     reader.check("tools", [.array])
     reader.check("response_format", [.object])
     isStructured = reader.isStructured()
-    options = TuttiOptions(
+    var options = TuttiOptions(
       parsing: reader.scanner["tutti"], in: reader.scanner.document, problems: &reader.problems)
+    options.defaultPolicy = policy
+    self.options = options
     if endpoint == .embeddings, stream {
       reader.problems.append(.invalid("stream", "cannot be true: embeddings are not streamed"))
     }

@@ -30,7 +30,7 @@ public enum GatewayRouting {
   ) throws(Failure) -> GatewayRoute {
     let name = request.model.name
     func unknown(_ model: String, _ param: String) -> Failure {
-      let table = table.limited(to: rights.pools)
+      let table = rights.reachable(table)
       return notFound(
         model, among: table.suggestedModels(where: rights.allows), rights, param: param)
     }
@@ -59,7 +59,7 @@ public enum GatewayRouting {
     guard request.options.documents.isEmpty else {
       throw .invalid("tutti.documents", "is supported only by \(patterns.joined(separator: ", "))")
     }
-    if name.isEmpty { return .direct(try onlyEmbedder(table.limited(to: rights.pools), rights)) }
+    if name.isEmpty { return .direct(try onlyEmbedder(rights.reachable(table), rights)) }
     if name == fast {
       guard request.endpoint != .embeddings else {
         throw .invalid(

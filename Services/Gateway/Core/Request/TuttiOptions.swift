@@ -11,7 +11,10 @@ public struct TuttiOptions: Hashable, Sendable {
   public var quorum: Int?
   public var budgetTokens: Int?
   public var budgetCredits: Int?
-  public var dataPolicy = DataPolicy.any
+  /// The data policy that the request states. `nil` means that it states none.
+  private var statedPolicy: DataPolicy?
+  /// The data policy of a request that states none: the least strict one that its key permits.
+  var defaultPolicy = DataPolicy.any
   public var race: RaceMode?
   public var firstToken: Duration?
   public var interToken: Duration?
@@ -21,6 +24,9 @@ public struct TuttiOptions: Hashable, Sendable {
   public var trace = false
   /// Whether the trace includes the outputs of tasks.
   public var tracesOutputs = false
+
+  /// Minimum trust of the hosts that may receive the request.
+  public var dataPolicy: DataPolicy { statedPolicy ?? defaultPolicy }
 
   static let maximumDocumentBytes = 10_000_000
 
@@ -94,7 +100,7 @@ public struct TuttiOptions: Hashable, Sendable {
         let amount = reader.integer(value, in: OptionRanges.budget)
         if name == "tokens" { budgetTokens = amount } else { budgetCredits = amount }
       }
-    case "data_policy": dataPolicy = reader.choice(value, of: DataPolicy.self) ?? .any
+    case "data_policy": statedPolicy = reader.choice(value, of: DataPolicy.self)
     case "race": race = reader.choice(value, of: RaceMode.self)
     case "deadlines_ms":
       reader.object(value, names: ["first_token", "inter_token", "total"]) {

@@ -36,7 +36,8 @@ struct KeyPropertyOptions: ParsableArguments {
   @Option(
     name: .customLong("data-policy"),
     help: ArgumentHelp(
-      "A data policy that the key's requests may have: \(list(DataPolicy.self)). May be repeated.",
+      "Minimum trust of the hosts that may receive the key's requests: "
+        + "\(list(DataPolicy.self)). If repeated, the least strict one counts.",
       valueName: "policy"),
     completion: .list(DataPolicy.allCases.map(\.rawValue)))
   var dataPolicies: [String] = []
