@@ -18,6 +18,19 @@ extension ProcessTests {
     @Test("--timeout holds for the whole answer")
     func timeout() async throws { try await passes("overdue") }
 
+    @Test("--data-policy reaches the gateway")
+    func policy() async throws { try await passes("policy") }
+
+    @Test("a data policy that does not exist is refused", arguments: ["ask", "plan"])
+    func badPolicy(command: String) async throws {
+      let outcome = try await Programs.run(
+        Programs.path("tutti"),
+        [command, "--url", "http://127.0.0.1:1", "--data-policy", "locl", "Hello"],
+        in: TemporaryDirectory())
+      #expect(
+        outcome.status == 64 && outcome.errors.contains("any, trusted or local"), "\(outcome)")
+    }
+
     @Test("a temperature that is no number is refused in words")
     func temperature() async throws {
       let outcome = try await Programs.run(

@@ -34,15 +34,20 @@ TAIL = progress("task_ended", "draft-1") + text(" fox.") + b"data: [DONE]\n\n"
 
 
 class Gateway:
-    """Answers one request with `first`, then with `second` after `go_on` is set."""
+    """Answers one request with `first`, then with `second` after `go_on` is set.
+
+    `request` is the JSON of the request.
+    """
 
     def __init__(self, first, second):
+        self.request = None
         self.go_on = threading.Event()
         gateway = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
-                self.rfile.read(int(self.headers["content-length"]))
+                body = self.rfile.read(int(self.headers["content-length"]))
+                gateway.request = json.loads(body)
                 self.send_response(200)
                 self.send_header("content-type", "text/event-stream")
                 self.send_header("connection", "close")
@@ -133,6 +138,22 @@ def overloaded(tutti):
     assert b"Too much." in done.stderr, done
 
 
+def policy(tutti):
+    """`--data-policy` is sent as an option of the request, and without it none is sent."""
+    for arguments, policy in [([], None), (["--data-policy", "trusted"], "trusted")]:
+        gateway = Gateway(HEAD, TAIL)
+        gateway.go_on.set()
+        done = subprocess.run(
+            [tutti, "ask", "--url", gateway.url, *arguments, "x"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+        assert done.returncode == 0, done
+        options = gateway.request.get("tutti") or {}
+        assert options.get("data_policy") == policy, gateway.request
+        assert policy or "data_policy" not in options, gateway.request
+
+
 if __name__ == "__main__":
-    checks = [overloaded, overdue, piped, terminal]
+    checks = [overloaded, overdue, piped, policy, terminal]
     next(check for check in checks if check.__name__ == sys.argv[1])(sys.argv[2])

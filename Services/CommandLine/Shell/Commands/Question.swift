@@ -119,13 +119,20 @@ struct PatternOptions: ParsableArguments {
   var seed: Int?
 
   @Option(
+    help: ArgumentHelp(
+      "Minimum trust of the hosts that may receive the question: \(choices(of: DataPolicy.self)). "
+        + "Default: the least strict that the key permits.", valueName: "policy"),
+    completion: .list(DataPolicy.allCases.map(\.rawValue)))
+  var dataPolicy: String?
+
+  @Option(
     name: .customLong("document"),
     help: ArgumentHelp(
       "A text file in which the answer may be looked up. May be repeated.", valueName: "file"))
   var documents: [String] = []
 
   func validate() throws {
-    let mistakes = [
+    var mistakes = [
       ("--max-tokens", maxTokens, 1...Int.max), ("--members", memberCount, OptionRanges.members),
       ("--rounds", rounds, OptionRanges.rounds),
       ("--quorum", quorum, 1...max(1, memberCount ?? OptionRanges.members.upperBound)),
@@ -136,6 +143,10 @@ struct PatternOptions: ParsableArguments {
       return range.upperBound == .max
         ? "\(option): \(value) is less than 1"
         : "\(option): \(value) is not from \(range.lowerBound) to \(range.upperBound)"
+    }
+    if let dataPolicy, DataPolicy(rawValue: dataPolicy) == nil {
+      mistakes.append(
+        "--data-policy: \(dataPolicy) is not one of \(choices(of: DataPolicy.self))")
     }
     guard mistakes.isEmpty else { throw ValidationError(mistakes.joined(separator: "; ")) }
   }
@@ -148,7 +159,7 @@ struct PatternOptions: ParsableArguments {
       quorum: quorum,
       budget: budget == nil && budgetCredits == nil
         ? nil : AskBody.Budget(tokens: budget, credits: budgetCredits),
-      seed: seed)
+      seed: seed, dataPolicy: dataPolicy)
   }
 }
 
@@ -191,6 +202,12 @@ struct AskBody: Encodable {
     var quorum: Int?
     var budget: Budget?
     var seed: Int?
+    var dataPolicy: String?
+
+    enum CodingKeys: String, CodingKey {
+      case trace, documents, members, rounds, quorum, budget, seed
+      case dataPolicy = "data_policy"
+    }
   }
 
   let model: String

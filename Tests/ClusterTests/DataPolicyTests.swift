@@ -1,0 +1,78 @@
+import ClusterTesting
+import Foundation
+import NIOHTTP1
+import Testing
+
+extension ProcessTests {
+  @Suite(
+    "Data policies of a cluster's keys", .serialized, .timeLimit(.minutes(5)),
+    .cluster { try await RunningCluster.start(.faulty(FaultyHosts.two())) })
+  struct DataPolicyTests {
+    private struct List<Item: Decodable>: Decodable { let data: [Item] }
+
+    private struct Named: Decodable { let id: String }
+
+    private struct Located: Decodable {
+      let id: String
+      let url: String
+    }
+
+    private let cluster: RunningCluster
+    /// The host that an admin trusts, and the other one.
+    private let trusted: FaultyHost
+    private let other: FaultyHost
+
+    init() throws {
+      cluster = try RunningCluster.current()
+      guard case .faulty(let hosts) = cluster.hosts, hosts.count == 2 else {
+        throw TooLate(description: "the cluster has no two hosts")
+      }
+      (trusted, other) = (hosts[0], hosts[1])
+    }
+
+    /// Number of requests for answers at the host without trust.
+    private var foreign: Int { other.requests.count { $0.method == "POST" } }
+
+    private func models(_ secret: String) async throws -> [String] {
+      try await cluster.send(.GET, cluster.gateway + "/v1/models", secret)
+        .json(List<Named>.self).data.map(\.id)
+    }
+
+    @Test("a key's data policy limits the hosts of requests that state none")
+    func keys() async throws {
+      let hosts = try await cluster.admin(.GET, "/hosts").json(List<Located>.self).data
+      let id = try #require(hosts.first { $0.url == trusted.url }).id
+      let set = try await cluster.tutti("hosts", "set", id, "--trust", "trusted")
+      #expect(set.status == 0, "\(set)")
+      let (_, secret) = try await cluster.createKey(
+        #"{"name": "trusted", "permissions": {"data_policies": ["trusted"]}}"#)
+      _ = try await eventually("the trusted host answers") { () -> Bool? in
+        try await cluster.chat(secret).status == 200 ? true : nil
+      }
+      let before = foreign
+      for model in [FaultyHosts.model, "tutti/fast", "tutti/ensemble", "tutti/debate"] {
+        let reply = try await cluster.chat(secret, model: model)
+        #expect(reply.status == 200, "\(model): \(reply.text)")
+      }
+      #expect(foreign == before)
+      #expect(try await models(secret).contains(FaultyHosts.model))
+
+      let weaker = try await cluster.chat(secret, more: #","tutti":{"data_policy":"any"}"#)
+      #expect(weaker.status == 403 && weaker.text.contains("tutti.data_policy"), "\(weaker.text)")
+      let stricter = try await cluster.chat(secret, more: #","tutti":{"data_policy":"local"}"#)
+      #expect(
+        stricter.status == 503 && stricter.text.contains("may not see data of policy"),
+        "\(stricter.text)")
+      let ask = try await cluster.tutti(
+        "ask", "-m", FaultyHosts.model, "--data-policy", "local", "Hello",
+        environment: ["TUTTI_API_KEY": secret])
+      #expect(ask.status != 0 && ask.errors.contains("may not see data of policy"), "\(ask)")
+
+      let (_, local) = try await cluster.createKey(
+        #"{"name": "local", "permissions": {"data_policies": ["local"]}}"#)
+      let listed = try await models(local)
+      #expect(!listed.contains(FaultyHosts.model) && listed.contains("tutti/fast"), "\(listed)")
+      #expect(try await cluster.chat(local).status == 503)
+    }
+  }
+}
