@@ -113,6 +113,12 @@ extension ProcessTests {
       #expect(try await cluster.send(.GET, metrics, reader).status == 403)
       let (_, scraper) = try await cluster.createKey(#"{"name": "prom", "scopes": ["metrics"]}"#)
       #expect(try await cluster.send(.GET, metrics, scraper).status == 200)
+      // The planner learns from the registry that keys exist, and has no copy of them.
+      let planned = try await eventually("the planner's metrics are closed") { () -> Int? in
+        let status = try await cluster.send(.GET, cluster.planner + "/metrics", scraper).status
+        return status == 200 ? nil : status
+      }
+      #expect(planned == 403)
       let (writerID, writer) = try await cluster.createKey(
         #"{"name": "ops", "scopes": ["admin:write"]}"#)
       #expect(try await cluster.send(.GET, keys, writer).status == 200)

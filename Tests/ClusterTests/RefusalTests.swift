@@ -5,7 +5,11 @@ import Testing
 extension ProcessTests {
   @Suite(
     "Refused requests of a cluster", .serialized,
-    .cluster { try await RunningCluster.start(.faulty(FaultyHosts.two())) })
+    .cluster {
+      // The planner has no copies of the keys, so it shows its metrics only by this setting.
+      try await RunningCluster.start(
+        .faulty(FaultyHosts.two()), settings: "cluster:\n  open_metrics: true\n")
+    })
   struct RefusalTests {
     /// A request that is refused, with the statuses that it may get.
     private struct Refused: Sendable {

@@ -106,6 +106,22 @@ struct KeyIssuerTests {
     }
   }
 
+  @Test("a process that checks no keys receives neither keys nor the pepper")
+  func withoutKeys() async throws {
+    let cluster = try KeyCluster()
+    try await cluster.run { issuer in
+      _ = try await issuer.create()
+      let whole = issuer.pages
+      #expect(KeyPublisher.pages(whole, for: .gateway) == whole)
+      #expect(whole.map(\.records.count) == [1])
+      for service in [ServiceName.planner, .dispatcher, .agent(.code), .other("node")] {
+        let pages = KeyPublisher.pages(whole, for: service)
+        #expect(pages.map(\.isOpen) == [false] && pages.map(\.version) == whole.map(\.version))
+        #expect(pages.allSatisfy { $0.records.isEmpty && $0.pepper != whole[0].pepper })
+      }
+    }
+  }
+
   @Test("keys survive a restart, and the cluster stays closed")
   func restart() async throws {
     let cluster = try KeyCluster()

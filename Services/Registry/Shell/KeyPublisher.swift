@@ -4,7 +4,8 @@ import BusCore
 import ClusterModel
 import ServiceKit
 
-/// Sends keys to the processes that check them, and to no other process.
+/// Sends keys to the processes that check them. All other processes learn only whether requests
+/// need a key.
 struct KeyPublisher: Sendable {
   /// Pause between announcements of the version. A gateway that missed a publication learns of it
   /// from the next announcement, so that a revoked key ends within a second.
@@ -21,13 +22,20 @@ struct KeyPublisher: Sendable {
 
   /// Announces the version. A peer that has missed a page of this version requests the pages.
   func publish(_ version: AccessTableVersion) {
-    for peer in bus.peers.peers where peer.service.checksKeys {
+    for peer in bus.peers.peers where peer.service != .registry {
       bus.publish(.accessTableVersion(version), to: peer.id)
     }
   }
 
   func send(_ pages: [AccessTablePage], to peer: Peer) {
-    guard peer.service.checksKeys else { return }
-    for page in pages { bus.publish(.accessTablePage(page), to: peer.id) }
+    guard peer.service != .registry else { return }
+    for page in Self.pages(pages, for: peer.service) {
+      bus.publish(.accessTablePage(page), to: peer.id)
+    }
+  }
+
+  /// The pages that a process of a service may receive.
+  static func pages(_ pages: [AccessTablePage], for service: ServiceName) -> [AccessTablePage] {
+    service.checksKeys ? pages : pages.prefix(1).map(\.withoutKeys)
   }
 }

@@ -189,11 +189,10 @@ final class RegistryShell: Service {
   private var sentTable: HostTable { state.withLock { $0.publications.whole($0.hosts.table) } }
 
   private func keyPage(_ number: Int, for sender: PeerID) throws(Failure) -> AccessTablePage {
-    guard peerTable.peers.contains(where: { $0.id == sender && $0.service.checksKeys }) else {
-      throw Failure(
-        .permissionDenied, "Keys are sent only to processes that check them, after their hello.")
+    guard let peer = peerTable.peers.first(where: { $0.id == sender }) else {
+      throw Failure(.permissionDenied, "Keys are sent only to processes that have sent a hello.")
     }
-    let pages = keys.pages
+    let pages = KeyPublisher.pages(keys.pages, for: peer.service)
     guard pages.indices.contains(number) else {
       throw Failure(.invalidRequest, "The table of keys has \(counted(pages.count, "page")).")
     }

@@ -14,11 +14,18 @@ public struct KeyPepper: Sendable {
 
   public static let byteCount = Bytes32.count
 
+  /// Stands for the pepper in tables without keys.
+  static let placeholder = KeyPepper(secret: .zero)
+
+  private init(secret: Bytes32) {
+    self.secret = secret
+    hashKey = HashKey(secret)
+  }
+
   /// - Parameter bytes: 32 bytes. Any other count gives `nil`.
   public init?(_ bytes: some Collection<UInt8>) {
     guard let secret = Bytes32(bytes) else { return nil }
-    self.secret = secret
-    hashKey = HashKey(secret)
+    self.init(secret: secret)
   }
 
   /// The bytes of the pepper, for pages of the access table.

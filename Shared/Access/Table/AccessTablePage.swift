@@ -62,6 +62,13 @@ public struct AccessTablePage: Hashable, Sendable {
     }
   }
 
+  /// The table for processes that must know only whether requests need a key. It has no keys and
+  /// not the cluster's pepper.
+  public var withoutKeys: AccessTablePage {
+    AccessTablePage(
+      version: version, page: 0, pages: 1, isOpen: isOpen, pepper: .placeholder, records: [])
+  }
+
   /// Whether a page of a valid table can have these numbers.
   var isPlausible: Bool {
     (1...Limits.accessPages.value).contains(pages) && (0..<pages).contains(page)

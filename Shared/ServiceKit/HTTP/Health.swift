@@ -94,9 +94,8 @@ public final class Health: Sendable {
   }
 }
 
-/// Adds `GET /metrics` for this process. After the first key was created, or if the cluster always
-/// requires keys, a request needs a key with the scope `metrics`. It needs none if this process
-/// does not know the keys, or if a setting opens the metrics.
+/// Adds `GET /metrics` for this process. `KeyChecker.checkMetrics` decides who may read them, unless
+/// a setting opens them.
 ///
 /// - Parameter families: the metrics. `nil` means those of this process.
 public func addMetricsRoute(
@@ -105,8 +104,8 @@ public func addMetricsRoute(
 ) {
   let metrics = context.metrics
   addMetricsRoute(to: router, families ?? { metrics.snapshot() }) { request throws(Failure) in
-    guard context.common.service.knowsKeys, !context.common.opensMetrics else { return }
-    _ = try context.keys.check(request, for: AccessNeed(.metrics))
+    guard !context.common.opensMetrics else { return }
+    try context.keys.checkMetrics(request, of: context.common.service)
   }
 }
 

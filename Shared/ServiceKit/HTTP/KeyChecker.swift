@@ -58,11 +58,7 @@ public final class KeyChecker: Sendable {
   private func valid(
     _ request: Request, for need: AccessNeed, _ verified: VerifiedKey?
   ) throws(Failure) -> KeyGrant? {
-    guard let table = access.table else {
-      throw Failure(
-        .overloaded, "This process has just started and does not know the keys yet; try again.",
-        retryAfter: .seconds(1))
-    }
+    guard let table = access.table else { throw Self.noTable }
     guard !table.isOpen else {
       if isStrict { throw AccessRefusal.missing.failure }
       return nil
@@ -99,6 +95,10 @@ public final class KeyChecker: Sendable {
     }
   }
 
+  private static let noTable = Failure(
+    .overloaded, "This process has just started and does not know the keys yet; try again.",
+    retryAfter: .seconds(1))
+
   private func recordOutcome(_ decision: AccessDecision, at now: Instant) {
     attempts.withLock { $0.record(decision, from: Self.source, at: now) }
   }
@@ -124,6 +124,29 @@ extension KeyChecker {
     attempts.withLock { $0.recordToken(isRight: isRight, from: Self.source, at: now) }
     if !isRight { refused.increment() }
     return isRight
+  }
+}
+
+extension KeyChecker {
+  /// Checks whether a request may read the metrics of this process.
+  ///
+  /// After the first key was created, or if the cluster always requires keys, the request needs a
+  /// key with the scope `metrics`. A process that cannot check keys refuses all requests then.
+  ///
+  /// - Throws: the errors of `check`, or `permission_denied` from a process that cannot check keys.
+  func checkMetrics(_ request: Request, of service: ServiceName) throws(Failure) {
+    guard !service.knowsKeys else {
+      _ = try check(request, for: AccessNeed(.metrics))
+      return
+    }
+    guard let isOpen else { throw Self.noTable }
+    guard isOpen else {
+      throw Failure(
+        .permissionDenied,
+        "The service \(service) does not know the keys, so it shows its metrics to no client. The "
+          + "monitor's /metrics has them, with a key with the scope metrics; cluster.open_metrics "
+          + "opens them.")
+    }
   }
 }
 

@@ -158,7 +158,11 @@ struct ServiceProcess: Sendable {
     if context.common.service != .registry {
       services += [context.hosts, context.settings] as [any Service]
     }
-    if context.common.service.checksKeys { services.append(context.access) }
+    if context.common.service.checksKeys
+      || context.common.http != nil && context.common.service != .registry
+    {
+      services.append(context.access)
+    }
     if let address = context.common.http { services.append(healthServer(at: address)) }
     services += own
     let group = serviceGroup(services)
@@ -225,6 +229,8 @@ struct ServiceProcess: Sendable {
     // This port serves only a few small requests.
     options.maxBodyBytes = 64 * 1024
     options.connections = ConnectionLimits(total: 64, perClient: 32, perLocalClient: 64)
+    // Without copies of the keys, a request cannot prove that it is not from a page of another site.
+    if !context.common.service.knowsKeys { options.requiresKeys = { false } }
     return makeHTTPServer(router: router, options: options, logger: context.logger)
   }
 
@@ -251,8 +257,9 @@ struct ServiceProcess: Sendable {
 
 extension ServiceName {
   /// Whether processes of the service get copies of the keys from the registry, to check clients'
-  /// keys. No other service gets copies.
+  /// keys. Processes of other services learn only whether requests need a key.
   public var checksKeys: Bool { self == .gateway || self == .monitor }
 
+  /// Whether processes of the service can check a key.
   var knowsKeys: Bool { checksKeys || self == .registry }
 }
