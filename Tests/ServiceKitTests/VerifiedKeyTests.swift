@@ -131,15 +131,58 @@ struct VerifiedKeyTests {
     let verified = VerifiedKey()
     let start = Instant(sinceStart: .seconds(100))
     let end = start + VerifiedKey.lifetime
-    #expect(verified.grant(presentedAs: "Bearer a", in: version, at: start) == nil)
-    verified.remember(KeyGrant(record), presentedAs: "Bearer a", in: version, at: start)
-    #expect(verified.grant(presentedAs: "Bearer a", in: version, at: start)?.record == record)
-    for header in ["Bearer b", "Bearer ", "Bearer aa", ""] {
-      #expect(verified.grant(presentedAs: header, in: version, at: start) == nil)
+    func header(_ value: String, _ name: HTTPField.Name = .authorization) -> KeyHeader {
+      KeyHeader(name: name, value: value)
+    }
+    let known = header("Bearer a")
+    #expect(verified.grant(presentedAs: known, in: version, at: start) == nil)
+    verified.remember(KeyGrant(record), presentedAs: known, in: version, at: start)
+    #expect(verified.grant(presentedAs: known, in: version, at: start)?.record == record)
+    let others = ["Bearer b", "Bearer ", "Bearer aa", ""].map { header($0) }
+    for other in others + [header("Bearer a", .xAPIKey), header("Bearer a", .apiKey)] {
+      #expect(verified.grant(presentedAs: other, in: version, at: start) == nil)
     }
     let next = AccessTableVersion(epoch: 1, revision: 2)
-    #expect(verified.grant(presentedAs: "Bearer a", in: next, at: start) == nil)
-    #expect(verified.grant(presentedAs: "Bearer a", in: version, at: end) == nil)
-    #expect(verified.grant(presentedAs: "Bearer a", in: version, at: .zero) == nil)
+    #expect(verified.grant(presentedAs: known, in: next, at: start) == nil)
+    #expect(verified.grant(presentedAs: known, in: version, at: end) == nil)
+    #expect(verified.grant(presentedAs: known, in: version, at: .zero) == nil)
+  }
+
+  @Test("a key of a connection is remembered for each header that may contain one")
+  func eachHeader() throws {
+    let keys = try Keys()
+    try keys.publish(1)
+    for name in [HTTPField.Name.authorization, .xAPIKey, .apiKey] {
+      let value = name == .authorization ? "Bearer \(keys.key.revealed)" : keys.key.revealed
+      let connection = ClientConnection(client: .local, end: AnswerEnd(), channel: nil)
+      #expect(keys.check([name: value], on: connection) == nil)
+      let header = KeyHeader(name: name, value: value)
+      let version = AccessTableVersion(epoch: 1, revision: 1)
+      // The time of the check is not known, so some times after the start are tried.
+      let grants = (0..<600).compactMap { seconds in
+        connection.verifiedKey.grant(
+          presentedAs: header, in: version, at: Instant(sinceStart: .seconds(seconds)))
+      }
+      #expect(grants.first?.id == keys.key.id, "\(name)")
+      // A wrong key in the same header is not the remembered one.
+      let other = name == .authorization ? "Bearer \(keys.other.revealed)" : keys.other.revealed
+      #expect(keys.check([name: other], on: connection) == .invalidAPIKey, "\(name)")
+    }
+  }
+
+  @Test("a request with keys in two headers, or with a query, is read in full")
+  func onlyKeyHeader() {
+    func header(_ fields: HTTPFields, path: String = "/v1/models") -> KeyHeader? {
+      Request(
+        head: HTTPRequest(
+          method: .get, scheme: "http", authority: "t", path: path, headerFields: fields),
+        body: RequestBody(buffer: .init())
+      ).onlyKeyHeader
+    }
+    #expect(header([.apiKey: "a", .accept: "b"]) == KeyHeader(name: .apiKey, value: "a"))
+    #expect(header([.xAPIKey: "a", .apiKey: "a"]) == nil)
+    #expect(header([.authorization: "a", .xAPIKey: "a"]) == nil)
+    #expect(header([.xAPIKey: "a"], path: "/v1/models?a=b") == nil)
+    #expect(header([.accept: "a"]) == nil)
   }
 }

@@ -64,7 +64,7 @@ public final class KeyChecker: Sendable {
       return nil
     }
     let now = clock.now
-    let header = verified == nil ? nil : request.onlyAuthorization
+    let header = verified == nil ? nil : request.onlyKeyHeader
     if let verified, let header,
       let grant = verified.grant(presentedAs: header, in: table.version, at: now),
       grant.permits(need, at: UnixTime.milliseconds())
