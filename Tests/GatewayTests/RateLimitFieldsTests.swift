@@ -25,10 +25,22 @@ struct RateLimitFieldsTests {
     #expect(fields.count == 7)
   }
 
-  @Test("of a key without a kind of limit leave those of a host")
-  func others() {
-    var fields: HTTPFields = [.remainingTokens: "7"]
+  @Test("of a host do not reach a client with a key, also if the key has no such limit")
+  func ofHost() throws {
+    var fields = HTTPFields()
+    for (name, value) in [
+      ("x-ratelimit-remaining-tokens", "7"), ("X-RateLimit-Limit-Requests", "100"),
+      ("ratelimit-policy", "10;w=1"), ("anthropic-ratelimit-tokens-limit", "9"),
+      ("x-request-id", "r1"), ("retry-after", "3"), ("openai-processing-ms", "7"),
+    ] {
+      fields.append(HTTPField(name: try #require(HTTPField.Name(name)), value: value))
+    }
+    fields.removeHostLimits()
     fields.set(nil as RateLimitHeaders?)
-    #expect(fields[.remainingTokens] == "7" && fields.count == 1)
+    #expect(
+      fields.map(\.name.canonicalName) == ["x-request-id", "retry-after", "openai-processing-ms"])
+    let rest = fields
+    fields.removeHostLimits()
+    #expect(fields == rest)
   }
 }

@@ -168,19 +168,24 @@ final class GatewayShell: Service {
         headers: forwarded(request.headers),
         seed: parsed.options.seed ?? .random(in: .min ... .max),
         rights: rights, client: client, ingress: ingress)
-      var response = try await respond(exchange, try route(exchange))
-      response.headers.set(resources.keys.headers(for: rights))
-      return response
+      return limited(try await respond(exchange, try route(exchange)), by: rights)
     } catch let failure as Failure {
-      var response = refusal(resources.answers.explained(failure), journal)
-      response.headers.set(resources.keys.headers(for: rights))
-      return response
+      return limited(refusal(resources.answers.explained(failure), journal), by: rights)
     } catch {
       // Either the connection broke during the upload, or this is a bug. The server makes the
       // response.
       journal.end(status: 500, Failure(.internalError, ""))
       throw error
     }
+  }
+
+  /// The response with the limits of the request's key in place of those of a host.
+  private func limited(_ response: Response, by rights: KeyRights) -> Response {
+    guard rights.grant != nil else { return response }
+    var response = response
+    response.headers.removeHostLimits()
+    response.headers.set(resources.keys.headers(for: rights))
+    return response
   }
 
   private func answer(_ exchange: Exchange, _ route: GatewayRoute) async throws -> Response {

@@ -79,6 +79,20 @@ extension Response {
 }
 
 extension HTTPFields {
+  /// First parts of the names of headers in which hosts report rate limits.
+  private static let hostLimits = ["x-ratelimit-", "ratelimit-", "anthropic-ratelimit-"]
+
+  /// Removes the rate limits of a host. They are limits of the operator's account at the host, so
+  /// clients with keys do not receive them.
+  mutating func removeHostLimits() {
+    func isHostLimit(_ field: HTTPField) -> Bool {
+      Self.hostLimits.contains(where: field.name.canonicalName.hasPrefix)
+    }
+    // Most answers have none, and then no copy is made.
+    guard contains(where: isHostLimit) else { return }
+    self = filter { !isHostLimit($0) }
+  }
+
   /// Sets the `x-ratelimit-*` headers of a key, which replace the present ones. `nil` changes
   /// nothing.
   mutating func set(_ limits: RateLimitHeaders?) {
