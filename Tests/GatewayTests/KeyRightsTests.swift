@@ -92,6 +92,37 @@ struct KeyRightsTests {
     }
   }
 
+  @Test("with a key that may not use plans, tutti/auto answers every question directly")
+  func autoWithoutPlans() throws {
+    let question = String(
+      repeating: "Compare the two proposals, list the risks of each, and write a summary. ",
+      count: 9)
+    func request(_ more: String = "") throws -> ClientRequest {
+      let body =
+        #"{"model":"tutti/auto","messages":[{"role":"user","content":"\#(question)"}]\#(more)}"#
+      return try ClientRequest(parsing: Array(body.utf8), endpoint: .chatCompletions)
+    }
+    let asked = try request()
+    #expect(try GatewayRouting.route(asked, table: Self.table) == .plan("tutti/auto"))
+    let rights = try rights(.all)
+    let route = try GatewayRouting.route(asked, table: Self.table, rights: rights)
+    #expect(route == .gated(nil, reason: "the key does not permit plans"))
+    try rights.check(asked, route)
+    // The list of models has the name.
+    _ = try ModelList.model("tutti/auto", Self.table, rights)
+    #expect(throws: Failure.self) {
+      _ = try ModelList.model("tutti/ensemble", Self.table, rights)
+    }
+    // Only a plan reads documents, so they are not ignored.
+    let withDocument = try request(#","tutti":{"documents":[{"name":"a","text":"b"}]}"#)
+    let planned = try GatewayRouting.route(withDocument, table: Self.table, rights: rights)
+    #expect(throws: Failure.self) { try rights.check(withDocument, planned) }
+    // The pattern can still be forbidden.
+    #expect(throws: Failure.self) {
+      try self.rights(KeyPermissions(patterns: [.ensemble])).check(asked, route)
+    }
+  }
+
   @Test("an embeddings request without a model uses the only one that the key allows")
   func onlyEmbedder() throws {
     let body = #"{"input":"hi"}"#

@@ -43,13 +43,18 @@ public struct KeyRights: Hashable, Sendable {
   /// Whether the key allows a model of hosts.
   func allows(_ model: ModelID) -> Bool { key?.permissions.allows(model) ?? true }
 
+  /// Whether the key has the scope of plans.
+  var allowsPlans: Bool { key?.scopes.contains(.plans) ?? true }
+
   /// Whether the key allows one of Tutti's own model names.
   func allows(ownModel name: String) -> Bool {
     guard let key else { return true }
     guard let pattern = PatternName(rawValue: name) else {
       return key.refusal(of: AccessNeed(.chat)) == nil
     }
-    return key.refusal(of: AccessNeed(.plans, pattern: pattern)) == nil
+    // Without the scope of plans, `tutti/auto` answers directly.
+    let scope = pattern == .auto ? AccessScope.chat : .plans
+    return key.refusal(of: AccessNeed(scope, pattern: pattern)) == nil
   }
 
   /// Checks whether the key allows the request and its route.

@@ -54,7 +54,7 @@ public enum GatewayRouting {
       }
       let budget = TokenBudget.of(request, table: table, pools: rights.pools)
       try budget?.check()
-      return name == auto ? gate(request, budget) : .plan(name)
+      return name == auto ? gate(request, budget, rights) : .plan(name)
     }
     guard request.options.documents.isEmpty else {
       throw .invalid("tutti.documents", "is supported only by \(patterns.joined(separator: ", "))")
@@ -94,9 +94,15 @@ public enum GatewayRouting {
   }
 
   /// The direct gate. From the request alone, it recognises requests that gain nothing from a plan.
-  private static func gate(_ request: ClientRequest, _ budget: TokenBudget?) -> GatewayRoute {
+  /// A key that may not use plans gets direct answers only.
+  private static func gate(
+    _ request: ClientRequest, _ budget: TokenBudget?, _ rights: KeyRights
+  ) -> GatewayRoute {
     // Documents need a plan, because only tasks read them.
     guard request.options.documents.isEmpty else { return .plan(auto) }
+    guard rights.allowsPlans else {
+      return .gated(request.options.models.first, reason: "the key does not permit plans")
+    }
     let reason = DirectGate.reason(
       query: request.query, maxTokens: request.maxTokens,
       budgetTokens: budget?.tokens, documents: request.options.documents.count,
