@@ -11,11 +11,11 @@ import Text
 struct UsageAnswerTests {
   private static let today: Int64 = 20_785
 
-  private func key() throws -> KeyRecord {
+  private func key(_ scopes: Set<AccessScope> = [.chat]) throws -> KeyRecord {
     KeyRecord(
       id: try #require(KeyID("abcdefghij23")), name: "laptop\n",
       account: try #require(AccountPath("acme/lab")),
-      hash: try #require(KeyHash([UInt8](repeating: 1, count: 32))), scopes: [.chat],
+      hash: try #require(KeyHash([UInt8](repeating: 1, count: 32))), scopes: scopes,
       limits: KeyLimits(requestsPerMinute: 10))
   }
 
@@ -48,8 +48,10 @@ struct UsageAnswerTests {
       firstDay: Self.today - 30)
   }
 
-  private func text(_ report: SpendingReport?, days: Int = 7) throws -> String {
-    let key = try key()
+  private func text(
+    _ report: SpendingReport?, days: Int = 7, scopes: Set<AccessScope> = [.chat]
+  ) throws -> String {
+    let key = try key(scopes)
     return String(
       decoding: UsageAnswer.json(
         key, remainders(key), report,
@@ -80,6 +82,19 @@ struct UsageAnswerTests {
     }
     // The row of nine days ago is counted in ten days, but not in the seven days above.
     #expect(try self.text(report(), days: 10).contains(#""total":{"requests":4,"#))
+  }
+
+  @Test("a key that cannot spend sees neither the balance nor what other keys spend")
+  func metricsKey() throws {
+    for scopes: Set<AccessScope> in [[.metrics], [.logs, .adminRead]] {
+      let text = try text(report(), scopes: scopes)
+      #expect(text.contains(#""budgets":[],"balance":null"#), "\(text)")
+      // Its own spending stays, for example that of a time when it could spend.
+      #expect(text.contains(#""data":[{"day":"2026-11-28","model":"large""#), "\(text)")
+    }
+    for scopes: Set<AccessScope> in [[.embeddings], [.metrics, .plans]] {
+      #expect(try text(report(), scopes: scopes).contains(#""organisation":"acme""#))
+    }
   }
 
   @Test("without the registry the answer says so and has the gateway's own numbers")

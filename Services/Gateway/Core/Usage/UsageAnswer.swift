@@ -10,6 +10,8 @@ public enum UsageAnswer {
   /// Allowed numbers of days.
   static let allowedDays = 1...Limits.usageDays.value
   static let standardDays = 30
+  /// Scopes of requests that may cost something.
+  private static let spendingScopes: Set<AccessScope> = [.chat, .embeddings, .plans]
 
   /// Requests without a cost. The registry does not count them, so each gateway counts its own.
   public struct FreeUse: Hashable, Sendable {
@@ -74,8 +76,11 @@ public enum UsageAnswer {
       ("limits", .object(limits.map { ($0.limit.rawValue, json($0)) })),
     ]
     if let report {
-      members.append(("budgets", .array(report.budgets.map(json))))
-      members.append(("balance", report.balance.map(json) ?? .null))
+      // A key that cannot spend needs no figures of other keys of its account.
+      let canSpend = !key.scopes.isDisjoint(with: spendingScopes)
+      let budgets = report.budgets.filter { canSpend || $0.owner == .key }
+      members.append(("budgets", .array(budgets.map(json))))
+      members.append(("balance", canSpend ? report.balance.map(json) ?? .null : .null))
     }
     let first = max(report?.firstDay ?? days.lowerBound, days.lowerBound)
     members += [
