@@ -245,6 +245,10 @@ def revoked(tutti):
     assert len(cluster.bodies("DELETE")) == 1, cluster.seen
     done = cluster.run(tutti, "keys", "revoke", ID, "--yes")
     assert done.returncode == 0 and len(cluster.bodies("DELETE")) == 2, done
+    assert done.stdout == "", done
+    for arguments in [["revoke", "--yes"], ["disable"], ["enable"]]:
+        done = cluster.run(tutti, "keys", *arguments, ID, "--json")
+        assert done.returncode == 0 and json.loads(done.stdout)["id"] == ID, done
 
 
 def imposter(tutti):

@@ -46,6 +46,16 @@ struct SettingsCommandTests {
       ])
   }
 
+  @Test("one setting is taken from the registry's list as JSON")
+  func json() {
+    let list = #"{"object":"list","data":[{"id":"a","value":1},{"id":"b","value":"x"}]}"#
+    func text(_ id: String, _ list: String) -> String? {
+      SettingRow.json(of: id, in: list.utf8).map { String(decoding: $0, as: UTF8.self) }
+    }
+    #expect(text("b", list) == #"{"id":"b","value":"x"}"#)
+    #expect(text("c", list) == nil && text("a", "no JSON") == nil)
+  }
+
   @Test("a setting of a newer registry with another kind of value is listed")
   func newer() throws {
     let json = """

@@ -52,6 +52,12 @@ public struct SettingRow: Decodable, Sendable {
     description = try members.decode(String.self, forKey: .description)
   }
 
+  /// JSON of one setting in the registry's list of all settings. `nil` means that the list does not
+  /// have the setting.
+  public static func json(of id: String, in list: some Sequence<UInt8>) -> [UInt8]? {
+    RecordValue(json: Array(list))?["data"]?.elements?.first { $0["id"] == .text(id) }?.encoded
+  }
+
   public static func table(_ rows: [SettingRow]) -> TextTable {
     var table = TextTable([
       ("setting", .left), ("value", .left), ("default", .left), ("range", .left),

@@ -74,13 +74,13 @@ extension ClusterClient {
       .POST, keyURL(id) + "/rotate", token: provenToken(), json: Data(body.utf8))
   }
 
-  func setKey(_ id: KeyID, enabled: Bool) async throws {
-    _ = try await success(
+  func setKey(_ id: KeyID, enabled: Bool) async throws -> Answer {
+    try await success(
       .POST, keyURL(id) + (enabled ? "/enable" : "/disable"), token: provenToken())
   }
 
-  func revokeKey(_ id: KeyID) async throws {
-    _ = try await success(.DELETE, keyURL(id), token: provenToken())
+  func revokeKey(_ id: KeyID) async throws -> Answer {
+    try await success(.DELETE, keyURL(id), token: provenToken())
   }
 
   /// The part of an account that does not exist. `nil` means that the account exists or needs no

@@ -197,10 +197,12 @@ struct KeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "disable", abstract: "Refuse a key's requests until it is enabled.")
     @OptionGroup var cluster: ClusterOptions
+    @Flag(help: "Print the registry's answer, which has the changed key.") var json = false
     @Argument(help: "Id of a key in `tutti keys list`.") var id: String
 
     func run() async throws {
-      try await cluster.client().setKey(try KeyReference.id(id), enabled: false)
+      let answer = try await cluster.client().setKey(try KeyReference.id(id), enabled: false)
+      if json { Terminal.json(answer.body) }
     }
   }
 
@@ -208,10 +210,12 @@ struct KeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "enable", abstract: "Accept a disabled key's requests again.")
     @OptionGroup var cluster: ClusterOptions
+    @Flag(help: "Print the registry's answer, which has the changed key.") var json = false
     @Argument(help: "Id of a key in `tutti keys list`.") var id: String
 
     func run() async throws {
-      try await cluster.client().setKey(try KeyReference.id(id), enabled: true)
+      let answer = try await cluster.client().setKey(try KeyReference.id(id), enabled: true)
+      if json { Terminal.json(answer.body) }
     }
   }
 
@@ -229,6 +233,7 @@ struct KeysCommand: AsyncParsableCommand {
     @OptionGroup var cluster: ClusterOptions
     @Flag(name: [.customShort("y"), .long], help: "Do not ask for confirmation.")
     var yes = false
+    @Flag(help: "Print the registry's answer, which has the changed key.") var json = false
     @Argument(help: "Id of a key in `tutti keys list`.") var id: String
 
     func run() async throws {
@@ -239,7 +244,8 @@ struct KeysCommand: AsyncParsableCommand {
         try Terminal.confirm(
           "Revoke key \(id) (\(key.name), account \(key.account))? It cannot be used again.")
       }
-      try await client.revokeKey(id)
+      let answer = try await client.revokeKey(id)
+      if json { Terminal.json(answer.body) }
     }
   }
 

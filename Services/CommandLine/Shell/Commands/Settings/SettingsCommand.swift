@@ -52,6 +52,7 @@ struct SettingsCommand: AsyncParsableCommand {
       }.joined(separator: "\n"))
 
     @OptionGroup var cluster: ClusterOptions
+    @Flag(help: "Print the setting as JSON.") var json = false
     @Argument(
       help: "Name of a setting.", completion: .list(RuntimeSetting.allCases.map(\.id)))
     var name: String
@@ -59,7 +60,7 @@ struct SettingsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let change = try SettingChange(name: name, text: value)
-      _ = try await cluster.client().change(change)
+      try SettingsCommand.present(try await cluster.client().change(change), of: name, json: json)
     }
   }
 
@@ -69,13 +70,26 @@ struct SettingsCommand: AsyncParsableCommand {
       abstract: "Remove a value, so that the configuration of each process decides again.")
 
     @OptionGroup var cluster: ClusterOptions
+    @Flag(help: "Print the setting as JSON.") var json = false
     @Argument(
       help: "Name of a setting.", completion: .list(RuntimeSetting.allCases.map(\.id)))
     var name: String
 
     func run() async throws {
       let change = try SettingChange(name: name, text: nil)
-      _ = try await cluster.client().change(change)
+      try SettingsCommand.present(try await cluster.client().change(change), of: name, json: json)
     }
+  }
+
+  /// Prints the changed setting with `--json`.
+  /// - Parameter answer: the list of all settings.
+  private static func present(
+    _ answer: ClusterClient.Answer, of name: String, json: Bool
+  ) throws {
+    guard json else { return }
+    guard let setting = SettingRow.json(of: name, in: answer.body) else {
+      throw ProcessFailure(.failed, "the registry's answer does not have the setting \(name)")
+    }
+    Terminal.json(setting)
   }
 }
