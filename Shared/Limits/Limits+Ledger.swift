@@ -2,7 +2,8 @@
 extension Limits {
   static let ledger = [
     journalSlots, journalHosts, journalReadBytes, journalCopies, ledgerPage, recordBytes,
-    auditScan, ledgerClockStep, ledgerClockPatience, checkpointInterval, checkpointBytes,
+    auditScan, ledgerScan, ledgerClockStep, ledgerClockPatience, checkpointInterval,
+    checkpointBytes,
   ]
 
   public static let journalSlots = Limit(
@@ -30,6 +31,11 @@ extension Limits {
     "store.audit_scan", 10_000, .count,
     "Changes of the audit log that are read for one page, if filters leave most of them out. They "
       + "take some 40 ms. The answer names the place from which the list continues.")
+  public static let ledgerScan = Limit(
+    "ledger.scan", 10_000, .count,
+    "Transactions that are read for one page, if a kind, a key or a trace leaves most of them out. "
+      + "They are ten of the store's pages. The answer names the place from which the list "
+      + "continues.")
   public static let ledgerClockStep = Limit(
     "ledger.clock_step", 86_400_000, .milliseconds,
     "If the clock is set back by less, times in the ledger stand still until the clock has caught "

@@ -164,6 +164,22 @@ struct MoneyOptionsTests {
     }
   }
 
+  @Test("transactions are selected by kind, key and trace")
+  func ledgerFilters() throws {
+    var selection = LedgerSelection()
+    selection.kind = "settle"
+    selection.key = "tutti-abcdefghij23"
+    selection.trace = "00000000000000010000000000000AB2"
+    #expect(
+      try selection.query()
+        == "kind=settle&key=abcdefghij23&trace=00000000000000010000000000000ab2")
+    selection.trace = "12"
+    #expect(mistake { _ = try selection.query() }?.contains("32 hexadecimal digits") == true)
+    selection.trace = nil
+    selection.key = "short"
+    #expect(mistake { _ = try selection.query() }?.contains("id of a key") == true)
+  }
+
   @Test("lines that arrive in pieces are printed whole, with visible control characters")
   func visibleLines() {
     let text = "a,é\u{1B}[2J\r\nb\u{9B}1m\nend"

@@ -16,6 +16,9 @@ extension AdminDocument {
   ].joined(separator: ", ")
   private static let ledgerFilters = [
     query("account", string, "Transactions with an entry of this account"), timeFilters,
+    query("kind", #"{"enum": [\#(values(of: LedgerTransaction.Kind.self))]}"#, "Kind"),
+    query("key", string, "Id of the key for which a gateway held, released or spent credits"),
+    query("trace", string, "Trace of the request that a settlement bills"),
     query("order", #"{"enum": ["asc", "desc"], "default": "desc"}"#, "By time"),
   ].joined(separator: ", ")
   private static let cursor = query(
@@ -152,7 +155,7 @@ extension AdminDocument {
     },
     "/admin/v1/ledger": {
       "get": {
-        "summary": "List transactions by time",
+        "summary": "List transactions by time. With kind, key or trace, at most \#(Limits.ledgerScan.value) are read for a page, so a page may have few or none although next has a place",
         "parameters": [\#(pageLimit), \#(ledgerFilters), \#(cursor)],
         \#(responses(page(of: "Transaction", nextPage)))
       }

@@ -114,6 +114,9 @@ public struct TransferOptions: Sendable {
 /// Transactions that `tutti ledger list` and `export` select.
 public struct LedgerSelection: Sendable {
   public var account: String?
+  public var kind: String?
+  public var key: String?
+  public var trace: String?
   public var from: String?
   public var until: String?
 
@@ -137,6 +140,15 @@ public struct LedgerSelection: Sendable {
     if let account {
       try Self.check(account: account)
       parts.append("account=" + PathText.escaped(account))
+    }
+    if let kind { parts.append("kind=" + PathText.escaped(kind)) }
+    if let key { parts.append("key=\(try KeyReference.id(key))") }
+    if let trace {
+      guard let id = TraceID(trace) else {
+        throw ProcessFailure(
+          .usage, "--trace: “\(trace.cut(toBytes: 40))” is not 32 hexadecimal digits")
+      }
+      parts.append("trace=\(id)")
     }
     if let from {
       parts.append("from_ms=\(try PointInTime.milliseconds(from, option: "from"))")

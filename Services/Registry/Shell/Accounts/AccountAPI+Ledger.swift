@@ -1,3 +1,4 @@
+import Access
 import ClusterModel
 import Foundation
 import HTTPTypes
@@ -30,7 +31,8 @@ extension AccountAPI {
       }
     }
     readStore(router, "/admin/v1/ledger") { request in
-      let page = try await accounts.store.transactions(try query(request))
+      let page = try await accounts.store.transactions(
+        try query(request), matching: try filter(request))
       return json(
         CursorPage(
           data: page.rows.map { TransactionJSON($0) }, next: page.next.map(Self.text)))
@@ -76,6 +78,23 @@ extension AccountAPI {
       limit: try request.number("limit", in: 1...Limits.ledgerPage.value, or: 100))
   }
 
+  private func filter(_ request: Request) throws -> LedgerFilter {
+    func value<Value>(
+      _ name: String, _ form: String, _ parse: (String) -> Value?
+    ) throws -> Value? {
+      guard let text = request.text(name) else { return nil }
+      guard let value = parse(text) else {
+        throw AdminFailure(invalid: "\(name) must be \(form).", param: name)
+      }
+      return value
+    }
+    let kinds = LedgerTransaction.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+    return LedgerFilter(
+      kind: try value("kind", "one of \(kinds)") { LedgerTransaction.Kind(rawValue: $0) },
+      key: try value("key", "the id of a key") { Self.keyID($0).flatMap { KeyID($0) } },
+      trace: try value("trace", "32 hexadecimal digits") { TraceID($0) })
+  }
+
   /// Parses a cursor, `TIME:POSITION`.
   private func cursor(_ request: Request) throws -> LedgerCursor? {
     guard let text = request.text("after") else { return nil }
@@ -103,12 +122,14 @@ extension AccountAPI {
     var query = try query(request)
     query.order = .oldestFirst
     query.limit = Limits.ledgerPage.value
+    let filter = try filter(request)
     let store = accounts.store
     let page: @Sendable (LedgerQuery) async throws -> (text: String, next: LedgerCursor?) = {
       let turn = try await storeRead(author)
       defer { withExtendedLifetime(turn) {} }
       let page = try await store.transactions($0)
-      return (page.rows.map { writer.lines($0) }.joined(), page.next)
+      let rows = page.rows.filter { filter.matches($0.transaction) }
+      return (rows.map { writer.lines($0) }.joined(), page.next)
     }
     return Response(
       status: .ok, headers: [.contentType: writer.contentType],

@@ -31,12 +31,22 @@ struct LedgerCommand: AsyncParsableCommand {
   /// Options that select transactions.
   struct Selection: ParsableArguments {
     @Option(help: "Only transactions of this account, for example org/acme.") var account: String?
+    @Option(
+      help: "Only this kind: credit, hold, release, settle, payout or correction.",
+      completion: .list(["credit", "hold", "release", "settle", "payout", "correction"]))
+    var kind: String?
+    @Option(help: "Only credits that were held, released or spent for the key with this id.")
+    var key: String?
+    @Option(help: "Only the bill of the request with this trace.") var trace: String?
     @Option(help: "Only transactions at or after this date in UTC.") var from: String?
     @Option(help: "Only transactions before this date in UTC.") var to: String?
 
     func query() throws -> String {
       var selection = LedgerSelection()
       selection.account = account
+      selection.kind = kind
+      selection.key = key
+      selection.trace = trace
       selection.from = from
       selection.until = to
       return try selection.query()
@@ -49,7 +59,14 @@ struct LedgerCommand: AsyncParsableCommand {
       discussion: """
           tutti ledger list
           tutti ledger list --account host/gpu-1 --from 2027-01-01 --to 2027-02-01
+          tutti ledger list --kind settle --key ID
+          tutti ledger list --trace TRACE
         """)
+
+    /// Maximum requests of one command. With a kind, a key or a trace, a page may have few
+    /// transactions or none.
+    private static let maximumPages = 1_000
+
     @OptionGroup var cluster: ClusterOptions
     @OptionGroup var selection: Selection
     @Option(help: "Maximum transactions, 1 to 1000.") var limit = 100
@@ -67,18 +84,31 @@ struct LedgerCommand: AsyncParsableCommand {
         let data: [TransactionRow]
         let next: String?
       }
-      let place = after.map { "after=" + PathText.escaped($0) }
-      let query = ["limit=\(limit)", try selection.query(), place ?? ""].filter { !$0.isEmpty }
-      let answer = try await AdminConnection(try cluster.client())
-        .success(.GET, "/admin/v1/ledger?" + query.joined(separator: "&"))
-      let page = try answer.decoded(as: Page.self, from: "the registry")
-      if json {
-        try Terminal.jsonLines(ofList: answer.body)
-      } else {
-        for line in TransactionRow.table(page.data).lines { Terminal.line(line) }
-        if page.data.isEmpty { Terminal.progress("there is no such transaction") }
+      let selected = try selection.query()
+      let connection = try await AdminConnection(try cluster.client())
+      var rows: [TransactionRow] = []
+      var count = 0
+      var next = after
+      for _ in 0..<Self.maximumPages {
+        let place = next.map { "after=" + PathText.escaped($0) } ?? ""
+        let query = ["limit=\(limit - count)", selected, place].filter { !$0.isEmpty }
+        let answer = try await connection.success(
+          .GET, "/admin/v1/ledger?" + query.joined(separator: "&"))
+        let page = try answer.decoded(as: Page.self, from: "the registry")
+        if json {
+          try Terminal.jsonLines(ofList: answer.body)
+        } else {
+          rows += page.data
+        }
+        count += page.data.count
+        next = page.next
+        guard next != nil, count < limit else { break }
       }
-      if let next = page.next { Terminal.progress("earlier transactions: add --after \(next)") }
+      if !json {
+        for line in TransactionRow.table(rows).lines { Terminal.line(line) }
+        if rows.isEmpty { Terminal.progress("there is no such transaction") }
+      }
+      if let next { Terminal.progress("earlier transactions: add --after \(next)") }
     }
   }
 
