@@ -52,6 +52,30 @@ struct AccountPriceTests: AccountBookSuite {
     #expect(throws: Never.self) { try world.book.check(aliases: ["m1": ["m0"]]) }
   }
 
+  @Test("a withdrawn price stays withdrawn after a restart, and gateways get the prices without it")
+  func withdrawal() throws {
+    var world = try world()
+    let later = world.wall + 60_000
+    let wrong = PriceRow(model: "new", effectiveFrom: later, price: try price(0, 900))
+    let right = PriceRow(model: "new", effectiveFrom: later, price: try price(0, 700))
+    try world.change(.addPrice(wrong))
+    let directives = try world.change(.withdrawPrice(wrong))
+    #expect(directives.contains(.publishPrices))
+    #expect(throws: AccountRefusal.price(.absent)) {
+      try world.book.record(for: .withdrawPrice(wrong), at: world.wall)
+    }
+    try world.change(.addPrice(right))
+    for _ in 0..<2 {
+      let table = try world.book.priceTable(epoch: 1, revision: 1, at: later)
+      #expect(try table.price(of: "new", at: later) == price(0, 700))
+      try world.restart()
+    }
+    world.wall = later
+    #expect(throws: AccountRefusal.self) {
+      try world.book.record(for: .withdrawPrice(right), at: world.wall)
+    }
+  }
+
   @Test("the price of an alias counts, although no admin set it")
   func aliasesCount() throws {
     var world = try world()

@@ -15,7 +15,7 @@ struct SimulatedStore {
     case .organisation(let organisation): records["o/\(organisation.id)"] = record
     case .team(let team): records["t/\(team.account)"] = record
     case .keyBudgets(let budgets): records["k/\(budgets.key)"] = record
-    case .price: prices.append(record)
+    case .price, .withdrawnPrice: prices.append(record)
     case .payoutRule: records["rule"] = record
     case .unknownPrice: records["unknown"] = record
     case .removedAccount(let account):

@@ -69,6 +69,48 @@ struct PriceBookTests {
     #expect(throws: PriceRowRefusal.conflict(row)) { try book.add(Self.row(from: 100, 2), now: 0) }
   }
 
+  @Test("only a row that starts after the notice can be withdrawn, and earlier prices stay")
+  func withdrawal() throws {
+    let notice = PriceBook.withdrawalNotice
+    var book = PriceBook()
+    let (first, second) = (try Self.row(from: 100, 1), try Self.row(from: 100 + notice, 2))
+    try book.add(first, now: 100)
+    try book.add(second, now: 100)
+    #expect(book.row(at: second.place) == second)
+    #expect(throws: PriceRowRefusal.startsTooSoon(earliest: 100 + notice)) {
+      try book.checkWithdrawal(of: first, now: 100)
+    }
+    // A clock that was set back makes no earlier row removable.
+    #expect(throws: PriceRowRefusal.startsTooSoon(earliest: 100 + notice)) {
+      try book.checkWithdrawal(of: first, now: -notice)
+    }
+    #expect(throws: PriceRowRefusal.startsTooSoon(earliest: 101 + notice)) {
+      try book.checkWithdrawal(of: second, now: 101)
+    }
+    #expect(throws: PriceRowRefusal.absent) {
+      try book.checkWithdrawal(of: Self.row(from: 100 + notice, 3), now: 100)
+    }
+    try book.checkWithdrawal(of: second, now: 100)
+    book.remove(second, now: 100)
+    #expect(book.allRows == [first] && book.count == 1 && book.row(at: second.place) == nil)
+    #expect(try book.clientPrice(of: "llama", at: .max, unknown: .refuse) == Self.price(1))
+    // Another price can take its place.
+    try book.add(Self.row(from: 100 + notice, 3), now: 100)
+    #expect(try book.clientPrice(of: "llama", at: .max, unknown: .refuse) == Self.price(3))
+  }
+
+  @Test("a model whose only price is withdrawn has none")
+  func withdrawnOnly() throws {
+    var book = PriceBook()
+    let row = try Self.row(from: 50_000, 1)
+    try book.add(row, now: 0)
+    book.remove(row, now: 0)
+    #expect(book.allRows.isEmpty)
+    #expect(book.clientPrice(of: "llama", at: .max, unknown: .refuse) == nil)
+    book.remove(row, now: 0)
+    #expect(book.count == 0)
+  }
+
   @Test("the number of rows is bounded")
   func bound() throws {
     var book = PriceBook()

@@ -70,6 +70,47 @@ struct PriceListTests {
     }
   }
 
+  @Test("a price that is not in force can be withdrawn, with the ETag of its addition")
+  func withdrawal() async throws {
+    try await TestRegistry.run { registry in
+      let start = 1_800_000_000_000
+      let made = try await registry.send(
+        .post, "/prices",
+        #"{"model": "m/1", "host": "gpu-1", "input": "1", "output": "2", "#
+          + #""effective_from_ms": \#(start)}"#)
+      let tag = try #require(made.tag)
+      let path = "/prices?model=m%2F1&effective_from_ms=\(start)"
+      // Without the host, it is another price.
+      #expect(try await registry.send(.delete, path).status == 404)
+      let ofHost = path + "&host=gpu-1"
+      #expect(try await registry.send(.delete, ofHost, ifMatch: "\"2/2/2\"").status == 412)
+      #expect(try await page(registry, "limit=9").data.count == 1)
+      let withdrawn = try await registry.send(.delete, ofHost, ifMatch: tag)
+      #expect(withdrawn.status == 200 && withdrawn.text.contains(#""withdrawn":true"#))
+      #expect(try await page(registry, "limit=9").data.isEmpty)
+      #expect(try await registry.send(.delete, ofHost).status == 404)
+      let audit = try await registry.send(.get, "/audit?kind=price")
+      #expect(audit.text.contains("withdrawn"), "\(audit)")
+      for missing in ["/prices?model=m", "/prices?effective_from_ms=\(start)"] {
+        #expect(try await registry.send(.delete, missing).status == 400, "\(missing)")
+      }
+    }
+  }
+
+  @Test("a price that is in force, or soon will be, cannot be withdrawn")
+  func inForce() async throws {
+    try await TestRegistry.run { registry in
+      let made = try await registry.send(
+        .post, "/prices", #"{"model": "m", "input": "1", "output": "2"}"#)
+      #expect(made.status == 201)
+      // The registry's clock stands still in tests, and a price starts a second after its addition.
+      let path = "/prices?model=m&effective_from_ms=1790000001000"
+      let refused = try await registry.send(.delete, path)
+      #expect(refused.status == 400 && refused.text.contains("can be withdrawn"), "\(refused)")
+      #expect(try await page(registry, "limit=9").data.count == 1)
+    }
+  }
+
   @Test("a text that is no cursor is refused by the parameter's name")
   func refused() async throws {
     let texts = ["", "x", "####", "YQ", "YQpi", String(repeating: "A", count: 2_000)]

@@ -164,6 +164,17 @@ struct MoneyOptionsTests {
     }
   }
 
+  @Test("a withdrawn price is named by model, host and start")
+  func priceReference() throws {
+    let ofHost = try PriceReference(model: "org/m", host: "gpu 1", from: "2027-01-01")
+    #expect(ofHost.query == "model=org%2Fm&host=gpu%201&effective_from_ms=1798761600000")
+    let ofClients = try PriceReference(model: "m", host: nil, from: "2027-01-01")
+    #expect(ofClients.query == "model=m&effective_from_ms=1798761600000")
+    #expect(
+      mistake { _ = try PriceReference(model: "m", host: nil, from: "soon") }?.contains("--from")
+        == true)
+  }
+
   @Test("transactions are selected by kind, key and trace")
   func ledgerFilters() throws {
     var selection = LedgerSelection()

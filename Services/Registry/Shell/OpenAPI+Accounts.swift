@@ -127,7 +127,15 @@ extension AdminDocument {
         "summary": "Add a price; it replaces the present one from its time on",
         \#(body(
           "NewPrice", example: #"{"model": "qwen3", "input": "0.15", "output": "0.60"}"#)),
-        \#(responses(answer("Price", status: 201)))
+        \#(responses(answer("Price", status: 201, tag: recordTag)))
+      },
+      "delete": {
+        "summary": "Withdraw a price that starts in \#(PriceBook.withdrawalNotice / 1_000) s or later; it stays in the audit log",
+        "parameters": [\#(parameter("IfMatch")),
+          \#(query("model", string, "Model of the price", isRequired: true)),
+          \#(query("host", string, "The host that earns the price; absent: the price that clients pay")),
+          \#(query("effective_from_ms", time, "Start of the price", isRequired: true))],
+        \#(responses(answer("Price"), 404, 412))
       }
     },
     "/admin/v1/tariff": {
@@ -277,7 +285,8 @@ extension AdminDocument {
       "required": ["model", "input", "cached_input", "output", "effective_from_ms"],
       "properties": {"model": {"type": "string"}, "host": {"type": "string"},
         "input": \#(amount), "cached_input": \#(amount), "output": \#(amount),
-        "effective_from_ms": {"type": "integer"}}},
+        "effective_from_ms": {"type": "integer"},
+        "withdrawn": {"const": true, "description": "In the answer of a withdrawal only"}}},
     "PayoutRule": {"type": "object",
       "required": ["reservation_fee", "progress_fee_per_million", "per_mille_of_winner"],
       "properties": {"reservation_fee": \#(amount), "progress_fee_per_million": \#(amount),

@@ -54,6 +54,22 @@ public struct PriceOptions: Sendable {
   }
 }
 
+/// The price that `tutti prices withdraw` names.
+public struct PriceReference: Sendable {
+  /// The query of the request, without a question mark.
+  public let query: String
+
+  /// - Parameters:
+  ///   - host: the host that is paid the price. `nil` means that clients pay the price.
+  ///   - from: start of the price, as a date in UTC.
+  public init(model: String, host: String?, from: String) throws(ProcessFailure) {
+    var parts = ["model=" + PathText.escaped(model)]
+    if let host { parts.append("host=" + PathText.escaped(host)) }
+    parts.append("effective_from_ms=\(try PointInTime.milliseconds(from, option: "from"))")
+    query = parts.joined(separator: "&")
+  }
+}
+
 /// Dates in options.
 public enum PointInTime {
   /// - Returns: milliseconds since 1970.

@@ -45,6 +45,13 @@ extension AccountBook {
       for name in [row.model.name, row.host?.name].compactMap(\.self) { try checkName(name) }
       try checkPrices { tariff throws(PriceRowRefusal) in try tariff.add(row, now: time) }
       return .price(row)
+    case .withdrawPrice(let row):
+      do throws(PriceRowRefusal) {
+        try tariff.book.checkWithdrawal(of: row, now: time)
+      } catch {
+        throw .price(error)
+      }
+      return .withdrawnPrice(row)
     case .setPayoutRule(let rule): return .payoutRule(rule)
     case .setUnknownPrice(let policy):
       // If models without a price become free, more aliases have a price, so the price table needs
@@ -66,6 +73,7 @@ extension AccountBook {
     case .team(let new): register.teams[new.account] == new
     case .keyBudgets(let new): (register.keyBudgets[new.key]?.budgets ?? []) == new.budgets
     case .price(let row): tariff.book.contains(row)
+    case .withdrawnPrice(let row): !tariff.book.contains(row)
     case .payoutRule(let rule): tariff.rule == rule
     case .unknownPrice(let policy): tariff.unknownPrice == policy
     case .removedAccount(let account):

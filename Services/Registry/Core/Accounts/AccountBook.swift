@@ -356,6 +356,9 @@ public struct AccountBook: Sendable {
         throw .price(error)
       }
       append(.publishPrices)
+    case .withdrawnPrice(let row):
+      tariff.remove(row, now: time.wall)
+      append(.publishPrices)
     case .payoutRule(let rule): tariff.setRule(rule)
     case .unknownPrice(let policy):
       tariff.unknownPrice = policy

@@ -9,6 +9,8 @@ public enum AccountChange: Hashable, Sendable {
   case setTeam(AccountPath, name: String, budgets: [BudgetTerms])
   case setKeyBudgets(key: String, budgets: [BudgetTerms])
   case addPrice(PriceRow)
+  /// Removes a price before it is in force.
+  case withdrawPrice(PriceRow)
   case setPayoutRule(PayoutRule)
   case setUnknownPrice(UnknownPrice)
   /// Removes an organisation or a team that is not in use. Its entries in the ledger stay.

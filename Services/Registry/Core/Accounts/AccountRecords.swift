@@ -69,6 +69,8 @@ public enum AccountRecord: Hashable, Sendable {
   case keyBudgets(KeyBudgetsRecord)
   /// A row of the price book. Rows are only added, never changed.
   case price(PriceRow)
+  /// A row of the price book that was withdrawn before it was in force. The store has both records.
+  case withdrawnPrice(PriceRow)
   case payoutRule(PayoutRule)
   case unknownPrice(UnknownPrice)
   /// The account has no record any more.
@@ -155,17 +157,24 @@ extension PriceRow {
   /// per million tokens.
   public struct Text: Codable, Hashable, Sendable {
     public let row: PriceRow
+    /// Whether the row is withdrawn. The member is absent if it is not.
+    public let isWithdrawn: Bool
 
-    public init(_ row: PriceRow) { self.row = row }
+    public init(_ row: PriceRow, isWithdrawn: Bool = false) {
+      self.row = row
+      self.isWithdrawn = isWithdrawn
+    }
 
     enum CodingKeys: String, CodingKey {
       case model, host, input, output
+      case isWithdrawn = "withdrawn"
       case effectiveFrom = "effective_from_ms"
       case cachedInput = "cached_input"
     }
 
     public init(from decoder: any Decoder) throws {
       let members = try decoder.container(keyedBy: CodingKeys.self)
+      isWithdrawn = try members.decodeIfPresent(Bool.self, forKey: .isWithdrawn) ?? false
       row = PriceRow(
         model: try members.decode(ModelID.self, forKey: .model),
         host: try members.decodeIfPresent(HostID.self, forKey: .host),
@@ -184,6 +193,7 @@ extension PriceRow {
       try members.encode(CreditsText(row.price.input), forKey: .input)
       try members.encode(CreditsText(row.price.cachedInput), forKey: .cachedInput)
       try members.encode(CreditsText(row.price.output), forKey: .output)
+      if isWithdrawn { try members.encode(true, forKey: .isWithdrawn) }
     }
   }
 }

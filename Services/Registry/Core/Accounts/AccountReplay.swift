@@ -31,6 +31,8 @@ public struct AccountReplay: Sendable {
       book.register.set(record)
       book.budgets.set(record.budgets, of: .key(record.key))
     case .price(let row): rows.append(row)
+    case .withdrawnPrice(let row):
+      if let index = rows.lastIndex(of: row) { rows.remove(at: index) }
     case .payoutRule(let rule): book.tariff.setRule(rule)
     case .unknownPrice(let policy): book.tariff.unknownPrice = policy
     // A removed account is not stored.

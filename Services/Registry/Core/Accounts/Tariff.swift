@@ -51,6 +51,8 @@ struct Tariff: Sendable {
     try book.add(row, now: now)
   }
 
+  mutating func remove(_ row: PriceRow, now: Int64) { book.remove(row, now: now) }
+
   /// Number of models and aliases with a price that clients pay now or later.
   var pricedModels: Int { book.pricedModels(aliases: aliases, unknown: unknownPrice) }
 

@@ -232,7 +232,15 @@ struct AccountAPI: Sendable {
         model: fields.model, host: fields.host,
         effectiveFrom: fields.effectiveFrom ?? wall() + Self.priceDelay, price: fields.price)
       _ = try await perform(.addPrice(row), .any, author)
-      return json(PriceRow.Text(row), .created)
+      return tagged(json(PriceRow.Text(row), .created), row)
+    }
+    change(router, .delete, "/admin/v1/prices") { request, _, author in
+      let row = try priceRow(request)
+      guard request.expectedTags?.contains(row.tag) ?? true else {
+        throw AdminFailure(changedTo: row.tag)
+      }
+      _ = try await perform(.withdrawPrice(row), .any, author, isNew: false)
+      return json(PriceRow.Text(row, isWithdrawn: true))
     }
     read(router, "/admin/v1/tariff") { _, _ in tariff }
     change(router, .patch, "/admin/v1/tariff") { request, _, author in
@@ -258,6 +266,20 @@ struct AccountAPI: Sendable {
       }
       return tariff
     }
+  }
+
+  /// The price that a request names by `model`, `host` and `effective_from_ms`.
+  private func priceRow(_ request: Request) throws -> PriceRow {
+    guard let model = request.text("model") else { throw AdminFailure(missing: "model") }
+    guard let start = try request.time("effective_from_ms") else {
+      throw AdminFailure(missing: "effective_from_ms")
+    }
+    let place = PricePlace(
+      model: ModelID(model), host: request.text("host").map { HostID($0) }, effectiveFrom: start)
+    guard let row = accounts.read(\.priceBook).row(at: place) else {
+      throw AdminFailure(notFound: "price with this model, host and start")
+    }
+    return row
   }
 
   private var tariff: Response {
@@ -385,6 +407,12 @@ struct AccountAPI: Sendable {
     return response
   }
 
+  private func tagged(_ response: Response, _ row: PriceRow) -> Response {
+    var response = response
+    response.headers[.eTag] = row.tag
+    return response
+  }
+
   private func page(_ request: Request) throws -> (limit: Int, after: String) {
     (try request.number("limit", in: Self.pages, or: 100), request.text("after") ?? "")
   }
@@ -397,6 +425,13 @@ struct AccountAPI: Sendable {
     } catch let error as DecodingError {
       throw AdminFailure(error)
     }
+  }
+}
+
+extension PriceRow {
+  /// The ETag of a price. A price has no revision, because it is never changed.
+  fileprivate var tag: String {
+    "\"\(price.input.credits)/\(price.cachedInput.credits)/\(price.output.credits)\""
   }
 }
 

@@ -19,7 +19,7 @@ extension AccountRecord {
     case .team(let team):
       .team(team.account.team ?? "", organisation: team.account.organisation)
     case .keyBudgets(let budgets): .setting(Self.keyBudgetsPrefix + budgets.key)
-    case .price: nil
+    case .price, .withdrawnPrice: nil
     case .payoutRule: .setting(Self.payoutRuleName)
     case .unknownPrice: .setting(Self.unknownPriceName)
     case .removedAccount(let account): .account(account)
@@ -38,6 +38,8 @@ extension AccountRecord {
       .saveSetting(
         Self.keyBudgetsPrefix + budgets.key, json: try Self.encode(budgets), expected)
     case .price(let row): .appendPrice(json: try Self.encode(PriceRow.Text(row)))
+    case .withdrawnPrice(let row):
+      .appendPrice(json: try Self.encode(PriceRow.Text(row, isWithdrawn: true)))
     case .payoutRule(let rule):
       .saveSetting(
         Self.payoutRuleName, json: try Self.encode(PayoutRule.Text(rule)), expected)
@@ -63,7 +65,8 @@ extension AccountRecord {
   }
 
   init(_ stored: StoredPrice) throws(Failure) {
-    self = .price(try Self.decode(stored.json, PriceRow.Text.self).row)
+    let text = try Self.decode(stored.json, PriceRow.Text.self)
+    self = text.isWithdrawn ? .withdrawnPrice(text.row) : .price(text.row)
   }
 
   private static func encode(_ value: some Encodable) throws(Failure) -> String {

@@ -30,6 +30,11 @@ public enum PriceRowRefusal: Error, Hashable, Sendable, CustomStringConvertible 
   /// Another price starts at the same time for the same model and host.
   case conflict(PriceRow)
   case full
+  /// The book does not have the row.
+  case absent
+  /// The row starts before `earliest`, so gateways may admit requests at its price before they learn
+  /// of a withdrawal.
+  case startsTooSoon(earliest: Int64)
   /// As many models have prices as the registry can publish to gateways.
   case tooManyModels
 
@@ -42,6 +47,10 @@ public enum PriceRowRefusal: Error, Hashable, Sendable, CustomStringConvertible 
       "model \(row.model) has another price from \(UTCDate(milliseconds: row.effectiveFrom)); "
         + "choose a later time"
     case .full: "the price book is full (\(Limits.priceRows.value) rows)"
+    case .absent: "the price book does not have this price"
+    case .startsTooSoon(let earliest):
+      "only a price that starts at \(UTCDate(milliseconds: earliest)) or later can be withdrawn: "
+        + "requests may be admitted at an earlier one"
     case .tooManyModels:
       "\(Limits.publishedPrices.value) models, with the aliases of models, have prices; no more can "
         + "have one"
@@ -49,7 +58,8 @@ public enum PriceRowRefusal: Error, Hashable, Sendable, CustomStringConvertible 
   }
 }
 
-/// All prices of clients and hosts, past and future. Rows are only added and never changed.
+/// All prices of clients and hosts, past and future. Rows are never changed, and a row can be removed
+/// only before it is in force.
 ///
 /// A row replaces the price from its time on, so a lookup for an earlier time keeps its result.
 public struct PriceBook: Equatable, Sendable {
@@ -60,7 +70,10 @@ public struct PriceBook: Equatable, Sendable {
 
   /// Rows of one model and host are sorted by `effectiveFrom`. No two of them have the same time.
   private var rows: [Subject: [PriceRow]] = [:]
-  /// Latest `now` of an added row. Earlier prices cannot be changed, even if the clock is set back.
+  /// Milliseconds from the withdrawal of a row to its start, at least. Gateways learn of the
+  /// withdrawal within this time.
+  public static let withdrawalNotice: Int64 = 10_000
+  /// Latest `now` of an added or removed row. Earlier prices cannot be changed, even if the clock is set back.
   private var latestChange = Int64.min
   public private(set) var count = 0
 
@@ -90,6 +103,30 @@ public struct PriceBook: Equatable, Sendable {
     guard row.effectiveFrom >= present else { throw .inThePast(now: present) }
     try insert(row)
     latestChange = present
+  }
+
+  /// The row at a place. `nil` means that there is none.
+  public func row(at place: PricePlace) -> PriceRow? {
+    rows[Subject(model: place.model, host: place.host)]?.first {
+      $0.effectiveFrom == place.effectiveFrom
+    }
+  }
+
+  /// Checks that a row is in the book and can be withdrawn at `now`.
+  public func checkWithdrawal(of row: PriceRow, now: Int64) throws(PriceRowRefusal) {
+    guard contains(row) else { throw .absent }
+    let earliest = max(now, latestChange).addingCapped(Self.withdrawalNotice)
+    guard row.effectiveFrom >= earliest else { throw .startsTooSoon(earliest: earliest) }
+  }
+
+  /// Removes a row that `checkWithdrawal` permitted. An unknown row changes nothing.
+  public mutating func remove(_ row: PriceRow, now: Int64) {
+    let subject = Subject(model: row.model, host: row.host)
+    guard let position = rows[subject]?.firstIndex(of: row) else { return }
+    rows[subject]?.remove(at: position)
+    if rows[subject]?.isEmpty == true { rows[subject] = nil }
+    count -= 1
+    latestChange = max(latestChange, min(now, row.effectiveFrom))
   }
 
   /// Price that clients pay for a model at a time. `nil` means that the request is refused.

@@ -13,12 +13,13 @@ struct PricesCommand: AsyncParsableCommand {
         tutti prices set qwen3 --input 0.15 --output 0.60 --cached-input 0.05
         tutti prices set qwen3 --host gpu-1 --input 0.10 --output 0.40
         tutti prices set qwen3 --input 0.20 --output 0.80 --from 2027-01-01
+        tutti prices withdraw qwen3 --from 2027-01-01
 
       Prices are credits per million tokens. Clients pay the model's price, whichever host \
-      answers; with --host it is what that host earns. Prices are only added: a request costs what \
-      it cost when it was admitted.
+      answers; with --host it is what that host earns. Prices that are in force stay: a request \
+      costs what it cost when it was admitted.
       """,
-    subcommands: [List.self, Set.self])
+    subcommands: [List.self, Set.self, Withdraw.self])
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -77,6 +78,30 @@ struct PricesCommand: AsyncParsableCommand {
         Terminal.progress(
           "no host lists a model \(model) now; `tutti models list` shows the names of models")
       }
+    }
+  }
+
+  struct Withdraw: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "withdraw", abstract: "Withdraw a price that is not in force yet.",
+      discussion: """
+        The price must start in 10 s or later. The price before it then stays in force.
+
+          tutti prices withdraw qwen3 --from 2027-01-01
+          tutti prices withdraw qwen3 --host gpu-1 --from 2027-01-01T12:00:00Z
+        """)
+    @OptionGroup var cluster: ClusterOptions
+    @Option(help: "Id of the host that earns the price. Default: the price that clients pay.")
+    var host: String?
+    @Option(help: "Start of the price, a date in UTC.") var from: String
+    @Flag(help: "Print the registry's answer as it is.") var json = false
+    @Argument(help: "Name of the model.") var model: String
+
+    func run() async throws {
+      let price = try PriceReference(model: model, host: host, from: from)
+      let answer = try await AdminConnection(try cluster.client())
+        .success(.DELETE, RecordKind.prices.path + "?" + price.query)
+      if json { Terminal.json(answer.body) }
     }
   }
 }
