@@ -1,4 +1,3 @@
-import Access
 public import ClusterModel
 import HTTPTypes
 public import Hummingbird

@@ -229,8 +229,10 @@ struct ServiceProcess: Sendable {
     // This port serves only a few small requests.
     options.maxBodyBytes = 64 * 1024
     options.connections = ConnectionLimits(total: 64, perClient: 32, perLocalClient: 64)
-    // Without copies of the keys, a request cannot prove that it is not from a page of another site.
-    if !context.common.service.knowsKeys { options.requiresKeys = { false } }
+    if !context.common.service.knowsKeys {
+      // No request shows a key here, so the first key does not end the check of names.
+      options.requiresKeys = { [isStrict = context.common.requiresKeys] in isStrict }
+    }
     return makeHTTPServer(router: router, options: options, logger: context.logger)
   }
 
