@@ -188,6 +188,23 @@ struct BudgetFailureTests {
     #expect(failure.message.contains("1.5 credits"))
   }
 
+  @Test(
+    "a request whose money other requests hold gets a wait of seconds",
+    arguments: ["team/acme/lab/year-calendar", "balance/acme"])
+  func temporary(id: String) throws {
+    for resetsAt in [nil, 31_536_000_000, 86_400_000] as [Int64?] {
+      let ceiling = Ceiling(
+        id: CeilingID(id), remaining: MicroCredits(1_500_000), resetsAt: resetsAt)
+      let failure = BudgetRefusal.outOfPatience(ceiling).failure(at: 86_397_000)
+      #expect(failure.retryAfter == .seconds(resetsAt == 86_400_000 ? 3 : 5))
+      #expect(
+        failure.code == (id.hasPrefix("balance") ? .insufficientBalance : .budgetExhausted))
+      #expect(failure.message.contains("1.5 credits"))
+      #expect(failure.message.contains("Try again in a few seconds"))
+      #expect(!failure.message.contains("resets at"))
+    }
+  }
+
   @Test("a balance has no time at which it resets")
   func balance() {
     let ceiling = Ceiling(id: CeilingID("balance/acme"), remaining: .zero)
