@@ -142,6 +142,77 @@ struct RateWindowsTests {
     #expect(ask(&windows, limits, tokens: 50, at: seconds(115)) == nil)
   }
 
+  @Test("a higher estimate counts for running requests, and its end counts the true tokens")
+  func raised() throws {
+    var windows = RateWindows()
+    let limits = KeyLimits(tokensPerMinute: 1_000, tokensPerDay: 5_000)
+    var admitted: [RateReservation] = []
+    for _ in 0..<5 {
+      guard case .admitted(let plan) = windows.admit(key, limits: limits, tokens: 10, at: .zero)
+      else { continue }
+      admitted.append(plan)
+    }
+    try #require(admitted.count == 5)
+    let refusals = admitted.map {
+      windows.raise($0, limits: limits, to: 400, mayRefuse: true, at: .zero)?.limit
+    }
+    #expect(refusals == [nil, nil, .tokensPerMinute, .tokensPerMinute, .tokensPerMinute])
+    // A repeated and a lower estimate change nothing. A refused request keeps its former estimate.
+    #expect(
+      windows.raise(admitted[0], limits: limits, to: 400, mayRefuse: true, at: .zero) == nil)
+    #expect(windows.raise(admitted[0], limits: limits, to: 1, mayRefuse: true, at: .zero) == nil)
+    #expect(windows.headers(for: key, limits: limits, at: .zero).tokens?.remaining == 170)
+    // A running plan that grows is counted above the limit.
+    #expect(
+      windows.raise(admitted[1], limits: limits, to: 900, mayRefuse: false, at: .zero) == nil)
+    #expect(windows.headers(for: key, limits: limits, at: .zero).tokens?.remaining == 0)
+    for plan in admitted { windows.finish(plan, tokens: 20, at: seconds(20)) }
+    let rest = windows.remainders(for: key, limits: limits, at: seconds(20))
+    #expect(rest.map(\.remaining) == [900, 4_900])
+    // The request has ended.
+    #expect(
+      windows.raise(admitted[0], limits: limits, to: 9_000, mayRefuse: true, at: seconds(20))
+        == nil)
+  }
+
+  @Test("an estimate above the limit runs alone")
+  func raisedAboveLimit() {
+    var windows = RateWindows()
+    let limits = KeyLimits(tokensPerMinute: 1_000)
+    guard case .admitted(let first) = windows.admit(key, limits: limits, tokens: 10, at: .zero),
+      case .admitted(let second) = windows.admit(key, limits: limits, tokens: 10, at: .zero)
+    else {
+      Issue.record("small requests are admitted")
+      return
+    }
+    let refusal = windows.raise(first, limits: limits, to: 5_000, mayRefuse: true, at: .zero)
+    #expect(refusal?.secondsToWait == 65)
+    windows.finish(second, tokens: 0, at: .zero)
+    let alone = windows.raise(first, limits: limits, to: 5_000, mayRefuse: true, at: .zero)
+    #expect(alone == nil)
+    #expect(ask(&windows, limits, tokens: 1, at: .zero) != nil)
+  }
+
+  @Test("a request that was refused after its count leaves the day's limit, not the minute's")
+  func refusedLater() {
+    var windows = RateWindows()
+    let limits = KeyLimits(requestsPerMinute: 10, requestsPerDay: 10, tokensPerDay: 100)
+    for wasRefused in [true, false] {
+      guard case .admitted(let one) = windows.admit(key, limits: limits, tokens: 9, at: .zero)
+      else {
+        Issue.record("the request is admitted")
+        return
+      }
+      windows.finish(one, tokens: 0, wasRefused: wasRefused, at: .zero)
+      // A repeated end gives nothing back.
+      windows.finish(one, tokens: 0, wasRefused: true, at: .zero)
+    }
+    let rest = windows.remainders(for: key, limits: limits, at: .zero)
+    #expect(rest.first(where: { $0.limit == .requestsPerMinute })?.remaining == 8)
+    #expect(rest.first(where: { $0.limit == .requestsPerDay })?.remaining == 9)
+    #expect(rest.first(where: { $0.limit == .tokensPerDay })?.remaining == 100)
+  }
+
   @Test("a request larger than the limit is refused without a wait")
   func tooLarge() throws {
     var windows = RateWindows()

@@ -1,5 +1,8 @@
+import Access
 import Bus
 import ClusterModel
+import GatewayCore
+import Hummingbird
 import Telemetry
 import Testing
 
@@ -50,6 +53,38 @@ struct PlanAnswerTests {
       #expect(received.text.contains(#""content":"Hello world""#))
       #expect(cluster.orders.map(\.isWhole) == [true])
       #expect(cluster.recorder.drain().flatMap(\.requests).map(\.status) == [200])
+    }
+  }
+
+  @Test("plans at once are bounded by the key's limit of tokens before they run")
+  func limitedTokens() async throws {
+    let key = KeyRecord(
+      id: try #require(KeyID("abcdefghijkl")), name: "k",
+      account: try #require(AccountPath("acme")),
+      hash: try #require(KeyHash([UInt8](repeating: 1, count: 32))), scopes: [.plans],
+      limits: KeyLimits(requestsPerDay: 10, tokensPerMinute: 1_300))
+    try await PlanCluster(scripts: []).run { cluster in
+      let gate = cluster.resources.keys
+      func response() async throws -> Response {
+        let answer = try cluster.answer(rights: KeyRights(key))
+        answer.exchange.journal.record(try gate.admit(KeyRights(key), tokens: 20))
+        do {
+          return try await answer.response()
+        } catch let failure as Failure {
+          // As the gateway does it.
+          answer.exchange.journal.end(status: 429, failure)
+          throw failure
+        }
+      }
+      // The plan's only task may write an answer of 512 tokens, so two plans fit the limit. Plans
+      // run when their responses are written.
+      let running = [try await response(), try await response()]
+      let failure = await #expect(throws: Failure.self) { _ = try await response() }
+      #expect(failure?.code == .rateLimited && failure?.retryAfter != nil)
+      #expect(cluster.orders.isEmpty)
+      let requests = gate.remainders(for: key).filter { $0.limit == .requestsPerDay }
+      #expect(requests.map(\.remaining) == [8])
+      withExtendedLifetime(running) {}
     }
   }
 

@@ -73,14 +73,16 @@ struct RequestJournalTests {
     #expect(spans.first?.attributes.contains(Attribute("key", "abcdefghij23")) == true)
   }
 
-  /// A key with a limit that no test reaches.
-  private func rights() throws -> KeyRights {
+  /// Rights of a key. Most tests do not reach its limit.
+  private func rights(
+    _ limits: KeyLimits = KeyLimits(tokensPerDay: 1_000)
+  ) throws -> KeyRights {
     KeyRights(
       KeyRecord(
         id: try #require(KeyID("abcdefghij23")), name: "k",
         account: try #require(AccountPath("acme")),
         hash: try #require(KeyHash([UInt8](repeating: 1, count: 32))), scopes: [.chat],
-        limits: KeyLimits(tokensPerDay: 1_000)))
+        limits: limits))
   }
 
   @Test("a free request is counted in the gateway, by the model that answered")
@@ -130,6 +132,32 @@ struct RequestJournalTests {
     }
     #expect(drain().requests.map(\.usage) == [part, whole])
     #expect(gate.remainders(for: key).map(\.remaining) == [1_000 - 8 - 12])
+  }
+
+  @Test("requests that are refused before any host is asked leave the day's limit of requests")
+  func refusedLater() throws {
+    let rights = try rights(KeyLimits(requestsPerDay: 100))
+    let key = try #require(rights.key)
+    let gate = KeyGate { 1 }
+    func end(_ status: Int, _ code: Failure.Code, hasAsked: Bool) throws {
+      let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+      journal.record(try request())
+      journal.record(try gate.admit(rights, tokens: 100))
+      if hasAsked { journal.recordAsking() }
+      journal.end(status: status, Failure(code, "no"))
+    }
+    try end(402, .budgetExhausted, hasAsked: false)
+    try end(403, .permissionDenied, hasAsked: false)
+    try end(404, .modelNotFound, hasAsked: false)
+    try end(429, .rateLimited, hasAsked: false)
+    try end(503, .overloaded, hasAsked: false)
+    try end(503, .noEligibleHost, hasAsked: true)
+    #expect(gate.remainders(for: key).map(\.remaining) == [100])
+    // A mistake of the client counts, and so does the failure of a host.
+    try end(400, .invalidRequest, hasAsked: false)
+    try end(402, .budgetExhausted, hasAsked: true)
+    try end(503, .overloaded, hasAsked: true)
+    #expect(gate.remainders(for: key).map(\.remaining) == [97])
   }
 
   @Test("a key above its limits is refused before a body is read")

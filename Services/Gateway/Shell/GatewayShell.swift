@@ -194,6 +194,7 @@ final class GatewayShell: Service {
       var model = try model ?? allowedModel(exchange)
       let payment = try await payment(for: exchange, &model)
       exchange.journal.recordAdmission()
+      exchange.journal.recordAsking()
       return try await DirectAnswer(resources, exchange.paid(by: payment), model).response()
     case .plan(let pattern):
       var model: ModelID?

@@ -46,7 +46,7 @@ final class KeyGate: Sendable {
   func admit(_ rights: KeyRights, tokens: Int) throws(Failure) -> KeyUse? {
     guard let key = rights.grant else { return nil }
     let limits = key.limits
-    guard limits != .unlimited else { return KeyUse(self, key.id, nil) }
+    guard limits != .unlimited else { return KeyUse(self, key.id, limits, nil) }
     let now = now
     let live = gateways.count(at: now)
     let decision = rates.withLock { rates in
@@ -54,7 +54,7 @@ final class KeyGate: Sendable {
       return rates.admit(key.id, limits: limits, tokens: tokens, at: now)
     }
     switch decision {
-    case .admitted(let reservation): return KeyUse(self, key.id, reservation)
+    case .admitted(let reservation): return KeyUse(self, key.id, limits, reservation)
     case .refused(let refusal): throw refusal.failure
     }
   }
@@ -113,13 +113,16 @@ final class KeyGate: Sendable {
   /// Ends a request, and counts the tokens that it took.
   /// - Parameters:
   ///   - reservation: the request's part of the key's limits. `nil` means that it has none.
-  ///   - freeModel: as for `KeyUse.finish(_:freeModel:)`.
+  ///   - freeModel, wasRefused: as for `KeyUse.finish(_:freeModel:wasRefused:)`.
   fileprivate func finish(
-    _ reservation: RateReservation?, of key: KeyID, _ usage: Usage, freeModel: String?
+    _ reservation: RateReservation?, of key: KeyID, _ usage: Usage, freeModel: String?,
+    wasRefused: Bool
   ) {
     let now = now
     if let reservation {
-      rates.withLock { $0.finish(reservation, tokens: usage.totalTokens, at: now) }
+      rates.withLock {
+        $0.finish(reservation, tokens: usage.totalTokens, wasRefused: wasRefused, at: now)
+      }
     }
     traffic.withLock { $0.record(key, usage, at: now) }
     guard let freeModel, usage.totalTokens > 0 else { return }
@@ -127,6 +130,20 @@ final class KeyGate: Sendable {
     let time = UnixTime.milliseconds()
     free.withLock {
       $0.record(.key("\(key)"), model: freeModel, tokens, cost: .zero, at: time)
+    }
+  }
+
+  /// Counts more estimated tokens for a running request.
+  /// - Returns: the refusal, if the tokens exceed a limit and `mayRefuse` is true.
+  fileprivate func raise(
+    _ reservation: RateReservation, _ limits: KeyLimits, to tokens: Int, mayRefuse: Bool
+  ) -> RateRefusal? {
+    let now = now
+    let live = gateways.count(at: now)
+    return rates.withLock { rates in
+      rates.gateways = live
+      return rates.raise(
+        reservation, limits: limits, to: tokens, mayRefuse: mayRefuse, at: now)
     }
   }
 
@@ -162,12 +179,17 @@ private final class LiveGateways: Sendable {
 final class KeyUse: Sendable {
   private let key: KeyID
   private let gate: KeyGate
+  /// Limits of the key when the request was admitted.
+  private let limits: KeyLimits
   /// `nil` means that the key has no limits, or that the request has ended.
   private let reservation: Mutex<RateReservation?>
 
-  fileprivate init(_ gate: KeyGate, _ key: KeyID, _ reservation: RateReservation?) {
+  fileprivate init(
+    _ gate: KeyGate, _ key: KeyID, _ limits: KeyLimits, _ reservation: RateReservation?
+  ) {
     self.gate = gate
     self.key = key
+    self.limits = limits
     self.reservation = Mutex(reservation)
   }
 
@@ -176,11 +198,24 @@ final class KeyUse: Sendable {
     if let reservation = takeReservation() { gate.release(reservation) }
   }
 
+  /// Counts more estimated tokens. An estimate that is not above the former one changes nothing.
+  /// - Parameter mayRefuse: whether the request may still be refused. If not, the tokens are counted
+  ///   even above the limits.
+  func raise(to tokens: Int, mayRefuse: Bool) throws(Failure) {
+    guard let reservation = reservation.withLock({ $0 }) else { return }
+    if let refusal = gate.raise(reservation, limits, to: tokens, mayRefuse: mayRefuse) {
+      throw refusal.failure
+    }
+  }
+
   /// Counts the tokens that the request took, in place of the estimate. It is called at most once.
-  /// - Parameter freeModel: model of a request that cost nothing. `nil` means that the request was
-  ///   billed.
-  func finish(_ usage: Usage, freeModel: String?) {
-    gate.finish(takeReservation(), of: key, usage, freeModel: freeModel)
+  /// - Parameters:
+  ///   - freeModel: model of a request that cost nothing. `nil` means that the request was billed.
+  ///   - wasRefused: whether the request was refused before any host was asked. It then does not
+  ///     count against the limit of requests per day.
+  func finish(_ usage: Usage, freeModel: String?, wasRefused: Bool = false) {
+    gate.finish(
+      takeReservation(), of: key, usage, freeModel: freeModel, wasRefused: wasRefused)
   }
 
   private func takeReservation() -> RateReservation? { reservation.withLock { $0.take() } }

@@ -37,6 +37,8 @@ struct PlanAnswer: Sendable {
 
   func response() async throws -> Response {
     let plan = try await make()
+    // Many plans may begin at once, so each is counted before it runs.
+    try countTokens(of: plan, mayRefuse: true)
     let composer = ChatComposer(
       id: "chatcmpl-\(exchange.trace.trace)", model: exchange.request.model.name,
       created: Int(UnixTime.microseconds() / 1_000_000))
@@ -59,6 +61,13 @@ struct PlanAnswer: Sendable {
     try await resources.answers.whileOpen(key: exchange.key) { () throws(Failure) in
       try await self.makePlan()
     }
+  }
+
+  /// Counts the plan's estimated tokens against the limits of the client's key. At the plan's end,
+  /// the counted tokens replace them.
+  private func countTokens(of plan: RunningPlan, mayRefuse: Bool) throws(Failure) {
+    let tokens = exchange.request.expectedTokens(of: plan.read(\.plan), within: plan.budget?.tokens)
+    try exchange.journal.raiseUse(to: tokens, mayRefuse: mayRefuse)
   }
 
   private func makePlan() async throws(Failure) -> RunningPlan {
@@ -172,6 +181,7 @@ struct PlanAnswer: Sendable {
       deadline: order.plan.deadline + Self.deadlineGrace,
       trace: span.context, idempotencyKey: Array("\(order.plan.id)/\(number)".utf8))
     plan.recordDispatcher(events.peer)
+    exchange.journal.recordAsking()
     var unreadEvents = events.makeAsyncIterator()
     // Bytes of the answer and the outputs are kept until the plan ends, so they are charged.
     var uncharged = 0
@@ -185,6 +195,7 @@ struct PlanAnswer: Sendable {
         uncharged = 0
       }
       plan.record(event)
+      if case .expanded = event { try countTokens(of: plan, mayRefuse: false) }
       try await receive(event)
     }
     guard plan.read({ $0.ending != nil }) else {

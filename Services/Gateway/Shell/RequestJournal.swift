@@ -38,6 +38,8 @@ final class RequestJournal: Sendable {
     var use: KeyUse?
     /// Whether the request passed all checks before its answer began.
     var isAdmitted = false
+    /// Whether a host may have been asked.
+    var mayHaveAsked = false
     var isOver = false
 
     /// Model of a request that costs nothing. `nil` means that the request is billed.
@@ -51,6 +53,10 @@ final class RequestJournal: Sendable {
     let failure: Failure?
     let elapsed: Duration
   }
+
+  /// Statuses of requests that the cluster refuses. Other failures are mistakes of the client, or
+  /// failures of an answer that had begun.
+  private static let refusedStatuses: Set<Int> = [402, 403, 404, 429, 503]
 
   /// The request's path.
   let endpoint: String
@@ -112,6 +118,16 @@ final class RequestJournal: Sendable {
 
   /// Records that the request passed all checks, so that an answer is made for it.
   func recordAdmission() { state.withLock { $0.isAdmitted = true } }
+
+  /// Counts more estimated tokens against the limits of the request's key.
+  /// - Parameter mayRefuse: whether the request may still be refused.
+  func raiseUse(to tokens: Int, mayRefuse: Bool) throws(Failure) {
+    let use = state.withLock(\.use)
+    try use?.raise(to: tokens, mayRefuse: mayRefuse)
+  }
+
+  /// Records that hosts may be asked from now on.
+  func recordAsking() { state.withLock { $0.mayHaveAsked = true } }
 
   /// Records that the request is billed.
   func recordPayment() { state.withLock { $0.isPaid = true } }
@@ -192,7 +208,8 @@ final class RequestJournal: Sendable {
       return state
     }
     guard let state else { return }
-    state.use?.finish(state.usage, freeModel: state.freeModel)
+    state.use?.finish(
+      state.usage, freeModel: state.freeModel, wasRefused: Self.isRefusal(state, ending))
     emitMetrics(state, ending)
     if !state.isAdmitted, ending.failure != nil, let refusals, refusals.pass() == nil {
       Counter(label: "tutti_gateway_unrecorded_total").increment()
@@ -202,6 +219,14 @@ final class RequestJournal: Sendable {
     if state.isPlan { emitAccounting(state) }
     emitRecord(state, ending)
     emitSpan(state, ending)
+  }
+
+  /// Whether the request was refused before any host was asked.
+  private static func isRefusal(_ state: State, _ ending: Ending) -> Bool {
+    guard let failure = ending.failure, refusedStatuses.contains(ending.status),
+      state.usage == .zero
+    else { return false }
+    return !state.mayHaveAsked || (!state.isPlan && failure.code == .noEligibleHost)
   }
 
   private func emitAccounting(_ state: State) {

@@ -7,7 +7,7 @@ struct RateUsage: Sendable {
   private var requestsInDay = DayCount()
   private var tokensInMinute = SlidingCount(.minute)
   private var tokensInDay = DayCount()
-  private var inFlight: [UInt64: TokenSlots] = [:]
+  private var inFlight: [UInt64: InFlight] = [:]
   private var news = News.none
   /// Hours whose counts have changed since the last report. Empty if the key has no limit per day.
   private var changedHours: Set<Int64> = []
@@ -15,11 +15,15 @@ struct RateUsage: Sendable {
   /// that were sent, so these hours are sent again, also if their total is 0.
   private var sentHours: Set<Int64> = []
 
-  /// Slots in which a request's estimated tokens are counted. A slot that is `nil` means that the
-  /// key has no such limit.
-  private struct TokenSlots: Sendable {
+  /// A running request, and the slots in which it and its estimated tokens are counted. A slot that
+  /// is `nil` means that the key has no such limit.
+  private struct InFlight: Sendable {
+    /// Estimated tokens of prompt and answer.
+    var tokens: Int
     var minute: SlidingCount.Slot?
     var day: SlidingCount.Slot?
+    /// The slot of the request itself.
+    var requestsDay: SlidingCount.Slot?
   }
 
   /// Whether the counts of the day differ from the last report to the registry.
@@ -38,21 +42,73 @@ struct RateUsage: Sendable {
     let second = now.second
     if let refusal = refusal(of: reservation, share, at: second) { return refusal }
     let limits = share.limits
+    var request = InFlight(tokens: reservation.tokens)
     if limits.requestsPerMinute != nil { _ = requestsInMinute.add(1, at: second) }
     if limits.requestsPerDay != nil {
-      _ = requestsInDay.add(1, at: second)
+      request.requestsDay = requestsInDay.add(1, at: second)
       recordNews(of: now.hour)
     }
-    var slots = TokenSlots()
     if limits.tokensPerMinute != nil {
-      slots.minute = tokensInMinute.add(reservation.tokens, at: second)
+      request.minute = tokensInMinute.add(reservation.tokens, at: second)
     }
     if limits.tokensPerDay != nil {
-      slots.day = tokensInDay.add(reservation.tokens, at: second)
+      request.day = tokensInDay.add(reservation.tokens, at: second)
       recordNews(of: now.hour)
     }
-    inFlight[reservation.number] = slots
+    inFlight[reservation.number] = request
     return nil
+  }
+
+  /// Replaces the estimated tokens of a running request by a higher estimate. A lower one changes
+  /// nothing.
+  ///
+  /// An estimate above a limit counts as the whole limit. So such a request may only run if nothing
+  /// else is counted.
+  ///
+  /// - Parameter mayRefuse: whether the request may be refused. If not, the tokens are counted even
+  ///   above the limits.
+  /// - Returns: the refusal with the longest wait. The former estimate then stays.
+  mutating func raise(
+    _ reservation: RateReservation, to tokens: Int, _ share: RateShare, mayRefuse: Bool,
+    at now: Instant
+  ) -> RateRefusal? {
+    guard let former = inFlight[reservation.number], tokens > former.tokens else { return nil }
+    let second = now.second
+    advance(to: second)
+    // The request's own tokens must not count twice.
+    removeTokens(former.tokens, of: former)
+    let refusal = mayRefuse ? tokenRefusal(of: reservation, tokens, share, at: second) : nil
+    let amount = refusal == nil ? tokens : former.tokens
+    var request = former
+    request.tokens = amount
+    if former.minute != nil { request.minute = tokensInMinute.add(amount, at: second) }
+    if former.day != nil {
+      request.day = tokensInDay.add(amount, at: second)
+      recordNews(of: now.hour)
+    }
+    inFlight[reservation.number] = request
+    return refusal
+  }
+
+  private func tokenRefusal(
+    of reservation: RateReservation, _ tokens: Int, _ share: RateShare, at second: Int64
+  ) -> RateRefusal? {
+    let limits = [RateLimit.tokensPerMinute, .tokensPerDay]
+    let refusals = limits.compactMap { limit -> RateRefusal? in
+      guard let value = share.limits[limit] else { return nil }
+      let larger = RateReservation(
+        key: reservation.key, tokens: min(tokens, value), number: reservation.number)
+      return refusal(larger, limit, share, at: second)
+    }
+    return refusals.max { ($0.secondsToWait ?? .max) < ($1.secondsToWait ?? .max) }
+  }
+
+  private mutating func removeTokens(_ tokens: Int, of request: InFlight) {
+    if let slot = request.minute { tokensInMinute.remove(tokens, from: slot) }
+    if let slot = request.day {
+      tokensInDay.remove(tokens, from: slot)
+      recordNews(of: tokensInDay.own.number(of: slot))
+    }
   }
 
   /// The refusal with the longest wait. `nil` means that the request would be admitted.
@@ -79,27 +135,26 @@ struct RateUsage: Sendable {
 
   /// Replaces the estimated tokens of a request by its true ones. Unused tokens are returned to the
   /// slot of the estimate. Tokens beyond the estimate are added to the current slot.
-  mutating func finish(_ reservation: RateReservation, tokens: Int, at now: Instant) {
-    guard let slots = inFlight.removeValue(forKey: reservation.number) else { return }
+  ///
+  /// - Parameter wasRefused: whether the request was refused before any work. Such a request does not
+  ///   count against the limit per day.
+  mutating func finish(
+    _ reservation: RateReservation, tokens: Int, wasRefused: Bool, at now: Instant
+  ) {
+    guard let request = inFlight.removeValue(forKey: reservation.number) else { return }
     let second = now.second
     advance(to: second)
-    let more = tokens.subtractingCapped(reservation.tokens)
-    guard more != 0 else { return }
-    if let slot = slots.minute {
-      if more > 0 {
-        _ = tokensInMinute.add(more, at: second)
-      } else {
-        tokensInMinute.remove(-more, from: slot)
-      }
+    if wasRefused, let slot = request.requestsDay {
+      requestsInDay.remove(1, from: slot)
+      recordNews(of: requestsInDay.own.number(of: slot))
     }
-    if let slot = slots.day {
-      if more > 0 {
-        _ = tokensInDay.add(more, at: second)
-        recordNews(of: now.hour)
-      } else {
-        tokensInDay.remove(-more, from: slot)
-        recordNews(of: tokensInDay.own.number(of: slot))
-      }
+    let more = tokens.subtractingCapped(request.tokens)
+    if more < 0 { removeTokens(-more, of: request) }
+    guard more > 0 else { return }
+    if request.minute != nil { _ = tokensInMinute.add(more, at: second) }
+    if request.day != nil {
+      _ = tokensInDay.add(more, at: second)
+      recordNews(of: now.hour)
     }
   }
 

@@ -13,7 +13,7 @@ import Limits
 /// limit, a gateway permits its share of the part that no process has used. All gateways together
 /// may then exceed the limit by the use that the registry did not know yet.
 ///
-/// A refused request is not counted. Every operation on one key takes constant time. The times are
+/// A refused request is not counted, see also `finish(_:tokens:wasRefused:at:)`. Every operation on one key takes constant time. The times are
 /// counted from 1970, so that the hours of all processes are the same.
 public struct RateWindows: Sendable {
   /// Number of live gateways, this one included. Values below 1 count as 1.
@@ -74,12 +74,42 @@ public struct RateWindows: Sendable {
     return usages.change(key) { $0.refusal(of: smallest, share, at: now) } ?? nil
   }
 
+  /// Counts more estimated tokens for a running request, or refuses it. A lower estimate changes
+  /// nothing.
+  ///
+  /// An estimate above a limit of tokens counts as the whole limit, so that such a request runs if
+  /// nothing else is counted.
+  ///
+  /// - Parameters:
+  ///   - tokens: estimated tokens of the whole request.
+  ///   - mayRefuse: whether the request may be refused. If not, the tokens are counted even above
+  ///     the limits.
+  /// - Returns: `nil` if the tokens are counted.
+  public mutating func raise(
+    _ reservation: RateReservation, limits: KeyLimits, to tokens: Int, mayRefuse: Bool,
+    at now: Instant
+  ) -> RateRefusal? {
+    let tokens = min(max(tokens, 0), Limits.accessRateLimit.value)
+    let share = RateShare(limits, of: gateways, isShared: isShared)
+    let outcome = usages.change(reservation.key) { usage in
+      let refusal = usage.raise(reservation, to: tokens, share, mayRefuse: mayRefuse, at: now)
+      return (refusal: refusal, hasNews: usage.listNews())
+    }
+    if outcome?.hasNews == true { list(reservation.key) }
+    return outcome?.refusal
+  }
+
   /// Ends a request, and replaces its estimated tokens by the tokens that it took. Repeated calls
   /// do nothing.
-  public mutating func finish(_ reservation: RateReservation, tokens: Int, at now: Instant) {
+  ///
+  /// - Parameter wasRefused: whether the request was refused before any work. It then does not count
+  ///   against the limit of requests per day, but still against the one per minute.
+  public mutating func finish(
+    _ reservation: RateReservation, tokens: Int, wasRefused: Bool = false, at now: Instant
+  ) {
     let tokens = min(max(tokens, 0), Limits.accessRateLimit.value)
     let hasNews = usages.change(reservation.key) { usage in
-      usage.finish(reservation, tokens: tokens, at: now)
+      usage.finish(reservation, tokens: tokens, wasRefused: wasRefused, at: now)
       return usage.listNews()
     }
     if hasNews == true { list(reservation.key) }

@@ -116,7 +116,8 @@ public struct ClientRequest: Sendable {
   }
 
   /// Estimated tokens of prompt and answers, for the limits of the client's key. A token has four
-  /// bytes, JSON included. When the request ends, the counted tokens replace the estimate.
+  /// bytes, JSON included. When the request ends, the counted tokens replace the estimate. For a
+  /// plan, `expectedTokens(of:within:)` replaces it before.
   public var expectedTokens: Int {
     let answer = endpoint == .embeddings ? 0 : maxTokens ?? Self.assumedAnswerTokens
     return (body.count / TokenEstimate.bytesPerToken)
@@ -132,7 +133,7 @@ public struct ClientRequest: Sendable {
   }
 
   /// Tokens assumed for an answer without a limit: those of a long chat answer.
-  private static let assumedAnswerTokens = 512
+  static let assumedAnswerTokens = 512
 
   /// The conversation as tasks receive it. It is empty for endpoints other than chat completions.
   public var conversation: Conversation {
