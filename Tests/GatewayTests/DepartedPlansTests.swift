@@ -14,7 +14,7 @@ import Testing
 struct DepartedPlansTests {
   private static let model = ModelID("llama-3.1-8b")
 
-  private static func payment(_ spending: Spending) async throws -> Payment {
+  static func payment(_ spending: Spending) async throws -> Payment {
     let amount = MicroCredits(1_000_000)
     let price = try TokenPrice(input: amount, cachedInput: amount, output: amount)
     let table = try PriceTable(
@@ -116,7 +116,7 @@ struct DepartedPlansTests {
     }
   }
 
-  private static func limitedKey() throws -> KeyRecord {
+  static func limitedKey() throws -> KeyRecord {
     KeyRecord(
       id: try #require(KeyID("abcdefghijkl")), name: "k",
       account: try #require(AccountPath("acme")),

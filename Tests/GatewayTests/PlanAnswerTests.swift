@@ -3,6 +3,7 @@ import Bus
 import ClusterModel
 import GatewayCore
 import Hummingbird
+import Money
 import Telemetry
 import Testing
 
@@ -85,6 +86,44 @@ struct PlanAnswerTests {
       let requests = gate.remainders(for: key).filter { $0.limit == .requestsPerDay }
       #expect(requests.map(\.remaining) == [8])
       withExtendedLifetime(running) {}
+    }
+  }
+
+  @Test("a plan that needs more than the rest of a budget is refused with its name and its reset")
+  func shortOfMoney() async throws {
+    let key = try DepartedPlansTests.limitedKey()
+    let report = SpendingReport(
+      key: .key("\(key.id)"),
+      budgets: [
+        SpendingReport.Budget(
+          owner: .key, id: "\(key.id)", window: BudgetWindow(.calendar, .year),
+          amount: MicroCredits(5_000), spent: MicroCredits(4_000),
+          resetsAt: UnixTime.milliseconds() + 86_400_000)
+      ], balance: nil, rows: [], firstDay: 0)
+    let refusal = Failure(.invalidRequest, "members need 1200.", param: "tutti.budget.tokens")
+    let plans = try PlanCluster(plannerFailures: [refusal], scripts: [], report: report)
+    try await MoneyCluster(budget: 1_000).run { money in
+      let payment = try await DepartedPlansTests.payment(money.spending)
+      #expect(payment.isCut && payment.hold == MicroCredits(1_000))
+      try await plans.run { plans in
+        let answer = try plans.answer(rights: KeyRights(key), payment: payment)
+        let failure = await #expect(throws: Failure.self) { _ = try await answer.response() }
+        #expect(failure?.code == .budgetExhausted && failure?.param == nil)
+        #expect(failure?.message.contains("key/\(key.id)/year-calendar") == true)
+        #expect(failure?.message.contains("0.001 credits") == true)
+        let wait = try #require(failure?.retryAfter)
+        #expect(wait > .seconds(80_000) && wait <= .seconds(86_400))
+      }
+    }
+  }
+
+  @Test("a budget that does not pay the smallest plan is refused before a planner is asked")
+  func shortOfSmallestPlan() async throws {
+    try await MoneyCluster(budget: 100).run { money in
+      let failure = await #expect(throws: Failure.self) {
+        _ = try await DepartedPlansTests.payment(money.spending)
+      }
+      #expect(failure?.code == .budgetExhausted && failure?.retryAfter != nil)
     }
   }
 

@@ -8,6 +8,7 @@ import Hummingbird
 import Inference
 import InferenceCore
 import Logging
+import Money
 import Overload
 import OverloadCore
 import RegistryCore
@@ -57,8 +58,10 @@ final class PlanCluster: Sendable {
   ///   - plannerFailures: failures of the planners' first replies.
   ///   - scripts: one script for each order.
   ///   - rules: the gateway's rules on eligible hosts.
+  ///   - report: the registry's report on the spending of every key. `nil` means that it has none.
   init(
-    plannerFailures: [Failure] = [], scripts: [Script], rules: EligibilityRules = EligibilityRules()
+    plannerFailures: [Failure] = [], scripts: [Script],
+    rules: EligibilityRules = EligibilityRules(), report: SpendingReport? = nil
   ) throws {
     let network = LoopbackNetwork(seed: 7)
     func bus(_ service: ServiceName, _ name: String) throws -> Bus {
@@ -76,7 +79,7 @@ final class PlanCluster: Sendable {
     resources = try Self.resources(gateway, recorder, hosts: [Self.host], rules: rules)
     admission = Admission(
       ClientShares(total: 10), memory: resources.memory, logger: Logger(label: "test"))
-    answerHellos()
+    answerRegistryCalls(report)
     for planner in planners {
       planner.onCall { [self] _ throws(Failure) in
         let number = plansAsked.withLock { count in
@@ -158,10 +161,11 @@ final class PlanCluster: Sendable {
       memory: memory, heavyWork: heavyWork)
   }
 
-  private func answerHellos() {
+  private func answerRegistryCalls(_ report: SpendingReport?) {
     let began = ContinuousClock.now
     registry.adopt(leases.withLock(\.table))
     registry.onCall { [self] request throws(Failure) in
+      if case .spendingQuery = request.body, let report { return .spendingReport(report) }
       let now = Instant(sinceStart: began.duration(to: .now))
       let (outcome, table) = leases.withLock { leases in
         let outcome = Result { () throws(Failure) -> [PeerLeases.Directive] in

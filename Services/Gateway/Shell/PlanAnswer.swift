@@ -93,7 +93,7 @@ struct PlanAnswer: Sendable {
     do throws(Failure) {
       reply = try await callPlanner(request)
     } catch {
-      throw budget?.explained(error) ?? error
+      throw await explained(error, budget)
     }
     guard case .plan(var plan) = reply else {
       throw Failure(.internalError, "the planner's reply is not a plan")
@@ -102,6 +102,18 @@ struct PlanAnswer: Sendable {
     plan.deadline = min(plan.deadline, deadlines.total)
     exchange.journal.recordPattern(plan.pattern)
     return RunningPlan(plan, request: request, budget: budget, reservation: reservation)
+  }
+
+  /// Explains a failure that is about the plan's budget. If the key's money sets the budget, the
+  /// registry is asked which ceiling limits it.
+  private func explained(_ failure: Failure, _ budget: TokenBudget?) async -> Failure {
+    guard let budget else { return failure }
+    guard budget.isAboutMoney(failure), let key = exchange.key, let payment = exchange.payment,
+      payment.isCut
+    else { return budget.explained(failure) }
+    let report = await resources.reports.report(of: .key("\(key)"))
+    return budget.explained(
+      failure, shortage: report?.shortage(hold: payment.hold, at: UnixTime.milliseconds()))
   }
 
   private func callPlanner(_ request: PlanRequest) async throws(Failure) -> Body {
@@ -137,7 +149,7 @@ struct PlanAnswer: Sendable {
         return
       } catch {
         plan.endDispatch(span, error)
-        let remaining = try remainingTime(of: plan, lostIn: number, error)
+        let remaining = try await remainingTime(of: plan, lostIn: number, error)
         resources.context.logger.notice(
           "a plan lost its dispatcher and is sent to another one",
           metadata: [
@@ -153,8 +165,8 @@ struct PlanAnswer: Sendable {
   /// - Throws: the error for the client, if no other dispatcher can resume the plan.
   private func remainingTime(
     of plan: RunningPlan, lostIn dispatch: Int, _ error: Failure
-  ) throws(Failure) -> Duration {
-    guard error.code.isLostPeer else { throw plan.budget?.explained(error) ?? error }
+  ) async throws(Failure) -> Duration {
+    guard error.code.isLostPeer else { throw await explained(error, plan.budget) }
     if let obstacle = plan.read(\.obstacle) {
       throw Failure(
         .upstreamFailed,

@@ -30,7 +30,7 @@ extension BudgetRefusal {
 
 extension Ceiling {
   /// Prefix of the ids of balances.
-  private static let balancePrefix = "balance/"
+  static let balancePrefix = "balance/"
 
   /// Wait before a retry if running requests hold the money. The request has waited before, and an
   /// answer takes some seconds.

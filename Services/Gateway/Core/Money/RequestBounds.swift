@@ -29,12 +29,18 @@ public struct RequestBounds: Hashable, Sendable {
       $0.addingCapped(TokenEstimate.tokens(bytes: $1.text.utf8.count))
     }
     let input = request.promptBound.addingCapped(documents)
-    let usual = input.multipliedCapped(by: Limits.planReadings.value)
-      .addingCapped(Limits.unstatedPlanTokens.value)
+    let minimum = request.leastPlanTokens
+    // A debate of many members may read the conversation more often than other plans.
+    let usual = max(
+      input.multipliedCapped(by: Limits.planReadings.value)
+        .addingCapped(Limits.unstatedPlanTokens.value),
+      minimum.multipliedCapped(by: 2))
     prompt = Usage.bounded(request.promptBound)
     answers = 1
     answer = max(1, Usage.bounded(request.options.budgetTokens ?? usual) - prompt)
-    least = TokenEstimate.leastTokens
+    // A client's own budget may be too small for the plan. The planner's error then names it.
+    least = max(
+      TokenEstimate.leastTokens, min(Usage.bounded(minimum).subtractingCapped(prompt), answer))
   }
 
   /// The minimum and the maximum cost of the request.

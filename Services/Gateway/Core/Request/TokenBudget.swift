@@ -79,15 +79,25 @@ public struct TokenBudget: Hashable, Sendable {
   /// The option to name in errors about this budget.
   public var param: String { bought == nil ? Self.tokensOption : Self.creditsOption }
 
+  /// Whether the failure is about a budget that the money of the request's hold sets.
+  public func isAboutMoney(_ failure: Failure) -> Bool {
+    isFromKeyBudget && failure.param == Self.tokensOption
+  }
+
   /// Rewrites a budget failure for a limit in credits or money, because planner and dispatcher
   /// report tokens.
-  public func explained(_ failure: Failure) -> Failure {
+  ///
+  /// - Parameter shortage: the error that names the ceiling which limits the hold. `nil` means that
+  ///   the ceiling is not known, or that the hold is the highest that a plan may have.
+  public func explained(_ failure: Failure, shortage: Failure? = nil) -> Failure {
     guard failure.param == Self.tokensOption else { return failure }
     var failure = failure
     if isFromKeyBudget {
-      failure.code = .budgetExhausted
+      failure.code = shortage?.code ?? .budgetExhausted
       failure.param = nil
-      failure.message = "The key's budget pays \(counted(tokens, "token")): \(failure.message)"
+      failure.retryAfter = shortage?.retryAfter
+      let limit = "The plan may take \(counted(tokens, "token")): \(failure.message)"
+      failure.message = shortage.map { "\($0.message) \(limit)" } ?? limit
     }
     guard let bought else { return failure }
     failure.param = Self.creditsOption
