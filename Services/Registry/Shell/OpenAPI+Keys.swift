@@ -74,7 +74,7 @@ extension AdminDocument {
     "/admin/v1/keys/{id}/rotate": {
       "parameters": [\#(parameter("KeyID")), \#(parameter("IfMatch"))],
       "post": {
-        "summary": "Create a key with the same settings; the old one stays valid for a grace period",
+        "summary": "Create a key with the same settings, and with unused limits and budgets; the old one stays valid for a grace period",
         \#(body("Rotation", isRequired: false, example: #"{"grace_ms": 3600000}"#)),
         \#(responses(newKey, 404, 409, 412))
       }

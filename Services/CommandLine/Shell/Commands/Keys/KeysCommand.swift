@@ -170,6 +170,9 @@ struct KeysCommand: AsyncParsableCommand {
       discussion: """
         The old key stays valid for a grace period, in which its users change to the new one.
 
+        The new key begins with unused limits and budgets, and the old one keeps its own until its \
+        end. Budgets of the team and the organisation count both keys.
+
           tutti keys rotate ID
           tutti keys rotate ID --grace 1h --save
           tutti keys rotate ID --grace 0       # the secret is known to others
