@@ -101,6 +101,19 @@ public struct HostView: Sendable {
     return (now.isEmpty ? soon : now.union(soon.intersection(named))).sorted()
   }
 
+  /// Embedding models of hosts that may serve or that only a passing reason excludes, sorted and
+  /// without aliases.
+  public func embeddingModels(policy: DataPolicy, pools: HostPools = .all) -> [ModelID] {
+    let need = HostNeed(.anyEmbedding, dataPolicy: policy, pools: pools)
+    var models: Set<ModelID> = []
+    for entry in entries where refusal(of: entry, for: need)?.isPassing ?? true {
+      for offer in entry.host.models where offer.isEmbedding && offer.upstream == nil {
+        models.insert(offer.id)
+      }
+    }
+    return models.sorted()
+  }
+
   /// Facts for the planner about the hosts that may work on a request now.
   ///
   /// Fallback hosts are included only if no community host may serve, because a plan must not rely
@@ -108,15 +121,17 @@ public struct HostView: Sendable {
   ///
   /// - Parameters:
   ///   - named: as for `chatModels(policy:named:)`.
+  ///   - models: models from which the planner may choose. Hosts without one of them are left out.
   ///   - limit: maximum number of hosts. Hosts with free slots come first, then the fastest.
   /// - Returns: the facts, sorted by host ID.
   public func facts(
     policy: DataPolicy, pools: HostPools = .all, named: [ModelID] = [],
-    limit: Int = PlanValidation.maximumHosts
+    models: AllowedModels = .all, limit: Int = PlanValidation.maximumHosts
   ) -> [HostFacts] {
     let need = HostNeed(.anyChat, dataPolicy: policy, pools: pools)
     let named = Set(named)
-    let all = preferringCommunity(serving(need)).map { HostFacts($0, named: named) }
+    let all = preferringCommunity(serving(need)).map { HostFacts($0, named: named, models) }
+      .filter { !models.isLimited || !$0.models.isEmpty }
     guard all.count > limit else { return all.sorted { $0.id < $1.id } }
     func rank(_ host: HostFacts) -> (Int, Int, HostID) {
       (host.freeSlots > 0 ? 0 : 1, -host.rateMilli, host.id)
@@ -127,9 +142,9 @@ public struct HostView: Sendable {
 }
 
 extension HostFacts {
-  fileprivate init(_ entry: HostView.Entry, named: Set<ModelID>) {
+  fileprivate init(_ entry: HostView.Entry, named: Set<ModelID>, _ models: AllowedModels) {
     let speed = entry.activity.speed
-    let offers = entry.host.choices(named: named)
+    let offers = entry.host.choices(named: named).filter { models.admits($0.id) }
     var contexts: [ModelID: Int] = [:]
     for offer in offers { contexts[offer.id] = offer.contextTokens }
     self.init(

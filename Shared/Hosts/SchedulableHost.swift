@@ -47,11 +47,15 @@ public struct SchedulableHost: Equatable, Sendable {
   /// Whether the host may serve one of these models under this policy and for these pools. The
   /// caller has already checked that the host may serve chat requests now.
   ///
-  /// - Parameter models: an empty list means any chat model.
+  /// - Parameters:
+  ///   - models: an empty list means any chat model that `allowed` admits.
+  ///   - allowed: models that may be used if `models` is empty.
   public func mayServe(
-    _ models: [ModelID], _ policy: DataPolicy, _ pools: HostPools = .all
+    _ models: [ModelID], _ policy: DataPolicy, _ pools: HostPools = .all,
+    _ allowed: AllowedModels = .all
   ) -> Bool {
     trust >= policy && pools.admits(tags: tags)
-      && (models.isEmpty || models.contains { self.models.contains($0) })
+      && (models.isEmpty
+        ? allowed.admitsAny(of: self.models) : models.contains { self.models.contains($0) })
   }
 }

@@ -1,6 +1,7 @@
 extension Limits {
   static let plans: [Limit] = [
-    splitBytes, planTasks, planInputs, planExpansions, planDepth, planDocuments, documentTokens,
+    splitBytes, planTasks, planModels, planInputs, planExpansions, planDepth, planDocuments,
+    documentTokens,
     documentParts, instructionBytes,
     planPromptBytes, planOutputBytes, planTraceBytes, tracedOutputBytes, dispatcherBytes,
     taskOutputBytes, readOutputBytes, heldDeltas, taskInferences, inferenceAttempts,
@@ -16,6 +17,10 @@ extension Limits {
     "plan.tasks", 64, .count,
     "16 members and their 16 critics for two rounds still fit. A dispatcher's work per event "
       + "stays in microseconds.")
+  public static let planModels = Limit(
+    "plan.models", 256, .count,
+    "Models of which tasks choose that name none, in each plan of a key. An eighth is for "
+      + "embeddings. With names of 64 bytes, the list adds 16 KiB to each task.")
   public static let planInputs = Limit(
     "plan.task_inputs", 16, .count, "As many as an ensemble may have members.")
   public static let planExpansions = Limit(

@@ -68,6 +68,8 @@ extension Arena {
     unsafe message.pointee.client = text(order.client)
     unsafe message.pointee.n_host_pools = order.pools.names.count
     unsafe message.pointee.host_pools = array(order.pools.sortedNames) { unsafe text($0) }
+    unsafe message.pointee.n_models = order.models.names.count
+    unsafe message.pointee.models = array(order.models.sortedNames) { unsafe text($0.name) }
     return unsafe message
   }
 
@@ -214,6 +216,8 @@ extension TaskOrder {
       dataPolicy: try unsafe DataPolicy(wire: message.data_policy, "RunTask.data_policy"),
       pools: HostPools(
         try unsafe texts(message.n_host_pools, message.host_pools, "RunTask.host_pools")),
+      models: AllowedModels(
+        try unsafe texts(message.n_models, message.models, "RunTask.models").map { ModelID($0) }),
       avoidHosts: try unsafe texts(
         message.n_avoid_hosts, message.avoid_hosts, "RunTask.avoid_hosts"
       ).map { HostID($0) },

@@ -30,6 +30,8 @@ extension Arena {
     unsafe message.pointee.dispatch = UInt32(clamping: order.dispatch)
     unsafe message.pointee.n_host_pools = order.pools.names.count
     unsafe message.pointee.host_pools = array(order.pools.sortedNames) { unsafe text($0) }
+    unsafe message.pointee.n_models = order.models.names.count
+    unsafe message.pointee.models = array(order.models.sortedNames) { unsafe text($0.name) }
     return unsafe message
   }
 }
@@ -64,6 +66,8 @@ extension PlanOrder {
       dataPolicy: try unsafe DataPolicy(wire: message.data_policy, "RunPlan.data_policy"),
       pools: HostPools(
         try unsafe texts(message.n_host_pools, message.host_pools, "RunPlan.host_pools")),
+      models: AllowedModels(
+        try unsafe texts(message.n_models, message.models, "RunPlan.models").map { ModelID($0) }),
       terms: try unsafe InferenceTerms(wire: message.terms), request: request,
       documents: try unsafe elements(message.n_documents, message.documents) {
         document throws(WireError) in try unsafe Document(wire: document)

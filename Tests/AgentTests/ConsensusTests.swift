@@ -134,6 +134,17 @@ struct ConsensusWorkTests {
     #expect(merged.report.inferences.map(\.usage).reduce(.zero, +) == merged.report.usage)
   }
 
+  @Test("an embedding model that the plan may not use gets no drafts")
+  func notAllowed() async throws {
+    var order = merge()
+    order.models = AllowedModels(["chat-7b"])
+    let merged = try await perform(order, embedder: embedder())
+    #expect(merged.attribute("agreement") == "words" && merged.embeddings.isEmpty)
+    order.models = AllowedModels(["chat-7b", "nomic-embed-text"])
+    let compared = try await perform(order, embedder: embedder())
+    #expect(compared.attribute("agreement") == "words and embedding")
+  }
+
   @Test("where no host embeds, words decide, and the trace says why")
   func none() async throws {
     let merged = try await perform(merge(), embedder: nil)

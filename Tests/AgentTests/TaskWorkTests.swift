@@ -53,7 +53,8 @@ private let plain = Role(
 private func order(
   _ contract: OutputContract = .text, isSink: Bool = false, documents: [Document] = [],
   prefix: String = "", question: String = "What is it?", model: ModelID? = nil,
-  alternatives: [ModelID] = [], inputs: [TaskOrder.NamedInput] = []
+  alternatives: [ModelID] = [], inputs: [TaskOrder.NamedInput] = [],
+  allowed: AllowedModels = .all
 ) -> TaskOrder {
   TaskOrder(
     plan: "p",
@@ -62,7 +63,7 @@ private func order(
       alternatives: alternatives),
     conversation: Conversation(
       messagesJSON: Array(#"[{"role":"user","content":"\#(question)"}]"#.utf8)),
-    inputs: inputs, isSink: isSink, documents: documents, prefix: prefix)
+    inputs: inputs, isSink: isSink, models: allowed, documents: documents, prefix: prefix)
 }
 
 private let instruction = "Find it, whatever it is, and say it in your own words."
@@ -165,6 +166,26 @@ struct TaskWorkTests {
     await #expect(throws: Failure.self) {
       try await perform(order(model: "gone-7b", alternatives: ["lost-7b"])) { _ in "A fox." }
     }
+  }
+
+  @Test(
+    "a task without a model is done by one that the plan may use, whatever its host lists first",
+    arguments: [["open-70b", "priced-7b"], ["open", "priced-7b"], ["open", "priced"]])
+  func allowed(_ models: [String]) async throws {
+    let priced = try #require(models.last)
+    let limited = order(allowed: AllowedModels([ModelID(priced), "elsewhere"]))
+    let done = try await perform(limited, models: models) { _ in "It is a fox." }
+    #expect(done.report.model == ModelID(priced))
+    #expect(done.bodies.count == 1 && done.bodies[0].contains(#""\#(priced)""#))
+  }
+
+  @Test("if no host offers a model that the plan may use, no host is asked")
+  func noneAllowed() async throws {
+    let failure = await #expect(throws: Failure.self) {
+      try await perform(order(allowed: AllowedModels(["elsewhere"]))) { _ in "It is a fox." }
+    }
+    #expect(failure?.code == .noEligibleHost)
+    #expect(failure?.message.contains("that the plan may use") == true)
   }
 
   @Test(
@@ -276,6 +297,12 @@ struct TaskWorkTests {
     #expect(done.report.model == "nomic-embed-text")
     let failure = await #expect(throws: Failure.self) {
       try await perform(order(.vector)) { _ in "" }
+    }
+    await #expect(throws: Failure.self) {
+      try await perform(
+        order(.vector, allowed: AllowedModels(["chat-model"])),
+        models: ["chat-model", "nomic-embed-text"]
+      ) { _ in "" }
     }
     #expect(failure?.code == .noEligibleHost)
     #expect(failure?.message.contains("embedding model") == true)

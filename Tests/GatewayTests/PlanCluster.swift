@@ -43,7 +43,7 @@ final class PlanCluster: Sendable {
   private let dispatchers: [Bus]
   private let leases: Mutex<PeerLeases>
   private let admission: Admission
-  private let plansAsked = Mutex(0)
+  private let plansAsked = Mutex<[PlanRequest]>([])
   private let ordersTaken = Mutex<[PlanOrder]>([])
   private let takers = Mutex<[(dispatcher: PeerID, trace: TraceID?)]>([])
 
@@ -52,16 +52,20 @@ final class PlanCluster: Sendable {
   /// The dispatcher of each order, and the trace of its request.
   var dispatches: [(dispatcher: PeerID, trace: TraceID?)] { takers.withLock { $0 } }
   /// Number of requests that the planners received.
-  var planRequests: Int { plansAsked.withLock { $0 } }
+  var planRequests: Int { requests.count }
+  /// Requests that the planners received.
+  var requests: [PlanRequest] { plansAsked.withLock { $0 } }
 
   /// - Parameters:
   ///   - plannerFailures: failures of the planners' first replies.
   ///   - scripts: one script for each order.
   ///   - rules: the gateway's rules on eligible hosts.
   ///   - report: the registry's report on the spending of every key. `nil` means that it has none.
+  ///   - models: models of the only host.
   init(
     plannerFailures: [Failure] = [], scripts: [Script],
-    rules: EligibilityRules = EligibilityRules(), report: SpendingReport? = nil
+    rules: EligibilityRules = EligibilityRules(), report: SpendingReport? = nil,
+    models: [ModelID] = ["llama-3.1-8b"]
   ) throws {
     let network = LoopbackNetwork(seed: 7)
     func bus(_ service: ServiceName, _ name: String) throws -> Bus {
@@ -76,15 +80,18 @@ final class PlanCluster: Sendable {
     planners = try ["planner-1", "planner-2"].map { try bus(.planner, $0) }
     dispatchers = try ["dispatcher-1", "dispatcher-2"].map { try bus(.dispatcher, $0) }
     leases = Mutex(PeerLeases(epoch: registry.peer.id.incarnation, own: registry.peer))
-    resources = try Self.resources(gateway, recorder, hosts: [Self.host], rules: rules)
+    resources = try Self.resources(gateway, recorder, hosts: [Self.host(models)], rules: rules)
     admission = Admission(
       ClientShares(total: 10), memory: resources.memory, logger: Logger(label: "test"))
     answerRegistryCalls(report)
     for planner in planners {
-      planner.onCall { [self] _ throws(Failure) in
-        let number = plansAsked.withLock { count in
-          defer { count += 1 }
-          return count
+      planner.onCall { [self] request throws(Failure) in
+        guard case .planRequest(let wanted) = request.body else {
+          throw Failure(.unhandled, "only requests for plans")
+        }
+        let number = plansAsked.withLock { requests in
+          requests.append(wanted)
+          return requests.count - 1
         }
         if number < plannerFailures.count { throw plannerFailures[number] }
         return .plan(Self.plan)
@@ -120,9 +127,11 @@ final class PlanCluster: Sendable {
     .planEvent(.delta(TaskDelta(text: text, deltaJSON: json.map { Array($0.utf8) })))
   }
 
-  private static let host = Host(
-    id: "a", url: "http://a", state: .ready, models: [ModelOffer(id: ModelID("llama-3.1-8b"))],
-    version: "vLLM 0.6.2", tags: ["gpu"])
+  private static func host(_ models: [ModelID]) -> Host {
+    Host(
+      id: "a", url: "http://a", state: .ready, models: models.map { ModelOffer(id: $0) },
+      version: "vLLM 0.6.2", tags: ["gpu"])
+  }
 
   /// The parts of a gateway without peers.
   static func resources(
@@ -211,7 +220,8 @@ final class PlanCluster: Sendable {
   }
 
   func answer(
-    streaming: Bool = true, rights: KeyRights = KeyRights(), payment: Payment? = nil
+    streaming: Bool = true, rights: KeyRights = KeyRights(), payment: Payment? = nil,
+    price: RequestPrice? = nil, planTokens: Int? = nil
   ) throws -> PlanAnswer {
     let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
     let json =
@@ -222,7 +232,8 @@ final class PlanCluster: Sendable {
       Exchange(
         request: try ClientRequest(parsing: Array(json.utf8), endpoint: .chatCompletions),
         journal: journal, reservation: try admission.admit(), hops: [], headers: [], seed: 1,
-        rights: rights, client: "", ingress: journal.phase(.ingress), payment: payment),
+        rights: rights, client: "", ingress: journal.phase(.ingress), payment: payment,
+        price: price ?? payment?.price, planTokens: planTokens ?? payment?.tokens),
       pattern: "tutti/ensemble")
   }
 

@@ -19,9 +19,10 @@ private func host(
 
 private func work(
   _ tokens: Int = 100, models: [ModelID] = [], policy: DataPolicy = .any,
-  pools: HostPools = .all, kind: String = "k"
+  pools: HostPools = .all, allowed: AllowedModels = .all, kind: String = "k"
 ) -> HostWork {
-  HostWork(models: models, dataPolicy: policy, pools: pools, kind: kind, tokens: tokens)
+  HostWork(
+    models: models, dataPolicy: policy, pools: pools, allowed: allowed, kind: kind, tokens: tokens)
 }
 
 private func seconds(_ value: Double) -> Instant { Instant(sinceStart: .seconds(value)) }
@@ -91,6 +92,18 @@ struct DispatcherHostQueueTests {
     #expect(queue.join(1, limited).isEmpty)
     #expect(queue.join(2, work()) == [Begun(ticket: 2, host: "fast")])
     #expect(queue.end(0, now: seconds(1)) == [Begun(ticket: 1, host: "gpu")])
+  }
+
+  @Test("a task without a model is not promised a host that has none of the allowed models")
+  func allowedModels() {
+    let priced = host("priced", rate: 10, models: ["priced"])
+    let unpriced = host("unpriced", rate: 100, models: ["unpriced"])
+    let limited = work(allowed: AllowedModels(["priced"]))
+    // All hosts offer the same models, so the dispatcher chooses the host.
+    let uniform = Queue([unpriced])
+    #expect(uniform.join(0, limited) == [Begun(ticket: 0, host: nil)])
+    #expect(uniform.join(1, work()) == [Begun(ticket: 1, host: "unpriced")])
+    #expect(Queue([priced]).join(0, limited) == [Begun(ticket: 0, host: "priced")])
   }
 
   @Test("each goes to an idle host first, the fastest before the others, and the rest waits")

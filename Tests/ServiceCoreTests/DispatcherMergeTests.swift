@@ -266,10 +266,11 @@ struct DispatcherMergeTests {
     var plan = try Rehearsal(
       order: PlanOrder(
         plan: shape, conversation: Conversation(messagesJSON: []), dataPolicy: .trusted,
-        pools: HostPools(["gpu"]), documents: documents))
+        pools: HostPools(["gpu"]), models: AllowedModels(["m"]), documents: documents))
     let orders = plan(.start).starts.map(\.order)
     #expect(orders.map(\.dataPolicy) == [.local, .trusted, .trusted])
     #expect(orders.allSatisfy { $0.pools == HostPools(["gpu"]) })
+    #expect(orders.allSatisfy { $0.models == AllowedModels(["m"]) })
     #expect(orders.map { $0.documents.map(\.name) } == [[], ["b"], ["a", "b"]])
   }
 

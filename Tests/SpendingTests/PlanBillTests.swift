@@ -106,8 +106,10 @@ struct PlanBillTests {
     #expect(bill.answers.flatMap(\.attempts).map(\.usage.prompt) == [10, 40])
   }
 
-  @Test("an embedding costs as much as the task's model, because the hold did not expect its model")
-  func embedding() throws {
+  @Test(
+    "an embedding costs the price of its model, or that of the task's model if its own has none",
+    arguments: [([ModelID("embedder")], Int64(3)), ([], Int64(30))])
+  func embedding(embedders: [ModelID], cost: Int64) throws {
     let trace = Self.trace([
       Self.report(
         "chat",
@@ -116,12 +118,17 @@ struct PlanBillTests {
           Self.inference(10, 20, Self.attempt("chat", .delivered, 20)),
         ])
     ])
-    let price = try Sample.requestPrice([
-      "m": Sample.price(1_000_000, 2_000_000), "dear": Sample.price(9_000_000, 9_000_000),
-    ])
+    let table = try Sample.table(
+      .refuse,
+      [
+        "m": Sample.price(1_000_000, 2_000_000), "dear": Sample.price(9_000_000, 9_000_000),
+        "embedder": Sample.price(100_000, 0),
+      ])
     let bill = RequestBill(
-      plan: trace, model: "tutti/ensemble", written: nil, price: price, hold: Self.hold)
-    #expect(bill.billed == MicroCredits(30 + 10 + 40))
+      plan: trace, model: "tutti/ensemble", written: nil,
+      price: try RequestPrice(of: ["m", "dear"], embedders: embedders, in: table, at: 5),
+      hold: Self.hold)
+    #expect(bill.billed == MicroCredits(cost + 10 + 40))
     #expect(bill.answers.map(Self.hosts) == [["embed"], ["chat"]])
   }
 

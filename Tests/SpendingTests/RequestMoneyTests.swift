@@ -67,6 +67,32 @@ struct RequestPriceTests {
     #expect(failure?.code == .permissionDenied && failure?.message.contains("`b`") == true)
   }
 
+  @Test("models that embed inside a plan have their own prices, but cannot answer alone")
+  func embedders() throws {
+    let table = try Sample.table(
+      .refuse, ["a": Sample.price(1, 1), "embedder": Sample.price(3, 0)])
+    let price = try RequestPrice(of: ["a"], embedders: ["embedder", "other"], in: table, at: 5)
+    #expect(price.has("a") && price.has("embedder") && !price.has("other"))
+    #expect(price.price(of: "embedder") == Sample.price(3, 0))
+    #expect(price.highest == Sample.price(3, 1))
+    let failure = #expect(throws: Failure.self) {
+      try RequestPrice(of: ["b"], embedders: ["embedder"], in: table, at: 5)
+    }
+    #expect(failure?.code == .permissionDenied && failure?.message.contains("`b`") == true)
+  }
+
+  @Test("a model without a price that the client names for a plan is refused for its price")
+  func named() throws {
+    let table = try Sample.table(.refuse, ["a": Sample.price(1, 1)])
+    let price = try RequestPrice(of: ["a", "b"], in: table, at: 5)
+    let failure = #expect(throws: Failure.self) {
+      try price.check(named: ["a", "b"], of: ["a", "b"])
+    }
+    #expect(failure?.code == .permissionDenied && failure?.message.contains("`b`") == true)
+    // A model that no host offers gets its error from the planner.
+    try price.check(named: ["a", "unknown"], of: ["a", "b"])
+  }
+
   @Test("models are free if the setting says so")
   func free() throws {
     #expect(try RequestPrice(of: ["b"], in: Sample.table(.free), at: 5).isFree)

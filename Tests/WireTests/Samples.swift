@@ -283,8 +283,9 @@ enum Samples {
           skipped: [
             "p2": .init(
               reason: text, usage: Usage(promptTokens: 5, completionTokens: 6, estimated: true))
-          ], dataPolicy: .local, pools: HostPools(["gpu", "eu"]), request: request,
-          documents: documents, client: "key é",
+          ], dataPolicy: .local, pools: HostPools(["gpu", "eu"]),
+          models: AllowedModels(["m2", "m1"]), request: request, documents: documents,
+          client: "key é",
           sinkPrefix: text, dispatch: 2))
     ),
     (
@@ -334,7 +335,8 @@ enum Samples {
         TaskOrder(
           plan: "plan-1", task: plan.tasks[1], conversation: conversation,
           inputs: inputs, isSink: true,
-          dataPolicy: .any, pools: HostPools(["gpu"]), avoidHosts: ["h2", "h3"],
+          dataPolicy: .any, pools: HostPools(["gpu"]), models: AllowedModels(["org/m"]),
+          avoidHosts: ["h2", "h3"],
           terms: InferenceTerms(
             race: .hedged, firstToken: .milliseconds(700), interToken: .milliseconds(500),
             minimumRate: 1.5), documents: documents, prefix: text,

@@ -169,7 +169,7 @@ BODIES = {
         terms {{ minimum_rate_milli: -1 }} request {{ {REQUEST} }} {DOCUMENTS} client: "key é"
         sink_prefix: {TEXT} skipped {{ task: "p2" reason: {TEXT}
         usage {{ prompt_tokens: 5 completion_tokens: 6 estimated: true }} }}
-        host_pools: "eu" host_pools: "gpu" dispatch: 2 }}''',
+        host_pools: "eu" host_pools: "gpu" models: "m1" models: "m2" dispatch: 2 }}''',
     "run_plan_small": f'''run_plan {{ plan {{ id: "plan-2" pattern: "tutti/auto"
         tasks {{ id: "t" role: "reasoning" merge: "none" {PLAIN} }} sink: "t" deadline_ms: 1000 }}
         conversation {{ {CONVERSATION} }} data_policy: "any" terms {{ minimum_rate_milli: -1 }}
@@ -195,7 +195,7 @@ BODIES = {
         data_policy: "any" avoid_hosts: "h2" avoid_hosts: "h3"
         terms {{ race: "hedged" first_token_ms: 700 inter_token_ms: 500
           minimum_rate_milli: 1500 }} host: "h1" spares_tokens: true is_part: true
-        client: "0123456789abcdef" host_pools: "gpu" }}''',
+        client: "0123456789abcdef" host_pools: "gpu" models: "org/m" }}''',
     "task_event_began": f"task_event {{ began {{ {BEGAN} }} }}",
     "task_event_delta": '''task_event { delta { delta_json: '{"tool_calls":[]}' } }''',
     "task_event_finished": f"task_event {{ finished {{ {REPORT} }} }}",

@@ -37,7 +37,7 @@ extension TaskWork {
       throw Failure(.invalidRequest, "the plan's tokens are limited")
     }
     guard let model = hosts.idleEmbedder(permission) else {
-      throw Failure(.noEligibleHost, "no idle host offers an embedding model")
+      throw Failure(.noEligibleHost, "no idle host offers an embedding model that may be used")
     }
     guard let question = ConsensusQuestion(order.inputs.map(\.text)) else {
       throw Failure(.invalidRequest, "there are too many texts to embed in one request")

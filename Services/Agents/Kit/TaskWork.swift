@@ -57,9 +57,10 @@ struct TaskWork {
   mutating func run() async throws(Failure) -> (TaskReport, [AttemptRecord]) {
     if order.task.contract == .vector, !order.writesAnswer { return try await embed() }
     let view = hosts
-    let choice = ModelPreference.choose(
-      for: order.task, role: role, among: view.offered(to: order, permission),
-      within: left)
+    let offered = view.offered(to: order, permission)
+    var choice = ModelPreference.choose(
+      for: order.task, role: role, among: offered, within: left)
+    if order.models.isLimited { choice = try choice.naming(offered) }
     span.set("model_choice", choice.reason)
     let material = try await material(context: view.context(of: choice.model, permission))
     excerpts = material.excerpts
@@ -109,7 +110,7 @@ struct TaskWork {
   var dataPolicy: DataPolicy { max(order.dataPolicy, order.task.dataPolicy ?? .any) }
 
   var permission: HostView.Permission {
-    HostView.Permission(dataPolicy: dataPolicy, pools: order.pools)
+    HostView.Permission(dataPolicy: dataPolicy, pools: order.pools, models: order.models)
   }
 
   var left: Duration? {

@@ -2,6 +2,7 @@ import Access
 import ClusterModel
 import GatewayCore
 import HTTPTypes
+import HostModel
 import Hummingbird
 import InferenceCore
 import Limits
@@ -26,19 +27,38 @@ struct Exchange: Sendable {
   /// The client's tag, by which dispatchers share capacity fairly.
   let client: String
   let ingress: OpenSpan
-  /// The request's hold of money. `nil` means that the request costs nothing.
+  /// The request's hold of money. `nil` means that the request costs nothing, or that nothing runs.
   var payment: Payment?
+  /// Prices of the models that may answer, also if all are free. `nil` means that the request needs
+  /// no key.
+  var price: RequestPrice?
+  /// Tokens of a plan that the key can pay. `nil` means no limit.
+  var planTokens: Int?
 
   /// Id of the client's key. `nil` means that the request needs none.
   var key: KeyID? { rights.keyID }
 
   var trace: TraceContext { journal.trace }
 
-  /// The same request with its hold of money.
-  func paid(by payment: Payment?) -> Exchange {
-    var paid = self
+  /// The same request with its prices and its hold of money.
+  func paid(by payment: Payment?, at price: RequestPrice?) -> Exchange {
+    var paid = preview(of: payment, at: price)
     paid.payment = payment
     return paid
+  }
+
+  /// The same request with the prices and the tokens that it would have. No money is held for it.
+  func preview(of payment: Payment?, at price: RequestPrice?) -> Exchange {
+    var preview = self
+    preview.price = price
+    preview.planTokens = payment?.tokens
+    return preview
+  }
+
+  /// Embedding models that the key allows inside a plan.
+  func embedders(in hosts: HostView) -> [ModelID] {
+    rights.allowed(
+      hosts.embeddingModels(policy: request.options.dataPolicy, pools: rights.pools))
   }
 
   /// Why no host can answer a request that names no model.

@@ -192,16 +192,18 @@ final class GatewayShell: Service {
     switch route {
     case .direct(let model), .gated(let model, _):
       var model = try model ?? allowedModel(exchange)
-      let payment = try await payment(for: exchange, &model)
+      let (payment, price) = try await payment(for: exchange, &model)
       exchange.journal.recordAdmission()
       exchange.journal.recordAsking()
-      return try await DirectAnswer(resources, exchange.paid(by: payment), model).response()
+      return try await DirectAnswer(resources, exchange.paid(by: payment, at: price), model)
+        .response()
     case .plan(let pattern):
       var model: ModelID?
-      let payment = try await payment(for: exchange, &model, isPlan: true)
+      let (payment, price) = try await payment(for: exchange, &model, isPlan: true)
       exchange.journal.recordAdmission()
-      return try await PlanAnswer(resources, exchange.paid(by: payment), pattern: pattern)
-        .response()
+      return try await PlanAnswer(
+        resources, exchange.paid(by: payment, at: price), pattern: pattern
+      ).response()
     }
   }
 
@@ -251,14 +253,15 @@ final class GatewayShell: Service {
   ///
   /// - Parameter model: `nil` means any chat model. If no plan answers and only some chat models
   ///   have a price, `model` is set to one of these.
-  /// - Returns: the hold of the money. `nil` means that none is needed, because no key is required
-  ///   or all models that may answer are free.
+  /// - Returns: the hold of the money, and the prices. Without a hold, none is needed, because no
+  ///   key is required or all models that may answer are free. Without prices, no key is required.
   private func payment(
     for exchange: Exchange, _ model: inout ModelID?, isPlan: Bool = false
-  ) async throws(Failure) -> Payment? {
-    guard let key = exchange.rights.grant else { return nil }
+  ) async throws(Failure) -> (Payment?, RequestPrice?) {
+    guard let key = exchange.rights.grant else { return (nil, nil) }
     let table = resources.context.hosts.table.limited(to: exchange.rights.pools)
     let models: [ModelID]
+    var embedders: [ModelID] = []
     if let model {
       models = [model]
     } else {
@@ -272,13 +275,16 @@ final class GatewayShell: Service {
       // Without models, no price is known. A host may become ready a moment later, and the request
       // must not run there without a price.
       guard !models.isEmpty else { throw exchange.noHost(in: view) }
+      if isPlan { embedders = exchange.embedders(in: hosts) }
     }
     let price = try RequestPrice(
-      of: models, in: resources.spending.priceTable(), at: UnixTime.milliseconds())
+      of: models, embedders: embedders, in: resources.spending.priceTable(),
+      at: UnixTime.milliseconds())
+    if isPlan { try price.check(named: exchange.request.options.models, of: models) }
     if !isPlan, model == nil, !models.allSatisfy(price.has) {
       model = models.first(where: price.has)
     }
-    guard !price.isFree else { return nil }
+    guard !price.isFree else { return (nil, price) }
     let payment = try await Payment(
       resources.spending, key: key.idText, model: model ?? exchange.request.model,
       trace: exchange.trace.trace, price: price,
@@ -287,7 +293,7 @@ final class GatewayShell: Service {
         : exchange.request.bounds(models: models, table: table),
       isPlan: isPlan, table: table)
     exchange.journal.recordPayment()
-    return payment
+    return (payment, price)
   }
 
   /// Chooses a model for a request that names none, if its key allows only some models. `nil` means

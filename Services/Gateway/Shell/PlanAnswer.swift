@@ -80,12 +80,15 @@ struct PlanAnswer: Sendable {
     let named = options.models + exchange.rights.namedModels
     let allowed = exchange.rights.allowed(
       hosts.chatModels(policy: options.dataPolicy, pools: pools, named: named))
-    let available = exchange.payment.map { payment in allowed.filter(payment.price.has) } ?? allowed
+    let available = exchange.price.map { allowed.filter($0.has) } ?? allowed
     guard !available.isEmpty else { throw exchange.noHost(in: view) }
+    let models = taskModels(available, in: hosts)
     let budget = TokenBudget.of(
-      exchange.request, table: view.table, pools: pools, affordable: exchange.payment?.tokens)
+      exchange.request, table: view.table, pools: pools, affordable: exchange.planTokens)
     let (facts, correction) = resources.estimates.facts(
-      hosts.facts(policy: options.dataPolicy, pools: pools, named: named))
+      hosts.facts(
+        policy: options.dataPolicy, pools: pools, named: named,
+        models: exchange.key == nil ? .all : AllowedModels(available)))
     let request = PlanRequest(
       exchange.request, exchange.rights, pattern: pattern, budget: budget, seed: exchange.seed,
       available: available, hosts: facts, correction: correction)
@@ -101,7 +104,17 @@ struct PlanAnswer: Sendable {
     let deadlines = options.deadlines(over: resources.configuration.deadlines.of(.plan))
     plan.deadline = min(plan.deadline, deadlines.total)
     exchange.journal.recordPattern(plan.pattern)
-    return RunningPlan(plan, request: request, budget: budget, reservation: reservation)
+    return RunningPlan(
+      plan, request: request, models: models, budget: budget, reservation: reservation)
+  }
+
+  /// Models from which agents choose for tasks that name none. An agent knows neither the rights of
+  /// the key nor the prices, and a model that begins to be offered later has no price in the bill.
+  private func taskModels(_ available: [ModelID], in hosts: HostView) -> AllowedModels {
+    guard exchange.key != nil else { return .all }
+    let embedders = exchange.embedders(in: hosts)
+    return AllowedModels(
+      chat: available, embedding: exchange.price.map { embedders.filter($0.has) } ?? embedders)
   }
 
   /// Explains a failure that is about the plan's budget. If the key's money sets the budget, the

@@ -11,6 +11,8 @@ final class RunningPlan: Sendable {
   let budget: TokenBudget?
   /// The request for which the planner made the plan.
   private let request: PlanRequest
+  /// Models from which agents choose for tasks that name none.
+  private let models: AllowedModels
   private let reservation: PlanReservation
   private struct State {
     var trace: PlanTrace
@@ -27,9 +29,11 @@ final class RunningPlan: Sendable {
   private let deadline: Instant
 
   init(
-    _ plan: Plan, request: PlanRequest, budget: TokenBudget?, reservation: PlanReservation
+    _ plan: Plan, request: PlanRequest, models: AllowedModels = .all, budget: TokenBudget?,
+    reservation: PlanReservation
   ) {
     self.request = request
+    self.models = models
     self.reservation = reservation
     self.budget = budget
     state = Mutex(State(trace: PlanTrace(plan)))
@@ -97,7 +101,7 @@ final class RunningPlan: Sendable {
       return PlanOrder(
         plan: plan, conversation: clientRequest.conversation, finished: trace.finished,
         skipped: trace.skipped, dataPolicy: clientRequest.options.dataPolicy, pools: pools,
-        terms: terms,
+        models: models, terms: terms,
         request: request,
         documents: clientRequest.options.documents, client: client,
         sinkPrefix: trace.answer, isWhole: !clientRequest.stream, dispatch: state.dispatches)

@@ -101,6 +101,8 @@ public struct TaskOrder: Equatable, Sendable {
   public var dataPolicy: DataPolicy
   /// Host pools of the client's key, as in `PlanOrder`.
   public var pools: HostPools
+  /// Models that may do the task if it names none, as in `PlanOrder`.
+  public var models: AllowedModels
   /// Hosts in use by other tasks of the plan. `infer()` avoids them if it has a choice.
   public var avoidHosts: [HostID]
   public var terms: InferenceTerms
@@ -120,7 +122,8 @@ public struct TaskOrder: Equatable, Sendable {
 
   public init(
     plan: PlanID, task: PlanTask, conversation: Conversation, inputs: [NamedInput] = [],
-    isSink: Bool, dataPolicy: DataPolicy = .any, pools: HostPools = .all, avoidHosts: [HostID] = [],
+    isSink: Bool, dataPolicy: DataPolicy = .any, pools: HostPools = .all,
+    models: AllowedModels = .all, avoidHosts: [HostID] = [],
     terms: InferenceTerms = InferenceTerms(), documents: [Document] = [], prefix: String = "",
     host: HostID? = nil, sparesTokens: Bool = false, isPart: Bool = false, client: String = ""
   ) {
@@ -131,6 +134,7 @@ public struct TaskOrder: Equatable, Sendable {
     self.isSink = isSink
     self.dataPolicy = dataPolicy
     self.pools = pools
+    self.models = models
     self.avoidHosts = avoidHosts
     self.terms = terms
     self.documents = documents
@@ -276,6 +280,8 @@ public struct PlanOrder: Equatable, Sendable {
   public var dataPolicy: DataPolicy
   /// Host pools of the client's key. No task may go to a host outside of them.
   public var pools: HostPools
+  /// Models that tasks may use if they name none.
+  public var models: AllowedModels
   /// Settings for the inferences of all tasks.
   public var terms: InferenceTerms
   /// Request that the plan was made from. Expansions need it. `nil` means that the plan has no
@@ -296,7 +302,7 @@ public struct PlanOrder: Equatable, Sendable {
   public init(
     plan: Plan, conversation: Conversation, finished: [TaskID: TaskReport] = [:],
     skipped: [TaskID: Skipped] = [:], dataPolicy: DataPolicy = .any, pools: HostPools = .all,
-    terms: InferenceTerms = InferenceTerms(),
+    models: AllowedModels = .all, terms: InferenceTerms = InferenceTerms(),
     request: PlanRequest? = nil, documents: [Document] = [], client: String = "",
     sinkPrefix: String = "", isWhole: Bool = false, dispatch: Int = 1
   ) {
@@ -306,6 +312,7 @@ public struct PlanOrder: Equatable, Sendable {
     self.skipped = skipped
     self.dataPolicy = dataPolicy
     self.pools = pools
+    self.models = models
     self.terms = terms
     self.request = request
     self.documents = documents

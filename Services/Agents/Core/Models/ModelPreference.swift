@@ -38,6 +38,29 @@ public enum ModelPreference {
       self.model = model
       self.reason = reason
     }
+
+    /// Returns the choice with models in place of "any chat model". For the latter, `infer()` uses
+    /// any model of the hosts, also those that the task may not use.
+    ///
+    /// - Parameter offered: the models that the task may use. Those with free hosts come first.
+    /// - Throws: `noEligibleHost` if there is none.
+    public func naming(_ offered: [OfferedModel]) throws(Failure) -> Choice {
+      guard model == nil else { return self }
+      let free = offered.filter { $0.freeHosts > 0 }.map(\.id)
+      let models = (free + offered.filter { $0.freeHosts == 0 }.map(\.id))
+        .prefix(1 + Self.maximumAlternatives)
+      guard let first = models.first else {
+        throw Failure(
+          .noEligibleHost, "no host that may be asked offers a chat model that the plan may use")
+      }
+      var choice = self
+      choice.model = first
+      choice.alternatives = models.dropFirst().map(Optional.some)
+      return choice
+    }
+
+    /// Further models that are tried if the plan names none. Each takes the time of a failure.
+    private static let maximumAlternatives = 4
   }
 
   /// - Parameters:

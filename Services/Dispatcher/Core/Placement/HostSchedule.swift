@@ -174,7 +174,9 @@ struct HostSchedule {
     var best: Option?
     var free: Option?
     for index in timelines.indices
-    where timelines[index].host.mayServe(models, work.dataPolicy, work.pools) {
+    where timelines[index].host.mayServe(
+      models, work.dataPolicy, work.pools, work.allowed)
+    {
       let (slot, end) = timelines[index].end(of: tokens)
       let option = Option(
         timeline: index, slot: slot, end: end,

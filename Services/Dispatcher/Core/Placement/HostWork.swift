@@ -8,6 +8,8 @@ public struct HostWork: Equatable, Sendable {
   var dataPolicy: DataPolicy
   /// Host pools of the client's key.
   var pools: HostPools
+  /// Models that may do the task if `models` is empty.
+  var allowed: AllowedModels
   /// Work of one kind has outputs of similar length, so the mean length of ended work is expected
   /// for new work.
   public var kind: String
@@ -16,11 +18,12 @@ public struct HostWork: Equatable, Sendable {
 
   public init(
     models: [ModelID] = [], dataPolicy: DataPolicy = .any, pools: HostPools = .all,
-    kind: String = "", tokens: Int
+    allowed: AllowedModels = .all, kind: String = "", tokens: Int
   ) {
     self.models = models
     self.dataPolicy = dataPolicy
     self.pools = pools
+    self.allowed = allowed
     self.kind = kind
     self.tokens = tokens
   }
@@ -29,7 +32,7 @@ public struct HostWork: Equatable, Sendable {
     let task = start.order.task
     self.init(
       models: task.model.map { [$0] + task.alternatives } ?? [],
-      dataPolicy: start.order.dataPolicy, pools: start.order.pools,
+      dataPolicy: start.order.dataPolicy, pools: start.order.pools, allowed: start.order.models,
       kind: "\(start.order.plan)/\(start.role.rawValue)",
       tokens: min(task.maxTokens ?? expectedTokens, expectedTokens))
   }
@@ -39,11 +42,16 @@ public struct HostWork: Equatable, Sendable {
     var models: [ModelID]
     var dataPolicy: DataPolicy
     var pools: HostPools
+    var allowed: AllowedModels
   }
 
-  var wish: Wish { Wish(models: models, dataPolicy: dataPolicy, pools: pools) }
+  var wish: Wish {
+    Wish(models: models, dataPolicy: dataPolicy, pools: pools, allowed: allowed)
+  }
 
-  func mayBeDone(at host: SchedulableHost) -> Bool { host.mayServe(models, dataPolicy, pools) }
+  func mayBeDone(at host: SchedulableHost) -> Bool {
+    host.mayServe(models, dataPolicy, pools, allowed)
+  }
 }
 
 /// Where a task is done. `infer()` asks another host if this one cannot answer.

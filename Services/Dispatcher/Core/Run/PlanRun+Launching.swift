@@ -47,7 +47,7 @@ extension PlanRun {
     return TaskOrder(
       plan: plan.id, task: task, conversation: order.conversation, inputs: inputs,
       isSink: isStreaming, dataPolicy: max(order.dataPolicy, task.dataPolicy ?? order.dataPolicy),
-      pools: order.pools, avoidHosts: hostsInUse, terms: terms(of: index),
+      pools: order.pools, models: order.models, avoidHosts: hostsInUse, terms: terms(of: index),
       documents: order.documents.filter { readsAll || names.contains($0.name) }.map {
         task.documentPart.map($0.part) ?? $0
       },

@@ -114,7 +114,8 @@ public struct RequestBill: Hashable, Sendable {
       // credible.
       let usage = rest.remove(TokenUsage(inference.usage))
       guard usage != .zero else { continue }
-      // The hold did not expect the models of embeddings, so they cost as much as the task's model.
+      // A model that was not known at the admission has no price there. It costs as much as the
+      // task's model.
       let model = price.has(inference.model) ? inference.model : model
       answers.append(
         SettledAnswer(

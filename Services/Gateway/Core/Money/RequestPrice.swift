@@ -15,14 +15,16 @@ public struct RequestPrice: Hashable, Sendable {
     case several([ModelID: TokenPrice])
   }
 
-  /// - Parameter models: models that may answer. Models without a price are left out if the table
-  ///   refuses them.
-  /// - Throws: `permission_denied` if no model is left.
+  /// - Parameters:
+  ///   - models: models that may answer. Models without a price are left out if the table refuses
+  ///     them.
+  ///   - embedders: models that may embed texts inside a plan. They are left out in the same way.
+  /// - Throws: `permission_denied` if no model that may answer is left.
   public init(
-    of models: [ModelID], in table: PriceTable, at time: Int64
+    of models: [ModelID], embedders: [ModelID] = [], in table: PriceTable, at time: Int64
   ) throws(Failure) {
     admittedAt = time
-    if models.count == 1, let model = models.first {
+    if models.count == 1, embedders.isEmpty, let model = models.first {
       guard let price = table.price(of: model, at: time) else { throw .unpriced(models) }
       prices = .one(model, price)
       highest = price
@@ -31,12 +33,23 @@ public struct RequestPrice: Hashable, Sendable {
     var prices: [ModelID: TokenPrice] = [:]
     for model in models { prices[model] = table.price(of: model, at: time) }
     guard let first = prices.values.first else { throw .unpriced(models) }
+    for model in embedders { prices[model] = table.price(of: model, at: time) }
     self.prices = .several(prices)
     highest = prices.values.reduce(first) { $0.dearest(of: $1) }
   }
 
   /// Whether the request costs nothing, however many tokens it takes.
   public var isFree: Bool { highest == .free }
+
+  /// Checks whether the models that a client names for a plan have a price.
+  /// - Parameter allowed: models that may answer. Other names get a more exact error later.
+  /// - Throws: `permission_denied`.
+  public func check(named: [ModelID], of allowed: [ModelID]) throws(Failure) {
+    let allowed = Set(allowed)
+    if let model = named.first(where: { allowed.contains($0) && !has($0) }) {
+      throw .unpriced([model])
+    }
+  }
 
   public func has(_ model: ModelID) -> Bool { known(model) != nil }
 

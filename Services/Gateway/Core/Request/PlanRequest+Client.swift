@@ -4,8 +4,7 @@ extension PlanRequest {
   /// Makes the planner's request from a client's request.
   /// - Parameters:
   ///   - rights: rights of the client's key. If the key allows only some models and the client
-  ///     named none, the plan names the models that the key allows. Otherwise agents would choose
-  ///     among all models.
+  ///     named none, the plan names the models that the key allows.
   ///   - budget: the token budget of the whole plan. `nil` means no limit.
   public init(
     _ request: ClientRequest, _ rights: KeyRights = KeyRights(), pattern: String,

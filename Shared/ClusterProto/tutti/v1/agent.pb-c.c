@@ -899,7 +899,7 @@ const ProtobufCMessageDescriptor tutti__v1__inference_terms__descriptor =
   (ProtobufCMessageInit) tutti__v1__inference_terms__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[15] =
+static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[16] =
 {
   {
     "plan_id",
@@ -1081,6 +1081,18 @@ static const ProtobufCFieldDescriptor tutti__v1__run_task__field_descriptors[15]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "models",
+    36,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__RunTask, n_models),
+    offsetof(Tutti__V1__RunTask, models),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   6,   /* field[6] = avoid_hosts */
@@ -1093,6 +1105,7 @@ static const unsigned tutti__v1__run_task__field_indices_by_name[] = {
   3,   /* field[3] = inputs */
   12,   /* field[12] = is_part */
   4,   /* field[4] = is_sink */
+  15,   /* field[15] = models */
   0,   /* field[0] = plan_id */
   9,   /* field[9] = prefix */
   11,   /* field[11] = spares_tokens */
@@ -1103,7 +1116,7 @@ static const ProtobufCIntRange tutti__v1__run_task__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 35, 14 },
-  { 0, 15 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
 {
@@ -1113,7 +1126,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_task__descriptor =
   "Tutti__V1__RunTask",
   "tutti.v1",
   sizeof(Tutti__V1__RunTask),
-  15,
+  16,
   tutti__v1__run_task__field_descriptors,
   tutti__v1__run_task__field_indices_by_name,
   2,  tutti__v1__run_task__number_ranges,

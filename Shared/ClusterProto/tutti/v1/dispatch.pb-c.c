@@ -572,7 +572,7 @@ const ProtobufCMessageDescriptor tutti__v1__skipped_task__descriptor =
   (ProtobufCMessageInit) tutti__v1__skipped_task__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[13] =
+static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[14] =
 {
   {
     "plan",
@@ -730,6 +730,18 @@ static const ProtobufCFieldDescriptor tutti__v1__run_plan__field_descriptors[13]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "models",
+    33,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Tutti__V1__RunPlan, n_models),
+    offsetof(Tutti__V1__RunPlan, models),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   7,   /* field[7] = client */
@@ -740,6 +752,7 @@ static const unsigned tutti__v1__run_plan__field_indices_by_name[] = {
   2,   /* field[2] = finished */
   12,   /* field[12] = host_pools */
   10,   /* field[10] = is_whole */
+  13,   /* field[13] = models */
   0,   /* field[0] = plan */
   5,   /* field[5] = request */
   8,   /* field[8] = sink_prefix */
@@ -750,7 +763,7 @@ static const ProtobufCIntRange tutti__v1__run_plan__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 32, 12 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
 {
@@ -760,7 +773,7 @@ const ProtobufCMessageDescriptor tutti__v1__run_plan__descriptor =
   "Tutti__V1__RunPlan",
   "tutti.v1",
   sizeof(Tutti__V1__RunPlan),
-  13,
+  14,
   tutti__v1__run_plan__field_descriptors,
   tutti__v1__run_plan__field_indices_by_name,
   2,  tutti__v1__run_plan__number_ranges,

@@ -115,8 +115,10 @@ final class TaskNode {
   private var dataPolicy: DataPolicy { max(order.dataPolicy, order.task.dataPolicy ?? .any) }
 
   func begin() {
-    let choice = ModelPreference.choose(
-      for: order.task, role: agent.role, among: offered(), within: left)
+    let offered = self.offered()
+    var choice = ModelPreference.choose(
+      for: order.task, role: agent.role, among: offered, within: left)
+    if order.models.isLimited, let named = try? choice.naming(offered) { choice = named }
     models = [choice.model] + choice.alternatives
     let fence = Fence(seed: order.task.seed)
     findings = agent.role.checksInputs ? InputMistakes.of(order.inputs, material: .none) : []
@@ -133,7 +135,8 @@ final class TaskNode {
     let view = agent.inference.view().hosts(for: client)
     var models: [ModelID: Int] = [:]
     for entry in view.firstAsked(for: HostNeed(dataPolicy: dataPolicy, pools: order.pools)) {
-      for offer in entry.host.models where offer.isChat && offer.upstream == nil {
+      for offer in entry.host.models
+      where offer.isChat && offer.upstream == nil && order.models.admits(offer.id) {
         models[offer.id, default: 0] += entry.freeSlots > 0 ? 1 : 0
       }
     }

@@ -181,10 +181,15 @@ struct  Tutti__V1__RunTask
    */
   size_t n_host_pools;
   ProtobufCBinaryData *host_pools;
+  /*
+   * as in RunPlan
+   */
+  size_t n_models;
+  ProtobufCBinaryData *models;
 };
 #define TUTTI__V1__RUN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_task__descriptor) \
-    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0, 0, {0,NULL}, 0,NULL }
+    , {0,NULL}, NULL, NULL, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0, 0, {0,NULL}, 0,NULL, 0,NULL }
 
 
 /*

@@ -115,10 +115,15 @@ struct  Tutti__V1__RunPlan
    */
   size_t n_host_pools;
   ProtobufCBinaryData *host_pools;
+  /*
+   * of which tasks without a model choose; empty: all models
+   */
+  size_t n_models;
+  ProtobufCBinaryData *models;
 };
 #define TUTTI__V1__RUN_PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__run_plan__descriptor) \
-    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0,NULL, 0, 0, 0,NULL }
+    , NULL, NULL, 0,NULL, {0,NULL}, NULL, NULL, 0,NULL, {0,NULL}, {0,NULL}, 0,NULL, 0, 0, 0,NULL, 0,NULL }
 
 
 struct  Tutti__V1__TaskStarted
