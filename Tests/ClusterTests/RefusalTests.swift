@@ -59,6 +59,8 @@ extension ProcessTests {
         Refused(secret: limited, model: Self.plan, statuses: [429]),
         Refused(secret: poor, statuses: [402]),
         Refused(secret: poor, model: Self.plan, statuses: [402]),
+        Refused(secret: poor, path: "/v1/plans", model: Self.plan, statuses: [402]),
+        Refused(secret: poor, path: "/v1/plans", model: "tutti/auto", statuses: [402]),
         Refused(secret: chat, model: Self.plan, statuses: [403]),
         Refused(secret: chat, path: "/v1/embeddings", statuses: [403]),
       ]

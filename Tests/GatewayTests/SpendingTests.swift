@@ -138,6 +138,19 @@ struct SpendingTests {
     }
   }
 
+  @Test("money of a preview is free at once and costs nothing")
+  func preview() async throws {
+    try await MoneyCluster(budget: 7).run { cluster in
+      let first = try await Self.payment(cluster.spending)
+      first.release()
+      let second = try await Self.payment(cluster.spending)
+      #expect(first.tokens == 7 && second.tokens == 7)
+      second.release()
+      try await cluster.wait { cluster.settlements.count == 2 }
+      #expect(cluster.charged == 0)
+    }
+  }
+
   @Test("a client that leaves pays for the tokens that were written to its socket")
   func left() async throws {
     try await MoneyCluster(budget: 100).run { cluster in

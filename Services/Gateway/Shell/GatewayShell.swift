@@ -208,8 +208,10 @@ final class GatewayShell: Service {
   }
 
   /// `POST /v1/plans`: returns the plan for a request, or the reason for a direct answer.
+  ///
+  /// The plan is the one that would run now, so it is limited by the same prices and by the money
+  /// that the key can spend.
   private func preview(_ exchange: Exchange, _ route: GatewayRoute) async throws -> Response {
-    exchange.journal.recordAdmission()
     let preview: JSON
     switch route {
     case .direct:
@@ -217,13 +219,28 @@ final class GatewayShell: Service {
         .invalidRequest,
         "`\(exchange.request.model)` is answered without a plan; there are plans for "
           + GatewayRouting.patterns.joined(separator: ", "), param: "model")
-    case .gated(_, let reason): preview = PlanPreview.direct(reason: reason)
+    case .gated(let model, let reason):
+      _ = try await previewed(exchange, model ?? allowedModel(exchange), isPlan: false)
+      preview = PlanPreview.direct(reason: reason)
     case .plan(let pattern):
+      let exchange = try await previewed(exchange, nil, isPlan: true)
       let plan = try await PlanAnswer(resources, exchange, pattern: pattern).make()
       preview = PlanPreview.json(plan.read(\.plan), correction: plan.correction)
     }
     exchange.journal.end(status: 200)
     return Response(json: preview.encoded, exchange.trace)
+  }
+
+  /// The exchange of a preview. The money of the request is held only while the gateway determines
+  /// how much the key can pay, and is free again before the planner is asked.
+  private func previewed(
+    _ exchange: Exchange, _ model: ModelID?, isPlan: Bool
+  ) async throws(Failure) -> Exchange {
+    var model = model
+    let (payment, price) = try await payment(for: exchange, &model, isPlan: isPlan)
+    payment?.release()
+    exchange.journal.recordAdmission()
+    return exchange.preview(of: payment, at: price)
   }
 
   /// Chooses the route. A direct request has no ingress and gate spans, because these phases are

@@ -199,6 +199,11 @@ final class Payment: Sendable {
     settle(bill(trace, written: written))
   }
 
+  /// Frees the money of a request that takes no token.
+  func release() {
+    settle(RequestBill(DeliveredAnswer(), of: model, prompt: 0, price: price, hold: hold))
+  }
+
   /// Settles the request. Later calls do nothing.
   func settle(_ bill: RequestBill) {
     state.withLock { state in
