@@ -1,6 +1,7 @@
 import ClusterModel
-import InferenceCore
 import Testing
+
+@testable import InferenceCore
 
 @Suite("Hosts that count more tokens than their text has")
 struct FalseCountTests {
@@ -29,6 +30,32 @@ struct FalseCountTests {
     #expect(hop.summary?.usage.completionTokens == 24)
   }
 
+  @Test(
+    "the prompt of a host that is not trusted has at most one token per byte that it was sent",
+    arguments: [true, false])
+  func falsePrompt(_ stream: Bool) throws {
+    var hop = HopRun(stream: stream)
+    hop.say("One two", finish: "stop")
+    hop.report(prompt: 50_000, completion: 2)
+    hop.end()
+    let tokens = try #require(hop.summary?.usage.promptTokens)
+    // A chat template has up to 128 tokens more.
+    #expect((1...hop.request.body.count + 128).contains(tokens), "\(tokens)")
+  }
+
+  @Test("a prompt may have more tokens than its estimate, and so may a picture of a URL")
+  func densePrompt() throws {
+    var hop = HopRun()
+    hop.say("One", finish: "stop")
+    hop.report(prompt: hop.request.body.count, completion: 1)
+    hop.end()
+    #expect(hop.summary?.usage.promptTokens == hop.request.body.count)
+    let body =
+      #"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"What?"},"#
+      + #"{"type":"image_url","image_url":{"url":"https://a.example/b.png"}}]}]}"#
+    #expect(AnswerShape(body: Array(body.utf8)).mostPromptTokens >= 1_600)
+  }
+
   @Test("a host that breaks off with a false count takes nothing from the host that resumes")
   func brokenOff() throws {
     var hop = HopRun()
@@ -48,8 +75,9 @@ struct FalseCountTests {
   func trusted() throws {
     var hop = HopRun(trust: .trusted)
     hop.say("One two", finish: "stop")
-    hop.report(prompt: 7, completion: 900)
+    hop.report(prompt: 5_000, completion: 900)
     hop.end()
     #expect(hop.summary?.usage.completionTokens == 900)
+    #expect(hop.summary?.usage.promptTokens == 5_000)
   }
 }

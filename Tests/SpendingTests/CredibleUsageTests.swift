@@ -18,7 +18,7 @@ struct CredibleUsageTests {
     let bounds = try Sample.request(#""max_tokens":100,"n":2,"#).bounds(
       models: ["m"], table: Sample.hosts(context: 8_192))
     let claimed = Self.summary(Usage.mostTokens, Usage.mostTokens)
-    #expect(bounds.credible(claimed, tokens: 40).usage.promptTokens == 8 * bounds.prompt)
+    #expect(bounds.credible(claimed, tokens: 40).usage.promptTokens == 4 * bounds.prompt)
     #expect(bounds.credible(claimed, tokens: 40).usage.completionTokens == 80)
     #expect(bounds.credible(claimed, tokens: nil).usage.completionTokens == 200)
     let vectors = try Sample.request("", endpoint: .embeddings).bounds(
@@ -53,10 +53,10 @@ struct CredibleUsageTests {
       Usage(promptTokens: Usage.mostTokens, completionTokens: Usage.mostTokens))
     let usages = claimed.tasks.map { bounds.credible($0, of: claimed.plan, tokens: 400) }
     #expect(usages.map(\.completionTokens) == [100, 400])
-    #expect(usages.map(\.promptTokens) == [3_200, 3_200])
+    #expect(usages.map(\.promptTokens) == [800, 800])
     let most = bounds.prompt + bounds.answer
     let unlimited = bounds.credible(claimed.tasks[1], of: claimed.plan, tokens: nil)
-    #expect(unlimited.completionTokens == most && unlimited.promptTokens == 8 * most)
+    #expect(unlimited.completionTokens == most && unlimited.promptTokens == 2 * most)
     let price = try Sample.requestPrice(["m": Sample.price(1_000_000, 1_000_000)])
     let bill = RequestBill(
       plan: claimed, model: "tutti/ensemble", written: nil, price: price, hold: MicroCredits(.max)
@@ -72,7 +72,7 @@ struct CredibleUsageTests {
     let claimed = Self.trace(most)
     #expect(
       bounds.credible(claimed, written: 9, tokens: 400)
-        == Usage(promptTokens: 6_400, completionTokens: 500))
+        == Usage(promptTokens: 1_600, completionTokens: 500))
     let counted = Self.trace(Usage(promptTokens: 90, completionTokens: 60))
     #expect(bounds.credible(counted, written: 9, tokens: 400) == counted.usage)
     let running = PlanTrace(counted.plan)
@@ -85,7 +85,7 @@ struct CredibleUsageTests {
     let request = try Sample.request(#""max_tokens":100,"n":2,"#)
     let bounds = request.bounds(models: ["m"], table: Sample.hosts(context: 8_192))
     let most = Usage(promptTokens: Usage.mostTokens, completionTokens: Usage.mostTokens)
-    #expect(request.credible(most).promptTokens == 8 * bounds.prompt)
+    #expect(request.credible(most).promptTokens == 4 * bounds.prompt)
     #expect(request.credible(most).completionTokens == 200)
     let possible = Usage(promptTokens: bounds.prompt, completionTokens: 150)
     #expect(request.credible(possible) == possible)
@@ -110,7 +110,7 @@ struct CredibleUsageTests {
   func falseCachedCounts() throws {
     let request = try Sample.request("")
     let bounds = request.bounds(models: ["m"], table: Sample.hosts(context: 8_192))
-    let most = 8 * bounds.prompt
+    let most = 4 * bounds.prompt
     func usage(_ prompt: Int, _ cached: Int) -> Usage {
       Usage(promptTokens: prompt, cachedTokens: cached, completionTokens: 1)
     }
@@ -124,7 +124,7 @@ struct CredibleUsageTests {
     let plan = RequestBounds(plan: request)
     let trace = Self.trace(usage(.max, .max))
     let credible = plan.credible(trace.tasks[0], of: trace.plan, tokens: 400)
-    #expect(credible == usage(3_200, 3_200))
+    #expect(credible == usage(800, 800))
     let highest = Int64(Usage.mostTokens)
     #expect(
       try TokenUsage(usage(.max, .max))

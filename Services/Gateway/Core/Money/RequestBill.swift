@@ -11,28 +11,38 @@ public struct RequestBill: Hashable, Sendable {
   /// Sum of the charges for all answers. It is at most the hold.
   public let billed: MicroCredits
 
+  /// - Parameter paidPrompt: prompt tokens for which hosts are paid even if the hold does not pay
+  ///   them. `nil` means no limit.
   init(
-    model: ModelID, answers: [SettledAnswer], price: RequestPrice, hold: MicroCredits
+    model: ModelID, answers: [SettledAnswer], price: RequestPrice, hold: MicroCredits,
+    paidPrompt: Int? = nil
   ) {
     self.model = model
-    self.answers = answers
     let standard = price.price(of: model)
-    let total = answers.reduce(Int128(0)) { sum, answer in
-      let cost = try? (answer.price ?? standard).cost(of: answer.usage)
-      return sum + Int128(cost?.count ?? .max)
-    }
+    let total = answers.cost(at: standard)
     billed = min(MicroCredits(Int64(clamping: total)), hold)
+    guard let paidPrompt, total > Int128(hold.count) else {
+      self.answers = answers
+      return
+    }
+    self.answers = answers.limitingPrompts(
+      toCost: Int128(hold.count), at: standard, butAtLeast: paidPrompt)
   }
 
   /// The bill of an answer that the client received as a whole.
-  public init(_ summary: InferenceSummary, price: RequestPrice, hold: MicroCredits) {
+  ///
+  /// - Parameter paidPrompt: prompt tokens for which the host is paid even if the hold does not pay
+  ///   them. `nil` means no limit.
+  public init(
+    _ summary: InferenceSummary, price: RequestPrice, hold: MicroCredits, paidPrompt: Int? = nil
+  ) {
     let usage = TokenUsage(summary.usage)
     self.init(
       model: summary.model,
       answers: [
         SettledAnswer(
           usage: usage, attempts: Self.attempts(summary.attempts.map(\.paid), usage))
-      ], price: price, hold: hold)
+      ], price: price, hold: hold, paidPrompt: paidPrompt)
   }
 
   /// The bill of an answer that the client did not receive to its end.
@@ -62,11 +72,14 @@ public struct RequestBill: Hashable, Sendable {
   /// - Parameters:
   ///   - written: tokens of the answer that the client received. No more are billed for the task
   ///     that writes the answer. `nil` means that the client received the whole answer.
+  ///   - paidPrompt: prompt tokens of all tasks for which hosts are paid even if the hold does not
+  ///     pay them. `nil` means no limit.
   ///   - table: hosts, for their own names of models that are aliases.
   ///   - credible: returns the tokens of a task that are billed and paid.
   public init(
     plan trace: PlanTrace, model: ModelID, written: Int?, price: RequestPrice, hold: MicroCredits,
-    table: HostTable = .empty, credible: (PlanTrace.TaskLine) -> Usage = \.usage
+    paidPrompt: Int? = nil, table: HostTable = .empty,
+    credible: (PlanTrace.TaskLine) -> Usage = \.usage
   ) {
     var answers: [SettledAnswer] = []
     let tasks = trace.tasks.prefix(Limits.billedAnswers.value)
@@ -98,7 +111,8 @@ public struct RequestBill: Hashable, Sendable {
         of: task, inferences, usage, model: task.model ?? model, price: price, table: table,
         atMost: room)
     }
-    self.init(model: model, answers: answers, price: price, hold: hold)
+    self.init(
+      model: model, answers: answers, price: price, hold: hold, paidPrompt: paidPrompt)
   }
 
   /// The answers of a task: one per inference, and one for the other tokens, which are paid to the

@@ -1,17 +1,20 @@
 public import ClusterModel
 public import InferenceCore
 import Limits
+import Text
 
 extension RequestBounds {
-  /// Maximum tokens of any tokenizer for the text of one estimated token.
-  fileprivate static let mostTokensPerEstimate = 8
+  /// Maximum tokens of any tokenizer for the text of one estimated token: one per byte.
+  fileprivate static let mostTokensPerEstimate = TokenEstimate.bytesPerToken
+  /// Maximum tokens per estimated token for which hosts are paid if the client's hold does not pay
+  /// them. Prose has at most one, most code and Chinese text at most two.
+  private static let paidTokensPerEstimate = 2
   private static let writingsPerAttempt = 2
 
   /// The summary with its counts lowered to credible values.
   ///
   /// A host itself counts the tokens for which it is paid. A false count could use up the client's
-  /// hold. It could also cost the operator any amount, because a host is paid even if the hold is
-  /// too low.
+  /// hold. If the hold is too low, hosts are paid for more tokens only up to `paidPrompt`.
   ///
   /// - Parameter tokens: maximum tokens of one answer that the hold pays. `nil` means that `answer`
   ///   is the maximum.
@@ -32,6 +35,19 @@ extension RequestBounds {
     (tokens ?? answer).multipliedCapped(by: answers)
   }
 
+  /// Maximum prompt tokens for which the hosts of a direct answer are paid if the hold does not pay
+  /// them.
+  public var paidPrompt: Int { prompt.multipliedCapped(by: Self.paidTokensPerEstimate) }
+
+  /// Maximum prompt tokens for which the hosts of a plan are paid if the hold does not pay them.
+  /// The plan's own estimates of its prompts and answers add up to at most half of it.
+  ///
+  /// - Parameter tokens: maximum tokens of the plan. `nil` means that the sum of `prompt` and
+  ///   `answer` is the maximum.
+  public func paidPromptOfPlan(tokens: Int?) -> Int {
+    (tokens ?? prompt.addingCapped(answer)).multipliedCapped(by: Self.paidTokensPerEstimate)
+  }
+
   /// The tokens of a plan's task, with their counts lowered to credible values.
   ///
   /// A task may not read or write more than the whole plan. An attempt writes the task's answer
@@ -45,7 +61,7 @@ extension RequestBounds {
     let granted = plan.tasks.first { $0.id == line.id }?.maxTokens
     let written = granted.map { max(0, $0).multipliedCapped(by: writings) } ?? .max
     var usage = line.usage
-    usage.limitPrompt(to: most.multipliedCapped(by: Self.mostTokensPerEstimate))
+    usage.limitPrompt(to: paidPromptOfPlan(tokens: tokens))
     usage.completionTokens = min(usage.completionTokens, written, most)
     return usage
   }

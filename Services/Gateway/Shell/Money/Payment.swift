@@ -170,12 +170,15 @@ final class Payment: Sendable {
   /// pay more for the prompt than a client that stays.
   /// - Parameter summary: summary with credible counts.
   func bill(_ summary: InferenceSummary) -> RequestBill {
-    let usage = summary.usage
+    let bill = RequestBill(summary, price: price, hold: hold, paidPrompt: bounds.paidPrompt)
+    var usage = summary.usage
+    if let paid = bill.answers.first?.usage { usage.limitPrompt(to: Int(clamping: paid.prompt)) }
+    let prompt = usage
     state.withLock { state in
-      state.prompt = usage
+      state.prompt = prompt
       state.isPromptRecorded = false
     }
-    return RequestBill(summary, price: price, hold: hold)
+    return bill
   }
 
   /// The bill of a plan that the client receives as a whole.
@@ -185,7 +188,8 @@ final class Payment: Sendable {
 
   private func bill(_ trace: PlanTrace, written: Int?) -> RequestBill {
     RequestBill(
-      plan: trace, model: model, written: written, price: price, hold: hold, table: table
+      plan: trace, model: model, written: written, price: price, hold: hold,
+      paidPrompt: bounds.paidPromptOfPlan(tokens: tokens), table: table
     ) { bounds.credible($0, of: trace.plan, tokens: tokens) }
   }
 

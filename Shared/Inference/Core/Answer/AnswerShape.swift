@@ -24,6 +24,16 @@ public struct AnswerShape: Hashable, Sendable {
   /// Estimated prompt tokens: one per four bytes, including JSON syntax, plus a fixed number per
   /// picture, sound or file.
   public var promptTokens = 0
+  /// Number of pictures, sounds and files that `promptTokens` does not count, for example because
+  /// the request has only their URLs.
+  private var uncountedMedia = 0
+  /// Maximum prompt tokens that count for a host whose counts are not trusted: one per byte of the
+  /// prompt, and four times the usual tokens of a chat template and of each picture.
+  var mostPromptTokens: Int {
+    promptTokens.addingCapped(TokenEstimate.templateTokens)
+      .addingCapped(uncountedMedia.multipliedCapped(by: TokenEstimate.mediaTokens))
+      .multipliedCapped(by: TokenEstimate.bytesPerToken)
+  }
   /// Whether the last message is the assistant's. Some hosts repeat this message in their answer.
   var hasPrefill = false
 
@@ -51,7 +61,7 @@ public struct AnswerShape: Hashable, Sendable {
     wantsUsage =
       asksUsage.flatMap(document.boolean) == true
       || scanner["stream"].flatMap(document.boolean) != true
-    promptTokens = Self.promptTokens(scanner)
+    (promptTokens, uncountedMedia) = Self.promptTokens(scanner)
     if endpoint == .chatCompletions { hasPrefill = Self.endsWithAssistant(scanner) }
   }
 
@@ -98,29 +108,36 @@ public struct AnswerShape: Hashable, Sendable {
 
   /// Estimates the prompt's tokens. Excludes bytes that no model reads as text: the `tutti`
   /// options, JSON escapes and base64 data.
-  private static func promptTokens(_ scanner: JSONObjectScanner) -> Int {
+  /// - Returns: the tokens, and the number of pictures, sounds and files that they do not contain.
+  private static func promptTokens(
+    _ scanner: JSONObjectScanner
+  ) -> (tokens: Int, uncountedMedia: Int) {
     let document = scanner.document
     var text = scanner.bytes.count - (scanner["tutti"]?.range.count ?? 0)
     text = max(text - excessOfEscapes(scanner.bytes), 0)
-    var pictures = 0
-    // Only a text of more than 4 KiB can have a picture that changes the estimate much.
-    guard text > 4_096, let messages = scanner["messages"], messages.kind == .array else {
-      return text / TokenEstimate.bytesPerToken
+    var (pictures, uncounted) = (0, 0)
+    guard let messages = scanner["messages"], messages.kind == .array else {
+      return (text / TokenEstimate.bytesPerToken, 0)
     }
+    // Only a text of more than 4 KiB can have a picture that changes the estimate much.
+    let isLong = text > 4_096
     document.forEachElement(of: messages) { message in
       guard let content = document.value("content", in: message), content.kind == .array else {
         return true
       }
       document.forEachElement(of: content) { part in
-        if let data = data(in: part, document) {
+        if isLong, let data = data(in: part, document) {
           text -= data
           pictures += 1
+        } else if let type = document.value("type", in: part), document.string(type) != "text" {
+          uncounted += 1
         }
         return true
       }
       return true
     }
-    return max(text, 0) / TokenEstimate.bytesPerToken + pictures * TokenEstimate.mediaTokens
+    let tokens = max(text, 0) / TokenEstimate.bytesPerToken + pictures * TokenEstimate.mediaTokens
+    return (tokens, uncounted)
   }
 
   /// Number of bytes that JSON escapes add to the text. A model reads the text without escapes.

@@ -30,8 +30,10 @@ extension AnswerStream {
   private var droppedBytes: Int { max(tally.bytes - keptBytes, 0) }
 
   private var knownPromptTokens: Int? {
-    firstPromptTokens
-      ?? hostUsage.map { max($0.promptTokens - (hop?.addedPromptTokens ?? 0), 0) }
+    if let firstPromptTokens { return firstPromptTokens }
+    guard let hostUsage else { return nil }
+    let tokens = max(hostUsage.promptTokens - (hop?.addedPromptTokens ?? 0), 0)
+    return trustsCount ? tokens : min(tokens, shape.mostPromptTokens)
   }
 
   mutating func count(_ facts: ChunkFacts, _ parts: ChunkDelta?) {

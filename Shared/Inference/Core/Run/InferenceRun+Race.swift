@@ -157,6 +157,7 @@ extension InferenceRun {
     if !winner.trustsCount, let claimed = counted?.completionTokens {
       counted?.completionTokens = min(
         claimed, TokenTally.most(bytes: textBytes, chunks: 1, choices: shape.choices))
+      counted?.limitPrompt(to: shape.mostPromptTokens)
     }
     winner.recordProduced(counted?.completionTokens)
     directives += record(winner, .answered, now) + contradictions()
