@@ -81,6 +81,7 @@ extension Arena {
     unsafe message.pointee.usage = billedTokens(attempt.usage)
     unsafe message.pointee.contributed = attempt.contributed
     unsafe message.pointee.role = text(attempt.role.rawValue)
+    if let price = attempt.hostPrice { unsafe message.pointee.host_price = tokenPrice(price) }
     return unsafe message
   }
 }
@@ -144,7 +145,9 @@ extension SettledAttempt {
       host: HostID(try unsafe String(wire: message.host, "SettledAttempt.host")),
       model: ModelID(try unsafe String(wire: message.model, "SettledAttempt.model")),
       usage: usage, contributed: contributed,
-      role: try unsafe BilledAttempt.Role(wire: message.role, "SettledAttempt.role"))
+      role: try unsafe BilledAttempt.Role(wire: message.role, "SettledAttempt.role"),
+      hostPrice: unsafe message.host_price == nil
+        ? nil : try unsafe tokenPrice(message.host_price, "SettledAttempt.host_price"))
   }
 }
 

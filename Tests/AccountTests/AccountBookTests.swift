@@ -82,6 +82,20 @@ struct AccountBookTests: AccountBookSuite {
     #expect(world.book.totalLeased == MicroCredits(70))
   }
 
+  @Test("a host earns its price of the admission, although it changed or the host was removed")
+  func hostPriceOfAdmission() throws {
+    for present in [[:], [Self.host: try price(0, 9_000_000)]] as [[HostID: TokenPrice]] {
+      var world = try world()
+      world.handle(.hostPrices(present))
+      world.handle(ask(1, 100))
+      var report = try settlement(hold: 100, billed: 80, tokens: 80, at: world.wall)
+      report.answers[0].attempts[0].hostPrice = try price(0, 500_000)
+      world.handle(.settlement(report, from: Self.gateway))
+      #expect(world.book.balance(of: .host(Self.host)) == MicroCredits(40))
+      #expect(world.book.balance(of: .margin) == MicroCredits(40))
+    }
+  }
+
   @Test("a settlement after the end of its lease charges margin, also after a restart")
   func late() throws {
     var world = try world(isPrepaid: true)

@@ -29,11 +29,11 @@ struct SpendingTests {
   }
 
   private static func payment(
-    _ spending: Spending, output: Int64 = 1_000_000
+    _ spending: Spending, output: Int64 = 1_000_000, table: HostTable = .empty
   ) async throws -> Payment {
     let price = try TokenPrice(
       input: .zero, cachedInput: .zero, output: MicroCredits(output))
-    let table = try PriceTable(
+    let prices = try PriceTable(
       epoch: 1, revision: 1, unknown: .refuse,
       rows: [PriceRow(model: "m", effectiveFrom: 0, price: price)])
     let request = try ClientRequest(
@@ -43,9 +43,9 @@ struct SpendingTests {
     let id = try #require(KeyID("abcdefghijkl"))
     return try await Payment(
       spending, key: id.description,
-      model: "m", trace: TraceID(high: 1, low: 2), price: RequestPrice(of: ["m"], in: table, at: 1),
+      model: "m", trace: TraceID(high: 1, low: 2), price: RequestPrice(of: ["m"], in: prices, at: 1),
       bounds: request.bounds(models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])),
-      isPlan: false, table: .empty)
+      isPlan: false, table: table)
   }
 
   /// A folder with the journal of a gateway, which is removed at the end.
@@ -166,6 +166,29 @@ struct SpendingTests {
       #expect(settlement.answers.first?.attempts.map(\.host) == ["h"])
       // A host earns the price of its own model.
       #expect(settlement.model == "m" && settlement.answers.first?.attempts.first?.model == "real")
+    }
+  }
+
+  @Test("a settlement has the hosts' own prices at the admission")
+  func hostPrices() async throws {
+    try await MoneyCluster(budget: 100).run { cluster in
+      let hosts = [
+        Host(id: "a", url: "http://a", state: .ready, pricePerMillion: 3),
+        Host(id: "b", url: "http://b", state: .ready),
+      ]
+      do {
+        let payment = try await Self.payment(
+          cluster.spending, table: HostTable(epoch: 1, revision: 1, hosts: hosts))
+        for (tokens, host) in ["a", "b", "unknown"].enumerated() {
+          payment.began(by: Self.opening(HostID(host)))
+          payment.wrote(3 * (tokens + 1))
+        }
+      }
+      try await cluster.wait { cluster.settlements.count == 1 }
+      let attempts = try #require(cluster.settlements.first?.answers.first?.attempts)
+      #expect(attempts.map(\.host) == ["a", "b", "unknown"])
+      #expect(
+        attempts.map { $0.hostPrice?.output.count } == [3 * MicroCredits.perCredit, 0, nil])
     }
   }
 

@@ -185,7 +185,7 @@ enum Samples {
         attempts: [
           SettledAttempt(
             host: "h1", model: "m1", usage: try! TokenUsage(prompt: 8, cached: 3, completion: 12),
-            contributed: 9, role: .winner),
+            contributed: 9, role: .winner, hostPrice: tokenPrice),
           SettledAttempt(
             host: "h2", model: "m1", usage: try! TokenUsage(prompt: 8, completion: 1),
             contributed: 0, role: .loser),

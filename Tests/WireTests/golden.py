@@ -119,7 +119,7 @@ lease {{ {LEASE_SETTLEMENT} }}
     trace: "00000000000000010000000000000002" model: "m1" admitted_at_ms: 1900000000000
     price {{ {TOKEN_PRICE} }} answers {{ usage {{ prompt: 8 cached: 3 completion: 9 }}
       attempts {{ host: "h1" model: "m1" usage {{ prompt: 8 cached: 3 completion: 12 }}
-        contributed: 9 role: "winner" }}
+        contributed: 9 role: "winner" host_price {{ {TOKEN_PRICE} }} }}
       attempts {{ host: "h2" model: "m1" usage {{ prompt: 8 completion: 1 }} role: "loser" }} }}
     answers {{ usage {{}} price {{}} }}
 '''

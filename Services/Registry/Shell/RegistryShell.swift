@@ -502,9 +502,7 @@ extension HostTable {
   fileprivate var prices: [HostID: TokenPrice] {
     var prices: [HostID: TokenPrice] = [:]
     for host in hosts where host.pricePerMillion > 0 {
-      let price = MicroCredits(
-        Int64(clamping: host.pricePerMillion.multipliedCapped(by: Int(MicroCredits.perCredit))))
-      prices[host.id] = try? TokenPrice(input: price, cachedInput: price, output: price)
+      prices[host.id] = try? TokenPrice(creditsPerMillion: host.pricePerMillion)
     }
     return prices
   }

@@ -210,6 +210,7 @@ final class Payment: Sendable {
 
   /// Settles the request. Later calls do nothing.
   func settle(_ bill: RequestBill) {
+    let answers = bill.answers.withHostPrices(of: table)
     state.withLock { state in
       guard !state.isSettled else { return }
       state.isSettled = true
@@ -218,7 +219,7 @@ final class Payment: Sendable {
       spending.settle(request, billed: bill.billed, entry, bill.unconfirmed) { lease in
         Settlement(
           lease: lease, trace: trace, model: bill.model, admittedAt: price.admittedAt,
-          price: price.price(of: bill.model), answers: bill.answers)
+          price: price.price(of: bill.model), answers: answers)
       }
     }
   }

@@ -33,7 +33,8 @@ struct Tariff: Sendable {
   /// Rule for models without a price. By default they are free, so that keys work before an admin
   /// sets the first price.
   var unknownPrice = UnknownPrice.free
-  /// Each host's own price. It applies to models for which the price book has no row of the host.
+  /// Each host's own present price. It applies to models for which the price book has no row of the
+  /// host, if the gateway has not reported the host's price at the admission.
   var hostDefaults: [HostID: TokenPrice] = [:]
   /// The models that each alias stands for.
   var aliases: [ModelID: [ModelID]] = [:]
@@ -120,7 +121,7 @@ struct Tariff: Sendable {
           // `attempt.model` is the host's own name of the model, not an alias.
           price: book.hostPrice(
             of: attempt.model, on: attempt.host, at: time,
-            hostDefault: hostDefaults[attempt.host]),
+            hostDefault: attempt.hostPrice ?? hostDefaults[attempt.host]),
           usage: attempt.usage, contributed: attempt.contributed, role: attempt.role))
     }
     return attempts

@@ -2359,7 +2359,7 @@ const ProtobufCMessageDescriptor tutti__v1__billed_tokens__descriptor =
   (ProtobufCMessageInit) tutti__v1__billed_tokens__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__settled_attempt__field_descriptors[5] =
+static const ProtobufCFieldDescriptor tutti__v1__settled_attempt__field_descriptors[6] =
 {
   {
     "host",
@@ -2421,10 +2421,23 @@ static const ProtobufCFieldDescriptor tutti__v1__settled_attempt__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "host_price",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SettledAttempt, host_price),
+    &tutti__v1__token_price__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__settled_attempt__field_indices_by_name[] = {
   3,   /* field[3] = contributed */
   0,   /* field[0] = host */
+  5,   /* field[5] = host_price */
   1,   /* field[1] = model */
   4,   /* field[4] = role */
   2,   /* field[2] = usage */
@@ -2432,7 +2445,7 @@ static const unsigned tutti__v1__settled_attempt__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__settled_attempt__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor tutti__v1__settled_attempt__descriptor =
 {
@@ -2442,7 +2455,7 @@ const ProtobufCMessageDescriptor tutti__v1__settled_attempt__descriptor =
   "Tutti__V1__SettledAttempt",
   "tutti.v1",
   sizeof(Tutti__V1__SettledAttempt),
-  5,
+  6,
   tutti__v1__settled_attempt__field_descriptors,
   tutti__v1__settled_attempt__field_indices_by_name,
   1,  tutti__v1__settled_attempt__number_ranges,

@@ -43,7 +43,7 @@ public struct SettledAnswer: Hashable, Sendable {
   }
 }
 
-/// One attempt without the host's price, which the registry knows.
+/// One attempt. The registry adds the price that the price book has for host and model.
 public struct SettledAttempt: Hashable, Sendable {
   public var host: HostID
   public var model: ModelID
@@ -52,14 +52,19 @@ public struct SettledAttempt: Hashable, Sendable {
   /// Completion tokens that became part of the answer.
   public var contributed: Int64
   public var role: BilledAttempt.Role
+  /// The host's own price at the admission, which applies if the price book has none. `nil` means
+  /// that the gateway does not know it, and the host's present price applies.
+  public var hostPrice: TokenPrice?
 
   public init(
-    host: HostID, model: ModelID, usage: TokenUsage, contributed: Int64, role: BilledAttempt.Role
+    host: HostID, model: ModelID, usage: TokenUsage, contributed: Int64, role: BilledAttempt.Role,
+    hostPrice: TokenPrice? = nil
   ) {
     self.host = host
     self.model = model
     self.usage = usage
     self.contributed = contributed
     self.role = role
+    self.hostPrice = hostPrice
   }
 }

@@ -31,6 +31,18 @@ public struct TokenPrice: Hashable, Codable, Sendable {
     self.output = output
   }
 
+  /// The same price for all kinds of tokens, as hosts have it.
+  ///
+  /// - Parameter credits: whole credits per million tokens.
+  /// - Throws: `MoneyError.invalidPrice` if the price is outside 0 … `highest`.
+  public init(creditsPerMillion credits: Int) throws(MoneyError) {
+    let (count, overflow) = Int64(clamping: credits)
+      .multipliedReportingOverflow(by: MicroCredits.perCredit)
+    guard !overflow else { throw .invalidPrice }
+    let price = MicroCredits(count)
+    try self.init(input: price, cachedInput: price, output: price)
+  }
+
   public init(from decoder: any Decoder) throws {
     let members = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(

@@ -371,10 +371,14 @@ struct  Tutti__V1__SettledAttempt
    * "winner" | "loser" | "continued" | "fallback" | "failed"
    */
   ProtobufCBinaryData role;
+  /*
+   * the host's own at the admission; absent: unknown
+   */
+  Tutti__V1__TokenPrice *host_price;
 };
 #define TUTTI__V1__SETTLED_ATTEMPT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__settled_attempt__descriptor) \
-    , {0,NULL}, {0,NULL}, NULL, 0, {0,NULL} }
+    , {0,NULL}, {0,NULL}, NULL, 0, {0,NULL}, NULL }
 
 
 struct  Tutti__V1__SettledAnswer

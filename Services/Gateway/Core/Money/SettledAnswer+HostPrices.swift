@@ -1,0 +1,20 @@
+public import ClusterModel
+public import Money
+
+extension [SettledAnswer] {
+  /// The answers with the hosts' own prices.
+  ///
+  /// - Parameter table: hosts at the request's admission. A host that is not in it gets no price.
+  public func withHostPrices(of table: HostTable) -> [SettledAnswer] {
+    var answers = self
+    for answer in answers.indices {
+      for attempt in answers[answer].attempts.indices {
+        let id = answers[answer].attempts[attempt].host
+        guard let host = table.hosts.first(where: { $0.id == id }) else { continue }
+        answers[answer].attempts[attempt].hostPrice = try? TokenPrice(
+          creditsPerMillion: host.pricePerMillion)
+      }
+    }
+    return answers
+  }
+}
