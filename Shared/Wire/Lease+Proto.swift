@@ -125,6 +125,7 @@ extension Arena {
     unsafe message.pointee.ask = grant.ask
     unsafe message.pointee.total = grant.total.count
     unsafe message.pointee.is_rest = grant.isRest ? 1 : 0
+    if let ceiling = grant.ceiling { unsafe message.pointee.ceiling = self.ceiling(ceiling) }
     return unsafe message
   }
 
@@ -209,7 +210,9 @@ extension LeaseAnswer {
           LeaseGrant(
             lease: try unsafe leaseID(value.lease, "LeaseGrant.lease"), ask: unsafe value.ask,
             total: try MicroCredits(wire: unsafe value.total, "LeaseGrant.total"),
-            isRest: unsafe value.is_rest != 0)
+            isRest: unsafe value.is_rest != 0,
+            ceiling: unsafe value.ceiling == nil
+              ? nil : try unsafe readCeiling(value.ceiling, "LeaseGrant.ceiling"))
         })
     case TUTTI__V1__LEASE_ANSWER__ANSWER_REFUSED:
       self = try unsafe required(message.refused, "LeaseAnswer.refused") {
@@ -303,17 +306,23 @@ extension LeaseRenewal {
   }
 }
 
+private func readCeiling(
+  _ message: UnsafeMutablePointer<Tutti__V1__Ceiling>?, _ field: StaticString
+) throws(WireError) -> Ceiling {
+  try unsafe required(message, field) { value throws(WireError) in
+    Ceiling(
+      id: CeilingID(try unsafe String(wire: value.id, "Ceiling.id")),
+      remaining: MicroCredits(unsafe value.remaining),
+      resetsAt: unsafe value.has_reset != 0 ? unsafe value.resets_at_ms : nil)
+  }
+}
+
 extension LeaseRefusal {
   fileprivate init(wire message: Tutti__V1__LeaseRefusal) throws(WireError) {
     switch try unsafe String(wire: message.reason, "LeaseRefusal.reason") {
     case "ceiling":
       self = .ceiling(
-        try unsafe required(message.ceiling, "LeaseRefusal.ceiling") { value throws(WireError) in
-          Ceiling(
-            id: CeilingID(try unsafe String(wire: value.id, "Ceiling.id")),
-            remaining: MicroCredits(unsafe value.remaining),
-            resetsAt: unsafe value.has_reset != 0 ? unsafe value.resets_at_ms : nil)
-        })
+        try unsafe readCeiling(message.ceiling, "LeaseRefusal.ceiling"))
     case "key": self = .key
     case "invalid": self = .invalid
     case "too_many_leases": self = .tooManyLeases

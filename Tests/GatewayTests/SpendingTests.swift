@@ -151,6 +151,27 @@ struct SpendingTests {
     }
   }
 
+  @Test("the headers of an answer that is cut name the budget and its reset")
+  func cutHeaders() async throws {
+    try await MoneyCluster(budget: 7).run { cluster in
+      let trace = TraceContext(trace: TraceID(high: 1, low: 2), span: SpanID(1))
+      let payment = try await Self.payment(cluster.spending)
+      let response = Response(events: trace, paidBy: payment) { _ in }
+      #expect(response.headers[.affordableTokens] == "7")
+      #expect(
+        response.headers[.limitingBudget]
+          == "key/abcdefghijkl/day-calendar; resets=1970-01-01T00:00:00Z")
+    }
+    try await MoneyCluster(budget: 100).run { cluster in
+      let trace = TraceContext(trace: TraceID(high: 1, low: 2), span: SpanID(1))
+      let payment = try await Self.payment(cluster.spending)
+      let response = Response(events: trace, paidBy: payment) { _ in }
+      #expect(payment.cut == nil)
+      #expect(response.headers[.affordableTokens] == nil)
+      #expect(response.headers[.limitingBudget] == nil)
+    }
+  }
+
   @Test("a client that leaves pays for the tokens that were written to its socket")
   func left() async throws {
     try await MoneyCluster(budget: 100).run { cluster in

@@ -401,7 +401,11 @@ enum Samples {
     (
       "lease_granted",
       .leaseAnswer(
-        .granted(LeaseGrant(lease: lease, ask: 9, total: MicroCredits(20), isRest: true)))
+        .granted(
+          LeaseGrant(
+            lease: lease, ask: 9, total: MicroCredits(20), isRest: true,
+            ceiling: Ceiling(
+              id: CeilingID("org/é"), remaining: MicroCredits(-4), resetsAt: 1_900_000_000_000))))
     ),
     (
       "lease_refused",

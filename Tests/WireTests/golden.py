@@ -206,7 +206,8 @@ BODIES = {
     "lease_give_back": f"lease_request {{ give_back {{ {LEASE_RETURN} }} }}",
     "lease_settle": f"lease_request {{ settle {{ {LEASE_SETTLEMENT} }} }}",
     "lease_renew": f"lease_request {{ renew {{ {RENEWAL} }} }}",
-    "lease_granted": f"lease_answer {{ granted {{ {LEASE} ask: 9 total: 20 is_rest: true }} }}",
+    "lease_granted": f'''lease_answer {{ granted {{ {LEASE} ask: 9 total: 20 is_rest: true ceiling {{
+        id: "org/é" remaining: -4 has_reset: true resets_at_ms: 1900000000000 }} }} }}''',
     "lease_refused": f'''lease_answer {{ refused {{ {LEASE} ask: 9 reason: "ceiling" ceiling {{
         id: "key/é" remaining: -4 has_reset: true resets_at_ms: 1900000000000 }} }} }}''',
     "lease_waiting": f'''lease_answer {{ waiting {{ {LEASE} ask: 9 reason: "ceiling" ceiling {{

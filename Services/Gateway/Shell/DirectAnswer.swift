@@ -227,6 +227,6 @@ struct DirectAnswer: Sendable {
       trace: exchange.trace.trace, seed: exchange.seed, reason: exchange.journal.reason,
       host: summary.host, model: summary.model,
       usage: summary.usage, firstToken: summary.firstToken, total: summary.total,
-      attempts: summary.attempts.map(\.facts), cost: bill?.billed)
+      attempts: summary.attempts.map(\.facts), cost: bill?.billed, cut: exchange.payment?.cut)
   }
 }

@@ -131,8 +131,6 @@ struct Exchange: Sendable {
 
   private func setCost(_ bill: RequestBill?, in headers: inout HTTPFields) {
     if let bill { headers[.cost] = bill.billed.credits }
-    if let payment, payment.isCut {
-      headers[.affordableTokens] = payment.tokens.map { String($0) }
-    }
+    headers.set(payment?.cut)
   }
 }

@@ -305,7 +305,8 @@ struct PlanAnswer: Sendable {
         "tutti",
         TraceExtension.json(
           exchange.trace.trace, trace, exchange.journal.times, estimate: outcome,
-          hasOutputs: exchange.request.options.tracesOutputs, cost: bill?.billed)
+          hasOutputs: exchange.request.options.tracesOutputs, cost: bill?.billed,
+          cut: exchange.payment?.cut)
       )
     ]
   }

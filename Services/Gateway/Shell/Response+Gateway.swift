@@ -1,5 +1,6 @@
 import Access
 import ClusterModel
+import GatewayCore
 import HTTPTypes
 import Hummingbird
 import Limits
@@ -14,6 +15,8 @@ extension HTTPField.Name {
   /// Header with the maximum tokens of the answer. It is set if the rest of a budget does not pay
   /// the longest possible answer.
   static let affordableTokens = HTTPField.Name("x-tutti-affordable-tokens")!
+  /// Header with the budget that limits `affordableTokens`, and with its reset.
+  static let limitingBudget = HTTPField.Name("x-tutti-limiting-budget")!
   static let limitRequests = HTTPField.Name("x-ratelimit-limit-requests")!
   static let remainingRequests = HTTPField.Name("x-ratelimit-remaining-requests")!
   static let resetRequests = HTTPField.Name("x-ratelimit-reset-requests")!
@@ -71,9 +74,7 @@ extension Response {
       HTTPField.Name("x-accel-buffering")!: "no", .gatewayTrace: trace.trace.description,
     ]
     headers.pass(passed)
-    if let payment, payment.isCut {
-      headers[.affordableTokens] = payment.tokens.map { String($0) }
-    }
+    headers.set(payment?.cut)
     self.init(status: .ok, headers: headers, body: ResponseBody(write))
   }
 }
@@ -101,6 +102,13 @@ extension HTTPFields {
     reserveCapacity(count + 9)
     set(limits.requests, .limitRequests, .remainingRequests, .resetRequests)
     set(limits.tokens, .limitTokens, .remainingTokens, .resetTokens)
+  }
+
+  /// Sets the headers of an answer that a budget limits. `nil` changes nothing.
+  mutating func set(_ cut: BudgetCut?) {
+    guard let cut else { return }
+    self[.affordableTokens] = cut.tokensText
+    self[.limitingBudget] = cut.budgetText
   }
 
   private mutating func set(

@@ -34,11 +34,13 @@ struct LeaseIssuerTests {
   }
 
   private func grant(
-    _ lease: LeaseID, total: Int64, ask: UInt64 = 1, isRest: Bool = false
+    _ lease: LeaseID, total: Int64, ask: UInt64 = 1, restOf ceiling: Ceiling? = nil
   ) -> LeaseIssuer.Directive {
     .send(
       .granted(
-        LeaseGrant(lease: lease, ask: ask, total: MicroCredits(total), isRest: isRest)),
+        LeaseGrant(
+          lease: lease, ask: ask, total: MicroCredits(total), isRest: ceiling != nil,
+          ceiling: ceiling)),
       to: lease.gateway)
   }
 
@@ -135,13 +137,14 @@ struct LeaseIssuerTests {
     #expect(refused.contains { if case .send(.refused, to: _) = $0 { true } else { false } })
   }
 
-  @Test("a last call takes what is left now")
+  @Test("a last call takes what is left now, and the grant names the ceiling")
   func lastCall() {
     var issuer = issuer(money: 100)
     _ = issuer.receive(ask(leaseOne, minimum: 70, worst: 70), now: .zero)
     let rest = issuer.receive(
       ask(leaseTwo, minimum: 20, worst: 90, isLastCall: true), now: .zero)
-    #expect(rest == [hold(leaseTwo, 30), grant(leaseTwo, total: 30, isRest: true)])
+    let ceiling = Ceiling(id: Self.org, remaining: MicroCredits(100))
+    #expect(rest == [hold(leaseTwo, 30), grant(leaseTwo, total: 30, restOf: ceiling)])
   }
 
   @Test("money of a silent gateway returns after its validity, and a later bill goes to margin")

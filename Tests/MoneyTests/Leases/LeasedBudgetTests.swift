@@ -19,7 +19,10 @@ struct LeasedBudgetTests {
   private func granted(
     _ total: Int64, ask: UInt64 = 1, isRest: Bool = false
   ) -> LeaseAnswer {
-    .granted(LeaseGrant(lease: lease, ask: ask, total: MicroCredits(total), isRest: isRest))
+    .granted(
+      LeaseGrant(
+        lease: lease, ask: ask, total: MicroCredits(total), isRest: isRest,
+        ceiling: isRest ? org : nil))
   }
 
   private func confirm(
@@ -216,6 +219,8 @@ struct LeasedBudgetTests {
     #expect(asks(directives).map(\.held) == [MicroCredits(100)])
     let answer = budget.receive(granted(130, ask: 2, isRest: true), now: .zero)
     #expect(answer == [.admit(2, hold: MicroCredits(30))])
+    #expect(budget.ceiling(of: 2) == org)
+    #expect(budget.ceiling(of: 1) == nil)
   }
 
   @Test("a refusal names the ceiling")

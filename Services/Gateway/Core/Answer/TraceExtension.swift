@@ -22,9 +22,10 @@ public enum TraceExtension {
   ///   - estimate: the outcome of the planner's estimate. `nil` means that the planner made none.
   ///   - hasOutputs: whether to include the tasks' outputs, up to `Limits.tracedOutputBytes`.
   ///   - cost: the client's charge in credits. `nil` means that the request is not billed.
+  ///   - cut: the limit by a budget. `nil` means that none limits the answer.
   public static func json(
     _ trace: TraceID, _ plan: PlanTrace, _ times: Times, estimate: EstimateOutcome? = nil,
-    hasOutputs: Bool = false, cost: MicroCredits? = nil
+    hasOutputs: Bool = false, cost: MicroCredits? = nil, cut: BudgetCut? = nil
   ) -> JSON {
     var members = head(trace, pattern: plan.plan.pattern, seed: plan.plan.seed)
     if !plan.plan.reason.isEmpty { members.append(("reason", .string(plan.plan.reason))) }
@@ -47,6 +48,7 @@ public enum TraceExtension {
     ]
     if let estimate { members.append(("estimate", json(estimate))) }
     if let cost { members.append(("cost", .string(cost.credits))) }
+    if let cut { members.append(("limited_by", cut.json)) }
     return .object(members)
   }
 
@@ -82,10 +84,11 @@ public enum TraceExtension {
   /// - Parameters:
   ///   - reason: why there is no plan. `nil` means that the client did not ask for a plan.
   ///   - cost: the client's charge in credits. `nil` means that the request is not billed.
+  ///   - cut: the limit by a budget. `nil` means that none limits the answer.
   public static func direct(
     trace: TraceID, seed: UInt64, reason: String? = nil, host: HostID, model: ModelID,
     usage: Usage, firstToken: Duration, total: Duration, attempts: [AttemptFacts],
-    cost: MicroCredits? = nil
+    cost: MicroCredits? = nil, cut: BudgetCut? = nil
   ) -> JSON {
     var line = PlanTrace.TaskLine(id: "direct", role: .reasoning, agent: "")
     line.host = host
@@ -102,6 +105,7 @@ public enum TraceExtension {
     members += body([line], hosts: hosts, sinkUsage: usage, haveRoles: false)
     members.append(("attempts", .array(attempts.map(json))))
     if let cost { members.append(("cost", .string(cost.credits))) }
+    if let cut { members.append(("limited_by", cut.json)) }
     return .object(members)
   }
 

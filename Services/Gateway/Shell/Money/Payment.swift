@@ -17,6 +17,8 @@ final class Payment: Sendable {
   let tokens: Int?
   /// Whether the hold pays for less than the longest possible answer.
   let isCut: Bool
+  /// The tokens and the budget of an answer for which `isCut` is `true`.
+  let cut: BudgetCut?
   private let spending: Spending
   private let request: UInt64
   /// Model of the request. The bill names it for a plan, or if no host has answered.
@@ -71,11 +73,14 @@ final class Payment: Sendable {
     request = hold.request
     self.table = table.withoutLists()
     self.bounds = bounds
-    tokens =
+    let tokens =
       isPlan
       ? bounds.planTokens(for: hold.amount, at: price.highest)
       : bounds.answerTokens(for: hold.amount, at: price.highest)
-    isCut = hold.amount < cost.worst
+    self.tokens = tokens
+    let isCut = hold.amount < cost.worst
+    self.isCut = isCut
+    cut = isCut ? tokens.map { BudgetCut(tokens: $0, ceiling: hold.ceiling) } : nil
     var entry: OpenBill?
     var problem: Failure?
     do throws(BillingRefusal) {

@@ -39,6 +39,9 @@ final class Spending: Service {
     /// Description of the lease, for the journal.
     let leaseText: String
     let amount: MicroCredits
+    /// The budget or balance for which the amount is below the request's worst case. `nil` means
+    /// that it pays the worst case, or that the ceiling is not known.
+    var ceiling: Ceiling?
   }
 
   /// The description of the lease that was used last, so that it is not made for each request.
@@ -405,7 +408,9 @@ extension Spending.State {
     _ request: UInt64, _ amount: MicroCredits, _ effects: inout Spending.Effects
   ) {
     guard let lease = budget.lease(of: request) else { return }
-    end(request, .admitted(hold(amount, of: request, from: lease)), &effects)
+    var hold = self.hold(amount, of: request, from: lease)
+    hold.ceiling = budget.ceiling(of: request)
+    end(request, .admitted(hold), &effects)
   }
 
   fileprivate mutating func hold(

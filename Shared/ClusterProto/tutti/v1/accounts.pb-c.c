@@ -1743,7 +1743,7 @@ const ProtobufCMessageDescriptor tutti__v1__lease_request__descriptor =
   (ProtobufCMessageInit) tutti__v1__lease_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__lease_grant__field_descriptors[4] =
+static const ProtobufCFieldDescriptor tutti__v1__lease_grant__field_descriptors[5] =
 {
   {
     "lease",
@@ -1793,9 +1793,22 @@ static const ProtobufCFieldDescriptor tutti__v1__lease_grant__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "ceiling",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__LeaseGrant, ceiling),
+    &tutti__v1__ceiling__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__lease_grant__field_indices_by_name[] = {
   1,   /* field[1] = ask */
+  4,   /* field[4] = ceiling */
   3,   /* field[3] = is_rest */
   0,   /* field[0] = lease */
   2,   /* field[2] = total */
@@ -1803,7 +1816,7 @@ static const unsigned tutti__v1__lease_grant__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__lease_grant__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor tutti__v1__lease_grant__descriptor =
 {
@@ -1813,7 +1826,7 @@ const ProtobufCMessageDescriptor tutti__v1__lease_grant__descriptor =
   "Tutti__V1__LeaseGrant",
   "tutti.v1",
   sizeof(Tutti__V1__LeaseGrant),
-  4,
+  5,
   tutti__v1__lease_grant__field_descriptors,
   tutti__v1__lease_grant__field_indices_by_name,
   1,  tutti__v1__lease_grant__number_ranges,

@@ -3,9 +3,9 @@ internal import Limits
 
 extension LeaseIssuer {
   private enum Verdict {
-    /// `isRest` is `true` if the amount is below the request's worst case and no more can be
-    /// granted.
-    case grant(MicroCredits, isRest: Bool)
+    /// `lacking` is the ceiling for which the amount is below the request's worst case. `nil` means
+    /// that the amount pays the worst case.
+    case grant(MicroCredits, lacking: CeilingID?)
     case wait(CeilingID)
     case refuse(LeaseRefusal)
   }
@@ -14,14 +14,15 @@ extension LeaseIssuer {
   mutating func judge(_ id: LeaseID, now: Instant) {
     guard let waiter = waiters[id] else { return }
     switch verdict(for: waiter) {
-    case .grant(let amount, let isRest):
+    case .grant(let amount, let lacking):
       dropWaiter(id)
       guard let lease = leases[id] else { return }
       if amount > .zero {
         post(LeasePosting(lease: id, key: lease.key, .hold(amount, ask: waiter.ask.number)))
       }
       let grant = LeaseGrant(
-        lease: id, ask: waiter.ask.number, total: leases[id]?.granted ?? .zero, isRest: isRest)
+        lease: id, ask: waiter.ask.number, total: leases[id]?.granted ?? .zero,
+        isRest: lacking != nil, ceiling: lacking.map { ceiling($0) })
       leases[id]?.answered = grant.ask
       leases[id]?.grant = grant
       send(.granted(grant), to: id.gateway)
@@ -54,6 +55,7 @@ extension LeaseIssuer {
     }
     // Maximum that the request can get if all requests in flight turn out to cost nothing.
     var target = ask.worst
+    var lacking: CeilingID?
     for id in key.path {
       let level = levels[id] ?? Level()
       // An admin has just set this ceiling. Its amount follows with the next event.
@@ -64,7 +66,7 @@ extension LeaseIssuer {
         possible = possible.addingCapped(others).addingCapped(ask.held)
       }
       guard possible.orZero >= ask.minimum else { return .refuse(refusal(id)) }
-      target = min(target, possible)
+      if possible < target { (target, lacking) = (possible, id) }
     }
     target = target.orZero
     var share = ask.want
@@ -80,7 +82,7 @@ extension LeaseIssuer {
     }
     // While other asks wait, a grant contains no reserve.
     let amount = hasQueue || target < ask.worst ? target : max(target, share)
-    return .grant(amount, isRest: target < ask.worst)
+    return .grant(amount, lacking: target < ask.worst ? lacking : nil)
   }
 
   /// Maximum of a grant that includes a reserve. Only the request's own need may exceed it.
@@ -94,7 +96,11 @@ extension LeaseIssuer {
   }
 
   private func refusal(_ id: CeilingID) -> LeaseRefusal {
-    .ceiling(levels[id]?.ceiling ?? Ceiling(id: id, remaining: .zero))
+    .ceiling(ceiling(id))
+  }
+
+  private func ceiling(_ id: CeilingID) -> Ceiling {
+    levels[id]?.ceiling ?? Ceiling(id: id, remaining: .zero)
   }
 
   // MARK: - Queues

@@ -160,12 +160,19 @@ public struct LeaseGrant: Hashable, Sendable {
   /// Whether the grant is less than the ask's `worst`, because no more money is left. If so, the
   /// waiting request starts with the money that the lease has.
   public var isRest: Bool
+  /// The ceiling that has no more money, if the grant is less than the ask's `worst`. `nil` means
+  /// that it is not known.
+  public var ceiling: Ceiling?
 
-  public init(lease: LeaseID, ask: UInt64, total: MicroCredits, isRest: Bool = false) {
+  public init(
+    lease: LeaseID, ask: UInt64, total: MicroCredits, isRest: Bool = false,
+    ceiling: Ceiling? = nil
+  ) {
     self.lease = lease
     self.ask = ask
     self.total = total
     self.isRest = isRest
+    self.ceiling = ceiling
   }
 }
 

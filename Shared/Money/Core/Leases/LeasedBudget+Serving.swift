@@ -58,7 +58,7 @@ extension LeasedBudget {
     if grant.isRest, let first, canSpend(now), line.room < first.cost.worst,
       line.room >= first.cost.minimum
     {
-      admitFirst(key, hold: line.room)
+      admitFirst(key, hold: line.room, ceiling: grant.ceiling)
     }
     serve(key, now: now)
   }
@@ -180,12 +180,16 @@ extension LeasedBudget {
     return canSpend(now) || line.room < first.cost.worst
   }
 
-  private mutating func admitFirst(_ key: AccountID, hold: MicroCredits) {
+  /// - Parameter ceiling: the ceiling for which the hold is below the request's worst case.
+  private mutating func admitFirst(
+    _ key: AccountID, hold: MicroCredits, ceiling: Ceiling? = nil
+  ) {
     guard let line = lines[key], let first = line.queue.first else { return }
     lines[key]?.queue.dropFirst()
     lines[key]?.held = line.held.addingCapped(hold)
     waitingKeys[first.number] = nil
-    running[first.number] = Hold(key: key, lease: line.lease, amount: hold)
+    running[first.number] = Hold(
+      key: key, lease: line.lease, amount: hold, ceiling: ceiling)
     directives.append(.admit(first.number, hold: hold))
   }
 
@@ -281,7 +285,11 @@ extension LeasedBudget {
       guard let line = lines[key] else { return }
       let isFirst = line.queue.first?.number == request.number
       if isFirst, canSpend(now), !line.isClosing, line.room >= request.cost.minimum {
-        admitFirst(key, hold: min(line.room, request.cost.worst))
+        var ceiling: Ceiling?
+        if case .ceiling(let known) = line.notice, line.room < request.cost.worst {
+          ceiling = known
+        }
+        admitFirst(key, hold: min(line.room, request.cost.worst), ceiling: ceiling)
       } else {
         // Usually the request is the first one. Its removal moves no other request, but a removal
         // from the middle moves all later ones.

@@ -6,6 +6,9 @@ extension LeasedBudget {
     let key: AccountID
     let lease: LeaseID
     let amount: MicroCredits
+    /// The ceiling for which the amount is below the request's worst case. `nil` means that it pays
+    /// the worst case, or that the ceiling is not known.
+    var ceiling: Ceiling?
   }
 
   struct WaitingRequest: Sendable {

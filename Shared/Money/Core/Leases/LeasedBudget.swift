@@ -62,6 +62,10 @@ public struct LeasedBudget: Sendable {
   /// The lease from which a running request holds money. `nil` means that the request does not run.
   public func lease(of request: UInt64) -> LeaseID? { running[request]?.lease }
 
+  /// The ceiling for which a running request holds less than its worst case. `nil` means that there
+  /// is none, or that it is not known.
+  public func ceiling(of request: UInt64) -> Ceiling? { running[request]?.ceiling }
+
   // MARK: - Requests
 
   /// Decides whether a request may run.

@@ -216,10 +216,14 @@ struct  Tutti__V1__LeaseGrant
    * no more can be had
    */
   protobuf_c_boolean is_rest;
+  /*
+   * that has no more, if is_rest
+   */
+  Tutti__V1__Ceiling *ceiling;
 };
 #define TUTTI__V1__LEASE_GRANT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__lease_grant__descriptor) \
-    , NULL, 0, 0, 0 }
+    , NULL, 0, 0, 0, NULL }
 
 
 struct  Tutti__V1__Ceiling
