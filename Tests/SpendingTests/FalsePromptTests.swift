@@ -28,17 +28,17 @@ struct FalsePromptTests {
   private static func bill(reported prompt: Int) throws -> (bill: RequestBill, prompt: Int) {
     let bounds = try Sample.request(#""max_tokens":1,"#).bounds(
       models: ["m"], table: Sample.hosts(context: 8_192))
-    let hold = bounds.cost(at: try price().highest).worst
+    let hold = bounds.cost(at: try Self.price().highest).worst
     #expect(hold == MicroCredits(Int64(bounds.prompt + 1)))
     let bill = RequestBill(
-      bounds.credible(summary(prompt, 1), tokens: nil), price: try price(), hold: hold,
+      bounds.credible(summary(prompt, 1), tokens: nil), price: try Self.price(), hold: hold,
       paidPrompt: bounds.paidPrompt)
     return (bill, bounds.prompt)
   }
 
   /// Earnings of each host, if hosts have the client's price.
   private static func pay(_ answers: [SettledAnswer]) throws -> (bill: Bill, total: Int64) {
-    let price = try price().highest
+    let price = try Self.price().highest
     let billed = try answers.map { answer in
       let attempts = try answer.attempts.map {
         try BilledAttempt(
@@ -100,7 +100,7 @@ struct FalsePromptTests {
     ) { bounds.credible($0, of: trace.plan, tokens: tokens) }
     #expect(bill.billed == MicroCredits(Int64(tokens)))
     let paid = try Self.pay(bill.answers)
-    // All answers have one token, and the last token of the limit is not divided.
+    // Each answer has one token, and one limit for all prompts may exceed the sum by one per task.
     #expect((2 * tokens...2 * tokens + 2 * tasks).contains(Int(paid.total)), "\(paid.total)")
     #expect(paid.bill.payouts["honest"] == MicroCredits(Int64(honest + 1)))
   }

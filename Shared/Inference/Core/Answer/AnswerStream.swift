@@ -44,8 +44,7 @@ public struct AnswerStream: Sendable {
   /// Bytes of the current host's text. A delta that holds more than text counts with its JSON.
   var deltaBytes = 0
   /// Whether the operator trusts the current host's count of tokens. A host is paid by this count,
-  /// so the count of an untrusted host is limited by the length of its text
-  /// and of its prompt.
+  /// so the count of an untrusted host is limited by the lengths of its text and of its prompt.
   var trustsCount = true
   /// Tokens that the client had before the current host.
   var priorTokens = 0
