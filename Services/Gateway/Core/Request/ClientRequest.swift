@@ -124,8 +124,9 @@ public struct ClientRequest: Sendable {
       .addingCapped(answer.multipliedCapped(by: answers))
   }
 
-  /// Estimated tokens of all prompts, at the high end. A token has four bytes, JSON included. Only
-  /// pictures and sounds have a fixed number of tokens each.
+  /// Estimated tokens of all prompts. A token has four bytes, JSON included. Only pictures and sounds
+  /// have a fixed number of tokens each. The estimate is high for English prose, and may be too low
+  /// for other scripts, numbers and code.
   var promptBound: Int {
     let other = body.count - conversationRanges.messages.count
     return conversationTokens.addingCapped(TokenEstimate.tokens(bytes: other))
