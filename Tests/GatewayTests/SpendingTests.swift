@@ -200,9 +200,9 @@ struct SpendingTests {
       do {
         let payment = try await Self.payment(
           cluster.spending, table: HostTable(epoch: 1, revision: 1, hosts: hosts))
-        for (tokens, host) in ["a", "b", "unknown"].enumerated() {
+        for (index, host) in ["a", "b", "unknown"].enumerated() {
           payment.began(by: Self.opening(HostID(host)))
-          payment.wrote(3 * (tokens + 1))
+          payment.wrote(3 * (index + 1))
         }
       }
       try await cluster.wait { cluster.settlements.count == 1 }
