@@ -68,10 +68,14 @@ public struct HostView: Sendable {
   /// Hosts that `infer()` asks first. These are the community's hosts that may serve, otherwise the
   /// operator's own ones. If no host may serve, they are the hosts that only a passing reason
   /// excludes.
-  public func firstAsked(for need: HostNeed) -> [Entry] {
-    let serving = preferringCommunity(serving(need))
+  ///
+  /// - Parameter models: models from which the caller may choose. If the need is any chat or
+  ///   embedding model, hosts without one of them are left out.
+  public func firstAsked(for need: HostNeed, models: AllowedModels = .all) -> [Entry] {
+    let able = entries.filter { need.models.isMet(by: $0.host, models) }
+    let serving = preferringCommunity(able.filter { refusal(of: $0, for: need) == nil })
     return serving.isEmpty
-      ? preferringCommunity(entries.filter { refusal(of: $0, for: need)?.isPassing == true })
+      ? preferringCommunity(able.filter { refusal(of: $0, for: need)?.isPassing == true })
       : serving
   }
 
@@ -116,8 +120,8 @@ public struct HostView: Sendable {
 
   /// Facts for the planner about the hosts that may work on a request now.
   ///
-  /// Fallback hosts are included only if no community host may serve, because a plan must not rely
-  /// on them otherwise.
+  /// Fallback hosts are included only if no community host may serve with one of the models. A plan
+  /// must not rely on them otherwise.
   ///
   /// - Parameters:
   ///   - named: as for `chatModels(policy:named:)`.
@@ -130,8 +134,11 @@ public struct HostView: Sendable {
   ) -> [HostFacts] {
     let need = HostNeed(.anyChat, dataPolicy: policy, pools: pools)
     let named = Set(named)
-    let all = preferringCommunity(serving(need)).map { HostFacts($0, named: named, models) }
-      .filter { !models.isLimited || !$0.models.isEmpty }
+    let able = serving(need).filter { entry in
+      !models.isLimited
+        || entry.host.choices(named: named).contains { models.admits($0.id) }
+    }
+    let all = preferringCommunity(able).map { HostFacts($0, named: named, models) }
     guard all.count > limit else { return all.sorted { $0.id < $1.id } }
     func rank(_ host: HostFacts) -> (Int, Int, HostID) {
       (host.freeSlots > 0 ? 0 : 1, -host.rateMilli, host.id)
@@ -154,6 +161,19 @@ extension HostFacts {
       firstTokenMilliseconds: speed.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,
       slowdownPercent: speed.slowdown.map { Int(clamping: ($0 * 100).rounded()) },
       contextTokens: contexts)
+  }
+}
+
+extension HostNeed.Models {
+  /// Whether the host has a model of this kind that is allowed. The limit does not apply to models
+  /// that the need names.
+  fileprivate func isMet(by host: Host, _ allowed: AllowedModels) -> Bool {
+    guard allowed.isLimited else { return true }
+    return switch self {
+    case .any, .oneOf: true
+    case .anyChat: host.models.contains { $0.isChat && allowed.admits($0.id) }
+    case .anyEmbedding: host.models.contains { $0.isEmbedding && allowed.admits($0.id) }
+    }
   }
 }
 

@@ -72,7 +72,7 @@ private let instruction = "Find it, whatever it is, and say it in your own words
 private func perform(
   _ order: TaskOrder, role: Role = plain, models: [String] = ["faulty-model"],
   faults: FaultyHostFaults = .none, resume: ResumeWay = .instruct, context: Int? = nil,
-  also second: Host? = nil,
+  tier: HostTier = .community, also second: Host? = nil,
   _ answer: @escaping @Sendable (FaultyHostQuestion) -> String
 ) async throws -> Done {
   let host = try await FaultyHost.started(
@@ -81,6 +81,7 @@ private func perform(
       faults: faults))
   var line = host.host("h")
   line.resume = resume
+  line.tier = tier
   let table = HostTable(epoch: 1, revision: 1, hosts: [line] + [second].compactMap(\.self))
   let client = InferenceClient(hosts: { table }, logger: Logger(label: "test"))
   let recorder = TelemetryRecorder(service: "agent", instance: "a")
@@ -177,6 +178,17 @@ struct TaskWorkTests {
     let done = try await perform(limited, models: models) { _ in "It is a fox." }
     #expect(done.report.model == ModelID(priced))
     #expect(done.bodies.count == 1 && done.bodies[0].contains(#""\#(priced)""#))
+  }
+
+  @Test("a fallback host answers if only it offers a model that the plan may use")
+  func allowedAtFallback() async throws {
+    let other = Host(
+      id: "open", url: "http://127.0.0.1:9", state: .ready, models: [ModelOffer(id: "open-70b")])
+    let done = try await perform(
+      order(allowed: AllowedModels(["priced-7b"])), models: ["priced-7b"], tier: .fallback,
+      also: other
+    ) { _ in "It is a fox." }
+    #expect(done.report.model == "priced-7b" && done.report.host == "h")
   }
 
   @Test("if no host offers a model that the plan may use, no host is asked")

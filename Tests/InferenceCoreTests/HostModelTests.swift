@@ -87,6 +87,26 @@ struct HostNeedTests {
     #expect(first([host("a", .suspended)], []).isEmpty)
   }
 
+  @Test(
+    "hosts without an allowed model do not keep a plan from the fallback tier or a skipped host")
+  func allowedModels() {
+    let hosts = [
+      host("open", models: ["open"]),
+      host("own", tier: .fallback, models: ["priced", "bge-small"]),
+    ]
+    let priced = AllowedModels(["priced"])
+    let plain = view(hosts)
+    #expect(plain.firstAsked(for: HostNeed(), models: .all).map(\.host.id) == ["open"])
+    #expect(plain.firstAsked(for: HostNeed(), models: priced).map(\.host.id) == ["own"])
+    #expect(plain.facts(policy: .any, models: priced).map(\.id) == ["own"])
+    #expect(plain.firstAsked(for: HostNeed(.anyEmbedding), models: priced).isEmpty)
+    // A need that names a model is not limited.
+    #expect(plain.firstAsked(for: HostNeed(.oneOf(["open"])), models: priced).count == 1)
+    let skipped = view(hosts, [HostLoad(host: "own", openBreakers: 1)])
+    #expect(skipped.firstAsked(for: HostNeed(), models: priced).map(\.host.id) == ["own"])
+    #expect(skipped.facts(policy: .any, models: priced).isEmpty)
+  }
+
   @Test("a model whose hosts are skipped for a while is used only if the client names it")
   func chatModels() {
     let hosts = [host("a", models: ["m", "bge-small"]), host("b", models: ["n"])]

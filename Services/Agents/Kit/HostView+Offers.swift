@@ -17,7 +17,8 @@ extension HostView {
 
   private func hosts(_ models: HostNeed.Models, _ permission: Permission) -> [Entry] {
     firstAsked(
-      for: HostNeed(models, dataPolicy: permission.dataPolicy, pools: permission.pools))
+      for: HostNeed(models, dataPolicy: permission.dataPolicy, pools: permission.pools),
+      models: permission.models)
   }
 
   /// Allowed embedding models, without aliases.

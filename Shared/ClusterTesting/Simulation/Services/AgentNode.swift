@@ -134,7 +134,8 @@ final class TaskNode {
   private func offered() -> [OfferedModel] {
     let view = agent.inference.view().hosts(for: client)
     var models: [ModelID: Int] = [:]
-    for entry in view.firstAsked(for: HostNeed(dataPolicy: dataPolicy, pools: order.pools)) {
+    let need = HostNeed(dataPolicy: dataPolicy, pools: order.pools)
+    for entry in view.firstAsked(for: need, models: order.models) {
       for offer in entry.host.models
       where offer.isChat && offer.upstream == nil && order.models.admits(offer.id) {
         models[offer.id, default: 0] += entry.freeSlots > 0 ? 1 : 0
