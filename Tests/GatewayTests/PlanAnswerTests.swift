@@ -89,8 +89,10 @@ struct PlanAnswerTests {
     }
   }
 
-  @Test("a plan that needs more than the rest of a budget is refused with its name and its reset")
-  func shortOfMoney() async throws {
+  @Test(
+    "a plan that needs more than the rest of a budget is refused with its name and its reset",
+    arguments: [false, true])
+  func shortOfMoney(isPreview: Bool) async throws {
     let key = try DepartedPlansTests.limitedKey()
     let report = SpendingReport(
       key: .key("\(key.id)"),
@@ -106,8 +108,16 @@ struct PlanAnswerTests {
       let payment = try await DepartedPlansTests.payment(money.spending)
       #expect(payment.isCut && payment.hold == MicroCredits(1_000))
       try await plans.run { plans in
-        let answer = try plans.answer(rights: KeyRights(key), payment: payment)
-        let failure = await #expect(throws: Failure.self) { _ = try await answer.response() }
+        let exchange = try plans.answer(rights: KeyRights(key)).exchange
+        // The money of a preview is free again before the planner is asked.
+        if isPreview { payment.release() }
+        let answer = PlanAnswer(
+          plans.resources,
+          isPreview
+            ? exchange.preview(of: payment, at: payment.price)
+            : exchange.paid(by: payment, at: payment.price),
+          pattern: "tutti/ensemble")
+        let failure = await #expect(throws: Failure.self) { _ = try await answer.make() }
         #expect(failure?.code == .budgetExhausted && failure?.param == nil)
         #expect(failure?.message.contains("key/\(key.id)/year-calendar") == true)
         #expect(failure?.message.contains("0.001 credits") == true)

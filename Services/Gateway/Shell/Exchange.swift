@@ -34,6 +34,9 @@ struct Exchange: Sendable {
   var price: RequestPrice?
   /// Tokens of a plan that the key can pay. `nil` means no limit.
   var planTokens: Int?
+  /// The hold that pays these tokens, if it pays less than the longest plan. In a preview, its
+  /// money is already free again. `nil` means that the money does not shorten the plan.
+  var shortHold: MicroCredits?
 
   /// Id of the client's key. `nil` means that the request needs none.
   var key: KeyID? { rights.keyID }
@@ -52,6 +55,7 @@ struct Exchange: Sendable {
     var preview = self
     preview.price = price
     preview.planTokens = payment?.tokens
+    preview.shortHold = payment.flatMap { $0.isCut ? $0.hold : nil }
     return preview
   }
 

@@ -121,12 +121,11 @@ struct PlanAnswer: Sendable {
   /// registry is asked which ceiling limits it.
   private func explained(_ failure: Failure, _ budget: TokenBudget?) async -> Failure {
     guard let budget else { return failure }
-    guard budget.isAboutMoney(failure), let key = exchange.key, let payment = exchange.payment,
-      payment.isCut
+    guard budget.isAboutMoney(failure), let key = exchange.key, let hold = exchange.shortHold
     else { return budget.explained(failure) }
     let report = await resources.reports.report(of: .key("\(key)"))
     return budget.explained(
-      failure, shortage: report?.shortage(hold: payment.hold, at: UnixTime.milliseconds()))
+      failure, shortage: report?.shortage(hold: hold, at: UnixTime.milliseconds()))
   }
 
   private func callPlanner(_ request: PlanRequest) async throws(Failure) -> Body {
