@@ -81,6 +81,16 @@ struct RequestPriceTests {
     #expect(failure?.code == .permissionDenied && failure?.message.contains("`b`") == true)
   }
 
+  @Test("a plan of free models stays free, and embeds only with free models")
+  func freePlan() throws {
+    let table = try Sample.table(
+      .refuse,
+      ["a": Sample.price(0, 0), "embedder": Sample.price(3, 0), "free": Sample.price(0, 0)])
+    let price = try RequestPrice(of: ["a"], embedders: ["embedder", "free"], in: table, at: 5)
+    #expect(price.isFree)
+    #expect(price.has("a") && price.has("free") && !price.has("embedder"))
+  }
+
   @Test("a model without a price that the client names for a plan is refused for its price")
   func named() throws {
     let table = try Sample.table(.refuse, ["a": Sample.price(1, 1)])

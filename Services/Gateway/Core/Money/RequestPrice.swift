@@ -19,6 +19,7 @@ public struct RequestPrice: Hashable, Sendable {
   ///   - models: models that may answer. Models without a price are left out if the table refuses
   ///     them.
   ///   - embedders: models that may embed texts inside a plan. They are left out in the same way.
+  ///     If all `models` are free, those that are not free are left out, too.
   /// - Throws: `permission_denied` if no model that may answer is left.
   public init(
     of models: [ModelID], embedders: [ModelID] = [], in table: PriceTable, at time: Int64
@@ -33,9 +34,14 @@ public struct RequestPrice: Hashable, Sendable {
     var prices: [ModelID: TokenPrice] = [:]
     for model in models { prices[model] = table.price(of: model, at: time) }
     guard let first = prices.values.first else { throw .unpriced(models) }
-    for model in embedders { prices[model] = table.price(of: model, at: time) }
+    let answers = prices.values.reduce(first) { $0.dearest(of: $1) }
+    for model in embedders {
+      let price = table.price(of: model, at: time)
+      // A plan of free models needs no money, so it can only use free embedding models.
+      if answers != .free || price == TokenPrice.free { prices[model] = price }
+    }
     self.prices = .several(prices)
-    highest = prices.values.reduce(first) { $0.dearest(of: $1) }
+    highest = prices.values.reduce(answers) { $0.dearest(of: $1) }
   }
 
   /// Whether the request costs nothing, however many tokens it takes.
