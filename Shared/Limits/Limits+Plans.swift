@@ -19,7 +19,7 @@ extension Limits {
       + "stays in microseconds.")
   public static let planModels = Limit(
     "plan.models", 256, .count,
-    "Models of which tasks choose that name none, in each plan of a key. An eighth is for "
+    "Models in each plan of a key from which tasks without a model choose. An eighth is for "
       + "embeddings. With names of 64 bytes, the list adds 16 KiB to each task.")
   public static let planInputs = Limit(
     "plan.task_inputs", 16, .count, "As many as an ensemble may have members.")
