@@ -90,6 +90,26 @@ struct PlanAnswerTests {
   }
 
   @Test(
+    "a key without room for the tokens of the smallest plan is refused before a planner is asked")
+  func noRoomForTokens() async throws {
+    let key = KeyRecord(
+      id: try #require(KeyID("abcdefghijkl")), name: "k",
+      account: try #require(AccountPath("acme")),
+      hash: try #require(KeyHash([UInt8](repeating: 1, count: 32))), scopes: [.plans],
+      limits: KeyLimits(tokensPerMinute: 150))
+    try await PlanCluster(scripts: []).run { cluster in
+      let gate = cluster.resources.keys
+      let running = try gate.admit(KeyRights(key), tokens: 50)
+      let answer = try cluster.answer(rights: KeyRights(key))
+      answer.exchange.journal.record(try gate.admit(KeyRights(key), tokens: 20))
+      // Two members read the conversation, which takes more than the 100 tokens that are left.
+      let failure = await #expect(throws: Failure.self) { _ = try await answer.response() }
+      #expect(failure?.code == .rateLimited && cluster.planRequests == 0)
+      withExtendedLifetime(running) {}
+    }
+  }
+
+  @Test(
     "a plan that needs more than the rest of a budget is refused with its name and its reset",
     arguments: [false, true])
   func shortOfMoney(isPreview: Bool) async throws {

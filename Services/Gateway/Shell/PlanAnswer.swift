@@ -36,6 +36,8 @@ struct PlanAnswer: Sendable {
   }
 
   func response() async throws -> Response {
+    // A key without room for the smallest plan must cost no work of a planner.
+    try exchange.journal.raiseUse(to: exchange.request.leastCountedTokens, mayRefuse: true)
     let plan = try await make()
     // Many plans may begin at once, so each is counted before it runs.
     try countTokens(of: plan, mayRefuse: true)

@@ -15,6 +15,10 @@ extension ClientRequest {
       .addingCapped(TokenEstimate.leastTokens * plan.outputs)
   }
 
+  /// Estimated tokens of a plan before it is made, for the limits of the client's key. A plan never
+  /// takes more than the client's own budget.
+  public var leastCountedTokens: Int { min(leastPlanTokens, options.budgetTokens ?? .max) }
+
   /// Calls that read the conversation, and outputs that are written or read as inputs, of the
   /// smallest plan of the pattern. The planner counts in the same way.
   private var smallestPlan: (calls: Int, outputs: Int) {
