@@ -13,7 +13,8 @@ import Limits
 /// limit, a gateway permits its share of the part that no process has used. All gateways together
 /// may then exceed the limit by the use that the registry did not know yet.
 ///
-/// A refused request is not counted, see also `finish(_:tokens:wasRefused:at:)`. Every operation on one key takes constant time. The times are
+/// A request that `admit` refuses is not counted. One that is refused later is handled by
+/// `finish(_:tokens:wasRefused:at:)`. Every operation on one key takes constant time. The times are
 /// counted from 1970, so that the hours of all processes are the same.
 public struct RateWindows: Sendable {
   /// Number of live gateways, this one included. Values below 1 count as 1.

@@ -73,7 +73,8 @@ public struct PriceBook: Equatable, Sendable {
   /// Milliseconds from the withdrawal of a row to its start, at least. Gateways learn of the
   /// withdrawal within this time.
   public static let withdrawalNotice: Int64 = 10_000
-  /// Latest `now` of an added or removed row. Earlier prices cannot be changed, even if the clock is set back.
+  /// Latest `now` of an added or removed row. Earlier prices cannot be changed, even if the clock is
+  /// set back.
   private var latestChange = Int64.min
   public private(set) var count = 0
 
