@@ -219,14 +219,10 @@ public final class LoopbackNetwork: Sendable {
 extension LoopbackNetwork.State {
   /// Inserts in order of delivery; most parcels belong at the end.
   fileprivate mutating func insert(_ parcel: LoopbackNetwork.Parcel) {
-    var low = 0
-    var high = queue.count
-    if let last = queue.last, last < parcel { low = high }
-    while low < high {
-      let middle = (low + high) / 2
-      if queue[middle] < parcel { low = middle + 1 } else { high = middle }
-    }
-    queue.insert(parcel, at: low)
+    // Most parcels are the last.
+    let isLast = queue.last.map { $0 < parcel } ?? true
+    let index = isLast ? queue.endIndex : queue.partitioningIndex { !($0 < parcel) }
+    queue.insert(parcel, at: index)
   }
 }
 

@@ -176,12 +176,7 @@ public struct HostQueue<Ticket: Hashable & Sendable>: Sendable {
 
   /// Index in `waiting` after all tickets whose rank is at most `turn`.
   private func place(behind turn: UInt64) -> Int {
-    var (low, high) = (0, waiting.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if waiting[middle].rank <= turn { low = middle + 1 } else { high = middle }
-    }
-    return low
+    waiting.partitioningIndex { $0.rank > turn }
   }
 
   private mutating func admit(now: Instant) -> [Admission] {

@@ -183,12 +183,7 @@ public struct KeyUseBook: Sendable {
 
   /// Index of the first change with a higher revision.
   private func firstChange(after known: UInt64) -> Int {
-    var (low, high) = (0, changes.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if changes[middle].revision > known { high = middle } else { low = middle + 1 }
-    }
-    return low
+    changes.partitioningIndex { $0.revision > known }
   }
 
   private static func sum(

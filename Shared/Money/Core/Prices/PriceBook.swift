@@ -178,11 +178,6 @@ public struct PriceBook: Equatable, Sendable {
 
   /// Number of rows that start at or before `time`, found by binary search.
   static func position(after time: Int64, in rows: [PriceRow]) -> Int {
-    var (low, high) = (0, rows.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if rows[middle].effectiveFrom <= time { low = middle + 1 } else { high = middle }
-    }
-    return low
+    rows.partitioningIndex { $0.effectiveFrom > time }
   }
 }
