@@ -1,7 +1,7 @@
 extension Limits {
   static let clients = [
     connections, connectionsPerClient, connectionsPerLocalClient, waitingConnections,
-    acceptedConnections, reservedConnections,
+    acceptedConnections, reservedConnections, refusedConnections,
     requestsPerClient, requestsPerLocalClient, requestBytesPerClient, requestBytesPerLocalClient,
     plansPerClient, plansPerLocalClient, keyReserve, cheapAnswers, cheapBurst,
     smallBody, bodyWait, readerStall,
@@ -33,6 +33,11 @@ extension Limits {
     "clients.reserved_connections", 32, .count,
     "Connections above clients.connections, for /health, /ready and /metrics only. Probes and "
       + "scrapers ask a few times a minute.")
+  public static let refusedConnections = Limit(
+    "clients.refused_connections", 128, .count,
+    "Connections that stay open for up to 2 s after a refusal, so that their clients can read it. "
+      + "With 40 KiB each they are 5 MiB. A client that sends large bodies of which none is read "
+      + "would otherwise have hundreds.")
   public static let requestsPerClient = Limit(
     "clients.requests_per_client", 128, .count,
     "A quarter of the requests answered at once: three other clients fit.")

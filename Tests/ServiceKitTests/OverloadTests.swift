@@ -58,9 +58,9 @@ struct ConnectionTableTests {
   func ownIdlest() {
     var table = ConnectionTable(limits)
     let ids = (0..<3).map { _ in table.open(alice).id }
-    for id in ids { table.change(id, to: .idle) }
-    table.change(ids[0], to: .answering)
-    table.change(ids[0], to: .idle)
+    for id in ids { _ = table.change(id, to: .idle) }
+    _ = table.change(ids[0], to: .answering)
+    _ = table.change(ids[0], to: .idle)
     #expect(table.open(alice).evicting?.id == ids[1])
     #expect(table.connections(of: alice) == 3)
   }
@@ -69,10 +69,10 @@ struct ConnectionTableTests {
   func newest() {
     var table = ConnectionTable(limits)
     let ids = (0..<3).map { _ in table.open(alice).id }
-    table.change(ids[2], to: .receiving)
+    _ = table.change(ids[2], to: .receiving)
     #expect(table.open(alice).evicting?.id == ids[2])
-    table.change(ids[1], to: .answering)
-    table.change(ids[1], to: .idle)
+    _ = table.change(ids[1], to: .answering)
+    _ = table.change(ids[1], to: .idle)
     #expect(table.open(alice).evicting?.id == ids[1])
     #expect(table.open(alice).evicting?.id == ids[0])
   }
@@ -83,7 +83,7 @@ struct ConnectionTableTests {
       ConnectionLimits(total: 4, perClient: 4, perLocalClient: 4, reserved: 2))
     let silent = (0..<2).map { _ in table.open(alice).id }
     let uploads = (0..<2).map { _ in table.open(bob).id }
-    for id in uploads { table.change(id, to: .receiving) }
+    for id in uploads { _ = table.change(id, to: .receiving) }
     #expect(table.open(.ipv4(3)).evicting?.id == silent[0])
   }
 
@@ -117,7 +117,7 @@ struct ConnectionTableTests {
     var table = ConnectionTable(limits)
     let ids = (0..<3).map { _ in table.open(alice).id }
     let own = table.open(bob).id
-    for id in ids + [own] { table.change(id, to: .receiving) }
+    for id in ids + [own] { _ = table.change(id, to: .receiving) }
     let evicted = table.open(.ipv4(3)).evicting
     #expect(evicted?.id == ids[0] && evicted?.activity == .receiving)
   }
@@ -126,9 +126,9 @@ struct ConnectionTableTests {
   func ownIncomplete() {
     var table = ConnectionTable(limits)
     let ids = (0..<3).map { _ in table.open(alice).id }
-    table.change(ids[2], to: .answering)
-    table.change(ids[1], to: .receiving)
-    table.change(ids[0], to: .receiving)
+    _ = table.change(ids[2], to: .answering)
+    _ = table.change(ids[1], to: .receiving)
+    _ = table.change(ids[0], to: .receiving)
     let evicted = table.open(alice).evicting
     #expect(evicted?.id == ids[1] && evicted?.activity == .receiving)
     // One slow request among others is no flood. So it stays, and the new connection serves only
@@ -136,7 +136,7 @@ struct ConnectionTableTests {
     var busy = ConnectionTable(
       ConnectionLimits(total: 8, perClient: 8, perLocalClient: 8, reserved: 2))
     for (number, id) in (0..<8).map({ _ in busy.open(alice).id }).enumerated() {
-      busy.change(id, to: number == 0 ? .receiving : .answering)
+      _ = busy.change(id, to: number == 0 ? .receiving : .answering)
     }
     #expect(busy.open(alice).evicting == nil)
   }
@@ -144,7 +144,9 @@ struct ConnectionTableTests {
   @Test("where all connections are at work, a new one gets health and metrics only")
   func reserve() {
     var table = ConnectionTable(limits)
-    for client in [alice, alice, bob, bob] { table.change(table.open(client).id, to: .answering) }
+    for client in [alice, alice, bob, bob] {
+      _ = table.change(table.open(client).id, to: .answering)
+    }
     let first = table.open(.ipv4(3))
     guard case .reserved(_, nil, let limit) = first else {
       Issue.record("\(first)")
@@ -168,6 +170,35 @@ struct ConnectionTableTests {
     table.close(ids[0])
     table.close(ids[0])
     #expect(table.connections(of: alice) == 3)
+  }
+
+  @Test("of too many refused connections, the oldest one of the client with the most is closed")
+  func refused() {
+    var table = ConnectionTable(
+      ConnectionLimits(total: 9, perClient: 8, perLocalClient: 9, reserved: 2, refused: 3))
+    let ids = [bob, alice, alice, alice, alice].map { table.open($0).id }
+    for id in ids.prefix(3) {
+      let evicted = table.change(id, to: .refused)
+      #expect(evicted == nil)
+    }
+    // A closed connection is no longer counted.
+    table.close(ids[2])
+    let third = table.change(ids[3], to: .refused)
+    #expect(third == nil)
+    let evicted = table.change(ids[4], to: .refused)
+    #expect(evicted?.id == ids[1] && table.count == 3)
+    // It counts again if it is answered after all.
+    table.reinstate(ids[1], of: alice, .answering)
+    #expect(table.connections(of: alice) == 3)
+  }
+
+  @Test("a refused connection is evicted before an idle one")
+  func refusedFirst() {
+    var table = ConnectionTable(limits)
+    let ids = (0..<3).map { _ in table.open(alice).id }
+    _ = table.change(ids[0], to: .idle)
+    _ = table.change(ids[1], to: .refused)
+    #expect(table.open(alice).evicting?.id == ids[1])
   }
 
   @Test("a table whose connections are closed is empty")

@@ -13,16 +13,20 @@ public struct ConnectionLimits: Hashable, Sendable {
   var perLocalClient: Int
   /// Additional connections beyond `total`. They serve only health and metrics.
   public var reserved: Int
+  /// Maximum connections whose request was refused.
+  var refused: Int
 
   public init(
     total: Int = Limits.connections.value, perClient: Int = Limits.connectionsPerClient.value,
     perLocalClient: Int = Limits.connectionsPerLocalClient.value,
-    reserved: Int = Limits.reservedConnections.value
+    reserved: Int = Limits.reservedConnections.value,
+    refused: Int = Limits.refusedConnections.value
   ) {
     self.total = total
     self.perClient = perClient
     self.perLocalClient = perLocalClient
     self.reserved = reserved
+    self.refused = refused
   }
 }
 
@@ -40,6 +44,9 @@ public struct ConnectionLimits: Hashable, Sendable {
 /// read. A new connection counts as idle after the table has changed as many times as the server
 /// may have connections.
 ///
+/// A connection whose request was refused stays for a moment, so that its client can read the error.
+/// If there are too many of these, the oldest one of the client with the most connections is evicted.
+///
 /// If no connection can be evicted, the new connection joins a small reserve that serves only
 /// health and metrics.
 public struct ConnectionTable: Sendable {
@@ -50,6 +57,8 @@ public struct ConnectionTable: Sendable {
     case idle
     /// Only a part of a request has arrived, or its answer is delayed.
     case receiving
+    /// A request was refused. Further bytes are discarded until the connection closes.
+    case refused
     /// A request is being answered.
     case answering
   }
@@ -94,6 +103,7 @@ public struct ConnectionTable: Sendable {
   private var entries: [ConnectionID: Entry] = [:]
   private var served: [ClientID: Int] = [:]
   private var servedCount = 0
+  private var refusedCount = 0
   private var clock: UInt64 = 0
 
   public init(_ limits: ConnectionLimits) { self.limits = limits }
@@ -144,7 +154,8 @@ public struct ConnectionTable: Sendable {
 
   /// The connection that has been idle longest, of the client with the most connections.
   private func idlest(_ isEligible: (ClientID) -> Bool) -> Eviction? {
-    pick(.idle) { isEligible($0.client) }
+    pick(.refused) { isEligible($0.client) }
+      ?? pick(.idle) { isEligible($0.client) }
       ?? pick(.new) { isEligible($0.client) && clock - $0.since >= UInt64(limits.total) }
   }
 
@@ -190,12 +201,23 @@ public struct ConnectionTable: Sendable {
     return id
   }
 
-  /// Records that a request began to arrive, has arrived completely, or was answered.
-  public mutating func change(_ id: ConnectionID, to activity: Activity) {
-    guard let entry = entries[id], entry.activity != activity else { return }
+  /// Records that a request began to arrive, has arrived completely, was answered or refused.
+  ///
+  /// - Returns: a connection to close, because the requests of too many were refused.
+  public mutating func change(_ id: ConnectionID, to activity: Activity) -> Eviction? {
+    guard let entry = entries[id], entry.activity != activity else { return nil }
     clock += 1
     entries[id]?.activity = activity
     entries[id]?.since = clock
+    guard !entry.isReserved else { return nil }
+    if entry.activity == .refused { refusedCount -= 1 }
+    guard activity == .refused else { return nil }
+    refusedCount += 1
+    guard refusedCount > limits.refused, let oldest = pick(.refused, { _ in true }) else {
+      return nil
+    }
+    close(oldest.id)
+    return oldest
   }
 
   /// Restores an evicted connection that became active before it was closed.
@@ -205,12 +227,14 @@ public struct ConnectionTable: Sendable {
     entries[id] = Entry(client: client, isReserved: false, activity: activity, since: clock)
     served[client, default: 0] += 1
     servedCount += 1
+    if activity == .refused { refusedCount += 1 }
   }
 
   /// Removes a connection that has closed or is about to close. Calling it again has no effect.
   public mutating func close(_ id: ConnectionID) {
     guard let entry = entries.removeValue(forKey: id), !entry.isReserved else { return }
     servedCount -= 1
+    if entry.activity == .refused { refusedCount -= 1 }
     let left = connections(of: entry.client) - 1
     served[entry.client] = left > 0 ? left : nil
   }

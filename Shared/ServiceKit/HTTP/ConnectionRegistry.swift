@@ -95,11 +95,7 @@ final class ConnectionRegistry: Sendable {
       return (admission, evicted, state.isQuiescing)
     }
     if isQuiescing { Self.quiesce(channel) }
-    if let evicted, let eviction = admission.evicting {
-      // The connection decides on its own event loop, because a request may have begun meanwhile.
-      evicted.triggerUserOutboundEvent(
-        MakeRoom(isIncompleteToo: eviction.activity == .receiving), promise: nil)
-    }
+    if let evicted, let eviction = admission.evicting { Self.evict(evicted, eviction) }
     var limit: Limit?
     if case .reserved(_, _, let reached) = admission { limit = reached }
     let place = ConnectionPlace(registry: self, id: admission.id, client: client, limit: limit)
@@ -108,7 +104,18 @@ final class ConnectionRegistry: Sendable {
   }
 
   fileprivate func change(_ id: ConnectionID, to activity: ConnectionTable.Activity) {
-    state.withLock { $0.table.change(id, to: activity) }
+    let evicted = state.withLock { state in
+      state.table.change(id, to: activity).flatMap { eviction in
+        state.channels.removeValue(forKey: eviction.id).map { ($0, eviction) }
+      }
+    }
+    if let (channel, eviction) = evicted { Self.evict(channel, eviction) }
+  }
+
+  private static func evict(_ channel: any Channel, _ eviction: ConnectionTable.Eviction) {
+    // The connection decides on its own event loop, because a request may have begun meanwhile.
+    channel.triggerUserOutboundEvent(
+      MakeRoom(isIncompleteToo: eviction.activity == .receiving), promise: nil)
   }
 
   fileprivate func reinstate(

@@ -297,7 +297,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       switch reading {
       case .head: pending > 0 ? answering : .receiving
       case .body: pending > 1 ? answering : .receiving
-      case .refused: .receiving
+      case .refused: .refused
       case .nothing: pending > 0 ? answering : activity == .new ? .new : .idle
       }
     guard now != activity else { return }
