@@ -1,8 +1,10 @@
+import ClusterModel
+
 /// Metadata keys that several log lines use. A fact has the same key in each line, so that readers
 /// can filter by it.
 public enum LogKey {
   /// The value has 32 hexadecimal digits. The recorder stores the line under this trace.
-  public static let trace = "trace_id"
+  public static let trace = LogRecord.traceMember
   public static let span = "span_id"
   public static let service = "service"
   public static let peer = "peer"

@@ -19,23 +19,12 @@ enum LogLine {
   }
 
   private static func json(_ record: LogRecord) -> String {
-    var line = "{\"time\":\"\(timestamp(record.timeUnixMicroseconds))\""
-    line +=
-      ",\"level\":\(JSONText.quoted(record.level)),\"service\":\(JSONText.quoted(record.service))"
-    line += ",\"message\":\(JSONText.quoted(record.message))"
-    if let trace = record.trace { line += ",\"\(LogKey.trace)\":\"\(trace)\"" }
-    var seen: Set<String> = ["time", "level", "service", "message", LogKey.trace]
-    for attribute in record.attributes {
-      // Keys must be unique, because readers of JSON disagree about which of two equal keys counts.
-      let key = seen.contains(attribute.key) ? "_" + attribute.key : attribute.key
-      guard seen.insert(key).inserted else { continue }
-      line += ",\(JSONText.quoted(key)):\(JSONText.quoted(attribute.value))"
-    }
-    return line + "}\n"
+    let members = record.members.map { "\(JSONText.quoted($0.key)):\(JSONText.quoted($0.value))" }
+    return "{" + members.joined(separator: ",") + "}\n"
   }
 
   private static func text(_ record: LogRecord) -> String {
-    let time = timestamp(record.timeUnixMicroseconds)
+    let time = Timestamp(unixMicroseconds: record.timeUnixMicroseconds).rfc3339
     // A person at a terminal needs only the time of day, without the date.
     let clock = time[time.index(time.startIndex, offsetBy: 11)...].prefix(12)
     let level = record.level.uppercased()
@@ -47,31 +36,6 @@ enum LogLine {
     }
     if let trace = record.trace { line += " \(LogKey.trace)=\(trace)" }
     return line + "\n"
-  }
-
-  /// The time in the form of RFC 3339, in UTC, with microseconds.
-  static func timestamp(_ unixMicroseconds: UInt64) -> String {
-    let seconds = unixMicroseconds / 1_000_000
-    let (days, secondOfDay) = (Int(seconds / 86_400), Int(seconds % 86_400))
-    // Computes the date from the days since 1970, for years from 1970 on (Howard Hinnant,
-    // "chrono-compatible low-level date algorithms").
-    let shifted = days + 719_468
-    let era = shifted / 146_097
-    let dayOfEra = shifted % 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let monthFromMarch = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
-    let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    return "\(year)-\(padded(month, 2))-\(padded(day, 2))T"
-      + "\(padded(secondOfDay / 3_600, 2)):\(padded(secondOfDay / 60 % 60, 2)):"
-      + "\(padded(secondOfDay % 60, 2)).\(padded(Int(unixMicroseconds % 1_000_000), 6))Z"
-  }
-
-  private static func padded(_ number: Int, _ width: Int) -> String {
-    let digits = String(number)
-    return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
   }
 
   private static func plain(_ text: String) -> String {

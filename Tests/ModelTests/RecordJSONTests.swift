@@ -16,16 +16,44 @@ struct RecordJSONTests {
     try JSONDecoder().decode(Record.self, from: Data(json.utf8))
   }
 
-  @Test("a log line has names in snake case, and is read as it was written")
+  @Test("a log line is one object with its attributes as members, and is read as it was written")
   func log() throws {
     let log = LogRecord(
       timeUnixMicroseconds: 5, level: "info", service: "gateway", message: "m", trace: Self.trace,
-      attributes: [Attribute("k", "v")])
+      attributes: [Attribute("host", "h"), Attribute("k", "v")])
     let text = try json(log)
     #expect(
-      text == #"{"attributes":[{"key":"k","value":"v"}],"level":"info","message":"m","#
-        + #""service":"gateway","time_unix_us":5,"trace":"000000000000000000000000000000a1"}"#)
+      text == #"{"host":"h","k":"v","level":"info","message":"m","service":"gateway","#
+        + #""time":"1970-01-01T00:00:00.000005Z","trace_id":"000000000000000000000000000000a1"}"#)
     #expect(try decoded(text) == log)
+    let bare = LogRecord(timeUnixMicroseconds: 5, level: "info", service: "s", message: "m")
+    #expect(try decoded(json(bare)) == bare)
+  }
+
+  @Test("an attribute cannot replace a field, and a name is written once")
+  func logNames() {
+    let log = LogRecord(
+      timeUnixMicroseconds: 5, level: "info", service: "s", message: "m",
+      attributes: [
+        Attribute("_level", "1"), Attribute("level", "2"), Attribute("trace_id", "3"),
+        Attribute("k", "4"), Attribute("k", "5"),
+      ])
+    #expect(
+      log.members.map(\.key) == [
+        "time", "level", "service", "message", "_level", "_trace_id", "k", "_k",
+      ])
+  }
+
+  @Test(
+    "a log line without a time, or with a member that is no text, is refused",
+    arguments: [
+      #"{"level":"info","message":"m","service":"s"}"#,
+      #"{"level":"info","message":"m","service":"s","time":5}"#,
+      #"{"level":"info","message":"m","service":"s","time":"yesterday"}"#,
+      #"{"level":"info","message":"m","service":"s","time":"1970-01-01T00:00:00Z","k":1}"#,
+    ])
+  func badLog(_ text: String) {
+    #expect(throws: DecodingError.self) { try decoded(text) as LogRecord }
   }
 
   @Test("a span has names in snake case, and is read as it was written")
@@ -37,7 +65,7 @@ struct RecordJSONTests {
     #expect(
       text == #"{"attributes":[],"duration_us":7,"failed":false,"name":"request","#
         + #""parent":"0000000000000000","service":"gateway","span":"0000000000000001","#
-        + #""start_unix_us":5,"trace":"000000000000000000000000000000a1"}"#)
+        + #""start":"1970-01-01T00:00:00.000005Z","trace":"000000000000000000000000000000a1"}"#)
     #expect(try decoded(text) == span)
   }
 
@@ -54,7 +82,7 @@ struct RecordJSONTests {
     #expect(
       text == #"{"endpoint":"/v1/embeddings","error_code":"upstream_failed","#
         + #""first_token_ms":8,"host":"h","key":"k","model":"m","pattern":"direct","status":502,"#
-        + #""stream":false,"time_unix_us":5,"total_ms":9,"#
+        + #""stream":false,"time":"1970-01-01T00:00:00.000005Z","total_ms":9,"#
         + #""trace":"000000000000000000000000000000a1","#
         + #""usage":{"cached_tokens":2,"completion_tokens":0,"estimated":false,"#
         + #""prompt_tokens":3}}"#)

@@ -199,15 +199,21 @@ struct LogLineTests {
     #expect(lines[0].utf8.count < 20_000)
   }
 
-  @Test(
-    "timestamps are right at the edges of the calendar",
-    arguments: [
-      (0, "1970-01-01T00:00:00.000000Z"), (951_782_399_999_999, "2000-02-28T23:59:59.999999Z"),
-      (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
-      (1_735_689_599_000_000, "2024-12-31T23:59:59.000000Z"),
-      (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
-    ] as [(UInt64, String)])
-  func timestamps(_ microseconds: UInt64, _ text: String) {
-    #expect(LogLine.timestamp(microseconds) == text)
+  @Test("a line of a file is the JSON of the record that the monitor's API returns")
+  func oneForm() throws {
+    let trace = TraceID(high: 1, low: 2)
+    let (lines, records) = capture(.json) { logger in
+      logger.error(
+        "real",
+        metadata: [
+          LogKey.trace: "\(trace)", "message": "forged", "_message": "twice", "time": "never",
+          LogKey.host: "a\n\"b\"",
+        ])
+    }
+    let line = try JSONSerialization.jsonObject(with: Data(lines[0].utf8)) as? [String: String]
+    let record = try JSONSerialization.jsonObject(with: JSONEncoder().encode(records[0]))
+    #expect(line == record as? [String: String])
+    #expect(line?["time"] == "2026-01-31T12:34:56.789012Z")
+    #expect(line?["_time"] == "never")
   }
 }

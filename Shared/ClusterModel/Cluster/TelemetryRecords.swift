@@ -9,9 +9,25 @@ public struct Attribute: Hashable, Codable, Sendable {
   }
 }
 
-/// One line of a service's log. In JSON, the fields of all records have the names of
-/// `telemetry.proto`.
-public struct LogRecord: Hashable, Codable, Sendable {
+/// A time of a record. In JSON, it is a text of RFC 3339.
+@propertyWrapper
+public struct RecordTime: Hashable, Codable, Sendable {
+  /// Microseconds since 1970, UTC.
+  public var wrappedValue: UInt64
+
+  public init(wrappedValue: UInt64) { self.wrappedValue = wrappedValue }
+
+  public init(from decoder: any Decoder) throws {
+    wrappedValue = try Timestamp(from: decoder).unixMicroseconds
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    try Timestamp(unixMicroseconds: wrappedValue).encode(to: encoder)
+  }
+}
+
+/// One line of a service's log.
+public struct LogRecord: Hashable, Sendable {
   /// Microseconds since 1970, UTC.
   public var timeUnixMicroseconds: UInt64
   /// A swift-log level: `trace` … `critical`.
@@ -20,11 +36,6 @@ public struct LogRecord: Hashable, Codable, Sendable {
   public var message: String
   public var trace: TraceID?
   public var attributes: [Attribute]
-
-  private enum CodingKeys: String, CodingKey {
-    case level, service, message, trace, attributes
-    case timeUnixMicroseconds = "time_unix_us"
-  }
 
   public init(
     timeUnixMicroseconds: UInt64, level: String, service: String, message: String,
@@ -37,6 +48,65 @@ public struct LogRecord: Hashable, Codable, Sendable {
     self.trace = trace
     self.attributes = attributes
   }
+
+  /// Member of a JSON line that has the trace id.
+  public static let traceMember = "trace_id"
+  private static let fields: Set<String> = ["time", "level", "service", "message", traceMember]
+
+  /// The members of the JSON form, in their order: the fields, then each attribute as a member.
+  ///
+  /// Log files, the monitor's API and the command line write this form. Each member has a name of
+  /// its own, because readers of JSON disagree about which of two equal names counts. An attribute
+  /// whose name is taken gets an underscore before it. It is left out if that name is taken, too.
+  public var members: [Attribute] {
+    var members = [
+      Attribute("time", Timestamp(unixMicroseconds: timeUnixMicroseconds).rfc3339),
+      Attribute("level", level), Attribute("service", service), Attribute("message", message),
+    ]
+    var seen = Self.fields
+    if let trace { members.append(Attribute(Self.traceMember, "\(trace)")) }
+    for attribute in attributes {
+      let name = seen.contains(attribute.key) ? "_" + attribute.key : attribute.key
+      guard seen.insert(name).inserted else { continue }
+      members.append(Attribute(name, attribute.value))
+    }
+    return members
+  }
+}
+
+extension LogRecord: Codable {
+  private struct Name: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: Name.self)
+    for member in members {
+      try container.encode(member.value, forKey: Name(stringValue: member.key))
+    }
+  }
+
+  /// Reads the members of an object of texts. Its attributes are sorted by name, because members of
+  /// an object have no order.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: Name.self)
+    func text(_ name: String) throws -> String {
+      try container.decode(String.self, forKey: Name(stringValue: name))
+    }
+    let trace = Name(stringValue: Self.traceMember)
+    self.init(
+      timeUnixMicroseconds: try container.decode(
+        Timestamp.self, forKey: Name(stringValue: "time")
+      ).unixMicroseconds,
+      level: try text("level"), service: try text("service"), message: try text("message"),
+      trace: try container.decodeIfPresent(TraceID.self, forKey: trace),
+      attributes: try container.allKeys.map(\.stringValue).filter { !Self.fields.contains($0) }
+        .sorted().map { Attribute($0, try text($0)) })
+  }
 }
 
 /// A unit of work within a trace.
@@ -47,14 +117,14 @@ public struct SpanRecord: Hashable, Codable, Sendable {
   public var parent: SpanID
   public var service: String
   public var name: String
-  public var startUnixMicroseconds: UInt64
+  @RecordTime public var startUnixMicroseconds: UInt64
   public var durationMicroseconds: UInt64
   public var failed: Bool
   public var attributes: [Attribute]
 
   private enum CodingKeys: String, CodingKey {
     case trace, span, parent, service, name, failed, attributes
-    case startUnixMicroseconds = "start_unix_us"
+    case startUnixMicroseconds = "start"
     case durationMicroseconds = "duration_us"
   }
 
@@ -78,7 +148,7 @@ public struct SpanRecord: Hashable, Codable, Sendable {
 /// One client request, recorded when it ends.
 public struct RequestRecord: Hashable, Codable, Sendable {
   public var trace: TraceID
-  public var timeUnixMicroseconds: UInt64
+  @RecordTime public var timeUnixMicroseconds: UInt64
   /// Id of the client's key. Empty if the cluster required none, or the key was refused.
   public var key: String
   /// Path of the endpoint, for example `/v1/chat/completions`.
@@ -101,7 +171,7 @@ public struct RequestRecord: Hashable, Codable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case trace, key, endpoint, model, pattern, stream, status, host, usage
-    case timeUnixMicroseconds = "time_unix_us"
+    case timeUnixMicroseconds = "time"
     case errorCode = "error_code"
     case firstTokenMilliseconds = "first_token_ms"
     case totalMilliseconds = "total_ms"
