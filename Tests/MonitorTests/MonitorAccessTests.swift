@@ -72,6 +72,40 @@ struct MonitorAccessTests {
     #expect(page.text.contains("<h2>Hosts</h2>"))
   }
 
+  @Test("records are queried by a duration, a time or microseconds, and have times as text")
+  func since() async throws {
+    let monitor = try TestMonitor(keys: [])
+    let now = UnixTime.microseconds()
+    func log(_ age: UInt64, _ message: String) -> LogRecord {
+      LogRecord(
+        timeUnixMicroseconds: now - age * 1_000_000, level: "warning", service: "registry",
+        message: message, attributes: [Attribute("host", "h1")])
+    }
+    try await monitor.store.prepare()
+    try await monitor.store.append([
+      TelemetryBatch(
+        service: "registry", instance: "registry",
+        logs: [log(7_200, "of two hours ago"), log(600, "of ten minutes ago")])
+    ])
+    for since in [
+      "1h", "60m", "3600s", "\(now - 3_600_000_000)",
+      Timestamp(unixMicroseconds: now - 3_600_000_000).rfc3339,
+    ] {
+      let answer = try await monitor.get("/logs?since=\(since)")
+      #expect(answer.status == 200, "\(since): \(answer.text)")
+      #expect(answer.text.contains("of ten minutes ago"), "\(since)")
+      #expect(!answer.text.contains("of two hours ago"), "\(since)")
+    }
+    let all = try await monitor.get("/logs?since=1d").text
+    #expect(all.contains("of two hours ago"))
+    let time = Timestamp(unixMicroseconds: now - 600_000_000).rfc3339
+    #expect(all.contains(#""time":"\#(time)""#) && all.contains(#""host":"h1""#), "\(all)")
+    for path in ["/logs?since=1w", "/logs?since=yesterday", "/requests?since=-1h"] {
+      let answer = try await monitor.get(path)
+      #expect(answer.status == 400 && answer.text.contains("15m, 1h or 2d"), "\(path)")
+    }
+  }
+
   @Test("without a key nothing is shown once keys exist", arguments: paths)
   func missing(_ path: String) async throws {
     let answer = try await monitor().get(path)

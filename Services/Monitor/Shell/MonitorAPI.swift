@@ -211,10 +211,11 @@ private enum Parameters {
 
   static func since(_ request: Request) throws -> UInt64? {
     guard let text = text(request, "since") else { return nil }
-    guard let since = UInt64(text) else {
-      throw wrong("since", "must be a whole number of microseconds since 1970, UTC")
+    let now = Timestamp(unixMicroseconds: UnixTime.microseconds())
+    guard let since = SinceArgument(text, now: now) else {
+      throw wrong("since", "must be \(SinceArgument.forms)")
     }
-    return since
+    return since.time.unixMicroseconds
   }
 
   static func key(_ request: Request) throws -> KeyID? {
@@ -293,7 +294,7 @@ private struct Overview: Encodable {
   var version = Version.current
   var endpoints = [
     "/metrics": "Metrics of every process, as Prometheus text",
-    "/logs": "Log lines, newest first: trace, service, level (this and worse), since, limit",
+    "/logs": "Log lines, newest first: trace, service, level (this and worse), since (1h), limit",
     "/requests": "Client requests, newest first: trace, key, since, limit",
     "/usage": "Requests and tokens of a key by day and model: key, days",
     "/traces/ID": "The spans of one request, each after its parent",
