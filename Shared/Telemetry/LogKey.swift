@@ -6,7 +6,11 @@ public enum LogKey {
   /// The value has 32 hexadecimal digits. The recorder stores the line under this trace.
   public static let trace = LogRecord.traceMember
   public static let span = "span_id"
+  /// The value is a `LogEvents`.
+  public static let event = "event"
   public static let service = "service"
+  /// The value is the name of a child of `tutti up`.
+  public static let process = "process"
   public static let peer = "peer"
   public static let host = "host"
   public static let model = "model"

@@ -91,8 +91,8 @@ final class MonitorShell: Service {
   private func lose(_ batches: [TelemetryBatch], _ failure: Failure) {
     let records = batches.reduce(0) { $0 + $1.records }
     lost.increment(by: records)
-    context.logger.error(
-      "telemetry lost",
+    context.logger.report(
+      .telemetryLost,
       metadata: [LogKey.count: "\(records)", LogKey.reason: "\(failure.message)"])
   }
 
@@ -210,8 +210,7 @@ final class MonitorShell: Service {
         do throws(Failure) {
           try await store.applyRetention(nowUnixMicroseconds: isSteady ? wall : nil)
         } catch {
-          context.logger.warning(
-            "retention not applied", metadata: [LogKey.reason: "\(error.message)"])
+          context.logger.report(.retentionNotApplied, metadata: [LogKey.reason: "\(error.message)"])
         }
       }
     }
@@ -228,10 +227,9 @@ final class MonitorShell: Service {
     }
     // Each change is logged once, so a store that is down for an hour causes one line.
     if let failure, before != failure.message {
-      context.logger.warning(
-        "log store does not work", metadata: [LogKey.reason: "\(failure.message)"])
+      context.logger.report(.storeRefuses, metadata: [LogKey.reason: "\(failure.message)"])
     } else if failure == nil, before != nil {
-      context.logger.info("log store works")
+      context.logger.report(.storeWorks)
     }
   }
 }

@@ -56,8 +56,8 @@ struct AuditedHosts: Sendable {
       do throws(Failure) {
         try await record(host, after, before, author)
       } catch {
-        logger.error(
-          "audit log names a change that was not made",
+        logger.report(
+          .auditWrong,
           metadata: [LogKey.host: "\(host)", LogKey.reason: "\(error.message)"])
       }
       throw .notStored(error)

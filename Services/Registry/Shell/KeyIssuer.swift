@@ -80,11 +80,7 @@ final class KeyIssuer: Service {
         pages: Self.pages(of: keys, pepper, epoch: epoch, revision: 1, isMarked: isMarked),
         isMarked: isMarked))
     if keys.isOpen, isMarked {
-      logger.warning(
-        """
-        the store has no keys, but the cluster has had some, so every request needs a new one; \
-        create a key, or stop the registry and remove the file to open the cluster
-        """, metadata: [LogKey.file: "\(marker.path)"])
+      logger.report(.keysMissing, metadata: [LogKey.file: "\(marker.path)"])
     }
     mark()
     publish(pages)
@@ -195,7 +191,7 @@ final class KeyIssuer: Service {
       try marker.create()
       state.withLock { $0.isMarked = true }
     } catch {
-      logger.error("keys not marked", metadata: [LogKey.reason: "\(error.message)"])
+      logger.report(.keysNotMarked, metadata: [LogKey.reason: "\(error.message)"])
     }
   }
 
@@ -217,7 +213,7 @@ final class KeyIssuer: Service {
     do throws(Failure) {
       outcome = try await store.apply(saves + [removal].compactMap(\.self), by: author)
     } catch {
-      logger.error("key not saved", metadata: [LogKey.reason: "\(error.message)"])
+      logger.report(.keyNotSaved, metadata: [LogKey.reason: "\(error.message)"])
       // The change may have been stored.
       orders.markStale()
       throw .notStored(error)

@@ -37,8 +37,8 @@ final class KeyUseKeeper: Service {
     do {
       rows = try Self.read(path)
     } catch {
-      logger.warning(
-        "the day's use of keys could not be read; limits per day count from now on",
+      logger.report(
+        .keyUseNotRead,
         metadata: [LogKey.reason: "\(error)"])
     }
     let book = KeyUseBook(epoch: epoch, rows: rows)
@@ -78,8 +78,7 @@ final class KeyUseKeeper: Service {
       try PrivateFile.replace(path) { slices.take() }
     } catch {
       state.withLock { $0.savedRevision = nil }
-      logger.warning(
-        "the day's use of keys could not be written", metadata: [LogKey.reason: "\(error)"])
+      logger.report(.keyUseNotWritten, metadata: [LogKey.reason: "\(error)"])
     }
   }
 

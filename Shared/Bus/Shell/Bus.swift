@@ -317,7 +317,8 @@ public final class Bus: Service, Sendable {
     } catch {
       count("publication_refused")
       logger.error(
-        "cannot publish a table; peers keep the previous one", metadata: ["reason": "\(error)"])
+        "cannot publish a table; peers keep the previous one",
+        metadata: ["event": "table_not_published", "reason": "\(error)"])
     }
   }
 

@@ -114,8 +114,7 @@ struct HTTPServer: Service {
       }
     } failed: { error in
       guard failures.pass() != nil else { return }
-      logger.error(
-        "connections cannot be accepted", metadata: [LogKey.error: "\(error.description)"])
+      logger.report(.connectionsNotAccepted, metadata: [LogKey.error: "\(error.description)"])
     } ended: {
       for loop in loops { loop.arrival.finish() }
     }

@@ -108,8 +108,8 @@ struct ErrorShape: RouterMiddleware {
     case let error as DecodingError:
       return jsonError(Failure(.invalidRequest, Self.sentence(error)))
     default:
-      context.logger.error(
-        "request failed unexpectedly",
+      context.logger.report(
+        .requestFailed,
         metadata: [
           LogKey.method: "\(request.method)", LogKey.path: "\(request.uri.path)",
           LogKey.error: "\(error)",

@@ -101,8 +101,7 @@ public enum ServiceMain {
         settings.common, requests: settings.own.requestsAtOnce,
         lifeline: processEnvironment.environment["TUTTI_LIFELINE_FD"])
       for warning in settings.warnings {
-        process.context.logger.warning(
-          "a setting may be unsafe", metadata: [LogKey.setting: "\(warning)"])
+        process.context.logger.report(.settingUnsafe, metadata: [LogKey.setting: "\(warning)"])
       }
       return try await process.run(build(settings.own, process.context))
     } catch {

@@ -102,8 +102,8 @@ struct ServiceProcess: Sendable {
     guard let files = common.tls else { return nil }
     return try TLSIdentity(files) { failure in
       if let failure {
-        logger.error(
-          "the changed TLS files cannot be used; the previous certificate stays in service",
+        logger.report(
+          .tlsUnusable,
           metadata: [LogKey.reason: "\(failure.message)"])
       } else {
         logger.notice("the TLS certificate was renewed")
@@ -174,8 +174,8 @@ struct ServiceProcess: Sendable {
         "data_dir": "\(context.common.dataDirectory)",
       ])
     if let note = CrashNote.own {
-      context.logger.warning(
-        "started again after a crash",
+      context.logger.report(
+        .serviceRestarted,
         metadata: [LogKey.count: "\(note.count)", LogKey.reason: "\(note.reason)"])
     }
     let stops = StopRequests()

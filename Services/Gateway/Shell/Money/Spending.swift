@@ -118,7 +118,7 @@ final class Spending: Service {
         "settling requests of an earlier process", metadata: [LogKey.count: "\(bills.count)"])
     }
     if let notice = opened?.notice {
-      logger.warning("the billing journal was damaged", metadata: [LogKey.reason: "\(notice)"])
+      logger.report(.billingJournalDamaged, metadata: [LogKey.reason: "\(notice)"])
     }
   }
 

@@ -36,8 +36,7 @@ extension AccountShell {
         "checkpoint of the ledger written", metadata: ["position": "\(checkpoint.position)"])
     } catch {
       // Nothing is lost without a checkpoint. The next start only takes longer.
-      logger.warning(
-        "checkpoint of the ledger not written", metadata: [LogKey.reason: "\(error.message)"])
+      logger.report(.checkpointNotWritten, metadata: [LogKey.reason: "\(error.message)"])
     }
   }
 }

@@ -60,8 +60,8 @@ extension AccountShell {
       _ = try await store.apply(
         [.remove(subject, .any)], by: ChangeAuthor(name: Self.ownAuthor, time: time.wall))
     } catch {
-      logger.warning(
-        "budgets of a removed key not removed",
+      logger.report(
+        .budgetsNotRemoved,
         metadata: ["key": "tutti-\(key)", LogKey.reason: "\(error.message)"])
       // The change may have reached the disk.
       await reload(error)

@@ -43,7 +43,7 @@ extension AccountShell {
       state.withLock { $0.priceTable = table }
       outlet.publish(table)
     case .failure(let refusal):
-      logger.error("prices cannot be published", metadata: [LogKey.reason: "\(refusal)"])
+      logger.report(.pricesNotPublished, metadata: [LogKey.reason: "\(refusal)"])
     }
   }
 
@@ -53,7 +53,6 @@ extension AccountShell {
   private func warnOfLeftOutPrices() {
     let priced = read(\.pricedModels)
     guard priced > Limits.publishedPrices.value else { return }
-    logger.error(
-      "gateways refuse some models: too many have prices", metadata: ["models": "\(priced)"])
+    logger.report(.tooManyPrices, metadata: ["models": "\(priced)"])
   }
 }

@@ -30,7 +30,7 @@ extension AccountShell {
   func reload(_ failure: Failure) async {
     state.withLock { _ = $0.book.handle(.writeFailed(failure.message), at: now()) }
     guard failure.code != .storeTaken else { return stopWriting(failure) }
-    logger.error("accounts are read again", metadata: [LogKey.reason: "\(failure.message)"])
+    logger.report(.accountsReadAgain, metadata: [LogKey.reason: "\(failure.message)"])
     await pauseReloads()
     while !Task.isCancelled {
       do throws(Failure) {
@@ -44,7 +44,7 @@ extension AccountShell {
         return try await write(stored.directives)
       } catch {
         if error.code == .storeTaken { return stopWriting(error) }
-        logger.error("accounts cannot be restored", metadata: [LogKey.reason: "\(error.message)"])
+        logger.report(.accountsNotRestored, metadata: [LogKey.reason: "\(error.message)"])
         // Admins get the error at once. Messages of gateways stay in the inbox.
         for order in takeOrders() { order.answer(.failure(.failed(error))) }
         try? await Task.sleep(for: Self.retry)
@@ -69,7 +69,7 @@ extension AccountShell {
   }
 
   private func stopWriting(_ failure: Failure) {
-    logger.critical("store taken over", metadata: [LogKey.reason: "\(failure.message)"])
+    logger.report(.storeTakenOver, metadata: [LogKey.reason: "\(failure.message)"])
     state.withLock { $0.lost = failure }
   }
 

@@ -266,7 +266,7 @@ final class AccountShell: Service {
       return (items, state.dropped)
     }
     if dropped > 0 {
-      logger.warning("messages about money dropped", metadata: ["count": "\(dropped)"])
+      logger.report(.moneyMessagesDropped, metadata: ["count": "\(dropped)"])
     }
     var round = Round()
     for item in items {
@@ -305,8 +305,7 @@ final class AccountShell: Service {
         }
       } catch {
         // The gateway repeats the settlement.
-        logger.warning(
-          "settlement not looked up", metadata: [LogKey.reason: "\(error.message)"])
+        logger.report(.settlementNotLookedUp, metadata: [LogKey.reason: "\(error.message)"])
         return []
       }
     }
@@ -396,8 +395,8 @@ final class AccountShell: Service {
     if directives.contains(.publishPrices) { publishPrices() }
     for case .warn(let crossed) in directives {
       warnings.increment()
-      logger.warning(
-        "budget threshold crossed",
+      logger.report(
+        .budgetCrossed,
         metadata: [
           "ceiling": "\(crossed.ceiling)", "threshold_per_mille": "\(crossed.threshold)",
           "spent": "\(crossed.spent.credits)", "amount": "\(crossed.amount.credits)",

@@ -62,15 +62,14 @@ struct StoredAccounts: Sendable {
           try replay.restore(checkpoint, last: last.transaction)
           return (replay, checkpoint.position)
         } catch {
-          logger.warning(
-            "checkpoint of the ledger ignored",
+          logger.report(
+            .checkpointIgnored,
             metadata: ["position": "\(stored.position)", LogKey.reason: "\(error)"])
           try await store.removeCheckpoint(at: stored.position)
         }
       }
     } catch {
-      logger.warning(
-        "checkpoints of the ledger cannot be read", metadata: [LogKey.reason: "\(error.message)"])
+      logger.report(.checkpointsUnreadable, metadata: [LogKey.reason: "\(error.message)"])
     }
     return (records.replay, 0)
   }

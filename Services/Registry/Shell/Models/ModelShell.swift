@@ -128,7 +128,7 @@ final class ModelShell: Service {
       outcome = try await store.apply(
         [stored], by: ChangeAuthor(name: author, time: UnixTime.milliseconds()))
     } catch {
-      logger.error("model not saved", metadata: [LogKey.reason: "\(error.message)"])
+      logger.report(.modelNotSaved, metadata: [LogKey.reason: "\(error.message)"])
       // The change may have been stored.
       orders.markStale()
       throw .notStored(error)

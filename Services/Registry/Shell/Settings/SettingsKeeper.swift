@@ -120,7 +120,7 @@ final class SettingsKeeper: Service {
         return revision.number
       }
     } catch {
-      logger.error("settings not saved", metadata: [LogKey.reason: "\(error.message)"])
+      logger.report(.settingsNotSaved, metadata: [LogKey.reason: "\(error.message)"])
       // The change may have been stored.
       orders.markStale()
       throw .notStored(error)
