@@ -33,6 +33,34 @@ struct PeerLeasesTests {
     #expect(leases.expire(now: at(ms: 9_000)) == [])
   }
 
+  @Test("a process is lost once its lease has ended, but not if it left or was replaced")
+  func lost() throws {
+    var leases = leases()
+    for name in ["dies", "leaves", "restarts"] {
+      _ = try leases.hello(Self.peer(name, 1), now: at(ms: 0))
+    }
+    _ = leases.goodbye(Self.peer("leaves", 1).id, now: at(ms: 100))
+    _ = try leases.hello(Self.peer("restarts", 2), now: at(ms: 1_500))
+    _ = leases.expire(now: at(ms: 1_999))
+    #expect(leases.takeLost().isEmpty)
+    // The lease ends during the hello of another process.
+    _ = try leases.hello(Self.peer("comes", 1), now: at(ms: 2_000))
+    #expect(leases.takeLost() == [Self.peer("dies", 1)])
+    #expect(leases.takeLost().isEmpty)
+  }
+
+  @Test("lost processes that are not taken do not fill the memory")
+  func lostBound() throws {
+    var leases = leases()
+    for round in 0..<3 {
+      for index in 0..<PeerLeases.capacity - 1 {
+        _ = try leases.hello(Self.peer("\(round)-\(index)", 1), now: at(ms: round * 10_000))
+      }
+      _ = leases.expire(now: at(ms: round * 10_000 + 5_000))
+    }
+    #expect(leases.takeLost().count == PeerLeases.capacity)
+  }
+
   @Test("the registry's own row stays, and no other process gets its name")
   func own() throws {
     var leases = leases()

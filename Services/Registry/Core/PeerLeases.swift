@@ -36,6 +36,8 @@ public struct PeerLeases: Sendable {
   private let own: PeerID
   private var revision: UInt64 = 1
   private var leases: [String: Lease] = [:]
+  /// Processes whose leases ended since the last `takeLost`, at most `capacity`.
+  private var lost: [Peer] = []
 
   /// - Parameters:
   ///   - epoch: the registry's incarnation.
@@ -125,11 +127,19 @@ public struct PeerLeases: Sendable {
 
   /// Ends the leases that are over. For example, a lease of 2 s from t on is over at t + 2 s.
   public mutating func expire(now: Instant) -> [Directive] {
-    let over = leases.values.filter { $0.isOver(at: now) }.map(\.peer.id.name)
+    let over = leases.values.filter { $0.isOver(at: now) }.map(\.peer)
     if over.isEmpty { return [] }
-    for name in over { leases[name] = nil }
+    for peer in over { leases[peer.id.name] = nil }
+    lost += over.sorted { $0.id < $1.id }.prefix(Self.capacity - lost.count)
     revision += 1
     return [.publish(table)]
+  }
+
+  /// Takes the processes whose leases ended since the last call. A process that sent a goodbye, or
+  /// whose name a new incarnation took over, is not among them.
+  public mutating func takeLost() -> [Peer] {
+    defer { lost = [] }
+    return lost
   }
 
   private static func check(_ peer: Peer) throws(Failure) {

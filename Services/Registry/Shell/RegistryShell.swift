@@ -7,7 +7,6 @@ import Limits
 import Logging
 import Metrics
 import Money
-import Overload
 import RegistryCore
 import ServiceKit
 import ServiceLifecycle
@@ -64,9 +63,7 @@ final class RegistryShell: Service {
   /// possible afterwards.
   private let orders = ChangeQueue<Order, Changed>()
   private let instruments = RegistryInstruments()
-  /// Rate of log lines about changes that hosts cause.
-  private let hostChanges = RateGate(
-    every: .milliseconds(Limits.hostChangePause.value), burst: Limits.tableHosts.value)
+  private let events: ClusterEventLog
 
   /// - Parameter rejoining: time after the start until all processes have reported their requests.
   init(
@@ -83,6 +80,7 @@ final class RegistryShell: Service {
     self.settings = settings
     self.keyUse = keyUse
     self.rejoining = rejoining
+    events = ClusterEventLog(logger: context.logger)
     let own = context.bus.peer
     let epoch = own.id.incarnation
     state = Mutex(
@@ -415,9 +413,10 @@ final class RegistryShell: Service {
     var (refreshed, announced) = (now, now)
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.tick)
-      let (peers, hosts) = state.withLock { state in
-        (state.leases.expire(now: now), state.hosts.tick(now: now))
+      let (peers, lost, hosts) = state.withLock { state in
+        (state.leases.expire(now: now), state.leases.takeLost(), state.hosts.tick(now: now))
       }
+      events.record(lost: lost)
       perform(peers)
       perform(hosts)
       if announced.duration(to: now) >= KeyPublisher.announcementPause {
@@ -456,15 +455,7 @@ final class RegistryShell: Service {
       )
     }
     perform(directives)
-    guard let host = host(order.host), host.state != before?.state || host.reason != before?.reason,
-      let skipped = hostChanges.pass()
-    else { return }
-    context.logger.info(
-      "host changed",
-      metadata: [
-        LogKey.host: "\(host.id)", "state": "\(host.state.rawValue)",
-        LogKey.reason: "\(host.reason)", "skipped": "\(skipped)",
-      ])
+    if let host = host(order.host) { events.record(host, before: before, now: now) }
   }
 
   private func carryOut(_ order: Order) async throws(Failure) -> Changed {
@@ -475,7 +466,7 @@ final class RegistryShell: Service {
     do throws(Failure) {
       try await store.apply(directives, to: old, by: order.author)
     } catch {
-      context.logger.error("host not saved", metadata: [LogKey.reason: "\(error.message)"])
+      context.logger.report(.hostNotSaved, metadata: [LogKey.reason: "\(error.message)"])
       throw error
     }
     let outcome = state.withLock { state -> Result<Changed, Failure> in
