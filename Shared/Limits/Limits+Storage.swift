@@ -1,8 +1,8 @@
 extension Limits {
   static let storage = [
     crashReportTime, crashReportBytes, crashReports, childLogBytes, logBytes, logBytesLeast,
-    storeQueries, waitingChanges, recordedRefusals, refusalPause, hostChangePause, clockTrust,
-    yamlAliases,
+    storeQueries, waitingChanges, recordedRefusals, refusalPause, hostChangePause, brokenAnswers,
+    brokenAnswerPause, crashListBytes, clockTrust, yamlAliases,
   ]
 
   public static let crashReportTime = Limit(
@@ -46,6 +46,18 @@ extension Limits {
     "store.host_change_pause", 10_000, .milliseconds,
     "Average pause between log lines about states of hosts, after one for each host. A host that "
       + "fails every other probe would write 40,000 lines a day.")
+  public static let brokenAnswers = Limit(
+    "store.broken_answers", 64, .count,
+    "Lines about broken answers that one process logs at once: as many as break when a busy host "
+      + "dies. Metrics count all of them.")
+  public static let brokenAnswerPause = Limit(
+    "store.broken_answer_pause", 1_000, .milliseconds,
+    "Average pause between further lines about broken answers. A host that breaks off every answer "
+      + "must not fill the log store.")
+  public static let crashListBytes = Limit(
+    "store.crash_list_bytes", 1 << 20, .bytes,
+    "Bytes of DATA_DIR/crashes.json that the monitor reads: some 300 bytes for each process of "
+      + "`tutti up` that has crashed.")
   public static let clockTrust = Limit(
     "store.clock_trust", 3_600_000, .milliseconds,
     "After a start or a jump of the clock nothing is dropped by age for this time, because a "

@@ -2,6 +2,7 @@ import Access
 import ClusterModel
 import ClusterTesting
 import GatewayCore
+import Logging
 import Money
 import Overload
 import Telemetry
@@ -192,6 +193,38 @@ struct RequestJournalTests {
     #expect(requests.map(\.status).count { $0 == 401 } == 3)
     #expect(requests.map(\.status).count { $0 == 499 } == 0)
     #expect(requests.count == 23 && spans.count == 23)
+  }
+
+  @Test("an answer that breaks off after its first token is logged as an error, other ends are not")
+  func broken() throws {
+    let sink = LogSink(
+      service: "gateway", format: .json, recorder: recorder, write: { _ in })
+    let log = BrokenAnswerLog(
+      logger: Logger(label: "test") { _ in TelemetryLogHandler(sink: sink, level: .info) })
+    func end(_ status: Int, _ failure: Failure?, tokens: Bool = true) throws -> TraceID {
+      let journal = RequestJournal(
+        "/v1/chat/completions", recorder: recorder, brokenAnswers: log)
+      journal.record(try request())
+      if tokens { journal.recordFirstToken() }
+      journal.recordAttempts([
+        AttemptFacts(
+          host: "h1", role: "first", outcome: "lost", started: .zero, ended: .seconds(1))
+      ])
+      journal.end(status: status, failure)
+      return journal.trace.trace
+    }
+    _ = try end(200, nil)
+    _ = try end(502, Failure(.upstreamFailed, "no answer"), tokens: false)
+    _ = try end(499, Failure(.cancelled, "the client has left"))
+    _ = try end(401, Failure(.invalidAPIKey, "the key was revoked"))
+    let trace = try end(502, Failure(.upstreamFailed, "h1 closed the connection"))
+    let lines = recorder.drain().flatMap(\.logs)
+    #expect(lines.map(\.level) == ["error"])
+    #expect(lines.map(\.trace) == [trace])
+    let facts = Dictionary(
+      uniqueKeysWithValues: try #require(lines.first).attributes.map { ($0.key, $0.value) })
+    #expect(facts["event"] == "answer_broken" && facts["host"] == "h1", "\(facts)")
+    #expect(facts["attempts"] == "h1 (lost)" && facts["model"] == "m", "\(facts)")
   }
 
   @Test("only the first end of a request counts")

@@ -20,6 +20,23 @@ struct AttemptRecordTests {
       "\(record.facts)"
         == "embedded-2 resumption stall, 1 token, 0–310 ms: it sent nothing for 500 ms")
   }
+
+  @Test("a host breaks off an answer if it fails by itself after its first token")
+  func brokenOff() {
+    func isBrokenOff(_ outcome: AttemptOutcome, tokens: Int) -> Bool {
+      AttemptRecord(
+        host: "h", model: "m", started: .zero, ended: .seconds(1), tokens: tokens, outcome: outcome
+      ).isBrokenOff
+    }
+    for kind in [AttemptFailure.Kind.lost, .cut, .stall, .garbage, .errorEvent] {
+      #expect(isBrokenOff(.failed(AttemptFailure(kind, "")), tokens: 1), "\(kind)")
+      #expect(!isBrokenOff(.failed(AttemptFailure(kind, "")), tokens: 0), "\(kind)")
+    }
+    for kind in [AttemptFailure.Kind.consumerLeft, .totalDeadline, .tooLarge, .badJoint] {
+      #expect(!isBrokenOff(.failed(AttemptFailure(kind, "")), tokens: 1), "\(kind)")
+    }
+    #expect(!isBrokenOff(.beaten, tokens: 1) && !isBrokenOff(.answered, tokens: 1))
+  }
 }
 
 @Suite("Attempts that are paid")

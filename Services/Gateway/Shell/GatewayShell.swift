@@ -27,9 +27,11 @@ final class GatewayShell: Service {
   /// Limits the rate at which refused requests are recorded.
   private let refusals = RateGate(
     every: .milliseconds(Limits.refusalPause.value), burst: Limits.recordedRefusals.value)
+  private let brokenAnswers: BrokenAnswerLog
 
   init(_ resources: GatewayResources) {
     self.resources = resources
+    brokenAnswers = BrokenAnswerLog(logger: resources.context.logger)
     let configuration = resources.configuration
     admission = Admission(
       ClientShares(
@@ -136,7 +138,8 @@ final class GatewayShell: Service {
     for scope: AccessScope, _ respond: (Exchange, GatewayRoute) async throws -> Response
   ) async throws -> Response {
     let journal = RequestJournal(
-      path ?? endpoint.rawValue, recorder: resources.context.recorder, refusals: refusals)
+      path ?? endpoint.rawValue, recorder: resources.context.recorder, refusals: refusals,
+      brokenAnswers: brokenAnswers)
     var rights = KeyRights()
     do {
       let ingress = journal.phase(.ingress)

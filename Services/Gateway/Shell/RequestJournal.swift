@@ -63,15 +63,21 @@ final class RequestJournal: Sendable {
   private let recorder: TelemetryRecorder
   /// Limits the rate at which refused requests are recorded. `nil` means that all are recorded.
   private let refusals: RateGate?
+  private let brokenAnswers: BrokenAnswerLog?
   private let span: OpenSpan
   private let started = ContinuousClock.now
   private let startedUnix = UnixTime.microseconds()
   private let state = Mutex(State())
 
-  init(_ endpoint: String, recorder: TelemetryRecorder, refusals: RateGate? = nil) {
+  /// - Parameter brokenAnswers: `nil` means that an answer that breaks off is not logged.
+  init(
+    _ endpoint: String, recorder: TelemetryRecorder, refusals: RateGate? = nil,
+    brokenAnswers: BrokenAnswerLog? = nil
+  ) {
     self.endpoint = endpoint
     self.recorder = recorder
     self.refusals = refusals
+    self.brokenAnswers = brokenAnswers
     span = recorder.span(.request, in: nil)
     span.set("endpoint", endpoint)
   }
@@ -211,6 +217,7 @@ final class RequestJournal: Sendable {
     state.use?.finish(
       state.usage, freeModel: state.freeModel, wasRefused: Self.isRefusal(state, ending))
     emitMetrics(state, ending)
+    logIfBroken(state, ending)
     if !state.isAdmitted, ending.failure != nil, let refusals, refusals.pass() == nil {
       Counter(label: "tutti_gateway_unrecorded_total").increment()
       return
@@ -227,6 +234,16 @@ final class RequestJournal: Sendable {
       state.usage == .zero
     else { return false }
     return !state.mayHaveAsked || (!state.isPlan && failure.code == .noEligibleHost)
+  }
+
+  private func logIfBroken(_ state: State, _ ending: Ending) {
+    guard let failure = ending.failure,
+      BrokenAnswerLog.isBroken(
+        status: ending.status, failure, isStream: state.stream, hasToken: state.firstToken != nil)
+    else { return }
+    brokenAnswers?.record(
+      trace.trace, model: state.model, pattern: state.pattern, host: state.host,
+      attempts: state.attempts, failure)
   }
 
   private func emitAccounting(_ state: State) {

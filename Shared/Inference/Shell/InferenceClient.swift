@@ -1,6 +1,7 @@
 import Clocks
 public import ClusterModel
 public import InferenceCore
+import Limits
 public import Logging
 import NIOCore
 public import Overload
@@ -18,6 +19,9 @@ public final class InferenceClient: Sendable {
   let heavyWork: HeavyWork
   /// Rate that is shared by all streams that are faster than any model.
   let fastStreams = FastStreams(loops: System.coreCount, at: .zero)
+  /// Rate of log lines about hosts that break off answers.
+  let brokenAttempts = RateGate(
+    every: .milliseconds(Limits.brokenAnswerPause.value), burst: Limits.brokenAnswers.value)
   private let hosts: @Sendable () -> HostTable
   private let load: @Sendable () -> (table: LoadTable, age: Duration)?
   private let clock = ProcessClock()

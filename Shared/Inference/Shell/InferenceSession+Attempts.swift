@@ -104,6 +104,17 @@ extension InferenceSession {
     client.metrics.record(attempts: attempts, summary: summary)
     for attempt in attempts {
       guard let failure = attempt.failure else { continue }
+      if attempt.isBrokenOff, let skipped = client.brokenAttempts.pass() {
+        client.logger.warning(
+          "host broke off an answer",
+          metadata: [
+            "event": "attempt_broken", "trace_id": "\(request.trace.trace)",
+            "host": "\(attempt.host)", "model": "\(attempt.model)", "tokens": "\(attempt.tokens)",
+            "code": "\(failure.kind.rawValue)", "reason": "\(failure.message)",
+            "skipped": "\(skipped)",
+          ])
+        continue
+      }
       client.logger.debug(
         "host did not answer",
         metadata: [

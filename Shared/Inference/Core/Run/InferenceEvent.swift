@@ -150,6 +150,20 @@ public struct AttemptRecord: Hashable, Sendable {
 
   /// Whether the attempt counts as part of the answer: it has tokens and was not beaten.
   public var isInAnswer: Bool { tokens > 0 && outcome != .beaten }
+
+  /// Whether the host began an answer and broke it off by a fault of its own.
+  public var isBrokenOff: Bool {
+    guard tokens > 0, let failure else { return false }
+    return switch failure.kind {
+    case .connect, .lostBeforeHead, .lost, .busy, .status, .stall, .crawl, .cut, .garbage,
+      .errorEvent:
+      true
+    // The client or a limit ended the answer, or the hosts' texts do not join.
+    case .rejected, .formRefused, .contextTooSmall, .firstTokenDeadline, .totalDeadline, .badJoint,
+      .unsuited, .noSecret, .tooLarge, .consumerLeft:
+      false
+    }
+  }
 }
 
 /// Why an attempt failed, before or during its answer.
