@@ -127,9 +127,10 @@ final class MonitorShell: Service {
   // MARK: - Loops
 
   func run() async throws {
-    // On shutdown, the writer tries to write all pending telemetry, and the sweeper stops at once.
+    // On shutdown, the writer tries to write all pending telemetry, and the other loops stop at once.
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.sweep() }
+      group.addTask { await self.watchCrashes() }
       await withGracefulShutdownHandler {
         await write()
       } onGracefulShutdown: { [arrivals] in
@@ -213,6 +214,16 @@ final class MonitorShell: Service {
           context.logger.report(.retentionNotApplied, metadata: [LogKey.reason: "\(error.message)"])
         }
       }
+    }
+  }
+
+  private func watchCrashes() async {
+    let common = context.common
+    await cancelWhenGracefulShutdown { [context] in
+      var watch = CrashWatch(
+        dataDirectory: common.dataDirectory, own: common.service.description,
+        logger: context.logger)
+      await watch.run()
     }
   }
 
