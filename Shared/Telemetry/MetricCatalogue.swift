@@ -29,9 +29,18 @@ public struct MetricCatalogue: Sendable {
 
   public subscript(name: String) -> MetricDescription? { descriptions[name] }
 
-  /// Bounds from a fast local call to a long generation: 5 ms … 2 min.
+  /// Bounds from a fast local call to the longest deadline of a request: 5 ms … 1 h.
   static let requestSeconds: [Double] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_200, 3_600,
+  ]
+  /// Bounds of histograms by host: 10 ms … 1 h. They are coarser, because a process that knows 256
+  /// hosts sends each bound 256 times.
+  static let hostSeconds: [Double] = [
+    0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 300, 1_200, 3_600,
+  ]
+  /// Bounds of probes, which end after a few seconds: 5 ms … 10 s.
+  static let probeSeconds: [Double] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
   ]
   /// Bounds for one message over the bus: 50 µs … 1 s.
   static let hopSeconds: [Double] = [
@@ -162,10 +171,10 @@ public struct MetricCatalogue: Sendable {
         + "beaten in a race, or the kind of failure."),
     MetricDescription(
       "tutti_inference_first_token_seconds", .histogram,
-      "Time from a request to a host to its first token.", buckets: requestSeconds),
+      "Time from a request to a host to its first token.", buckets: hostSeconds),
     MetricDescription(
       "tutti_inference_seconds", .histogram, "Time one inference took in all.",
-      buckets: requestSeconds),
+      buckets: hostSeconds),
     MetricDescription(
       "tutti_inference_tokens_total", .counter, "Tokens by host and kind (prompt, completion)."),
     MetricDescription(
@@ -190,7 +199,7 @@ public struct MetricCatalogue: Sendable {
     MetricDescription("tutti_registry_probes_total", .counter, "Probes of hosts, by outcome."),
     MetricDescription(
       "tutti_registry_probe_seconds", .histogram, "Round trip of an answered probe.",
-      buckets: requestSeconds),
+      buckets: probeSeconds),
 
     MetricDescription(
       "tutti_registry_budget_spent_ratio", .gauge,

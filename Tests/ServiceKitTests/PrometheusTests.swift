@@ -85,6 +85,23 @@ struct PrometheusTests {
         """)
   }
 
+  @Test("buckets ascend, and those of requests reach the longest deadline of a request")
+  func buckets() throws {
+    for description in MetricCatalogue.tutti.descriptions.values
+    where description.kind == .histogram {
+      let ordered = zip(description.buckets, description.buckets.dropFirst()).allSatisfy { $0 < $1 }
+      #expect(ordered && !description.buckets.isEmpty, "\(description.name)")
+    }
+    for name in [
+      "tutti_http_request_seconds", "tutti_gateway_request_seconds",
+      "tutti_gateway_first_token_seconds", "tutti_inference_seconds",
+      "tutti_inference_first_token_seconds", "tutti_agent_task_seconds",
+    ] {
+      let description = try #require(MetricCatalogue.tutti[name])
+      #expect(description.buckets.last == 3_600, "\(name)")
+    }
+  }
+
   @Test("meters go up and down, counters ignore what is not a count")
   func numbers() {
     let registry = PrometheusRegistry()
