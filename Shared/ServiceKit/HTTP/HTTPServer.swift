@@ -44,6 +44,8 @@ public struct HTTPServerOptions: Sendable {
   /// Header for the trace id. It is added to each answer that has none, including errors without a
   /// handler (unknown path, body too large). `nil` means that no header is added.
   public var traceHeader: HTTPField.Name?
+  /// Whether each request is logged, except those of `reservedPaths`.
+  var logsRequests = false
   /// Accepted host names and web origins while no key is required; `nil` means all.
   var access: HTTPAccess?
   /// Whether requests need a key now.
@@ -76,7 +78,9 @@ public func makeHTTPServer(
   onListening: @escaping @Sendable (Int) async -> Void = { _ in }
 ) -> any Service {
   let responder = ServiceResponder(
-    router, traceHeader: options.traceHeader, access: options.access)
+    router, traceHeader: options.traceHeader, access: options.access,
+    accessLog: options.logsRequests
+      ? AccessLog(logger: logger, quietPaths: options.reservedPaths) : nil)
   return HTTPServer(
     channel: HTTPChannel(options, responder, logger), options: options, logger: logger,
     onListening: onListening)

@@ -164,12 +164,15 @@ struct ServiceResponder: HTTPResponder {
   private let routes: [KnownRoute]
   private let traceHeader: HTTPField.Name?
   private let access: HTTPAccess?
+  private let accessLog: AccessLog?
 
+  /// - Parameter accessLog: `nil` means that requests are not logged.
   init(
     _ router: Router<BasicRequestContext>, traceHeader: HTTPField.Name? = nil,
-    access: HTTPAccess? = nil
+    access: HTTPAccess? = nil, accessLog: AccessLog? = nil
   ) {
     self.access = access
+    self.accessLog = accessLog
     routes = router.knownRoutes
     base = router.buildResponder()
     self.traceHeader = traceHeader
@@ -178,13 +181,15 @@ struct ServiceResponder: HTTPResponder {
   @concurrent
   func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
     if let preflight = preflight(request) { return preflight }
+    let entry = accessLog?.begin(request)
     var response = try await answer(to: request, context)
     if let traceHeader, response.headers[traceHeader] == nil {
       response.headers[traceHeader] = TraceContext.fresh().trace.description
     }
     // An answer to HEAD has no body, even if it is an error: on a persistent connection the client
     // would read a body as the start of the next answer. The head still contains the body's length.
-    return request.method == .head ? response.createHeadResponse() : response
+    if request.method == .head { response = response.createHeadResponse() }
+    return entry?.following(response, trace: traceHeader) ?? response
   }
 
   /// Answers a CORS preflight request, only for pages that may read the answer. The connection's

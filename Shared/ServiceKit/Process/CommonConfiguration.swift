@@ -10,6 +10,8 @@ public struct CommonConfiguration: Sendable {
   /// Address of health and metrics; `nil` means that they are not served.
   var http: HostAndPort?
   var logLevel: Logger.Level
+  /// Whether HTTP ports log each request.
+  var logsRequests: Bool
   /// Certificate and key of every HTTP port; `nil` means plain HTTP.
   var tls: TLSFiles?
   var bus: BusChoice
@@ -93,6 +95,10 @@ public struct CommonConfiguration: Sendable {
         help: "Lowest level of log lines that are written: trace, debug, info, notice, warning, "
           + "error or critical.", group: cluster),
       Setting(
+        "cluster.access_log", .toggle,
+        help: "Logs each HTTP request at the level info: method, path, status, bytes, time, trace "
+          + "and key. Health and metrics are left out.", group: cluster),
+      Setting(
         "cluster.drain_seconds", .duration(unit: .seconds, .zero ... .seconds(3_600)),
         default: "10",
         help: "Maximum time that a stopping process gives to requests in flight.",
@@ -171,6 +177,7 @@ public struct CommonConfiguration: Sendable {
     http = values.optionalAddress("\(own).http")
     dataDirectory = values.text("cluster.data_dir")
     logLevel = Logger.Level(rawValue: values.text("cluster.log_level")) ?? .info
+    logsRequests = values.toggle("cluster.access_log")
     drain = values.duration("cluster.drain_seconds")
     tls = Self.tls(&values)
     if let http { values.checkListening("\(own).http", http, asksForKeys: false) }

@@ -63,6 +63,7 @@ public struct ServiceContext: Sendable {
     options.setting = setting
     options.tls = tls
     options.access = common.access(at: address)
+    options.logsRequests = common.logsRequests
     // A web page has no key, so names need no check once keys are required.
     options.requiresKeys = { [keys] in keys.isOpen == false }
     return options
