@@ -1,10 +1,10 @@
 public import Logging
 
-/// Events that an operator should see: all warnings and errors of the services, and the notices that
-/// end them.
+/// Events that an operator should see: all warnings and errors of the services, and the notices
+/// that end them.
 ///
-/// Each line has the member `event` with the raw value, so that a filter or an alert does not depend
-/// on the message. A test compares the cases with the code.
+/// Each line has the member `event` with the raw value, so that a filter or an alert does not
+/// depend on the message. A test compares the cases with the code.
 public enum LogEvents: String, CaseIterable, Sendable {
   // Hosts and answers.
   case hostDown = "host_down"
@@ -66,8 +66,8 @@ public enum LogEvents: String, CaseIterable, Sendable {
     case .hostDown:
       (
         .warning, "host does not answer",
-        "Probes of the host fail, and `was` is the state before. Requests go to other hosts until it is "
-          + "back. `reason` has the cause; `tutti hosts list` shows all states."
+        "Probes of the host fail, and `was` is the state before. Requests go to other hosts until "
+          + "it is back. `reason` has the cause; `tutti hosts list` shows all states."
       )
     case .hostBack:
       (

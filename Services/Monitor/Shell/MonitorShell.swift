@@ -127,7 +127,8 @@ final class MonitorShell: Service {
   // MARK: - Loops
 
   func run() async throws {
-    // On shutdown, the writer tries to write all pending telemetry, and the other loops stop at once.
+    // On shutdown, the writer tries to write all pending telemetry, and the other loops stop at
+    // once.
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.sweep() }
       group.addTask { await self.watchCrashes() }

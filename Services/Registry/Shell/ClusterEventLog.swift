@@ -11,7 +11,7 @@ import Telemetry
 final class ClusterEventLog: Sendable {
   private let logger: Logger
   private let transitions = Mutex(HostTransitions())
-  /// Separate from `changes`, so that a host whose reason changes does not hide a host that is down.
+  /// Separate from `changes`, so that changing reasons of one host do not hide a host that is down.
   private let absences = RateGate(
     every: .milliseconds(Limits.hostChangePause.value), burst: Limits.tableHosts.value)
   private let changes = RateGate(
