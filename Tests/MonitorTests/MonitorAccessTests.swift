@@ -207,13 +207,14 @@ struct MonitorAccessTests {
       let object, key: String
       let data: [Row]
       let hasMore: Bool
-      let oldestRecordUnixUs: UInt64?
+      let since: Timestamp
+      let oldestRecord: Timestamp?
     }
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     let usage = try decoder.decode(Usage.self, from: Data(own.text.utf8))
     #expect(usage.object == "usage" && usage.key == "\(client.id)" && !usage.hasMore)
-    #expect(usage.oldestRecordUnixUs != nil)
+    #expect(usage.oldestRecord.map { $0 > usage.since } == true)
     let row = try #require(usage.data.first)
     #expect(usage.data.count == 1)
     #expect(row.day.wholeMatch(of: /\d{4}-\d{2}-\d{2}/) != nil)

@@ -38,22 +38,23 @@ struct UsageJSON: Encodable {
 
   private var object = "usage"
   private var key: KeyID
-  private var sinceUnixMicroseconds: UInt64
-  private var oldestUnixMicroseconds: UInt64?
+  /// Start of the first day.
+  private var since: Timestamp
+  /// Time of the oldest stored request of any key. `nil` means that there is none.
+  private var oldestRecord: Timestamp?
   private var data: [Row]
   private var hasMore: Bool
 
   private enum CodingKeys: String, CodingKey {
-    case object, key, data
-    case sinceUnixMicroseconds = "since_unix_us"
-    case oldestUnixMicroseconds = "oldest_record_unix_us"
+    case object, key, since, data
+    case oldestRecord = "oldest_record"
     case hasMore = "has_more"
   }
 
   init(key: KeyID, period: UsagePeriod, usage: KeyUsage) {
     self.key = key
-    sinceUnixMicroseconds = period.sinceUnixMicroseconds
-    oldestUnixMicroseconds = usage.oldestUnixMicroseconds
+    since = Timestamp(unixMicroseconds: period.sinceUnixMicroseconds)
+    oldestRecord = usage.oldestUnixMicroseconds.map { Timestamp(unixMicroseconds: $0) }
     data = usage.rows.map { Row($0) }
     hasMore = usage.isCut
   }
