@@ -141,7 +141,7 @@ public struct MetricCatalogue: Sendable {
         + "flood of them does not displace other records."),
     MetricDescription(
       "tutti_gateway_requests_total", .counter,
-      "Client requests that ended, by pattern and status."),
+      "Client requests that ended, by endpoint, pattern, model and status code."),
     MetricDescription(
       "tutti_gateway_request_seconds", .histogram, "Time a client request took in all.",
       buckets: requestSeconds),
@@ -176,7 +176,11 @@ public struct MetricCatalogue: Sendable {
       "tutti_inference_seconds", .histogram, "Time one inference took in all.",
       buckets: hostSeconds),
     MetricDescription(
-      "tutti_inference_tokens_total", .counter, "Tokens by host and kind (prompt, completion)."),
+      "tutti_inference_tokens_total", .counter,
+      "Tokens by host, model and kind (prompt, completion), also of answers that ended early."),
+    MetricDescription(
+      "tutti_inference_cost_credits_total", .counter,
+      "Cost of the hosts' work at their own prices, in credits, by host and model."),
     MetricDescription(
       "tutti_inference_cached_tokens_total", .counter,
       "Prompt tokens that hosts reported as cached, by host. They are a part of the kind prompt."),

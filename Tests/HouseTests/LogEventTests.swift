@@ -17,7 +17,7 @@ struct LogEventTests {
   private static func sources() throws -> [(path: String, text: String)] {
     try ["Services", "Shared"].flatMap { try SourceTree.swiftFiles(under: $0) }
       .filter { $0.path != catalogue && !$0.path.hasPrefix("Shared/ClusterTesting/") }
-      .map { ($0.path, $0.lines.joined(separator: "\n")) }
+      .map { (path: $0.path, text: $0.lines.joined(separator: "\n")) }
   }
 
   @Test("each warning and each error is an event of the catalogue")
@@ -27,7 +27,7 @@ struct LogEventTests {
     for (path, text) in try Self.sources() {
       for match in text.matches(of: /[lL]ogger\.(warning|error|critical)\(/) {
         // Modules without Telemetry name the event in the metadata.
-        let call = text[match.range.upperBound...].prefix(300)
+        let call = text[match.range.upperBound...].prefix(400)
         let id = call.firstMatch(of: /"event": "(\w+)"/)?.1
         #expect(id.map { ids.contains(String($0)) } == true, "\(path): use logger.report(…)")
       }
