@@ -67,10 +67,23 @@ public enum ProbeResult: Equatable, Sendable {
 }
 
 extension HostRegistry {
-  /// Starts due probes, the most overdue first, up to the limit of concurrent probes. Publishes
-  /// changes that earlier probes found, if `PublicationPace` permits a publication now.
+  /// Starts due probes, the most overdue first, up to the limit of concurrent probes. Unreachable
+  /// hosts come last, and some of the concurrent probes are kept free of them. Publishes changes
+  /// that earlier probes found, if `PublicationPace` permits a publication now.
   public mutating func tick(now: Instant) -> [Directive] {
     publicationIfDue(now) + dueProbes(now)
+  }
+
+  /// Time at which the next probe is due. `nil` means that no host waits for a probe, or that the
+  /// maximum number of probes is under way.
+  public var nextProbeTime: Instant? {
+    guard probesUnderWay < limits.probesAtOnce else { return nil }
+    let isFull = awayProbesUnderWay >= limits.awayProbesAtOnce
+    return entries.values.compactMap { isFull && $0.isAway ? nil : $0.probeTime }.min()
+  }
+
+  private var awayProbesUnderWay: Int {
+    entries.values.count { $0.probe != nil && $0.isAway }
   }
 
   private mutating func dueProbes(_ now: Instant) -> [Directive] {
@@ -81,27 +94,34 @@ extension HostRegistry {
     }
     .filter { $0.at <= now }
     .sorted { ($0.at, $0.entry.added) < ($1.at, $1.entry.added) }
-    return dueProbes.prefix(room).map { _, entry in
+    let awayRoom = max(0, limits.awayProbesAtOnce - awayProbesUnderWay)
+    let first = dueProbes.filter { !$0.entry.isAway }
+    let away = dueProbes.filter { $0.entry.isAway }.prefix(awayRoom)
+    return (first + away).prefix(room).map { _, entry in
       let order = ProbeOrder(
         id: nextProbe(), host: entry.host.id, url: entry.host.url,
         dialect: entry.configuredDialect, credential: entry.host.credential,
         omitsV1: entry.configuredOmitsV1, probablyOmitsV1: entry.host.omitsV1)
       entries[order.host]?.probeTime = nil
       entries[order.host]?.probe = order.id
+      entries[order.host]?.isProbeForced = false
       probesUnderWay += 1
       return .probe(order)
     }
   }
 
-  /// Makes the next probe of a host due now. Has no effect if the host is suspended or a probe is
-  /// under way.
+  /// Makes the next probe of a host due now, before those of unreachable hosts. Has no effect if
+  /// the host is suspended or a probe is under way.
   ///
   /// - Throws: `hostNotFound`.
   public mutating func probe(
     _ id: HostID, now: Instant
   ) throws(Failure) -> (host: Host, directives: [Directive]) {
     let entry = try entry(id)
-    if entry.probeTime != nil { entries[id]?.probeTime = now }
+    if entry.probeTime != nil {
+      entries[id]?.probeTime = now
+      entries[id]?.isProbeForced = true
+    }
     return (entry.host, tick(now: now))
   }
 

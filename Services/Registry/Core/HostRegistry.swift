@@ -17,6 +17,9 @@ public struct HostRegistry: Sendable {
     public var rowBytes = HostTableLimits.tableRowBytes.value
     /// Maximum concurrent probes. A probe sends one request at a time, each for at most 2 s.
     public var probesAtOnce = 64
+    /// Maximum concurrent probes of unreachable hosts. A probe of a host that does not answer takes
+    /// 2 s, so many such hosts would otherwise delay the probes of ready ones.
+    var awayProbesAtOnce: Int { max(1, probesAtOnce * 3 / 4) }
 
     public init() {}
   }
@@ -50,6 +53,8 @@ public struct HostRegistry: Sendable {
     var probeTime: Instant?
     /// Id of the probe under way. `nil` means that there is none.
     var probe: UInt64?
+    /// Whether an admin has asked for the next probe.
+    var isProbeForced = false
     /// Number of failed probes since the last successful one, or since an admin resumed the host.
     var failures = 0
     /// Time of the last successful probe. `nil` means that none has succeeded yet.
@@ -63,6 +68,9 @@ public struct HostRegistry: Sendable {
     var omitted = (leftOut: 0, gatewayNames: 0)
     var offerBytes = 0
     var added: Int
+
+    /// Whether probes of other hosts go first.
+    var isAway: Bool { host.state == .unreachable && !isProbeForced }
 
     /// Bytes of the table row without models. Texts that the host reports count with their maximum
     /// length.
@@ -78,9 +86,10 @@ public struct HostRegistry: Sendable {
   /// Minimum interval between probes of a ready host at which requests fail.
   static let doubtInterval: Duration = .milliseconds(500)
   /// Interval between probes of a host that is not ready. It doubles after each failure, from
-  /// `firstBackOff` to `longestBackOff`.
+  /// `firstBackOff` to `longestBackOff`. A host that returns is used again after at most the
+  /// longest interval. 1,000 absent hosts get 100 probes per second.
   static let firstBackOff: Duration = .seconds(1)
-  static let longestBackOff: Duration = .seconds(30)
+  static let longestBackOff: Duration = .seconds(10)
   /// Consecutive failures until a ready host becomes unreachable.
   /// A busy host may miss a probe. If nothing listens there, one failure is enough.
   static let failuresBeforeUnreachable = 3
@@ -162,12 +171,6 @@ public struct HostRegistry: Sendable {
     var counts = Dictionary(uniqueKeysWithValues: HostState.allCases.map { ($0, 0) })
     for entry in entries.values { counts[entry.host.state, default: 0] += 1 }
     return counts
-  }
-
-  /// Time at which the next probe is due. `nil` means that no host waits for a probe, or that the
-  /// maximum number of probes is under way.
-  public var nextProbeTime: Instant? {
-    probesUnderWay < limits.probesAtOnce ? entries.values.compactMap(\.probeTime).min() : nil
   }
 
   // MARK: - Changes by an admin
