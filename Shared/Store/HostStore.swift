@@ -36,20 +36,21 @@ public final class HostStore: Sendable {
         try database.execute(
           sql: """
             INSERT INTO hosts
-              (id, url, dialect, resume, credential, tier, trust, suspended, slots, price,
-                omits_v1, models, tags, region, drained)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+              (id, url, dialect, resume, credential, tier, trust, suspended, slots, price_input,
+                price_output, omits_v1, models, tags, region, drained)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET url = excluded.url, dialect = excluded.dialect,
               resume = excluded.resume, credential = excluded.credential, tier = excluded.tier,
               trust = excluded.trust, suspended = excluded.suspended, slots = excluded.slots,
-              price = excluded.price, omits_v1 = excluded.omits_v1, models = excluded.models,
+              price_input = excluded.price_input, price_output = excluded.price_output,
+              omits_v1 = excluded.omits_v1, models = excluded.models,
               tags = excluded.tags, region = excluded.region, drained = excluded.drained
             """,
           arguments: [
             host.id.name.storable, host.url.storable, record.dialect?.rawValue ?? Self.learned,
             record.resume?.rawValue ?? Self.learned, host.credential?.storable,
             host.tier.rawValue, host.trust.rawValue, host.state == .suspended, host.slots,
-            host.pricePerMillion, record.omitsV1, Self.text(of: record.models),
+            host.price?.input, host.price?.output, record.omitsV1, Self.text(of: record.models),
             host.tags.joined(separator: "\n").storable, host.region?.storable, record.isDrained,
           ])
       }
@@ -146,6 +147,18 @@ public final class HostStore: Sendable {
           ALTER TABLE hosts ADD COLUMN drained INTEGER NOT NULL DEFAULT 0;
           """)
     }
+    migrator.registerMigration("6: prices of prompts and answers") { database in
+      // The former price was one number of credits. 0 was also the default, so it does not show that
+      // an admin stated it.
+      try database.execute(
+        sql: """
+          ALTER TABLE hosts ADD COLUMN price_input INTEGER;
+          ALTER TABLE hosts ADD COLUMN price_output INTEGER;
+          UPDATE hosts SET price_input = min(price, 1000000000) * 1000000 WHERE price > 0;
+          UPDATE hosts SET price_output = price_input;
+          ALTER TABLE hosts DROP COLUMN price;
+          """)
+    }
     return migrator
   }
 
@@ -192,13 +205,29 @@ public final class HostStore: Sendable {
       state: suspended ? .suspended : .unknown,
       reason: suspended ? (isDrained ? Host.drainedReason : Host.suspendedReason) : "",
       slots: try row.decode(Int?.self, forColumn: "slots"),
-      pricePerMillion: try row.decode(Int.self, forColumn: "price"), tags: tags,
-      region: region)
+      price: try price(row, of: id), tags: tags, region: region)
     let models = try row.decode(String.self, forColumn: "models")
     return HostRecord(
       host, dialect: chosenDialect, resume: chosenResume,
       omitsV1: try row.decode(Bool?.self, forColumn: "omits_v1"),
       models: models.split(separator: "\n").map { ModelID(String($0)) }, isDrained: isDrained)
+  }
+
+  private static func price(_ row: Row, of id: String) throws -> HostPrice? {
+    let input = try row.decode(Int64?.self, forColumn: "price_input")
+    let output = try row.decode(Int64?.self, forColumn: "price_output")
+    guard let input, let output else {
+      guard input == nil, output == nil else { throw wrongPrice(of: id) }
+      return nil
+    }
+    let price = HostPrice(input: input, output: output)
+    guard price.input == input, price.output == output else { throw wrongPrice(of: id) }
+    return price
+  }
+
+  private static func wrongPrice(of id: String) -> Failure {
+    // A guessed price could pay the host too much, or call it free.
+    Failure(.storeDamaged, "Host \(id) has a price that is not allowed; correct its row.")
   }
 }
 

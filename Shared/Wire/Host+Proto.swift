@@ -14,6 +14,13 @@ extension Arena {
     return unsafe message
   }
 
+  private func hostPrice(_ price: HostPrice) -> UnsafeMutablePointer<Tutti__V1__HostPrice> {
+    let message = unsafe make(tutti__v1__host_price__init)
+    unsafe message.pointee.input = price.input
+    unsafe message.pointee.output = price.output
+    return unsafe message
+  }
+
   private func host(_ host: Host) -> UnsafeMutablePointer<Tutti__V1__Host> {
     let message = unsafe make(tutti__v1__host__init)
     unsafe message.pointee.id = text(host.id.name)
@@ -37,7 +44,7 @@ extension Arena {
     unsafe message.pointee.slots = UInt32(wire: host.slots)
     unsafe message.pointee.version = text(host.version ?? "")
     unsafe message.pointee.probe_ms = UInt32(wire: host.probeMilliseconds)
-    unsafe message.pointee.price_per_million = UInt64(clamping: host.pricePerMillion)
+    if let price = host.price { unsafe message.pointee.price = hostPrice(price) }
     unsafe message.pointee.n_tags = host.tags.count
     unsafe message.pointee.tags = array(host.tags) { unsafe text($0) }
     unsafe message.pointee.region = text(host.region ?? "")
@@ -113,7 +120,11 @@ extension Host {
       },
       slots: Int?(wire: unsafe message.slots), version: version.isEmpty ? nil : version,
       probeMilliseconds: Int?(wire: unsafe message.probe_ms),
-      pricePerMillion: Int(clamping: unsafe message.price_per_million),
+      price: unsafe message.price == nil
+        ? nil
+        : try unsafe required(message.price, "Host.price") { price throws(WireError) in
+          unsafe HostPrice(input: price.input, output: price.output)
+        },
       tags: try unsafe texts(message.n_tags, message.tags, "Host.tags"),
       region: region.isEmpty ? nil : region)
   }

@@ -194,8 +194,9 @@ struct SpendingTests {
   func hostPrices() async throws {
     try await MoneyCluster(budget: 100).run { cluster in
       let hosts = [
-        Host(id: "a", url: "http://a", state: .ready, pricePerMillion: 3),
-        Host(id: "b", url: "http://b", state: .ready),
+        Host(
+          id: "a", url: "http://a", state: .ready, price: HostPrice(input: 1, output: 3_000_000)),
+        Host(id: "b", url: "http://b", credential: "env:A", state: .ready),
       ]
       do {
         let payment = try await Self.payment(

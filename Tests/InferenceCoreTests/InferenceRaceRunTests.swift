@@ -6,7 +6,7 @@ import Testing
 private func host(_ id: String, price: Int = 0, tier: HostTier = .community) -> Host {
   var host = Host(
     id: HostID(id), url: "http://\(id)", tier: tier, state: .ready, models: [.init(id: "m")])
-  host.pricePerMillion = price
+  host.price = HostPrice(input: Int64(price), output: Int64(price))
   return host
 }
 

@@ -63,6 +63,39 @@ struct HostAPITests {
     }
   }
 
+  @Test("a price is two amounts of credits, or not stated")
+  func prices() async throws {
+    try await TestRegistry.run { registry in
+      let body =
+        #"{"url": "http://127.0.0.1:9", "id": "a", "price_input": "0", "price_output": "2.50"}"#
+      let added = try await registry.send(.post, "/hosts", body)
+      #expect(added.status == 201, "\(added)")
+      #expect(added.text.contains(#""price_input":"0""#))
+      #expect(added.text.contains(#""price_output":"2.5""#))
+      let changed = try await registry.send(.patch, "/hosts/a", #"{"price_input": "0.15"}"#)
+      #expect(changed.text.contains(#""price_input":"0.15""#))
+      #expect(changed.text.contains(#""price_output":"2.5""#))
+      for (method, path, body, param) in [
+        (.patch, "/hosts/a", #"{"price_input": null}"#, "price_input"),
+        (.patch, "/hosts/a", #"{"price_output": 5}"#, "price_output"),
+        (.patch, "/hosts/a", #"{"price_output": "1e3"}"#, "price_output"),
+        (.patch, "/hosts/a", #"{"price_output": "1000000000.1"}"#, "price_output"),
+        (.patch, "/hosts/a", #"{"price_per_million": 5}"#, "price_per_million"),
+        (.post, "/hosts", #"{"url": "http://127.0.0.1:11", "price_input": "1"}"#, "price_output"),
+      ] as [(HTTPRequest.Method, String, String, String)] {
+        let refused = try await registry.send(method, path, body)
+        #expect(refused.status == 400 && refused.text.contains(#""param":"\#(param)""#), "\(body)")
+      }
+      let former = try await registry.send(.patch, "/hosts/a", #"{"price_per_million": 5}"#)
+      #expect(former.text.contains("replaced by price_input and price_output"), "\(former)")
+      let cleared = try await registry.send(
+        .patch, "/hosts/a", #"{"price_input": null, "price_output": null}"#)
+      #expect(cleared.text.contains(#""price_output":null"#), "\(cleared)")
+      // Either a probe is under way, or the next one has a time.
+      #expect(cleared.text.contains(#""next_probe_ms":"#), "\(cleared)")
+    }
+  }
+
   @Test("a change with another ETag than the host's is refused and changes nothing")
   func preconditions() async throws {
     try await TestRegistry.run { registry in
@@ -106,9 +139,10 @@ struct HostAPITests {
   func audit() async throws {
     try await TestRegistry.run { registry in
       _ = try await registry.send(.post, "/hosts", Self.gpu)
-      _ = try await registry.send(.patch, "/hosts/a", #"{"price_per_million": 5}"#)
+      let price = #"{"price_input": "0.15", "price_output": "5.0"}"#
+      _ = try await registry.send(.patch, "/hosts/a", price)
       // The same value again is no change.
-      _ = try await registry.send(.patch, "/hosts/a", #"{"price_per_million": 5}"#)
+      _ = try await registry.send(.patch, "/hosts/a", price)
       _ = try await registry.send(.post, "/hosts/a/suspend")
       _ = try await registry.send(.post, "/hosts/a/drain")
       _ = try await registry.send(.post, "/hosts/a/resume")
@@ -120,8 +154,8 @@ struct HostAPITests {
       #expect(records.map { $0.after == nil } == [false, false, false, false, false, true])
       #expect(Array(records.dropLast().map(\.after)) == Array(records.dropFirst().map(\.before)))
       let afters = records.map { $0.after ?? "" }
-      #expect(afters[0].contains(#""price_per_million":0"#))
-      #expect(afters[1].contains(#""price_per_million":5"#))
+      #expect(afters[0].contains(#""price_input":null,"price_output":null"#))
+      #expect(afters[1].contains(#""price_input":"0.15","price_output":"5""#))
       #expect(afters[2].contains(#""suspended":true,"drained":false"#))
       #expect(afters[3].contains(#""suspended":true,"drained":true"#))
       #expect(afters[4].contains(#""suspended":false,"drained":false"#))

@@ -79,7 +79,8 @@ struct AdminModel: Equatable {
     "teams": ["budgets": .list([])],
     "hosts": [
       "dialect": .null, "resume": .null, "credential": .null,
-      "tier": .text("community"), "trust": .text("any"), "price_per_million": .integer(0),
+      "tier": .text("community"), "trust": .text("any"),
+      "price_input": .null, "price_output": .null,
       "models": .list([]), "slots": .null, "state": .text("ready"), "tags": .list([]),
       "region": .null,
     ],

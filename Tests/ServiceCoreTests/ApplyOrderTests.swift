@@ -117,6 +117,22 @@ struct ApplyHostTests {
     #expect(try plan([(.hosts, old)], file).isEmpty)
   }
 
+  @Test("a host has both prices or none, and a change sends only the price that changes")
+  func prices() throws {
+    let host = #"{"id":"a","url":"http://x","price_input":"0.15","price_output":"0.60"}"#
+    func file(_ prices: String) -> String { "hosts: [{id: a, url: 'http://x'\(prices)}]" }
+    #expect(try plan([(.hosts, host)], file(", price_input: 0.15, price_output: 0.6")).isEmpty)
+    let dearer = try plan([(.hosts, host)], file(", price_input: 0.15, price_output: 0.7"))
+    #expect(
+      dearer.changes.first?.firstCalls.first?.body == .object(["price_output": .text("0.7")]))
+    let cleared = try plan([(.hosts, host)], file(""))
+    #expect(
+      cleared.changes.first?.firstCalls.first?.body
+        == .object(["price_input": .null, "price_output": .null]))
+    #expect(
+      mistake([], file(", price_output: 1")).contains("c.yaml:1: hosts: a has only price_output"))
+  }
+
   @Test("a URL that another host keeps is refused before anything is changed")
   func urls() throws {
     let local = #"{"id":"a","url":"http://localhost:8000"}"#

@@ -69,6 +69,7 @@ private struct RandomCluster {
       }
     }
     for number in 1...4 where coin() {
+      let price = number % 2 == 0 ? RecordValue.null : .text("0.15")
       // Two clusters may have the same URL under different ids.
       _ = try call(
         .post, "hosts",
@@ -77,7 +78,7 @@ private struct RandomCluster {
           "url": .text("http://10.0.0.\(number):8000"),
           "credential": coin() ? .text("env:TUTTI_CREDENTIAL_A") : .null,
           "trust": .text(try pick(["any", "trusted", "local"])), "tags": some(["eu", "gpu"]),
-          "region": coin() ? .text("north") : .null, "price_per_million": .integer(number % 2),
+          "region": coin() ? .text("north") : .null, "price_input": price, "price_output": price,
           "dialect": .text(try pick(["auto", "ollama"])),
           "models": coin() ? .list([.text("z"), .text("a")]) : .list([]),
           "slots": coin() ? .integer(number) : .null,

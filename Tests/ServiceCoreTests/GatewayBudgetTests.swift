@@ -11,7 +11,14 @@ struct GatewayBudgetTests {
   ) -> Host {
     Host(
       id: HostID(id), url: "http://\(id)", tier: tier, trust: trust, state: state,
-      models: models.map { ModelOffer(id: $0) }, pricePerMillion: price)
+      models: models.map { ModelOffer(id: $0) }, price: Self.price(price))
+  }
+
+  /// The same price for prompts and answers.
+  /// - Parameter credits: whole credits per million tokens.
+  private static func price(_ credits: Int) -> HostPrice {
+    let millionths = Int64(credits) * 1_000_000
+    return HostPrice(input: millionths, output: millionths)
   }
 
   /// Hosts with prices in credits per million tokens.
@@ -90,6 +97,47 @@ struct GatewayBudgetTests {
       #expect(tokens * price <= credits * 1_000_000)
       #expect((tokens + 1) * price > credits * 1_000_000, "no token less than it buys")
     }
+  }
+
+  @Test("credits count at the higher of a host's two prices")
+  func twoPrices() throws {
+    for price in [HostPrice(input: 500_000, output: 3), HostPrice(input: 3, output: 500_000)] {
+      var host = Self.host("h", ["small"], price: 0)
+      host.price = price
+      let table = HostTable(epoch: 1, revision: 1, hosts: [host])
+      let asked = try Self.request("small", #","tutti":{"budget":{"credits":2}}"#)
+      #expect(TokenBudget.of(asked, table: table)?.tokens == 4_000_000)
+    }
+  }
+
+  @Test("credits are refused if the request may reach a host without a stated price")
+  func notStated() throws {
+    var paid = Self.host("paid", ["small"], price: 0)
+    paid.price = nil
+    paid.credential = "env:TUTTI_CREDENTIAL_A"
+    func message(_ hosts: [Host], _ budget: String, affordable: Int? = nil) throws -> String? {
+      let table = HostTable(epoch: 1, revision: 1, hosts: hosts)
+      let asked = try Self.request("small", #","tutti":{"budget":{\#(budget)}}"#)
+      let limit = TokenBudget.of(asked, table: table, affordable: affordable)
+      do throws(Failure) {
+        _ = try asked.body(within: limit)
+        return nil
+      } catch {
+        return error.message
+      }
+    }
+    let cheap = Self.host("cheap", ["small"], price: 1_000)
+    for affordable in [nil, 10] {
+      let refusal = try #require(
+        try message([cheap, paid], #""credits":2"#, affordable: affordable))
+      #expect(refusal.contains("tutti hosts set paid --price"), "\(refusal)")
+    }
+    #expect(try message([cheap, paid], #""tokens":2000"#) == nil)
+    paid.credential = nil
+    #expect(try message([cheap, paid], #""credits":2"#) == nil, "it needs no credential: free")
+    paid.credential = "env:TUTTI_CREDENTIAL_A"
+    paid.price = .free
+    #expect(try message([cheap, paid], #""credits":2"#) == nil)
   }
 
   @Test("credits that buy nothing are refused by name, before anybody is asked")

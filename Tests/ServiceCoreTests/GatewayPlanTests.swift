@@ -107,7 +107,8 @@ struct PlanTraceTests {
     #expect(trace.hosts == ["a", "b"])
     #expect(trace.credits(prices: [:]) == nil)
     // 32 tokens at two credits per million, rounded up.
-    #expect(trace.credits(prices: ["a": 2, "b": 2]) == 1)
+    let price = HostPrice(input: 2_000_000, output: 2_000_000)
+    #expect(trace.credits(prices: ["a": price, "b": price]) == 1)
     let json = text(
       TraceExtension.json(
         TraceID(high: 0, low: 1), trace,
@@ -191,9 +192,11 @@ struct PlanTraceTests {
     #expect(trace.finished.isEmpty)
     #expect(trace.usage.completionTokens == 5 && trace.hosts == ["a"])
     #expect(trace.skipped["p1"]?.usage.completionTokens == 5)
-    #expect(trace.credits(prices: ["a": 1_000_000]) == 15)
+    // 10 tokens of the prompt at one credit each, and 5 of the answer at two.
+    let price = HostPrice(input: 1_000_000_000_000, output: 2_000_000_000_000)
+    #expect(trace.credits(prices: ["a": price]) == 20)
     // An absurd price does not overflow.
-    #expect((trace.credits(prices: ["a": .max]) ?? 0) > 1_000_000)
+    #expect(trace.credits(prices: ["a": HostPrice(input: .max, output: .max)]) == 15_000)
   }
 
   @Test("tasks that never ran stand in the trace too, as unfinished")

@@ -18,7 +18,8 @@ struct GatewayPoolTests {
   ) -> Host {
     Host(
       id: id, url: "http://\(id)", state: .ready, models: models.map { ModelOffer(id: $0) },
-      pricePerMillion: price, tags: tags)
+      price: HostPrice(input: Int64(price) * 1_000_000, output: Int64(price) * 1_000_000),
+      tags: tags)
   }
 
   private func rights(

@@ -69,7 +69,6 @@ struct HostRegistryTests {
     for draft in [
       HostDraft(url: "nonsense"), HostDraft(url: "http://x", id: "a/b"),
       HostDraft(url: "http://x", id: ".."), HostDraft(url: "http://x", slots: 0),
-      HostDraft(url: "http://x", pricePerMillion: -1),
     ] {
       #expect(
         failureCode { () throws(Failure) in _ = try hosts.add(draft, now: .zero) }
@@ -219,10 +218,10 @@ struct HostRegistryTests {
   mutating func patched() throws {
     let order = try add()
     _ = hosts.probed(order, .answered(Self.report), now: at(ms: 0), using: &rng)
-    let (host, directives) = try hosts.patch("h:1", HostPatch(tier: .fallback, pricePerMillion: 9))
+    let (host, directives) = try hosts.patch("h:1", HostPatch(tier: .fallback, trust: .trusted))
     #expect(host.tier == .fallback)
-    #expect(host.trust == .any)
-    #expect(host.pricePerMillion == 9)
+    #expect(host.trust == .trusted)
+    #expect(host.price == nil)
     var kept = host
     // The slots come from the host's report, because the admin never set them.
     kept.slots = nil

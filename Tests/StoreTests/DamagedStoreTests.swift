@@ -124,8 +124,12 @@ struct DamagedStoreTests {
     for record in records { try await store.save(record) }
     await store.close()
     try olderVersion(
-      path, tables: ["hosts"], without: ["omits_v1", "models", "tags", "region", "drained"],
-      migrations: ["3: strict", "4: models", "5: tags"])
+      path, tables: ["hosts"],
+      without: [
+        "omits_v1", "models", "tags", "region", "drained", "price_input", "price_output",
+      ],
+      migrations: ["3: strict", "4: models", "5: tags", "6: prices of prompts and answers"])
+    try edit(path, "ALTER TABLE hosts ADD COLUMN price INTEGER NOT NULL DEFAULT 0")
     try edit(path, "UPDATE hosts SET slots = 'many' WHERE id = 'b'")
     do {
       _ = try HostStore(path: path)

@@ -133,7 +133,7 @@ struct HostStoreTests {
       id: "b", url: "http://127.0.0.1:1", dialect: .ollama, credential: "file:/run/key",
       tier: .fallback, trust: .local, state: .ready, reason: "", models: [ModelOffer(id: "m")],
       slots: 4, version: "9", probeMilliseconds: 3,
-      pricePerMillion: 250)
+      price: HostPrice(input: 150_000, output: HostPrice.highest))
     let second = Host(id: "a", url: "https://x.example/api", state: .suspended)
     let store = try HostStore(path: path)
     try await store.save(HostRecord(first, dialect: .ollama, resume: .instruct))
@@ -147,7 +147,7 @@ struct HostStoreTests {
     #expect(hosts.map(\.host.id) == ["b", "a"])
     let kept = Host(
       id: "b", url: "http://127.0.0.1:1", dialect: .ollama, credential: "file:/run/key",
-      tier: .fallback, trust: .local, slots: 4, pricePerMillion: 250)
+      tier: .fallback, trust: .local, slots: 4, price: first.price)
     #expect(hosts.first == HostRecord(kept, dialect: .ollama, resume: .instruct))
     #expect(hosts.last?.host.state == .suspended)
     #expect(hosts.last?.dialect == nil && hosts.last?.resume == nil)
@@ -174,6 +174,55 @@ struct HostStoreTests {
     try file.close()
     let hosts = try await HostStore(path: path).hosts()
     #expect(hosts == [HostRecord(Host(id: "a", url: "http://a", trust: .local, slots: 3))])
+  }
+
+  @Test("the price of an older version holds for prompts and answers, and 0 is not stated")
+  func olderPrices() async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("registry.sqlite")
+    let store = try HostStore(path: path)
+    for id in ["free", "paid", "absurd"] {
+      try await store.save(HostRecord(Host(id: HostID(id), url: "http://\(id)")))
+    }
+    await store.close()
+    // Restores the schema of the version before prices of prompts and answers.
+    let file = try DatabaseQueue(path: path)
+    try await file.write { database in
+      try database.execute(
+        sql: """
+          ALTER TABLE hosts DROP COLUMN price_input;
+          ALTER TABLE hosts DROP COLUMN price_output;
+          ALTER TABLE hosts ADD COLUMN price INTEGER NOT NULL DEFAULT 0;
+          UPDATE hosts SET price = 600 WHERE id = 'paid';
+          UPDATE hosts SET price = 9223372036854775807 WHERE id = 'absurd';
+          DELETE FROM grdb_migrations WHERE identifier = '6: prices of prompts and answers';
+          """)
+    }
+    try file.close()
+    let hosts = try await HostStore(path: path).hosts()
+    #expect(
+      hosts.map(\.host.price) == [
+        nil, HostPrice(input: 600_000_000, output: 600_000_000),
+        HostPrice(input: HostPrice.highest, output: HostPrice.highest),
+      ])
+  }
+
+  @Test("a price that is not allowed is named and not guessed", arguments: ["NULL", "-1", "1e18"])
+  func wrongPrice(_ value: String) async throws {
+    let scratch = try Scratch()
+    let path = scratch.path("registry.sqlite")
+    let store = try HostStore(path: path)
+    try await store.save(HostRecord(Host(id: "a", url: "http://a", price: .free)))
+    await store.close()
+    let file = try DatabaseQueue(path: path)
+    try await file.write { database in
+      try database.execute(sql: "UPDATE hosts SET price_input = CAST(\(value) AS INTEGER)")
+    }
+    try file.close()
+    let again = try HostStore(path: path)
+    let failure = await #expect(throws: Failure.self) { try await again.hosts() }
+    #expect(failure?.code == .storeDamaged)
+    #expect(failure?.message.contains("Host a has a price") == true)
   }
 
   @Test("a later save replaces the earlier one in its place")

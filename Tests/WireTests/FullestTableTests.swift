@@ -28,7 +28,8 @@ struct FullestTableTests {
     while number < 1_000 {
       let draft = HostDraft(
         url: "https://host-\(number).example.org:12345/\(String(repeating: "p", count: 20))",
-        id: HostID("host-\(number)"), slots: 65_536, pricePerMillion: 1_000_000_000)
+        id: HostID("host-\(number)"), slots: 65_536,
+        price: HostPrice(input: .max, output: .max))
       guard let added = try? registry.add(draft, now: .zero) else { break }
       for case .probe(let order) in added.directives { orders.append(order) }
       number += 1

@@ -35,7 +35,8 @@ enum Samples {
     id: "h1", url: "http://127.0.0.1:11434", dialect: .ollama, resume: .trailingAssistant,
     credential: "env:KEY", tier: .fallback, trust: .local, state: .ready,
     reason: "", models: [ModelOffer(id: "m1", contextTokens: 8_192), ModelOffer(id: "m2")],
-    slots: 2, version: "b1", probeMilliseconds: 3, pricePerMillion: 40,
+    slots: 2, version: "b1", probeMilliseconds: 3,
+    price: HostPrice(input: 150_000, output: HostPrice.highest),
     tags: ["eu", "gpu"], region: "fra-1")
 
   static let sealed = SealedFrame(

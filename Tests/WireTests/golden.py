@@ -24,7 +24,8 @@ HOST = '''
 id: "h1" url: "http://127.0.0.1:11434" dialect: "ollama" tier: "fallback" trust: "local"
 resume: "trailing_assistant" credential: "env:KEY"
 state: HOST_STATE_READY models { id: "m1" context_tokens: 8192 } models { id: "m2" }
-slots: 2 version: "b1" probe_ms: 3 price_per_million: 40
+slots: 2 version: "b1" probe_ms: 3
+price { input: 150000 output: 1000000000000000 }
 tags: "eu" tags: "gpu" region: "fra-1"
 '''
 

@@ -258,7 +258,7 @@ struct PlanAnswer: Sendable {
   /// - Parameter written: tokens of the answer that the client received.
   func recordUsage(_ trace: PlanTrace, written: Int = 0) {
     let prices = Dictionary(
-      resources.context.hosts.table.hosts.map { ($0.id, $0.pricePerMillion) }
+      resources.context.hosts.table.hosts.compactMap { host in host.price.map { (host.id, $0) } }
     ) { first, _ in first }
     exchange.journal.recordAnswer(
       by: trace.task(trace.plan.sink)?.host?.name ?? "",

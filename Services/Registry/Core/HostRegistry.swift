@@ -97,7 +97,7 @@ public struct HostRegistry: Sendable {
   static let drainedReason = "drained by an admin"
   /// Bytes of the version and the reason at their maximum length, and of the row's other fields.
   static let reservedRowBytes =
-    HostTableLimits.hostVersionBytes.value + HostTableLimits.hostReasonBytes.value + 110
+    HostTableLimits.hostVersionBytes.value + HostTableLimits.hostReasonBytes.value + 116
   /// Bytes of a tag in a row, in addition to its text: field number and length.
   static let tagHeaderBytes = 3
 
@@ -161,6 +161,10 @@ public struct HostRegistry: Sendable {
   /// An admin's settings of a host, as they are stored.
   public func record(_ id: HostID) -> HostRecord? { entries[id].map { record(of: $0) } }
 
+  /// Time of a host's next probe. `nil` means that the host is suspended, or that a probe of it is
+  /// under way.
+  public func probeTime(of id: HostID) -> Instant? { entries[id]?.probeTime }
+
   /// Every host, with the time since its last successful probe.
   public func probeAges(now: Instant) -> [(host: HostID, age: Duration?)] {
     entries.values.map { ($0.host.id, $0.lastAnswered?.duration(to: now)) }
@@ -182,7 +186,7 @@ public struct HostRegistry: Sendable {
     let address = try HostAddress(draft.url)
     let id = draft.id ?? address.defaultID
     try HostAddress.check(id: id.name)
-    try Self.check(slots: draft.slots, price: draft.pricePerMillion)
+    try Self.check(slots: draft.slots)
     try check(models: draft.models)
     let tags = try Self.checked(tags: draft.tags)
     if let region = draft.region { try Self.check(region: region) }
@@ -203,8 +207,7 @@ public struct HostRegistry: Sendable {
       id: id, url: address.url, omitsV1: address.omitsV1 ?? address.probablyOmitsV1,
       dialect: draft.dialect ?? .openai,
       resume: draft.resume ?? .instruct, credential: draft.credential, tier: draft.tier,
-      trust: draft.trust, slots: draft.slots, pricePerMillion: draft.pricePerMillion, tags: tags,
-      region: draft.region)
+      trust: draft.trust, slots: draft.slots, price: draft.price, tags: tags, region: draft.region)
     let record = HostRecord(
       host, dialect: draft.dialect, resume: draft.resume, omitsV1: address.omitsV1,
       models: draft.models)
@@ -229,7 +232,10 @@ public struct HostRegistry: Sendable {
       try check(models: models)
       entry.namedModels = models
     }
-    try Self.check(slots: patch.slots.newValue, price: patch.pricePerMillion ?? 0)
+    try Self.check(slots: patch.slots.newValue)
+    let price = try HostPrice.stated(
+      input: patch.inputPrice.applied(to: entry.host.price?.input),
+      output: patch.outputPrice.applied(to: entry.host.price?.output))
     let tags = try patch.tags.map(Self.checked)
     if case .value(let region) = patch.region { try Self.check(region: region) }
     if case .value(let credential) = patch.credential {
@@ -263,7 +269,7 @@ public struct HostRegistry: Sendable {
     if let tags { entry.host.tags = tags }
     if let tier = patch.tier { entry.host.tier = tier }
     if let trust = patch.trust { entry.host.trust = trust }
-    if let price = patch.pricePerMillion { entry.host.pricePerMillion = price }
+    entry.host.price = price
     switch patch.slots {
     case .unchanged: break
     case .learned:
@@ -475,13 +481,9 @@ public struct HostRegistry: Sendable {
     }
   }
 
-  private static func check(slots: Int?, price: Int) throws(Failure) {
+  private static func check(slots: Int?) throws(Failure) {
     guard slots.map({ (1...65_536).contains($0) }) ?? true else {
       throw Failure(.invalidRequest, "slots must be a whole number from 1 to 65,536.")
-    }
-    guard Host.prices.contains(price) else {
-      throw Failure(
-        .invalidRequest, "price_per_million must be a whole number from 0 to 1,000,000,000.")
     }
   }
 }

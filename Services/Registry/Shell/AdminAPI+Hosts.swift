@@ -45,7 +45,7 @@ extension AdminAPI {
   }
 
   private func described(_ entry: RegistryShell.HostEntry) -> HostJSON {
-    HostJSON(entry.host, record: entry.record, load: shell.load(of: entry.host.id))
+    HostJSON(entry, load: shell.load(of: entry.host.id), now: shell.now)
   }
 
   private func response(
@@ -95,10 +95,10 @@ extension AdminAPI {
     let hosts = registry.table.hosts.sorted { $0.id < $1.id }
       .filter { host in (after.map { host.id.name > $0 } ?? true) && filter.admits(host) }
     let page = hosts.prefix(limit).compactMap { RegistryShell.HostEntry($0.id, in: registry) }
-    let loads = shell.loads
+    let (loads, now) = (shell.loads, shell.now)
     return json(
       Page(
-        data: page.map { HostJSON($0.host, record: $0.record, load: loads[$0.host.id]) },
+        data: page.map { HostJSON($0, load: loads[$0.host.id], now: now) },
         hasMore: hosts.count > limit))
   }
 
@@ -146,7 +146,6 @@ extension HostDraft {
     if (try? HostAddress(url)) == nil { return "url" }
     if let id, (try? HostAddress.check(id: id.name)) == nil { return "id" }
     guard slots.map({ (1...65_536).contains($0) }) ?? true else { return "slots" }
-    if HostRegistry.isUnfit(models: models) { return "models" }
-    return Host.prices.contains(pricePerMillion) ? "credential" : "price_per_million"
+    return HostRegistry.isUnfit(models: models) ? "models" : "credential"
   }
 }

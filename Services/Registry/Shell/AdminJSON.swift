@@ -1,6 +1,7 @@
 import ClusterModel
 import Foundation
 import Hummingbird
+import Money
 import NIOCore
 import RegistryCore
 
@@ -71,21 +72,25 @@ struct HostJSON: Encodable {
   private let host: ClusterModel.Host
   private let configured: Configured
   private let load: Load?
+  private let untilProbe: Duration?
 
   /// - Parameters:
-  ///   - record: the admin's settings of the host.
   ///   - load: `nil` means that no load table has the host yet.
-  init(_ host: ClusterModel.Host, record: HostRecord, load: HostLoad?) {
-    self.host = host
-    configured = Configured(record)
+  ///   - now: time from which the wait for the next probe is counted.
+  init(_ entry: RegistryShell.HostEntry, load: HostLoad?, now: Instant) {
+    host = entry.host
+    configured = Configured(entry.record)
     self.load = load.map { Load($0) }
+    untilProbe = entry.probeTime.map { now < $0 ? now.duration(to: $0) : .zero }
   }
 
   enum CodingKeys: String, CodingKey {
     case object, id, url, dialect, resume, credential, tier, trust, state, reason, models, slots,
       version, load, tags, region, configured
     case probeMilliseconds = "probe_ms"
-    case pricePerMillion = "price_per_million"
+    case untilProbe = "next_probe_ms"
+    case inputPrice = "price_input"
+    case outputPrice = "price_output"
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -109,7 +114,9 @@ struct HostJSON: Encodable {
     try members.encode(host.slots, forKey: .slots)
     try members.encode(host.version, forKey: .version)
     try members.encode(host.probeMilliseconds, forKey: .probeMilliseconds)
-    try members.encode(host.pricePerMillion, forKey: .pricePerMillion)
+    try members.encode(untilProbe?.wholeMilliseconds, forKey: .untilProbe)
+    try members.encode(host.price.map { MicroCredits($0.input).credits }, forKey: .inputPrice)
+    try members.encode(host.price.map { MicroCredits($0.output).credits }, forKey: .outputPrice)
     try members.encode(configured, forKey: .configured)
     try members.encode(load, forKey: .load)
   }

@@ -1,6 +1,7 @@
 import ClusterModel
 import Hummingbird
 import Limits
+import Money
 import RegistryCore
 
 /// The body of a POST or PATCH of a host.
@@ -12,9 +13,10 @@ struct HostFields {
   init(_ request: Request) async throws { fields = try await JSONFields(request) }
 
   func draft() throws -> HostDraft {
+    try refuseFormerPrice()
     try fields.allow([
       "url", "id", "dialect", "resume", "credential", "allow_plain_http", "tier", "trust", "slots",
-      "price_per_million", "models", "tags", "region",
+      "price_input", "price_output", "models", "tags", "region",
     ])
     guard let url = try fields.text("url") else {
       throw AdminFailure(Failure(.invalidRequest, "url is missing."), param: "url")
@@ -27,21 +29,49 @@ struct HostFields {
       tier: try fields.choice("tier") ?? .community,
       trust: try fields.choice("trust") ?? .any,
       slots: try fields.integer("slots", in: Self.slots),
-      pricePerMillion: try fields.integer("price_per_million", in: Host.prices) ?? 0,
+      price: try HostPrice.stated(
+        input: try price("price_input").newValue, output: try price("price_output").newValue),
       models: try models().newValue ?? [], tags: try tags() ?? [], region: try region().newValue)
   }
 
   func patch() throws -> HostPatch {
+    try refuseFormerPrice()
     try fields.allow([
       "dialect", "resume", "credential", "allow_plain_http", "tier", "trust", "slots",
-      "price_per_million", "models", "tags", "region",
+      "price_input", "price_output", "models", "tags", "region",
     ])
     return HostPatch(
       dialect: try chosen("dialect"), resume: try chosen("resume"), credential: try credential(),
       allowsPlainHTTP: try fields.flag("allow_plain_http"), tier: try fields.choice("tier"),
       trust: try fields.choice("trust"), slots: try slots(),
-      pricePerMillion: try fields.integer("price_per_million", in: Host.prices),
+      inputPrice: try price("price_input"), outputPrice: try price("price_output"),
       models: try models(), tags: try tags(), region: try region())
+  }
+
+  /// Explains the members that replaced `price_per_million`.
+  private func refuseFormerPrice() throws {
+    let name = "price_per_million"
+    guard fields[name] != nil else { return }
+    throw AdminFailure(
+      invalid:
+        "\(name) is replaced by price_input and price_output: credits per million tokens, as "
+        + "strings such as \"0.15\".", param: name)
+  }
+
+  /// A price of the host in credits per million tokens. `null` means that no price is stated.
+  private func price(_ name: String) throws -> HostPatch.Change<Int64> {
+    switch fields[name] {
+    case nil: return .unchanged
+    case .null: return .learned
+    case .text(let text):
+      do throws(AmountTextError) {
+        return .value(try TokenPrice.parse(text).count)
+      } catch {
+        throw AdminFailure(
+          invalid: "\(name) must be credits per million tokens, or null: \(error).", param: name)
+      }
+    default: throw fields.wrong(name, "credits as a string such as \"0.15\", or null")
+    }
   }
 
   /// Models of the host. `null` and an empty list mean the host's own list.

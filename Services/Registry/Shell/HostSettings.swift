@@ -1,5 +1,6 @@
 import ClusterModel
 import Crypto
+import Money
 import RegistryCore
 import Text
 
@@ -18,7 +19,8 @@ struct HostSettings: Equatable, Sendable {
       "resume": .string(record.resume?.rawValue ?? "auto"),
       "credential": optional(host.credential), "tier": .string(host.tier.rawValue),
       "trust": .string(host.trust.rawValue), "slots": host.slots.map { .integer($0) } ?? .null,
-      "price_per_million": .integer(host.pricePerMillion),
+      "price_input": optional(host.price.map { MicroCredits($0.input).credits }),
+      "price_output": optional(host.price.map { MicroCredits($0.output).credits }),
       "models": .array(record.models.map { .string($0.name) }),
       "tags": .array(host.tags.map { .string($0) }), "region": optional(host.region),
       "suspended": .boolean(host.state == .suspended), "drained": .boolean(record.isDrained),

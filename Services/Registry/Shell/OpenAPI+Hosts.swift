@@ -1,5 +1,6 @@
 import ClusterModel
 import Limits
+import Money
 import RegistryCore
 
 extension AdminDocument {
@@ -103,9 +104,8 @@ extension AdminDocument {
           "models": {"$ref": "#/components/schemas/Models"},
           "tags": {"$ref": "#/components/schemas/Tags"},
           "region": {"$ref": "#/components/schemas/Region"},
-          "price_per_million": {"type": ["integer", "null"],
-            "minimum": \#(Host.prices.lowerBound), "maximum": \#(Host.prices.upperBound),
-            "description": "Credits per million tokens; 0: free"}
+          "price_input": {"$ref": "#/components/schemas/HostPrice"},
+          "price_output": {"$ref": "#/components/schemas/HostPrice"}
     """#
 
   private static let tag =
@@ -140,13 +140,16 @@ extension AdminDocument {
       "description": "Host pools that the host belongs to; null or empty: none"},
     "Region": {"type": ["string", "null"], \#(tag),
       "description": "Where the host is; null: not named"},
+    "HostPrice": {"type": ["string", "null"], "pattern": "^[0-9]+([.][0-9]{1,6})?$",
+      "maxLength": \#(Limits.amountBytes.value),
+      "description": "Credits per million tokens of the prompt (input) or the answer (output), at most \#(MicroCredits(HostPrice.highest).credits). Both are stated, or none (null); a host without a stated price is free if it has no credential"},
     "Tier": {"type": ["string", "null"], "enum": [\#(values(of: HostTier.self)), null]},
     "Trust": {"type": ["string", "null"], "enum": [\#(values(of: DataPolicy.self)), null]},
     "Host": {
       "type": "object",
       "required": ["object", "id", "url", "dialect", "resume", "credential", "tier", "trust",
-        "state", "reason", "models", "slots", "version", "probe_ms", "price_per_million",
-        "load", "tags", "region", "configured"],
+        "state", "reason", "models", "slots", "version", "probe_ms", "next_probe_ms",
+        "price_input", "price_output", "load", "tags", "region", "configured"],
       "properties": {
         "object": {"const": "host"},
         "id": {"type": "string"},
@@ -167,7 +170,10 @@ extension AdminDocument {
         "slots": {"type": ["integer", "null"]},
         "version": {"type": ["string", "null"]},
         "probe_ms": {"type": ["integer", "null"]},
-        "price_per_million": {"type": "integer"},
+        "next_probe_ms": {"type": ["integer", "null"],
+          "description": "Time until the next probe; null: a probe is under way, or the host is suspended"},
+        "price_input": {"type": ["string", "null"]},
+        "price_output": {"type": ["string", "null"]},
         "configured": {
           "type": "object",
           "description": "What an admin has set. null, or no models: the host's own report applies",

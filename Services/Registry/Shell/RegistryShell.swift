@@ -91,7 +91,7 @@ final class RegistryShell: Service {
         loads: LoadAggregator(epoch: epoch)))
   }
 
-  private var now: Instant { clock.now }
+  var now: Instant { clock.now }
 
   // MARK: - The bus
 
@@ -249,6 +249,8 @@ final class RegistryShell: Service {
   struct HostEntry: Sendable {
     let host: Host
     let record: HostRecord
+    /// Time of the next probe. `nil` means that the host is suspended or that a probe is under way.
+    let probeTime: Instant?
 
     var settings: HostSettings { HostSettings(record) }
 
@@ -256,6 +258,7 @@ final class RegistryShell: Service {
       guard let host = hosts.host(id), let record = hosts.record(id) else { return nil }
       self.host = host
       self.record = record
+      probeTime = hosts.probeTime(of: id)
     }
   }
 
@@ -492,8 +495,8 @@ extension HostTable {
   /// The hosts' own prices. Hosts that cost nothing are left out.
   fileprivate var prices: [HostID: TokenPrice] {
     var prices: [HostID: TokenPrice] = [:]
-    for host in hosts where host.pricePerMillion > 0 {
-      prices[host.id] = try? TokenPrice(creditsPerMillion: host.pricePerMillion)
+    for host in hosts {
+      if let price = host.price, price != .free { prices[host.id] = TokenPrice(price) }
     }
     return prices
   }

@@ -132,16 +132,12 @@ public struct Host: Hashable, Sendable {
   public var version: String?
   /// Round trip of the last answered probe.
   public var probeMilliseconds: Int?
-  /// Credits per million tokens. 0 means free.
-  public var pricePerMillion: Int
+  /// Price that an admin stated. `nil` means that no admin has stated one.
+  public var price: HostPrice?
   /// Names of the host pools that the host belongs to, sorted.
   public var tags: [String]
   /// Where the host is, for an operator. `nil` means that no admin named it.
   public var region: String?
-
-  /// Accepted values of `pricePerMillion`. A whole context of a million tokens at the highest price
-  /// still fits into the integers that count credits.
-  public static let prices = 0...1_000_000_000
 
   public init(
     id: HostID, url: String, omitsV1: Bool = false, dialect: HostDialect = .openai,
@@ -149,7 +145,7 @@ public struct Host: Hashable, Sendable {
     trust: DataPolicy = .any,
     state: HostState = .unknown,
     reason: String = "", models: [ModelOffer] = [], slots: Int? = nil, version: String? = nil,
-    probeMilliseconds: Int? = nil, pricePerMillion: Int = 0, tags: [String] = [],
+    probeMilliseconds: Int? = nil, price: HostPrice? = nil, tags: [String] = [],
     region: String? = nil
   ) {
     self.id = id
@@ -166,10 +162,15 @@ public struct Host: Hashable, Sendable {
     self.slots = slots
     self.version = version
     self.probeMilliseconds = probeMilliseconds
-    self.pricePerMillion = pricePerMillion
+    self.price = price
     self.tags = tags
     self.region = region
   }
+
+  /// Whether requests at the host cost nothing.
+  ///
+  /// A host with a credential probably sends bills, so it is free only if an admin stated that price.
+  public var isFree: Bool { price.map { $0 == .free } ?? (credential == nil) }
 
   public func offers(_ model: ModelID) -> Bool { models.contains { $0.id == model } }
 

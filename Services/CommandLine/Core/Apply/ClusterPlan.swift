@@ -34,6 +34,7 @@ public struct ClusterPlan: Equatable, Sendable {
     }
     comparison.checkOwners(of: file.records(of: .teams), among: ids(.organisations))
     comparison.checkURLs(of: file.records(of: .hosts), among: state[.hosts])
+    comparison.checkPrices(of: file.records(of: .hosts))
     comparison.checkSettings(file.records(of: .settings), state.settingRanges)
     comparison.noteAccounts(organisations: ids(.organisations), teams: ids(.teams))
     guard comparison.mistakes.isEmpty else {

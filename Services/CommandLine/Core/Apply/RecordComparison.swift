@@ -107,6 +107,17 @@ struct RecordComparison {
     }
   }
 
+  /// Refuses hosts with a price of prompts and none of answers, or the reverse.
+  mutating func checkPrices(of hosts: [FileRecord]) {
+    for host in hosts {
+      let stated = ["price_input", "price_output"].filter { host.members[$0] ?? .null != .null }
+      guard stated.count == 1, let only = stated.first else { continue }
+      mistakes.add(
+        host.line,
+        "hosts: \(host.id ?? "") has only \(only); state price_input and price_output, or none")
+    }
+  }
+
   /// Refuses settings that the registry does not have, and values that it does not permit.
   ///
   /// - Parameter ranges: permitted values by name, as the registry describes them.

@@ -37,7 +37,8 @@ extension RecordKind {
       RecordMember("allow_plain_http", .flag, absent: .keeps, by: .consent),
       RecordMember("tier", choice(of: HostTier.self), absent: .means(.text("community"))),
       RecordMember("trust", choice(of: DataPolicy.self), absent: .means(.text("any"))),
-      RecordMember("price_per_million", .integer(Host.prices), absent: .means(.integer(0))),
+      RecordMember("price_input", .price),
+      RecordMember("price_output", .price),
       RecordMember(
         "tags", .set(.tag, atMost: Limits.hostTags.value), absent: .means(.list([]))),
       RecordMember("region", .tag),

@@ -49,9 +49,16 @@ public struct HostDetails: Decodable, Hashable, Sendable {
   public let tags: [String]?
   let region: String?
   let slots: Int?
-  let pricePerMillion: Int?
+  /// Credits per million tokens of the prompt, in decimal digits. `nil` means that no admin stated
+  /// a price.
+  let inputPrice: String?
+  /// Credits per million tokens of the answer, in decimal digits.
+  let outputPrice: String?
   let version: String?
   let probeMilliseconds: Int?
+  /// Time until the next probe. `nil` means that a probe is under way, that the host is suspended,
+  /// or that the registry is older.
+  let nextProbeMilliseconds: Int?
   public let models: [Model]?
   /// Traffic of the host. `nil` means that no process has reported any yet.
   public let load: Load?
@@ -61,25 +68,42 @@ public struct HostDetails: Decodable, Hashable, Sendable {
   enum CodingKeys: String, CodingKey {
     case id, url, state, reason, dialect, resume, credential, tier, trust, tags, region, slots
     case version, models, load, configured
-    case pricePerMillion = "price_per_million"
+    case inputPrice = "price_input"
+    case outputPrice = "price_output"
     case probeMilliseconds = "probe_ms"
+    case nextProbeMilliseconds = "next_probe_ms"
   }
 
   /// Number of requests that all processes together have at the host.
   public var inFlight: Int { load?.inFlight ?? 0 }
 
-  /// Table of hosts for people. It has a column of tags if any host has tags.
+  /// Whether the host may cost something, and no admin stated a price.
+  var hasUnknownPrice: Bool { credential != nil && (inputPrice == nil || outputPrice == nil) }
+
+  /// The host's price in credits per million tokens: prompt, then answer.
+  private var price: String {
+    if hasUnknownPrice { return "not stated" }
+    guard let inputPrice, let outputPrice, inputPrice != "0" || outputPrice != "0" else {
+      return "free"
+    }
+    return "\(inputPrice)/\(outputPrice)"
+  }
+
+  /// Table of hosts for people. It has columns of prices and tags if any host has some.
   public static func table(_ hosts: [HostDetails]) -> TextTable {
+    let hasPrices = hosts.contains { $0.price != "free" }
     let hasTags = hosts.contains { $0.tags?.isEmpty == false }
     var columns: [(title: String, alignment: TextTable.Alignment)] = [
       ("host", .left), ("url", .left), ("dialect", .left), ("state", .left),
       ("breaker", .left), ("in flight", .right), ("first-token p95 ms", .right),
     ]
+    if hasPrices { columns.append(("price", .right)) }
     if hasTags { columns.append(("tags", .left)) }
     columns += [("models", .left), ("reason", .left)]
     var table = TextTable(columns)
     for host in hosts {
       var cells = [host.id, host.url, host.dialect ?? "", host.state] + host.traffic
+      if hasPrices { cells.append(host.price) }
       if hasTags { cells.append(host.tags.flatMap(Self.list) ?? "-") }
       cells.append(host.models.flatMap { Self.list($0.map(\.id)) } ?? "")
       cells.append(host.reason ?? "")
@@ -115,7 +139,7 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     table.append(["region", region ?? "none"])
     table.append(["tier", tier ?? "-"])
     table.append(["trust", trust ?? "-"])
-    table.append(["price per million", pricePerMillion.map { "\($0)" } ?? "-"])
+    table.append(["price per million", price])
     table.append([
       "slots", set(slots.map { "\($0)" } ?? "not reported", configured.map { $0.slots != nil }),
     ])
@@ -125,6 +149,7 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     table.append(["credential", credential ?? "none"])
     table.append(["version", version ?? "not reported"])
     table.append(["probe ms", probeMilliseconds.map { "\($0)" } ?? "-"])
+    table.append(["next probe ms", nextProbeMilliseconds.map { "\($0)" } ?? "-"])
     table.append([
       "models", set(named(models?.map(\.id)), configured.map { !$0.models.isEmpty }),
     ])

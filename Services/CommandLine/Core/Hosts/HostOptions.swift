@@ -1,4 +1,5 @@
 public import ClusterModel
+import Money
 import Text
 
 /// Options of `tutti hosts add` and `tutti hosts set`, unchecked.
@@ -7,7 +8,8 @@ import Text
 public struct HostOptions: Sendable {
   public var trust: String?
   public var tier: String?
-  public var pricePerMillion: Int?
+  /// `free`, one price for all tokens, or the prices of prompt and answer: `0.15/0.6`.
+  public var price: String?
   public var slots: Int?
   public var dialect: String?
   public var resume: String?
@@ -27,16 +29,18 @@ public struct HostOptions: Sendable {
     case models = "model"
     case tags = "tag"
     case region
+    case price
     case slots
 
-    /// Name of the member in JSON.
-    var member: String {
+    /// Names of the members in JSON.
+    var members: [String] {
       switch self {
-      case .credential: "credential"
-      case .models: "models"
-      case .tags: "tags"
-      case .region: "region"
-      case .slots: "slots"
+      case .credential: ["credential"]
+      case .models: ["models"]
+      case .tags: ["tags"]
+      case .region: ["region"]
+      case .price: ["price_input", "price_output"]
+      case .slots: ["slots"]
       }
     }
   }
@@ -75,7 +79,9 @@ public struct HostOptions: Sendable {
     ] {
       if let value { members.append((name, .string(value))) }
     }
-    if let pricePerMillion { members.append(("price_per_million", .integer(pricePerMillion))) }
+    if let price, let (input, output) = try? Self.prices(price) {
+      members += [("price_input", .string(input)), ("price_output", .string(output))]
+    }
     if let slots { members.append(("slots", .integer(slots))) }
     for (name, values) in [("models", models), ("tags", tags)] where !values.isEmpty {
       members.append((name, .array(values.map(JSON.string))))
@@ -83,7 +89,7 @@ public struct HostOptions: Sendable {
     if allowsPlainHTTP { members.append((Self.plainHTTP, true)) }
     // `null` removes a value.
     let removed = Property.allCases.filter { cleared.contains($0.rawValue) }
-    return members + removed.map { ($0.member, .null) }
+    return members + removed.flatMap(\.members).map { ($0, .null) }
   }
 
   // MARK: - Checks
@@ -116,8 +122,25 @@ public struct HostOptions: Sendable {
   }
 
   private var priceMistake: String? {
-    guard let price = pricePerMillion, !Host.prices.contains(price) else { return nil }
-    return "--price: \(price) is not a number of credits from 0 to \(Host.prices.upperBound)"
+    guard let price else { return nil }
+    do throws(AmountTextError) {
+      _ = try Self.prices(price)
+      return nil
+    } catch {
+      return
+        "--price: “\(price.cut(toBytes: 40))” is not IN/OUT in credits per million tokens, such "
+        + "as 0.15/0.6, one price for both, or free: \(error)"
+    }
+  }
+
+  /// The prices of prompt and answer, in credits per million tokens.
+  private static func prices(
+    _ text: String
+  ) throws(AmountTextError) -> (input: String, output: String) {
+    if text == "free" { return ("0", "0") }
+    let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let first = parts.first, let last = parts.last else { throw .notDecimal }
+    return (try TokenPrice.parse(first).credits, try TokenPrice.parse(last).credits)
   }
 
   private var slotsMistake: String? {
@@ -147,7 +170,7 @@ public struct HostOptions: Sendable {
   private var contradictions: [String?] {
     let given: [(Property, Bool)] = [
       (.credential, credential != nil), (.models, !models.isEmpty), (.tags, !tags.isEmpty),
-      (.region, region != nil), (.slots, slots != nil),
+      (.region, region != nil), (.price, price != nil), (.slots, slots != nil),
     ]
     return given.filter { $0.1 && cleared.contains($0.0.rawValue) }
       .map { "--clear \($0.0.rawValue) contradicts --\($0.0.rawValue)" }

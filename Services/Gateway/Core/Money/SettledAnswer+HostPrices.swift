@@ -11,8 +11,9 @@ extension [SettledAnswer] {
       for attempt in answers[answer].attempts.indices {
         let id = answers[answer].attempts[attempt].host
         guard let host = table.hosts.first(where: { $0.id == id }) else { continue }
-        answers[answer].attempts[attempt].hostPrice = try? TokenPrice(
-          creditsPerMillion: host.pricePerMillion)
+        // Without a stated price, the host earns nothing, also if an admin states one meanwhile.
+        answers[answer].attempts[attempt].hostPrice =
+          host.price.map { TokenPrice($0) } ?? TokenPrice.free
       }
     }
     return answers

@@ -263,17 +263,24 @@ public struct PlanTrace: Sendable {
     return reported
   }
 
-  /// Cost of the tasks in credits. `nil` means that they cost nothing.
-  /// - Parameter prices: credits per million tokens.
-  public func credits(prices: [HostID: Int]) -> Int? {
-    var millionths = 0
+  /// Cost of the tasks in credits, rounded up. `nil` means that they cost nothing.
+  /// - Parameter prices: stated prices of the hosts.
+  public func credits(prices: [HostID: HostPrice]) -> Int? {
+    var millionths: Int64 = 0
+    var isFree = true
     for line in tasks {
-      guard let price = line.host.flatMap({ prices[$0] }), price > 0 else { continue }
-      let (cost, isTooMuch) = line.usage.totalTokens.multipliedReportingOverflow(by: price)
-      let (sum, isMore) = millionths.addingReportingOverflow(cost)
-      millionths = isTooMuch || isMore ? .max - 999_999 : sum
+      guard let price = line.host.flatMap({ prices[$0] }), price != .free,
+        line.usage.totalTokens > 0
+      else { continue }
+      isFree = false
+      let cost = price.cost(
+        prompt: line.usage.promptTokens, completion: line.usage.completionTokens)
+      let (sum, overflow) = millionths.addingReportingOverflow(cost)
+      millionths = overflow ? .max : sum
     }
-    return millionths == 0 ? nil : (millionths + 999_999) / 1_000_000
+    guard !isFree else { return nil }
+    let (credits, rest) = millionths.quotientAndRemainder(dividingBy: 1_000_000)
+    return max(1, Int(clamping: credits) + (rest > 0 ? 1 : 0))
   }
 
   /// The last host of each task, without duplicates.

@@ -1,11 +1,13 @@
 public import ClusterModel
 import HostModel
+import Money
 import Text
 
 /// Maximum tokens of a request, for all its prompts and answers together.
 ///
-/// Credits are converted at the price of the most expensive host that may be asked, so the budget
-/// is kept on every host. If all these hosts are free, a budget in credits limits nothing. If the
+/// Credits are converted at the highest price of the most expensive host that may be asked, so the
+/// budget is kept on every host. If all these hosts are free, a budget in credits limits nothing.
+/// If one of them may cost something and no price is stated, a budget in credits is refused. If the
 /// client sets tokens and credits, the stricter limit applies.
 public struct TokenBudget: Hashable, Sendable {
   public var tokens: Int
@@ -17,8 +19,10 @@ public struct TokenBudget: Hashable, Sendable {
   /// A conversion of credits to tokens.
   public struct Purchase: Hashable, Sendable {
     var credits: Int
-    /// Credits per million tokens.
-    var price: Int
+    /// Highest price of the host, in millionths of a credit per million tokens. `nil` means that
+    /// the host is not free and has no stated price, so that the credits buy an unknown number of
+    /// tokens.
+    var price: Int64?
     public var host: HostID
   }
 
@@ -31,6 +35,8 @@ public struct TokenBudget: Hashable, Sendable {
     _ request: ClientRequest, table: HostTable, pools: HostPools = .all, affordable: Int?
   ) -> TokenBudget? {
     let own = of(request, table: table, pools: pools)
+    // A refused budget stays, so that the client reads why.
+    if let bought = own?.bought, bought.price == nil { return own }
     guard let affordable, affordable < own?.tokens ?? .max else { return own }
     return TokenBudget(tokens: affordable, isFromKeyBudget: true)
   }
@@ -42,21 +48,27 @@ public struct TokenBudget: Hashable, Sendable {
   ) -> TokenBudget? {
     let options = request.options
     let own = options.budgetTokens.map { TokenBudget(tokens: $0) }
-    guard let credits = options.budgetCredits,
-      let dearest = table.hosts.filter({ mayBeAsked($0, by: request, pools) }).max(by: isCheaper),
-      dearest.pricePerMillion > 0
-    else { return own }
-    let (millionths, overflow) = credits.multipliedReportingOverflow(by: 1_000_000)
-    let most = OptionRanges.budget.upperBound
-    let tokens = overflow ? most : min(millionths / dearest.pricePerMillion, most)
+    guard let credits = options.budgetCredits else { return own }
+    let hosts = table.hosts.filter { mayBeAsked($0, by: request, pools) }
+    if let unpriced = hosts.filter({ $0.price == nil && !$0.isFree }).min(by: { $0.id < $1.id }) {
+      return TokenBudget(
+        tokens: 0, bought: Purchase(credits: credits, price: nil, host: unpriced.id))
+    }
+    guard let dearest = hosts.max(by: isCheaper), dearest.highestPrice > 0 else { return own }
+    let exact =
+      Int128(credits) * Int128(MicroCredits.perCredit) * tokensPerPrice
+      / Int128(dearest.highestPrice)
+    let tokens = min(Int(clamping: exact), OptionRanges.budget.upperBound)
     if let own, own.tokens <= tokens { return own }
     return TokenBudget(
       tokens: tokens,
-      bought: Purchase(credits: credits, price: dearest.pricePerMillion, host: dearest.id))
+      bought: Purchase(credits: credits, price: dearest.highestPrice, host: dearest.id))
   }
 
+  private static let tokensPerPrice: Int128 = 1_000_000
+
   private static func isCheaper(_ left: Host, _ right: Host) -> Bool {
-    (left.pricePerMillion, right.id) < (right.pricePerMillion, left.id)
+    (left.highestPrice, right.id) < (right.highestPrice, left.id)
   }
 
   /// Whether the host may be asked for the request. `true` for unreachable hosts, too, because they
@@ -105,21 +117,33 @@ public struct TokenBudget: Hashable, Sendable {
     return failure
   }
 
-  /// - Throws: an error if the credits do not buy a single token.
+  /// - Throws: an error if the credits do not buy a single token, or an unknown number of tokens.
   func check() throws(Failure) {
     guard tokens < 1, let bought else { return }
+    guard let price = bought.price else {
+      throw .invalid(
+        param,
+        "limits nothing at \(bought.host), which has no stated price: state it with "
+          + "`tutti hosts set \(bought.host) --price IN/OUT`, or set \(Self.tokensOption) instead")
+    }
     throw .invalid(
       param,
       "is \(bought.credits), which buys no token at \(bought.host), the most expensive host that "
-        + "the request may use: it takes \(bought.price) credits per million tokens")
+        + "the request may use: it takes \(MicroCredits(price).credits) credits per million tokens")
   }
 }
 
 extension TokenBudget.Purchase {
   fileprivate func sentence(_ tokens: Int) -> String {
     "`\(TokenBudget.creditsOption)` of \(credits) buys \(counted(tokens, "token")) at \(host), the "
-      + "most expensive host that the request may use (\(price) credits per million tokens)"
+      + "most expensive host that the request may use"
+      + (price.map { " (\(MicroCredits($0).credits) credits per million tokens)" } ?? "")
   }
+}
+
+extension Host {
+  /// Price of the host's dearest tokens. 0 means free, or not stated.
+  fileprivate var highestPrice: Int64 { price?.dearest ?? 0 }
 }
 
 extension ClientRequest {

@@ -232,6 +232,51 @@ void   tutti__v1__model_offer__free_unpacked
   assert(message->base.descriptor == &tutti__v1__model_offer__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__host_price__init
+                     (Tutti__V1__HostPrice         *message)
+{
+  static const Tutti__V1__HostPrice init_value = TUTTI__V1__HOST_PRICE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__host_price__get_packed_size
+                     (const Tutti__V1__HostPrice *message)
+{
+  assert(message->base.descriptor == &tutti__v1__host_price__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__host_price__pack
+                     (const Tutti__V1__HostPrice *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__host_price__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__host_price__pack_to_buffer
+                     (const Tutti__V1__HostPrice *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__host_price__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__HostPrice *
+       tutti__v1__host_price__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__HostPrice *)
+     protobuf_c_message_unpack (&tutti__v1__host_price__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__host_price__free_unpacked
+                     (Tutti__V1__HostPrice *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__host_price__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__host__init
                      (Tutti__V1__Host         *message)
 {
@@ -1191,6 +1236,57 @@ const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
   (ProtobufCMessageInit) tutti__v1__model_offer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor tutti__v1__host_price__field_descriptors[2] =
+{
+  {
+    "input",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostPrice, input),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "output",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostPrice, output),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__host_price__field_indices_by_name[] = {
+  0,   /* field[0] = input */
+  1,   /* field[1] = output */
+};
+static const ProtobufCIntRange tutti__v1__host_price__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__host_price__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.HostPrice",
+  "HostPrice",
+  "Tutti__V1__HostPrice",
+  "tutti.v1",
+  sizeof(Tutti__V1__HostPrice),
+  2,
+  tutti__v1__host_price__field_descriptors,
+  tutti__v1__host_price__field_indices_by_name,
+  1,  tutti__v1__host_price__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__host_price__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[17] =
 {
   {
@@ -1326,18 +1422,6 @@ static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[17] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "price_per_million",
-    12,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Tutti__V1__Host, price_per_million),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "resume",
     13,
     PROTOBUF_C_LABEL_NONE,
@@ -1397,30 +1481,43 @@ static const ProtobufCFieldDescriptor tutti__v1__host__field_descriptors[17] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "price",
+    38,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Host, price),
+    &tutti__v1__host_price__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__host__field_indices_by_name[] = {
-  13,   /* field[13] = credential */
+  12,   /* field[12] = credential */
   2,   /* field[2] = dialect */
   0,   /* field[0] = id */
   7,   /* field[7] = models */
-  14,   /* field[14] = omits_v1 */
-  11,   /* field[11] = price_per_million */
+  13,   /* field[13] = omits_v1 */
+  16,   /* field[16] = price */
   10,   /* field[10] = probe_ms */
   6,   /* field[6] = reason */
-  16,   /* field[16] = region */
-  12,   /* field[12] = resume */
+  15,   /* field[15] = region */
+  11,   /* field[11] = resume */
   8,   /* field[8] = slots */
   5,   /* field[5] = state */
-  15,   /* field[15] = tags */
+  14,   /* field[14] = tags */
   3,   /* field[3] = tier */
   4,   /* field[4] = trust */
   1,   /* field[1] = url */
   9,   /* field[9] = version */
 };
-static const ProtobufCIntRange tutti__v1__host__number_ranges[2 + 1] =
+static const ProtobufCIntRange tutti__v1__host__number_ranges[3 + 1] =
 {
   { 1, 0 },
-  { 36, 15 },
+  { 13, 11 },
+  { 36, 14 },
   { 0, 17 }
 };
 const ProtobufCMessageDescriptor tutti__v1__host__descriptor =
@@ -1434,7 +1531,7 @@ const ProtobufCMessageDescriptor tutti__v1__host__descriptor =
   17,
   tutti__v1__host__field_descriptors,
   tutti__v1__host__field_indices_by_name,
-  2,  tutti__v1__host__number_ranges,
+  3,  tutti__v1__host__number_ranges,
   (ProtobufCMessageInit) tutti__v1__host__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

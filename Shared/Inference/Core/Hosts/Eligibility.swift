@@ -123,10 +123,10 @@ public struct Eligibility: Sendable {
       .map { moment.duration(to: $0) }
   }
 
-  /// Whether a race costs the client nothing. The first host must have no price. If there are other
-  /// community hosts, at least one of them must have no price either.
+  /// Whether a race costs nothing. The first host must be free. If there are other community hosts,
+  /// at least one of them must be free, too.
   func isSecondFree(beside first: Candidate) -> Bool {
-    guard first.host.pricePerMillion == 0 else { return false }
+    guard first.host.isFree else { return false }
     var hasPriced = false
     for row in rows where !view.index.isFallback[row] {
       if view.index.isPriced[row] {

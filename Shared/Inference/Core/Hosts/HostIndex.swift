@@ -77,7 +77,7 @@ public final class HostIndex: Sendable {
     }
     self.tagNumbers = tagNumbers
     isFallback = table.hosts.map { $0.tier == .fallback }
-    isPriced = table.hosts.map { $0.pricePerMillion > 0 }
+    isPriced = table.hosts.map { !$0.isFree }
     readyRows = table.hosts.indices.filter {
       table.hosts[$0].state == .ready && table.hosts[$0].tier == .community
     }

@@ -1,3 +1,5 @@
+public import ClusterModel
+
 /// Price of tokens of each kind, in micro-credits per million tokens.
 ///
 /// A price of 0.15 credits per million tokens is the number 150,000.
@@ -8,7 +10,7 @@ public struct TokenPrice: Hashable, Codable, Sendable {
   public let output: MicroCredits
 
   /// Highest permitted price: a thousand credits per token.
-  public static let highest = MicroCredits(1_000_000_000_000_000)
+  public static let highest = MicroCredits(HostPrice.highest)
   public static let free = TokenPrice()
 
   private static let tokensPerPrice: Int128 = 1_000_000
@@ -31,16 +33,11 @@ public struct TokenPrice: Hashable, Codable, Sendable {
     self.output = output
   }
 
-  /// The same price for all kinds of tokens, as hosts have it.
-  ///
-  /// - Parameter credits: whole credits per million tokens.
-  /// - Throws: `MoneyError.invalidPrice` if the price is outside 0 … `highest`.
-  public init(creditsPerMillion credits: Int) throws(MoneyError) {
-    let (count, overflow) = Int64(clamping: credits)
-      .multipliedReportingOverflow(by: MicroCredits.perCredit)
-    guard !overflow else { throw .invalidPrice }
-    let price = MicroCredits(count)
-    try self.init(input: price, cachedInput: price, output: price)
+  /// A host's own price. Cached tokens cost as much as other tokens of the prompt.
+  public init(_ price: HostPrice) {
+    input = MicroCredits(price.input)
+    cachedInput = input
+    output = MicroCredits(price.output)
   }
 
   public init(from decoder: any Decoder) throws {

@@ -10,9 +10,10 @@ struct HostPropertyOptions: ParsableArguments {
   var tier: String?
   @Option(
     help: ArgumentHelp(
-      "Price of the host in credits per million tokens, prompts included. Default: 0, free.",
-      valueName: "credits"))
-  var price: Int?
+      "Price in credits per million tokens: of prompts and answers, as 0.15/0.6, one price for both, "
+        + "or free. Default: free without a credential, otherwise not stated.",
+      valueName: "in/out"))
+  var price: String?
   @Option(
     help: ArgumentHelp(
       "Requests that the host answers at once. Default: as it reports.", valueName: "n"))
@@ -49,7 +50,7 @@ struct HostPropertyOptions: ParsableArguments {
     var options = HostOptions()
     options.trust = trust
     options.tier = tier
-    options.pricePerMillion = price
+    options.price = price
     options.slots = slots
     options.dialect = dialect
     options.resume = resume
@@ -60,6 +61,24 @@ struct HostPropertyOptions: ParsableArguments {
     options.region = region
     return options
   }
+}
+
+/// How long a command waits for a probe of a host.
+struct HostWaitOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Wait for the probe at most this long, 0–15. With 0, the exit status is 0 in every state of the "
+        + "host.", valueName: "seconds"))
+  var wait = 10
+
+  /// The longest wait is below the time limit of a request.
+  func validate() throws {
+    guard (0...15).contains(wait) else {
+      throw ValidationError("--wait: \(wait) is not a number of seconds from 0 to 15")
+    }
+  }
+
+  var duration: Duration { .seconds(wait) }
 }
 
 /// The raw values of an enumeration for a sentence: "a, b or c".

@@ -21,6 +21,7 @@ typedef struct Tutti__V1__Hello Tutti__V1__Hello;
 typedef struct Tutti__V1__Goodbye Tutti__V1__Goodbye;
 typedef struct Tutti__V1__PeerTable Tutti__V1__PeerTable;
 typedef struct Tutti__V1__ModelOffer Tutti__V1__ModelOffer;
+typedef struct Tutti__V1__HostPrice Tutti__V1__HostPrice;
 typedef struct Tutti__V1__Host Tutti__V1__Host;
 typedef struct Tutti__V1__HostTableRequest Tutti__V1__HostTableRequest;
 typedef struct Tutti__V1__HostTable Tutti__V1__HostTable;
@@ -159,6 +160,20 @@ struct  Tutti__V1__ModelOffer
     , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0 }
 
 
+/*
+ * A host's own price, in millionths of a credit per million tokens.
+ */
+struct  Tutti__V1__HostPrice
+{
+  ProtobufCMessage base;
+  int64_t input;
+  int64_t output;
+};
+#define TUTTI__V1__HOST_PRICE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_price__descriptor) \
+    , 0, 0 }
+
+
 struct  Tutti__V1__Host
 {
   ProtobufCMessage base;
@@ -199,10 +214,6 @@ struct  Tutti__V1__Host
    */
   uint32_t probe_ms;
   /*
-   * credits for a million tokens; 0: free
-   */
-  uint64_t price_per_million;
-  /*
    * "continue_final_message" | "trailing_assistant" | "instruct"
    */
   ProtobufCBinaryData resume;
@@ -223,10 +234,14 @@ struct  Tutti__V1__Host
    * empty: none named
    */
   ProtobufCBinaryData region;
+  /*
+   * absent: not stated
+   */
+  Tutti__V1__HostPrice *price;
 };
 #define TUTTI__V1__HOST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, {0,NULL} }
+    , {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__HOST_STATE__HOST_STATE_UNSPECIFIED, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, {0,NULL}, NULL }
 
 
 struct  Tutti__V1__HostTableRequest
@@ -577,6 +592,25 @@ Tutti__V1__ModelOffer *
 void   tutti__v1__model_offer__free_unpacked
                      (Tutti__V1__ModelOffer *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__HostPrice methods */
+void   tutti__v1__host_price__init
+                     (Tutti__V1__HostPrice         *message);
+size_t tutti__v1__host_price__get_packed_size
+                     (const Tutti__V1__HostPrice   *message);
+size_t tutti__v1__host_price__pack
+                     (const Tutti__V1__HostPrice   *message,
+                      uint8_t             *out);
+size_t tutti__v1__host_price__pack_to_buffer
+                     (const Tutti__V1__HostPrice   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__HostPrice *
+       tutti__v1__host_price__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__host_price__free_unpacked
+                     (Tutti__V1__HostPrice *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__Host methods */
 void   tutti__v1__host__init
                      (Tutti__V1__Host         *message);
@@ -841,6 +875,9 @@ typedef void (*Tutti__V1__PeerTable_Closure)
 typedef void (*Tutti__V1__ModelOffer_Closure)
                  (const Tutti__V1__ModelOffer *message,
                   void *closure_data);
+typedef void (*Tutti__V1__HostPrice_Closure)
+                 (const Tutti__V1__HostPrice *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__Host_Closure)
                  (const Tutti__V1__Host *message,
                   void *closure_data);
@@ -949,6 +986,7 @@ extern const ProtobufCMessageDescriptor tutti__v1__hello__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__goodbye__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__peer_table__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__host_price__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host_table_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__host_table__descriptor;
