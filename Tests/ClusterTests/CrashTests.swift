@@ -103,7 +103,12 @@ extension ProcessTests {
         FaultyHostConfiguration(
           models: ["escape-model"], answer: .text("before\u{1B}]0;title\u{07}\u{9B}2Jafter"),
           dialect: .openai))
-      #expect(try await cluster.tutti("hosts", "add", host.url, "--id", "escape").status == 0)
+      let added = try await cluster.tutti(
+        "hosts", "add", host.url, "--id", "escape", "--alias", "escape-alias")
+      #expect(added.status == 0 && added.output == "escape\n", "\(added)")
+      #expect(added.errors.contains("host escape is ready: escape-model"), "\(added)")
+      #expect(
+        added.errors.contains("alias escape-alias stands for escape-model"), "\(added)")
       _ = try await eventually("the gateway knows the model") { () -> Bool? in
         try await cluster.get(cluster.gateway + "/v1/models").body.contains("escape-model")
           ? true : nil
@@ -123,6 +128,7 @@ extension ProcessTests {
       let answer = try await cluster.tutti("ask", "-m", "escape-model", "Hello")
       #expect(answer.output == "before␛]0;title␇\\u{9B}2Jafter\n")
       #expect(try await cluster.tutti("hosts", "remove", "escape").status == 0)
+      #expect(try await cluster.tutti("models", "reset", "escape-alias").status == 0)
       try await host.stop()
     }
   }

@@ -166,7 +166,7 @@ extension ProcessTests {
     private static func add(
       _ host: FaultyHost, named name: String, to cluster: RunningCluster
     ) async throws -> String {
-      let outcome = try await cluster.tutti("hosts", "add", "--id", name, host.url)
+      let outcome = try await cluster.tutti("hosts", "add", "--id", name, "--wait", "2", host.url)
       // A command that adds a host with garbage as its answer to a probe may fail, but must not
       // crash.
       #expect(outcome.status < 128, "\(outcome)")

@@ -60,7 +60,7 @@ extension ProcessTests {
       let hosts = try await FaultyHosts.two()
       let cluster = try await RunningCluster.start(.faulty(hosts))
       #expect(
-        try await cluster.tutti("hosts", "add", "http://127.0.0.1:9", "--id", "kept").status == 0)
+        try await cluster.tutti("hosts", "add", "http://127.0.0.1:9", "--id", "kept").status == 75)
       #expect(try await cluster.tutti("hosts", "suspend", "kept").status == 0)
       try await cluster.stop()
       let again = try await RunningCluster.start(

@@ -12,7 +12,7 @@ public struct ModelRow: Decodable, Hashable, Sendable {
   }
 
   public let id: String
-  let standsFor: [String]
+  public let standsFor: [String]
   public let hosts: [String]
   let hostPools: [String]
   let hidden: Bool

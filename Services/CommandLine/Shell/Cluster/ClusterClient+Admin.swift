@@ -74,9 +74,11 @@ extension ClusterClient {
       .decoded(as: Page<HostDetails>.self, from: hostsURL).data
   }
 
-  /// - Parameter body: the members of the host, as JSON.
-  func addHost(_ body: [UInt8]) async throws -> HostDetails {
-    let answer = try await postHost(Data(body), waiting: Self.firstProbe)
+  /// - Parameters:
+  ///   - body: the members of the host, as JSON.
+  ///   - wait: maximum time for the host's first probe, so that the answer has its result.
+  func addHost(_ body: [UInt8], waiting wait: Duration) async throws -> HostDetails {
+    let answer = try await postHost(Data(body), waiting: wait)
     guard (200..<300).contains(answer.status) else {
       throw Self.failure(status: answer.status, body: answer.body, url: hostsURL)
     }
@@ -101,8 +103,14 @@ extension ClusterClient {
   }
 
   /// Makes the registry probe a host now.
-  func probeHost(_ id: HostID) async throws {
-    _ = try await success(.POST, "\(hostURL(id))/probe", token: provenToken())
+  ///
+  /// - Parameter wait: maximum time for the probe, so that the answer has its result.
+  @discardableResult func probeHost(
+    _ id: HostID, waiting wait: Duration = .zero
+  ) async throws -> HostDetails {
+    let url = "\(hostURL(id))/probe?wait_ms=\(wait.wholeMilliseconds)"
+    return try await success(.POST, url, token: provenToken())
+      .decoded(as: HostDetails.self, from: url)
   }
 
   /// For a `nil` member, the registry chooses the value.
@@ -112,9 +120,6 @@ extension ClusterClient {
     var trust: String?
   }
 
-  /// Maximum wait for a first probe. Each request of a probe takes at most 2 s.
-  private static let firstProbe = Duration.milliseconds(2_500)
-
   /// - Parameter wait: maximum time for the host's first probe, so that the answer has its result.
   private func postHost(_ body: Data, waiting wait: Duration = .zero) async throws -> Answer {
     try await request(
@@ -122,9 +127,15 @@ extension ClusterClient {
       json: body)
   }
 
-  func setHost(_ id: HostID, suspended: Bool) async throws {
-    _ = try await success(
-      .POST, "\(hostURL(id))/\(suspended ? "suspend" : "resume")", token: provenToken())
+  func suspendHost(_ id: HostID) async throws {
+    _ = try await success(.POST, "\(hostURL(id))/suspend", token: provenToken())
+  }
+
+  /// - Parameter wait: maximum time for the host's probe, so that the answer has its result.
+  func resumeHost(_ id: HostID, waiting wait: Duration) async throws -> HostDetails {
+    let url = "\(hostURL(id))/resume?wait_ms=\(wait.wholeMilliseconds)"
+    return try await success(.POST, url, token: provenToken())
+      .decoded(as: HostDetails.self, from: url)
   }
 
   func removeHost(_ id: HostID) async throws {

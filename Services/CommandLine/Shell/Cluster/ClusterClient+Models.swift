@@ -69,6 +69,20 @@ extension ClusterClient {
       ifMatch: answer.etag ?? Self.absent)
   }
 
+  /// Adds a model to those for which an alias stands.
+  func addAlias(_ alias: ModelID, for model: ModelID) async throws {
+    let answer = try await request(.GET, modelURL(alias), token: provenToken())
+    var present: [String] = []
+    if answer.status != 404 {
+      guard (200..<300).contains(answer.status) else {
+        throw Self.failure(status: answer.status, body: answer.body, url: modelURL(alias))
+      }
+      present = try answer.decoded(as: ModelRow.self, from: modelsURL).standsFor
+    }
+    guard let body = HostAlias.body(of: model, after: present) else { return }
+    _ = try await changeModel(alias, body, ifMatch: answer.etag ?? Self.absent)
+  }
+
   func resetModel(_ id: ModelID) async throws {
     _ = try await success(.DELETE, modelURL(id), token: provenToken())
   }

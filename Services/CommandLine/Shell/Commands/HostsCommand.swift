@@ -6,17 +6,19 @@ import Foundation
 struct HostsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "hosts",
-    abstract: "Add, list, change, drain, suspend, resume and remove hosts.",
+    abstract: "Add, list, change, probe, drain, suspend, resume and remove hosts.",
     discussion: """
         tutti hosts add http://127.0.0.1:11434 --id ollama
         tutti hosts list
         tutti hosts set ollama --tag gpu
+        tutti hosts probe ollama
         tutti hosts drain ollama --wait 60
         tutti hosts resume ollama
         tutti hosts remove ollama
       """,
     subcommands: [
-      Add.self, List.self, Show.self, Set.self, Drain.self, Suspend.self, Resume.self, Remove.self,
+      Add.self, List.self, Show.self, Set.self, Probe.self, Drain.self, Suspend.self, Resume.self,
+      Remove.self,
     ])
 
   struct Add: AsyncParsableCommand {
@@ -26,7 +28,8 @@ struct HostsCommand: AsyncParsableCommand {
       discussion: """
           tutti hosts add http://127.0.0.1:11434
           tutti hosts add http://10.0.0.7:8000 --id gpu-1 --trust trusted --tag gpu
-          tutti hosts add https://api.openai.com --credential env:TUTTI_CREDENTIAL_AI --price 600
+          tutti hosts add https://api.openai.com --credential env:TUTTI_CREDENTIAL_AI --price 1/4
+          tutti hosts add http://10.0.0.8:8000 --alias fast --alias big=qwen3:32b
           tutti hosts add https://example.com/v1beta/openai --model big --model small
 
         The dialect (\(choices(of: HostDialect.self))) and the way in which the host resumes an \
@@ -34,6 +37,9 @@ struct HostsCommand: AsyncParsableCommand {
         for hosts that hide their software, for example a proxy. The URL may end in /v1 or in \
         another path: the path of the API is detected, too. --model is for hosts that do not list \
         their models.
+
+        The command waits for the first probe of the host. The exit status is 0 if the host is \
+        ready, and 75 if it is added and not ready.
 
         A credential is given by reference, never by value: env:NAME is a variable in the \
         environment of the processes that send requests to the host (processes that `tutti up` \
@@ -46,6 +52,13 @@ struct HostsCommand: AsyncParsableCommand {
     @Option(help: "Id of the host. Default: made from its URL.")
     var id: String?
     @OptionGroup var properties: HostPropertyOptions
+    @Option(
+      name: .customLong("alias"),
+      help: ArgumentHelp(
+        "Another name for a model of the host: NAME=MODEL, or NAME for its only chat model. May be "
+          + "repeated.", valueName: "name"))
+    var aliases: [String] = []
+    @OptionGroup var wait: HostWaitOptions
     @Argument(help: "Base URL of the server, with or without /v1.")
     var url: String
 
@@ -57,13 +70,21 @@ struct HostsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let body = try properties.options.body(url: url, id: id)
-      let host = try await cluster.client().addHost(body)
+      let aliases = try aliases.map { try HostAlias($0) }
+      let client = try cluster.client()
+      let host = try await client.addHost(body, waiting: wait.duration)
       Terminal.line(host.id)
-      if host.state != "ready" {
-        let reason = host.reason.flatMap { $0.isEmpty ? nil : $0 } ?? "it was not probed yet"
-        Terminal.progress(
-          TextTable.printable("host \(host.id) is added and cannot answer yet: \(reason)"))
+      var failures = HostsCommand.report(host, after: .added, wait)
+      for alias in aliases {
+        do {
+          let model = try alias.model(of: host)
+          try await client.addAlias(alias.name, for: model)
+          Terminal.progress("alias \(alias.name) stands for \(model)")
+        } catch let failure as ProcessFailure {
+          failures.append(failure)
+        }
       }
+      try HostsCommand.fail(failures)
     }
   }
 
@@ -97,18 +118,28 @@ struct HostsCommand: AsyncParsableCommand {
     @Argument(help: "Id of a host in `tutti hosts list`.") var id: String
 
     func run() async throws {
-      try await cluster.client().setHost(HostID(id), suspended: true)
+      try await cluster.client().suspendHost(HostID(id))
+      Terminal.progress(
+        "host \(id) is suspended and gets no new requests; `tutti hosts resume \(id)` puts it back "
+          + "into service")
     }
   }
 
   struct Resume: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "resume", abstract: "Put a suspended host back into service.")
+      commandName: "resume",
+      abstract: "Put a suspended host back into service.",
+      discussion: """
+        The command waits for a probe of the host. The exit status is 0 if the host is ready, and \
+        75 if it is resumed and not ready.
+        """)
     @OptionGroup var cluster: ClusterOptions
+    @OptionGroup var wait: HostWaitOptions
     @Argument(help: "Id of a host in `tutti hosts list`.") var id: String
 
     func run() async throws {
-      try await cluster.client().setHost(HostID(id), suspended: false)
+      let host = try await cluster.client().resumeHost(HostID(id), waiting: wait.duration)
+      try HostsCommand.fail(HostsCommand.report(host, after: .resumed, wait))
     }
   }
 
@@ -118,6 +149,9 @@ struct HostsCommand: AsyncParsableCommand {
     @OptionGroup var cluster: ClusterOptions
     @Argument(help: "Id of a host in `tutti hosts list`.") var id: String
 
-    func run() async throws { try await cluster.client().removeHost(HostID(id)) }
+    func run() async throws {
+      try await cluster.client().removeHost(HostID(id))
+      Terminal.progress("host \(id) is removed")
+    }
   }
 }

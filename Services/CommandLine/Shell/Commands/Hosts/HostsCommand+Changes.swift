@@ -24,8 +24,8 @@ extension HostsCommand {
         A repeated option replaces the whole list. Changes hold for new requests at once.
 
           tutti hosts set gpu-1 --tag gpu --tag eu --region fra-1
-          tutti hosts set gpu-1 --price 600 --trust trusted
-          tutti hosts set gpu-1 --clear tag --clear credential
+          tutti hosts set gpu-1 --price 0.15/0.6 --trust trusted
+          tutti hosts set gpu-1 --clear tag --clear price
           tutti hosts set gpu-1 --dialect auto
         """)
 
@@ -45,6 +45,25 @@ extension HostsCommand {
       options.cleared = clear
       let body = try options.changes()
       try HostsCommand.show(try await cluster.client().changeHost(HostID(id), body), json: json)
+    }
+  }
+
+  struct Probe: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "probe",
+      abstract: "Probe a host now, and wait for the result.",
+      discussion: """
+        A ready host is probed every 2 s, and a host that does not answer after 1 s, later every \
+        10 s. The exit status is 0 if the host is ready, and 75 if it is not.
+        """)
+
+    @OptionGroup var cluster: ClusterOptions
+    @OptionGroup var wait: HostWaitOptions
+    @Argument(help: "Id of a host in `tutti hosts list`.") var id: String
+
+    func run() async throws {
+      let host = try await cluster.client().probeHost(HostID(id), waiting: wait.duration)
+      try HostsCommand.fail(HostsCommand.report(host, after: .probed, wait))
     }
   }
 
@@ -93,6 +112,25 @@ extension HostsCommand {
         TextTable.printable(
           "host \(id) gets no new requests, but after \(wait) s this still runs there: \(running)"))
     }
+  }
+
+  /// Prints the notes about a host.
+  /// - Returns: why the host is not ready. The list is empty if it is, or if the command did not
+  ///   wait.
+  static func report(
+    _ host: HostDetails, after action: HostOutcome.Action, _ wait: HostWaitOptions
+  ) -> [ProcessFailure] {
+    let outcome = HostOutcome(of: host, after: action, waited: wait.duration > .zero)
+    for note in outcome.notes { Terminal.progress(note) }
+    return outcome.failure.map { [$0] } ?? []
+  }
+
+  /// Throws all failures as one, with the status of the first one.
+  static func fail(_ failures: [ProcessFailure]) throws(ProcessFailure) {
+    guard let first = failures.first else { return }
+    throw ProcessFailure(
+      first.status,
+      failures.map { TextTable.printable($0.message) }.joined(separator: "\n"))
   }
 
   /// Prints one host.
