@@ -70,6 +70,21 @@ struct InferenceRaceRunTests {
     #expect(won.contains(.cancel(second.id)))
   }
 
+  @Test("hosts with a credential and without a stated price are hedged, and free ones are not")
+  func notStated() throws {
+    for (price, count) in [(nil, 1), (.free, 2)] as [(HostPrice?, Int)] {
+      let hosts = ["a", "b"].map { id in
+        var paid = host(id)
+        paid.credential = "env:TUTTI_CREDENTIAL_A"
+        paid.price = price
+        return paid
+      }
+      var run = run()
+      let legs = starts(run.begin(view(hosts), now: at(ms: 0)))
+      #expect(legs.count == count)
+    }
+  }
+
   @Test("with a free host, one with a price is only a hedge, and a free one is asked at once")
   func mixedPrices() throws {
     let mixed = view([host("free"), host("paid", price: 5), host("dear", price: 9)])
