@@ -1,6 +1,5 @@
 import ClusterModel
 import ClusterTesting
-import Foundation
 import Testing
 
 extension ProcessTests {
