@@ -51,5 +51,8 @@ struct InferenceMetricsTests {
     // The attempt lost a race; its answer was not read.
     attempt.outcome = .beaten
     #expect(labels() == ["host=own", "tier=community", "outcome=beaten"])
+    attempt.outcome = .answered
+    attempt.ending = .repetition
+    #expect(labels() == ["host=own", "tier=community", "outcome=repetition"])
   }
 }

@@ -73,7 +73,8 @@ struct SpanFactsTests {
     let attempts = [
       AttemptFacts(
         host: HostID(text), role: "first", outcome: "stall", changes: [text, "not streamed"],
-        tokens: 12, started: .zero, ended: .milliseconds(310), isPanic: true, reason: text),
+        tokens: 12, started: .zero, ended: .milliseconds(310), isPanic: true, ending: text,
+        reason: text),
       AttemptFacts(
         host: "b", role: "resumption", outcome: "answered", started: .milliseconds(311),
         ended: .milliseconds(4_000)),
@@ -94,6 +95,21 @@ struct SpanFactsTests {
         "host=embedded-2;role=first;outcome=beaten;tokens=0;started_ms=0;ended_ms=310"
       ])
     #expect("\(attempt)" == "embedded-2 first beaten, 0 tokens, 0–310 ms")
+  }
+
+  @Test("an attempt whose answer Tutti ended says why")
+  func attemptEnding() {
+    let attempt = AttemptFacts(
+      host: "embedded-1", role: "first", outcome: "answered", tokens: 400, started: .zero,
+      ended: .milliseconds(9), ending: "repetition")
+    #expect(
+      AttemptFacts.attributes([attempt]).map(\.value) == [
+        "host=embedded-1;role=first;outcome=answered;tokens=400;started_ms=0;ended_ms=9;"
+          + "ending=repetition"
+      ])
+    #expect(
+      "\(attempt)"
+        == "embedded-1 first answered, 400 tokens, 0–9 ms, ended because it repeated itself")
   }
 
   @Test("an attempt whose reason was cut is read; text without host, role or outcome is not")

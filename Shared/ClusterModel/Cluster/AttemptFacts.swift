@@ -18,12 +18,15 @@ public struct AttemptFacts: Hashable, Sendable {
   public var ended: Duration
   /// Whether the host was asked although its breaker was open, because no other host was left.
   public var isPanic: Bool
+  /// Why Tutti ended the host's answer: `repetition`. Empty if it did not.
+  public var ending: String
   /// Why the attempt failed; empty if it did not.
   public var reason: String
 
   public init(
     host: HostID, role: String, outcome: String, changes: [String] = [], tokens: Int = 0,
-    started: Duration, ended: Duration, isPanic: Bool = false, reason: String = ""
+    started: Duration, ended: Duration, isPanic: Bool = false, ending: String = "",
+    reason: String = ""
   ) {
     self.host = host
     self.role = role
@@ -33,6 +36,7 @@ public struct AttemptFacts: Hashable, Sendable {
     self.started = started
     self.ended = ended
     self.isPanic = isPanic
+    self.ending = ending
     self.reason = reason
   }
 
@@ -60,6 +64,7 @@ public struct AttemptFacts: Hashable, Sendable {
       fields.append(("changes", changes.joined(separator: ",")))
     }
     if isPanic { fields.append(("breaker", "open")) }
+    if !ending.isEmpty { fields.append(("ending", SpanText.escaped(ending, ";"))) }
     // The reason comes last, because a span's recorder cuts long values.
     if !reason.isEmpty { fields.append(("reason", SpanText.escaped(reason, ";"))) }
     return fields.map { "\($0)=\($1)" }.joined(separator: ";")
@@ -86,6 +91,7 @@ public struct AttemptFacts: Hashable, Sendable {
       changes: fields["changes"].map { SpanText.split($0, ",").map(SpanText.unescaped) } ?? [],
       tokens: number("tokens"), started: .milliseconds(number("started_ms")),
       ended: .milliseconds(number("ended_ms")), isPanic: fields["breaker"] == "open",
+      ending: SpanText.unescaped(fields["ending"] ?? ""),
       reason: SpanText.unescaped(fields["reason"] ?? ""))
   }
 }
@@ -97,7 +103,15 @@ extension AttemptFacts: CustomStringConvertible {
       "\(host) \(role) \(outcome), \(counted(tokens, "token")), "
       + "\(started.wholeMilliseconds)–\(ended.wholeMilliseconds) ms"
       + changes.map { ", \($0)" }.joined()
-      + (isPanic ? ", asked although its breaker was open" : "")
+      + (isPanic ? ", asked although its breaker was open" : "") + endingText
     return reason.isEmpty ? facts : "\(facts): \(reason)"
+  }
+
+  private var endingText: String {
+    switch ending {
+    case "": ""
+    case "repetition": ", ended because it repeated itself"
+    default: ", ended by \(ending)"
+    }
   }
 }

@@ -16,6 +16,7 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
   case inferenceRace = "inference.race"
   case inferenceRaceWidth = "inference.race_width"
   case inferenceFailures = "inference.max_failures"
+  case inferenceRepetition = "inference.repetition"
   case revokedStreams = "access.revoked_streams"
   case modelApproval = "models.approval"
 
@@ -109,6 +110,12 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
       Facts(
         1...32, 6,
         "Attempts that may fail before a request does, in the race and in mid-answer together.")
+    case .inferenceRepetition:
+      Facts(
+        RepetitionWatch.allCases.map(\.rawValue), RepetitionWatch.tagged.rawValue,
+        "Hosts whose answers end with finish_reason length if they repeat one phrase without end. "
+          + "off: none; tagged: hosts with the tag \(RepetitionWatch.tag), which tutti up gives to "
+          + "its own model servers; all: every host.")
     case .revokedStreams:
       Facts(
         RevokedStreams.allCases.map(\.rawValue), RevokedStreams.finish.rawValue,
@@ -181,6 +188,22 @@ public enum RaceDefault: String, CaseIterable, Sendable {
     case .dual: .dual
     case .hedged: .hedged
     case .single: .single
+    }
+  }
+}
+
+/// Hosts whose answers end if they repeat one phrase without end.
+public enum RepetitionWatch: String, CaseIterable, Sendable {
+  case off, tagged, all
+
+  /// The tag of hosts that `tagged` includes.
+  public static let tag = "embedded"
+
+  public func includes(_ host: Host) -> Bool {
+    switch self {
+    case .off: false
+    case .tagged: host.tags.contains(Self.tag)
+    case .all: true
     }
   }
 }

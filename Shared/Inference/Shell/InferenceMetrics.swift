@@ -57,7 +57,7 @@ final class InferenceMetrics: Sendable {
   /// The dimensions of an attempt's counter. They include the tier, so that requests to the
   /// operator's own hosts (`fallback`) are counted separately.
   static func dimensions(of attempt: AttemptRecord, host: String) -> [(String, String)] {
-    [("host", host), ("tier", attempt.tier.rawValue), ("outcome", attempt.outcome.name)]
+    [("host", host), ("tier", attempt.tier.rawValue), ("outcome", attempt.outcomeName)]
   }
 
   /// Records the current state of the hosts in a load report.

@@ -17,6 +17,7 @@ public struct InferenceConfiguration: Sendable {
     Setting(.inferenceRace, group: group),
     Setting(.inferenceRaceWidth, group: group),
     Setting(.inferenceFailures, group: group),
+    Setting(.inferenceRepetition, group: group),
     Setting(
       "inference.minimum_versions", .list(of: .text, atMost: 64),
       help: "Lowest versions of servers that get requests, such as vLLM=0.6.3, by the name that "
@@ -44,6 +45,7 @@ public struct InferenceConfiguration: Sendable {
     limits.race = values.choice(.inferenceRace, as: RaceDefault.self).mode
     limits.raceWidth = values.integer(.inferenceRaceWidth)
     limits.failures = values.integer(.inferenceFailures)
+    limits.repetition = values.choice(.inferenceRepetition, as: RepetitionWatch.self)
     score = .standard
     score.weights.load = values.real("inference.load_weight")
     score.weights.firstToken = values.real("inference.first_token_weight")

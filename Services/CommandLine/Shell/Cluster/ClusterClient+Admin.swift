@@ -87,8 +87,10 @@ extension ClusterClient {
 
   /// Adds a host unless the host is registered already.
   /// - Throws: `HostRefusal` if the registry will never accept the host.
-  func ensureHost(url: String, id: HostID? = nil, trust: DataPolicy? = nil) async throws {
-    let body = HostBody(url: url, id: id?.name, trust: trust?.rawValue)
+  func ensureHost(
+    url: String, id: HostID? = nil, trust: DataPolicy? = nil, tags: [String]? = nil
+  ) async throws {
+    let body = HostBody(url: url, id: id?.name, trust: trust?.rawValue, tags: tags)
     let answer = try await postHost(try JSONEncoder().encode(body))
     guard (200..<300).contains(answer.status) || answer.status == 409 else {
       let failure = Self.failure(status: answer.status, body: answer.body, url: hostsURL)
@@ -105,7 +107,7 @@ extension ClusterClient {
   /// Makes the registry probe a host now.
   ///
   /// - Parameter wait: maximum time for the probe, so that the answer has its result.
-  @discardableResult func probeHost(
+  func probeHost(
     _ id: HostID, waiting wait: Duration = .zero
   ) async throws -> HostDetails {
     let url = "\(hostURL(id))/probe?wait_ms=\(wait.wholeMilliseconds)"
@@ -118,6 +120,7 @@ extension ClusterClient {
     var url: String
     var id: String?
     var trust: String?
+    var tags: [String]?
   }
 
   /// - Parameter wait: maximum time for the host's first probe, so that the answer has its result.

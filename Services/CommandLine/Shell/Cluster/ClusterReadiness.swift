@@ -53,7 +53,8 @@ struct ClusterReadiness: Sendable {
   /// of a new server is slow.
   private func isReady(_ host: ClusterLayout.ModelHost) async -> Bool {
     guard await answers(host.url + "/health"), await warmUp(host) else { return false }
-    return await isRegistered(host.url, id: host.id, trust: .local)
+    return await isRegistered(
+      host.url, id: host.id, trust: .local, tags: [RepetitionWatch.tag])
   }
 
   private func warmUp(_ host: ClusterLayout.ModelHost) async -> Bool {
@@ -72,7 +73,7 @@ struct ClusterReadiness: Sendable {
   /// - Returns: `true` if the host is registered or was refused. `false` means that a request to
   ///   the registry failed.
   func isRegistered(
-    _ url: String, id: HostID? = nil, trust: DataPolicy? = nil,
+    _ url: String, id: HostID? = nil, trust: DataPolicy? = nil, tags: [String]? = nil,
     refused: (String) -> Void = { _ in }
   ) async -> Bool {
     let client = client
@@ -82,7 +83,7 @@ struct ClusterReadiness: Sendable {
         if former.url == url { return true }
         try await client.removeHost(id)
       }
-      try await client.ensureHost(url: url, id: id, trust: trust)
+      try await client.ensureHost(url: url, id: id, trust: trust, tags: tags)
       return true
     } catch let refusal as ClusterClient.HostRefusal {
       // The registry would refuse a retry, too.

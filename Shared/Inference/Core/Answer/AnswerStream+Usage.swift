@@ -94,9 +94,19 @@ extension AnswerStream {
   ///
   /// - Returns: the remaining chunks and an end chunk. `nil` means that the answer is incomplete.
   mutating func endAtLimit() -> [InferenceChunk]? {
-    guard isContinuable, !isTooLong, !isOver, let limit = shape.maximumTokens,
-      usage.completionTokens >= limit, let released = try? releaseAll(),
-      let identity, let end = chunk(finishReason: "length", like: identity)
+    guard isContinuable, !isTooLong, let limit = shape.maximumTokens,
+      usage.completionTokens >= limit
+    else { return nil }
+    return endCut()
+  }
+
+  /// Ends an answer before its host ends it, with the finish reason `length`.
+  ///
+  /// - Returns: the held chunks and an end chunk. `nil` means that the answer is over already, or
+  ///   that a held chunk cannot be read.
+  mutating func endCut() -> [InferenceChunk]? {
+    guard !isOver, let released = try? releaseAll(), let identity,
+      let end = chunk(finishReason: "length", like: identity)
     else { return nil }
     finishReason = "length"
     isOver = true

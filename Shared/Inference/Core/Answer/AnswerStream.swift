@@ -61,8 +61,8 @@ public struct AnswerStream: Sendable {
   /// Cached prompt tokens of the host that began the answer. They are stored when another host
   /// replaces it, and are `nil` before.
   var firstCachedTokens: Int?
-  /// Whether the answer ended at a stop sequence that spans a joint, or at `max_tokens`. Later
-  /// chunks are then ignored.
+  /// Whether the answer ended at a stop sequence that spans a joint, at `max_tokens`, or because its
+  /// host repeated itself. Later chunks are then ignored.
   var isOver = false
 
   /// Charges the current host's steps and the memory of the text.

@@ -38,6 +38,10 @@ struct AnswerInProgress: Sendable {
   private(set) var lastChunk = Instant.zero
   private var pace = Pace(floor: 0, from: .zero)
   private var progress = ChoiceProgress()
+  /// Watches the text of the current host. `nil` means that this host is not watched.
+  private var repetition: RepetitionMeter?
+  /// Whether the answer ended because its host repeated itself without end.
+  private(set) var isEndedByRepetition = false
   /// Point from which the next host resumes. `nil` means that it starts at the beginning.
   private(set) var resumePoint: ResumePoint?
   /// At most one element. An array is used because it keeps answers without relief small.
@@ -65,7 +69,8 @@ struct AnswerInProgress: Sendable {
   /// Whether every choice that the host began has a finish reason. These reasons count only after
   /// the stream has also ended.
   var isEnded: Bool { progress.isEveryBegunEnded }
-  /// Whether the answer ended at a stop sequence that spans a joint, or at `max_tokens`.
+  /// Whether the answer ended at a stop sequence that spans a joint, at `max_tokens`, or because its
+  /// host repeated itself.
   var isOver: Bool { stream.isOver }
 
   /// Whether the format of the content hides repetitions (`AnswerFormat.hidesRepetitions`).
@@ -85,8 +90,12 @@ struct AnswerInProgress: Sendable {
   }
 
   /// Begins or resumes the answer with the chunks of an attempt.
-  mutating func follow(_ attempt: RunningAttempt, now: Instant) {
+  /// - Parameter watchesRepetition: whether the answer ends if the host repeats itself without end.
+  mutating func follow(
+    _ attempt: RunningAttempt, watchesRepetition: Bool = false, now: Instant
+  ) {
     hasBegun = true
+    repetition = watchesRepetition ? RepetitionMeter() : nil
     if attempt.role == .resumption { stream.resume(attempt.way) }
     stream.trustsCount = attempt.trustsCount
     lastChunk = now
@@ -117,10 +126,28 @@ struct AnswerInProgress: Sendable {
   /// - Returns: deliveries to the client. While a relief host may take over, they are withheld, and
   ///   the result is empty.
   mutating func take(_ chunk: InferenceChunk) throws(AttemptFailure) -> [Directive] {
-    let passed = try pass(try stream.take(chunk))
+    var passed = try pass(try stream.take(chunk))
+    passed += try endRepetition(after: chunk)
     guard !relief.isEmpty else { return passed }
     relief[0].withheld += passed
     return []
+  }
+
+  /// Ends the answer with the finish reason `length` if its host repeats itself without end.
+  ///
+  /// The client keeps the repeated text, because it has most of it already.
+  private mutating func endRepetition(
+    after chunk: InferenceChunk
+  ) throws(AttemptFailure) -> [Directive] {
+    guard let repeats = repetition?.take(chunk.facts.text.utf8) else { return [] }
+    stream.steps += repetition?.takeWork() ?? 0
+    guard repeats else { return [] }
+    repetition = nil
+    var ended = stream
+    guard !stream.isOver, stream.finishReason == nil, let last = ended.endCut() else { return [] }
+    stream = ended
+    isEndedByRepetition = true
+    return try pass(last)
   }
 
   /// Delivers chunks to the client, or adds them to the body of an answer that is not streamed.

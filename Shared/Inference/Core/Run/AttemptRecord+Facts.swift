@@ -12,11 +12,14 @@ extension AttemptOutcome {
 }
 
 extension AttemptRecord {
+  /// The outcome for metrics: `repetition` if Tutti ended the answer, otherwise the outcome's name.
+  public var outcomeName: String { ending?.rawValue ?? outcome.name }
+
   /// The facts that traces show about the attempt.
   public var facts: AttemptFacts {
     AttemptFacts(
       host: host, role: role.rawValue, outcome: outcome.name, changes: form.changes,
       tokens: tokens, started: started, ended: ended, isPanic: isPanic,
-      reason: failure?.message ?? "")
+      ending: ending?.rawValue ?? "", reason: failure?.message ?? "")
   }
 }

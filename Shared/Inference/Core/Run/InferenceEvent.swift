@@ -103,6 +103,12 @@ public enum AttemptOutcome: Hashable, Sendable {
   case failed(AttemptFailure)
 }
 
+/// Why Tutti ended an answer that its host would have continued. The host did not fail.
+public enum AttemptEnding: String, CaseIterable, Sendable {
+  /// The host repeated one phrase without end.
+  case repetition
+}
+
 /// Record of one attempt, for traces and for the payout of its host.
 public struct AttemptRecord: Hashable, Sendable {
   public var host: HostID
@@ -124,11 +130,14 @@ public struct AttemptRecord: Hashable, Sendable {
   /// Whether the host was asked although its breaker admitted no request, or although the host was
   /// closed to the client. Usually no other host was left.
   public var isPanic: Bool
+  /// Why Tutti ended the host's answer. `nil` means that it did not.
+  public var ending: AttemptEnding?
 
   public init(
     host: HostID, model: ModelID, role: AttemptRole = .first, tier: HostTier = .community,
     started: Duration, ended: Duration, tokens: Int = 0, form: RequestForm = [],
-    outcome: AttemptOutcome, isPanic: Bool = false, hostModel: ModelID? = nil
+    outcome: AttemptOutcome, isPanic: Bool = false, hostModel: ModelID? = nil,
+    ending: AttemptEnding? = nil
   ) {
     self.host = host
     self.model = model
@@ -141,6 +150,7 @@ public struct AttemptRecord: Hashable, Sendable {
     self.form = form
     self.outcome = outcome
     self.isPanic = isPanic
+    self.ending = ending
   }
 
   public var failure: AttemptFailure? {

@@ -11,6 +11,8 @@ public struct InferenceLimits: Hashable, Sendable {
   /// Maximum failed attempts, both before and during the answer. If one attempt in five fails at
   /// random, one request in 15,000 is lost.
   public var failures = 6
+  /// Hosts whose answers end if they repeat one phrase without end.
+  public var repetition = RepetitionWatch.tagged
   /// Maximum attempts that ask a host again without an addition that the host refused. Equals the
   /// number of possible additions, because servers name only one at a time.
   var formChanges = 8
@@ -42,6 +44,9 @@ public struct InferenceLimits: Hashable, Sendable {
     if let race = overrides.choice(.inferenceRace, as: RaceDefault.self) { limits.race = race.mode }
     if let width = overrides.integer(.inferenceRaceWidth) { limits.raceWidth = width }
     if let failures = overrides.integer(.inferenceFailures) { limits.failures = failures }
+    if let watch = overrides.choice(.inferenceRepetition, as: RepetitionWatch.self) {
+      limits.repetition = watch
+    }
     return limits
   }
 }

@@ -54,8 +54,8 @@ extension InferenceRun {
     } catch {
       return directives + interrupt(error, cluster, now)
     }
-    // The answer can be over because a stop sequence spans the joint. The host does not see this
-    // sequence and would continue, so its attempt is cancelled.
+    // The answer can be over because a stop sequence spans the joint, or because the host repeats
+    // itself. The host would continue, so its attempt is cancelled.
     if answer.isOver { directives += finish(cluster, now, cancels: true) }
     return directives
   }

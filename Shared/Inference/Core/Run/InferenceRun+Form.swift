@@ -4,8 +4,8 @@ extension InferenceRun {
   /// Decides whether a client that asked for no stream gets the host's own body.
   ///
   /// A client that sets a deadline for tokens or a minimum rate does not get it. Other clients get
-  /// it if only one host may answer, because then no race or failover needs a stream. They also get
-  /// it if the answer continues the client's own prefix, because in a stream hosts return such a
+  /// it if only one host may answer, because then no race or failover needs a stream. Exception: a
+  /// host that is watched for repetition is asked for a stream. Clients also get the host's body if the answer continues the client's own prefix, because in a stream hosts return such a
   /// prefix differently.
   mutating func decideOnBody(_ eligible: Eligibility, _ first: Candidate) {
     let deadlines = constraints.deadlines
@@ -13,7 +13,7 @@ extension InferenceRun {
       deadlines.firstToken == nil, deadlines.interToken == nil, deadlines.minimumRate == nil
     else { return }
     let isAlone = eligible.rows.count <= 1
-    guard isAlone || shape.hasPrefill else { return }
+    guard isAlone && !watchesRepetition(of: first.host) || shape.hasPrefill else { return }
     forms.askForBody(patience: isAlone ? deadlines.total : nil)
   }
 

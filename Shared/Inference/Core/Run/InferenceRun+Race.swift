@@ -127,7 +127,8 @@ extension InferenceRun {
     var directives = cancelLosers(of: winner, now)
     legs = [winner]
     directives += answered(winner)
-    answer.follow(winner, now: now)
+    answer.follow(
+      winner, watchesRepetition: watchesRepetition(of: winner.candidate.host), now: now)
     let opening = opening(winner, now)
     if answer.firstToken == nil {
       answer.recordFirstToken(after: opening.firstToken)

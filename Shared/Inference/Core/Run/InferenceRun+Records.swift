@@ -13,9 +13,11 @@ extension InferenceRun {
   mutating func record(
     _ attempt: RunningAttempt, _ outcome: AttemptOutcome, _ now: Instant
   ) -> [Directive] {
+    let isCut = outcome == .answered && answer.isEndedByRepetition
     ledger.append(
       attempt.record(
-        outcome, form: reported(attempt.candidate.form), begun: begun, now: now))
+        outcome, ending: isCut ? .repetition : nil, form: reported(attempt.candidate.form),
+        begun: begun, now: now))
     return attempt.observations(outcome, now: now).map {
       .observe(attempt.host, $0, started: attempt.started)
     }

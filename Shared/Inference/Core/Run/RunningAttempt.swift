@@ -229,16 +229,18 @@ struct RunningAttempt: Sendable {
   }
 
   /// - Parameters:
+  ///   - ending: why Tutti ended the answer. `nil` means that the host ended it.
   ///   - begun: the start of the request.
   ///   - form: the form as the trace reports it.
   func record(
-    _ outcome: AttemptOutcome, form: RequestForm, begun: Instant, now: Instant
+    _ outcome: AttemptOutcome, ending: AttemptEnding? = nil, form: RequestForm, begun: Instant,
+    now: Instant
   ) -> AttemptRecord {
     AttemptRecord(
       host: host, model: candidate.model, role: role, tier: candidate.host.tier,
       started: begun.duration(to: started), ended: begun.duration(to: now),
       tokens: producedTokens ?? tokens, form: form, outcome: outcome, isPanic: isPanic,
-      hostModel: candidate.hostModel)
+      hostModel: candidate.hostModel, ending: ending)
   }
 
   /// Observations of the host from an attempt that ends now with this outcome.
