@@ -1,7 +1,8 @@
 import ClusterModel
 import HostModel
-import InferenceCore
 import Testing
+
+@testable import InferenceCore
 
 private func host(_ id: String, tier: HostTier = .community, version: String? = nil) -> Host {
   Host(
@@ -273,6 +274,69 @@ struct HostChoiceTests {
         "h0": standing(nil, inFlight: 0), "h1": standing(nil, inFlight: 0),
         "h2": standing(nil, inFlight: 0),
       ]).count == 3)
+  }
+
+  private func priced(_ input: Int64, _ output: Int64, _ id: String) -> Host {
+    var host = host(id)
+    host.price = HostPrice(input: input, output: output)
+    return host
+  }
+
+  @Test("of equal idle hosts the cheapest is chosen, and one without a stated price last")
+  func cheapest() {
+    var unstated = host("unstated")
+    unstated.credential = "env:TUTTI_CREDENTIAL_A"
+    let paid = [priced(600_000, 2_400_000, "dear"), priced(150_000, 600_000, "cheap"), unstated]
+    let wish = HostChoice.Wish(affinity: Array("conversation".utf8))
+    for seed in 0..<50 as Range<UInt64> {
+      #expect(choose(3, view(paid), seed: seed) == ["cheap", "dear", "unstated"])
+      #expect(choose(1, view(paid), wish, seed: seed) == ["cheap"])
+      #expect(choose(1, view(paid + [host("free")]), seed: seed) == ["free"])
+      #expect(choose(1, view(paid), .init(soonest: true), seed: seed) == ["cheap"])
+    }
+    // Hosts with the lowest price share the requests.
+    let two = view(paid + [priced(600_000, 150_000, "also")])
+    let chosen = Set((0..<50 as Range<UInt64>).flatMap { choose(1, two, seed: $0) })
+    #expect(chosen == ["cheap", "also"])
+  }
+
+  @Test("a price outweighs neither a queue nor a much worse score")
+  func priceComesLast() {
+    let both = [priced(150_000, 600_000, "cheap"), priced(600_000, 2_400_000, "dear")]
+    for seed in 0..<50 as Range<UInt64> {
+      let full = view(both, ["cheap": measured(inFlight: 1, slots: 1), "dear": measured(slots: 1)])
+      #expect(choose(1, full, seed: seed) == ["dear"])
+      let slow = view(both, ["cheap": measured(8), "dear": measured(0.2)])
+      #expect(choose(1, slow, seed: seed) == ["dear"])
+    }
+    // If no host is idle, load decides.
+    let queues = view(
+      both,
+      ["cheap": measured(inFlight: 3, slots: 1), "dear": measured(inFlight: 2, slots: 1)])
+    #expect(choose(1, queues, seed: 1) == ["dear"])
+  }
+
+  @Test("the trace says how the price decided, and says nothing if it did not decide")
+  func priceInTrace() {
+    func text(_ hosts: [Host]) -> String? {
+      var rng = SplitMix64(seed: 1)
+      return HostChoice.choose(1, from: eligible(view(hosts)), using: &rng).first?.price?.text
+    }
+    let cheap = priced(150_000, 600_000, "cheap")
+    let dear = priced(600_000, 2_400_001, "dear")
+    var unstated = host("unstated")
+    unstated.credential = "env:TUTTI_CREDENTIAL_A"
+    #expect(
+      text([dear, cheap, unstated])
+        == "cheapest of 3 equal hosts (0.15/0.6; others from 0.6/2.400001)")
+    #expect(
+      text([host("a"), host("b"), dear])
+        == "cheapest of 3 equal hosts (free; others from 0.6/2.400001)")
+    #expect(
+      text([host("a"), unstated])
+        == "cheapest of 2 equal hosts (free; others state no price)")
+    #expect(text([host("a"), host("b")]) == nil)
+    #expect(text([cheap]) == nil)
   }
 
   @Test("equal keys meet at one host, different keys spread, a full host sends its key elsewhere")

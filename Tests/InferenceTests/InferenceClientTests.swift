@@ -197,6 +197,8 @@ struct InferenceClientTests {
       ("file:/nonexistent/tutti-secret", "the file /nonexistent/tutti-secret"),
     ] {
       lines[0].credential = credential
+      // Without a stated price, the other host would be cheaper.
+      lines[0].price = .free
       let table = HostTable(epoch: 1, revision: 1, hosts: lines)
       let client = InferenceClient(
         hosts: { table },

@@ -73,7 +73,8 @@ struct SpanFactsTests {
     let attempts = [
       AttemptFacts(
         host: HostID(text), role: "first", outcome: "stall", changes: [text, "not streamed"],
-        tokens: 12, started: .zero, ended: .milliseconds(310), isPanic: true, ending: text,
+        tokens: 12, started: .zero, ended: .milliseconds(310), isPanic: true, chosen: text,
+        ending: text,
         reason: text),
       AttemptFacts(
         host: "b", role: "resumption", outcome: "answered", started: .milliseconds(311),

@@ -18,6 +18,9 @@ public struct AttemptFacts: Hashable, Sendable {
   public var ended: Duration
   /// Whether the host was asked although its breaker was open, because no other host was left.
   public var isPanic: Bool
+  /// Why this host was preferred to equal ones, for example "cheapest of 3 equal hosts (free; others
+  /// from 0.6/2.4)". Empty if nothing decided between them.
+  public var chosen: String
   /// Why Tutti ended the host's answer: `repetition`. Empty if it did not.
   public var ending: String
   /// Why the attempt failed; empty if it did not.
@@ -25,7 +28,8 @@ public struct AttemptFacts: Hashable, Sendable {
 
   public init(
     host: HostID, role: String, outcome: String, changes: [String] = [], tokens: Int = 0,
-    started: Duration, ended: Duration, isPanic: Bool = false, ending: String = "",
+    started: Duration, ended: Duration, isPanic: Bool = false, chosen: String = "",
+    ending: String = "",
     reason: String = ""
   ) {
     self.host = host
@@ -36,6 +40,7 @@ public struct AttemptFacts: Hashable, Sendable {
     self.started = started
     self.ended = ended
     self.isPanic = isPanic
+    self.chosen = chosen
     self.ending = ending
     self.reason = reason
   }
@@ -64,6 +69,7 @@ public struct AttemptFacts: Hashable, Sendable {
       fields.append(("changes", changes.joined(separator: ",")))
     }
     if isPanic { fields.append(("breaker", "open")) }
+    if !chosen.isEmpty { fields.append(("chosen", SpanText.escaped(chosen, ";"))) }
     if !ending.isEmpty { fields.append(("ending", SpanText.escaped(ending, ";"))) }
     // The reason comes last, because a span's recorder cuts long values.
     if !reason.isEmpty { fields.append(("reason", SpanText.escaped(reason, ";"))) }
@@ -91,6 +97,7 @@ public struct AttemptFacts: Hashable, Sendable {
       changes: fields["changes"].map { SpanText.split($0, ",").map(SpanText.unescaped) } ?? [],
       tokens: number("tokens"), started: .milliseconds(number("started_ms")),
       ended: .milliseconds(number("ended_ms")), isPanic: fields["breaker"] == "open",
+      chosen: SpanText.unescaped(fields["chosen"] ?? ""),
       ending: SpanText.unescaped(fields["ending"] ?? ""),
       reason: SpanText.unescaped(fields["reason"] ?? ""))
   }
@@ -99,11 +106,13 @@ public struct AttemptFacts: Hashable, Sendable {
 /// Sentence for operators: "embedded-2 first beaten, 0 tokens, 0–310 ms".
 extension AttemptFacts: CustomStringConvertible {
   public var description: String {
-    let facts =
+    var facts =
       "\(host) \(role) \(outcome), \(counted(tokens, "token")), "
       + "\(started.wholeMilliseconds)–\(ended.wholeMilliseconds) ms"
-      + changes.map { ", \($0)" }.joined()
-      + (isPanic ? ", asked although its breaker was open" : "") + endingText
+    for change in changes { facts += ", \(change)" }
+    if isPanic { facts += ", asked although its breaker was open" }
+    if !chosen.isEmpty { facts += ", \(chosen)" }
+    facts += endingText
     return reason.isEmpty ? facts : "\(facts): \(reason)"
   }
 

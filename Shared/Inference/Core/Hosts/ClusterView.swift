@@ -106,6 +106,8 @@ public struct Candidate: Hashable, Sendable {
   public var upstream: ModelID?
   /// Changes of the request that this host needs.
   public var form: RequestForm
+  /// How the price decided for the host. `nil` means that it did not decide.
+  var price: PriceChoice?
 
   public init(host: Host, model: ModelID, upstream: ModelID? = nil, form: RequestForm = []) {
     self.host = host

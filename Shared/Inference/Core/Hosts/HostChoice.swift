@@ -5,7 +5,8 @@ import HostModel
 ///
 /// Draws two hosts at random from the best bucket and takes the less loaded one. This is nearly as
 /// good as taking the least loaded of all hosts. Processes that decide at the same moment then do
-/// not all choose the same host.
+/// not all choose the same host. If idle hosts of the best bucket have different prices, only the
+/// cheapest ones are drawn.
 ///
 /// The choice does not depend on dictionary order or `Hasher`, so the same view and seed give the
 /// same hosts everywhere.
@@ -66,10 +67,10 @@ public enum HostChoice {
     guard most > 0, let preferred = wish.prefer.flatMap(view.index.row), rows.contains(preferred)
     else {
       if wish.soonest { return soonest(rows, view, &rng).prefix(most).map(eligible.candidate) }
-      return pick(most, rows, view, wish.affinity, &rng).map(eligible.candidate)
+      return pick(most, rows, view, wish.affinity, &rng).map { $0.candidate(of: eligible) }
     }
     let others = pick(most - 1, rows.filter { $0 != preferred }, view, wish.affinity, &rng)
-    return ([preferred] + others).map(eligible.candidate)
+    return [eligible.candidate(preferred)] + others.map { $0.candidate(of: eligible) }
   }
 
   /// Chooses among given candidates. Candidates that are not in the view's table are ignored.
@@ -86,7 +87,11 @@ public enum HostChoice {
     }
     let (pool, isFallback) = pool(rows, view, Wish(avoid: avoid))
     return pick(isFallback ? min(count, 1) : count, pool, view, affinity, &rng)
-      .compactMap { byRow[$0] }
+      .compactMap { pick in
+        var candidate = byRow[pick.row]
+        candidate?.price = pick.price
+        return candidate
+      }
   }
 
   // MARK: - Filtering
@@ -130,7 +135,7 @@ public enum HostChoice {
   private static let sameTime = 0.1
 
   /// The host with the lowest expected time per token, including its queue and failed attempts. One
-  /// of several hosts with nearly this time (`sameTime`) is drawn at random.
+  /// of the cheapest hosts with nearly this time (`sameTime`) is drawn at random.
   ///
   /// An unmeasured host counts as the slowest, because the client waits and a choice cannot be
   /// taken back. Times to the first token are not compared, because the length of the rest of the
@@ -154,7 +159,10 @@ public enum HostChoice {
       return time.writing(1) * stretch / (1 - fails)
     }
     guard let least = seconds.min() else { return [] }
-    let best = rows.indices.filter { seconds[$0] <= least * (1 + sameTime) }
+    var best = rows.indices.filter { seconds[$0] <= least * (1 + sameTime) }
+    if view.index.hasPrices, let cheapest = best.map({ view.index.prices[rows[$0]] }).min() {
+      best.removeAll { view.index.prices[rows[$0]] > cheapest }
+    }
     return [rows[best[Int.random(in: 0..<best.count, using: &rng)]]]
   }
 
@@ -164,15 +172,28 @@ public enum HostChoice {
     var score: Double
   }
 
+  private struct Pick {
+    var row: Int
+    /// How the price decided. `nil` means that it did not decide.
+    var price: PriceChoice?
+
+    func candidate(of eligible: Eligibility) -> Candidate {
+      var candidate = eligible.candidate(row)
+      candidate.price = price
+      return candidate
+    }
+  }
+
   private static func pick(
     _ count: Int, _ rows: [Int], _ view: ClusterView, _ affinity: [UInt8]?,
     _ rng: inout SplitMix64
-  ) -> [Int] {
+  ) -> [Pick] {
     guard count > 0, !rows.isEmpty else { return [] }
     var rest = scored(rows, view)
-    var chosen: [Int] = []
+    var chosen: [Pick] = []
     while chosen.count < count, !rest.isEmpty {
-      let bucket = bestBucket(&rest, view.score)
+      var bucket = bestBucket(&rest, view.score)
+      let price = view.index.hasPrices ? keepCheapest(&bucket, of: &rest, view.index) : nil
       let place: Int
       if chosen.isEmpty, let affinity,
         let home = self.home(of: affinity, rest[..<bucket], view)
@@ -181,7 +202,7 @@ public enum HostChoice {
       } else {
         place = betterOfTwo(rest[..<bucket], view.score.bucketWidth, &rng)
       }
-      chosen.append(rest[place].row)
+      chosen.append(Pick(row: rest[place].row, price: price))
       rest.remove(at: place)
     }
     return chosen
@@ -213,6 +234,32 @@ public enum HostChoice {
       end += 1
     }
     return end
+  }
+
+  /// Limits the bucket to its cheapest idle hosts, and moves them to the front.
+  ///
+  /// Load comes first: if no host or only one is idle, the bucket stays as it is. Otherwise a cheap
+  /// host would get a queue while others are idle.
+  /// - Parameter bucket: number of hosts of the bucket, which are at the front of `hosts`.
+  /// - Returns: how the price decided. `nil` means that the bucket stays as it is.
+  private static func keepCheapest(
+    _ bucket: inout Int, of hosts: inout [Scored], _ index: HostIndex
+  ) -> PriceChoice? {
+    let idle = hosts[..<bucket].filter { $0.load < idleLoad }.map(\.row)
+    guard let cheapest = idle.min(by: { index.prices[$0] < index.prices[$1] }) else { return nil }
+    let least = index.prices[cheapest]
+    let dearer = idle.filter { index.prices[$0] > least }
+    guard let next = dearer.min(by: { index.prices[$0] < index.prices[$1] }) else { return nil }
+    var end = 0
+    for place in 0..<bucket
+    where hosts[place].load < idleLoad && index.prices[hosts[place].row] == least {
+      hosts.swapAt(place, end)
+      end += 1
+    }
+    bucket = end
+    let (host, other) = (index.table.hosts[cheapest], index.table.hosts[next])
+    return PriceChoice(
+      hosts: idle.count, price: host.isFree ? nil : host.price, next: other.price)
   }
 
   /// The idle host of the bucket that an affinity key prefers. `nil` means that no host is idle.

@@ -1,5 +1,6 @@
 public import ClusterModel
 import HostModel
+import Limits
 
 /// Lookup tables for one revision of the host table, built once instead of at every decision.
 public final class HostIndex: Sendable {
@@ -32,6 +33,11 @@ public final class HostIndex: Sendable {
   /// Rows of the community's ready hosts.
   let readyRows: [Int]
   let hashes: [UInt64]
+  /// Sum of the prices of prompt and completion of each host, to compare hosts. A host without a
+  /// stated price that may cost something counts as the dearest.
+  let prices: [Int64]
+  /// Whether the prices differ, so that they may decide.
+  let hasPrices: Bool
 
   init(_ table: HostTable, rules: EligibilityRules = EligibilityRules()) {
     self.table = table
@@ -82,6 +88,11 @@ public final class HostIndex: Sendable {
       table.hosts[$0].state == .ready && table.hosts[$0].tier == .community
     }
     hashes = table.hosts.map { StableHash.of($0.id.name.utf8) }
+    let prices = table.hosts.map { host -> Int64 in
+      host.isFree ? 0 : host.price.map { $0.input.addingCapped($0.output) } ?? .max
+    }
+    self.prices = prices
+    hasPrices = prices.contains { $0 != prices.first }
   }
 
   public var count: Int { table.hosts.count }

@@ -20,6 +20,6 @@ extension AttemptRecord {
     AttemptFacts(
       host: host, role: role.rawValue, outcome: outcome.name, changes: form.changes,
       tokens: tokens, started: started, ended: ended, isPanic: isPanic,
-      ending: ending?.rawValue ?? "", reason: failure?.message ?? "")
+      chosen: price?.text ?? "", ending: ending?.rawValue ?? "", reason: failure?.message ?? "")
   }
 }

@@ -132,12 +132,14 @@ public struct AttemptRecord: Hashable, Sendable {
   public var isPanic: Bool
   /// Why Tutti ended the host's answer. `nil` means that it did not.
   public var ending: AttemptEnding?
+  /// How the price decided for the host. `nil` means that it did not decide.
+  public var price: PriceChoice?
 
   public init(
     host: HostID, model: ModelID, role: AttemptRole = .first, tier: HostTier = .community,
     started: Duration, ended: Duration, tokens: Int = 0, form: RequestForm = [],
     outcome: AttemptOutcome, isPanic: Bool = false, hostModel: ModelID? = nil,
-    ending: AttemptEnding? = nil
+    ending: AttemptEnding? = nil, price: PriceChoice? = nil
   ) {
     self.host = host
     self.model = model
@@ -151,6 +153,7 @@ public struct AttemptRecord: Hashable, Sendable {
     self.outcome = outcome
     self.isPanic = isPanic
     self.ending = ending
+    self.price = price
   }
 
   public var failure: AttemptFailure? {

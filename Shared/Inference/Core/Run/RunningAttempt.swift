@@ -240,7 +240,7 @@ struct RunningAttempt: Sendable {
       host: host, model: candidate.model, role: role, tier: candidate.host.tier,
       started: begun.duration(to: started), ended: begun.duration(to: now),
       tokens: producedTokens ?? tokens, form: form, outcome: outcome, isPanic: isPanic,
-      hostModel: candidate.hostModel, ending: ending)
+      hostModel: candidate.hostModel, ending: ending, price: candidate.price)
   }
 
   /// Observations of the host from an attempt that ends now with this outcome.
