@@ -11,6 +11,7 @@ extension Arena {
     unsafe message.pointee.upstream = text(offer.upstream?.name ?? "")
     unsafe message.pointee.kind = text(offer.kind?.rawValue ?? "")
     unsafe message.pointee.hidden = offer.isHidden ? 1 : 0
+    unsafe message.pointee.rank = UInt32(clamping: offer.rank)
     return unsafe message
   }
 
@@ -96,7 +97,7 @@ extension ModelOffer {
       // A kind that only a later version knows must not make the whole table unreadable. The kind
       // then follows from the model's name.
       kind: ModelKind(rawValue: try unsafe String(wire: message.kind, "ModelOffer.kind")),
-      isHidden: unsafe message.hidden != 0)
+      isHidden: unsafe message.hidden != 0, rank: Int(clamping: unsafe message.rank))
   }
 }
 

@@ -339,6 +339,33 @@ struct HostChoiceTests {
     #expect(text([cheap]) == nil)
   }
 
+  /// A host that serves the requested model with a rank.
+  private func ranked(_ rank: Int, _ id: String) -> Host {
+    var host = host(id)
+    host.models[0].rank = rank
+    return host
+  }
+
+  @Test("hosts of a later rank are chosen only if no host of an earlier rank is free or left")
+  func ranks() {
+    let all = [ranked(1, "b1"), ranked(0, "a1"), ranked(0, "a2"), ranked(2, "c1")]
+    let full = measured(inFlight: 1, slots: 1)
+    // The hosts of rank 0 are slower, which does not matter.
+    let slow: [HostID: HostStanding] = ["a1": measured(8), "a2": measured(8), "b1": measured(0.1)]
+    for seed in 0..<50 as Range<UInt64> {
+      #expect(Set(choose(4, view(all, slow), seed: seed)) == ["a1", "a2"])
+      #expect(choose(1, view(all, ["a1": full]), seed: seed) == ["a2"])
+      #expect(choose(1, view(all, ["a1": full, "a2": full]), seed: seed) == ["b1"])
+      #expect(choose(1, view(all), .init(excluding: ["a1", "a2", "b1"]), seed: seed) == ["c1"])
+      let busy = view(all, ["a1": full, "a2": full, "b1": full, "c1": full])
+      #expect(["a1", "a2"].contains(choose(1, busy, seed: seed).first))
+      var second = HostChoice.Wish(excluding: ["a1"], needsFreeSlot: true)
+      second.rank = 0
+      #expect(choose(1, view(all), second, seed: seed) == ["a2"])
+      #expect(choose(1, view(all, ["a2": full]), second, seed: seed).isEmpty)
+    }
+  }
+
   @Test("equal keys meet at one host, different keys spread, a full host sends its key elsewhere")
   func affinity() {
     var counts: [HostID: Int] = [:]

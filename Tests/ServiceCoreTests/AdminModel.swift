@@ -93,7 +93,7 @@ struct AdminModel: Equatable {
 
   private static let modelDefaults: [String: RecordValue] = [
     "stands_for": .list([]), "hosts": .list([]), "host_pools": .list([]),
-    "hidden": .boolean(false), "kind": .null, "context_tokens": .null,
+    "ranked": .boolean(false), "hidden": .boolean(false), "kind": .null, "context_tokens": .null,
     "minimum_versions": .list([]),
   ]
 

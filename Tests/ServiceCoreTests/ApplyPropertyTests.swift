@@ -90,7 +90,8 @@ private struct RandomCluster {
         AdminCall(
           method: .patch, path: "/admin/v1/models/" + PathText.escaped(id),
           body: .object([
-            "hidden": .boolean(coin()), "stands_for": some(["c", "b", "a", "qwen/3:8b"]),
+            "hidden": .boolean(coin()), "ranked": .boolean(coin()),
+            "stands_for": some(["c", "b", "a", "qwen/3:8b"]),
             "context_tokens": coin() ? .integer(3_000_000_000) : .null,
             "minimum_versions": some(["vLLM=0.6.3"]),
           ]), guardPath: nil))

@@ -22,6 +22,8 @@ struct ModelOptionsTests {
     var options = ModelOptions()
     options.standsFor = ["org/m", "n"]
     #expect(try text(options.body()) == #"{"stands_for":["org/m","n"]}"#)
+    options.isRanked = true
+    #expect(try text(options.body()) == #"{"stands_for":["org/m","n"],"ranked":true}"#)
     options = ModelOptions()
     options.isHidden = false
     options.hostPools = ["eu"]
@@ -67,6 +69,10 @@ struct ModelOptionsTests {
     let row = try JSONDecoder().decode(ModelRow.self, from: Data(json.utf8))
     let table = ModelRow.table([row]).lines.joined(separator: "\n")
     #expect(table.contains("1 ready of 2, 1 not approved"))
+    let ranked = json.replacingOccurrences(
+      of: #""stands_for":["a"]"#, with: #""stands_for":["a","b"],"ranked":true"#)
+    let alias = try JSONDecoder().decode(ModelRow.self, from: Data(ranked.utf8))
+    #expect(ModelRow.table([alias]).lines.joined().contains("a > b"))
     #expect(table.contains("pool eu") && table.contains("hidden, 512 tokens"))
     #expect(!table.contains("\u{1b}"))
     let details = row.details.joined(separator: "\n")

@@ -1,9 +1,12 @@
 import ClusterModel
 import ClusterTesting
+import Foundation
 import Limits
 import Testing
 
 @testable import RegistryCore
+
+private typealias Host = ClusterModel.Host
 
 private func record(
   _ id: ModelID, _ change: (inout ModelRecord) -> Void = { _ in }
@@ -116,6 +119,33 @@ struct ModelRulesTests {
     let other = [ModelOffer(id: "other")]
     #expect(offers(records, listed: other) == other)
   }
+
+  @Test("hosts of a ranked alias have the position of their model as rank, those of others none")
+  func ranks() {
+    var ranked = record("best") { $0.standsFor = ["huge", "large", "small"] }
+    #expect(offers([ranked]).map(\.rank) == [0, 0, 0])
+    ranked.isRanked = true
+    let withRanks = offers([ranked])
+    #expect(withRanks.map(\.id) == ["best", "small", "large"])
+    #expect(withRanks.map(\.rank) == [1, 0, 0])
+    #expect(withRanks.first?.upstream == "large")
+  }
+
+  @Test("a record of an earlier version has no ranks; a stored record keeps them")
+  func storedRanks() throws {
+    let earlier = #"""
+      {"id":"m","stands_for":["a"],"hosts":[],"host_pools":[],"hidden":false,"minimum_versions":[]}
+      """#
+    var record = try JSONDecoder().decode(ModelRecord.self, from: Data(earlier.utf8))
+    #expect(!record.isRanked && record == Self.alias)
+    record.isRanked = true
+    let stored = try JSONEncoder().encode(record)
+    #expect(try JSONDecoder().decode(ModelRecord.self, from: stored) == record)
+    record.isRanked = false
+    #expect(record == Self.alias)
+  }
+
+  private static let alias = record("m") { $0.standsFor = ["a"] }
 
   @Test("an alias has the kind of its model, and its own record's properties come first")
   func aliasProperties() {

@@ -58,6 +58,7 @@ struct FullestTableTests {
         ModelID("alias-\(index)-" + String(repeating: "a", count: 200)))
       record.standsFor = registry.table.hosts[index].models.prefix(16).map(\.id)
       record.isHidden = true
+      record.isRanked = true
       record.kind = .embeddings
       return record
     }

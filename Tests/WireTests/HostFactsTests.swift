@@ -11,7 +11,7 @@ struct HostFactsWireTests {
       id: "h", url: "http://h/v4", omitsV1: true,
       models: [
         ModelOffer(id: "m", contextTokens: 7, facts: #""owned_by":"é""#), ModelOffer(id: "n"),
-        ModelOffer(id: "alias", upstream: "m", kind: .embeddings, isHidden: true),
+        ModelOffer(id: "alias", upstream: "m", kind: .embeddings, isHidden: true, rank: 3),
       ])
     let table = HostTable(epoch: 1, revision: 2, hosts: [host])
     let envelope = Envelope(

@@ -119,7 +119,7 @@ extension ModelOffer {
   /// Bytes that the model's record adds to the offer.
   private var recordBytes: Int {
     (upstream.map { $0.name.utf8.count + 4 } ?? 0) + (kind.map { $0.rawValue.utf8.count + 2 } ?? 0)
-      + (isHidden ? 2 : 0)
+      + (isHidden ? 2 : 0) + (rank > 0 ? 3 : 0)
   }
 }
 

@@ -72,13 +72,16 @@ public struct ModelOffer: Hashable, Sendable {
   public var kind: ModelKind?
   /// Whether the model is left out of `/v1/models`. Requests for a hidden model are answered.
   public var isHidden: Bool
+  /// Position of the model in the list of a ranked alias. Hosts of a higher rank are asked only if no
+  /// host of a lower one has a free slot, or if these hosts fail. 0 for all other models.
+  public var rank: Int
   /// Purpose that the host's name of the model suggests. It is stored, because every decision needs
   /// it for every model of every host.
   private var suggestedKind: ModelKind
 
   public init(
     id: ModelID, contextTokens: Int? = nil, facts: String = "", upstream: ModelID? = nil,
-    kind: ModelKind? = nil, isHidden: Bool = false
+    kind: ModelKind? = nil, isHidden: Bool = false, rank: Int = 0
   ) {
     self.id = id
     self.contextTokens = contextTokens
@@ -86,6 +89,7 @@ public struct ModelOffer: Hashable, Sendable {
     self.upstream = upstream
     self.kind = kind
     self.isHidden = isHidden
+    self.rank = rank
     suggestedKind = (upstream ?? id).suggestedKind
   }
 

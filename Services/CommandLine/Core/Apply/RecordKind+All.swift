@@ -60,6 +60,7 @@ extension RecordKind {
       RecordMember(
         "stands_for", .list(modelName, atMost: Limits.modelAliasTargets.value),
         absent: .means(.list([]))),
+      RecordMember("ranked", .flag, absent: .means(.boolean(false))),
       RecordMember("hosts", .set(.text()), absent: .means(.list([]))),
       RecordMember(
         "host_pools", .set(.tag, atMost: Limits.modelRecordPools.value),

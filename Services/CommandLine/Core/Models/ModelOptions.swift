@@ -1,12 +1,14 @@
 public import ClusterModel
 import Text
 
-/// Options of `tutti models set` and `tutti models alias`, unchecked.
+/// Options of `tutti models set`, `alias` and `rank`, unchecked.
 ///
 /// All mistakes are reported at once, one per line.
 public struct ModelOptions: Sendable {
   /// Models for which the name is an alias.
   public var standsFor: [String] = []
+  /// Whether the order of `standsFor` also decides between hosts.
+  public var isRanked: Bool?
   public var hostPools: [String] = []
   public var isHidden: Bool?
   public var kind: String?
@@ -47,6 +49,7 @@ public struct ModelOptions: Sendable {
     ] where !names.isEmpty {
       members.append((setting.member, .array(names.map(JSON.string))))
     }
+    if let isRanked { members.append(("ranked", .boolean(isRanked))) }
     if let isHidden { members.append(("hidden", .boolean(isHidden))) }
     if let kind { members.append((Setting.kind.member, .string(kind))) }
     if let contextTokens {

@@ -16,13 +16,15 @@ public struct ModelRow: Decodable, Hashable, Sendable {
   public let hosts: [String]
   let hostPools: [String]
   let hidden: Bool
+  /// `nil` means that an earlier version answered, which has no ranks.
+  let ranked: Bool?
   let kind: String?
   let contextTokens: Int?
   let minimumVersions: [String]
   let offers: [Offer]
 
   enum CodingKeys: String, CodingKey {
-    case id, hosts, hidden, kind, offers
+    case id, hosts, hidden, kind, offers, ranked
     case standsFor = "stands_for"
     case hostPools = "host_pools"
     case contextTokens = "context_tokens"
@@ -44,7 +46,7 @@ extension ModelRow {
       let waiting = model.offers.count - approved.count
       let only = model.hosts + model.hostPools.map { "pool \($0)" }
       table.append([
-        model.id, text(model.standsFor),
+        model.id, model.targets,
         "\(ready) ready of \(approved.count)" + (waiting > 0 ? ", \(waiting) not approved" : ""),
         text(only), text(model.notes),
       ])
@@ -55,7 +57,7 @@ extension ModelRow {
   /// All facts about one model, one in each line.
   public var details: [String] {
     var table = TextTable([("model", .left), (TextTable.printable(id), .left)])
-    table.append(["stands for", Self.text(standsFor)])
+    table.append(["stands for", targets])
     table.append(["hosts", hosts.isEmpty && hostPools.isEmpty ? "all" : Self.text(hosts)])
     table.append(["host pools", Self.text(hostPools)])
     table.append(["listed for clients", hidden ? "no" : "yes"])
@@ -68,6 +70,12 @@ extension ModelRow {
       ])
     }
     return table.lines
+  }
+
+  /// The models of an alias: "a, b", or with ranks "a > b".
+  private var targets: String {
+    ranked == true && standsFor.count > 1
+      ? standsFor.joined(separator: " > ") : Self.text(standsFor)
   }
 
   private var notes: [String] {

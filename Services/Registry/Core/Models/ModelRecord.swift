@@ -8,6 +8,14 @@ public struct ModelRecord: Hashable, Codable, Sendable {
   /// Models of hosts for which this name is an alias, the preferred one first. A host that offers
   /// one of them offers the alias, too, unless this record excludes the host.
   public var standsFor: [ModelID] = []
+  /// Whether the order of `standsFor` also decides between hosts. Hosts of a later model then get
+  /// requests only if the hosts of earlier ones are busy or fail.
+  public var isRanked: Bool {
+    get { ranked ?? false }
+    set { ranked = newValue ? true : nil }
+  }
+  /// Absent in records of earlier versions. Never `false`, so that equal records are equal.
+  private var ranked: Bool?
   /// Hosts that may serve the model. If this and `hostPools` are empty, the record names no hosts,
   /// and `ModelApproval` decides.
   public var hosts: [HostID] = []
@@ -25,7 +33,7 @@ public struct ModelRecord: Hashable, Codable, Sendable {
   public init(_ id: ModelID) { self.id = id }
 
   private enum CodingKeys: String, CodingKey {
-    case id, hosts, kind
+    case id, hosts, kind, ranked
     case standsFor = "stands_for"
     case hostPools = "host_pools"
     case isHidden = "hidden"
@@ -40,6 +48,7 @@ public struct ModelRecord: Hashable, Codable, Sendable {
 /// A change of a model's settings. `nil` means that the setting stays.
 public struct ModelPatch: Hashable, Sendable {
   var standsFor: [ModelID]?
+  var isRanked: Bool?
   var hosts: [HostID]?
   var hostPools: [String]?
   var isHidden: Bool?
@@ -49,11 +58,13 @@ public struct ModelPatch: Hashable, Sendable {
   var minimumVersions: [String]?
 
   public init(
-    standsFor: [ModelID]? = nil, hosts: [HostID]? = nil, hostPools: [String]? = nil,
-    isHidden: Bool? = nil, kind: ModelKind?? = nil, contextTokens: Int?? = nil,
+    standsFor: [ModelID]? = nil, isRanked: Bool? = nil, hosts: [HostID]? = nil,
+    hostPools: [String]? = nil, isHidden: Bool? = nil, kind: ModelKind?? = nil,
+    contextTokens: Int?? = nil,
     minimumVersions: [String]? = nil
   ) {
     self.standsFor = standsFor
+    self.isRanked = isRanked
     self.hosts = hosts
     self.hostPools = hostPools
     self.isHidden = isHidden
@@ -84,6 +95,7 @@ public struct ModelPatch: Hashable, Sendable {
         hostPools, "host_pools", atMost: Limits.modelRecordPools.value,
         "tags of \(HostTags.rule)", HostTags.isName)
     }
+    if let isRanked { record.isRanked = isRanked }
     if let isHidden { record.isHidden = isHidden }
     if let kind { record.kind = kind }
     if let contextTokens {

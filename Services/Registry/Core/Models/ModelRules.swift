@@ -66,7 +66,8 @@ public struct ModelRules: Equatable, Sendable {
           rank,
           overridden(
             ModelOffer(
-              id: alias, contextTokens: offer.contextTokens, upstream: listed.id, kind: offer.kind))
+              id: alias, contextTokens: offer.contextTokens, upstream: listed.id, kind: offer.kind,
+              rank: rules[alias]?.record.isRanked == true ? rank : 0))
         )
       }
     }

@@ -80,7 +80,7 @@ struct ModelJSON: Encodable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case object, kind, offers
+    case object, kind, offers, ranked
     case contextTokens = "context_tokens"
   }
 
@@ -98,6 +98,7 @@ struct ModelJSON: Encodable {
     try members.encode("model", forKey: .object)
     // `null` shows that the kind follows from the name and the context from the host's report. The
     // members are never absent.
+    try members.encode(record.isRanked, forKey: .ranked)
     try members.encode(record.kind, forKey: .kind)
     try members.encode(record.contextTokens, forKey: .contextTokens)
     try members.encode(offers, forKey: .offers)
@@ -114,10 +115,12 @@ struct ModelFields {
 
   func patch() throws -> ModelPatch {
     try fields.allow([
-      "stands_for", "hosts", "host_pools", "hidden", "kind", "context_tokens", "minimum_versions",
+      "stands_for", "ranked", "hosts", "host_pools", "hidden", "kind", "context_tokens",
+      "minimum_versions",
     ])
     var patch = ModelPatch(
       standsFor: try fields.texts("stands_for")?.map { ModelID($0) },
+      isRanked: try fields["ranked"].map { _ in try fields.flag("ranked") },
       hosts: try fields.texts("hosts")?.map { HostID($0) },
       hostPools: try fields.texts("host_pools"),
       isHidden: try fields["hidden"].map { _ in try fields.flag("hidden") },

@@ -22,6 +22,12 @@ extension AdminDocument {
           "Models for which the name is an alias, the preferred one first; empty: it is none")
       ),
       (
+        "ranked",
+        #"{"type": \#(isChange ? #"["boolean", "null"]"# : #""boolean""#), "#
+          + #""description": "Hosts of a later model of stands_for are asked only if those of "#
+          + #"earlier ones are busy or fail"}"#
+      ),
+      (
         "hosts",
         list(
           Limits.tableHosts.value,
@@ -107,8 +113,8 @@ extension AdminDocument {
         \#(modelSettings(isChange: true))}},
     "Model": {
       "type": "object",
-      "required": ["object", "id", "stands_for", "hosts", "host_pools", "hidden", "kind",
-        "context_tokens", "minimum_versions", "offers"],
+      "required": ["object", "id", "stands_for", "ranked", "hosts", "host_pools", "hidden",
+        "kind", "context_tokens", "minimum_versions", "offers"],
       "properties": {
         "object": {"const": "model"},
         "id": {"type": "string"},

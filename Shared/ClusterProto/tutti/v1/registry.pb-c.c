@@ -1132,7 +1132,7 @@ const ProtobufCMessageDescriptor tutti__v1__peer_table__descriptor =
   (ProtobufCMessageInit) tutti__v1__peer_table__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[6] =
+static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[7] =
 {
   {
     "id",
@@ -1206,6 +1206,18 @@ static const ProtobufCFieldDescriptor tutti__v1__model_offer__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "rank",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelOffer, rank),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__model_offer__field_indices_by_name[] = {
   1,   /* field[1] = context_tokens */
@@ -1213,13 +1225,14 @@ static const unsigned tutti__v1__model_offer__field_indices_by_name[] = {
   5,   /* field[5] = hidden */
   0,   /* field[0] = id */
   4,   /* field[4] = kind */
+  6,   /* field[6] = rank */
   3,   /* field[3] = upstream */
 };
 static const ProtobufCIntRange tutti__v1__model_offer__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 13, 3 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
 {
@@ -1229,7 +1242,7 @@ const ProtobufCMessageDescriptor tutti__v1__model_offer__descriptor =
   "Tutti__V1__ModelOffer",
   "tutti.v1",
   sizeof(Tutti__V1__ModelOffer),
-  6,
+  7,
   tutti__v1__model_offer__field_descriptors,
   tutti__v1__model_offer__field_indices_by_name,
   2,  tutti__v1__model_offer__number_ranges,

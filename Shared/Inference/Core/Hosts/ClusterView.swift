@@ -118,4 +118,7 @@ public struct Candidate: Hashable, Sendable {
 
   /// The host's own name of the model.
   var hostModel: ModelID { upstream ?? model }
+
+  /// Rank of the model at the host.
+  var rank: Int { host.models.first { $0.id == model }?.rank ?? 0 }
 }

@@ -27,6 +27,8 @@ public struct Eligibility: Sendable {
   /// Eligible hosts whose context is too small for the estimated prompt: context tokens by row. The
   /// estimate may be wrong, so these hosts are not excluded but asked last.
   let small: [Int: Int]
+  /// Ranks of the model at the eligible hosts, by row. Hosts of rank 0 are left out.
+  let ranks: [Int: Int]
 
   /// Selects hosts by the state of their breakers. A host that `ClosedHosts` closes to the client
   /// counts as a host whose breaker is open.
@@ -66,6 +68,7 @@ public struct Eligibility: Sendable {
     let offers = index.offers(of: model)
     rows.reserveCapacity(offers.count)
     var small: [Int: Int] = [:]
+    var ranks: [Int: Int] = [:]
     for offer in offers {
       let pulse = view.pulses[offer.row]
       let isAdmitted =
@@ -79,6 +82,7 @@ public struct Eligibility: Sendable {
         guard standing.inFlight < Self.panicRequests(slots: standing.slots) else { continue }
       }
       rows.append(offer.row)
+      if offer.rank > 0 { ranks[offer.row] = offer.rank }
       // The estimate is one token per four bytes, and a prompt has at most one token per byte. A
       // context of four times the estimate therefore always fits.
       guard offer.contextTokens / TokenEstimate.bytesPerToken < promptTokens,
@@ -90,6 +94,7 @@ public struct Eligibility: Sendable {
     }
     self.rows = rows
     self.small = small
+    self.ranks = ranks
   }
 
   /// Computes eligibility from the table alone, to explain it without sending a request.

@@ -36,6 +36,9 @@ public enum HostChoice {
     /// Whether the community's hosts have missed the deadline. The operator's own hosts then come
     /// first.
     var isPastDeadline: Bool
+    /// The only rank of hosts that may be chosen (`ModelOffer.rank`). `nil` means that the best rank
+    /// with a free slot is chosen. Set for a second leg, so that different models never race.
+    var rank: Int?
 
     public init(
       avoid: [HostID] = [], prefer: HostID? = nil, excluding: [HostID] = [],
@@ -109,10 +112,7 @@ public enum HostChoice {
       if wish.needsRoom { rows.removeAll { eligible.small[$0] != nil } }
       rows = eligible.roomiest(of: rows)
     }
-    if wish.needsFreeSlot {
-      let now = view.moment.sinceStart.inSeconds
-      rows.removeAll { view.pulses[$0].busyUntil > now || view.standings[$0].freeSlots == 0 }
-    }
+    if wish.needsFreeSlot { rows.removeAll { !hasFreeSlot($0, view) } }
     if wish.needsNoPrice { rows.removeAll { index.isPriced[$0] } }
     var isFallback = false
     if rows.contains(where: { index.isFallback[$0] }) {
@@ -125,7 +125,25 @@ public enum HostChoice {
       let wanted = rows.filter { !avoided.contains($0) }
       if !wanted.isEmpty { rows = wanted }
     }
+    if let eligible, !eligible.ranks.isEmpty { rows = bestRank(of: rows, wish, eligible) }
     return (rows, isFallback)
+  }
+
+  /// The hosts of the best rank that has a free slot. If no host has a free slot, the hosts of the
+  /// best rank.
+  private static func bestRank(
+    of rows: [Int], _ wish: Wish, _ eligible: Eligibility
+  ) -> [Int] {
+    func rank(_ row: Int) -> Int { eligible.ranks[row] ?? 0 }
+    if let only = wish.rank { return rows.filter { rank($0) == only } }
+    let free = rows.filter { hasFreeSlot($0, eligible.view) }
+    let best = (free.isEmpty ? rows : free).map(rank).min()
+    return rows.filter { rank($0) == best }
+  }
+
+  private static func hasFreeSlot(_ row: Int, _ view: ClusterView) -> Bool {
+    view.pulses[row].busyUntil <= view.moment.sinceStart.inSeconds
+      && view.standings[row].freeSlots != 0
   }
 
   // MARK: - Choosing

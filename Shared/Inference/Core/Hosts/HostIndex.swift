@@ -8,6 +8,8 @@ public final class HostIndex: Sendable {
     var row: Int
     /// Maximum tokens of prompt and completion. `Int.max` means that the host does not report it.
     var contextTokens: Int
+    /// Rank of the model at the host (`ModelOffer.rank`).
+    var rank = 0
   }
 
   public let table: HostTable
@@ -61,7 +63,7 @@ public final class HostIndex: Sendable {
       for offer in host.models {
         if let upstream = offer.upstream { upstreams[offer.id, default: [:]][row] = upstream }
         offers[offer.id, default: []].append(
-          Offer(row: row, contextTokens: offer.contextTokens ?? .max))
+          Offer(row: row, contextTokens: offer.contextTokens ?? .max, rank: offer.rank))
       }
       if let chat {
         chatOffers.append(Offer(row: row, contextTokens: chat.contextTokens ?? .max))

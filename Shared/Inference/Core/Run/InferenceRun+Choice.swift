@@ -6,15 +6,17 @@ import Text
 extension InferenceRun {
   mutating func choose(
     _ eligible: Eligibility, excluding: Set<HostID> = [], needsFreeSlot: Bool = false,
-    needsNoPrice: Bool = false, needsRoom: Bool = false, isPastDeadline: Bool = false
+    needsNoPrice: Bool = false, needsRoom: Bool = false, isPastDeadline: Bool = false,
+    rank: Int? = nil
   ) -> Candidate? {
     var excluding = excluding
     while true {
-      let wish = HostChoice.Wish(
+      var wish = HostChoice.Wish(
         avoid: constraints.avoid, prefer: constraints.prefer, excluding: Array(excluding),
         affinity: constraints.affinity, needsFreeSlot: needsFreeSlot, needsNoPrice: needsNoPrice,
         needsRoom: needsRoom, soonest: answer.hasBegun || constraints.prefer != nil,
         isPastDeadline: isPastDeadline)
+      wish.rank = rank
       guard let next = HostChoice.choose(1, from: eligible, wish, using: &rng).first else {
         return nil
       }
@@ -39,7 +41,8 @@ extension InferenceRun {
   /// A host for a second leg.
   ///
   /// The host must have a free slot, so that no other request waits because of the second leg.
-  /// Fallback hosts are never chosen, because they serve requests that no other host answers.
+  /// Fallback hosts are never chosen, because they serve requests that no other host answers. Of a
+  /// ranked alias, only hosts of the first leg's rank are chosen.
   mutating func speculativeHost(
     _ view: ClusterView, _ cluster: some ClusterAccess
   ) -> Candidate? {
@@ -51,7 +54,7 @@ extension InferenceRun {
     guard
       let next = choose(
         eligibility(view), excluding: asked, needsFreeSlot: true, needsNoPrice: isUnpaid,
-        needsRoom: true),
+        needsRoom: true, rank: legs.first?.candidate.rank),
       next.host.tier == .community, cluster.mayRace(at: view)
     else { return nil }
     return next

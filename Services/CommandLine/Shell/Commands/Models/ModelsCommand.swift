@@ -10,6 +10,7 @@ struct ModelsCommand: AsyncParsableCommand {
     discussion: """
         tutti models list
         tutti models alias big qwen3:32b qwen3-32b-instruct
+        tutti models rank best qwen3:32b qwen3:8b
         tutti models set qwen3:0.6b --hide
         tutti models approve qwen3:32b gpu-1 gpu-2
         tutti models reset qwen3:32b
@@ -17,7 +18,7 @@ struct ModelsCommand: AsyncParsableCommand {
       Changes take effect at once, for every gateway and every host.
       """,
     subcommands: [
-      List.self, Show.self, Alias.self, Set.self, Approve.self, Reset.self,
+      List.self, Show.self, Alias.self, Rank.self, Set.self, Approve.self, Reset.self,
     ])
 
   struct List: AsyncParsableCommand {
@@ -64,7 +65,8 @@ struct ModelsCommand: AsyncParsableCommand {
         A host that offers one of the models offers the alias, too, and answers under this name. \
         A host that offers several of them uses the first. Clients pay the price of the alias if \
         it has one, otherwise that of the dearest of the models; hosts earn the price of their \
-        own model.
+        own model. All hosts of the alias are equal; `tutti models rank` prefers the hosts of the \
+        first model.
 
           tutti models alias big qwen3:32b qwen3-32b-instruct
           tutti models set big --clear alias
@@ -76,11 +78,42 @@ struct ModelsCommand: AsyncParsableCommand {
     @Argument(help: "Models of hosts, the preferred one first.") var models: [String]
 
     func run() async throws {
-      var options = ModelOptions()
-      options.standsFor = models
-      let body = try options.body()
-      try output.show(await cluster.client().changeModel(ModelID(name), body))
+      try await ModelsCommand.alias(name, models, isRanked: false, cluster, output)
     }
+  }
+
+  struct Rank: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "rank",
+      abstract: "Let a name stand for models of hosts, in an order that decides between hosts.",
+      discussion: """
+        As `tutti models alias`, but hosts of a later model get requests only if no host of an \
+        earlier one has a free slot, or if these hosts fail. Hosts of different models never race \
+        for one request.
+
+          tutti models rank best qwen3:32b qwen3:8b
+          tutti models set best --clear alias
+        """)
+
+    @OptionGroup var cluster: ClusterOptions
+    @OptionGroup var output: ModelOutput
+    @Argument(help: "The name that clients use.") var name: String
+    @Argument(help: "Models of hosts, the best one first.") var models: [String]
+
+    func run() async throws {
+      try await ModelsCommand.alias(name, models, isRanked: true, cluster, output)
+    }
+  }
+
+  private static func alias(
+    _ name: String, _ models: [String], isRanked: Bool, _ cluster: ClusterOptions,
+    _ output: ModelOutput
+  ) async throws {
+    var options = ModelOptions()
+    options.standsFor = models
+    options.isRanked = isRanked
+    let body = try options.body()
+    try output.show(await cluster.client().changeModel(ModelID(name), body))
   }
 
   struct Set: AsyncParsableCommand {

@@ -154,10 +154,14 @@ struct  Tutti__V1__ModelOffer
    * left out of lists for clients
    */
   protobuf_c_boolean hidden;
+  /*
+   * position in a ranked alias's list; 0 for all other models
+   */
+  uint32_t rank;
 };
 #define TUTTI__V1__MODEL_OFFER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__model_offer__descriptor) \
-    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0 }
+    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0 }
 
 
 /*
