@@ -67,6 +67,49 @@ struct GatewayRoutingTests {
         .param == "tutti.documents")
   }
 
+  @Test(
+    "an option without an effect is 400 and names the patterns that use it",
+    arguments: [
+      (#""members":2"#, "members", ["tutti/auto", "tutti/ensemble", "tutti/debate"]),
+      (#""members":["llama-3.1-8b"]"#, "members", GatewayRouting.patterns),
+      (#""rounds":2"#, "rounds", ["tutti/auto", "tutti/debate"]),
+      (#""quorum":1"#, "quorum", ["tutti/auto", "tutti/ensemble", "tutti/debate"]),
+      (#""documents":[{"name":"n","text":"t"}]"#, "documents", GatewayRouting.patterns),
+    ])
+  func uselessOption(option: String, name: String, users: [String]) throws {
+    for model in GatewayRouting.ownModels + ["llama-3.1-8b"] {
+      let failure = refusal(#"{"model":"\#(model)",\#(hello),"tutti":{\#(option)}}"#)
+      guard !users.contains(model) else {
+        #expect(failure == nil, "\(model)")
+        continue
+      }
+      let refusal = try #require(failure, "\(model)")
+      #expect(refusal.code == .invalidRequest && refusal.param == "tutti.\(name)")
+      #expect(refusal.message.contains("no effect") && refusal.message.contains(model))
+      #expect(refusal.message.contains(users.joined(separator: ", ")))
+    }
+  }
+
+  @Test("options that all routes use are accepted with a real model, tutti/fast and all patterns")
+  func commonOptions() {
+    let options =
+      #""budget":{"tokens":100000},"seed":1,"race":"single","deadlines_ms":{"total":1000},"#
+      + #""data_policy":"any","trace":true,"members":null,"rounds":null,"documents":[]"#
+    for model in GatewayRouting.ownModels + ["llama-3.1-8b"] {
+      #expect(refusal(#"{"model":"\#(model)",\#(hello),"tutti":{\#(options)}}"#) == nil)
+    }
+  }
+
+  @Test("several options without an effect are named together, and an unknown model comes first")
+  func uselessOptions() {
+    let options = #""tutti":{"members":2,"rounds":2}"#
+    let refused = refusal(#"{"model":"tutti/fast",\#(hello),\#(options)}"#)
+    #expect(refused?.message.contains("members") == true)
+    #expect(refused?.message.contains("rounds") == true)
+    #expect(
+      refusal(#"{"model":"tutti/ensembl",\#(hello),\#(options)}"#)?.code == .modelNotFound)
+  }
+
   @Test("hidden models are answered, but neither listed nor suggested")
   func hidden() throws {
     var table = gatewayTable

@@ -34,7 +34,7 @@ public enum GatewayRouting {
       return notFound(
         model, among: table.suggestedModels(where: rights.allows), rights, param: param)
     }
-    if patterns.contains(name) {
+    if let pattern = PatternName(rawValue: name) {
       guard request.endpoint == .chatCompletions else {
         throw .invalid(
           "model", "is \(name), which serves only \(InferenceEndpoint.chatCompletions.rawValue)")
@@ -48,6 +48,7 @@ public enum GatewayRouting {
           "is not supported with \(name): a plan's answer may be put together without a model; "
             + "use \(fast) or the name of a host's model")
       }
+      try request.options.checkUse(by: name, pattern)
       for (index, member) in request.options.models.enumerated()
       where !table.offers(member) {
         throw unknown(member.name, "tutti.members[\(index)]")
@@ -56,20 +57,22 @@ public enum GatewayRouting {
       try budget?.check()
       return name == auto ? gate(request, budget, rights) : .plan(name)
     }
-    guard request.options.documents.isEmpty else {
-      throw .invalid("tutti.documents", "is supported only by \(patterns.joined(separator: ", "))")
+    if name.isEmpty {
+      try request.options.checkUse(by: "an embedding model")
+      return .direct(try onlyEmbedder(rights.reachable(table), rights))
     }
-    if name.isEmpty { return .direct(try onlyEmbedder(rights.reachable(table), rights)) }
     if name == fast {
       guard request.endpoint != .embeddings else {
         throw .invalid(
           "model", "must name an embedding model: vectors of different models cannot be compared")
       }
+      try request.options.checkUse(by: name)
       return .direct(nil)
     }
     guard table.offers(request.model) else {
       throw unknown(name, "model")
     }
+    try request.options.checkUse(by: name)
     return .direct(request.model)
   }
 
