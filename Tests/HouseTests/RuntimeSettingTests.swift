@@ -26,6 +26,7 @@ struct RuntimeSettingTests {
     switch range {
     case .integer(let range): "\(grouped(range.lowerBound))–\(grouped(range.upperBound))"
     case .choice(let choices): choices.map { "`\($0)`" }.joined(separator: ", ")
+    case .name: "model name"
     }
   }
 

@@ -25,6 +25,8 @@ struct RuntimeSettingsTests {
       ("gateway.max_requests", "1.5"), ("gateway.max_requests", ""),
       ("gateway.max_requests", "99999999999999999999"), ("inference.race", "triple"),
       ("inference.race", "Dual"), ("inference.race_width", "9"), ("access.revoked_streams", "1"),
+      ("gateway.fast_model", ""), ("gateway.fast_model", "a\nb"),
+      ("gateway.fast_model", String(repeating: "m", count: 257)),
     ])
   func refused(id: String, text: String) throws {
     let setting = try #require(RuntimeSetting(rawValue: id))
@@ -51,6 +53,9 @@ struct RuntimeSettingsTests {
     #expect(overrides.integer(.inferenceRace) == nil)
     #expect(overrides.texts.map(\.id) == ["gateway.max_requests", "inference.race"])
     #expect(RuntimeOverrides(texts: overrides.texts) == overrides)
+    let names = RuntimeOverrides(texts: [(id: "gateway.fast_model", value: #"org/"best" é"#)])
+    #expect(names.name(.gatewayFastModel) == #"org/"best" é"#)
+    #expect(RuntimeOverrides(texts: names.texts) == names)
   }
 
   @Test("an override that is removed leaves the decision to the configuration")

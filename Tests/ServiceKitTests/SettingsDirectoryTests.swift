@@ -89,6 +89,7 @@ struct SettingsDirectoryTests {
       switch setting.range {
       case .integer(let range): #expect(own.kind == .integer(range))
       case .choice(let choices): #expect(own.kind == .choice(choices))
+      case .name: #expect(own.kind == .text)
       }
     }
   }

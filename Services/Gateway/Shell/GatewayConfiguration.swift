@@ -69,9 +69,9 @@ struct GatewayConfiguration: ServiceConfiguration {
       "gateway.body_deadline", deadline, default: "30s",
       help: "Maximum time for a client to send the body of a request, plus one second per MiB; "
         + "then it is disconnected."),
-    Setting(
-      "gateway.default_model", .text, default: GatewayRouting.fast,
-      help: "The model of a request that names none: a model of a host, tutti/fast or a pattern."),
+    Setting(.gatewayDefaultModel),
+    Setting(.gatewayFastModel),
+    Setting(.gatewayPlanModels),
     Setting(
       "gateway.forwarded_headers",
       .list(of: .name, atMost: Limits.forwardedHeaders.value - ForwardedHeaders.standardCount),
@@ -117,7 +117,7 @@ struct GatewayConfiguration: ServiceConfiguration {
   var inference: InferenceConfiguration
   /// Treatment of running answers whose key is no longer valid.
   var revokedStreams: RevokedStreams
-  var defaultModel: ModelID
+  var models: ModelChoices
   var forwardedHeaders: ForwardedHeaders
 
   init(_ values: inout SettingValues) {
@@ -151,7 +151,9 @@ struct GatewayConfiguration: ServiceConfiguration {
       embeddings: values.optionalDuration("gateway.embeddings_deadline"))
     inference = InferenceConfiguration(&values)
     revokedStreams = values.choice(.revokedStreams)
-    defaultModel = ModelID(values.text("gateway.default_model"))
+    models = ModelChoices(
+      requests: values.name(.gatewayDefaultModel), fast: values.name(.gatewayFastModel),
+      plans: values.name(.gatewayPlanModels))
     do throws(ForwardedHeaders.Forbidden) {
       forwardedHeaders = try ForwardedHeaders(values.list("gateway.forwarded_headers"))
     } catch {

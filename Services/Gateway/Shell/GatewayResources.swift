@@ -18,6 +18,7 @@ final class GatewayResources: Sendable {
   let heavyWork: HeavyWork
   let answers: InFlightAnswers
   let keyWatch: KeyWatch
+  let models: CurrentModelChoices
   let estimates = EstimateLedger()
   let keys: KeyGate
   let keyUse: KeyUseReporter
@@ -36,6 +37,7 @@ final class GatewayResources: Sendable {
     self.inference = inference
     self.memory = memory
     self.heavyWork = heavyWork
+    models = CurrentModelChoices(context.settings, configured: configuration.models)
     let answers = InFlightAnswers()
     self.answers = answers
     keyWatch = KeyWatch(

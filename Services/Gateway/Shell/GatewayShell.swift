@@ -80,8 +80,9 @@ final class GatewayShell: Service {
     router.get("/v1/models/**") { request, _ in
       let path = request.uri.path.removingPercentEncoding ?? request.uri.path
       let name = String(path.dropFirst("/v1/models/".count))
+      let choices = self.resources.models.value
       return await self.list(request) { rights, table throws(Failure) in
-        try ModelList.model(name, table, rights)
+        try ModelList.model(name, table, rights, choices: choices)
       }
     }
   }
@@ -160,7 +161,7 @@ final class GatewayShell: Service {
       let parsed = try await resources.heavily(body.count, client) { () throws(Failure) in
         try ClientRequest(
           parsing: body, endpoint: endpoint,
-          defaultModel: self.resources.configuration.defaultModel, defaultPolicy: policy)
+          defaultModel: self.resources.models.value.requests, defaultPolicy: policy)
       }
       journal.record(parsed)
       ingress.set("bytes", String(parsed.body.count))
@@ -252,7 +253,8 @@ final class GatewayShell: Service {
     let journal = exchange.journal
     let gate = exchange.request.model.name == GatewayRouting.auto ? journal.phase(.gate) : nil
     let route = try GatewayRouting.route(
-      exchange.request, table: resources.context.hosts.table, rights: exchange.rights)
+      exchange.request, table: resources.context.hosts.table, rights: exchange.rights,
+      choices: resources.models.value)
     try exchange.rights.check(exchange.request, route)
     switch route {
     case .direct: return route

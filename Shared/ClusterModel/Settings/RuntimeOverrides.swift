@@ -37,6 +37,10 @@ public struct RuntimeOverrides: Hashable, Sendable {
     if case .integer(let number) = values[setting] { number } else { nil }
   }
 
+  public func name(_ setting: RuntimeSetting) -> String? {
+    if case .choice(let name) = values[setting] { name } else { nil }
+  }
+
   public func choice<Choice: RawRepresentable<String>>(
     _ setting: RuntimeSetting, as _: Choice.Type = Choice.self
   ) -> Choice? {

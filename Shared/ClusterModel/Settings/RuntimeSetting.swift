@@ -10,6 +10,9 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
   case gatewayRequestsPerLocalClient = "gateway.requests_per_local_client"
   case gatewayPlansPerClient = "gateway.plans_per_client"
   case gatewayPlansPerLocalClient = "gateway.plans_per_local_client"
+  case gatewayDefaultModel = "gateway.default_model"
+  case gatewayFastModel = "gateway.fast_model"
+  case gatewayPlanModels = "gateway.plan_models"
   case dispatcherPlans = "dispatcher.max_plans"
   case dispatcherTasks = "dispatcher.max_tasks"
   case agentTasks = "agents.max_tasks"
@@ -24,7 +27,13 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
   public enum Range: Hashable, Sendable {
     case integer(ClosedRange<Int>)
     case choice([String])
+    /// A model, an alias or another name of at most `Limits.modelNameBytes`, without control
+    /// characters.
+    case name
   }
+
+  /// The value of settings that name a model: any chat model.
+  public static let anyModel = "any"
 
   /// The name of the setting in the admin API and in the configuration file.
   public var id: String { rawValue }
@@ -58,6 +67,12 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
       self.standard = .choice(standard)
       self.help = help
     }
+
+    init(name standard: String, _ help: String) {
+      range = .name
+      self.standard = .choice(standard)
+      self.help = help
+    }
   }
 
   private var facts: Facts {
@@ -82,6 +97,21 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
       Facts(
         1...100_000, Limits.plansPerLocalClient.value,
         "Maximum concurrent plans of all programs on the gateway's machine together.")
+    case .gatewayDefaultModel:
+      Facts(
+        name: "tutti/fast",
+        "The model of a request that names none: a model of a host, an alias, tutti/fast or a "
+          + "pattern.")
+    case .gatewayFastModel:
+      Facts(
+        name: RuntimeSetting.anyModel,
+        "The model or alias that answers tutti/fast, and tutti/auto if it makes no plan. "
+          + "\(RuntimeSetting.anyModel): each host's first chat model.")
+    case .gatewayPlanModels:
+      Facts(
+        name: RuntimeSetting.anyModel,
+        "The model, or the alias whose models, plans choose from if the request names none. "
+          + "\(RuntimeSetting.anyModel): all chat models.")
     case .dispatcherPlans:
       Facts(
         1...65_536, 4_096,
@@ -134,6 +164,7 @@ public enum RuntimeSetting: String, CaseIterable, Sendable {
 /// The value of a setting that can change at run time.
 public enum RuntimeValue: Hashable, Sendable, CustomStringConvertible {
   case integer(Int)
+  /// One of several words, or a name.
   case choice(String)
 
   public var description: String {
@@ -149,8 +180,14 @@ extension RuntimeSetting {
     switch (range, value) {
     case (.integer(let range), .integer(let number)): range.contains(number)
     case (.choice(let choices), .choice(let choice)): choices.contains(choice)
-    case (.integer, .choice), (.choice, .integer): false
+    case (.name, .choice(let name)): Self.isName(name)
+    case (.integer, .choice), (.choice, .integer), (.name, .integer): false
     }
+  }
+
+  private static func isName(_ text: String) -> Bool {
+    (1...Limits.modelNameBytes.value).contains(text.utf8.count)
+      && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
   }
 
   /// Reads a value as people write it. `nil` means that the setting does not allow it.
@@ -158,7 +195,7 @@ extension RuntimeSetting {
     let value: RuntimeValue? =
       switch range {
       case .integer: Int(text).map { .integer($0) }
-      case .choice: .choice(text)
+      case .choice, .name: .choice(text)
       }
     return value.flatMap { allows($0) ? $0 : nil }
   }
@@ -171,6 +208,8 @@ extension RuntimeSetting.Range: CustomStringConvertible {
     case .integer(let range):
       "a whole number from \(range.lowerBound) to \(range.upperBound)"
     case .choice(let choices): "one of " + choices.joined(separator: ", ")
+    case .name:
+      "a name of 1 to \(Limits.modelNameBytes.value) bytes without control characters"
     }
   }
 }

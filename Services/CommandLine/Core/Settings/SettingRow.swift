@@ -16,8 +16,15 @@ public struct SettingRow: Decodable, Sendable {
     let minimum: Int?
     let maximum: Int?
     let values: [String]?
+    let maximumBytes: Int?
+
+    enum CodingKeys: String, CodingKey {
+      case minimum, maximum, values
+      case maximumBytes = "maximum_bytes"
+    }
 
     var text: String {
+      if maximumBytes != nil { return "a name" }
       if let values { return values.joined(separator: ", ") }
       guard let minimum, let maximum else { return "" }
       return "\(minimum)–\(maximum)"

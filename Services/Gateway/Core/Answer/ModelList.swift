@@ -18,13 +18,17 @@ public enum ModelList {
     return ["object": "list", "data": .array(models + own)]
   }
 
-  /// Returns the entry for `GET /v1/models/{id}`.
+  /// Returns the entry for `GET /v1/models/{id}`. For `tutti/fast` it names the model that answers.
   public static func model(
-    _ name: String, _ table: HostTable, _ rights: KeyRights = KeyRights()
+    _ name: String, _ table: HostTable, _ rights: KeyRights = KeyRights(),
+    choices: ModelChoices = ModelChoices()
   ) throws(Failure) -> JSON {
     let table = rights.reachable(table)
     let own = GatewayRouting.ownModels.filter(rights.allows(ownModel:))
-    if own.contains(name) { return entry(name, owner: "tutti") }
+    if own.contains(name) {
+      let fast = name == GatewayRouting.fast ? choices.fast : nil
+      return entry(name, owner: "tutti", answeredBy: fast.flatMap { rights.allows($0) ? $0 : nil })
+    }
     guard rights.allows(ModelID(name)), let found = table.firstReadyOffer(of: ModelID(name)) else {
       throw GatewayRouting.notFound(
         name, among: table.suggestedModels(where: rights.allows), rights, param: "model")
@@ -32,8 +36,14 @@ public enum ModelList {
     return entry(name, host: found.host, found.offer)
   }
 
-  private static func entry(_ id: String, owner: String) -> JSON {
-    ["id": .string(id), "object": "model", "created": 0, "owned_by": .string(owner)]
+  private static func entry(
+    _ id: String, owner: String, answeredBy model: ModelID? = nil
+  ) -> JSON {
+    var members: [(String, JSON)] = [
+      ("id", .string(id)), ("object", "model"), ("created", 0), ("owned_by", .string(owner)),
+    ]
+    if let model { members.append(("answered_by", .string(model.name))) }
+    return .object(members)
   }
 
   /// Makes the entry of a model, with the members that the host itself lists for the model.

@@ -21,12 +21,14 @@ public enum GatewayRouting {
   /// Names in the list of models in addition to the hosts' models.
   public static let ownModels = [fast] + patterns
 
-  /// - Parameter rights: rights of the client's key. Errors suggest only models that the key may
-  ///   see.
+  /// - Parameters:
+  ///   - rights: rights of the client's key. Errors suggest only models that the key may see.
+  ///   - choices: the operator's models for requests that leave the model to Tutti.
   /// - Throws: a failure if the request does not fit its route, or if the model is unknown. The
   ///   error for an unknown model suggests similar names.
   public static func route(
-    _ request: ClientRequest, table: HostTable, rights: KeyRights = KeyRights()
+    _ request: ClientRequest, table: HostTable, rights: KeyRights = KeyRights(),
+    choices: ModelChoices = ModelChoices()
   ) throws(Failure) -> GatewayRoute {
     let name = request.model.name
     func unknown(_ model: String, _ param: String) -> Failure {
@@ -55,7 +57,11 @@ public enum GatewayRouting {
       }
       let budget = TokenBudget.of(request, table: table, pools: rights.pools)
       try budget?.check()
-      return name == auto ? gate(request, budget, rights) : .plan(name)
+      guard name == auto, let reason = directReason(request, budget, rights) else {
+        return .plan(name)
+      }
+      if let member = request.options.models.first { return .gated(member, reason: reason) }
+      return .gated(try choices.fastModel(in: table, rights), reason: reason)
     }
     if name.isEmpty {
       try request.options.checkUse(by: "an embedding model")
@@ -67,7 +73,7 @@ public enum GatewayRouting {
           "model", "must name an embedding model: vectors of different models cannot be compared")
       }
       try request.options.checkUse(by: name)
-      return .direct(nil)
+      return .direct(try choices.fastModel(in: table, rights))
     }
     guard table.offers(request.model) else {
       throw unknown(name, "model")
@@ -98,19 +104,17 @@ public enum GatewayRouting {
 
   /// The direct gate. From the request alone, it recognises requests that gain nothing from a plan.
   /// A key that may not use plans gets direct answers only.
-  private static func gate(
+  /// - Returns: why no plan is made. `nil` means that the planner decides.
+  private static func directReason(
     _ request: ClientRequest, _ budget: TokenBudget?, _ rights: KeyRights
-  ) -> GatewayRoute {
+  ) -> String? {
     // Documents need a plan, because only tasks read them.
-    guard request.options.documents.isEmpty else { return .plan(auto) }
-    guard rights.allowsPlans else {
-      return .gated(request.options.models.first, reason: "the key does not permit plans")
-    }
-    let reason = DirectGate.reason(
+    guard request.options.documents.isEmpty else { return nil }
+    guard rights.allowsPlans else { return "the key does not permit plans" }
+    return DirectGate.reason(
       query: request.query, maxTokens: request.maxTokens,
       budgetTokens: budget?.tokens, documents: request.options.documents.count,
       isStructured: request.isStructured)
-    return reason.map { .gated(request.options.models.first, reason: $0) } ?? .plan(auto)
   }
 
   /// The error for an unknown model name. It suggests similar names or the list of models.

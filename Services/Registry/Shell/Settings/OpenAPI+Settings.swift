@@ -1,4 +1,5 @@
 import ClusterModel
+import Limits
 
 /// Routes of run-time settings.
 extension AdminDocument {
@@ -27,6 +28,9 @@ extension AdminDocument {
         + #""maximum": \#(range.upperBound)}"#
     case .choice(let choices):
       #"{"enum": [\#(choices.map { "\"\($0)\", " }.joined())null]}"#
+    case .name:
+      #"{"type": ["string", "null"], "minLength": 1, "#
+        + #""maxLength": \#(Limits.modelNameBytes.value)}"#
     }
   }
 
@@ -51,7 +55,7 @@ extension AdminDocument {
         "source": {"enum": ["runtime", "configuration"]},
         "description": {"type": "string"},
         "range": {"type": "object", "properties": {"minimum": {"type": "integer"},
-          "maximum": {"type": "integer"},
+          "maximum": {"type": "integer"}, "maximum_bytes": {"type": "integer"},
           "values": {"type": "array", "items": {"type": "string"}}}}}},
     """#
 }

@@ -1,6 +1,7 @@
 import ClusterModel
 import HTTPTypes
 import Hummingbird
+import Limits
 import ServiceKit
 import Text
 
@@ -78,6 +79,7 @@ extension RuntimeSetting.Range {
     switch self {
     case .integer(let range):
       ["minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
+    case .name: ["maximum_bytes": .integer(Limits.modelNameBytes.value)]
     case .choice(let choices): ["values": .array(choices.map { .string($0) })]
     }
   }

@@ -6,6 +6,7 @@ import ServiceLifecycle
 import Store
 import Synchronization
 import Telemetry
+import Text
 
 /// Changes of overrides. `nil` removes an override.
 typealias SettingsPatch = [RuntimeSetting: RuntimeValue?]
@@ -173,11 +174,11 @@ extension RuntimeOverrides {
 }
 
 extension RuntimeValue {
-  /// JSON of a value. The names of choices need no escapes.
+  /// JSON of a value.
   var json: String {
     switch self {
     case .integer(let number): "\(number)"
-    case .choice(let choice): "\"\(choice)\""
+    case .choice(let choice): String(decoding: JSON.quoted(choice), as: UTF8.self)
     }
   }
 }
