@@ -1,9 +1,11 @@
 import Access
 import Bus
+import BusCore
 import ClusterModel
 import GatewayCore
 import HummingbirdCore
 import Money
+import ServiceKit
 import Testing
 
 @testable import GatewayService
@@ -38,9 +40,9 @@ struct PlanModelsTests {
       at: 1)
   }
 
-  /// What the planner and the dispatcher received.
+  /// The messages to the planner and the dispatcher.
   private func asked(
-    _ rights: KeyRights, _ price: RequestPrice?
+    _ rights: KeyRights, _ price: RequestPrice?, plans: String? = nil
   ) async throws -> (request: PlanRequest, order: PlanOrder) {
     let cluster = try PlanCluster(
       scripts: [
@@ -49,6 +51,11 @@ struct PlanModelsTests {
           try writer.send(PlanCluster.finished)
         }
       ], models: Self.models)
+    if let plans {
+      let overrides = RuntimeOverrides(texts: [(id: "gateway.plan_models", value: plans)])
+      _ = cluster.resources.context.settings.apply(
+        .settingsTable(RuntimeSettingsTable(epoch: 1, revision: 1, overrides: overrides)))
+    }
     try await cluster.run { cluster in
       let response = try await cluster.answer(rights: rights, price: price).response()
       try await response.body.write(FakeClient(received: FakeClient.Received()))
@@ -79,6 +86,18 @@ struct PlanModelsTests {
     #expect(chat.models == AllowedModels(["llama-3.1-8b"]))
     let (_, both) = try await asked(rights(models: ["llama-3.1-8b", "all-minilm"]), price)
     #expect(both.models == AllowedModels(["llama-3.1-8b", "all-minilm"]))
+  }
+
+  @Test("a plan names the operator's models, and agents choose among no others")
+  func chosen() async throws {
+    let (request, order) = try await asked(KeyRights(), nil, plans: "mistral-7b")
+    #expect(request.available == ["mistral-7b"])
+    #expect(Set(request.models) == ["mistral-7b"])
+    #expect(request.hosts.map(\.models) == [["mistral-7b"]])
+    #expect(order.models == AllowedModels(["mistral-7b", "all-minilm", "nomic-embed-text"]))
+    // A key that does not allow the operator's models uses its own.
+    let (own, _) = try await asked(rights(models: ["llama-3.1-8b"]), nil, plans: "mistral-7b")
+    #expect(own.available == ["llama-3.1-8b"])
   }
 
   @Test("without keys, agents choose among all models of the hosts")

@@ -15,6 +15,8 @@ struct ModelChoicesTests {
     return table
   }()
 
+  private static let available: [ModelID] = ["huge", "huge-2", "llama-3.1-8b"]
+
   private func rights(models: Set<ModelID>) throws -> KeyRights {
     KeyRights(
       KeyRecord(
@@ -88,9 +90,8 @@ struct ModelChoicesTests {
 
   @Test("plans choose from the models of an alias, the best rank first")
   func plans() throws {
-    let available: [ModelID] = ["huge", "huge-2", "llama-3.1-8b"]
     func models(
-      _ plans: String, _ available: [ModelID] = available, _ rights: KeyRights = KeyRights()
+      _ plans: String, _ available: [ModelID] = Self.available, _ rights: KeyRights = KeyRights()
     ) throws -> [ModelID]? {
       try ModelChoices(plans: plans).planModels(from: available, in: Self.table, rights)
     }
@@ -98,8 +99,9 @@ struct ModelChoicesTests {
     #expect(try models("best") == ["huge-2", "llama-3.1-8b"])
     #expect(try models("best", ["llama-3.1-8b"]) == ["llama-3.1-8b"])
     #expect(try models("huge") == ["huge"])
-    #expect(try models("best", available, rights(models: ["llama-3.1-8b"])) == ["llama-3.1-8b"])
-    #expect(try models("best", available, rights(models: ["huge"])) == nil)
+    #expect(
+      try models("best", Self.available, rights(models: ["llama-3.1-8b"])) == ["llama-3.1-8b"])
+    #expect(try models("best", Self.available, rights(models: ["huge"])) == nil)
     let failure = #expect(throws: Failure.self) { try models("best", ["huge"]) }
     #expect(failure?.code == .noEligibleHost)
     #expect(throws: Failure.self) { try models("gone") }

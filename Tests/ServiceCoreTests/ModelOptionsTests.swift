@@ -57,6 +57,24 @@ struct ModelOptionsTests {
         == #"{"hosts":["a","b","c"]}"#)
   }
 
+  @Test("default models are sent together; no option changes nothing, and mistakes are listed")
+  func defaults() throws {
+    #expect(try ModelDefaults().body() == nil)
+    var defaults = ModelDefaults()
+    defaults.fast = "org/m"
+    defaults.plans = "any"
+    #expect(
+      try defaults.body().map(text)
+        == #"{"gateway.fast_model":"org/m","gateway.plan_models":"any"}"#)
+    defaults.fast = ""
+    defaults.requests = "a\u{1B}b"
+    let wrong = defaults
+    let failure = #expect(throws: ProcessFailure.self) { try wrong.body() }
+    #expect(failure?.status == .usage)
+    #expect(failure?.message.contains("--fast") == true)
+    #expect(failure?.message.contains("--requests") == true)
+  }
+
   @Test("a model is shown with its hosts, and control characters in its name are made visible")
   func rows() throws {
     let json = #"""

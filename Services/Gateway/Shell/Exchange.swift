@@ -65,6 +65,23 @@ struct Exchange: Sendable {
       hosts.embeddingModels(policy: request.options.dataPolicy, pools: rights.pools))
   }
 
+  /// The operator's models for the request's plan. Empty if the operator chose none or the client
+  /// names models itself.
+  func chosenPlanModels(_ choices: ModelChoices, in table: HostTable) -> [ModelID] {
+    guard request.options.models.isEmpty, let plans = choices.plans else { return [] }
+    return table.models(of: plans)
+  }
+
+  /// The models from which the request's plan chooses, the best one first. `nil` means all that are
+  /// available.
+  /// - Throws: `noEligibleHost` if the operator's models are not available.
+  func planModels(
+    _ choices: ModelChoices, from available: [ModelID], in table: HostTable
+  ) throws(Failure) -> [ModelID]? {
+    guard request.options.models.isEmpty else { return nil }
+    return try choices.planModels(from: available, in: table, rights)
+  }
+
   /// Why no host can answer a request that names no model.
   func noHost(in view: ClusterView) -> Failure {
     let constraints = InferenceConstraints(

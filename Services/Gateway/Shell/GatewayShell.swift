@@ -282,7 +282,7 @@ final class GatewayShell: Service {
   ) async throws(Failure) -> (Payment?, RequestPrice?) {
     guard let key = exchange.rights.grant else { return (nil, nil) }
     let table = resources.context.hosts.table.limited(to: exchange.rights.pools)
-    let models: [ModelID]
+    var models: [ModelID]
     var embedders: [ModelID] = []
     if let model {
       models = [model]
@@ -290,14 +290,19 @@ final class GatewayShell: Service {
       let view = resources.inference.view()
       let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
       let options = exchange.request.options
+      let choices = resources.models.value
+      let chosen = isPlan ? exchange.chosenPlanModels(choices, in: view.table) : []
       models = exchange.rights.allowed(
         hosts.chatModels(
           policy: options.dataPolicy, pools: exchange.rights.pools,
-          named: options.models + exchange.rights.namedModels))
+          named: options.models + exchange.rights.namedModels + chosen))
       // Without models, no price is known. A host may become ready a moment later, and the request
       // must not run there without a price.
       guard !models.isEmpty else { throw exchange.noHost(in: view) }
-      if isPlan { embedders = exchange.embedders(in: hosts) }
+      if isPlan {
+        models = try exchange.planModels(choices, from: models, in: view.table) ?? models
+        embedders = exchange.embedders(in: hosts)
+      }
     }
     let price = try RequestPrice(
       of: models, embedders: embedders, in: resources.spending.priceTable(),

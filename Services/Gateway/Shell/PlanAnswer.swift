@@ -79,21 +79,27 @@ struct PlanAnswer: Sendable {
     let view = resources.inference.view()
     let hosts = view.hosts(for: ClientFingerprint(tag: exchange.client))
     // An alias counts only if it is named, and a key may allow only an alias.
-    let named = options.models + exchange.rights.namedModels
+    let choices = resources.models.value
+    let named =
+      options.models + exchange.rights.namedModels
+      + exchange.chosenPlanModels(choices, in: view.table)
     let allowed = exchange.rights.allowed(
       hosts.chatModels(policy: options.dataPolicy, pools: pools, named: named))
-    let available = exchange.price.map { allowed.filter($0.has) } ?? allowed
-    guard !available.isEmpty else { throw exchange.noHost(in: view) }
-    let models = taskModels(available, in: hosts)
+    let payable = exchange.price.map { allowed.filter($0.has) } ?? allowed
+    guard !payable.isEmpty else { throw exchange.noHost(in: view) }
+    let chosen = try exchange.planModels(choices, from: payable, in: view.table)
+    let available = chosen ?? payable
+    let isLimited = exchange.key != nil || chosen != nil
+    let models = isLimited ? taskModels(available, in: hosts) : .all
     let budget = TokenBudget.of(
       exchange.request, table: view.table, pools: pools, affordable: exchange.planTokens)
     let (facts, correction) = resources.estimates.facts(
       hosts.facts(
         policy: options.dataPolicy, pools: pools, named: named,
-        models: exchange.key == nil ? .all : AllowedModels(available)))
+        models: isLimited ? AllowedModels(available) : .all))
     let request = PlanRequest(
       exchange.request, exchange.rights, pattern: pattern, budget: budget, seed: exchange.seed,
-      available: available, hosts: facts, correction: correction)
+      available: available, isOrdered: chosen != nil, hosts: facts, correction: correction)
     let reply: Body
     do throws(Failure) {
       reply = try await callPlanner(request)
@@ -113,7 +119,6 @@ struct PlanAnswer: Sendable {
   /// Models from which agents choose for tasks that name none. An agent knows neither the rights of
   /// the key nor the prices, and a model that begins to be offered later has no price in the bill.
   private func taskModels(_ available: [ModelID], in hosts: HostView) -> AllowedModels {
-    guard exchange.key != nil else { return .all }
     let embedders = exchange.embedders(in: hosts)
     return AllowedModels(
       chat: available, embedding: exchange.price.map { embedders.filter($0.has) } ?? embedders)

@@ -12,6 +12,12 @@ extension ClusterClient {
 
   /// - Returns: all settings after the change.
   func change(_ change: SettingChange) async throws -> Answer {
-    try await success(.PATCH, settingsURL, token: provenToken(), json: Data(change.body))
+    try await changeSettings(change.body)
+  }
+
+  /// - Parameter body: the new values as JSON, by the names of their settings.
+  /// - Returns: all settings after the change.
+  func changeSettings(_ body: [UInt8]) async throws -> Answer {
+    try await success(.PATCH, settingsURL, token: provenToken(), json: Data(body))
   }
 }

@@ -11,6 +11,7 @@ struct ModelsCommand: AsyncParsableCommand {
         tutti models list
         tutti models alias big qwen3:32b qwen3-32b-instruct
         tutti models rank best qwen3:32b qwen3:8b
+        tutti models default --fast best --plans best
         tutti models set qwen3:0.6b --hide
         tutti models approve qwen3:32b gpu-1 gpu-2
         tutti models reset qwen3:32b
@@ -18,7 +19,7 @@ struct ModelsCommand: AsyncParsableCommand {
       Changes take effect at once, for every gateway and every host.
       """,
     subcommands: [
-      List.self, Show.self, Alias.self, Rank.self, Set.self, Approve.self, Reset.self,
+      List.self, Show.self, Alias.self, Rank.self, Default.self, Set.self, Approve.self, Reset.self,
     ])
 
   struct List: AsyncParsableCommand {
@@ -102,6 +103,60 @@ struct ModelsCommand: AsyncParsableCommand {
 
     func run() async throws {
       try await ModelsCommand.alias(name, models, isRanked: true, cluster, output)
+    }
+  }
+
+  struct Default: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "default",
+      abstract: "Show or choose the models for requests that leave the model to Tutti.",
+      discussion: """
+        Without an option, shows the present choices. Each name is a model of a host or an alias; \
+        any means every chat model. A key that does not allow the chosen model gets one of its own.
+
+          tutti models default
+          tutti models default --fast qwen3:8b --plans best
+          tutti models default --requests tutti/auto
+          tutti models default --fast any
+        """)
+
+    @OptionGroup var cluster: ClusterOptions
+    @Option(
+      help: ArgumentHelp(
+        "The model that answers tutti/fast, and tutti/auto if it makes no plan.",
+        valueName: "model"))
+    var fast: String?
+    @Option(
+      help: ArgumentHelp(
+        "The model from which plans choose, or an alias for several.", valueName: "model"))
+    var plans: String?
+    @Option(
+      help: ArgumentHelp(
+        "The model of requests that name none; it may also be tutti/fast or a pattern.",
+        valueName: "model"))
+    var requests: String?
+    @Flag(help: "Print the registry's answer as it is: all settings.") var json = false
+
+    func run() async throws {
+      var options = ModelDefaults()
+      options.fast = fast
+      options.plans = plans
+      options.requests = requests
+      let body = try options.body()
+      let client = try await cluster.client()
+      let answer: ClusterClient.Answer
+      if let body {
+        answer = try await client.changeSettings(body)
+      } else {
+        answer = try await client.settings()
+      }
+      if json {
+        Terminal.json(answer.body)
+        return
+      }
+      let page = try answer.decoded(
+        as: ClusterClient.Page<SettingRow>.self, from: "the registry")
+      for line in ModelDefaults.table(page.data).lines { Terminal.line(line) }
     }
   }
 
