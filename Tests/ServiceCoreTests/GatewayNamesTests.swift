@@ -85,9 +85,12 @@ struct GatewayNamesTests {
           ended: .milliseconds(310)),
         AttemptFacts(
           host: "a", role: "first", outcome: "answered", tokens: 9, started: .zero,
-          ended: .milliseconds(900)),
+          ended: .milliseconds(900), chosen: "cheapest of 2 equal hosts", ending: "repetition"),
       ])
     let json = String(decoding: trace.encoded, as: UTF8.self)
+    #expect(
+      json.contains(
+        #""ended_ms":900,"chosen":"cheapest of 2 equal hosts","ending":"repetition"}"#))
     // A direct answer uses no agent, so it has no role.
     #expect(json.contains(#""id":"direct","role":null,"agent":null"#), "\(json)")
     #expect(json.contains(#""hosts":["b","a"]"#))

@@ -189,6 +189,8 @@ public enum TraceExtension {
       members.append(("changes", .array(attempt.changes.map { .string($0) })))
     }
     if attempt.isPanic { members.append(("breaker", .string("open"))) }
+    if !attempt.chosen.isEmpty { members.append(("chosen", .string(attempt.chosen))) }
+    if !attempt.ending.isEmpty { members.append(("ending", .string(attempt.ending))) }
     return .object(members)
   }
 
