@@ -1,8 +1,8 @@
 extension Limits {
   static let storage = [
     crashReportTime, crashReportBytes, crashReports, childLogBytes, logBytes, logBytesLeast,
-    storeQueries, waitingChanges, recordedRefusals, refusalPause, hostChangePause, brokenAnswers,
-    brokenAnswerPause, crashListBytes, clockTrust, yamlAliases,
+    storeQueries, waitingChanges, recordedShares, recordedRefusals, refusalPause, hostChangePause,
+    brokenAnswers, brokenAnswerPause, crashListBytes, clockTrust, yamlAliases,
   ]
 
   public static let crashReportTime = Limit(
@@ -34,6 +34,10 @@ extension Limits {
     "Changes of one kind that admins have ordered and that wait for the store. Each has up to 64 "
       + "KiB. An admin who gives up and orders again while the store does not respond must not "
       + "fill the memory.")
+  public static let recordedShares = Limit(
+    "store.recorded_shares", 16, .count,
+    "Hosts and models that the record of one request names with their tokens. Plans of the patterns "
+      + "use fewer; with the longest names, a record has some 10 KiB.")
   public static let recordedRefusals = Limit(
     "store.recorded_refusals", 256, .count,
     "Refused requests that one gateway records at once: wrong keys, unknown models, limits. Metrics "

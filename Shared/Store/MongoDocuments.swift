@@ -1,4 +1,5 @@
 internal import ClusterModel
+import Limits
 
 // Conversion between records and documents. `at` is the record's time as a date, for the index that
 // expires documents and for human readers. `time` (or `start`) is the exact time.
@@ -51,7 +52,7 @@ func spanRecord(_ view: BSONView) -> SpanRecord? {
 }
 
 func document(_ request: RequestRecord) -> BSONDocument {
-  BSONDocument()
+  let document = BSONDocument()
     .set("trace", request.trace.description)
     .set("time", Int64(clamping: request.timeUnixMicroseconds))
     .set("at", date: Int64(clamping: request.timeUnixMicroseconds / 1_000))
@@ -69,6 +70,42 @@ func document(_ request: RequestRecord) -> BSONDocument {
     .set("tokens_estimated", request.usage.estimated)
     .set("first_token_ms", request.firstTokenMilliseconds)
     .set("total_ms", request.totalMilliseconds)
+    .set("finish_reason", request.finishReason.storable)
+    .set("shares", request.shares.map(shareDocument))
+  if let cost = request.cost { document.set("cost_micro", cost.millionths) }
+  if let cost = request.hostCost { document.set("host_cost_micro", cost.millionths) }
+  return document
+}
+
+private func shareDocument(_ share: HostShare) -> BSONDocument {
+  let document = BSONDocument()
+    .set("host", share.host.name.storable)
+    .set("model", share.model.name.storable)
+    .set("prompt_tokens", share.promptTokens)
+    .set("completion_tokens", share.completionTokens)
+  if let cost = share.cost { document.set("host_cost_micro", cost.millionths) }
+  return document
+}
+
+private func shares(_ view: BSONView) -> [HostShare] {
+  var shares: [HostShare] = []
+  while shares.count < Limits.recordedShares.value,
+    let host = view.text("shares.\(shares.count).host")
+  {
+    let path = "shares.\(shares.count)."
+    shares.append(
+      HostShare(
+        host: HostID(host), model: ModelID(view.text(path + "model") ?? ""),
+        promptTokens: Int(clamping: view.number(path + "prompt_tokens") ?? 0),
+        completionTokens: Int(clamping: view.number(path + "completion_tokens") ?? 0),
+        cost: amount(view, path + "host_cost_micro")))
+  }
+  return shares
+}
+
+/// `nil` means that the document has no such amount.
+private func amount(_ view: BSONView, _ path: String) -> CreditAmount? {
+  view.number(path).map { CreditAmount(millionths: $0) }
 }
 
 func requestRecord(_ view: BSONView) -> RequestRecord? {
@@ -83,10 +120,12 @@ func requestRecord(_ view: BSONView) -> RequestRecord? {
     status: count("status"), errorCode: view.text("error_code") ?? "",
     host: view.text("host") ?? "",
     usage: Usage(
-      // Documents of earlier versions have no cached tokens.
+      // Documents of earlier versions have no cached tokens, costs, shares and finish reasons.
       promptTokens: count("prompt_tokens"), cachedTokens: count("cached_tokens"),
       completionTokens: count("completion_tokens"),
       estimated: view.number("tokens_estimated") == 1),
+    finishReason: view.text("finish_reason") ?? "", cost: amount(view, "cost_micro"),
+    hostCost: amount(view, "host_cost_micro"), shares: shares(view),
     firstTokenMilliseconds: count("first_token_ms"), totalMilliseconds: count("total_ms"))
 }
 

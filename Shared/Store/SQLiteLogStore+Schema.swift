@@ -46,6 +46,15 @@ extension SQLiteLogStore {
       try database.execute(
         sql: "ALTER TABLE requests ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0")
     }
+    migrator.registerMigration("5: costs of requests") { database in
+      try database.execute(
+        sql: """
+          ALTER TABLE requests ADD COLUMN cost_micro INTEGER;
+          ALTER TABLE requests ADD COLUMN host_cost_micro INTEGER;
+          ALTER TABLE requests ADD COLUMN finish_reason TEXT NOT NULL DEFAULT '';
+          ALTER TABLE requests ADD COLUMN shares TEXT NOT NULL DEFAULT '[]';
+          """)
+    }
     return migrator
   }
 
@@ -176,15 +185,17 @@ extension SQLiteLogStore {
     try database.cachedStatement(
       sql: "INSERT INTO requests (trace, time, endpoint, model, pattern, stream, status, "
         + "error_code, host, prompt_tokens, completion_tokens, tokens_estimated, "
-        + "first_token_ms, total_ms, key, cached_tokens) "
-        + "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        + "first_token_ms, total_ms, key, cached_tokens, cost_micro, host_cost_micro, "
+        + "finish_reason, shares) "
+        + "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     ).execute(arguments: [
       request.trace.description, Int64(clamping: request.timeUnixMicroseconds),
       request.endpoint.storable, request.model.storable, request.pattern.storable, request.stream,
       request.status, request.errorCode.storable, request.host.storable,
       request.usage.promptTokens, request.usage.completionTokens, request.usage.estimated,
       request.firstTokenMilliseconds, request.totalMilliseconds, request.key.storable,
-      request.usage.cachedTokens,
+      request.usage.cachedTokens, request.cost?.millionths, request.hostCost?.millionths,
+      request.finishReason.storable, try json(request.shares),
     ])
   }
 
@@ -201,6 +212,8 @@ extension SQLiteLogStore {
         cachedTokens: try number(row, "cached_tokens"),
         completionTokens: try number(row, "completion_tokens"),
         estimated: try row.decode(Bool.self, forColumn: "tokens_estimated")),
+      finishReason: try text(row, "finish_reason"), cost: try amount(row, "cost_micro"),
+      hostCost: try amount(row, "host_cost_micro"), shares: try shares(row),
       firstTokenMilliseconds: try number(row, "first_token_ms"),
       totalMilliseconds: try number(row, "total_ms"))
   }
@@ -232,6 +245,27 @@ extension SQLiteLogStore {
     if attributes.isEmpty { return "[]" }
     let kept = attributes.map { Attribute($0.key.storable, $0.value.storable) }
     return String(decoding: try JSONEncoder().encode(kept), as: UTF8.self)
+  }
+
+  private static func amount(_ row: Row, _ column: String) throws -> CreditAmount? {
+    try row.decode(Int64?.self, forColumn: column).map { CreditAmount(millionths: $0) }
+  }
+
+  private static func json(_ shares: [HostShare]) throws -> String {
+    if shares.isEmpty { return "[]" }
+    let kept = shares.map { share in
+      var kept = share
+      kept.host = HostID(share.host.name.storable)
+      kept.model = ModelID(share.model.name.storable)
+      return kept
+    }
+    return String(decoding: try JSONEncoder().encode(kept), as: UTF8.self)
+  }
+
+  private static func shares(_ row: Row) throws -> [HostShare] {
+    let json = try text(row, "shares")
+    if json == "[]" { return [] }
+    return try JSONDecoder().decode([HostShare].self, from: Data(json.utf8))
   }
 
   private static func attributes(_ row: Row) throws -> [Attribute] {

@@ -1,6 +1,7 @@
 import CProtobufC
 import ClusterModel
 import ClusterProto
+import Limits
 
 extension Arena {
   private func attributes(
@@ -59,6 +60,24 @@ extension Arena {
     unsafe message.pointee.first_token_ms = UInt32(clamping: request.firstTokenMilliseconds)
     unsafe message.pointee.total_ms = UInt32(clamping: request.totalMilliseconds)
     unsafe message.pointee.key_id = text(request.key)
+    unsafe message.pointee.cost_micro = request.cost?.millionths ?? 0
+    unsafe message.pointee.has_cost = request.cost == nil ? 0 : 1
+    unsafe message.pointee.host_cost_micro = request.hostCost?.millionths ?? 0
+    unsafe message.pointee.has_host_cost = request.hostCost == nil ? 0 : 1
+    unsafe message.pointee.finish_reason = text(request.finishReason)
+    unsafe message.pointee.n_shares = request.shares.count
+    unsafe message.pointee.shares = array(request.shares) { unsafe share($0) }
+    return unsafe message
+  }
+
+  private func share(_ share: HostShare) -> UnsafeMutablePointer<Tutti__V1__HostShare> {
+    let message = unsafe make(tutti__v1__host_share__init)
+    unsafe message.pointee.host = text(share.host.name)
+    unsafe message.pointee.model = text(share.model.name)
+    unsafe message.pointee.prompt_tokens = UInt64(clamping: share.promptTokens)
+    unsafe message.pointee.completion_tokens = UInt64(clamping: share.completionTokens)
+    unsafe message.pointee.host_cost_micro = share.cost?.millionths ?? 0
+    unsafe message.pointee.has_host_cost = share.cost == nil ? 0 : 1
     return unsafe message
   }
 
@@ -153,6 +172,10 @@ extension SpanRecord {
 
 extension RequestRecord {
   init(wire message: Tutti__V1__RequestRecord) throws(WireError) {
+    let count = unsafe message.n_shares
+    guard count <= Limits.recordedShares.value else {
+      throw .tooManyElements(limit: Limits.recordedShares.value)
+    }
     self.init(
       trace: try unsafe TraceID(wire: message.trace_id, "RequestRecord.trace_id"),
       timeUnixMicroseconds: unsafe message.time_unix_us,
@@ -168,8 +191,27 @@ extension RequestRecord {
         cachedTokens: Usage.bounded(Int(clamping: unsafe message.cached_tokens)),
         completionTokens: Usage.bounded(Int(clamping: unsafe message.completion_tokens)),
         estimated: unsafe message.tokens_estimated != 0),
+      finishReason: try unsafe String(wire: message.finish_reason, "RequestRecord.finish_reason"),
+      cost: unsafe message.has_cost == 0 ? nil : CreditAmount(millionths: message.cost_micro),
+      hostCost: unsafe message.has_host_cost == 0
+        ? nil : CreditAmount(millionths: message.host_cost_micro),
+      shares: try unsafe elements(count, message.shares) { share throws(WireError) in
+        try unsafe HostShare(wire: share)
+      },
       firstTokenMilliseconds: Int(unsafe message.first_token_ms),
       totalMilliseconds: Int(unsafe message.total_ms))
+  }
+}
+
+extension HostShare {
+  init(wire message: Tutti__V1__HostShare) throws(WireError) {
+    self.init(
+      host: HostID(try unsafe String(wire: message.host, "HostShare.host")),
+      model: ModelID(try unsafe String(wire: message.model, "HostShare.model")),
+      promptTokens: Usage.bounded(Int(clamping: unsafe message.prompt_tokens)),
+      completionTokens: Usage.bounded(Int(clamping: unsafe message.completion_tokens)),
+      cost: unsafe message.has_host_cost == 0
+        ? nil : CreditAmount(millionths: message.host_cost_micro))
   }
 }
 

@@ -76,17 +76,44 @@ struct RecordJSONTests {
       model: "m", pattern: "direct", stream: false, status: 502, errorCode: "upstream_failed",
       host: "h",
       usage: Usage(promptTokens: 3, cachedTokens: 2, completionTokens: 0),
+      finishReason: "stop", cost: CreditAmount(millionths: 12_300),
+      shares: [
+        HostShare(
+          host: "h", model: "m", promptTokens: 3, completionTokens: 0,
+          cost: CreditAmount(millionths: 1_000_000)),
+        HostShare(host: "g", model: "m", promptTokens: 3, completionTokens: 0),
+      ],
       firstTokenMilliseconds: 8,
       totalMilliseconds: 9)
     let text = try json(request)
     #expect(
-      text == #"{"endpoint":"/v1/embeddings","error_code":"upstream_failed","#
-        + #""first_token_ms":8,"host":"h","key":"k","model":"m","pattern":"direct","status":502,"#
-        + #""stream":false,"time":"1970-01-01T00:00:00.000005Z","total_ms":9,"#
+      text == #"{"cost":"0.0123","endpoint":"/v1/embeddings","error_code":"upstream_failed","#
+        + #""finish_reason":"stop","first_token_ms":8,"host":"h","host_cost":null,"key":"k","#
+        + #""model":"m","pattern":"direct","shares":["#
+        + #"{"completion_tokens":0,"host":"h","host_cost":"1","model":"m","prompt_tokens":3},"#
+        + #"{"completion_tokens":0,"host":"g","host_cost":null,"model":"m","prompt_tokens":3}],"#
+        + #""status":502,"stream":false,"time":"1970-01-01T00:00:00.000005Z","total_ms":9,"#
         + #""trace":"000000000000000000000000000000a1","#
         + #""usage":{"cached_tokens":2,"completion_tokens":0,"estimated":false,"#
-        + #""prompt_tokens":3}}"#)
+        + #""prompt_tokens":3,"total_tokens":3}}"#)
     #expect(try decoded(text) == request)
+  }
+
+  @Test("an amount in JSON is a string of credits, and any other form is refused")
+  func amounts() throws {
+    for (millionths, text) in [
+      (0, "0"), (1, "0.000001"), (150_000, "0.15"), (3_000_000, "3"),
+      (.max, "9223372036854.775807"),
+    ] as [(Int64, String)] {
+      #expect(CreditAmount(millionths: millionths).description == text)
+      #expect(CreditAmount(text)?.millionths == millionths)
+    }
+    for text in ["", ".", "1.", ".5", "-1", "+1", "1e3", "0.0000001", "1.2.3", "9223372036855"] {
+      #expect(CreditAmount(text) == nil, "\(text)")
+    }
+    #expect(CreditAmount(millionths: -4) == .zero)
+    #expect(
+      CreditAmount(millionths: .max).addingCapped(CreditAmount(millionths: 1)).millionths == .max)
   }
 
   @Test("cached tokens may be absent, and are at most the prompt")

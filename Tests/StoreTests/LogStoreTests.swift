@@ -57,6 +57,14 @@ struct LogStoreTests {
       usage: Usage(
         promptTokens: 5_000_000_000, cachedTokens: 4_000_000_000, completionTokens: 2,
         estimated: true),
+      finishReason: "length", cost: CreditAmount(millionths: 5_000_000_000),
+      hostCost: CreditAmount(millionths: 1),
+      shares: [
+        HostShare(
+          host: "127.0.0.1:1", model: "naïve\"m", promptTokens: 5_000_000_000,
+          completionTokens: 2, cost: .zero),
+        HostShare(host: "h", model: "m", promptTokens: 1, completionTokens: 0),
+      ],
       firstTokenMilliseconds: 12, totalMilliseconds: 99)
     try await withStore(backend) { store in
       try await store.append([

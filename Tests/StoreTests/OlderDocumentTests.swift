@@ -18,6 +18,8 @@ struct OlderDocumentTests {
         .set("completion_tokens", 2)
     }
     #expect(record(older())?.usage == Usage(promptTokens: 7, completionTokens: 2))
+    #expect(record(older())?.cost == nil && record(older())?.hostCost == nil)
+    #expect(record(older())?.shares == [] && record(older())?.finishReason == "")
     #expect(record(older().set("cached_tokens", 3))?.usage.cachedTokens == 3)
     // Another program may have written any number.
     #expect(record(older().set("cached_tokens", 9))?.usage.cachedTokens == 7)

@@ -375,7 +375,18 @@ enum Samples {
               errorCode: "cancelled", host: "h1",
               usage: Usage(
                 promptTokens: 8, cachedTokens: 3, completionTokens: 9, estimated: true),
-              firstTokenMilliseconds: 10, totalMilliseconds: 11)
+              finishReason: "length", cost: CreditAmount(millionths: 12),
+              hostCost: CreditAmount.zero,
+              shares: [
+                HostShare(
+                  host: "h1", model: "m1", promptTokens: 8, completionTokens: 9,
+                  cost: CreditAmount(millionths: 13)),
+                HostShare(host: "h2", model: "m1", promptTokens: 8, completionTokens: 1),
+              ],
+              firstTokenMilliseconds: 10, totalMilliseconds: 11),
+            RequestRecord(
+              trace: trace, timeUnixMicroseconds: 7, endpoint: "/v1/models", model: "",
+              pattern: "direct", stream: false, status: 404, totalMilliseconds: 0),
           ],
           metrics: [
             MetricFamily(

@@ -262,7 +262,13 @@ BODIES = {
         requests {{ trace_id: {TRACE} time_unix_us: 7 endpoint: "/v1/chat/completions"
           model: "tutti/fast" pattern: "direct" stream: true status: 499 error_code: "cancelled"
           host: "h1" prompt_tokens: 8 completion_tokens: 9 tokens_estimated: true
-          first_token_ms: 10 total_ms: 11 key_id: "abcdefghij23" cached_tokens: 3 }}
+          first_token_ms: 10 total_ms: 11 key_id: "abcdefghij23" cached_tokens: 3
+          cost_micro: 12 has_cost: true has_host_cost: true finish_reason: "length"
+          shares {{ host: "h1" model: "m1" prompt_tokens: 8 completion_tokens: 9
+            host_cost_micro: 13 has_host_cost: true }}
+          shares {{ host: "h2" model: "m1" prompt_tokens: 8 completion_tokens: 1 }} }}
+        requests {{ trace_id: {TRACE} time_unix_us: 7 endpoint: "/v1/models" pattern: "direct"
+          status: 404 }}
         metrics {{ name: "tutti_requests_total" help: "Requests." kind: METRIC_KIND_HISTOGRAM
           samples {{ suffix: "_bucket" labels {{ key: "le" value: "+Inf" }} value: 1.5 }}
           samples {{ value: -0.25 }} }} }}''',

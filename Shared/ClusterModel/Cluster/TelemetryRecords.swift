@@ -145,60 +145,6 @@ public struct SpanRecord: Hashable, Codable, Sendable {
   }
 }
 
-/// One client request, recorded when it ends.
-public struct RequestRecord: Hashable, Codable, Sendable {
-  public var trace: TraceID
-  @RecordTime public var timeUnixMicroseconds: UInt64
-  /// Id of the client's key. Empty if the cluster required none, or the key was refused.
-  public var key: String
-  /// Path of the endpoint, for example `/v1/chat/completions`.
-  public var endpoint: String
-  /// Model name in the client's request.
-  public var model: String
-  /// `direct`, or the pattern's name.
-  public var pattern: String
-  public var stream: Bool
-  /// HTTP status. 499 if the client disconnected first.
-  public var status: Int
-  /// The error's `code`. Empty on success.
-  public var errorCode: String
-  /// Host that answered. Empty if there is none.
-  public var host: String
-  public var usage: Usage
-  /// Time to the first token. 0 means that no token was received.
-  public var firstTokenMilliseconds: Int
-  public var totalMilliseconds: Int
-
-  private enum CodingKeys: String, CodingKey {
-    case trace, key, endpoint, model, pattern, stream, status, host, usage
-    case timeUnixMicroseconds = "time"
-    case errorCode = "error_code"
-    case firstTokenMilliseconds = "first_token_ms"
-    case totalMilliseconds = "total_ms"
-  }
-
-  public init(
-    trace: TraceID, timeUnixMicroseconds: UInt64, key: String = "", endpoint: String,
-    model: String, pattern: String, stream: Bool, status: Int, errorCode: String = "",
-    host: String = "", usage: Usage = .zero, firstTokenMilliseconds: Int = 0,
-    totalMilliseconds: Int
-  ) {
-    self.trace = trace
-    self.timeUnixMicroseconds = timeUnixMicroseconds
-    self.key = key
-    self.endpoint = endpoint
-    self.model = model
-    self.pattern = pattern
-    self.stream = stream
-    self.status = status
-    self.errorCode = errorCode
-    self.host = host
-    self.usage = usage
-    self.firstTokenMilliseconds = firstTokenMilliseconds
-    self.totalMilliseconds = totalMilliseconds
-  }
-}
-
 public enum MetricKind: String, Codable, Sendable {
   case counter, gauge, histogram
 }

@@ -1,3 +1,4 @@
+internal import ClusterModel
 internal import Limits
 
 /// Why a text is not an amount of credits.
@@ -64,18 +65,5 @@ extension MicroCredits {
   }
 
   /// The amount in credits, with as many decimals as it needs: `0.15`, `-3`, `0.000001`.
-  public var credits: String {
-    let (whole, rest) = count.magnitude.quotientAndRemainder(dividingBy: Self.perCredit.magnitude)
-    let sign = count < 0 ? "-" : ""
-    guard rest > 0 else { return sign + String(whole) }
-    var digits: [UInt8] = []
-    digits.reserveCapacity(6)
-    var (left, unit) = (rest, Self.perCredit.magnitude / 10)
-    while left > 0 {
-      digits.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: left / unit))
-      left %= unit
-      unit /= 10
-    }
-    return sign + String(whole) + "." + String(decoding: digits, as: UTF8.self)
-  }
+  public var credits: String { CreditAmount.text(ofMillionths: count) }
 }

@@ -232,6 +232,51 @@ void   tutti__v1__request_record__free_unpacked
   assert(message->base.descriptor == &tutti__v1__request_record__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__host_share__init
+                     (Tutti__V1__HostShare         *message)
+{
+  static const Tutti__V1__HostShare init_value = TUTTI__V1__HOST_SHARE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__host_share__get_packed_size
+                     (const Tutti__V1__HostShare *message)
+{
+  assert(message->base.descriptor == &tutti__v1__host_share__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__host_share__pack
+                     (const Tutti__V1__HostShare *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__host_share__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__host_share__pack_to_buffer
+                     (const Tutti__V1__HostShare *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__host_share__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__HostShare *
+       tutti__v1__host_share__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__HostShare *)
+     protobuf_c_message_unpack (&tutti__v1__host_share__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__host_share__free_unpacked
+                     (Tutti__V1__HostShare *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__host_share__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__metric_sample__init
                      (Tutti__V1__MetricSample         *message)
 {
@@ -701,7 +746,7 @@ const ProtobufCMessageDescriptor tutti__v1__span_record__descriptor =
   (ProtobufCMessageInit) tutti__v1__span_record__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__request_record__field_descriptors[16] =
+static const ProtobufCFieldDescriptor tutti__v1__request_record__field_descriptors[22] =
 {
   {
     "trace_id",
@@ -895,18 +940,96 @@ static const ProtobufCFieldDescriptor tutti__v1__request_record__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cost_micro",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RequestRecord, cost_micro),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "host_cost_micro",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RequestRecord, host_cost_micro),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "finish_reason",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RequestRecord, finish_reason),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shares",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__RequestRecord, n_shares),
+    offsetof(Tutti__V1__RequestRecord, shares),
+    &tutti__v1__host_share__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_cost",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RequestRecord, has_cost),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_host_cost",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__RequestRecord, has_host_cost),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__request_record__field_indices_by_name[] = {
   15,   /* field[15] = cached_tokens */
   10,   /* field[10] = completion_tokens */
+  16,   /* field[16] = cost_micro */
   2,   /* field[2] = endpoint */
   7,   /* field[7] = error_code */
+  18,   /* field[18] = finish_reason */
   12,   /* field[12] = first_token_ms */
+  20,   /* field[20] = has_cost */
+  21,   /* field[21] = has_host_cost */
   8,   /* field[8] = host */
+  17,   /* field[17] = host_cost_micro */
   14,   /* field[14] = key_id */
   3,   /* field[3] = model */
   4,   /* field[4] = pattern */
   9,   /* field[9] = prompt_tokens */
+  19,   /* field[19] = shares */
   6,   /* field[6] = status */
   5,   /* field[5] = stream */
   1,   /* field[1] = time_unix_us */
@@ -917,7 +1040,7 @@ static const unsigned tutti__v1__request_record__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__request_record__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 16 }
+  { 0, 22 }
 };
 const ProtobufCMessageDescriptor tutti__v1__request_record__descriptor =
 {
@@ -927,11 +1050,114 @@ const ProtobufCMessageDescriptor tutti__v1__request_record__descriptor =
   "Tutti__V1__RequestRecord",
   "tutti.v1",
   sizeof(Tutti__V1__RequestRecord),
-  16,
+  22,
   tutti__v1__request_record__field_descriptors,
   tutti__v1__request_record__field_indices_by_name,
   1,  tutti__v1__request_record__number_ranges,
   (ProtobufCMessageInit) tutti__v1__request_record__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__host_share__field_descriptors[6] =
+{
+  {
+    "host",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostShare, host),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "model",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostShare, model),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "prompt_tokens",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostShare, prompt_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "completion_tokens",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostShare, completion_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "host_cost_micro",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostShare, host_cost_micro),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_host_cost",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__HostShare, has_host_cost),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__host_share__field_indices_by_name[] = {
+  3,   /* field[3] = completion_tokens */
+  5,   /* field[5] = has_host_cost */
+  0,   /* field[0] = host */
+  4,   /* field[4] = host_cost_micro */
+  1,   /* field[1] = model */
+  2,   /* field[2] = prompt_tokens */
+};
+static const ProtobufCIntRange tutti__v1__host_share__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor tutti__v1__host_share__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.HostShare",
+  "HostShare",
+  "Tutti__V1__HostShare",
+  "tutti.v1",
+  sizeof(Tutti__V1__HostShare),
+  6,
+  tutti__v1__host_share__field_descriptors,
+  tutti__v1__host_share__field_indices_by_name,
+  1,  tutti__v1__host_share__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__host_share__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tutti__v1__metric_sample__field_descriptors[3] =

@@ -20,6 +20,7 @@ typedef struct Tutti__V1__Attribute Tutti__V1__Attribute;
 typedef struct Tutti__V1__LogRecord Tutti__V1__LogRecord;
 typedef struct Tutti__V1__SpanRecord Tutti__V1__SpanRecord;
 typedef struct Tutti__V1__RequestRecord Tutti__V1__RequestRecord;
+typedef struct Tutti__V1__HostShare Tutti__V1__HostShare;
 typedef struct Tutti__V1__MetricSample Tutti__V1__MetricSample;
 typedef struct Tutti__V1__MetricFamily Tutti__V1__MetricFamily;
 typedef struct Tutti__V1__TelemetryBatch Tutti__V1__TelemetryBatch;
@@ -127,10 +128,50 @@ struct  Tutti__V1__RequestRecord
    * part of the prompt that the host had in its cache
    */
   uint64_t cached_tokens;
+  /*
+   * charge in millionths of a credit
+   */
+  int64_t cost_micro;
+  /*
+   * at the hosts' own prices
+   */
+  int64_t host_cost_micro;
+  ProtobufCBinaryData finish_reason;
+  size_t n_shares;
+  Tutti__V1__HostShare **shares;
+  /*
+   * false: not billed
+   */
+  protobuf_c_boolean has_cost;
+  /*
+   * false: not known
+   */
+  protobuf_c_boolean has_host_cost;
 };
 #define TUTTI__V1__REQUEST_RECORD__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__request_record__descriptor) \
-    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, 0 }
+    , {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, {0,NULL}, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0,NULL, 0, 0 }
+
+
+/*
+ * Tokens that one host processed for a request with one model.
+ */
+struct  Tutti__V1__HostShare
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData host;
+  ProtobufCBinaryData model;
+  uint64_t prompt_tokens;
+  uint64_t completion_tokens;
+  int64_t host_cost_micro;
+  /*
+   * false: not known
+   */
+  protobuf_c_boolean has_host_cost;
+};
+#define TUTTI__V1__HOST_SHARE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__host_share__descriptor) \
+    , {0,NULL}, {0,NULL}, 0, 0, 0, 0 }
 
 
 struct  Tutti__V1__MetricSample
@@ -283,6 +324,25 @@ Tutti__V1__RequestRecord *
 void   tutti__v1__request_record__free_unpacked
                      (Tutti__V1__RequestRecord *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__HostShare methods */
+void   tutti__v1__host_share__init
+                     (Tutti__V1__HostShare         *message);
+size_t tutti__v1__host_share__get_packed_size
+                     (const Tutti__V1__HostShare   *message);
+size_t tutti__v1__host_share__pack
+                     (const Tutti__V1__HostShare   *message,
+                      uint8_t             *out);
+size_t tutti__v1__host_share__pack_to_buffer
+                     (const Tutti__V1__HostShare   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__HostShare *
+       tutti__v1__host_share__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__host_share__free_unpacked
+                     (Tutti__V1__HostShare *message,
+                      ProtobufCAllocator *allocator);
 /* Tutti__V1__MetricSample methods */
 void   tutti__v1__metric_sample__init
                      (Tutti__V1__MetricSample         *message);
@@ -357,6 +417,9 @@ typedef void (*Tutti__V1__SpanRecord_Closure)
 typedef void (*Tutti__V1__RequestRecord_Closure)
                  (const Tutti__V1__RequestRecord *message,
                   void *closure_data);
+typedef void (*Tutti__V1__HostShare_Closure)
+                 (const Tutti__V1__HostShare *message,
+                  void *closure_data);
 typedef void (*Tutti__V1__MetricSample_Closure)
                  (const Tutti__V1__MetricSample *message,
                   void *closure_data);
@@ -399,6 +462,7 @@ extern const ProtobufCMessageDescriptor tutti__v1__attribute__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__log_record__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__span_record__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__request_record__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__host_share__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__metric_sample__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__metric_family__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__telemetry_batch__descriptor;
