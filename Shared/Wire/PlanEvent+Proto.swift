@@ -17,6 +17,7 @@ extension Arena {
       }
     unsafe message.pointee.reason = text(ended.reason)
     if let value = ended.report { unsafe message.pointee.report = report(value) }
+    unsafe message.pointee.text_of = text(ended.textOf?.name ?? "")
     return unsafe message
   }
 
@@ -77,12 +78,14 @@ extension TaskEnded {
   init(wire message: Tutti__V1__TaskEnded) throws(WireError) {
     var report: TaskReport?
     if let value = unsafe message.report { report = try unsafe TaskReport(wire: value.pointee) }
+    let source = try unsafe String(wire: message.text_of, "TaskEnded.text_of")
     self.init(
       task: TaskID(try unsafe String(wire: message.task, "TaskEnded.task")),
       role: try unsafe AgentRole(wire: message.role, "TaskEnded.role"),
       agent: try unsafe String(wire: message.agent, "TaskEnded.agent"),
       status: try unsafe TaskStatus(wire: message.status),
-      reason: try unsafe String(wire: message.reason, "TaskEnded.reason"), report: report)
+      reason: try unsafe String(wire: message.reason, "TaskEnded.reason"), report: report,
+      textOf: source.isEmpty ? nil : TaskID(source))
   }
 }
 

@@ -61,6 +61,7 @@ struct DispatcherStandInTests {
     #expect(sink.status == .degraded && sink.report?.output == "The draft.")
     #expect(
       sink.reason.contains("not done after 60000 ms; still open: t0, t2, sink"), "\(sink.reason)")
+    #expect(sink.textOf == "t1" && sink.reason.contains("the text is t1's ("), "\(sink.reason)")
     #expect(Set(end.cancels) == [Attempt("t0", 1), Attempt("t2", 1)])
     #expect(plan(.finished(Attempt("t0", 1), report("late"))).isEmpty)
   }
@@ -113,7 +114,10 @@ struct DispatcherStandInTests {
     #expect(end.text == "Draft 0." && end.finished != nil && end.failure == nil)
     let ended = try #require(end.ended.first { $0.task == "sink" })
     #expect(ended.status == .degraded && ended.report?.output == "Draft 0.")
-    #expect(ended.reason.contains("the answer broke off after 1 token"))
+    #expect(
+      ended.reason.contains("the answer broke off after 1 token; the text is t0's ("),
+      "\(ended.reason)")
+    #expect(ended.textOf == "t0")
   }
 
   @Test("a draft replaces an answer in one piece if the time is over, also a resumed one")

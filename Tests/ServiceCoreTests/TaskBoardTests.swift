@@ -258,12 +258,14 @@ struct StandInTests {
   @Test("a failed task passes on what it wrote, otherwise its first input that is not empty")
   func output() {
     var board = board(.fan(3))
-    #expect(StandIn.output(of: 3, partial: "half", on: board) == "half")
+    #expect(StandIn.output(of: 3, partial: "half", on: board)?.text == "half")
     #expect(StandIn.output(of: 3, partial: "", on: board) == nil)
     board.finish(0, report(""))
     board.skip(1, broken)
     board.finish(2, report("Two."))
-    #expect(StandIn.output(of: 3, partial: "", on: board) == "Two.")
+    #expect(
+      StandIn.output(of: 3, partial: "", on: board)
+        == StandIn.Substitute(text: "Two.", source: "t2"))
   }
 
   @Test("a quorum holds for a substitute, too, but not for what the task itself wrote")
@@ -271,16 +273,16 @@ struct StandInTests {
     var board = board(.fan(3, quorum: 2, onFailure: .skip))
     board.finish(0, report("One."))
     #expect(StandIn.output(of: 3, partial: "", on: board) == nil)
-    #expect(StandIn.output(of: 3, partial: "half", on: board) == "half")
+    #expect(StandIn.output(of: 3, partial: "half", on: board)?.text == "half")
     board.finish(1, report("Two."))
-    #expect(StandIn.output(of: 3, partial: "", on: board) == "One.")
+    #expect(StandIn.output(of: 3, partial: "", on: board)?.text == "One.")
   }
 
   @Test("a task with an expansion passes on an empty output rather than none")
   func expansion() {
     var plan = Plan.fan(1)
     plan.tasks[1].expansion = "next"
-    #expect(StandIn.output(of: 1, partial: "", on: board(plan)) == "")
+    #expect(StandIn.output(of: 1, partial: "", on: board(plan))?.text == "")
     #expect(StandIn.output(of: 0, partial: "", on: board(plan)) == nil)
   }
 
@@ -291,7 +293,7 @@ struct StandInTests {
     var board = board(plan)
     board.finish(0, report("One."))
     board.finish(2, .mechanical("{}"))
-    #expect(StandIn.output(of: 3, partial: "", on: board) == "One.")
+    #expect(StandIn.output(of: 3, partial: "", on: board)?.text == "One.")
   }
 
   @Test("the answer without a task is a draft only if the task degrades or chooses")
@@ -307,7 +309,9 @@ struct StandInTests {
       var board = board(plan)
       board.finish(0, report("One."))
       board.finish(1, report("Two."))
-      #expect(StandIn.answer(withoutWaitingFor: 3, on: board) == answer, "\(merge) \(onFailure)")
+      let text = StandIn.answer(withoutWaitingFor: 3, on: board)
+      #expect(text?.text == answer, "\(merge) \(onFailure)")
+      #expect(text?.source == (answer.map { $0 == "One." ? "t0" : "t1" }), "\(merge)")
     }
   }
 
@@ -319,7 +323,7 @@ struct StandInTests {
     var board = board(plan)
     board.finish(0, report("One."))
     board.expand(1, report("{}"))
-    #expect(StandIn.answer(withoutWaitingFor: 1, on: board) == "One.")
+    #expect(StandIn.answer(withoutWaitingFor: 1, on: board)?.text == "One.")
     board.skip(0, broken)
     #expect(StandIn.answer(withoutWaitingFor: 1, on: board) == nil)
   }

@@ -308,7 +308,7 @@ enum Samples {
         .ended(
           TaskEnded(
             task: "p1", role: .code, agent: "agent-code-1", status: .degraded, reason: "one input",
-            report: report)))
+            report: report, textOf: "p2")))
     ),
     (
       "plan_event_failed",

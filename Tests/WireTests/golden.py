@@ -180,7 +180,8 @@ BODIES = {
     "plan_event_first_token": f'''plan_event {{ first_token {{
         task: "p1" began {{ {BEGAN} }} }} }}''',
     "plan_event_ended": f'''plan_event {{ ended {{ task: "p1" role: "code" agent: "agent-code-1"
-        status: TASK_STATUS_DEGRADED reason: "one input" report {{ {REPORT} }} }} }}''',
+        status: TASK_STATUS_DEGRADED reason: "one input" report {{ {REPORT} }}
+        text_of: "p2" }} }}''',
     "plan_event_failed": '''plan_event { ended {
         task: "p1" role: "creative" status: TASK_STATUS_FAILED } }''',
     "plan_event_expanded": f'''plan_event {{ expanded {{ task: "p1"

@@ -356,10 +356,12 @@ public struct TaskEnded: Equatable, Sendable {
   public var reason: String
   /// Output and usage of the task. `nil` means that the task was skipped or failed without usage.
   public var report: TaskReport?
+  /// The task whose output stands in for this task's. `nil` means that the output is its own.
+  public var textOf: TaskID?
 
   public init(
     task: TaskID, role: AgentRole, agent: String, status: TaskStatus, reason: String = "",
-    report: TaskReport? = nil
+    report: TaskReport? = nil, textOf: TaskID? = nil
   ) {
     self.task = task
     self.role = role
@@ -367,6 +369,7 @@ public struct TaskEnded: Equatable, Sendable {
     self.status = status
     self.reason = reason
     self.report = report
+    self.textOf = textOf
   }
 }
 

@@ -76,7 +76,8 @@ extension PlanRun {
         return abandon(
           index, Failure(.upstreamFailed, board.shortcoming(of: index)), now: now)
       }
-      report.output = text
+      report.output = text.text
+      noteStandIn(text, of: index, because: board.shortcoming(of: index))
     }
     settle(index, report: report)
   }

@@ -55,7 +55,8 @@ extension PlanRun {
         .ended(
           TaskEnded(
             task: task.id, role: task.role, agent: attempts[index]?.agent ?? "",
-            status: status, reason: reason, report: report))))
+            status: status, reason: reason, report: report,
+            textOf: status == .degraded ? board.textOf(index) : nil))))
   }
 
   /// Emits the part of the answer that the client does not have yet.
@@ -78,8 +79,10 @@ extension PlanRun {
     let message = failure.message.isEmpty ? failure.code.rawValue : failure.message
     let reason = message.cut(toBytes: limits.reasonBytes)
     chargeUnreported(index)
-    if task.onFailure == .degrade, !hasReachedClient(index), let report = substitute(for: index) {
-      board.setShortcoming(reason, of: index)
+    if task.onFailure == .degrade, !hasReachedClient(index),
+      let (text, report) = substitute(for: index)
+    {
+      noteStandIn(text, of: index, because: reason)
       if board.isStreaming(index) {
         answer.discard()
         emitRest(of: report.output)
@@ -104,13 +107,29 @@ extension PlanRun {
     board.isStreaming(index) && !order.isWhole && !answer.isEmpty
   }
 
-  /// Report of the output that a failed task passes on. `nil` means that it has no such output.
-  private func substitute(for index: Int) -> TaskReport? {
+  /// The output that a failed task passes on, and its report. `nil` means that it has no such
+  /// output.
+  private func substitute(for index: Int) -> (text: StandIn.Substitute, report: TaskReport)? {
     let partial = attempts[index]?.partial.text ?? ""
     guard let text = StandIn.output(of: index, partial: partial, on: board) else { return nil }
-    var report = standIn(text, for: index)
+    var report = standIn(text.text, for: index)
     report.contractMet = board.task(index).contract == .text
-    return report
+    return (text, report)
+  }
+
+  /// Notes why another text replaces the task's output, and which task wrote it.
+  mutating func noteStandIn(_ text: StandIn.Substitute, of index: Int, because reason: String) {
+    board.setTextOf(text.source, of: index)
+    guard let source = text.source else { return board.setShortcoming(reason, of: index) }
+    var origin = "; the text is \(source.name)'s"
+    if let report = board.index(of: source).flatMap({ board.phase($0).report }),
+      !report.host.name.isEmpty
+    {
+      origin += " (\(report.host.name), \(report.model.name))"
+    }
+    // Keeps room for the origin, which readers of the reason need most.
+    let most = max(0, limits.reasonBytes - origin.utf8.count)
+    board.setShortcoming(reason.cut(toBytes: most) + origin, of: index)
   }
 
   /// Report of a substitute output, with the cost of the task's failed attempts.
@@ -148,9 +167,8 @@ extension PlanRun {
     disarm(sink)
     board.dropExpansion(of: sink)
     board.reset(sink)
-    board.setShortcoming(
-      "the plan was \(over); the outputs so far stand in for the answer", of: sink)
-    let report = standIn(text, for: sink)
+    noteStandIn(text, of: sink, because: "the plan was \(over)")
+    let report = standIn(text.text, for: sink)
     emitRest(of: report.output)
     complete(sink, report, now: now)
     advance(now: now)

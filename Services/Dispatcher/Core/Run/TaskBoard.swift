@@ -17,6 +17,7 @@ struct TaskBoard: Sendable {
     var window: TaskWindow?
     var missing: [String] = []
     var shortcoming = ""
+    var textOf: TaskID?
     var forms = OutputForms()
 
     /// Estimated bytes of a task's state without outputs, plus its directives and timers.
@@ -46,6 +47,12 @@ struct TaskBoard: Sendable {
 
   /// Reason why the task's output differs from the plan's request. Empty if it does not differ.
   func shortcoming(of index: Int) -> String { states[index].shortcoming }
+
+  /// The task whose output stands in for the task's. `nil` means that the output is its own.
+  func textOf(_ index: Int) -> TaskID? { states[index].textOf }
+
+  /// The task that wrote the task's output.
+  func writer(of index: Int) -> TaskID { states[index].textOf ?? task(index).id }
 
   /// Names of inputs that the task runs without.
   func missingInputs(of index: Int) -> [String] { states[index].missing }
@@ -134,6 +141,8 @@ struct TaskBoard: Sendable {
   mutating func setShortcoming(_ reason: String, of index: Int) {
     states[index].shortcoming = reason
   }
+
+  mutating func setTextOf(_ source: TaskID?, of index: Int) { states[index].textOf = source }
 
   /// Notes the inputs without which the task starts.
   mutating func noteMissingInputs(of index: Int) {

@@ -908,7 +908,7 @@ const ProtobufCMessageDescriptor tutti__v1__task_first_token__descriptor =
   (ProtobufCMessageInit) tutti__v1__task_first_token__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__task_ended__field_descriptors[6] =
+static const ProtobufCFieldDescriptor tutti__v1__task_ended__field_descriptors[7] =
 {
   {
     "task",
@@ -982,6 +982,18 @@ static const ProtobufCFieldDescriptor tutti__v1__task_ended__field_descriptors[6
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "text_of",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__TaskEnded, text_of),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__task_ended__field_indices_by_name[] = {
   2,   /* field[2] = agent */
@@ -990,11 +1002,12 @@ static const unsigned tutti__v1__task_ended__field_indices_by_name[] = {
   1,   /* field[1] = role */
   3,   /* field[3] = status */
   0,   /* field[0] = task */
+  6,   /* field[6] = text_of */
 };
 static const ProtobufCIntRange tutti__v1__task_ended__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor tutti__v1__task_ended__descriptor =
 {
@@ -1004,7 +1017,7 @@ const ProtobufCMessageDescriptor tutti__v1__task_ended__descriptor =
   "Tutti__V1__TaskEnded",
   "tutti.v1",
   sizeof(Tutti__V1__TaskEnded),
-  6,
+  7,
   tutti__v1__task_ended__field_descriptors,
   tutti__v1__task_ended__field_indices_by_name,
   1,  tutti__v1__task_ended__number_ranges,

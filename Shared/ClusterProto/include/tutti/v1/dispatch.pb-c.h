@@ -168,10 +168,14 @@ struct  Tutti__V1__TaskEnded
    */
   ProtobufCBinaryData reason;
   Tutti__V1__TaskReport *report;
+  /*
+   * task whose output stands in for this task's; empty: its own
+   */
+  ProtobufCBinaryData text_of;
 };
 #define TUTTI__V1__TASK_ENDED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__task_ended__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__TASK_STATUS__TASK_STATUS_UNSPECIFIED, {0,NULL}, NULL }
+    , {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__TASK_STATUS__TASK_STATUS_UNSPECIFIED, {0,NULL}, NULL, {0,NULL} }
 
 
 /*
