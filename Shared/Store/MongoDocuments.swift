@@ -1,5 +1,5 @@
 internal import ClusterModel
-import Limits
+internal import Limits
 
 // Conversion between records and documents. `at` is the record's time as a date, for the index that
 // expires documents and for human readers. `time` (or `start`) is the exact time.

@@ -102,8 +102,14 @@ struct DamagedStoreTests {
     try await store.append([TelemetryBatch(service: "s", instance: "s-1", requests: [request])])
     await store.close()
     try olderVersion(
-      path, tables: ["requests", "logs", "spans"], without: ["key", "cached_tokens"],
-      migrations: ["2: strict", "3: keys of requests", "4: cached tokens of requests"])
+      path, tables: ["requests", "logs", "spans"],
+      without: [
+        "key", "cached_tokens", "cost_micro", "host_cost_micro", "finish_reason", "shares",
+      ],
+      migrations: [
+        "2: strict", "3: keys of requests", "4: cached tokens of requests",
+        "5: costs of requests",
+      ])
     try edit(path, "UPDATE logs SET time = 'noon' WHERE message = 'two'")
     store = try SQLiteLogStore(path: path)
     #expect(try await store.logs(LogQuery()).map(\.message) == ["three", "one"])
