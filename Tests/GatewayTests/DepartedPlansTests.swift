@@ -6,6 +6,7 @@ import GatewayCore
 import Hummingbird
 import Money
 import Synchronization
+import Telemetry
 import Testing
 
 @testable import GatewayService
@@ -113,6 +114,37 @@ struct DepartedPlansTests {
         try await money.wait { remaining(.tokensPerDay) == [1_000 - 41] }
         #expect(remaining(.concurrentRequests) == [1])
       }
+    }
+  }
+
+  @Test(
+    "the record of a plan that a client has left has the tokens of its hosts, also without a key")
+  func record() async throws {
+    let client = FakeClient.Received()
+    let plans = try PlanCluster(scripts: [Self.script(client)])
+    try await plans.run { plans in
+      let response = try await plans.answer().response()
+      await #expect(throws: (any Error).self) {
+        try await response.body.write(FakeClient(received: client))
+      }
+      var batches: [TelemetryBatch] = []
+      while batches.flatMap(\.requests).isEmpty, !Task.isCancelled {
+        batches += plans.recorder.drain()
+        await Task.yield()
+      }
+      let record = try #require(batches.flatMap(\.requests).first)
+      #expect(record.status == 499)
+      #expect(record.usage.promptTokens == 30 && record.usage.completionTokens == 11)
+      // The host has neither a credential nor a price, so it is free.
+      #expect(
+        record.shares == [
+          HostShare(
+            host: "a", model: Self.model, promptTokens: 30, completionTokens: 11, cost: .zero)
+        ])
+      #expect(record.hostCost == .zero && record.cost == nil)
+      let accounting = try #require(
+        batches.flatMap(\.spans).first { $0.name == LifecyclePhase.accounting.rawValue })
+      #expect(accounting.attributes.contains(Attribute("completion_tokens", "11")))
     }
   }
 

@@ -271,6 +271,11 @@ struct PlanAnswerTests {
       #expect(received.events.count == 1)
       #expect(received.text.contains(InFlightAnswers.ended.message))
       #expect(received.hasEnd)
+      // The record waits for the tokens of the cancelled tasks.
+      let dispatch = try #require(cluster.dispatches.last)
+      let trace = try #require(dispatch.trace)
+      cluster.resources.departures.receive(
+        PlanCosts(trace: trace, dispatch: 1, tasks: []), from: dispatch.dispatcher)
       #expect(cluster.recorder.drain().flatMap(\.requests).map(\.status) == [503])
     }
   }

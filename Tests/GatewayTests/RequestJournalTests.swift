@@ -2,6 +2,7 @@ import Access
 import ClusterModel
 import ClusterTesting
 import GatewayCore
+import InferenceCore
 import Logging
 import Money
 import Overload
@@ -133,6 +134,42 @@ struct RequestJournalTests {
     }
     #expect(drain().requests.map(\.usage) == [part, whole])
     #expect(gate.remainders(for: key).map(\.remaining) == [1_000 - 8 - 12])
+  }
+
+  @Test("the record has the finish reason, the charge, and each host's share and cost")
+  func costs() throws {
+    let host = Host(id: "a", url: "http://a", price: HostPrice(input: 1_000_000, output: 2_000_000))
+    let usage = Usage(promptTokens: 3, completionTokens: 5)
+    let attempt = AttemptRecord(
+      host: "a", model: "m", started: .zero, ended: .seconds(1), tokens: 5, outcome: .answered)
+    let costs = HostCosts(
+      attempts: [attempt], usage: usage, table: HostTable(epoch: 1, revision: 1, hosts: [host]))
+    let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+    journal.recordAnswer(by: "a", model: "m", usage: usage, finishReason: "length", costs: costs)
+    journal.recordCost(MicroCredits(20))
+    journal.end(status: 200)
+    let record = try #require(drain().requests.first)
+    #expect(record.finishReason == "length")
+    #expect(record.cost?.description == "0.00002" && record.hostCost?.description == "0.000013")
+    #expect(record.shares.map(\.totalTokens) == [8])
+  }
+
+  @Test("a postponed record is emitted once, with late tokens or when the journal is dropped")
+  func postponed() throws {
+    let usage = Usage(promptTokens: 3, completionTokens: 5)
+    for (isLate, endsFirst) in [(true, true), (true, false), (false, true)] {
+      do {
+        let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
+        journal.recordPattern("tutti/debate")
+        journal.postpone()
+        if endsFirst { journal.end(status: 499, Failure(.cancelled, "the client has left")) }
+        if endsFirst { #expect(drain().requests.isEmpty) }
+        if isLate { journal.recordLate(usage, costs: .none, cost: MicroCredits(1)) }
+        if !endsFirst { journal.end(status: 499, Failure(.cancelled, "the client has left")) }
+      }
+      let requests = drain().requests
+      #expect(requests.map(\.usage) == [isLate ? usage : .zero], "\(isLate) \(endsFirst)")
+    }
   }
 
   @Test("requests that are refused before any host is asked leave the day's limit of requests")
@@ -276,8 +313,8 @@ struct RequestJournalTests {
   func accounting() throws {
     let journal = RequestJournal("/v1/chat/completions", recorder: recorder)
     journal.recordPattern("tutti/debate")
-    journal.recordAnswer(
-      by: "a", usage: Usage(promptTokens: 3, completionTokens: 5), credits: 7)
+    journal.recordAnswer(by: "a", usage: Usage(promptTokens: 3, completionTokens: 5))
+    journal.recordCost(MicroCredits(7))
     journal.end(status: 200)
     let spans = drain().spans
     let accounting = try #require(spans.first { $0.name == "accounting" })
@@ -286,7 +323,7 @@ struct RequestJournalTests {
     #expect(
       accounting.attributes == [
         Attribute("prompt_tokens", "3"), Attribute("completion_tokens", "5"),
-        Attribute("credits", "7"),
+        Attribute("cost", "0.000007"),
       ])
   }
 

@@ -105,14 +105,24 @@ struct PlanTraceTests {
     #expect(trace.answer == "Hello")
     #expect(trace.usage == Usage(promptTokens: 20, completionTokens: 12))
     #expect(trace.hosts == ["a", "b"])
-    #expect(trace.credits(prices: [:]) == nil)
-    // 32 tokens at two credits per million, rounded up.
-    let price = HostPrice(input: 2_000_000, output: 2_000_000)
-    #expect(trace.credits(prices: ["a": price, "b": price]) == 1)
+    let unknown = HostCosts(plan: trace, model: "m", table: .empty)
+    #expect(unknown.shares.map(\.host) == ["b", "a"] && unknown.total == nil)
+    let costs = HostCosts(
+      plan: trace, model: "m",
+      table: HostTable(
+        epoch: 1, revision: 1,
+        hosts: (["a", "b"] as [HostID]).map {
+          Host(
+            id: $0, url: "http://\($0)",
+            price: HostPrice(input: 2_000_000, output: 3_000_000))
+        }))
+    // The tokens of the shares are those of the tasks: twice 10 read, 5 and 7 written.
+    #expect(costs.shares.map(\.totalTokens).reduce(0, +) == trace.usage.totalTokens)
+    #expect(costs.total?.description == "0.000076")
     let json = text(
       TraceExtension.json(
         TraceID(high: 0, low: 1), trace,
-        .init(firstProgress: .milliseconds(4), firstToken: .milliseconds(40))
+        .init(firstProgress: .milliseconds(4), firstToken: .milliseconds(40)), costs: costs
       ).encoded)
     for part in [
       #""trace_id":"00000000000000000000000000000001""#, #""pattern":"tutti/ensemble""#,
@@ -120,7 +130,10 @@ struct PlanTraceTests {
       #""id":"p1","role":"research","agent":"agent-research","host":"a","model":"m","#
         + #""status":"done","first_token_ms":3,"total_ms":9,"tokens":5"#,
       #""status":"skipped""#, #""reason":"lost""#, #""hosts":["a","b"]"#,
-      #""usage_by_host":{"a":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#,
+      #""a":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#,
+      #""usage_by_model":{"m":{"prompt_tokens":20,"completion_tokens":12,"total_tokens":32}}"#,
+      #""cost_by_host":{"b":"0.000041","a":"0.000035"}"#, #""cost_by_model":{"m":"0.000076"}"#,
+      #""cost_by_model":{"m":"0.000076"},"host_cost":"0.000076""#, #""finish_reason":"stop""#,
       #""sink_usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17}"#,
       #""seed":"7""#, #""inputs":["p1","p2"]"#, #""expansions":[]"#,
       #""first_progress_ms":4,"first_token_ms":40"#,
@@ -192,11 +205,15 @@ struct PlanTraceTests {
     #expect(trace.finished.isEmpty)
     #expect(trace.usage.completionTokens == 5 && trace.hosts == ["a"])
     #expect(trace.skipped["p1"]?.usage.completionTokens == 5)
-    // 10 tokens of the prompt at one credit each, and 5 of the answer at two.
-    let price = HostPrice(input: 1_000_000_000_000, output: 2_000_000_000_000)
-    #expect(trace.credits(prices: ["a": price]) == 20)
-    // An absurd price does not overflow.
-    #expect(trace.credits(prices: ["a": HostPrice(input: .max, output: .max)]) == 15_000)
+    func cost(_ price: HostPrice?) -> CreditAmount? {
+      let host = Host(id: "a", url: "http://a", price: price)
+      return HostCosts(
+        plan: trace, model: "m", table: HostTable(epoch: 1, revision: 1, hosts: [host])
+      ).total
+    }
+    #expect(cost(HostPrice(input: 1_000_000, output: 1_000_000))?.description == "0.000015")
+    // Without a credential and a price, the host is the owner's and free.
+    #expect(cost(nil) == .zero)
   }
 
   @Test("tasks that never ran stand in the trace too, as unfinished")

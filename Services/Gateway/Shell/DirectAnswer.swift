@@ -46,7 +46,13 @@ struct DirectAnswer: Sendable {
 
     // A failure can set the HTTP status until the response begins. The response begins after one
     // keep-alive interval at the latest, because the client must then receive data.
-    let first = try await pending.inference(within: resources.configuration.keepAlive)
+    let first: Inference?
+    do throws(Failure) {
+      first = try await pending.inference(within: resources.configuration.keepAlive)
+    } catch {
+      recordPart(of: pending, written: 0)
+      throw error
+    }
     return Response(
       events: exchange.trace, passing: first?.headers ?? [], paidBy: exchange.payment
     ) { writer in
@@ -86,6 +92,15 @@ struct DirectAnswer: Sendable {
   // MARK: - Not streamed
 
   private func wholeResponse(_ pending: PendingInference) async throws -> Response {
+    do {
+      return try await readWhole(pending)
+    } catch {
+      recordPart(of: pending, written: 0)
+      throw error
+    }
+  }
+
+  private func readWhole(_ pending: PendingInference) async throws -> Response {
     guard let inference = try await pending.inference() else {
       throw Failure(.internalError, "an inference was neither answered nor failed")
     }
@@ -101,6 +116,7 @@ struct DirectAnswer: Sendable {
         exchange.journal.recordFirstToken()
         record(summary)
         bill = exchange.payment?.bill(summary)
+        exchange.journal.recordCost(bill?.billed)
         exchange.payment?.began(by: inference.opening)
         // If several hosts contributed, no single host's headers describe the answer.
         if summary.attempts.count(where: \.isInAnswer) > 1 { headers = [] }
@@ -125,20 +141,18 @@ struct DirectAnswer: Sendable {
   private func relay(
     _ pending: PendingInference, _ first: Inference?, to client: inout ClientStream
   ) async throws(Failure) {
-    var inference = first
-    while inference == nil {
-      try await client.send(SSE.keepAlive)
-      inference = try await pending.inference(within: resources.configuration.keepAlive)
-    }
-    guard let inference else { return }
-    exchange.payment?.began(by: inference.opening)
     var tally = TokenTally()
+    var inference = first
     do throws(Failure) {
+      while inference == nil {
+        try await client.send(SSE.keepAlive)
+        inference = try await pending.inference(within: resources.configuration.keepAlive)
+      }
+      guard let inference else { return }
+      exchange.payment?.began(by: inference.opening)
       try await relay(inference, counting: &tally, to: &client)
     } catch {
-      exchange.journal.recordPart(
-        by: inference.host.name, model: inference.model,
-        usage: exchange.request.usage(ofPart: tally.total))
+      recordPart(of: pending, written: tally.total, begunBy: inference?.opening)
       throw error
     }
   }
@@ -183,6 +197,7 @@ struct DirectAnswer: Sendable {
           let summary = exchange.credible(summary)
           record(summary)
           let bill = exchange.payment?.bill(summary)
+          exchange.journal.recordCost(bill?.billed)
           if let bill { exchange.payment?.settle(bill) }
           if exchange.request.options.trace {
             let composer =
@@ -218,15 +233,49 @@ struct DirectAnswer: Sendable {
 
   private func record(_ summary: InferenceSummary) {
     exchange.journal.recordAnswer(
-      by: summary.host.name, model: summary.model, usage: summary.usage)
+      by: summary.host.name, model: summary.model, usage: summary.usage,
+      finishReason: summary.finishReason,
+      costs: hostCosts(summary.attempts, summary.usage))
     exchange.journal.recordAttempts(summary.attempts.map(\.facts))
+  }
+
+  private func hostCosts(_ attempts: [AttemptRecord], _ usage: Usage) -> HostCosts {
+    HostCosts(attempts: attempts, usage: usage, table: resources.context.hosts.table)
+  }
+
+  /// Records an answer that the client did not receive to its end, with the tokens that the hosts
+  /// made for it.
+  /// - Parameters:
+  ///   - written: tokens that were sent to the client.
+  ///   - opening: the host that began the answer. `nil` means that the answer had not begun.
+  private func recordPart(
+    of pending: PendingInference, written: Int, begunBy opening: InferenceOpening? = nil
+  ) {
+    pending.cancel()
+    let attempts = pending.attempts
+    exchange.journal.recordAttempts(attempts.map(\.facts))
+    // Tokens of a host that failed are not the client's, but they have a cost.
+    let delivered = attempts.filter { $0.paid.outcome == .delivered }
+    let made = delivered.reduce(0) { $0.addingCapped($1.tokens) }
+    let last = delivered.last ?? attempts.last(where: \.isInAnswer)
+    guard let host = last?.host ?? opening?.host, let model = last?.model ?? opening?.model else {
+      return
+    }
+    let tokens = max(written, made)
+    exchange.journal.recordPart(
+      by: host.name, model: model, usage: exchange.request.usage(ofPart: tokens),
+      // Every host that wrote something has read the prompt.
+      costs: hostCosts(attempts, exchange.request.usage(ofPart: max(1, tokens))),
+      cost: exchange.payment?.billedSoFar)
   }
 
   private func trace(of summary: InferenceSummary, _ bill: RequestBill?) -> JSON {
     TraceExtension.direct(
       trace: exchange.trace.trace, seed: exchange.seed, reason: exchange.journal.reason,
       host: summary.host, model: summary.model,
-      usage: summary.usage, firstToken: summary.firstToken, total: summary.total,
-      attempts: summary.attempts.map(\.facts), cost: bill?.billed, cut: exchange.payment?.cut)
+      usage: summary.usage, finishReason: summary.finishReason, firstToken: summary.firstToken,
+      total: summary.total, attempts: summary.attempts.map(\.facts),
+      costs: hostCosts(summary.attempts, summary.usage), cost: bill?.billed,
+      cut: exchange.payment?.cut)
   }
 }

@@ -116,6 +116,17 @@ struct Exchange: Sendable {
       .credible(trace, written: written, tokens: payment?.tokens)
   }
 
+  /// Tokens and costs of the hosts of a plan, with counts that a host cannot inflate.
+  /// - Parameters:
+  ///   - written: tokens of the answer that the client received. `nil` means the whole answer.
+  ///   - table: hosts with their prices.
+  func hostCosts(of trace: PlanTrace, written: Int? = nil, table: HostTable) -> HostCosts {
+    let bounds = payment?.bounds ?? RequestBounds(plan: request)
+    return HostCosts(plan: trace, model: request.model, written: written, table: table) {
+      bounds.credible($0, of: trace.plan, tokens: payment?.tokens)
+    }
+  }
+
   /// Returns a JSON response. The bytes of a body larger than `Limits.heavyBytes` stay charged to
   /// the request until they are written to the client. A smaller body is not charged.
   /// - Parameter bill: the bill to settle after the body is written. `nil` means none.

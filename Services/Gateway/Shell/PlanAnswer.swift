@@ -262,41 +262,44 @@ struct PlanAnswer: Sendable {
   /// Accounts for the plan's tokens, even if the plan failed.
   /// - Parameter written: tokens of the answer that the client received.
   func recordUsage(_ trace: PlanTrace, written: Int = 0) {
-    let prices = Dictionary(
-      resources.context.hosts.table.hosts.compactMap { host in host.price.map { (host.id, $0) } }
-    ) { first, _ in first }
     exchange.journal.recordAnswer(
       by: trace.task(trace.plan.sink)?.host?.name ?? "",
       usage: exchange.usage(of: trace, written: written),
-      credits: trace.credits(prices: prices))
+      finishReason: trace.ending?.finishReason ?? "", costs: hostCosts(of: trace))
   }
 
-  /// Whether the plan's tokens are billed, or count against the limits of a key.
-  var countsTokens: Bool { exchange.payment != nil || exchange.key != nil }
+  /// Tokens and costs of the plan's hosts, also of text that the client did not receive.
+  func hostCosts(of trace: PlanTrace) -> HostCosts {
+    exchange.hostCosts(of: trace, table: resources.context.hosts.table)
+  }
 
   /// Settles a plan whose answer the client did not receive to its end. A client that received no
   /// text pays nothing.
   ///
   /// If this gateway has cancelled the plan, the settlement waits for the tokens of its tasks, and so
-  /// does their count against the limits of the key. The memory and the places of the request stay in
+  /// do their count against the limits of the key and the record of the request. The memory and the places of the request stay in
   /// use until then, also its place among the key's concurrent requests.
   ///
   /// - Parameter written: tokens of the answer that the client received.
   func settleIncomplete(_ plan: RunningPlan, written: Int) {
     let (payment, trace) = (exchange.payment, exchange.trace.trace)
-    let dispatch = plan.unreadDispatch
     // Without a dispatch to wait for, the key's use ends with the request.
-    let endUse = dispatch == nil ? nil : exchange.journal.takeUse()
-    guard let dispatch, endUse != nil || payment?.hasDelivered == true else {
+    guard let dispatch = plan.unreadDispatch else {
       resources.departures.end(trace)
-      payment?.settle(streamed: plan.read { $0 })
+      exchange.journal.recordCost(payment?.settle(streamed: plan.read { $0 }))
       return
     }
+    let endUse = exchange.journal.takeUse()
+    exchange.journal.postpone()
+    let table = resources.context.hosts.table
     resources.departures.leave(trace, dispatch) { [exchange] costs in
       var trace = plan.read { $0 }
       if let costs { trace.record(costs) }
-      endUse?(exchange.usage(of: trace, written: written))
-      payment?.settle(streamed: trace)
+      let usage = exchange.usage(of: trace, written: written)
+      endUse?(usage)
+      let cost = payment?.settle(streamed: trace)
+      exchange.journal.recordLate(
+        usage, costs: exchange.hostCosts(of: trace, table: table), cost: cost)
       withExtendedLifetime(exchange) {}
     }
   }
@@ -311,7 +314,8 @@ struct PlanAnswer: Sendable {
         "tutti",
         TraceExtension.json(
           exchange.trace.trace, trace, exchange.journal.times, estimate: outcome,
-          hasOutputs: exchange.request.options.tracesOutputs, cost: bill?.billed,
+          hasOutputs: exchange.request.options.tracesOutputs, costs: hostCosts(of: trace),
+          cost: bill?.billed,
           cut: exchange.payment?.cut)
       )
     ]
@@ -324,7 +328,7 @@ struct PlanAnswer: Sendable {
   ) async throws(Failure) -> Response {
     var message = MessageAssembler()
     let id = exchange.trace.trace
-    if countsTokens { resources.departures.begin(id) }
+    resources.departures.begin(id)
     do throws(Failure) {
       try await run(plan) { event in
         recordHost(in: event, of: plan)
@@ -351,6 +355,7 @@ struct PlanAnswer: Sendable {
     let trace = plan.read { $0 }
     recordUsage(trace)
     let bill = exchange.payment?.bill(trace)
+    exchange.journal.recordCost(bill?.billed)
     let body = composer.body(
       message: message.message, finish: trace.ending?.finishReason ?? "stop", usage: trace.usage,
       adding: additions(trace, plan.estimateOutcome, bill))

@@ -61,7 +61,7 @@ struct PlanStream {
   @concurrent
   mutating func run() async throws {
     let (departures, trace) = (answer.resources.departures, answer.exchange.trace.trace)
-    if answer.countsTokens { departures.begin(trace) }
+    departures.begin(trace)
     do throws(Failure) {
       try await deliver()
       departures.end(trace)
@@ -198,6 +198,7 @@ struct PlanStream {
     answer.recordUsage(trace)
     let finish = trace.ending?.finishReason ?? "stop"
     let bill = answer.exchange.payment?.bill(trace)
+    answer.exchange.journal.recordCost(bill?.billed)
     if let bill { answer.exchange.payment?.settle(bill) }
     let extra = answer.additions(trace, plan.estimateOutcome, bill)
     if answer.exchange.request.includeUsage {

@@ -1,6 +1,7 @@
 import ClusterModel
 import GatewayCore
 import Metrics
+import Money
 import Overload
 import Synchronization
 import Telemetry
@@ -28,7 +29,10 @@ final class RequestJournal: Sendable {
     var answeringModel: ModelID?
     var isPaid = false
     var usage = Usage.zero
-    var credits: Int?
+    var finishReason = ""
+    /// The client's charge. `nil` means that the request is not billed.
+    var cost: MicroCredits?
+    var costs = HostCosts.none
     var firstProgress: Duration?
     var firstToken: Duration?
     var reason: String?
@@ -41,6 +45,10 @@ final class RequestJournal: Sendable {
     /// Whether a host may have been asked.
     var mayHaveAsked = false
     var isOver = false
+    /// Whether the tokens of the request are still awaited after its end.
+    var isPostponed = false
+    /// The end of a request whose tokens are awaited. `nil` means that there is none.
+    var postponed: Ending?
 
     /// Model of a request that costs nothing. `nil` means that the request is billed.
     var freeModel: String? { isPaid ? nil : answeringModel?.name ?? model }
@@ -57,6 +65,9 @@ final class RequestJournal: Sendable {
   /// Statuses of requests that the cluster refuses. Other failures are mistakes of the client, or
   /// failures of an answer that had begun.
   private static let refusedStatuses: Set<Int> = [402, 403, 404, 429, 503]
+
+  /// Names of models that metrics have.
+  private static let models = BoundedLabel(limit: 64)
 
   /// The request's path.
   let endpoint: String
@@ -86,6 +97,7 @@ final class RequestJournal: Sendable {
     end(
       status: Self.clientLeftStatus,
       Failure(.cancelled, "the client left before the answer ended"))
+    emitPostponed()
   }
 
   var trace: TraceContext { span.context }
@@ -174,25 +186,39 @@ final class RequestJournal: Sendable {
 
   /// - Parameters:
   ///   - model: the model of the host. `nil` means that a plan answers.
-  ///   - credits: cost of a plan's tasks. `nil` means that they cost nothing, or that no plan
-  ///     answers.
+  ///   - finishReason: why the answer ended. Empty if it did not end.
+  ///   - costs: tokens and costs of the hosts.
   func recordAnswer(
-    by host: String, model: ModelID? = nil, usage: Usage, credits: Int? = nil
+    by host: String, model: ModelID? = nil, usage: Usage, finishReason: String = "",
+    costs: HostCosts = .none
   ) {
     state.withLock {
       $0.host = host
       $0.answeringModel = model
       $0.usage = usage
-      $0.credits = credits
+      $0.finishReason = finishReason
+      $0.costs = costs
     }
   }
 
-  /// Records the part of an answer that the client received before it left, or before the answer
-  /// failed. Does nothing if a complete answer was recorded.
-  func recordPart(by host: String, model: ModelID, usage: Usage) {
-    guard usage != .zero else { return }
+  /// Records the client's charge. `nil` means that the request is not billed.
+  func recordCost(_ cost: MicroCredits?) { state.withLock { $0.cost = cost } }
+
+  /// Records the tokens of an answer that the client did not receive to its end. Does nothing if a
+  /// complete answer was recorded.
+  ///
+  /// - Parameters:
+  ///   - costs: tokens and costs of the hosts, also of those that failed.
+  ///   - cost: the client's charge. `nil` means that the request is not billed.
+  func recordPart(
+    by host: String, model: ModelID, usage: Usage, costs: HostCosts = .none,
+    cost: MicroCredits? = nil
+  ) {
     state.withLock { state in
       guard state.usage == .zero else { return }
+      state.costs = costs
+      state.cost = cost
+      guard usage != .zero else { return }
       state.host = host
       state.answeringModel = model
       state.usage = usage
@@ -201,6 +227,21 @@ final class RequestJournal: Sendable {
 
   /// Records the hosts that were asked and the outcome of each attempt.
   func recordAttempts(_ attempts: [AttemptFacts]) { state.withLock { $0.attempts = attempts } }
+
+  /// Postpones the record of a cancelled plan until the tokens of its tasks are known.
+  ///
+  /// The caller must call `recordLate`. The end of the request does not wait.
+  func postpone() { state.withLock { $0.isPostponed = true } }
+
+  /// Records the tokens of a cancelled plan, and emits its record if the request has ended.
+  func recordLate(_ usage: Usage, costs: HostCosts, cost: MicroCredits?) {
+    state.withLock { state in
+      state.usage = usage
+      state.costs = costs
+      state.cost = cost
+    }
+    emitPostponed()
+  }
 
   // MARK: - End
 
@@ -222,10 +263,28 @@ final class RequestJournal: Sendable {
       Counter(label: "tutti_gateway_unrecorded_total").increment()
       return
     }
+    emitSpan(state, ending)
+    let known = self.state.withLock { state -> State? in
+      guard state.isPostponed else { return state }
+      state.postponed = ending
+      return nil
+    }
+    if let known { emitTokens(known, ending) }
+  }
+
+  /// Emits what was postponed, with the tokens that are known now. Later calls do nothing.
+  private func emitPostponed() {
+    let (state, ending) = state.withLock { state -> (State, Ending?) in
+      state.isPostponed = false
+      return (state, state.postponed.take())
+    }
+    if let ending { emitTokens(state, ending) }
+  }
+
+  private func emitTokens(_ state: State, _ ending: Ending) {
     // Only a plan has an accounting span. The usage of a direct answer is part of the request span.
     if state.isPlan { emitAccounting(state) }
     emitRecord(state, ending)
-    emitSpan(state, ending)
   }
 
   /// Whether the request was refused before any host was asked.
@@ -249,8 +308,13 @@ final class RequestJournal: Sendable {
   private func emitAccounting(_ state: State) {
     let span = phase(.accounting)
     Self.set(state.usage, on: span)
-    if let credits = state.credits { span.set("credits", String(credits)) }
+    Self.setCosts(state, on: span)
     span.end()
+  }
+
+  private static func setCosts(_ state: State, on span: OpenSpan) {
+    if let cost = state.cost { span.set("cost", cost.credits) }
+    if let cost = state.costs.total { span.set("host_cost", cost.description) }
   }
 
   private static func set(_ usage: Usage, on span: OpenSpan) {
@@ -266,6 +330,9 @@ final class RequestJournal: Sendable {
         key: state.key ?? "", endpoint: endpoint, model: state.model,
         pattern: state.pattern, stream: state.stream, status: ending.status,
         errorCode: ending.failure?.code.rawValue ?? "", host: state.host, usage: state.usage,
+        finishReason: state.finishReason,
+        cost: state.cost.map { CreditAmount(millionths: $0.count) },
+        hostCost: state.costs.total, shares: state.costs.shares,
         firstTokenMilliseconds: state.firstToken.map { Int($0.wholeMilliseconds) } ?? 0,
         totalMilliseconds: Int(ending.elapsed.wholeMilliseconds)))
   }
@@ -280,7 +347,10 @@ final class RequestJournal: Sendable {
     if let first = state.firstToken {
       span.set("first_token_ms", String(first.wholeMilliseconds))
     }
-    if state.usage != .zero { Self.set(state.usage, on: span) }
+    // The tokens of a cancelled plan are in its accounting span, as soon as they are known.
+    if !state.isPostponed, state.usage != .zero { Self.set(state.usage, on: span) }
+    if !state.finishReason.isEmpty { span.set("finish_reason", state.finishReason) }
+    if !state.isPlan { Self.setCosts(state, on: span) }
     if !state.host.isEmpty { span.set("host", state.host) }
     if let failure = ending.failure {
       // The message names every failed host and quotes its error, so the span has code and message.
@@ -294,9 +364,12 @@ final class RequestJournal: Sendable {
 
   private func emitMetrics(_ state: State, _ ending: Ending) {
     let labels = [("endpoint", endpoint), ("pattern", state.pattern)]
+    // A client can invent any number of names. Only a name that a host or the cluster has passes the
+    // checks.
+    let model = state.isAdmitted ? Self.models.name(for: state.model) : "other"
     Counter(
       label: "tutti_gateway_requests_total",
-      dimensions: labels + [("status", "\(ending.status / 100)xx")]
+      dimensions: labels + [("status", "\(ending.status)"), ("model", model)]
     ).increment()
     Timer(label: "tutti_gateway_request_seconds", dimensions: labels)
       .record(duration: ending.elapsed)

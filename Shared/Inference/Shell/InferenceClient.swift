@@ -184,6 +184,10 @@ public struct PendingInference: Sendable {
   /// Cancels the request at its host. A caller that waits for the answer or reads it gets
   /// `cancelled`.
   public func cancel() { handle.session.leave() }
+
+  /// The attempts that have ended, in the order in which they ended. After `cancel`, these are all
+  /// attempts, unless an event of a large request is being handled.
+  public var attempts: [AttemptRecord] { handle.session.attempts }
 }
 
 /// An answer that has begun. It can be read only once. The sequence ends after `finished`, or

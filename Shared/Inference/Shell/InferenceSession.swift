@@ -174,6 +174,9 @@ final class InferenceSession: Sendable {
     step(.head(status: status, id))
   }
 
+  /// The attempts that have ended. Empty while an event is handled outside the lock.
+  var attempts: [AttemptRecord] { state.withLock { $0.run?.attempts ?? [] } }
+
   /// The headers of an attempt's response that the client gets.
   func headers(of id: AttemptID) -> [PassedHeader] { state.withLock { $0.headers[id] ?? [] } }
 

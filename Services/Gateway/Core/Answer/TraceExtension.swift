@@ -21,16 +21,19 @@ public enum TraceExtension {
   /// - Parameters:
   ///   - estimate: the outcome of the planner's estimate. `nil` means that the planner made none.
   ///   - hasOutputs: whether to include the tasks' outputs, up to `Limits.tracedOutputBytes`.
+  ///   - costs: tokens and costs of the hosts. `nil` means that no price is known.
   ///   - cost: the client's charge in credits. `nil` means that the request is not billed.
   ///   - cut: the limit by a budget. `nil` means that none limits the answer.
   public static func json(
     _ trace: TraceID, _ plan: PlanTrace, _ times: Times, estimate: EstimateOutcome? = nil,
-    hasOutputs: Bool = false, cost: MicroCredits? = nil, cut: BudgetCut? = nil
+    hasOutputs: Bool = false, costs: HostCosts? = nil, cost: MicroCredits? = nil,
+    cut: BudgetCut? = nil
   ) -> JSON {
+    let costs = costs ?? HostCosts(plan: plan, model: "", table: .empty)
     var members = head(trace, pattern: plan.plan.pattern, seed: plan.plan.seed)
     if !plan.plan.reason.isEmpty { members.append(("reason", .string(plan.plan.reason))) }
     members += body(
-      plan.tasks, hosts: plan.hosts, sinkUsage: plan.ending?.sinkUsage ?? .zero,
+      plan.tasks, hosts: plan.hosts, costs, sinkUsage: plan.ending?.sinkUsage ?? .zero,
       outputs: hasOutputs ? plan.outputs(within: Limits.tracedOutputBytes.value) : [:])
     members += [
       (
@@ -43,6 +46,7 @@ public enum TraceExtension {
             ]
           })
       ),
+      ("finish_reason", plan.ending.map { .string($0.finishReason) } ?? nil),
       ("first_progress_ms", milliseconds(times.firstProgress)),
       ("first_token_ms", milliseconds(times.firstToken)),
     ]
@@ -83,12 +87,15 @@ public enum TraceExtension {
   /// The trace of a direct answer.
   /// - Parameters:
   ///   - reason: why there is no plan. `nil` means that the client did not ask for a plan.
+  ///   - finishReason: why the answer ended. Empty for embeddings.
+  ///   - costs: tokens and costs of the hosts.
   ///   - cost: the client's charge in credits. `nil` means that the request is not billed.
   ///   - cut: the limit by a budget. `nil` means that none limits the answer.
   public static func direct(
     trace: TraceID, seed: UInt64, reason: String? = nil, host: HostID, model: ModelID,
-    usage: Usage, firstToken: Duration, total: Duration, attempts: [AttemptFacts],
-    cost: MicroCredits? = nil, cut: BudgetCut? = nil
+    usage: Usage, finishReason: String = "", firstToken: Duration, total: Duration,
+    attempts: [AttemptFacts], costs: HostCosts = .none, cost: MicroCredits? = nil,
+    cut: BudgetCut? = nil
   ) -> JSON {
     var line = PlanTrace.TaskLine(id: "direct", role: .reasoning, agent: "")
     line.host = host
@@ -102,7 +109,9 @@ public enum TraceExtension {
     var members = head(trace, pattern: Plan.direct, seed: seed)
     if let reason { members.append(("reason", .string(reason))) }
     // No agent took part, so the task has no role.
-    members += body([line], hosts: hosts, sinkUsage: usage, haveRoles: false)
+    members += body(
+      [line], hosts: hosts, costs, sinkUsage: usage, isDirect: true)
+    if !finishReason.isEmpty { members.append(("finish_reason", .string(finishReason))) }
     members.append(("attempts", .array(attempts.map(json))))
     if let cost { members.append(("cost", .string(cost.credits))) }
     if let cut { members.append(("limited_by", cut.json)) }
@@ -121,29 +130,65 @@ public enum TraceExtension {
     ]
   }
 
+  /// - Parameter isDirect: whether no agent took part, so that the only task has no role and the
+  ///   cost of all hosts.
   private static func body(
-    _ tasks: [PlanTrace.TaskLine], hosts: [HostID], sinkUsage: Usage, haveRoles: Bool = true,
-    outputs: [TaskID: PlanTrace.Output] = [:]
+    _ tasks: [PlanTrace.TaskLine], hosts: [HostID], _ costs: HostCosts, sinkUsage: Usage,
+    isDirect: Bool = false, outputs: [TaskID: PlanTrace.Output] = [:]
   ) -> [(String, JSON)] {
-    var byHost: [(HostID, Usage)] = []
-    for task in tasks {
-      guard let host = task.host else { continue }
-      if let index = byHost.firstIndex(where: { $0.0 == host }) {
-        byHost[index].1 = byHost[index].1 + task.usage
-      } else {
-        byHost.append((host, task.usage))
-      }
+    let byHost = grouped(costs.shares, by: \.host.name)
+    let byModel = grouped(costs.shares, by: \.model.name)
+    let lines = tasks.map { task in
+      line(
+        task, hasRole: !isDirect, cost: isDirect ? costs.total : costs.byTask[task.id],
+        outputs[task.id])
     }
     return [
-      ("tasks", .array(tasks.map { line($0, hasRole: haveRoles, outputs[$0.id]) })),
+      ("tasks", .array(lines)),
       ("hosts", .array(hosts.map { .string($0.name) })),
-      ("usage_by_host", .object(byHost.map { ($0.0.name, ChatComposer.usage($0.1)) })),
-      ("sink_usage", ChatComposer.usage(sinkUsage)),
+      ("usage_by_host", usages(byHost)), ("usage_by_model", usages(byModel)),
+      ("cost_by_host", amounts(byHost)), ("cost_by_model", amounts(byModel)),
+      ("host_cost", amount(costs.total)), ("sink_usage", ChatComposer.usage(sinkUsage)),
     ]
   }
 
+  /// The shares with the same name, in the order of the first of them.
+  private static func grouped(
+    _ shares: [HostShare], by name: (HostShare) -> String
+  ) -> [(name: String, shares: [HostShare])] {
+    var groups: [(name: String, shares: [HostShare])] = []
+    for share in shares {
+      if let index = groups.firstIndex(where: { $0.name == name(share) }) {
+        groups[index].shares.append(share)
+      } else {
+        groups.append((name(share), [share]))
+      }
+    }
+    return groups
+  }
+
+  private static func usages(_ groups: [(name: String, shares: [HostShare])]) -> JSON {
+    .object(
+      groups.map { group in
+        let usage = group.shares.reduce(Usage.zero) {
+          $0
+            + Usage(promptTokens: $1.promptTokens, completionTokens: $1.completionTokens)
+        }
+        return (group.name, ChatComposer.usage(usage))
+      })
+  }
+
+  private static func amounts(_ groups: [(name: String, shares: [HostShare])]) -> JSON {
+    .object(groups.map { ($0.name, amount(HostCosts.sum($0.shares))) })
+  }
+
+  /// An amount of credits as a string. An unknown one is `null`.
+  private static func amount(_ amount: CreditAmount?) -> JSON {
+    amount.map { .string($0.description) } ?? nil
+  }
+
   private static func line(
-    _ task: PlanTrace.TaskLine, hasRole: Bool, _ output: PlanTrace.Output?
+    _ task: PlanTrace.TaskLine, hasRole: Bool, cost: CreditAmount?, _ output: PlanTrace.Output?
   ) -> JSON {
     var members: [(String, JSON)] = [("id", .string(task.id.name))]
     // A task that the dispatcher computes has no role. A task that no agent took has its role, but
@@ -157,11 +202,12 @@ public enum TraceExtension {
       ("first_token_ms", .integer(task.firstTokenMilliseconds)),
       ("total_ms", .integer(task.totalMilliseconds)),
       ("tokens", .integer(task.usage.completionTokens)),
-      ("usage", ChatComposer.usage(task.usage)),
+      ("usage", ChatComposer.usage(task.usage)), ("host_cost", amount(cost)),
       ("inputs", .array(task.inputs.map { .string($0.name) })),
     ]
     if task.merge.isMechanical { members.append(("merge", .string(task.merge.rawValue))) }
     if !task.reason.isEmpty { members.append(("reason", .string(task.reason))) }
+    if let source = task.textOf { members.append(("text_of", .string(source.name))) }
     if !task.excerpts.isEmpty {
       members.append(("excerpts", .array(task.excerpts.map(json))))
     }

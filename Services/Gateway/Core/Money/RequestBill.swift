@@ -81,7 +81,22 @@ public struct RequestBill: Hashable, Sendable {
     paidPrompt: Int? = nil, table: HostTable = .empty,
     credible: (PlanTrace.TaskLine) -> Usage = \.usage
   ) {
-    var answers: [SettledAnswer] = []
+    let answers = Self.answers(
+      plan: trace, model: model, written: written, price: price, table: table, credible: credible)
+    self.init(
+      model: model, answers: answers.flatMap(\.answers), price: price, hold: hold,
+      paidPrompt: paidPrompt)
+  }
+
+  /// The answers of each task of a plan, for the tasks that a bill has.
+  ///
+  /// The parameters are those of the bill's initialiser.
+  static func answers(
+    plan trace: PlanTrace, model: ModelID, written: Int?, price: RequestPrice, table: HostTable,
+    credible: (PlanTrace.TaskLine) -> Usage
+  ) -> [(task: TaskID, answers: [SettledAnswer])] {
+    var answers: [(task: TaskID, answers: [SettledAnswer])] = []
+    var count = 0
     let tasks = trace.tasks.prefix(Limits.billedAnswers.value)
     for (index, task) in tasks.enumerated() {
       var counted = credible(task)
@@ -106,13 +121,14 @@ public struct RequestBill: Hashable, Sendable {
           inferences[place].usage.completionTokens, most)
       }
       // Each later task keeps room for one answer.
-      let room = Limits.billedAnswers.value - answers.count - (tasks.count - index - 1)
-      answers += Self.answers(
+      let room = Limits.billedAnswers.value - count - (tasks.count - index - 1)
+      let added = Self.answers(
         of: task, inferences, usage, model: task.model ?? model, price: price, table: table,
         atMost: room)
+      count += added.count
+      answers.append((task.id, added))
     }
-    self.init(
-      model: model, answers: answers, price: price, hold: hold, paidPrompt: paidPrompt)
+    return answers
   }
 
   /// The answers of a task: one per inference, and one for the other tokens, which are paid to the
@@ -160,7 +176,7 @@ public struct RequestBill: Hashable, Sendable {
   ///   - attempts: the attempts in the order in which they ended. An attempt that resumes an answer
   ///     ends after the attempt that broke off.
   ///   - table: hosts, for their own names of models that are aliases.
-  private static func attempts(
+  static func attempts(
     _ attempts: [PaidAttempt], _ usage: TokenUsage, _ table: HostTable = .empty
   ) -> [SettledAttempt] {
     let attempts = attempts.prefix(Limits.billedAttempts.value)

@@ -44,6 +44,15 @@ public struct RequestPrice: Hashable, Sendable {
     highest = prices.values.reduce(answers) { $0.dearest(of: $1) }
   }
 
+  /// The price of requests that cost nothing. No model is known.
+  static let free = RequestPrice()
+
+  private init() {
+    admittedAt = 0
+    highest = .free
+    prices = .several([:])
+  }
+
   /// Whether the request costs nothing, however many tokens it takes.
   public var isFree: Bool { highest == .free }
 

@@ -17,6 +17,8 @@ public struct PlanTrace: Sendable {
     /// `nil` means that the task has not ended.
     public var status: TaskStatus?
     public var reason = ""
+    /// The task whose output is this task's output. `nil` means that the output is its own.
+    var textOf: TaskID?
     var firstTokenMilliseconds = 0
     var totalMilliseconds = 0
     public var usage = Usage.zero
@@ -145,6 +147,7 @@ public struct PlanTrace: Sendable {
     update(ended.task, ended.role) {
       $0.status = ended.status
       $0.reason = ended.reason
+      $0.textOf = ended.textOf
       if !ended.agent.isEmpty { $0.agent = ended.agent }
       guard let report = ended.report else { return }
       // A task that the dispatcher computes has no host.
@@ -261,26 +264,6 @@ public struct PlanTrace: Sendable {
     let own = tasks.reduce(Usage.zero) { $0 + $1.usage }
     guard let reported = ending?.usage, reported.totalTokens > own.totalTokens else { return own }
     return reported
-  }
-
-  /// Cost of the tasks in credits, rounded up. `nil` means that they cost nothing.
-  /// - Parameter prices: stated prices of the hosts.
-  public func credits(prices: [HostID: HostPrice]) -> Int? {
-    var millionths: Int64 = 0
-    var isFree = true
-    for line in tasks {
-      guard let price = line.host.flatMap({ prices[$0] }), price != .free,
-        line.usage.totalTokens > 0
-      else { continue }
-      isFree = false
-      let cost = price.cost(
-        prompt: line.usage.promptTokens, completion: line.usage.completionTokens)
-      let (sum, overflow) = millionths.addingReportingOverflow(cost)
-      millionths = overflow ? .max : sum
-    }
-    guard !isFree else { return nil }
-    let (credits, rest) = millionths.quotientAndRemainder(dividingBy: 1_000_000)
-    return max(1, Int(clamping: credits) + (rest > 0 ? 1 : 0))
   }
 
   /// The last host of each task, without duplicates.

@@ -104,15 +104,20 @@ final class Payment: Sendable {
   }
 
   deinit {
-    let open = state.withLock { state -> (DeliveredAnswer, Usage)? in
-      state.isSettled ? nil : (state.delivered, state.prompt)
-    }
-    guard let (delivered, prompt) = open else { return }
-    settle(
-      RequestBill(
-        delivered, of: model, prompt: prompt.promptTokens, cached: prompt.cachedTokens,
-        price: price, hold: hold))
+    if state.withLock({ $0.isSettled }) { return }
+    settle(partBill)
   }
+
+  /// The bill of a direct answer for the tokens that were written so far.
+  private var partBill: RequestBill {
+    let (delivered, prompt) = state.withLock { ($0.delivered, $0.prompt) }
+    return RequestBill(
+      delivered, of: model, prompt: prompt.promptTokens, cached: prompt.cachedTokens,
+      price: price, hold: hold)
+  }
+
+  /// The client's charge for a direct answer if it ends now.
+  var billedSoFar: MicroCredits { partBill.billed }
 
   /// Records the host that begins or resumes the answer.
   func began(by host: InferenceOpening) {
@@ -198,14 +203,15 @@ final class Payment: Sendable {
     ) { bounds.credible($0, of: trace.plan, tokens: tokens) }
   }
 
-  /// Whether a part of the answer was written to the client's socket.
-  var hasDelivered: Bool { state.withLock { $0.delivered.tokens > 0 } }
-
   /// Settles a plan whose streamed answer broke off. A client that received no text pays nothing.
-  func settle(streamed trace: PlanTrace) {
+  /// - Returns: the client's charge.
+  @discardableResult
+  func settle(streamed trace: PlanTrace) -> MicroCredits {
     let written = state.withLock { $0.delivered.tokens }
-    guard written > 0 else { return }
-    settle(bill(trace, written: written))
+    guard written > 0 else { return .zero }
+    let bill = bill(trace, written: written)
+    settle(bill)
+    return bill.billed
   }
 
   /// Frees the money of a request that takes no token.
