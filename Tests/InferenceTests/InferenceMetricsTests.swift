@@ -36,6 +36,38 @@ struct InferenceMetricsTests {
     #expect(said(0.5, [attempt("a", 0, 0.5, 0, .answered)]) == "a 500")
   }
 
+  @Test("a cancelled answer counts the tokens that its hosts made, and a loser its own")
+  func work() {
+    func attempt(
+      _ host: HostID, _ tokens: Int, _ outcome: AttemptOutcome
+    ) -> AttemptRecord {
+      AttemptRecord(
+        host: host, model: "m", started: .zero, ended: .seconds(1), tokens: tokens,
+        outcome: outcome)
+    }
+    func work(_ attempts: [AttemptRecord], _ usage: Usage?) -> [String] {
+      let summary = usage.map {
+        InferenceSummary(
+          host: "a", model: "m", usage: $0, finishReason: "stop", firstToken: .zero,
+          total: .seconds(1), attempts: attempts)
+      }
+      return InferenceMetrics.work(of: attempts, summary, promptTokens: 7)
+        .map { "\($0.host) \($0.promptTokens) \($0.completionTokens)" }
+    }
+    let left = AttemptOutcome.failed(AttemptFailure(.consumerLeft, ""))
+    let lost = AttemptOutcome.failed(AttemptFailure(.lost, ""))
+    let usage = Usage(promptTokens: 5, completionTokens: 9)
+    #expect(work([attempt("a", 12, left)], nil) == ["a 7 12"])
+    #expect(work([attempt("a", 0, left)], nil) == [])
+    #expect(work([attempt("a", 8, .answered)], usage) == ["a 5 9"])
+    // An answer in one body counts no tokens.
+    #expect(work([attempt("a", 0, .answered)], usage) == ["a 5 9"])
+    #expect(
+      work([attempt("b", 2, .beaten), attempt("a", 8, .answered)], usage) == ["b 5 2", "a 5 9"])
+    #expect(
+      work([attempt("b", 4, lost), attempt("a", 5, .answered)], usage) == ["b 5 4", "a 5 5"])
+  }
+
   @Test("the operator's own hosts have their own label, for every outcome of an attempt")
   func tiers() {
     var attempt = AttemptRecord(

@@ -122,6 +122,9 @@ public final class InferenceClient: Sendable {
 
   // MARK: - For the sessions
 
+  /// A host's own price. `nil` means that none is stated, or that the host is unknown.
+  func price(of host: HostID) -> HostPrice? { hosts().hosts.first { $0.id == host }?.price }
+
   var now: Instant { clock.now }
 
   /// The state of the cluster for a decision: the published tables, and this process's own

@@ -3,6 +3,7 @@ import ClusterModel
 import InferenceCore
 import Logging
 import NIOCore
+import Overload
 import Synchronization
 
 /// Identifies a translated request by all values that the translation depends on. Only translations
@@ -101,7 +102,9 @@ extension InferenceSession {
       state.prepared = [:]
       return state.summary
     }
-    client.metrics.record(attempts: attempts, summary: summary)
+    client.metrics.record(attempts: attempts, summary: summary, promptTokens: promptTokens) {
+      client.price(of: $0)
+    }
     for attempt in attempts {
       guard let failure = attempt.failure else { continue }
       if attempt.isBrokenOff, let skipped = client.brokenAttempts.pass() {

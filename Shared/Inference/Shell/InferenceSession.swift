@@ -73,6 +73,8 @@ final class InferenceSession: Sendable {
   let state: Mutex<State>
   /// Deadline of the whole answer.
   let deadline: Instant
+  /// Estimated tokens of the prompt.
+  let promptTokens: Int
 
   /// Whether the request is so large that a translation or a search for a host takes long.
   var isLarge: Bool { request.body.count > Limits.heavyBytes.value }
@@ -85,10 +87,10 @@ final class InferenceSession: Sendable {
     asker = constraints.client
     pool = client.connections.pool()
     deadline = client.now.advanced(by: constraints.deadlines.total)
-    state = Mutex(
-      State(
-        run: InferenceRun(
-          request: request, constraints: constraints, limits: client.inferenceLimits)))
+    let run = InferenceRun(
+      request: request, constraints: constraints, limits: client.inferenceLimits)
+    promptTokens = run.estimatedPromptTokens
+    state = Mutex(State(run: run))
   }
 
   // MARK: - The reader's side

@@ -106,6 +106,8 @@ public struct InferenceRun: Sendable {
 
   /// The attempts that have ended, in the order in which they ended.
   public var attempts: [AttemptRecord] { ledger.records }
+  /// Estimated tokens of the request's prompt.
+  public var estimatedPromptTokens: Int { shape.promptTokens }
 
   public init(
     request: InferenceRequest, constraints: InferenceConstraints,
