@@ -15,6 +15,11 @@ extension ProcessTests {
     @Test("an error in the stream has the exit status of one that comes before it")
     func error() async throws { try await passes("overloaded") }
 
+    @Test(
+      "an answer that was cut, or that another task wrote, is reported on standard error",
+      arguments: ["cut", "degraded"])
+    func end(check: String) async throws { try await passes(check) }
+
     @Test("--timeout holds for the whole answer")
     func timeout() async throws { try await passes("overdue") }
 

@@ -63,7 +63,10 @@ extension ProcessTests {
         "ask", "-m", model, "--trace", "--max-tokens", "24", "Name a colour.")
       #expect(outcome.status == 0, "\(outcome)")
       #expect(outcome.hasText, "\(outcome)")
-      for title in ["task", "agent role", "host", "first-token ms", "tokens", "ms", "trace "] {
+      for title in [
+        "task", "agent role", "host", "first-token ms", "read", "written", "credits", "ms",
+        "trace ",
+      ] {
         #expect(outcome.errors.contains(title), "\(outcome)")
       }
       #expect(outcome.errors.contains("embedded-"), "\(outcome)")

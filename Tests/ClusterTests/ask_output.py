@@ -154,6 +154,41 @@ def policy(tutti):
         assert policy or "data_policy" not in options, gateway.request
 
 
+def cut(tutti):
+    """An answer that was cut at its limit is reported, and another end is not."""
+    for arguments, tokens, finish, expected in [
+        (["--max-tokens", "7"], 7, "length", b"cut at 7 tokens (max_tokens)"),
+        ([], 9, "length", b"cut after 9 tokens at a limit"),
+        (["--max-tokens", "7"], 5, "stop", None),
+    ]:
+        end = {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
+        usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": tokens}}
+        tail = b"".join(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in [end, usage])
+        gateway = Gateway(text("The quick"), tail + b"data: [DONE]\n\n")
+        gateway.go_on.set()
+        done = subprocess.run(
+            [tutti, "ask", "--url", gateway.url, *arguments, "x"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+        assert done.returncode == 0 and done.stdout == b"The quick\n", done
+        assert b"cut" not in done.stderr if expected is None else expected in done.stderr, done
+
+
+def degraded(tutti):
+    """If a draft stands in for the answer, its task and the reason are reported."""
+    step = {"event": "task_ended", "task": "answer", "status": "degraded"}
+    step |= {"reason": "the host was lost", "text_of": "draft-1"}
+    ended = f": tutti {json.dumps(step)}\n\n".encode()
+    gateway = Gateway(HEAD + text("The draft."), ended + b"data: [DONE]\n\n")
+    gateway.go_on.set()
+    done = subprocess.run(
+        [tutti, "ask", "--url", gateway.url, "x"], stdin=subprocess.DEVNULL, capture_output=True
+    )
+    assert done.returncode == 0 and done.stdout == b"The draft.\n", done
+    assert b"the answer is draft-1's text: the host was lost" in done.stderr, done
+
+
 if __name__ == "__main__":
-    checks = [overloaded, overdue, piped, policy, terminal]
+    checks = [cut, degraded, overloaded, overdue, piped, policy, terminal]
     next(check for check in checks if check.__name__ == sys.argv[1])(sys.argv[2])

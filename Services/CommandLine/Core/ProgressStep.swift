@@ -46,6 +46,8 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
   var pattern: String?
   var attempt: Int?
   var tokens: Int?
+  /// The task whose text stands in for this task's.
+  var textOf: String?
   var totalMilliseconds: Int?
   /// Number of tasks that an expansion added.
   var added: Int?
@@ -57,6 +59,7 @@ public struct ProgressStep: Decodable, Equatable, Sendable {
   enum CodingKeys: String, CodingKey {
     case event, task, role, host, model, status, reason, pattern, attempt, tokens, added, tasks
     case excerpt
+    case textOf = "text_of"
     case totalMilliseconds = "total_ms"
   }
 

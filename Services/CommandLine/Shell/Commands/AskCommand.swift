@@ -96,6 +96,7 @@ struct AskCommand: AsyncParsableCommand {
     guard transcript.isComplete else {
       throw ProcessFailure(.failed, "the answer was cut off; ask again")
     }
+    transcript.reportEnding(maxTokens: pattern.maxTokens)
     if trace || traceFull {
       transcript.report(traceID: response.headers.first(name: "x-tutti-trace"))
     }

@@ -11,6 +11,29 @@ struct AskTranscript {
     struct Choice: Decodable {
       struct Delta: Decodable { let content: String? }
       let delta: Delta?
+      let finishReason: String?
+
+      enum CodingKeys: String, CodingKey {
+        case delta
+        case finishReason = "finish_reason"
+      }
+
+      init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        delta = try members.decodeIfPresent(Delta.self, forKey: .delta)
+        // Hosts send odd values here, and the answer does not depend on them.
+        finishReason = try? members.decode(String.self, forKey: .finishReason)
+      }
+    }
+    struct Usage: Decodable {
+      let completionTokens: Int?
+
+      enum CodingKeys: String, CodingKey { case completionTokens = "completion_tokens" }
+
+      init(from decoder: any Decoder) throws {
+        let members = try? decoder.container(keyedBy: CodingKeys.self)
+        completionTokens = try? members?.decode(Int.self, forKey: .completionTokens)
+      }
     }
     struct Problem: Decodable {
       let message: String
@@ -37,44 +60,27 @@ struct AskTranscript {
     }
     let choices: [Choice]?
     let error: Problem?
-    let tutti: Execution?
-  }
-
-  /// The `tutti` extension of the last chunk, which describes how the answer was made.
-  struct Execution: Decodable {
-    struct Task: Decodable {
-      let id: String
-      let role: String?
-      let host: String?
-      let model: String?
-      let status: String?
-      let firstTokenMilliseconds: Int?
-      let totalMilliseconds: Int?
-      let tokens: Int?
-      let output: String?
-
-      enum CodingKeys: String, CodingKey {
-        case id, role, host, model, status, tokens, output
-        case firstTokenMilliseconds = "first_token_ms"
-        case totalMilliseconds = "total_ms"
-      }
-    }
-    let traceID: String?
-    let pattern: String?
-    let tasks: [Task]?
-    enum CodingKeys: String, CodingKey {
-      case pattern, tasks
-      case traceID = "trace_id"
-    }
+    let usage: Usage?
+    let tutti: ExecutionReport?
   }
 
   let printsJSON: Bool
   /// Draws the plan's progress in place. `nil` means that progress is printed as lines.
   private var live: LiveProgress?
-  private var execution: Execution?
+  private var execution: ExecutionReport?
+  private var ending = AnswerEnding()
+  /// The answer so far, at most `maximumTextBytes`.
+  private(set) var text = ""
+  private var isTextFull = false
   private var output = AnswerOutput(Terminal.arrangement)
   /// Whether `data: [DONE]` has arrived. An answer without it was cut off.
   private(set) var isComplete = false
+
+  /// Maximum bytes of `text`. It is more than any model writes.
+  private static let maximumTextBytes = 4 << 20
+
+  /// Why the answer ended. `nil` means that it has not ended, or that the host gave no reason.
+  var finishReason: String? { ending.finishReason }
 
   init(printsJSON: Bool) {
     self.printsJSON = printsJSON
@@ -100,12 +106,18 @@ struct AskTranscript {
       throw ProcessFailure(problem.exit, TextTable.printable(problem.message))
     }
     execution = chunk.tutti ?? execution
+    ending.hasRepetition = execution?.hasRepetition ?? false
+    ending.completionTokens = chunk.usage?.completionTokens ?? ending.completionTokens
+    ending.finishReason = chunk.choices?.first?.finishReason ?? ending.finishReason
+    let content = chunk.choices?.first?.delta?.content ?? ""
+    isTextFull = isTextFull || text.utf8.count + content.utf8.count > Self.maximumTextBytes
+    if !isTextFull { text += content }
     if printsJSON {
       live?.yield()
       Terminal.json(event.data)
-    } else if let text = chunk.choices?.first?.delta?.content, !text.isEmpty {
+    } else if !content.isEmpty {
       live?.yield()
-      write(output.append(text))
+      write(output.append(content))
     }
   }
 
@@ -133,6 +145,7 @@ struct AskTranscript {
       (try? JSONDecoder().decode([ProgressStep].self, from: json))
       ?? (try? JSONDecoder().decode(ProgressStep.self, from: json)).map { [$0] } ?? []
     guard !steps.isEmpty else { return }
+    for step in steps { ending.record(step) }
     if live != nil {
       live?.take(steps)
       return
@@ -140,20 +153,15 @@ struct AskTranscript {
     write(output.report(steps.map(\.line)))
   }
 
+  /// Prints what is unexpected about the end of the answer: that it was cut, or that another task's
+  /// text stands in for it.
+  /// - Parameter maxTokens: the client's own limit of the answer. `nil` means that it set none.
+  func reportEnding(maxTokens: Int?) {
+    for line in ending.lines(maxTokens: maxTokens) { Terminal.progress(line) }
+  }
+
   /// Prints the outputs of tasks, if the answer has them, and the table of tasks.
   func report(traceID: String?) {
-    var table = TextTable([
-      ("task", .left), ("agent role", .left), ("host", .left), ("model", .left),
-      ("first-token ms", .right), ("tokens", .right), ("ms", .right), ("status", .left),
-    ])
-    for task in execution?.tasks ?? [] {
-      table.append([
-        task.id, task.role ?? "-", task.host ?? "-", task.model ?? "-",
-        task.firstTokenMilliseconds.map(String.init) ?? "-",
-        task.tokens.map(String.init) ?? "-",
-        task.totalMilliseconds.map(String.init) ?? "-", task.status ?? "-",
-      ])
-    }
     for task in execution?.tasks ?? [] {
       guard let output = task.output else { continue }
       Terminal.note("")
@@ -161,9 +169,7 @@ struct AskTranscript {
       Terminal.write(TerminalText.visible(output) + "\n", to: 2)
     }
     Terminal.note("")
-    for line in table.lines { Terminal.note(line) }
-    if let id = execution?.traceID ?? traceID {
-      Terminal.note("pattern \(execution?.pattern ?? "-"), trace \(id)")
-    }
+    for line in execution?.lines(traceID: traceID) ?? [] { Terminal.note(line) }
+    if execution == nil, let traceID { Terminal.note("trace \(traceID)") }
   }
 }

@@ -111,6 +111,7 @@ public struct ProgressPacer: Sendable {
     if task.attempts > 1 { members.append(("attempt", .integer(task.attempts))) }
     if let status = task.status { members.append(("status", .string(status.rawValue))) }
     if !task.reason.isEmpty { members.append(("reason", .string(task.reason))) }
+    if let source = task.textOf { members.append(("text_of", .string(source.name))) }
     if let host = task.host {
       members.append(("host", .string(host.name)))
       if let model = task.model { members.append(("model", .string(model.name))) }
