@@ -74,6 +74,30 @@ struct MonitorRightsTests {
     #expect(RecordAccess.all.permits(traceOf: []))
   }
 
+  @Test("the hosts' costs need the scope logs, and the client's own charge does not")
+  func costs() {
+    var request = request(of: "\(own)")
+    request.cost = CreditAmount(millionths: 5)
+    request.hostCost = CreditAmount(millionths: 3)
+    request.shares = [
+      HostShare(
+        host: "a", model: "m", promptTokens: 1, completionTokens: 2,
+        cost: CreditAmount(millionths: 3))
+    ]
+    let span = SpanRecord(
+      trace: request.trace, span: SpanID(1), parent: .none, service: "gateway", name: "accounting",
+      startUnixMicroseconds: 0, durationMicroseconds: 0,
+      attributes: [Attribute("cost", "0.000005"), Attribute("host_cost", "0.000003")])
+    #expect(RecordAccess.all.visible([request]) == [request])
+    #expect(RecordAccess.all.visible([span]) == [span])
+    let seen = RecordAccess.own(own).visible([request])
+    #expect(seen.map(\.cost) == [request.cost] && seen.map(\.hostCost) == [nil])
+    #expect(seen.flatMap(\.shares).map(\.cost) == [nil])
+    #expect(seen.flatMap(\.shares).map(\.totalTokens) == [3])
+    let attributes = RecordAccess.own(own).visible([span]).flatMap(\.attributes)
+    #expect(attributes == [Attribute("cost", "0.000005")])
+  }
+
   @Test("a period begins at midnight, and today is its last day")
   func period() {
     let day: UInt64 = 86_400_000_000

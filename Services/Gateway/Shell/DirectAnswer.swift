@@ -275,7 +275,7 @@ struct DirectAnswer: Sendable {
       host: summary.host, model: summary.model,
       usage: summary.usage, finishReason: summary.finishReason, firstToken: summary.firstToken,
       total: summary.total, attempts: summary.attempts.map(\.facts),
-      costs: hostCosts(summary.attempts, summary.usage), cost: bill?.billed,
+      costs: exchange.shown(hostCosts(summary.attempts, summary.usage)), cost: bill?.billed,
       cut: exchange.payment?.cut)
   }
 }

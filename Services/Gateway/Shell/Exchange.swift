@@ -43,6 +43,13 @@ struct Exchange: Sendable {
 
   var trace: TraceContext { journal.trace }
 
+  /// The costs as the client may read them. The hosts' prices are the operator's, so a key needs the
+  /// scope `logs` for them, as for the records of all requests.
+  func shown(_ costs: HostCosts) -> HostCosts {
+    guard let key = rights.key, key.refusal(of: AccessNeed(.logs)) != nil else { return costs }
+    return costs.withoutCosts
+  }
+
   /// The same request with its prices and its hold of money.
   func paid(by payment: Payment?, at price: RequestPrice?) -> Exchange {
     var paid = preview(of: payment, at: price)

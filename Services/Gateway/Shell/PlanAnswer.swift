@@ -314,7 +314,8 @@ struct PlanAnswer: Sendable {
         "tutti",
         TraceExtension.json(
           exchange.trace.trace, trace, exchange.journal.times, estimate: outcome,
-          hasOutputs: exchange.request.options.tracesOutputs, costs: hostCosts(of: trace),
+          hasOutputs: exchange.request.options.tracesOutputs,
+          costs: exchange.shown(hostCosts(of: trace)),
           cost: bill?.billed,
           cut: exchange.payment?.cut)
       )

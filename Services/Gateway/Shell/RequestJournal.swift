@@ -314,7 +314,7 @@ final class RequestJournal: Sendable {
 
   private static func setCosts(_ state: State, on span: OpenSpan) {
     if let cost = state.cost { span.set("cost", cost.credits) }
-    if let cost = state.costs.total { span.set("host_cost", cost.description) }
+    if let cost = state.costs.total { span.set(SpanRecord.hostCostKey, cost.description) }
   }
 
   private static func set(_ usage: Usage, on span: OpenSpan) {

@@ -43,6 +43,28 @@ public enum RecordAccess: Hashable, Sendable {
     }
   }
 
+  /// The records as the client may read them. The hosts' prices are the operator's, so only the scope
+  /// `logs` shows what a host costs.
+  public func visible(_ requests: [RequestRecord]) -> [RequestRecord] {
+    guard case .own = self else { return requests }
+    return requests.map { request in
+      var request = request
+      request.hostCost = nil
+      for index in request.shares.indices { request.shares[index].cost = nil }
+      return request
+    }
+  }
+
+  /// The spans as the client may read them.
+  public func visible(_ spans: [SpanRecord]) -> [SpanRecord] {
+    guard case .own = self else { return spans }
+    return spans.map { span in
+      var span = span
+      span.attributes.removeAll { $0.key == SpanRecord.hostCostKey }
+      return span
+    }
+  }
+
   /// Whether the client may read the trace with these request records. Without the scope `logs`, it
   /// may not read the trace of a running request, which has no request record yet.
   public func permits(traceOf requests: [RequestRecord]) -> Bool {

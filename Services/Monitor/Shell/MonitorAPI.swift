@@ -57,7 +57,9 @@ struct MonitorAPI: Sendable {
         trace: try Parameters.trace(request), key: key?.description,
         sinceUnixMicroseconds: try Parameters.since(request),
         limit: try Parameters.limit(request))
-      return try await inTurn(client) { json(List(data: try await store.requests(query))) }
+      return try await inTurn(client) {
+        json(List(data: access.visible(try await store.requests(query))))
+      }
     }
     route(router, "/usage") { request, _ in
       let (client, access) = try access(of: request)
@@ -160,7 +162,9 @@ struct MonitorAPI: Sendable {
         type: "invalid_request_error", param: "id", code: "trace_not_found")
       return answer(error.json, .notFound)
     }
-    return json(TraceJSON(id: id, spans: TraceTree(spans).nodes, requests: requests))
+    return json(
+      TraceJSON(
+        id: id, spans: TraceTree(access.visible(spans)).nodes, requests: access.visible(requests)))
   }
 
   private func route(

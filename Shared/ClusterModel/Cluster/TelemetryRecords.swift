@@ -122,6 +122,9 @@ public struct SpanRecord: Hashable, Codable, Sendable {
   public var failed: Bool
   public var attributes: [Attribute]
 
+  /// Key of the attribute with the cost of the hosts at their own prices.
+  public static let hostCostKey = "host_cost"
+
   private enum CodingKeys: String, CodingKey {
     case trace, span, parent, service, name, failed, attributes
     case startUnixMicroseconds = "start"

@@ -54,6 +54,14 @@ public struct HostCosts: Hashable, Sendable {
   /// Cost of all hosts. `nil` means that no host worked, or that the price of one is unknown.
   public var total: CreditAmount? { Self.sum(shares) }
 
+  /// The same tokens without the costs, for clients that may not read the hosts' prices.
+  public var withoutCosts: HostCosts {
+    var costs = self
+    costs.byTask = [:]
+    for index in costs.shares.indices { costs.shares[index].cost = nil }
+    return costs
+  }
+
   static func sum(_ shares: [HostShare]) -> CreditAmount? {
     guard let first = shares.first else { return nil }
     return shares.dropFirst().reduce(first.cost) { sum, share in
