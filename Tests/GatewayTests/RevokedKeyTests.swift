@@ -108,6 +108,11 @@ struct RevokedKeyTests {
         group.cancelAll()
         while await group.nextResult() != nil {}
       }
+      // The record waits for the tokens of the cancelled tasks.
+      let dispatch = try #require(cluster.dispatches.last)
+      let trace = try #require(dispatch.trace)
+      cluster.resources.departures.receive(
+        PlanCosts(trace: trace, dispatch: 1, tasks: []), from: dispatch.dispatcher)
       try expectEnd(received, cluster.recorder)
     }
   }
