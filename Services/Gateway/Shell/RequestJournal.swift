@@ -274,7 +274,7 @@ final class RequestJournal: Sendable {
 
   /// Emits what was postponed, with the tokens that are known now. Later calls do nothing.
   private func emitPostponed() {
-    let (state, ending) = state.withLock { state -> (State, Ending?) in
+    let (state, ending) = self.state.withLock { state -> (State, Ending?) in
       state.isPostponed = false
       return (state, state.postponed.take())
     }
