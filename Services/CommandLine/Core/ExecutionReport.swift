@@ -1,5 +1,5 @@
-/// The `tutti` extension of an answer's last chunk, which describes how the answer was made, and its
-/// text for people.
+/// The `tutti` extension of an answer's last chunk, which describes how the answer was made, and
+/// its text for people.
 public struct ExecutionReport: Decodable, Sendable {
   public struct Task: Decodable, Sendable {
     public let id: String

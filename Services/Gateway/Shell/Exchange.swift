@@ -43,8 +43,8 @@ struct Exchange: Sendable {
 
   var trace: TraceContext { journal.trace }
 
-  /// The costs as the client may read them. The hosts' prices are the operator's, so a key needs the
-  /// scope `logs` for them, as for the records of all requests.
+  /// The costs as the client may read them. The hosts' prices are the operator's, so a key needs
+  /// the scope `logs` for them, as for the records of all requests.
   func shown(_ costs: HostCosts) -> HostCosts {
     guard let key = rights.key, key.refusal(of: AccessNeed(.logs)) != nil else { return costs }
     return costs.withoutCosts

@@ -277,8 +277,9 @@ struct PlanAnswer: Sendable {
   /// text pays nothing.
   ///
   /// If this gateway has cancelled the plan, the settlement waits for the tokens of its tasks, and so
-  /// do their count against the limits of the key and the record of the request. The memory and the places of the request stay in
-  /// use until then, also its place among the key's concurrent requests.
+  /// do their count against the limits of the key and the record of the request. The memory and the
+  /// places of the request stay in use until then, also its place among the key's concurrent
+  /// requests.
   ///
   /// - Parameter written: tokens of the answer that the client received.
   func settleIncomplete(_ plan: RunningPlan, written: Int) {

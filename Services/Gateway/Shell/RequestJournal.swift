@@ -364,8 +364,8 @@ final class RequestJournal: Sendable {
 
   private func emitMetrics(_ state: State, _ ending: Ending) {
     let labels = [("endpoint", endpoint), ("pattern", state.pattern)]
-    // A client can invent any number of names. Only a name that a host or the cluster has passes the
-    // checks.
+    // A client can invent any number of names. Only a name that a host or the cluster has passes
+    // the checks.
     let model = state.isAdmitted ? Self.models.name(for: state.model) : "other"
     Counter(
       label: "tutti_gateway_requests_total",

@@ -43,8 +43,8 @@ public enum RecordAccess: Hashable, Sendable {
     }
   }
 
-  /// The records as the client may read them. The hosts' prices are the operator's, so only the scope
-  /// `logs` shows what a host costs.
+  /// The records as the client may read them. The hosts' prices are the operator's, so only the
+  /// scope `logs` shows the cost of a host.
   public func visible(_ requests: [RequestRecord]) -> [RequestRecord] {
     guard case .own = self else { return requests }
     return requests.map { request in

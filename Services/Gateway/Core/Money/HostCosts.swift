@@ -11,8 +11,8 @@ public struct HostCosts: Hashable, Sendable {
 
   /// One share per host and model, the one with the most tokens first.
   public private(set) var shares: [HostShare] = []
-  /// Costs of a plan's tasks. A task that no host worked for, or whose host has an unknown price, is
-  /// not in it.
+  /// Costs of a plan's tasks. A task that no host worked for, or whose host has an unknown price,
+  /// is not in it.
   private(set) var byTask: [TaskID: CreditAmount] = [:]
 
   private init() {}
