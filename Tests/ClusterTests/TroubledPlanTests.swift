@@ -59,6 +59,50 @@ extension ProcessTests {
       try await cluster.stop()
     }
 
+    @Test(
+      "the record, the metrics and the trace of an answer agree if its client left in the middle")
+    func agreement() async throws {
+      let host = try await FaultyHost.started(
+        FaultyHostConfiguration(
+          models: ["faulty-model"], answer: .text(LostDispatcherTests.answer), dialect: .openai))
+      let gate = host.hold(.afterToken(6))
+      let cluster = try await RunningCluster.start(.faulty([host]))
+      let ask = try RunningProcess(
+        Programs.path("tutti"), ["ask", "-m", "faulty-model", "Count to twelve for me."],
+        environment: ["TUTTI_DATA_DIR": cluster.dataDirectory], in: cluster.directory)
+      await gate.reached()
+      _ = try await eventually("the answer has begun") { () -> Bool? in
+        ask.output.isEmpty ? nil : true
+      }
+      ask.signal(SIGKILL)
+      struct Records: Decodable { let data: [RequestRecord] }
+      let record = try await eventually("the request is in the log") { () -> RequestRecord? in
+        let (_, body) = try await cluster.get(cluster.monitor + "/requests?limit=20")
+        return try JSONDecoder().decode(Records.self, from: Data(body.utf8)).data
+          .first { $0.model == "faulty-model" }
+      }
+      gate.open()
+      let tokens = record.usage.completionTokens
+      #expect(record.status == 499 && tokens > 0 && record.usage.promptTokens > 0, "\(record)")
+      #expect(record.shares.map(\.completionTokens) == [tokens], "\(record)")
+      let counted = try await eventually("the metrics have the tokens") { () -> Int? in
+        let (_, body) = try await cluster.get(cluster.monitor + "/metrics")
+        let samples = body.split(separator: "\n").filter {
+          $0.hasPrefix("tutti_inference_tokens_total{") && $0.contains(#"kind="completion""#)
+            && $0.contains(#"model="faulty-model""#)
+        }
+        let values = samples.compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }
+        return values.isEmpty ? nil : Int(values.reduce(0, +))
+      }
+      #expect(counted == tokens)
+      let trace = try await cluster.tutti("trace", record.trace.description)
+      #expect(trace.status == 0 && trace.output.contains("consumer_left"), "\(trace)")
+      let share = try #require(
+        trace.output.split(separator: "\n").last { $0.contains("faulty-model") })
+      #expect(share.split(separator: " ").contains("\(tokens)"), "\(trace)")
+      try await cluster.stop()
+    }
+
     /// Sets the slots as an admin would, because these hosts do not report them.
     private func tellSlots(_ slots: Int, of model: String, _ cluster: RunningCluster) async throws {
       struct Hosts: Decodable {
