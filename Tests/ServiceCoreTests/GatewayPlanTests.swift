@@ -197,6 +197,22 @@ struct PlanTraceTests {
     #expect(whole["p2"]?.text.utf8.count == 100)
   }
 
+  @Test("text that a client received counts for its host, until the host's own count is known")
+  func written() {
+    var trace = PlanTrace(plan)
+    trace.record(started("s", .coordinator))
+    trace.record(
+      .firstToken(task: "s", TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 3)))
+    trace.record(.delta(TaskDelta(text: "Hello, this is an answer.")))
+    func tokens() -> [Int] {
+      HostCosts(plan: trace, model: "m", written: 6, table: .empty).shares
+        .map(\.completionTokens)
+    }
+    #expect(tokens() == [6])
+    trace.record(ended("s", .coordinator, .failed, reason: "lost", report: report("a", 9)))
+    #expect(tokens() == [9])
+  }
+
   @Test("a skipped task has its cost in the trace, and does not count as finished")
   func costOfNothing() {
     var trace = PlanTrace(plan)

@@ -125,9 +125,9 @@ struct Exchange: Sendable {
 
   /// Tokens and costs of the hosts of a plan, with counts that a host cannot inflate.
   /// - Parameters:
-  ///   - written: tokens of the answer that the client received. `nil` means the whole answer.
+  ///   - written: tokens of the answer that the client received.
   ///   - table: hosts with their prices.
-  func hostCosts(of trace: PlanTrace, written: Int? = nil, table: HostTable) -> HostCosts {
+  func hostCosts(of trace: PlanTrace, written: Int = 0, table: HostTable) -> HostCosts {
     let bounds = payment?.bounds ?? RequestBounds(plan: request)
     return HostCosts(plan: trace, model: request.model, written: written, table: table) {
       bounds.credible($0, of: trace.plan, tokens: payment?.tokens)

@@ -265,12 +265,12 @@ struct PlanAnswer: Sendable {
     exchange.journal.recordAnswer(
       by: trace.task(trace.plan.sink)?.host?.name ?? "",
       usage: exchange.usage(of: trace, written: written),
-      finishReason: trace.ending?.finishReason ?? "", costs: hostCosts(of: trace))
+      finishReason: trace.ending?.finishReason ?? "", costs: hostCosts(of: trace, written: written))
   }
 
   /// Tokens and costs of the plan's hosts, also of text that the client did not receive.
-  func hostCosts(of trace: PlanTrace) -> HostCosts {
-    exchange.hostCosts(of: trace, table: resources.context.hosts.table)
+  func hostCosts(of trace: PlanTrace, written: Int = 0) -> HostCosts {
+    exchange.hostCosts(of: trace, written: written, table: resources.context.hosts.table)
   }
 
   /// Settles a plan whose answer the client did not receive to its end. A client that received no
@@ -300,7 +300,8 @@ struct PlanAnswer: Sendable {
       endUse?(usage)
       let cost = payment?.settle(streamed: trace)
       exchange.journal.recordLate(
-        usage, costs: exchange.hostCosts(of: trace, table: table), cost: cost)
+        usage, costs: exchange.hostCosts(of: trace, written: written, table: table),
+        cost: cost)
       withExtendedLifetime(exchange) {}
     }
   }

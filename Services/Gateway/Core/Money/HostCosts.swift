@@ -1,5 +1,6 @@
 public import ClusterModel
 public import InferenceCore
+import Limits
 import Money
 
 /// Tokens that hosts processed for one request, and their cost at the hosts' own prices.
@@ -32,16 +33,22 @@ public struct HostCosts: Hashable, Sendable {
   ///
   /// - Parameters:
   ///   - model: model of tasks whose model is unknown.
-  ///   - written: tokens of the answer that the client received, as in `RequestBill`.
+  ///   - written: tokens of the answer that the client received. They count if the task that writes
+  ///     the answer has reported no usage.
   ///   - table: hosts with their prices, and with their own names of models that are aliases.
   ///   - credible: returns the tokens of a task that count.
   public init(
-    plan trace: PlanTrace, model: ModelID, written: Int? = nil, table: HostTable,
+    plan trace: PlanTrace, model: ModelID, written: Int = 0, table: HostTable,
     credible: (PlanTrace.TaskLine) -> Usage = \.usage
   ) {
     let prices = Prices(table)
     let tasks = RequestBill.answers(
-      plan: trace, model: model, written: written, price: .free, table: table, credible: credible)
+      plan: trace, model: model, written: nil, price: .free, table: table
+    ) { line in
+      let usage = credible(line)
+      guard usage == .zero, written > 0, trace.isAnswer(line) else { return usage }
+      return Usage(promptTokens: 0, completionTokens: written, estimated: true)
+    }
     for (task, answers) in tasks {
       var own = HostCosts()
       for answer in answers { own.add(answer.attempts, prices) }

@@ -84,7 +84,7 @@ public struct RequestBill: Hashable, Sendable {
     let answers = Self.answers(
       plan: trace, model: model, written: written, price: price, table: table, credible: credible)
     self.init(
-      model: model, answers: answers.flatMap(\.answers), price: price, hold: hold,
+      model: model, answers: answers.flatMap { $0.answers }, price: price, hold: hold,
       paidPrompt: paidPrompt)
   }
 
