@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 
 /// The processes of a cluster on one machine, with their ports and arguments.
 public struct ClusterLayout: Hashable, Sendable {
@@ -23,18 +24,30 @@ public struct ClusterLayout: Hashable, Sendable {
   public struct ModelHost: Hashable, Sendable {
     public var id: HostID
     var port: Int
-    var threads: Int
+    public var threads: Int
     /// Path of a Python interpreter that has the package xllamacpp.
     var interpreter: String
     /// Path of embedded_host.py.
     var launcher: String
+    /// The file that it serves. `nil` means the embedded model.
+    public var model: ModelFile?
 
-    public init(id: HostID, port: Int, threads: Int, interpreter: String, launcher: String) {
+    public init(
+      id: HostID, port: Int, threads: Int, interpreter: String, launcher: String,
+      model: ModelFile? = nil
+    ) {
       self.id = id
       self.port = port
       self.threads = threads
       self.interpreter = interpreter
       self.launcher = launcher
+      self.model = model
+    }
+
+    /// `tutti up` sends the first request itself, so that it can report its time.
+    var arguments: [String] {
+      [launcher, "--port", "\(port)", "--threads", "\(threads)", "--no-warm-up"]
+        + (model.map { ["--model", $0.path, "--alias", $0.name] } ?? [])
     }
 
     public var url: String { "http://127.0.0.1:\(port)" }
@@ -67,6 +80,14 @@ public struct ClusterLayout: Hashable, Sendable {
     max(1, cores / max(1, hosts))
   }
 
+  /// Time limit for all children to become ready.
+  /// A model server loads a small file within seconds, but a busy machine with a cold disk takes far
+  /// longer. A slow disk reads 20 MB of a large file in a second.
+  public var startLimit: Duration {
+    let bytes = modelHosts.reduce(0) { $0.addingCapped(Int(clamping: $1.model?.bytes ?? 0)) }
+    return .seconds(180 + bytes / 20_000_000)
+  }
+
   /// Paths of the services' executables, without that of `tutti` itself.
   public var executables: [String] {
     ServiceName.all.map { "\(binDirectory)/tutti-\($0)" }
@@ -80,10 +101,7 @@ public struct ClusterLayout: Hashable, Sendable {
     modelHosts.map { host in
       Child(
         name: host.id.name, executable: host.interpreter,
-        arguments: [
-          host.launcher, "--port", "\(host.port)", "--threads", "\(host.threads)",
-        ],
-        inherits: Child.fewVariables, stage: 0, grace: .seconds(5))
+        arguments: host.arguments, inherits: Child.fewVariables, stage: 0, grace: .seconds(5))
     }
       + ServiceName.all.map { service in
         let placement = placement(of: service)

@@ -3,6 +3,8 @@
 public enum EmbeddedHost {
   /// The name under which the server offers its model.
   public static let model = "SmolLM2-135M-Instruct"
+  /// Size of the model's file. requirements.txt has the checksum of its package.
+  public static let modelBytes: Int64 = 98_362_432
 
   /// The server's Python program, to be written to a file.
   /// Python runs the file, so the process list shows its path, and a restart needs only the file.

@@ -22,8 +22,9 @@ func buildCluster(
       "\(missing.joined(separator: ", ")) \(missing.count == 1 ? "is" : "are") missing; "
         + "build them with `swift build`, and keep all executables in one directory")
   }
+  let servers = options.models.count + options.embeddedHosts
   let interpreter =
-    options.hosts.isEmpty && options.embeddedHosts > 0
+    servers > 0
     ? try modelInterpreter(options, dataDirectory: directory, environment: environment) : nil
   let lock = try await DataDirectoryLock(
     directory, patience: .seconds(15), notice: Terminal.progress)
@@ -37,8 +38,10 @@ func buildCluster(
         + "choose another with --port; the cluster uses that port and the next two")
   }
   if let interpreter {
+    let embedded = Array(repeating: ModelFile?.none, count: options.embeddedHosts)
     layout.modelHosts = try modelHosts(
-      options.embeddedHosts, interpreter: interpreter, dataDirectory: directory)
+      serving: options.models.map(Optional.some) + embedded, interpreter: interpreter,
+      dataDirectory: directory)
   }
   return ClusterShell(layout, hostURLs: options.hosts, lock: lock)
 }
@@ -51,7 +54,7 @@ func binDirectory() throws(ProcessFailure) -> String {
   return URL(fileURLWithPath: path).resolvingSymlinksInPath().deletingLastPathComponent().path
 }
 
-private func absolutePath(_ path: String) -> String {
+func absolutePath(_ path: String) -> String {
   URL(fileURLWithPath: path).standardizedFileURL.path
 }
 
@@ -67,12 +70,13 @@ private func modelInterpreter(
   }
   throw ProcessFailure(
     .unavailable,
-    "the local model is not installed (no Python in \(candidates.joined(separator: " or "))); "
+    "the local model server is not installed (no Python in \(candidates.joined(separator: " or "))); "
       + "run `make setup`, or name a model server with `tutti up --host URL`")
 }
 
+/// - Parameter models: the file of each server. `nil` means the embedded model.
 private func modelHosts(
-  _ count: Int, interpreter: String, dataDirectory: String
+  serving models: [ModelFile?], interpreter: String, dataDirectory: String
 ) throws -> [ClusterLayout.ModelHost] {
   let launcher = dataDirectory + "/embedded_host.py"
   do {
@@ -82,13 +86,10 @@ private func modelHosts(
       .unavailable, "\(launcher) cannot be written (\(error.localizedDescription))")
   }
   let threads = ClusterLayout.threadsPerHost(
-    cores: ProcessInfo.processInfo.activeProcessorCount, hosts: count)
-  Terminal.progress(
-    "no host is named: starting local model servers (\(count)), each with "
-      + "\(EmbeddedHost.model) and \(threads) \(threads == 1 ? "thread" : "threads")")
-  return try LocalPort.free(count).enumerated().map { index, port in
+    cores: ProcessInfo.processInfo.activeProcessorCount, hosts: models.count)
+  return try zip(LocalPort.free(models.count), models).enumerated().map { index, pair in
     ClusterLayout.ModelHost(
-      id: HostID("embedded-\(index + 1)"), port: port, threads: threads,
-      interpreter: interpreter, launcher: launcher)
+      id: HostID("embedded-\(index + 1)"), port: pair.0, threads: threads,
+      interpreter: interpreter, launcher: launcher, model: pair.1)
   }
 }

@@ -27,12 +27,20 @@ struct UpFlags: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "A host to answer with: base URL of an OpenAI-compatible server. May be repeated.",
-      discussion: "With a host named, no local model is started.", valueName: "url"))
+      discussion: "With a host named, the built-in model is not started.", valueName: "url"))
   var host: [String] = []
 
   @Option(
+    help: ArgumentHelp(
+      "A GGUF file that a local model server serves. May be repeated.",
+      discussion: "Clients ask for NAME, by default the name of the file without .gguf.",
+      valueName: "file|NAME=file"))
+  var model: [String] = []
+
+  @Option(
     parsing: .unconditional,
-    help: "How many local model servers to start when no host is named (default: 2).")
+    help: "How many local servers of the built-in model to start without --host and --model "
+      + "(default: 2).")
   var embeddedHosts: String?
 
   @Option(
@@ -47,6 +55,9 @@ struct UpFlags: ParsableArguments {
     help: "Maximum time for requests in flight to finish at shutdown (default: 10 seconds).")
   var drainSeconds: String?
 
+  @Flag(help: "Return when the cluster is ready, and leave it running. `tutti stop` stops it.")
+  var detach = false
+
   @Flag(help: "Check flags, variables and file, print the resulting settings, and start nothing.")
   var checkConfig = false
 
@@ -57,7 +68,7 @@ struct UpFlags: ParsableArguments {
   /// All flags that have a value.
   static let known: Set<String> = [
     "--config", "--port", "--data-dir", "--embedded-hosts", "--model-env", "--drain-seconds",
-    "--host",
+    "--host", "--model",
   ]
 
   var arguments: [String] {
@@ -71,6 +82,7 @@ struct UpFlags: ParsableArguments {
       if let value { arguments += [flag, value] }
     }
     for url in host { arguments += ["--host", url] }
+    for file in model { arguments += ["--model", file] }
     return arguments + (checkConfig ? ["--check-config"] : []) + unknown
   }
 }
@@ -83,6 +95,9 @@ struct UpConfiguration: Sendable {
   let registryPort: Int
   let monitorPort: Int
   let hosts: [String]
+  /// Files that local model servers serve, each with its own server.
+  let models: [ModelFile]
+  /// Number of local servers of the embedded model. 0 if hosts or files are named.
   let embeddedHosts: Int
   /// Directory of the virtual environment. `nil` means that the data directories are searched.
   let modelEnvironment: String?
@@ -106,10 +121,16 @@ struct UpConfiguration: Sendable {
         "up.hosts", .list(of: .url, atMost: 256), help: "Hosts to answer with.", flag: "--host",
         variable: "TUTTI_HOSTS"),
       Setting(
+        // Each file has a server of its own, as in up.embedded_hosts.
+        "up.models", .list(of: .text, atMost: 16),
+        help: "GGUF files that local model servers serve, as FILE or NAME=FILE.", flag: "--model",
+        variable: "TUTTI_MODELS"),
+      Setting(
         // Each server loads its own copy of the model. A machine with memory for more servers can
         // run a better model.
         "up.embedded_hosts", .integer(0...16), default: "2",
-        help: "Local model servers, when no host is named.", variable: "TUTTI_EMBEDDED_HOSTS"),
+        help: "Local servers of the built-in model, without other hosts and models.",
+        variable: "TUTTI_EMBEDDED_HOSTS"),
       Setting(
         "up.model_env", .path, help: "Virtual environment of the local model.",
         variable: "TUTTI_MODEL_ENV"),
@@ -120,7 +141,7 @@ struct UpConfiguration: Sendable {
   /// Variables that only `tutti up` reads. Services do not get them, because a service warns about
   /// an unknown variable.
   static let ownVariables: Set<String> = [
-    "TUTTI_PORT", "TUTTI_HOSTS", "TUTTI_EMBEDDED_HOSTS", "TUTTI_MODEL_ENV",
+    "TUTTI_PORT", "TUTTI_HOSTS", "TUTTI_MODELS", "TUTTI_EMBEDDED_HOSTS", "TUTTI_MODEL_ENV",
   ]
 
   /// Variables of services that `tutti up` overrides with flags. These variables have no effect,
@@ -144,7 +165,15 @@ struct UpConfiguration: Sendable {
     registryPort = values.optionalInteger("up.registry_port") ?? port + 1
     monitorPort = values.optionalInteger("up.monitor_port") ?? port + 2
     hosts = values.list("up.hosts")
-    embeddedHosts = values.integer("up.embedded_hosts")
+    let (files, flaws) = ModelFile.read(values.list("up.models"), find: Self.look)
+    for flaw in flaws { values.reject("up.models", flaw) }
+    models = files.map { file in
+      var file = file
+      file.path = absolutePath(Self.withoutTilde(file.path))
+      return file
+    }
+    let embedded = values.integer("up.embedded_hosts")
+    embeddedHosts = hosts.isEmpty && models.isEmpty ? embedded : 0
     modelEnvironment = values.optionalText("up.model_env")
     drain = values.duration("cluster.drain_seconds")
     usesTLS = values.optionalText("cluster.tls_certificate") != nil
@@ -167,6 +196,26 @@ struct UpConfiguration: Sendable {
     guard resolution.mistakes.isEmpty else {
       throw ProcessFailure(.usage, resolution.mistakes.joined(separator: "\n"))
     }
+  }
+
+  /// A shell replaces a tilde only at the beginning of a word, so it leaves the one in NAME=~/FILE.
+  private static func withoutTilde(_ path: String) -> String {
+    path.hasPrefix("~/") ? NSHomeDirectory() + path.dropFirst() : path
+  }
+
+  private static func look(_ path: String) -> ModelFile.Finding {
+    let path = withoutTilde(path)
+    var facts = stat()
+    guard unsafe stat(path, &facts) == 0 else { return .missing }
+    // A pipe or a device must not be opened, because that may wait without end.
+    guard facts.st_mode & S_IFMT == S_IFREG, let file = FileHandle(forReadingAtPath: path) else {
+      return .unreadable
+    }
+    defer { try? file.close() }
+    guard let start = try? file.read(upToCount: ModelFile.startBytes) ?? Data() else {
+      return .unreadable
+    }
+    return .file(bytes: Int64(facts.st_size), start: Array(start))
   }
 
   @Sendable private static func readFile(_ path: String) throws(ProcessFailure) -> String {

@@ -1,3 +1,4 @@
+import Clocks
 import ClusterModel
 import CommandLineCore
 import Foundation
@@ -24,21 +25,38 @@ struct ClusterReadiness: Sendable {
   }
 
   /// Checks `child` again and again until it is ready or `isAlive` returns false.
-  /// - Returns: false if the child is gone.
+  ///
+  /// A model server is ready when it has answered one request and is registered. The first request
+  /// of a new server is slow.
+  /// - Returns: `nil` if the child is gone.
   func await(
-    _ child: Child, isAlive: @Sendable () -> Bool
-  ) async throws -> Bool {
-    while isAlive() {
-      if await isReady(child) { return true }
-      try await Task.sleep(for: Self.interval)
+    _ child: Child, clock: ProcessClock, isAlive: @Sendable () -> Bool
+  ) async throws -> StartLines.Times? {
+    func becomesTrue(_ isTrue: () async -> Bool) async throws -> Bool {
+      while isAlive() {
+        if await isTrue() { return true }
+        try await Task.sleep(for: Self.interval)
+      }
+      return false
     }
-    return false
+    guard let host = layout.modelHosts.first(where: { $0.id.name == child.name }) else {
+      let isUp = try await becomesTrue { await isReady(child) }
+      return isUp ? StartLines.Times() : nil
+    }
+    guard try await becomesTrue({ await answers(host.url + "/health") }) else { return nil }
+    let loaded = clock.now
+    guard try await becomesTrue({ await warmUp(host) }) else { return nil }
+    let answered = clock.now
+    let tags = [RepetitionWatch.tag]
+    guard
+      try await becomesTrue({
+        await isRegistered(host.url, id: host.id, trust: .local, tags: tags)
+      })
+    else { return nil }
+    return StartLines.Times(loaded: loaded, answered: answered)
   }
 
   private func isReady(_ child: Child) async -> Bool {
-    if let host = layout.modelHosts.first(where: { $0.id.name == child.name }) {
-      return await isReady(host)
-    }
     switch ServiceName(child.name) {
     case .registry: return await answers(layout.registryURL + "/health")
     case .monitor: return await answers(layout.monitorURL + "/health")
@@ -47,14 +65,6 @@ struct ClusterReadiness: Sendable {
       let services = try? await client.services()
       return services?.contains { $0.service == child.name } ?? false
     }
-  }
-
-  /// A model server is ready when it has answered one request and is registered. The first request
-  /// of a new server is slow.
-  private func isReady(_ host: ClusterLayout.ModelHost) async -> Bool {
-    guard await answers(host.url + "/health"), await warmUp(host) else { return false }
-    return await isRegistered(
-      host.url, id: host.id, trust: .local, tags: [RepetitionWatch.tag])
   }
 
   private func warmUp(_ host: ClusterLayout.ModelHost) async -> Bool {
@@ -93,6 +103,9 @@ struct ClusterReadiness: Sendable {
       return false
     }
   }
+
+  /// Every registered host. `nil` means that the registry does not answer.
+  func hosts() async -> [HostDetails]? { try? await client.hosts() }
 
   /// Why no host can answer, one line per host.
   /// `nil` means that a host can answer or has not been probed yet, that no host is registered, or

@@ -1,6 +1,7 @@
 import Clocks
 import ClusterModel
 import CommandLineCore
+import EmbeddedModel
 import Files
 import Foundation
 import ServiceKit
@@ -12,22 +13,27 @@ final class ClusterShell: Sendable {
     case signal
     case lifelineEnded
     case childEnded
-    case ready(String, pid: pid_t)
-    /// - Parameter isOpen: whether requests need no key. `nil` means not known.
-    case answering(Bool, isOpen: Bool?)
+    case ready(String, pid: pid_t, StartLines.Times)
+    /// - Parameters:
+    ///   - isOpen: whether requests need no key. `nil` means not known.
+    ///   - hosts: all registered hosts. Empty if the registry does not answer.
+    case answering(Bool, isOpen: Bool?, hosts: [HostDetails])
     /// The first host can answer, after the cluster was announced without a host.
     case answersAtLast
     case startIsOverdue
+    case startIsSlow
     case tick
   }
 
-  /// Time limit for all children to become ready.
-  /// Model servers load within seconds, but a busy machine with a cold disk takes far longer.
-  static let startLimit = Duration.seconds(180)
+  /// Interval between reports about the children that are not ready yet. A usual start is shorter.
+  static let slowStartInterval = Duration.seconds(15)
   /// Maximum wait for a host that can answer. A running host answers within a probe or two.
   /// After this time, the cluster is announced without a host, because it is still useful. The wait
   /// for a host continues.
   static let hostPatience = Duration.seconds(8)
+  /// Maximum wait for the first probe of every host after the cluster can answer. A host that does
+  /// not exist is known to be unreachable after the 2 s of a probe.
+  static let probePatience = Duration.milliseconds(2_500)
   /// Interval between probes of unreachable hosts.
   static let hostInterval = Duration.seconds(1)
 
@@ -91,9 +97,20 @@ final class ClusterShell: Sendable {
     var isDraining = false
     var armed: Instant?
     var directives = supervisor.start()
+    var lines = StartLines(servers: servers, services: Set(ServiceName.all.map(\.description)))
+    for line in lines.loading { Terminal.progress(line) }
+    let startLimit = layout.startLimit
     group.addTask {
-      try? await Task.sleep(for: Self.startLimit)
+      try? await Task.sleep(for: startLimit)
       if !Task.isCancelled { inbox.yield(.startIsOverdue) }
+    }
+    group.addTask {
+      let clock = ContinuousClock()
+      let end = clock.now + startLimit
+      while !Task.isCancelled, clock.now < end {
+        try? await Task.sleep(for: Self.slowStartInterval)
+        if !Task.isCancelled { inbox.yield(.startIsSlow) }
+      }
     }
     group.addTask { [self] in await introduceHosts() }
     group.addTask { [self] in await boundLogs() }
@@ -109,8 +126,10 @@ final class ClusterShell: Sendable {
             pids[pid] = name
             directives += supervisor.spawned(name, pid: pid, now: now)
             group.addTask { [self] in
-              let ready = try? await readiness.await(child) { live.withLock { $0.contains(pid) } }
-              if ready == true { inbox.yield(.ready(name, pid: pid)) }
+              let times = try? await readiness.await(child, clock: clock) {
+                live.withLock { $0.contains(pid) }
+              }
+              if let times { inbox.yield(.ready(name, pid: pid, times)) }
             }
           } catch {
             directives += supervisor.exited(
@@ -121,7 +140,8 @@ final class ClusterShell: Sendable {
         case .report(.allReady):
           group.addTask { [self] in
             let answers = await answersSoon()
-            inbox.yield(.answering(answers, isOpen: await readiness.isOpen()))
+            let hosts = await probedHosts()
+            inbox.yield(.answering(answers, isOpen: await readiness.isOpen(), hosts: hosts))
             if !answers, await answersAtLast() { inbox.yield(.answersAtLast) }
           }
         case .report(let report): printReport(report)
@@ -154,16 +174,24 @@ final class ClusterShell: Sendable {
             name, exit, now: now, random: .random(in: 0 ... .max))
           record(name, exit, pid: pid, count: supervisor.crashCount(of: name))
         }
-      case .ready(let name, let pid):
+      case .ready(let name, let pid, let times):
+        // The process may have ended after it was ready.
+        guard pids[pid] == name else { continue }
+        if !isDraining, let line = lines.ready(name, times, now: now) { Terminal.progress(line) }
         directives += supervisor.becameReady(name, pid: pid)
-      case .answering(let answers, let isOpen): announce(answering: answers, isOpen: isOpen)
+      case .answering(let answers, let isOpen, let hosts):
+        announce(answering: answers, isOpen: isOpen, hosts: hosts)
       case .answersAtLast: Terminal.progress("a host answers now: the cluster is ready")
       case .startIsOverdue:
         let missing = supervisor.notReadyYet
         guard !missing.isEmpty, !isDraining else { continue }
         isDraining = true
-        for name in missing { explain(name, "is not ready after \(Self.startLimit)") }
+        for name in missing { explain(name, "is not ready after \(startLimit)") }
         directives += supervisor.drain(now: now, status: .unavailable)
+      case .startIsSlow:
+        guard !isDraining else { continue }
+        let line = StartLines.waiting(for: supervisor.notReadyYet, now: now)
+        if let line { Terminal.progress(line) }
       case .tick:
         directives += supervisor.tick(now: now)
       }
@@ -182,8 +210,16 @@ final class ClusterShell: Sendable {
     let pid = try ChildProcess.spawn(
       child, log: log, inheritance: .init(lifeline: pipe.readEnd, lock: lock.descriptor))
     _ = live.withLock { $0.insert(pid) }
-    Terminal.progress("\(child.name) started (pid \(pid))")
     return pid
+  }
+
+  /// The model servers, for the lines about the start.
+  private var servers: [StartLines.Server] {
+    layout.modelHosts.map { host in
+      StartLines.Server(
+        name: host.id.name, model: host.model?.name ?? EmbeddedHost.model,
+        bytes: host.model?.bytes ?? EmbeddedHost.modelBytes, threads: host.threads)
+    }
   }
 
   // MARK: - Hosts
@@ -228,6 +264,19 @@ final class ClusterShell: Sendable {
     return false
   }
 
+  /// All registered hosts, after each was probed or `probePatience` ended.
+  private func probedHosts() async -> [HostDetails] {
+    let end = now + Self.probePatience
+    while true {
+      let hosts = await readiness.hosts() ?? []
+      let isComplete =
+        isIntroduced.load(ordering: .relaxed)
+        && hosts.allSatisfy { $0.state != HostState.unknown.rawValue }
+      if isComplete || now >= end || Task.isCancelled { return hosts }
+      try? await Task.sleep(for: ClusterReadiness.interval)
+    }
+  }
+
   /// Waits until a host can answer. Returns false if the cluster ends first.
   private func answersAtLast() async -> Bool {
     while !Task.isCancelled {
@@ -243,7 +292,9 @@ final class ClusterShell: Sendable {
   /// Keeps the logs of the children from filling the disk.
   private func boundLogs() async {
     while !Task.isCancelled {
-      for child in layout.children { ChildLog.rotate(child.name, in: layout.dataDirectory) }
+      for name in layout.children.map(\.name) + [DetachedStart.logName] {
+        ChildLog.rotate(name, in: layout.dataDirectory)
+      }
       try? await Task.sleep(for: ChildLog.lookInterval)
     }
   }
@@ -275,7 +326,7 @@ final class ClusterShell: Sendable {
 
   // MARK: - Messages to the operator
 
-  private func announce(answering: Bool, isOpen: Bool?) {
+  private func announce(answering: Bool, isOpen: Bool?, hosts: [HostDetails]) {
     let address = ClusterAddress(
       gateway: layout.gatewayURL, registry: layout.registryURL, monitor: layout.monitorURL,
       pid: getpid(), adminTokenFile: layout.dataDirectory + "/admin-token", crashFile: crashFile)
@@ -294,12 +345,23 @@ final class ClusterShell: Sendable {
     table.append(["gateway", layout.gatewayURL + "/v1"])
     table.append(["registry", layout.registryURL + "/admin/v1"])
     table.append(["monitor", layout.monitorURL + "/metrics"])
-    for host in layout.modelHosts { table.append(["host \(host.id)", host.url]) }
-    for url in hostURLs { table.append(["host", url]) }
+    // Hosts of the command line and model servers first, then hosts of earlier starts.
+    let own = Set(hostURLs + layout.modelHosts.map(\.url))
+    let sorted = hosts.filter { own.contains($0.url) } + hosts.filter { !own.contains($0.url) }
+    for host in sorted.prefix(Self.shownHosts) {
+      table.append(["host", "\(host.url)  \(host.stateText)"])
+    }
+    let more = sorted.count - Self.shownHosts
+    if more > 0 { table.append(["host", "and \(more) more (`tutti hosts list`)"]) }
     table.append(["data", layout.dataDirectory])
-    table.append(["access", AccessLine.text(isOpen: isOpen)])
+    table.append([Self.lastTitle, AccessLine.text(isOpen: isOpen)])
     for line in table.lines { Terminal.line(line) }
   }
+
+  /// Title of the last line that a ready cluster prints.
+  static let lastTitle = "access"
+  /// Number of hosts that are listed at the start. More would push the addresses off the screen.
+  private static let shownHosts = 24
 
   private func printReport(_ report: Supervisor.Report) {
     switch report {
