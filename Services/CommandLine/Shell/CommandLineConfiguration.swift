@@ -32,15 +32,14 @@ struct UpFlags: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "A GGUF file that a local model server serves. May be repeated.",
-      discussion: "Clients ask for NAME, by default the name of the file without .gguf.",
-      valueName: "file|NAME=file"))
+      "A GGUF file to answer with, as FILE or NAME=FILE. May be repeated.",
+      discussion: "Each gets a local model server. Default for NAME: the file's, without .gguf.",
+      valueName: "file"))
   var model: [String] = []
 
   @Option(
     parsing: .unconditional,
-    help: "How many local servers of the built-in model to start without --host and --model "
-      + "(default: 2).")
+    help: "How many servers of the built-in model to start without --host and --model (2).")
   var embeddedHosts: String?
 
   @Option(

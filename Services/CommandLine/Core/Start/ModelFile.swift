@@ -47,8 +47,8 @@ public struct ModelFile: Hashable, Sendable {
       case .file(_, let start) where !start.starts(with: magic):
         mistakes.append("“\(path)” is not a GGUF file")
       case .file(let bytes, _):
-        if let flaw = flaw(of: name) {
-          mistakes.append("“\(path)” cannot have the name “\(name)”: \(flaw)")
+        if let reason = flaw(of: name) {
+          mistakes.append("“\(path)” cannot have the name “\(name)”: \(reason)")
         } else if let other = files.first(where: { $0.name == name }) {
           mistakes.append(
             "“\(other.path)” and “\(path)” have the same name “\(name)”; name one with NAME=FILE")

@@ -17,25 +17,37 @@ enum ChildProcess {
   private static let lifelineNumber: Int32 = 3
   private static let lockNumber: Int32 = 4
 
-  /// - Parameter log: descriptor for the child's standard output and error.
+  /// POSIX_SPAWN_SETSID: the child gets a session of its own and does not end with the terminal.
+  /// glibc declares it only with _GNU_SOURCE.
+  #if canImport(Glibc)
+    private static let newSession: Int32 = 0x80
+  #else
+    private static let newSession: Int32 = 0x0400
+  #endif
+
+  /// - Parameters:
+  ///   - log: descriptor for the child's standard output and error.
+  ///   - inheritance: `nil` means that the child is another `tutti up`. It gets a session of its own
+  ///     and the settings of this process, and lives on after it.
   /// - Returns: the process id, which is also the id of the child's own process group. So a
   ///   terminal's SIGINT reaches only `tutti up`, which then drains the children in order.
   static func spawn(
-    _ child: Child, log: Int32, inheritance: Inheritance
+    _ child: Child, log: Int32, inheritance: Inheritance?
   ) throws(ProcessFailure) -> pid_t {
     var variables = child.variables(from: ProcessInfo.processInfo.environment)
-    for name in UpConfiguration.ownVariables { variables[name] = nil }
-    if child.inherits == nil {
+    variables["TUTTI_LIFELINE_FD"] = inheritance.map { _ in "\(lifelineNumber)" }
+    if inheritance != nil {
+      for name in UpConfiguration.ownVariables { variables[name] = nil }
+    }
+    if child.inherits == nil, inheritance != nil {
       variables["SWIFT_BACKTRACE"] =
         variables["SWIFT_BACKTRACE"] ?? CrashReports.backtraceOptions
     }
-    variables["TUTTI_LIFELINE_FD"] = "\(lifelineNumber)"
 
     // A `dup2` to a descriptor of the child would overwrite a source with the same number. So each
     // source first gets a duplicate with a number above all descriptors of the child.
-    let sources = [log, inheritance.lifeline, inheritance.lock].map {
-      fcntl($0, F_DUPFD_CLOEXEC, lockNumber + 1)
-    }
+    let inherited = inheritance.map { [$0.lifeline, $0.lock] } ?? []
+    let sources = ([log] + inherited).map { fcntl($0, F_DUPFD_CLOEXEC, lockNumber + 1) }
     defer { for source in sources where source >= 0 { close(source) } }
     guard sources.allSatisfy({ $0 >= 0 }) else {
       throw ProcessFailure(.failed, "no descriptor is left (\(errorText(errno)))")
@@ -48,13 +60,15 @@ enum ChildProcess {
     unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, sources[0], 1)
     unsafe posix_spawn_file_actions_adddup2(&actions, sources[0], 2)
-    unsafe posix_spawn_file_actions_adddup2(&actions, sources[1], lifelineNumber)
-    unsafe posix_spawn_file_actions_adddup2(&actions, sources[2], lockNumber)
+    for (source, number) in zip(sources.dropFirst(), [lifelineNumber, lockNumber]) {
+      unsafe posix_spawn_file_actions_adddup2(&actions, source, number)
+    }
 
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK
+    let group = inheritance == nil ? newSession : Int32(POSIX_SPAWN_SETPGROUP)
+    let flags = group | Int32(POSIX_SPAWN_SETSIGDEF) | Int32(POSIX_SPAWN_SETSIGMASK)
     unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
     unsafe posix_spawnattr_setpgroup(&attributes, 0)
     // `tutti up` ignores SIGINT and SIGTERM, because dispatch sources receive them. Without this

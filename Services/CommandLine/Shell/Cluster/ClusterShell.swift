@@ -354,12 +354,10 @@ final class ClusterShell: Sendable {
     let more = sorted.count - Self.shownHosts
     if more > 0 { table.append(["host", "and \(more) more (`tutti hosts list`)"]) }
     table.append(["data", layout.dataDirectory])
-    table.append([Self.lastTitle, AccessLine.text(isOpen: isOpen)])
+    table.append([DetachedOutput.lastTitle, AccessLine.text(isOpen: isOpen)])
     for line in table.lines { Terminal.line(line) }
   }
 
-  /// Title of the last line that a ready cluster prints.
-  static let lastTitle = "access"
   /// Number of hosts that are listed at the start. More would push the addresses off the screen.
   private static let shownHosts = 24
 

@@ -67,6 +67,32 @@ final class DataDirectoryLock: Sendable {
 
   deinit { close(descriptor) }
 
+  /// State of a data directory's lock.
+  enum Holder: Equatable {
+    case free
+    /// A `tutti up`, or its services if it is gone.
+    case process(pid_t)
+    /// A `tutti up` that has just locked the directory and not yet written its process id.
+    case starting
+  }
+
+  /// - Throws: if the lock cannot be read.
+  static func holder(of directory: String) throws(ProcessFailure) -> Holder {
+    let path = directory + "/lock"
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+    guard descriptor >= 0 else {
+      if errno == ENOENT { return .free }
+      throw ProcessFailure(
+        .failed, "\(path) cannot be read (\(ChildProcess.errorText(errno)))")
+    }
+    defer { close(descriptor) }
+    // A shared lock, so that two commands that ask at the same time do not see each other. It ends
+    // with the descriptor.
+    if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return .free }
+    guard let pid = pid_t(text(descriptor)), pid > 0 else { return .starting }
+    return .process(pid)
+  }
+
   private static func text(_ descriptor: Int32) -> String {
     // Room for a process id and a line end.
     var bytes = [UInt8](repeating: 0, count: 32)

@@ -9,14 +9,17 @@ struct UpCommand: AsyncParsableCommand {
     abstract: "Start every service on this machine, each as a process of its own.",
     discussion: """
       Starts the registry, the monitor, the planner, the dispatcher, six agents and the gateway, \
-      and local model servers if no host is named. Prints the addresses when it can answer. Ctrl-C \
+      and local servers of the built-in model if no host and no model is named. Prints the addresses when it can answer. Ctrl-C \
       drains: requests in flight are finished. Ctrl-C once more kills.
 
         tutti up
         tutti up --port 9000 --data-dir /tmp/try
         tutti up --host http://127.0.0.1:11434 --host http://10.0.0.7:8000
+        tutti up --model qwen=~/models/qwen2.5-7b-instruct-q4_k_m.gguf
+        tutti up --detach
 
-      A process that ends is started again. The output of each is in logs/ in the data directory.
+      A process that ends is started again. The output of each is in logs/ in the data directory, \
+      with --detach also that of this command, in up.log.
       """)
 
   @OptionGroup var flags: UpFlags
@@ -27,6 +30,12 @@ struct UpCommand: AsyncParsableCommand {
     if flags.checkConfig {
       Terminal.text(configuration.effective)
       return
+    }
+    if flags.detach {
+      let start = DetachedStart(
+        dataDirectory: absolutePath(configuration.dataDirectory),
+        arguments: ["up"] + flags.arguments)
+      return try await start.run()
     }
     let cluster = try await buildCluster(configuration, environment: environment)
     let status = try await cluster.run(
