@@ -30,11 +30,12 @@ struct Tutti: AsyncParsableCommand {
       """,
     version: Version.withCommit,
     subcommands: [
-      UpCommand.self, AskCommand.self, PlanCommand.self, StatusCommand.self, HostsCommand.self,
-      KeysCommand.self, ModelsCommand.self, OrganisationsCommand.self, TeamsCommand.self,
-      BudgetsCommand.self, PricesCommand.self, TariffCommand.self, LedgerCommand.self,
-      SettingsCommand.self, ExportCommand.self, ApplyCommand.self, UsageCommand.self,
-      AuditCommand.self, LogsCommand.self, TraceCommand.self, SimulateCommand.self,
+      UpCommand.self, StopCommand.self, AskCommand.self, PlanCommand.self, StatusCommand.self,
+      HostsCommand.self, KeysCommand.self, ModelsCommand.self, OrganisationsCommand.self,
+      TeamsCommand.self, BudgetsCommand.self, PricesCommand.self, TariffCommand.self,
+      LedgerCommand.self, SettingsCommand.self, ExportCommand.self, ApplyCommand.self,
+      UsageCommand.self, AuditCommand.self, LogsCommand.self, TraceCommand.self,
+      SimulateCommand.self,
     ])
 
   static func main() async {
