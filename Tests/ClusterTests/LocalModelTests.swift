@@ -44,6 +44,39 @@ extension ProcessTests {
       }
     }
 
+    @Test("the embedded model gets its authors' sampling, and prompts that have the tools")
+    func sampling() async throws {
+      struct Properties: Decodable {
+        struct Settings: Decodable { let params: Parameters }
+        struct Parameters: Decodable {
+          let temperature: Double, topP: Double, repeatPenalty: Double, dryMultiplier: Double
+          enum CodingKeys: String, CodingKey {
+            case temperature
+            case topP = "top_p"
+            case repeatPenalty = "repeat_penalty"
+            case dryMultiplier = "dry_multiplier"
+          }
+        }
+        let settings: Settings
+        let template: String
+        enum CodingKeys: String, CodingKey {
+          case settings = "default_generation_settings"
+          case template = "chat_template"
+        }
+      }
+      let cluster = try RunningCluster.current()
+      for port in try await modelPorts(cluster) {
+        let (status, body) = try await cluster.get("http://127.0.0.1:\(port)/props")
+        try #require(status == 200, "\(body)")
+        let properties = try JSONDecoder().decode(Properties.self, from: Data(body.utf8))
+        let values = properties.settings.params
+        #expect(abs(values.temperature - 0.2) < 0.001)
+        #expect(abs(values.topP - 0.9) < 0.001)
+        #expect(values.repeatPenalty > 1 && values.dryMultiplier > 0)
+        #expect(properties.template.contains("<tool_call>"))
+      }
+    }
+
     @Test("an ensemble is answered by proposers on both hosts and an aggregator")
     func ensemble() async throws {
       let cluster = try RunningCluster.current()

@@ -48,7 +48,7 @@ struct ModelFileTests {
     for (mistake, part) in zip(mistakes, parts) { #expect(mistake.contains(part), "\(mistake)") }
   }
 
-  @Test("a model server gets its file and its name, and the built-in one gets neither")
+  @Test("a model server gets its file and its name, and the embedded one gets neither")
   func arguments() throws {
     let file = ModelFile(name: "qwen", path: "/m/q.gguf", bytes: 20_000_000_000)
     func arguments(_ model: ModelFile?) throws -> [String] {

@@ -29,13 +29,13 @@ import urllib.request
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 ALIAS = "SmolLM2-135M-Instruct"
 
-# Sampling of the built-in model. Temperature and top-p are those of its model card:
+# Sampling of the embedded model. Temperature and top-p are those of its model card:
 # https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct
 # The card has nothing against repetition, but a model of this size sometimes repeats one emoji or
 # one line until the context is full. Neither a repeat penalty of 1.1 nor DRY alone prevents this;
 # both together do. DRY lowers the probability of a token that would continue a repetition of at
 # least 4 tokens, so short names and numbers may recur. Both look back far enough for a paragraph.
-BUILT_IN_SAMPLING = {
+EMBEDDED_SAMPLING = {
     "temp": 0.2,
     "top_p": 0.9,
     "penalty_repeat": 1.1,
@@ -44,11 +44,11 @@ BUILT_IN_SAMPLING = {
     "dry_allowed_length": 4,
     "dry_penalty_last_n": 1024,
 }
-# Chat template of the built-in model. The template in the file ignores tools; without tools, both
+# Chat template of the embedded model. The template in the file ignores tools; without tools, both
 # make the same prompt. The form of calls is the one of Qwen2.5 and Hermes. The model was not trained
 # to call tools: with `tool_choice: "required"`, llama.cpp keeps the answer from ending before a
-# call, and the answer usually reaches BUILT_IN_MAX_TOKENS as prose.
-BUILT_IN_TEMPLATE = """\
+# call, and the answer usually reaches EMBEDDED_MAX_TOKENS as prose.
+EMBEDDED_TEMPLATE = """\
 {%- if messages[0].role == 'system' %}
 {%- set system = messages[0].content %}
 {%- else %}
@@ -93,8 +93,8 @@ BUILT_IN_TEMPLATE = """\
 {{- '<|im_start|>assistant\\n' }}
 {%- endif %}
 """
-# Tokens of an answer of the built-in model whose request sets no limit.
-BUILT_IN_MAX_TOKENS = 1024
+# Tokens of an answer of the embedded model whose request sets no limit.
+EMBEDDED_MAX_TOKENS = 1024
 
 # Exit status for a wrong command or configuration, as of every Tutti program (sysexits.h).
 USAGE = 64
@@ -157,14 +157,14 @@ def parameters(options):
     # The template engine that puts the definitions of tools into the prompt.
     params.use_jinja = True
     if not options.model:
-        params.chat_template = BUILT_IN_TEMPLATE
+        params.chat_template = EMBEDDED_TEMPLATE
     set_sampling(params, options)
     return params
 
 
 def set_sampling(params, options):
     """Sets the values that requests without their own get."""
-    values = {} if options.model else dict(BUILT_IN_SAMPLING)
+    values = {} if options.model else dict(EMBEDDED_SAMPLING)
     for name, value in (
         ("temp", options.temperature),
         ("top_p", options.top_p),
@@ -176,7 +176,7 @@ def set_sampling(params, options):
         setattr(params.sampling, name, value)
     limit = options.max_tokens
     if limit is None and not options.model:
-        limit = BUILT_IN_MAX_TOKENS
+        limit = EMBEDDED_MAX_TOKENS
     if limit is not None:
         params.n_predict = limit
 

@@ -27,7 +27,7 @@ struct UpFlags: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "A host to answer with: base URL of an OpenAI-compatible server. May be repeated.",
-      discussion: "With a host named, the built-in model is not started.", valueName: "url"))
+      discussion: "With a host named, the embedded model is not started.", valueName: "url"))
   var host: [String] = []
 
   @Option(
@@ -39,7 +39,7 @@ struct UpFlags: ParsableArguments {
 
   @Option(
     parsing: .unconditional,
-    help: "How many servers of the built-in model to start without --host and --model (2).")
+    help: "How many servers of the embedded model to start without --host and --model (2).")
   var embeddedHosts: String?
 
   @Option(
@@ -128,7 +128,7 @@ struct UpConfiguration: Sendable {
         // Each server loads its own copy of the model. A machine with memory for more servers can
         // run a better model.
         "up.embedded_hosts", .integer(0...16), default: "2",
-        help: "Local servers of the built-in model, without other hosts and models.",
+        help: "Local servers of the embedded model, without other hosts and models.",
         variable: "TUTTI_EMBEDDED_HOSTS"),
       Setting(
         "up.model_env", .path, help: "Virtual environment of the local model.",

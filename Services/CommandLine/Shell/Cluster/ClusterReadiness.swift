@@ -71,7 +71,9 @@ struct ClusterReadiness: Sendable {
     let body = #"{"messages":[{"role":"user","content":"Say hello."}],"max_tokens":1}"#
     let answer = try? await client.request(
       .POST, host.url + "/v1/chat/completions", json: Data(body.utf8), timeout: .seconds(120))
-    return answer?.status == 200
+    guard let status = answer?.status else { return false }
+    // A model without chat, for example one for embeddings, refuses this request and is ready, too.
+    return status == 200 || status == 501 || (400..<500).contains(status)
   }
 
   private func answers(_ url: String) async -> Bool {
@@ -124,7 +126,7 @@ struct ClusterReadiness: Sendable {
   func probeHosts() async {
     let client = client
     for host in (try? await client.hosts()) ?? [] where host.state == "unreachable" {
-      try? await client.probeHost(HostID(host.id))
+      _ = try? await client.probeHost(HostID(host.id))
     }
   }
 

@@ -70,7 +70,7 @@ struct StopCommand: AsyncParsableCommand {
   private func ask(_ pid: pid_t) throws(ProcessFailure) {
     // `tutti up` kills its children at the second signal. Two signals of one kind may arrive as
     // one, so the second is of the other kind.
-    for signal in now ? [SIGTERM, SIGINT] : [SIGTERM] {
+    for signal in [SIGTERM] + (now ? [SIGINT] : []) {
       guard kill(pid, signal) != 0, errno != ESRCH else { continue }
       throw ProcessFailure(
         .failed, "`tutti up` (pid \(pid)) cannot be stopped (\(ChildProcess.errorText(errno)))")
