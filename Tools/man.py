@@ -162,7 +162,8 @@ def main():
     services = sorted(
         path.name for path in binaries.glob("tutti-*")
         if path.name not in ("tutti-faulty-host", "tutti-simulate") and os.access(path, os.X_OK) and path.is_file())
-    version = run(binaries / "tutti", "--version").split()[0]
+    # The output is `tutti VERSION (COMMIT)`.
+    version = run(binaries / "tutti", "--version").split()[1]
     pages = {"man1/tutti.1": command_page(binaries / "tutti", version, services)}
     for name in services:
         pages[f"man8/{name}.8"] = service_page(binaries / name, name, version)

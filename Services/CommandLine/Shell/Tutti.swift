@@ -28,7 +28,7 @@ struct Tutti: AsyncParsableCommand {
 
       Exit status: 0 done, 1 failed, 64 usage or configuration, 69 unavailable, 75 try later.
       """,
-    version: Version.withCommit,
+    version: "tutti \(Version.withCommit)",
     subcommands: [
       UpCommand.self, StopCommand.self, AskCommand.self, PlanCommand.self, StatusCommand.self,
       HostsCommand.self, KeysCommand.self, ModelsCommand.self, OrganisationsCommand.self,
