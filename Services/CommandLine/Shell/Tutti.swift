@@ -50,6 +50,13 @@ struct Tutti: AsyncParsableCommand {
       for line in failure.message.split(separator: "\n") { Terminal.progress(String(line)) }
       Foundation.exit(failure.status.rawValue)
     } catch {
+      if exitCode(for: error).rawValue == ExitStatus.usage.rawValue,
+        let failure = CommandGuess.failure(
+          for: Array(CommandLine.arguments.dropFirst()), in: tree(of: Self.self))
+      {
+        Terminal.progress(failure.message)
+        Foundation.exit(failure.status.rawValue)
+      }
       // The message of a mistake repeats the argument, which may be a key.
       let text = fullMessage(for: error)
       let shown = HiddenSecrets.hide(in: text)
@@ -57,6 +64,14 @@ struct Tutti: AsyncParsableCommand {
       Terminal.write(shown + "\n", to: 2)
       Foundation.exit(exitCode(for: error).rawValue)
     }
+  }
+
+  /// The names of a command and its subcommands. All commands have a name in their configuration.
+  private static func tree(of command: any ParsableCommand.Type) -> CommandTree {
+    let configuration = command.configuration
+    return CommandTree(
+      configuration.commandName ?? "", aliases: configuration.aliases,
+      subcommands: configuration.subcommands.map { tree(of: $0) })
   }
 }
 
