@@ -83,7 +83,7 @@ private func modelHosts(
     try Data(EmbeddedHost.launcher).write(to: URL(fileURLWithPath: launcher), options: .atomic)
   } catch {
     throw ProcessFailure(
-      .unavailable, "\(launcher) cannot be written (\(error.localizedDescription))")
+      .unavailable, "\(launcher) cannot be written (\(ErrorSentence.of(file: error)))")
   }
   let threads = ClusterLayout.threadsPerHost(
     cores: ProcessInfo.processInfo.activeProcessorCount, hosts: models.count)

@@ -55,7 +55,9 @@ struct AdminConnection {
       throw error
     } catch {
       throw ProcessFailure(
-        .unavailable, "\(url) broke off its answer, so the output is incomplete (\(error))")
+        .unavailable,
+        "\(url) broke off its answer, so the output is incomplete "
+          + "(\(ErrorSentence.problem(error).sentence))")
     }
   }
 

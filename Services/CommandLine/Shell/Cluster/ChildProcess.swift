@@ -131,7 +131,7 @@ enum ChildProcess {
   }
 
   static func errorText(_ code: Int32) -> String {
-    unsafe String(cString: strerror(code))
+    ErrorSentence.of(errno: code)
   }
 
   /// - Parameter body: gets an array of C strings that ends with a null pointer. The strings live

@@ -77,7 +77,8 @@ struct ClusterClient: Sendable {
     } catch let error as CancellationError {
       throw error
     } catch {
-      throw ProcessFailure(.unavailable, "\(url) broke off its answer (\(error))")
+      throw ProcessFailure(
+        .unavailable, "\(url) broke off its answer (\(ErrorSentence.problem(error).sentence))")
     }
   }
 
@@ -98,11 +99,8 @@ struct ClusterClient: Sendable {
       return try await Self.client(for: url).execute(request, timeout: timeout)
     } catch let error as CancellationError {
       throw error
-    } catch let error as HTTPClientError where error == .deadlineExceeded {
-      throw ProcessFailure(.tryLater, "\(url) did not answer in time; look at `tutti status`")
     } catch {
-      throw ProcessFailure(
-        .unavailable, "no service answers at \(url); start a cluster with `tutti up`")
+      throw ErrorSentence.problem(error).failure(at: url)
     }
   }
 
@@ -148,7 +146,8 @@ struct ClusterClient: Sendable {
       case 503: .unavailable
       default: .failed
       }
-    return ProcessFailure(exit, TextTable.printable(problem.error.message))
+    return ProcessFailure(
+      exit, TextTable.printable(ServerWords.withCommands(problem.error.message)))
   }
 }
 

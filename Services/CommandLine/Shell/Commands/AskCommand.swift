@@ -90,7 +90,8 @@ struct AskCommand: AsyncParsableCommand {
       throw failure
     } catch {
       transcript.endLine()
-      throw ProcessFailure(.failed, "the connection to \(url) broke (\(error))")
+      throw ProcessFailure(
+        .failed, "the answer of \(url) broke off (\(ErrorSentence.problem(error).sentence))")
     }
     transcript.endLine()
     guard transcript.isComplete else {

@@ -103,7 +103,8 @@ struct AskTranscript {
       throw ProcessFailure(.failed, "the gateway sent a chunk that is not JSON")
     }
     if let problem = chunk.error {
-      throw ProcessFailure(problem.exit, TextTable.printable(problem.message))
+      throw ProcessFailure(
+        problem.exit, TextTable.printable(ServerWords.withCommands(problem.message)))
     }
     execution = chunk.tutti ?? execution
     ending.hasRepetition = execution?.hasRepetition ?? false

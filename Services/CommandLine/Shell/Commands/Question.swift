@@ -22,7 +22,7 @@ enum Question {
     do {
       data = try FileHandle.standardInput.read(upToCount: longest + 1) ?? Data()
     } catch {
-      throw ProcessFailure(.failed, "standard input cannot be read (\(error))")
+      throw ProcessFailure(.failed, "standard input cannot be read (\(ErrorSentence.of(file: error)))")
     }
     guard data.count <= longest else {
       throw ProcessFailure(.usage, "the question on standard input is longer than 10 MiB")

@@ -106,7 +106,7 @@ enum Terminal {
   }
 
   private static func endIncomplete(_ code: CInt) -> Never {
-    let reason = unsafe String(cString: strerror(code))
+    let reason = ErrorSentence.of(errno: code)
     progress("standard output cannot be written (\(reason)); the output is incomplete")
     Foundation.exit(ExitStatus.failed.rawValue)
   }

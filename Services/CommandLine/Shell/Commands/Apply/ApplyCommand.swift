@@ -106,7 +106,7 @@ struct ApplyCommand: AsyncParsableCommand {
       // The beginning of a file must not pass for the whole file. With --prune, records of the rest
       // would be removed.
       throw ProcessFailure(
-        .usage, "\(path) cannot be read to its end (\(error.localizedDescription))")
+        .usage, "\(path) cannot be read to its end (\(ErrorSentence.of(file: error)))")
     }
     guard bytes.count <= limit, let text = String(data: bytes, encoding: .utf8) else {
       throw ProcessFailure(.usage, "\(path) is not a text file of at most \(limit >> 20) MiB")

@@ -53,7 +53,8 @@ struct ExportCommand: AsyncParsableCommand {
     do {
       try Data(text.utf8).write(to: URL(fileURLWithPath: output), options: .atomic)
     } catch {
-      throw ProcessFailure(.failed, "\(output) could not be written: \(error.localizedDescription)")
+      throw ProcessFailure(
+        .failed, "\(output) could not be written (\(ErrorSentence.of(file: error)))")
     }
   }
 }
