@@ -54,7 +54,7 @@ ask() {
   local model=$1 question=$2
   shift 2
   say "\$ tutti ask -m $model ${*:+$* }--trace \"$question\""
-  "$bin/tutti" ask -m "$model" "$@" --trace --data-dir "$data" "$question"
+  "$bin/tutti" ask -m "$model" "$@" --trace --data-dir "$data" "$question" < /dev/null
 }
 # Questions that a model of 135 million parameters can answer, and few enough tokens that it stops in
 # time. With temperature 0 it gives the same answers again.

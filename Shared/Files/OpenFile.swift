@@ -14,6 +14,8 @@ public struct OpenFile: Sendable {
 
   public var isPipe: Bool { facts.map { $0.st_mode & S_IFMT == S_IFIFO } ?? false }
 
+  public var isPlainFile: Bool { facts.map { $0.st_mode & S_IFMT == S_IFREG } ?? false }
+
   private var facts: stat? {
     var facts = stat()
     return unsafe fstat(descriptor, &facts) == 0 ? facts : nil

@@ -26,6 +26,12 @@ extension ProcessTests {
     @Test("--data-policy reaches the gateway")
     func policy() async throws { try await passes("policy") }
 
+    @Test("standard input is joined with the question")
+    func standardInput() async throws { try await passes("stdin") }
+
+    @Test("files, images, the system message, the race mode and the deadline reach the gateway")
+    func parts() async throws { try await passes("parts") }
+
     @Test("a data policy that does not exist is refused", arguments: ["ask", "plan"])
     func badPolicy(command: String) async throws {
       let outcome = try await Programs.run(

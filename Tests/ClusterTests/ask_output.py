@@ -5,12 +5,14 @@
 Exit status 0 if the check passes; otherwise standard error has the failed assertion.
 """
 
+import base64
 import http.server
 import json
 import os
 import pty
 import subprocess
 import sys
+import tempfile
 import threading
 
 
@@ -189,6 +191,61 @@ def degraded(tutti):
     assert b"the answer is draft-1's text: the host was lost" in done.stderr, done
 
 
+def asked(tutti, *arguments, **streams):
+    """Asks with the arguments, and returns the request and the outcome."""
+    gateway = Gateway(HEAD, TAIL)
+    gateway.go_on.set()
+    streams = streams or {"stdin": subprocess.DEVNULL}
+    done = subprocess.run(
+        [tutti, "ask", "--url", gateway.url, *arguments], capture_output=True, timeout=60, **streams
+    )
+    return gateway.request, done
+
+
+def stdin(tutti):
+    """A pipe or file on standard input is joined with the question."""
+    request, done = asked(tutti, "What changed?", input=b"+ a\n")
+    assert done.returncode == 0, done
+    assert request["messages"] == [{"role": "user", "content": "What changed?\n\n+ a\n"}], request
+    for arguments in [["-"], []]:
+        request, done = asked(tutti, *arguments, input=b"Why?\n")
+        assert request["messages"][0]["content"] == "Why?\n", (request, done)
+    with open(__file__, "rb") as file:
+        request, done = asked(tutti, "--no-stdin", "x", stdin=file)
+    assert request["messages"][0]["content"] == "x", (request, done)
+    request, done = asked(tutti)
+    assert done.returncode == 64 and request is None, done
+    request, done = asked(tutti, "x", input=b"\xff")
+    assert done.returncode == 64 and b"UTF-8" in done.stderr, done
+
+
+def parts(tutti):
+    """Files, images, the system message, the race mode and the deadline reach the gateway."""
+    png = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    folder = tempfile.TemporaryDirectory()
+    picture, notes = folder.name + "/a.png", folder.name + "/a.txt"
+    with open(picture, "wb") as file:
+        file.write(png)
+    with open(notes, "w") as file:
+        file.write("Ada wrote this.")
+    options = ["--system", "Be brief.", "--race", "single", "--deadline", "7"]
+    place = "https://example.com/b.jpg"
+    images = ["--image", picture, "--image", place]
+    request, done = asked(tutti, *options, *images, "--file", notes, "Who?")
+    assert done.returncode == 0, done
+    system, user = request["messages"]
+    assert system == {"role": "system", "content": "Be brief."}, request
+    text, *pictures = user["content"]
+    assert text == {"type": "text", "text": "Who?\n\na.txt:\n\nAda wrote this."}, request
+    data = "data:image/png;base64," + base64.b64encode(png).decode()
+    assert [part["image_url"]["url"] for part in pictures] == [data, place], request
+    assert request["tutti"]["race"] == "single", request
+    assert request["tutti"]["deadlines_ms"] == {"total": 7000}, request
+    request, done = asked(tutti, "--image", notes, "Who?")
+    assert done.returncode == 64 and b"a.txt is no image" in done.stderr, done
+    assert request is None, request
+
+
 if __name__ == "__main__":
-    checks = [cut, degraded, overloaded, overdue, piped, policy, terminal]
+    checks = [cut, degraded, overloaded, overdue, parts, piped, policy, stdin, terminal]
     next(check for check in checks if check.__name__ == sys.argv[1])(sys.argv[2])

@@ -35,8 +35,7 @@ struct PlanCommand: AsyncParsableCommand {
 
   @OptionGroup var pattern: PatternOptions
 
-  @Argument(help: "The question; - reads it from standard input.")
-  var prompt: String
+  @OptionGroup var question: QuestionOptions
 
   /// The gateway's answer.
   private struct Preview: Decodable {
@@ -47,12 +46,12 @@ struct PlanCommand: AsyncParsableCommand {
 
   func run() async throws {
     let body = AskBody(
-      model: model, messages: [.init(role: "user", content: try Question.text(prompt))],
+      model: model, messages: [.init(role: "user", content: .text(try question.text()))],
       maxTokens: pattern.maxTokens, tutti: try pattern.tutti())
     let client = try await cluster.client()
     let url = client.address.gateway + "/v1/plans"
     let answer = try await client.clientSuccess(
-      .POST, url, json: try JSONEncoder().encode(body))
+      .POST, url, json: try body.encoded())
     let preview = try answer.decoded(as: Preview.self, from: url)
     let shown: String
     switch format {

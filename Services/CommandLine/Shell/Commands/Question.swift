@@ -1,226 +1,164 @@
 import ArgumentParser
 import ClusterModel
 import CommandLineCore
+import Files
 import Foundation
 
-/// Reads the question and the documents of a command.
-enum Question {
-  /// Maximum bytes of a question or a document. The gateway refuses longer ones.
-  private static let longest = 10 << 20
+/// The question of a command: its argument, standard input and files.
+struct QuestionOptions: ParsableArguments {
+  @Option(
+    name: .customLong("file"),
+    help: ArgumentHelp(
+      "A text file to append to the question, under its name. May be repeated.",
+      valueName: "path"), completion: .file())
+  var files: [String] = []
 
-  /// - Parameter argument: the question, or - to read it from standard input.
-  static func text(_ argument: String) throws(ProcessFailure) -> String {
-    let text = try argument == "-" ? standardInput() : argument
-    guard !text.allSatisfy(\.isWhitespace) else {
-      throw ProcessFailure(.usage, "the question is empty; say what to ask")
+  @Flag(
+    name: .customLong("no-stdin"),
+    help: "Do not read standard input, for example in a loop that reads it.")
+  var excludesStandardInput = false
+
+  @Argument(
+    help: ArgumentHelp(
+      "The question. A pipe or a file on standard input is appended to it; - reads it from "
+        + "standard input alone."))
+  var prompt: String?
+
+  func validate() throws {
+    if excludesStandardInput, prompt == PromptInput.placeholder {
+      throw ValidationError("--no-stdin and the question - contradict each other")
     }
-    return text
   }
 
-  private static func standardInput() throws(ProcessFailure) -> String {
-    let data: Data
-    do {
-      data = try FileHandle.standardInput.read(upToCount: longest + 1) ?? Data()
-    } catch {
-      throw ProcessFailure(.failed, "standard input cannot be read (\(ErrorSentence.of(file: error)))")
+  /// Reads standard input and the files, if they belong to the question.
+  func text() throws(ProcessFailure) -> String {
+    let isRead = PromptInput.readsStandardInput(
+      argument: prompt, source: StandardInput.source, isExcluded: excludesStandardInput)
+    return try PromptInput.text(
+      argument: prompt, standardInput: isRead ? StandardInput.text() : nil,
+      files: TextFile.read(files, option: "--file").map { ($0.name, $0.text) })
+  }
+}
+
+/// Standard input as a part of a question.
+enum StandardInput {
+  /// Time without data after which the user learns that the command waits.
+  private static let patienceMilliseconds: CInt = 2_000
+
+  static var source: PromptInput.Source {
+    if isatty(0) == 1 { return .terminal }
+    let file = OpenFile(descriptor: 0)
+    return file.isPipe ? .pipe : file.isPlainFile ? .file : .other
+  }
+
+  static func text() throws(ProcessFailure) -> String {
+    if source == .pipe, !hasData(within: patienceMilliseconds) {
+      Terminal.progress("waiting for standard input; --no-stdin leaves it out")
     }
-    guard data.count <= longest else {
-      throw ProcessFailure(.usage, "the question on standard input is longer than 10 MiB")
+    let limit = PromptInput.maximumBytes
+    var data = Data()
+    do {
+      // A pipe returns its contents in parts.
+      while data.count <= limit,
+        let part = try FileHandle.standardInput.read(upToCount: limit + 1 - data.count),
+        !part.isEmpty
+      {
+        data += part
+      }
+    } catch {
+      throw ProcessFailure(
+        .failed, "standard input cannot be read (\(ErrorSentence.of(file: error)))")
+    }
+    guard data.count <= limit else {
+      throw ProcessFailure(.usage, "standard input is longer than \(limit >> 20) MiB")
     }
     guard let text = String(data: data, encoding: .utf8) else {
-      throw ProcessFailure(.usage, "the question on standard input is not UTF-8 text")
+      throw ProcessFailure(.usage, "standard input is not UTF-8 text")
     }
     return text
   }
 
-  /// Reads documents. A document's name is the last part of its path, or the whole path if an
-  /// earlier document has that name.
-  static func documents(_ paths: [String]) throws(ProcessFailure) -> [AskBody.Document] {
+  /// Whether standard input has data, or has ended, within the time.
+  private static func hasData(within milliseconds: CInt) -> Bool {
+    var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&entry, 1, milliseconds) != 0
+  }
+}
+
+/// Text files that belong to a question.
+enum TextFile {
+  /// Reads files. A file's name is the last part of its path, or the whole path if an earlier file
+  /// has that name.
+  ///
+  /// - Parameter option: the option that names the files, for messages.
+  static func read(
+    _ paths: [String], option: String
+  ) throws(ProcessFailure) -> [AskBody.Document] {
     var names: Set<String> = []
     var documents: [AskBody.Document] = []
     for path in paths {
       let last = URL(fileURLWithPath: path).lastPathComponent
       let name = names.insert(last).inserted ? last : path
-      documents.append(AskBody.Document(name: name, text: try document(path)))
+      documents.append(AskBody.Document(name: name, text: try text(path, option)))
     }
     return documents
   }
 
-  private static func document(_ path: String) throws(ProcessFailure) -> String {
-    guard let file = FileHandle(forReadingAtPath: path) else {
-      throw ProcessFailure(.usage, "--document: \(path) cannot be read")
-    }
-    defer { try? file.close() }
-    guard let data = try? file.read(upToCount: longest + 1) ?? Data() else {
-      throw ProcessFailure(.usage, "--document: \(path) is not a readable file")
-    }
-    guard data.count <= longest else {
-      throw ProcessFailure(.usage, "--document: \(path) is longer than 10 MiB")
-    }
+  private static func text(_ path: String, _ option: String) throws(ProcessFailure) -> String {
+    let data = try bytes(path, atMost: PromptInput.maximumBytes, option)
     guard let text = String(data: data, encoding: .utf8) else {
       throw ProcessFailure(
-        .usage, "--document: \(path) is not UTF-8 text; send the text that is in it")
+        .usage, "\(option): \(path) is not UTF-8 text; send the text that is in it")
     }
     return text
   }
-}
 
-/// Help for Tutti's own model names, for every command that takes one.
-enum ModelHelp {
-  static let table = {
-    var rows = PatternName.allCases.map { ($0.rawValue, $0.help) }
-    rows.insert(("tutti/fast", "one host answers, the fastest that is free"), at: 1)
-    let width = (rows.map(\.0.count).max() ?? 0) + 2
-    return rows.map { name, help in
-      name + String(repeating: " ", count: width - name.count) + help
-    }.joined(separator: "\n")
-  }()
-}
-
-/// Options of every command that makes a plan.
-struct PatternOptions: ParsableArguments {
-  @Option(help: "Maximum tokens of the answer.")
-  var maxTokens: Int?
-
-  @Option(
-    name: .customLong("members"),
-    help: ArgumentHelp(
-      "Members that each write an answer before one answer is made from theirs, "
-        + "1 to \(OptionRanges.members.upperBound). Default: one for each model, at most "
-        + "\(OptionRanges.defaultMembers); a single model is asked "
-        + "\(OptionRanges.defaultMembers) times.", valueName: "n"))
-  var memberCount: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "Rounds of a debate, 1 to \(OptionRanges.rounds.upperBound). "
-        + "Default: \(OptionRanges.defaultRounds).", valueName: "n"))
-  var rounds: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "Members that must answer; with fewer, the result is an error instead of an answer. "
-        + "Default: 1.", valueName: "n"))
-  var quorum: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "Maximum tokens of all tasks together, prompts included. A plan that does not fit is made "
-        + "smaller, or refused before any token is used.", valueName: "tokens"))
-  var budget: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "The budget in credits, at the price of the most expensive host that the request may use. "
-        + "Free hosts cost nothing; with both budgets the stricter one applies.", valueName: "n"))
-  var budgetCredits: Int?
-
-  @Option(help: ArgumentHelp("Any integer; the same seed gives the same plan.", valueName: "n"))
-  var seed: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "Minimum trust of the hosts that may receive the question: \(choices(of: DataPolicy.self)). "
-        + "Default: the least strict that the key permits.", valueName: "policy"),
-    completion: .list(DataPolicy.allCases.map(\.rawValue)))
-  var dataPolicy: String?
-
-  @Option(
-    name: .customLong("document"),
-    help: ArgumentHelp(
-      "A text file in which the answer may be looked up. May be repeated.", valueName: "file"))
-  var documents: [String] = []
-
-  func validate() throws {
-    var mistakes = [
-      ("--max-tokens", maxTokens, 1...Int.max), ("--members", memberCount, OptionRanges.members),
-      ("--rounds", rounds, OptionRanges.rounds),
-      ("--quorum", quorum, 1...max(1, memberCount ?? OptionRanges.members.upperBound)),
-      ("--budget", budget, OptionRanges.budget),
-      ("--budget-credits", budgetCredits, OptionRanges.budget),
-    ].compactMap { option, value, range -> String? in
-      guard let value, !range.contains(value) else { return nil }
-      return range.upperBound == .max
-        ? "\(option): \(value) is less than 1"
-        : "\(option): \(value) is not from \(range.lowerBound) to \(range.upperBound)"
+  static func bytes(
+    _ path: String, atMost limit: Int, _ option: String
+  ) throws(ProcessFailure) -> Data {
+    guard let file = FileHandle(forReadingAtPath: path) else {
+      throw ProcessFailure(.usage, "\(option): \(path) cannot be read")
     }
-    if let dataPolicy, DataPolicy(rawValue: dataPolicy) == nil {
-      mistakes.append(
-        "--data-policy: \(dataPolicy) is not one of \(choices(of: DataPolicy.self))")
+    defer { try? file.close() }
+    guard let data = try? file.read(upToCount: limit + 1) ?? Data() else {
+      throw ProcessFailure(.usage, "\(option): \(path) is not a readable file")
     }
-    guard mistakes.isEmpty else { throw ValidationError(mistakes.joined(separator: "; ")) }
-  }
-
-  /// The options as the `tutti` object of a request, with the contents of the documents.
-  func tutti() throws(ProcessFailure) -> AskBody.Extension {
-    let texts = try Question.documents(documents)
-    return AskBody.Extension(
-      documents: texts.isEmpty ? nil : texts, members: memberCount, rounds: rounds,
-      quorum: quorum,
-      budget: budget == nil && budgetCredits == nil
-        ? nil : AskBody.Budget(tokens: budget, credits: budgetCredits),
-      seed: seed, dataPolicy: dataPolicy)
+    guard data.count <= limit else {
+      throw ProcessFailure(.usage, "\(option): \(path) is longer than \(limit >> 20) MiB")
+    }
+    return data
   }
 }
 
-/// The request of `tutti ask` and `tutti plan`.
-struct AskBody: Encodable {
-  struct Message: Encodable {
-    let role: String
-    let content: String
-  }
-  struct StreamOptions: Encodable {
-    let includeUsage: Bool
-    enum CodingKeys: String, CodingKey { case includeUsage = "include_usage" }
-  }
-  struct Document: Encodable {
-    let name: String
-    let text: String
-  }
-  struct Budget: Encodable {
-    var tokens: Int?
-    var credits: Int?
-  }
-  enum Trace: Encodable {
-    case summary
-    /// The trace contains the outputs of tasks.
-    case full
+/// Images that belong to a question.
+enum ImageFile {
+  /// Maximum bytes of all images of a question. As base64, they and the question fit the gateway's
+  /// limit of a body, 12 MiB.
+  private static let maximumBytes = 8 << 20
 
-    func encode(to encoder: any Encoder) throws {
-      var value = encoder.singleValueContainer()
-      switch self {
-      case .summary: try value.encode(true)
-      case .full: try value.encode("full")
+  /// Reads images as parts of a message.
+  ///
+  /// - Parameter places: paths of files, or URLs, which are sent as they are.
+  static func parts(_ places: [String]) throws(ProcessFailure) -> [AskBody.Part] {
+    var left = maximumBytes
+    var parts: [AskBody.Part] = []
+    for place in places {
+      if ["https://", "http://", "data:"].contains(where: place.hasPrefix) {
+        parts.append(.image(url: place))
+        continue
       }
+      let data = try TextFile.bytes(place, atMost: maximumBytes, "--image")
+      left -= data.count
+      guard left >= 0 else {
+        throw ProcessFailure(
+          .usage, "--image: the images have more than \(maximumBytes >> 20) MiB together")
+      }
+      guard let type = ImageType.mediaType(of: data) else {
+        throw ProcessFailure(
+          .usage, "--image: \(place) is no image in the format \(ImageType.names)")
+      }
+      parts.append(.image(url: "data:\(type);base64,\(data.base64EncodedString())"))
     }
-  }
-  struct Extension: Encodable {
-    var trace: Trace?
-    var documents: [Document]?
-    var members: Int?
-    var rounds: Int?
-    var quorum: Int?
-    var budget: Budget?
-    var seed: Int?
-    var dataPolicy: String?
-
-    enum CodingKeys: String, CodingKey {
-      case trace, documents, members, rounds, quorum, budget, seed
-      case dataPolicy = "data_policy"
-    }
-  }
-
-  let model: String
-  let messages: [Message]
-  var stream = false
-  var streamOptions: StreamOptions?
-  var maxTokens: Int?
-  var temperature: Double?
-  var tutti: Extension?
-
-  enum CodingKeys: String, CodingKey {
-    case model, messages, stream, temperature, tutti
-    case streamOptions = "stream_options"
-    case maxTokens = "max_tokens"
+    return parts
   }
 }
