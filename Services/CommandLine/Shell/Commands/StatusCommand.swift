@@ -12,8 +12,10 @@ struct StatusCommand: AsyncParsableCommand {
     discussion: """
         tutti status
         tutti status --json | python3 -m json.tool
+        tutti status --url https://tutti.example.com
 
-      Exit status 69 if it cannot answer now.
+      Exit status 69 if it cannot answer now. Services and hosts need the admin token; without it, \
+      the command shows whether the cluster is ready, and its models.
       """)
 
   @OptionGroup var cluster: ClientOptions
@@ -45,8 +47,10 @@ struct StatusCommand: AsyncParsableCommand {
     let ready: Bool
     /// `nil` means not known, because the gateway did not accept the key or got none.
     let models: [String]?
-    let services: [Service]
-    let hosts: [Host]
+    /// `nil` means not known, because the registry did not answer, or the admin token is not known
+    /// or not the registry's.
+    let services: [Service]?
+    let hosts: [Host]?
     /// `nil` means not known, because the cluster was not found through its data directory, or
     /// because the file of crashes cannot be read.
     let crashes: [ChildCrashes]?
@@ -65,17 +69,35 @@ struct StatusCommand: AsyncParsableCommand {
     if !report.ready { Foundation.exit(ExitStatus.unavailable.rawValue) }
   }
 
-  private func report(_ client: ClusterClient) async throws -> (Report, [HostDetails]) {
+  private func report(_ client: ClusterClient) async throws -> (Report, [HostDetails]?) {
     let ready = try await client.request(.GET, client.address.gateway + "/ready").status == 200
     let models = try await models(client)
-    let services = try await client.services()
-    let hosts = try await client.hosts()
+    let inventory = try await inventory(client)
     let report = Report(
       gateway: client.address.gateway, registry: client.address.registry,
       monitor: client.address.monitor, ready: ready, models: models,
-      services: services.map { .init(name: $0.name, service: $0.service) },
-      hosts: hosts.map(Report.Host.init), crashes: crashes(client))
-    return (report, hosts)
+      services: inventory?.services.map { .init(name: $0.name, service: $0.service) },
+      hosts: inventory?.hosts.map(Report.Host.init), crashes: crashes(client))
+    return (report, inventory?.hosts)
+  }
+
+  /// Reads services and hosts from the registry. A failure is reported, and does not end the command,
+  /// because the gateway may be ready.
+  private func inventory(
+    _ client: ClusterClient
+  ) async throws -> (services: [ClusterClient.ServiceRow], hosts: [HostDetails])? {
+    guard client.adminToken != nil else {
+      Terminal.progress(
+        "services and hosts need the admin token; set TUTTI_ADMIN_TOKEN, or name the cluster's "
+          + "data directory with --data-dir")
+      return nil
+    }
+    do {
+      return (services: try await client.services(), hosts: try await client.hosts())
+    } catch let failure as ProcessFailure {
+      Terminal.progress("services and hosts are not known: \(failure.message)")
+      return nil
+    }
   }
 
   private func models(_ client: ClusterClient) async throws -> [String]? {
@@ -116,14 +138,18 @@ struct StatusCommand: AsyncParsableCommand {
     for line in table.lines { Terminal.line(line) }
   }
 
-  private func show(_ report: Report, _ hosts: [HostDetails]) {
+  private func show(_ report: Report, _ hosts: [HostDetails]?) {
     Terminal.line("gateway  \(report.gateway)/v1  \(report.ready ? "ready" : "not ready")")
-    var services = TextTable([("service", .left), ("peer", .left)])
-    for service in report.services { services.append([service.service, service.name]) }
-    Terminal.line("")
-    for line in services.lines { Terminal.line(line) }
-    Terminal.line("")
-    for line in HostDetails.table(hosts).lines { Terminal.line(line) }
+    if let rows = report.services {
+      var services = TextTable([("service", .left), ("peer", .left)])
+      for service in rows { services.append([service.service, service.name]) }
+      Terminal.line("")
+      for line in services.lines { Terminal.line(line) }
+    }
+    if let hosts {
+      Terminal.line("")
+      for line in HostDetails.table(hosts).lines { Terminal.line(line) }
+    }
     Terminal.line("")
     Terminal.line("models")
     for model in report.models ?? ["not known: the gateway requires a key"] {
