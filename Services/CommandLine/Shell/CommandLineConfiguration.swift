@@ -8,7 +8,9 @@ import ServiceKit
 /// `UpConfiguration` checks them together with the variables and the file, so that all mistakes are
 /// reported at once.
 struct UpFlags: ParsableArguments {
-  @Option(help: "Configuration file (YAML) for every service; its section `up` is read here.")
+  @Option(
+    help: "Configuration file (YAML) for every service; its section `up` is read here.",
+    completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
   @Option(
@@ -203,18 +205,18 @@ struct UpConfiguration: Sendable {
   }
 
   private static func look(_ path: String) -> ModelFile.Finding {
-    let path = withoutTilde(path)
-    var facts = stat()
-    guard unsafe stat(path, &facts) == 0 else { return .missing }
+    let url = URL(filePath: withoutTilde(path)).resolvingSymlinksInPath()
+    guard FileManager.default.fileExists(atPath: url.path) else { return .missing }
+    let facts = try? FileManager.default.attributesOfItem(atPath: url.path)
     // A pipe or a device must not be opened, because that may wait without end.
-    guard facts.st_mode & S_IFMT == S_IFREG, let file = FileHandle(forReadingAtPath: path) else {
-      return .unreadable
-    }
+    guard let facts, facts[.type] as? FileAttributeType == .typeRegular,
+      let file = FileHandle(forReadingAtPath: url.path)
+    else { return .unreadable }
     defer { try? file.close() }
     guard let start = try? file.read(upToCount: ModelFile.startBytes) ?? Data() else {
       return .unreadable
     }
-    return .file(bytes: Int64(facts.st_size), start: Array(start))
+    return .file(bytes: (facts[.size] as? NSNumber)?.int64Value ?? 0, start: Array(start))
   }
 
   @Sendable private static func readFile(_ path: String) throws(ProcessFailure) -> String {
@@ -242,7 +244,7 @@ struct ClusterOptions: ParsableArguments {
       discussion: "Default: TUTTI_URL, else cluster.json in the data directory."))
   var url: String?
 
-  @Option(help: "Data directory of the cluster.")
+  @Option(help: "Data directory of the cluster.", completion: .directory)
   var dataDir: String?
 
   func client() throws -> ClusterClient {
@@ -264,7 +266,8 @@ struct ClientOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "File with the API key, which only its owner may read. Used if TUTTI_API_KEY is not set.",
-      discussion: "Default: client-key in the data directory, if it exists.", valueName: "file"))
+      discussion: "Default: client-key in the data directory, if it exists.", valueName: "file"),
+    completion: .file())
   var keyFile: String?
 
   func client() async throws -> ClusterClient {

@@ -6,7 +6,8 @@ import CommandLineCore
 struct AnswerOptions: ParsableArguments {
   @Option(
     name: [.customShort("m"), .long],
-    help: "tutti/auto, another of the names above, or a model's name from `tutti status`.")
+    help: "tutti/auto, another of the names above, or a model's name from `tutti status`.",
+    completion: .tuttiModels)
   var model = "tutti/auto"
 
   @Option(help: ArgumentHelp("Instructions that come before the question.", valueName: "text"))

@@ -27,7 +27,9 @@ struct PlanCommand: AsyncParsableCommand {
 
   @OptionGroup var cluster: ClientOptions
 
-  @Option(name: [.customShort("m"), .long], help: "One of the names above, except tutti/fast.")
+  @Option(
+    name: [.customShort("m"), .long], help: "One of the names above, except tutti/fast.",
+    completion: .tuttiModels)
   var model = "tutti/auto"
 
   @Option(help: "text: a table. mermaid, graphviz: source of a picture. json: the whole plan.")

@@ -81,8 +81,8 @@ struct StatusCommand: AsyncParsableCommand {
     return (report, inventory?.hosts)
   }
 
-  /// Reads services and hosts from the registry. A failure is reported, and does not end the command,
-  /// because the gateway may be ready.
+  /// Reads services and hosts from the registry. A failure is reported, and does not end the
+  /// command, because the gateway may be ready.
   private func inventory(
     _ client: ClusterClient
   ) async throws -> (services: [ClusterClient.ServiceRow], hosts: [HostDetails])? {

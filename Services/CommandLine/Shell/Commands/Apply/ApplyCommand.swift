@@ -31,7 +31,8 @@ struct ApplyCommand: AsyncParsableCommand {
   @OptionGroup var cluster: ClusterOptions
   @Option(
     name: [.customShort("f"), .long],
-    help: ArgumentHelp("The file; - reads standard input.", valueName: "file"))
+    help: ArgumentHelp("The file; - reads standard input.", valueName: "file"),
+    completion: .file(extensions: ["yaml", "yml"]))
   var file: String
   @Flag(help: "Show the differences and change nothing.") var dryRun = false
   @Flag(name: [.customShort("y"), .long], help: "Do not ask for confirmation.") var yes = false
@@ -39,7 +40,7 @@ struct ApplyCommand: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Directory for the secrets of new keys: NAME.key each, with mode 0600.",
-      valueName: "directory"))
+      valueName: "directory"), completion: .directory)
   var keysDir: String?
 
   func run() async throws {

@@ -26,7 +26,8 @@ struct ExportCommand: AsyncParsableCommand {
   var only: [String] = []
   @Option(
     name: [.customShort("o"), .long],
-    help: ArgumentHelp("File to write. Default: standard output.", valueName: "file"))
+    help: ArgumentHelp("File to write. Default: standard output.", valueName: "file"),
+    completion: .file())
   var output: String?
 
   private static let sections = RecordKind.all.map(\.section)
