@@ -109,8 +109,8 @@ extension ProcessTests {
     @Test(
       "help has whole lines at the width of a terminal",
       arguments: [
-        [], ["up"], ["ask"], ["plan"], ["status"], ["hosts"], ["hosts", "add"], ["logs"], ["trace"],
-        ["simulate", "race"],
+        [], ["up"], ["ask"], ["chat"], ["plan"], ["status"], ["hosts"], ["hosts", "add"], ["logs"],
+        ["trace"], ["simulate", "race"],
       ])
     func helpLines(command: [String]) async throws {
       let outcome = try await Programs.run(

@@ -18,6 +18,7 @@ struct Tutti: AsyncParsableCommand {
         tutti ask "Why is the sky blue?"
         tutti ask -m tutti/ensemble --trace "Why is the sky blue?"
         tutti plan -m tutti/debate "Is a hot dog a sandwich?"
+        tutti chat
 
       Once it is used by others, require keys:
         tutti keys create laptop --save
@@ -30,7 +31,8 @@ struct Tutti: AsyncParsableCommand {
       """,
     version: "tutti \(Version.withCommit)",
     subcommands: [
-      UpCommand.self, StopCommand.self, AskCommand.self, PlanCommand.self, StatusCommand.self,
+      UpCommand.self, StopCommand.self, AskCommand.self, ChatCommand.self, PlanCommand.self,
+      StatusCommand.self,
       HostsCommand.self, KeysCommand.self, ModelsCommand.self, OrganisationsCommand.self,
       TeamsCommand.self, BudgetsCommand.self, PricesCommand.self, TariffCommand.self,
       LedgerCommand.self, SettingsCommand.self, ExportCommand.self, ApplyCommand.self,
