@@ -2,7 +2,7 @@ public import ClusterModel
 
 /// The text of a question, from the command's argument, standard input and files.
 public enum PromptInput {
-  /// What standard input is.
+  /// The kind of standard input.
   public enum Source: CaseIterable, Sendable {
     case terminal, pipe, file
     /// For example a socket, or a device such as `/dev/null`.

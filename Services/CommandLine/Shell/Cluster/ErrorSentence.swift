@@ -17,7 +17,7 @@ enum ErrorSentence {
     case let error as NIOSSLError: error == .uncleanShutdown ? .closedEarly : .encryption
     case is NIOSSLExtraError: .encryption
     case is NIOTooManyBytesError: .tooLong
-    case ChannelError.connectTimeout: .unreachable
+    case let error as ChannelError: problem(error)
     default: .other
     }
   }
@@ -30,6 +30,10 @@ enum ErrorSentence {
     case .remoteConnectionClosed, .uncleanShutdown: .closedEarly
     default: .other
     }
+  }
+
+  private static func problem(_ error: ChannelError) -> ConnectionProblem {
+    if case .connectTimeout = error { .unreachable } else { .other }
   }
 
   private static func problem(errno code: CInt) -> ConnectionProblem {

@@ -28,7 +28,7 @@ private enum Candidates {
     let names: [String]? = await withTaskGroup(of: [String]?.self) { group in
       group.addTask { try? await read() }
       group.addTask {
-        try? await Task.sleep(for: patience)
+        try? await Task.sleep(for: Self.patience)
         return nil
       }
       defer { group.cancelAll() }
