@@ -95,6 +95,7 @@ public struct ClientRequest: Sendable {
     reader.check("seed", [.number])
     reader.check("tools", [.array])
     reader.check("response_format", [.object])
+    if isPlan { reader.checkToolContract() }
     isStructured = reader.isStructured()
     var options = TuttiOptions(
       parsing: reader.scanner["tutti"], in: reader.scanner.document, problems: &reader.problems)
@@ -325,8 +326,31 @@ private struct RequestReader {
     }
   }
 
+  /// Checks whether an answer can have the tool call that the request requires.
+  mutating func checkToolContract() {
+    let reader = self
+    do throws(ToolContract.Mistake) {
+      _ = try ToolContract.of { name in
+        reader.value(name).map { Array(reader.document.slice($0)) }
+      }
+    } catch {
+      let member = value("tool_choice") == nil ? "function_call" : "tool_choice"
+      let tools = member == "tool_choice" ? "tools" : "functions"
+      switch error {
+      case .noTools:
+        problems.append(
+          .invalid(member, "requires a call, but `\(tools)` has no function to call"))
+      case .unknownTool(let name):
+        let shown = name.cut(toBytes: Limits.errorNameBytes.value)
+        problems.append(.invalid(member, "names `\(shown)`, which is not in `\(tools)`"))
+      }
+    }
+  }
+
   func isStructured() -> Bool {
-    if let tools = value("tools"), document.firstElement(of: tools) != nil { return true }
+    for name in ["tools", "functions"] {
+      if let tools = value(name), document.firstElement(of: tools) != nil { return true }
+    }
     guard let format = value("response_format"), format.kind == .object,
       let type = document.value("type", in: format).flatMap(document.string)
     else { return false }
