@@ -40,6 +40,9 @@ struct TaskWork {
   private var excerpts: [DocumentExcerpt] = []
   /// Texts of the prompt besides its instruction and inputs.
   private var promptNotes: [String] = []
+  /// The answer to the latest question, if it must contain a tool call. `nil` means that it need
+  /// not, so its deltas are sent as they arrive.
+  private var heldAnswer: HeldAnswer?
 
   init(
     order: TaskOrder, role: Role, inference: InferenceClient, span: OpenSpan,
@@ -74,6 +77,9 @@ struct TaskWork {
       InputMistakes.text(findings, fence: fence),
     ]
     promptNotes = notes + [RequestComposition.agreementText(order, consensus)]
+    if let contract = order.toolContract {
+      return try await call(contract, choice, consensus: consensus, notes: notes)
+    }
     var dialogue = TaskDialogue(for: order)
     var output = TaskOutput(for: order)
     var questions = 0
@@ -106,6 +112,45 @@ struct TaskWork {
     }
   }
 
+  /// Writes an answer that must contain a tool call, and sends it after it has ended.
+  private mutating func call(
+    _ contract: ToolContract, _ choice: ModelPreference.Choice, consensus: Consensus?,
+    notes: [String]
+  ) async throws(Failure) -> (TaskReport, [AttemptRecord]) {
+    var dialogue = ToolDialogue(contract, for: order)
+    var questions = 0
+    var step = ToolDialogue.Step.ask(dialogue.begin())
+    while case .ask(let question) = step {
+      questions += 1
+      do throws(Failure) {
+        let request = try RequestComposition.request(
+          for: order, role: role, question: question, consensus: consensus, notes: notes)
+        heldAnswer = HeldAnswer()
+        _ = try await ask(request, choice, passesOn: false)
+        var answer = heldAnswer ?? HeldAnswer()
+        answer.finishReason = last?.finishReason ?? ""
+        step = dialogue.answered(answer)
+      } catch {
+        step = dialogue.failed(error)
+      }
+    }
+    if questions > 1 { span.set("questions", "\(questions)") }
+    switch step {
+    case .ask: throw Failure(.internalError, "a task ended with a question")
+    case .fail(let failure):
+      span.set("contract", "broken")
+      guard last != nil, failure.code != .cancelled else { throw failure }
+      span.set("contract_reason", failure.message)
+      // A report, unlike a failure, has the tokens of the answers.
+      return try finish("", contractMet: false)
+    case .finish(let answer, let mistake):
+      span.set("contract", mistake.map { "broken: \($0)" } ?? "met")
+      for delta in answer.deltas { try send(.delta(delta)) }
+      // The client judges the arguments of a call. Only an answer without a call is none.
+      return try finish(answer.text, contractMet: true, finishReason: answer.finishReason)
+    }
+  }
+
   /// The stricter of the plan's and the task's data policy.
   var dataPolicy: DataPolicy { max(order.dataPolicy, order.task.dataPolicy ?? .any) }
 
@@ -117,8 +162,9 @@ struct TaskWork {
     remaining.map { max($0 - started.duration(to: .now), .milliseconds(1)) }
   }
 
+  /// - Parameter finishReason: `nil` means that of the last answer.
   private func finish(
-    _ output: String, contractMet: Bool
+    _ output: String, contractMet: Bool, finishReason: String? = nil
   ) throws(Failure) -> (TaskReport, [AttemptRecord]) {
     guard let last, let began else {
       throw Failure(.internalError, "a task ended without an answer")
@@ -127,7 +173,7 @@ struct TaskWork {
       host: last.host, model: last.model, usage: usage,
       firstTokenMilliseconds: began.firstTokenMilliseconds,
       totalMilliseconds: Int(started.duration(to: .now).wholeMilliseconds),
-      finishReason: last.finishReason, output: output, contractMet: contractMet,
+      finishReason: finishReason ?? last.finishReason, output: output, contractMet: contractMet,
       inferences: inferences)
     try send(.finished(report))
     return (report, attempts)
@@ -196,6 +242,7 @@ struct TaskWork {
             .upstreamFailed,
             "\(answer.host) wrote \(Overdrawn(Limits.taskOutputBytes)) for one task")
         }
+        if let delta { heldAnswer?.take(delta) }
         guard passesOn, let delta else { continue }
         switch delta.deltaJSON == nil ? echo?.take(delta.text) : nil {
         case .hold where held.count < Limits.heldDeltas.value: held.append(delta)
@@ -209,8 +256,9 @@ struct TaskWork {
       case .body, .resumed: break
       case .finished(let summary):
         for delta in held { try send(.delta(delta)) }
-        if let delta = output.finish(), passesOn {
-          try send(.delta(delta))
+        if let delta = output.finish() {
+          heldAnswer?.take(delta)
+          if passesOn { try send(.delta(delta)) }
         }
         ended(summary)
         return output

@@ -1,5 +1,5 @@
 public import ClusterModel
-import Text
+public import Text
 
 extension Conversation {
   /// Whether the client wants a fixed form of answer (JSON or a tool call). If so, no text may be
@@ -15,6 +15,17 @@ extension Conversation {
         return document.string(type) != "text"
       default: return false
       }
+    }
+  }
+}
+
+extension TaskOrder {
+  /// The tool call that the client requires of the answer. `nil` means none, or that another task
+  /// writes the answer. The gateway has refused contracts that no answer can meet.
+  public var toolContract: ToolContract? {
+    guard writesAnswer else { return nil }
+    return try? ToolContract.of { name in
+      conversation.parameters.first { $0.name == name }?.json
     }
   }
 }

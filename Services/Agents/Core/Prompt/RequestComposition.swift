@@ -57,7 +57,8 @@ public enum RequestComposition {
         "messages",
         .raw(
           try messages(
-            for: order, role: role, consensus: consensus, notes: notes, repair: question?.repair))
+            for: order, role: role, consensus: consensus, notes: notes, repair: question?.repair,
+            call: question?.call))
       ),
       ("stream", true),
       ("stream_options", ["include_usage": true]),
@@ -67,9 +68,14 @@ public enum RequestComposition {
         ? !ownParameters.contains(parameter.name)
         : samplingParameters.contains(parameter.name)
     }
+    // Servers refuse a schema next to tools.
+    let replaced: Set<String> =
+      question?.call == nil ? [] : ToolContract.members.union(["response_format"])
     var given = Set<String>()
     for parameter in taken
-    where !exceeds(parameter, order.task.maxTokens) && given.insert(parameter.name).inserted {
+    where !replaced.contains(parameter.name) && !exceeds(parameter, order.task.maxTokens)
+      && given.insert(parameter.name).inserted
+    {
       members.append((parameter.name, .raw(parameter.json)))
     }
     func add(_ name: String, _ value: JSON) {
@@ -94,6 +100,9 @@ public enum RequestComposition {
       let format = ResponseFormat.json(for: order.task.contract)
     {
       add("response_format", format)
+    }
+    if let call = question?.call, question?.hasFormat == true {
+      add("response_format", ResponseFormat.json(for: call))
     }
     // Servers differ in the size of seeds; 31 bits work everywhere.
     add("seed", .integer(Int(order.task.seed & 0x7FFF_FFFF)))
@@ -124,7 +133,7 @@ public enum RequestComposition {
   /// newer clients), and the instruction to the last message if it is the user's.
   static func messages(
     for order: TaskOrder, role: Role, consensus: Consensus? = nil, notes: [String] = [],
-    repair: TaskDialogue.Repair? = nil
+    repair: TaskDialogue.Repair? = nil, call: ToolContract? = nil
   ) throws(Failure) -> [UInt8] {
     var messages = order.task.readsConversation ? try conversationMessages(order.conversation) : []
     let prompt = role.prompt(for: order.task)
@@ -136,26 +145,35 @@ public enum RequestComposition {
       messages.insert(message("system", prompt), at: 0)
     }
     let closing = closingText(order, consensus: consensus, notes: notes)
-    if !closing.isEmpty {
-      if let joined = joining(messages[messages.count - 1], closing, as: ["user"]) {
-        messages[messages.count - 1] = joined
-      } else {
-        messages.append(message("user", closing))
-      }
-    }
+    if !closing.isEmpty { append(closing, to: &messages) }
     // A model that receives only its role invents a task.
     guard messages.count > 1 || order.task.readsConversation else {
       throw Failure(
         .invalidRequest,
         "the task reads no conversation, and has neither an instruction nor inputs")
     }
-    if let repair {
+    if let call {
+      if let repair, !repair.output.allSatisfy(\.isWhitespace) {
+        let earlierText = Fence.withoutControlTokens(repair.output.cut(toBytes: repairedBytes))
+        messages.append(message("assistant", earlierText))
+      }
+      append(ResponseFormat.instruction(for: call, after: repair?.mistake ?? ""), to: &messages)
+    } else if let repair {
       let earlierText = Fence.withoutControlTokens(repair.output.cut(toBytes: repairedBytes))
       messages.append(message("assistant", earlierText))
       messages.append(
         message("user", ResponseFormat.correction(repair.mistake, order.task.contract)))
     }
     return JSON.array(messages.map { .raw($0) }).encoded
+  }
+
+  /// Appends text to the last message if it is the user's, otherwise as a new message.
+  private static func append(_ text: String, to messages: inout [[UInt8]]) {
+    if let last = messages.last, let joined = joining(last, text, as: ["user"]) {
+      messages[messages.count - 1] = joined
+    } else {
+      messages.append(message("user", text))
+    }
   }
 
   /// The client's messages, byte for byte.

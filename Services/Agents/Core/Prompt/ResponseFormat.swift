@@ -6,6 +6,10 @@ enum ResponseFormat {
   /// Maximum bytes of a schema in the prompt. A larger schema would confuse a small model, so only
   /// the host gets it.
   private static let shownSchemaBytes = 4_096
+  /// Maximum bytes of a tool's description in the prompt: a paragraph.
+  private static let shownDescriptionBytes = 1_024
+  /// Maximum bytes of all tools in the prompt. The host gets the whole schemas.
+  private static let shownToolBytes = 16_384
 
   /// The `response_format` that llama.cpp, vLLM and OpenAI understand. `nil` means that the
   /// contract cannot be expressed this way.
@@ -19,6 +23,54 @@ enum ResponseFormat {
       // A strict schema of OpenAI must list every member as required. A task's schema need not.
       "json_schema": ["name": "output", "strict": false, "schema": .raw(document.bytes)],
     ]
+  }
+
+  /// The `response_format` for a tool call as JSON. Custom tools are left out.
+  static func json(for tools: ToolContract) -> JSON {
+    let shapes = tools.tools.filter(\.takesJSON).map { tool -> JSON in
+      [
+        "type": "object", "required": ["name", "arguments"],
+        "properties": [
+          "name": ["enum": [.string(tool.name)]], "arguments": arguments(of: tool),
+        ],
+      ]
+    }
+    let schema: JSON = shapes.count == 1 ? shapes[0] : ["type": "object", "anyOf": .array(shapes)]
+    return [
+      "type": "json_schema",
+      "json_schema": ["name": "call", "strict": false, "schema": schema],
+    ]
+  }
+
+  private static func arguments(of tool: ToolContract.Tool) -> JSON {
+    // A reference inside the tool's schema would lead to another place of this schema.
+    guard let parameters = tool.parameters,
+      !String(decoding: parameters, as: UTF8.self).containsBytes(of: "\"$ref\"")
+    else { return ["type": "object"] }
+    return .raw(parameters)
+  }
+
+  /// Asks the model for a tool call as JSON.
+  /// - Parameter mistake: the mistake in the first answer. Empty if there was no answer.
+  static func instruction(for tools: ToolContract, after mistake: String) -> String {
+    let list = tools.tools.filter(\.takesJSON).map { tool -> String in
+      var line = "- \(tool.name)"
+      if !tool.description.isEmpty {
+        line += ": \(tool.description.cut(toBytes: shownDescriptionBytes))"
+      }
+      guard let parameters = tool.parameters, parameters.count <= shownSchemaBytes else {
+        return line
+      }
+      return line + "\n  Arguments, as JSON Schema: \(String(decoding: parameters, as: UTF8.self))"
+    }
+    // A longer list would fill the context of a small model.
+    let shown = list.joined(separator: "\n").cut(toBytes: shownToolBytes)
+    return (mistake.isEmpty ? "" : "That does not fit: \(mistake). ") + """
+      Call \(tools.namesOne ? "this function" : "one of these functions") now, to do what I asked \
+      for. Answer with one JSON object and nothing else, like this: \
+      {"name":"the function","arguments":{}}.
+      \(shown)
+      """
   }
 
   /// Returns the contract in words for the model. Empty if the contract needs no words.

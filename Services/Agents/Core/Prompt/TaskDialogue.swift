@@ -1,4 +1,5 @@
 public import ClusterModel
+import Text
 
 /// Decides how often a task asks its model, and how. It is a state machine.
 ///
@@ -12,6 +13,9 @@ public struct TaskDialogue: Sendable {
     public var hasFormat: Bool
     /// The mistake in the first output. `nil` means that the question is not a repair.
     var repair: Repair?
+    /// The tools of which one call is to be written as JSON, in place of a tool call. `nil` means
+    /// that the question is the client's own.
+    var call: ToolContract?
 
     public init(hasFormat: Bool, repair: Repair? = nil) {
       self.hasFormat = hasFormat
