@@ -65,11 +65,16 @@ extension PlanRun {
     }
     let task = board.task(index)
     let isStreaming = board.isStreaming(index)
-    // The prompt is unknown in two cases. With a contract, the model may have had two prompts. With
-    // documents, the prompt may have had only parts of them.
+    // The prompt is unknown in two cases. With a contract or a required tool call, the model may
+    // have had two prompts. With documents, the prompt may have had only parts of them.
+    let mayRepair = task.contract != .text || requiresCall && isStreaming
     var report = budget.charge(
-      report, to: index, hasKnownPrompt: task.contract == .text && task.documents.isEmpty,
+      report, to: index, hasKnownPrompt: !mayRepair && task.documents.isEmpty,
       resumes: isStreaming && answer.resumesText)
+    if requiresCall, isStreaming, !report.contractMet {
+      let answers = counted(report.inferences.count, "answer")
+      return abandon(index, Self.lacksCall("\(answers) had none that fits"), now: now)
+    }
     if isStreaming { report.output = completeAnswer(report.output) }
     // An empty draft is useless, and an answer made from drafts must not be empty. An answer made
     // from the conversation alone may be empty, because a stop sequence can come first.

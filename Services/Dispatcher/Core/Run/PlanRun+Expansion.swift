@@ -68,6 +68,10 @@ extension PlanRun {
     board.dropExpansion(of: index)
     let earlier = board.shortcoming(of: index)
     board.setShortcoming(earlier.isEmpty ? reason : "\(earlier); \(reason)", of: index)
+    if requiresCall, index == board.sink {
+      attempts[index]?.discardPartial()
+      return abandon(index, Self.lacksCall(board.shortcoming(of: index)), now: now)
+    }
     var report = report
     let task = board.task(index)
     if task.contract != .text || task.merge == .agree {

@@ -14,6 +14,9 @@ extension PlanRun {
 
   mutating func settle(_ index: Int, report: TaskReport) {
     let id = board.task(index).id
+    if requiresCall, board.isStreaming(index), board.task(index).merge.isMechanical {
+      return fail(Self.lacksCall("no model writes the answer"))
+    }
     if board.isStreaming(index), !isWithAgent(index), !emitRest(of: report.output) {
       return fail(
         Failure(
@@ -79,7 +82,7 @@ extension PlanRun {
     let message = failure.message.isEmpty ? failure.code.rawValue : failure.message
     let reason = message.cut(toBytes: limits.reasonBytes)
     chargeUnreported(index)
-    if task.onFailure == .degrade, !hasReachedClient(index),
+    if task.onFailure == .degrade, !hasReachedClient(index), mayReplaceOutput(of: index),
       let (text, report) = substitute(for: index)
     {
       noteStandIn(text, of: index, because: reason)
@@ -105,6 +108,18 @@ extension PlanRun {
   /// Whether the client has part of the task's output, so that nothing can replace it.
   private func hasReachedClient(_ index: Int) -> Bool {
     board.isStreaming(index) && !order.isWhole && !answer.isEmpty
+  }
+
+  /// Whether another text may replace the task's output. No text replaces an answer that must call
+  /// a tool.
+  private func mayReplaceOutput(of index: Int) -> Bool {
+    !(requiresCall && board.isStreaming(index))
+  }
+
+  static func lacksCall(_ reason: String) -> Failure {
+    Failure(
+      .upstreamFailed,
+      "The answer has no tool call, which tool_choice requires: \(reason).", param: "tool_choice")
   }
 
   /// The output that a failed task passes on, and its report. `nil` means that it has no such
@@ -156,7 +171,8 @@ extension PlanRun {
     let names = open.map { board.task($0).id.name }.joined(separator: ", ")
     let over = "not done after \(plan.deadline.wholeMilliseconds) ms; still open: \(names)"
     let sink = board.sink
-    guard !hasReachedClient(sink), let text = StandIn.answer(withoutWaitingFor: sink, on: board)
+    guard !hasReachedClient(sink), !requiresCall,
+      let text = StandIn.answer(withoutWaitingFor: sink, on: board)
     else {
       return fail(Failure(.deadlineExceeded, "The plan was \(over)."))
     }

@@ -1,5 +1,6 @@
 public import ClusterModel
 import Limits
+import Text
 
 /// Runs one plan as a state machine: events in, directives out.
 ///
@@ -38,6 +39,8 @@ import Limits
 public struct PlanRun: Sendable {
   public let order: PlanOrder
   let limits: PlanRunLimits
+  /// Whether the client requires a tool call. No text replaces an answer that should have one.
+  let requiresCall: Bool
   var board: TaskBoard
   var budget: PlanBudget
   var answer: SinkText
@@ -64,6 +67,9 @@ public struct PlanRun: Sendable {
     try PlanValidation.validate(order.plan)
     self.order = order
     self.limits = limits
+    requiresCall = ToolContract.isRequired { name in
+      order.conversation.parameters.first { $0.name == name }?.json
+    }
     board = TaskBoard(order.plan, inputTokens: limits.inputTokens)
     budget = PlanBudget(tokens: order.request?.budgetTokens, limits: limits)
     answer = SinkText(prefix: order.sinkPrefix)
@@ -214,7 +220,7 @@ public struct PlanRun: Sendable {
         continue
       }
       if startReadyTasks(now: now) { continue }
-      if let beginning = board.beginningOfAnswer { emitRest(of: beginning) }
+      if !requiresCall, let beginning = board.beginningOfAnswer { emitRest(of: beginning) }
       return
     }
   }
