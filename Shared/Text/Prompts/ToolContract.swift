@@ -114,7 +114,7 @@ public struct ToolContract: Equatable, Sendable {
         guard document.value("mode", in: allowed).flatMap(document.string) == "required" else {
           return nil
         }
-        let tools = document.value("tools", in: allowed).map(document.elements) ?? []
+        let tools = document.value("tools", in: allowed).map(document.elements(of:)) ?? []
         self = .some(tools.compactMap { Self.name(of: $0, in: document) })
         return
       }

@@ -8,6 +8,9 @@ import Text
 enum ToolCallText {
   /// Maximum calls that are read. More are an endless repetition.
   private static let mostCalls = 64
+  /// Maximum objects and arrays that are compared with the tools. The call of a model that writes
+  /// text first is one of the first.
+  private static let mostValues = 256
   /// Bytes before an object that may name its function.
   private static let tagBytes = 256
 
@@ -15,11 +18,13 @@ enum ToolCallText {
   static func calls(in text: String, _ check: ToolCallCheck) -> [ToolCall] {
     let bytes = Array(text.utf8)
     var calls: [ToolCall] = []
+    var values = 0
     let most = check.contract.namesOne || check.contract.isOlder ? 1 : mostCalls
     _ = JSONSearch.first(in: bytes) { value in
-      guard let document = try? JSONDocument(validating: Array(bytes[value.range])) else {
-        return false
-      }
+      values += 1
+      guard values <= mostValues,
+        let document = try? JSONDocument(validating: Array(bytes[value.range]))
+      else { return values > mostValues }
       let tagged = name(before: value.range.lowerBound, in: bytes)
       let found =
         tagged.map { [call($0, document.root, document)] }

@@ -1,3 +1,4 @@
+import ClusterModel
 import Text
 
 /// A call of a tool.
@@ -65,6 +66,9 @@ struct ToolCalls: Equatable, Sendable {
 
 /// Checks the calls of an answer against the tools that it may call.
 struct ToolCallCheck: Sendable {
+  /// Maximum bytes of a mistake. A schema may list thousands of values.
+  private static let mistakeBytes = 512
+
   let contract: ToolContract
   /// Schemas of the arguments, by name of the tool.
   private let schemas: [String: ContractSchema]
@@ -108,7 +112,7 @@ struct ToolCallCheck: Sendable {
       document.root.kind == .object
     else { return "the arguments of the call are not one JSON object" }
     return schema.mistake(in: document.root, document).map {
-      "the arguments of the call do not fit: \($0)"
+      "the arguments of the call do not fit: \($0.cut(toBytes: Self.mistakeBytes))"
     }
   }
 
