@@ -94,6 +94,12 @@ struct EveryPlanTests {
         let open = run.plan.tasks.filter { $0.maxTokens == nil && !$0.merge.isMechanical }
         #expect(open.isEmpty, "seed \(seed): \(open.map(\.id))")
       }
+      if request.isStructured {
+        // A text that is counted, joined or handed on has no tool call.
+        let sink = run.plan.tasks.first { $0.id == run.plan.sink }
+        let merge = try #require(sink).merge
+        #expect(![.vote, .concatenate, .replace].contains(merge), "seed \(seed)")
+      }
       let available = Set(request.available)
       #expect(
         run.plan.tasks.allSatisfy { $0.model.map(available.contains) ?? true }, "seed \(seed)")

@@ -261,4 +261,80 @@ struct DispatcherStandInTests {
     #expect(failed.log.failure?.code == .noEligibleHost)
     #expect(failed.log.failure?.message.contains("it needs 2") == true)
   }
+
+  // MARK: - Required tool calls
+
+  /// Starts a run whose client requires a tool call.
+  private func calling(_ plan: Plan, _ choice: String = #""required""#) throws -> Rehearsal {
+    var rehearsal = try Rehearsal(
+      order: PlanOrder(
+        plan: plan,
+        conversation: Conversation(
+          messagesJSON: Array("[]".utf8),
+          parameters: [.init(name: "tool_choice", json: Array(choice.utf8))]), isWhole: true))
+    rehearsal(.start)
+    return rehearsal
+  }
+
+  @Test("no draft stands in for an answer that must call a tool, whether it failed or was late")
+  func noProse() throws {
+    for isLate in [true, false] {
+      for choice in [#""required""#, #"{"type":"function","function":{"name":"f"}}"#] {
+        var plan = try calling(ensemble(2), choice)
+        plan.finish("t0", output: "The draft.")
+        plan.finish("t1", output: "Another.")
+        let end =
+          isLate
+          ? self.end(&plan) : plan(.failed(Attempt("sink", 1), Failure(.upstreamFailed, "prose")))
+        #expect(end.failure?.code == (isLate ? .deadlineExceeded : .upstreamFailed))
+        #expect(plan.log.text.isEmpty && end.finished == nil)
+      }
+      // A choice that leaves the call to the model permits prose.
+      var free = try calling(ensemble(1), #""auto""#)
+      free.finish("t0", output: "The draft.")
+      let freeEnd =
+        isLate
+        ? self.end(&free) : free(.failed(Attempt("sink", 1), Failure(.upstreamFailed, "gone")))
+      #expect(freeEnd.text == "The draft." && freeEnd.failure == nil)
+    }
+  }
+
+  @Test("an answer without its tool call ends the plan, and its tokens count")
+  func lacksCall() throws {
+    var plan = try calling(ensemble(1))
+    plan.finish("t0", output: "The draft.")
+    plan(.assigned(Attempt("sink", 1), agent: PeerID(name: "a", incarnation: 1)))
+    var answer = report("", tokens: 30)
+    answer.contractMet = false
+    let end = plan(.finished(Attempt("sink", 1), answer))
+    #expect(end.failure?.code == .upstreamFailed && plan.log.text.isEmpty)
+    #expect(end.failure?.message.contains("tool_choice") == true)
+    let sink = try #require(end.ended.first { $0.task == "sink" })
+    #expect(sink.status == .failed && sink.report?.usage.completionTokens == 30)
+  }
+
+  @Test("a call that an agent sends is the answer")
+  func called() throws {
+    var plan = try calling(ensemble(1))
+    plan.finish("t0", output: "The draft.")
+    let sink = Attempt("sink", 1)
+    plan(.assigned(sink, agent: PeerID(name: "a", incarnation: 1)))
+    let call = Array(#"{"tool_calls":[{"index":0,"function":{"name":"f"}}]}"#.utf8)
+    plan(.delta(sink, TaskDelta(text: "", deltaJSON: call)))
+    var answer = report("")
+    answer.finishReason = "tool_calls"
+    let end = plan(.finished(sink, answer))
+    #expect(end.failure == nil && end.finished?.finishReason == "tool_calls")
+  }
+
+  @Test("outputs joined without a model are no answer that calls a tool")
+  func joined() throws {
+    for merge in [MergeRule.concatenate, .replace, .vote] {
+      var plan = try calling(
+        DispatcherMergeTests.plan(2, merge, isSink: true, onFailure: .fail))
+      plan.finish("t0", output: "One.")
+      plan.finish("t1", output: "Two.")
+      #expect(plan.log.failure?.code == .upstreamFailed && plan.log.text.isEmpty, "\(merge)")
+    }
+  }
 }

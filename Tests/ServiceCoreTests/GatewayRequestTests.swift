@@ -49,6 +49,28 @@ struct GatewayRequestTests {
     #expect(!problem.message.isEmpty)
   }
 
+  @Test(
+    "a tool_choice that no answer of a plan can meet is refused, and a host judges a direct one")
+  func toolChoice() throws {
+    let tools = #""tools":[{"type":"function","function":{"name":"f"}}]"#
+    for (members, param) in [
+      (#""tool_choice":"required""#, "tool_choice"),
+      (#""tool_choice":"required","tools":[]"#, "tool_choice"),
+      (#"\#(tools),"tool_choice":{"type":"function","function":{"name":"g"}}"#, "tool_choice"),
+      (#""function_call":{"name":"g"},"functions":[{"name":"f"}]"#, "function_call"),
+    ] {
+      let problem = try #require(refused(#"{"model":"tutti/ensemble",\#(hello),\#(members)}"#))
+      #expect(problem.code == .invalidRequest && problem.param == param, "\(members)")
+      _ = try parse(#"{"model":"m",\#(hello),\#(members)}"#)
+    }
+    for choice in [#""required""#, #""auto""#, #"{"type":"function","function":{"name":"f"}}"#] {
+      _ = try parse(
+        #"{"model":"tutti/ensemble",\#(hello),\#(tools),"tool_choice":\#(choice)}"#)
+    }
+    let older = #"{"model":"tutti/ensemble",\#(hello),"functions":[{"name":"f"}]}"#
+    #expect(try parse(older).isStructured)
+  }
+
   @Test("other endpoints need their own member")
   func otherEndpoints() throws {
     #expect(refused(#"{"model":"m"}"#, .completions)?.param == "prompt")
