@@ -51,6 +51,29 @@ struct QueryShapeTests {
   func gate(query: String) {
     #expect(DirectGate.shapeReason(query) == nil)
     let plain = query.filter { !"()".contains($0) }
-    #expect(DirectGate.shapeReason(plain) == "it is a single sentence")
+    #expect(DirectGate.shapeReason(plain) == "it is one sentence without a list")
+  }
+
+  @Test(
+    "a question with steps is answered directly because of its steps",
+    arguments: [
+      ("First list the planets, then compare them and then write a poem.", 3),
+      ("Zuerst Planeten nennen, dann vergleichen", 2),
+      ("Boil water then add salt and finally the pasta", 3),
+    ])
+  func steps(query: String, count: Int) {
+    let reason = "its \(count) steps follow each other, so one call does them in order"
+    #expect(DirectGate.shapeReason(query) == reason)
+    #expect(DirectGate.stepsReason(query) == reason)
+  }
+
+  @Test(
+    "a single word names no steps",
+    arguments: [
+      "Who was the first president?", "What then?", "", "Will it rain next week or then next year?",
+      "First things only",
+    ])
+  func noSteps(query: String) {
+    #expect(DirectGate.stepsReason(query) == nil)
   }
 }

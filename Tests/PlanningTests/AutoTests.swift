@@ -33,6 +33,14 @@ struct AutoTests {
     #expect(try Self.plan(DecomposeTests.questions, hosts: 1).tasks.count == 1)
   }
 
+  @Test("the help's question with three steps is one call, because of its steps")
+  func steps() throws {
+    let plan = try Self.plan(
+      "First list the planets, then compare them, then write a poem.")
+    #expect(
+      plan.reason == "direct: its 3 steps follow each other, so one call does them in order")
+  }
+
   @Test("a question about both sides gets a debate; with one free host only, one answer")
   func debate() throws {
     let query = """

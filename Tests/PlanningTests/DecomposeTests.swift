@@ -271,14 +271,26 @@ struct DecomposeTests {
   @Test("a question that is cheap to answer directly is one task, with the reason")
   func direct() throws {
     for (plan, reason) in [
-      (try Self.plan("Why is the sky blue?"), "direct: it is short"),
+      (
+        try Self.plan("Why is the sky blue?"),
+        "direct: the question has 5 words; a split is worthwhile from 8"
+      ),
       (
         try Self.plan("Tell me in your own words why the sky is blue at noon."),
-        "direct: it is a single sentence"
+        "direct: it is one sentence without a list"
       ),
-      (try Self.plan(Self.questions, maxTokens: 60), "direct: the answer has at most 60 tokens"),
-      (try Self.plan(Self.questions, budget: 900), "direct: the budget is 900 tokens"),
-      (try Self.plan(Self.questions, isStructured: true), "direct: the answer is one structure"),
+      (
+        try Self.plan(Self.questions, maxTokens: 60),
+        "direct: the answer has at most 60 tokens; a split is worthwhile from 96"
+      ),
+      (
+        try Self.plan(Self.questions, budget: 900),
+        "direct: the budget is 900 tokens; a split needs 1024"
+      ),
+      (
+        try Self.plan(Self.questions, isStructured: true),
+        "direct: the answer is JSON or may call tools, so it cannot be joined from parts"
+      ),
     ] {
       #expect(plan.tasks.count == 1)
       #expect(plan.reason == reason)

@@ -53,7 +53,7 @@ struct SplitGateTests {
     let one = try Self.plan(prompt, hosts: 1, pattern: .auto)
     let four = try Self.plan(prompt, hosts: 4)
     #expect(one.tasks.count == 1)
-    #expect(one.reason.hasPrefix("direct: 3 questions would take about "))
+    #expect(one.reason.hasPrefix("direct: a split into 3 questions would take about "))
     #expect(four.tasks.count == 4)
     #expect(four.reason.hasPrefix("split: 3 questions over 3 hosts, about "))
     #expect(four.reason.contains(" instead of "))
@@ -149,7 +149,8 @@ struct SplitGateTests {
     #expect(slow.tasks.count == 1 && slow.estimate?.decision == .direct)
     // The uncorrected estimates stay the same, because a correction must not be learned twice.
     #expect(slow.estimate?.split == estimate.split && slow.estimate?.direct == estimate.direct)
-    #expect(slow.reason.hasPrefix("direct: 3 questions would take about "), "\(slow.reason)")
+    #expect(
+      slow.reason.hasPrefix("direct: a split into 3 questions would take about "), "\(slow.reason)")
     #expect(slow.reason.contains(", corrected from "), "\(slow.reason)")
     #expect(try plan(250, 250).tasks.count == 4, "everything is slower, so nothing changes")
   }

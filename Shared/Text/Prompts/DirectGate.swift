@@ -40,12 +40,15 @@ public enum DirectGate {
   public static func boundReason(
     maxTokens: Int?, budgetTokens: Int?, isStructured: Bool
   ) -> String? {
-    if isStructured { return "the answer is one structure" }
+    if isStructured {
+      return "the answer is JSON or may call tools, so it cannot be joined from parts"
+    }
     if let maxTokens, maxTokens < leastAnswerTokens {
-      return "the answer has at most \(maxTokens) tokens"
+      return "the answer has at most \(maxTokens) tokens; a split is worthwhile from "
+        + "\(leastAnswerTokens)"
     }
     if let budgetTokens, budgetTokens < leastBudgetTokens {
-      return "the budget is \(budgetTokens) tokens"
+      return "the budget is \(budgetTokens) tokens; a split needs \(leastBudgetTokens)"
     }
     return nil
   }
@@ -55,10 +58,21 @@ public enum DirectGate {
   ///   things.
   public static func shapeReason(_ query: String) -> String? {
     let shape = QueryShape(query, limit: lookedAt)
-    if shape.words < leastWords { return "it is short" }
+    let isShort = shape.words < leastWords
     let enumerates =
       shape.listItems > 1 || shape.inlineMarkers > 1 || shape.separators > 1
-    if shape.sentences < 2, !enumerates { return "it is a single sentence" }
-    return nil
+    guard isShort || shape.sentences < 2 && !enumerates else { return nil }
+    if let reason = stepsReason(query) { return reason }
+    guard isShort else { return "it is one sentence without a list" }
+    let words = shape.words == 1 ? "1 word" : "\(shape.words) words"
+    return "the question has \(words); a split is worthwhile from \(leastWords)"
+  }
+
+  /// The reason to answer a question with steps directly. `nil` means that it names no steps. A
+  /// step may need the result of the one before, so steps do not run at the same time.
+  public static func stepsReason(_ query: String) -> String? {
+    QuerySteps.count(query).map {
+      "its \($0) steps follow each other, so one call does them in order"
+    }
   }
 }

@@ -42,30 +42,42 @@ enum AutoChoice {
       return
     }
     var compared: (reason: String, estimate: SplitEstimate)?
+    var reason = "nothing in it asks for more than one call"
     switch splitDecision(basis) {
     case .split(let split, let estimate):
       self = .split(split, estimate)
       return
     case .direct(let reason, let estimate?): compared = (reason, estimate)
-    case .direct, .propose: break
+    case .direct(let own, _): reason = own
+    case .propose: break
     }
     func direct(_ reason: String) -> AutoChoice {
       compared.map { .direct($0.reason, estimate: $0.estimate) } ?? .direct(reason)
     }
-    guard Self.hasRoom(basis) else {
-      self = direct("too few slots are free for more than one call")
+    guard let (pattern, because) = Self.pattern(for: features, request) else {
+      self = direct(reason)
       return
     }
-    if features.dispute >= 3 {
-      self = .pattern(.debate, because: "it asks for both sides of a question")
-    } else if Self.skills(features, request) >= 3, features.shape.words >= Self.complexWords {
-      self = .pattern(
-        .maestro, because: "it needs \(Self.skills(features, request)) kinds of work at once")
-    } else if features.certainty >= 2, features.reasoning + features.facts > 0 {
-      self = .pattern(.ensemble, because: "it asks for certainty")
-    } else {
-      self = direct("nothing in it asks for more than one call")
+    guard Self.hasRoom(basis) else {
+      self = direct("\(because), but too few slots are free for more than one call")
+      return
     }
+    self = .pattern(pattern, because: because)
+  }
+
+  /// The pattern that suits the query, with the reason. `nil` means that none does.
+  private static func pattern(
+    for features: QueryFeatures, _ request: PlanRequest
+  ) -> (PatternName, because: String)? {
+    if features.dispute >= 3 { return (.debate, "it asks for both sides of a question") }
+    let skills = Self.skills(features, request)
+    if skills >= 3, features.shape.words >= complexWords {
+      return (.maestro, "it needs \(skills) kinds of work at once")
+    }
+    if features.certainty >= 2, features.reasoning + features.facts > 0 {
+      return (.ensemble, "it asks for certainty")
+    }
+    return nil
   }
 
   /// Minimum words of a query that needs several kinds of work.

@@ -46,12 +46,13 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
   // Several documents count as parts. For other queries, the signal words decide.
   let signals = SplitSignals(request.query, found: found)
   guard request.documents.count > 1 || signals.score > (isNamed ? SplitSignals.doubt : 0) else {
-    return .direct("it reads as one piece of work")
+    return .direct(DirectGate.stepsReason(request.query) ?? "it reads as one piece of work")
   }
   if let split = found {
     // Documents must be read, even if the answer about each is short.
     guard basis.isSplitByName || request.documents.count > 1 || split.partsAreLongEnough else {
-      return .direct("its parts are too short to be worth a call each")
+      return .direct(
+        DirectGate.stepsReason(request.query) ?? "its parts are too short to be worth a call each")
     }
     return decision(on: split, basis)
   }
@@ -62,9 +63,7 @@ func splitDecision(_ basis: PlanBasis) -> SplitDecision {
 private func decision(on split: Split, _ basis: PlanBasis) -> SplitDecision {
   let estimate = SplitEstimate(split, basis: basis)
   guard basis.isSplitByName || estimate.isWorthwhile else {
-    return .direct(
-      "\(split.parts.count) \(split.kind) would take \(estimate.comparison)",
-      estimate: estimate)
+    return .direct(estimate.reasonAgainst(split), estimate: estimate)
   }
   guard fitsBudget(split, basis) else {
     return .direct("\(split.parts.count) \(split.kind) do not fit the budget")

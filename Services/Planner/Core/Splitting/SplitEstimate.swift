@@ -77,10 +77,20 @@ struct SplitEstimate: Equatable {
   /// Text for the trace: "about 4.1 s instead of 9.8 s". If there is a correction, the text also
   /// has the uncorrected times.
   var comparison: String {
-    let estimateText =
-      "about \(Self.seconds(splitMilliseconds)) instead of \(Self.seconds(directMilliseconds))"
-    guard correction != .none else { return estimateText }
-    return estimateText + ", corrected from \(Self.seconds(split.milliseconds)) and "
+    "about \(Self.seconds(splitMilliseconds)) instead of \(Self.seconds(directMilliseconds))"
+      + correctionText
+  }
+
+  /// Reason for a direct answer: "a split into 3 parts would take about 9.0 s, one answer 6.0 s".
+  func reasonAgainst(_ split: Split) -> String {
+    "a split into \(split.parts.count) \(split.kind) would take about "
+      + "\(Self.seconds(splitMilliseconds)), one answer \(Self.seconds(directMilliseconds))"
+      + correctionText
+  }
+
+  private var correctionText: String {
+    guard correction != .none else { return "" }
+    return ", corrected from \(Self.seconds(split.milliseconds)) and "
       + Self.seconds(direct.milliseconds)
   }
 
