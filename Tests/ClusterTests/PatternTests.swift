@@ -187,7 +187,7 @@ extension ProcessTests {
       let short = try await cluster.tutti("plan", "--format", format, "Name a colour.")
       #expect(short.status == 0 && short.output.contains("direct"), "\(short)")
       let fast = try await cluster.tutti("plan", "-m", "tutti/fast", "Hello")
-      #expect(fast.status == 64 && fast.errors.contains("without a plan"), "\(fast)")
+      #expect(fast.status == 0 && fast.output.contains("1 call"), "\(fast)")
     }
 
     @Test("the trace of a plan has every task, its critical path and the phases")

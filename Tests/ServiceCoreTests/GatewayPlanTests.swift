@@ -203,7 +203,6 @@ struct PlanTraceTests {
     trace.record(started("s", .coordinator))
     trace.record(
       .firstToken(task: "s", TaskBegan(host: "a", model: "m", firstTokenMilliseconds: 3)))
-    trace.record(.delta(TaskDelta(text: "Hello, this is an answer.")))
     func tokens() -> [Int] {
       HostCosts(plan: trace, model: "m", written: 6, table: .empty).shares
         .map(\.completionTokens)
@@ -489,7 +488,9 @@ struct PlanPreviewTests {
     shown.tasks[1].documents = [PlanTask.everyDocument]
     shown.tasks[0].model = "m"
     shown.tasks[0].instruction = "Say \"hi\"."
-    let json = text(PlanPreview.json(shown).encoded)
+    let request = try parse(#"{"model":"tutti/ensemble",\#(hello)}"#)
+    let figures = PlanFigures(of: shown, for: request, hosts: [], price: nil)
+    let json = text(PlanPreview.json(shown, figures).encoded)
     for part in [
       #""pattern":"tutti/ensemble""#, #""sink":"s""#, #""seed":"7""#, #""deadline_ms":60000"#,
       #""inputs":[{"from":"p1","name":"Draft 1"},{"from":"p2","name":"Draft 2"}]"#,
@@ -499,15 +500,19 @@ struct PlanPreviewTests {
       #expect(json.contains(part), "\(part) in \(json)")
     }
     let document = try JSONObjectScanner(Array(json.utf8))
-    #expect(document.members.map(\.name) == ["plan", "text", "mermaid", "graphviz"])
-    #expect(document["text"].flatMap(document.document.string) == shown.text)
+    #expect(document.members.map(\.name) == ["plan", "figures", "text", "mermaid", "graphviz"])
+    let shownText = document["text"].flatMap(document.document.string)
+    #expect(shownText?.hasPrefix("\(shown.text)costs: ") == true)
     #expect(document["mermaid"].flatMap(document.document.string) == shown.mermaid)
     #expect(document["graphviz"].flatMap(document.document.string) == shown.graphviz)
   }
 
   @Test("an absent estimate has a reason")
-  func none() {
-    let json = text(PlanPreview.direct(reason: "the question is short").encoded)
+  func none() throws {
+    let request = try parse(#"{"model":"tutti/auto",\#(hello)}"#)
+    let figures = PlanFigures(directlyFor: request, model: nil, hosts: [], price: nil)
+    let json = text(PlanPreview.direct(reason: "the question is short", figures).encoded)
     #expect(json.hasPrefix(#"{"plan":null,"reason":"the question is short""#))
+    #expect(json.contains("direct: the question is short\\ncosts: 1 call, about "))
   }
 }

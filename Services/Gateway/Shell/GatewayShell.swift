@@ -211,28 +211,46 @@ final class GatewayShell: Service {
     }
   }
 
-  /// `POST /v1/plans`: returns the plan for a request, or the reason for a direct answer.
+  /// `POST /v1/plans`: returns the plan for a request, or the reason for a direct answer, and the
+  /// estimated cost.
   ///
   /// The plan is the one that would run now, so it is limited by the same prices and by the money
   /// that the key can spend.
   private func preview(_ exchange: Exchange, _ route: GatewayRoute) async throws -> Response {
     let preview: JSON
     switch route {
-    case .direct:
-      throw Failure(
-        .invalidRequest,
-        "`\(exchange.request.model)` is answered without a plan; there are plans for "
-          + GatewayRouting.patterns.joined(separator: ", "), param: "model")
+    case .direct(let model):
+      preview = try await directPreview(
+        exchange, model, reason: PlanPreview.reason(directlyBy: exchange.request.model))
     case .gated(let model, let reason):
-      _ = try await previewed(exchange, model ?? allowedModel(exchange), isPlan: false)
-      preview = PlanPreview.direct(reason: reason)
+      preview = try await directPreview(exchange, model, reason: reason)
     case .plan(let pattern):
       let exchange = try await previewed(exchange, nil, isPlan: true)
-      let plan = try await PlanAnswer(resources, exchange, pattern: pattern).make()
-      preview = PlanPreview.json(plan.read(\.plan), correction: plan.correction)
+      let running = try await PlanAnswer(resources, exchange, pattern: pattern).make()
+      let plan = running.read(\.plan)
+      let figures = PlanFigures(
+        of: plan, for: exchange.request, hosts: running.hosts, price: exchange.price,
+        correction: running.correction)
+      preview = PlanPreview.json(plan, figures, correction: running.correction)
     }
     exchange.journal.end(status: 200)
     return Response(json: preview.encoded, exchange.trace)
+  }
+
+  private func directPreview(
+    _ exchange: Exchange, _ model: ModelID?, reason: String
+  ) async throws -> JSON {
+    let model = try model ?? allowedModel(exchange)
+    let exchange = try await previewed(exchange, model, isPlan: false)
+    let hosts = resources.inference.view().hosts(for: ClientFingerprint(tag: exchange.client))
+    let named = model.map { [$0] } ?? []
+    let (facts, _) = resources.estimates.facts(
+      hosts.facts(
+        policy: exchange.request.options.dataPolicy, pools: exchange.rights.pools, named: named,
+        models: model == nil ? .all : AllowedModels(named)))
+    let figures = PlanFigures(
+      directlyFor: exchange.request, model: model, hosts: facts, price: exchange.price)
+    return PlanPreview.direct(reason: reason, figures)
   }
 
   /// The exchange of a preview. The money of the request is held only while the gateway determines

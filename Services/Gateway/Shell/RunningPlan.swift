@@ -73,6 +73,9 @@ final class RunningPlan: Sendable {
   /// The learned correction of estimates with which the plan was made.
   var correction: EstimateCorrection { request.correction }
 
+  /// The hosts with which the plan was made.
+  var hosts: [HostFacts] { request.hosts }
+
   /// Comparison of the estimate with the measured time. `nil` means that the plan has no estimate
   /// or has not ended.
   var estimateOutcome: EstimateOutcome? {

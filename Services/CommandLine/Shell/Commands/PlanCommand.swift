@@ -9,8 +9,10 @@ struct PlanCommand: AsyncParsableCommand {
     abstract: "Show how a question would be answered, without answering it.",
     discussion: """
       The plan is made from the question and the current hosts; no host is asked. The same hosts \
-      and the same --seed give the same plan.
+      and the same --seed give the same plan. The last line estimates calls, tokens, credits (with \
+      a key) and time (after the first answers). If one call would answer, the reason is printed.
 
+        tutti plan -m tutti/decompose "What is rain? What is wind? What is snow?"
         tutti plan -m tutti/debate --rounds 3 "Is a hot dog a sandwich?"
         tutti plan "First list the planets, then compare them, then write a poem."
         tutti plan -m tutti/maestro --format mermaid "Plan a garden." > garden.mmd
@@ -28,7 +30,7 @@ struct PlanCommand: AsyncParsableCommand {
   @OptionGroup var cluster: ClientOptions
 
   @Option(
-    name: [.customShort("m"), .long], help: "One of the names above, except tutti/fast.",
+    name: [.customShort("m"), .long], help: "One of the names above, or a model of a host.",
     completion: .tuttiModels)
   var model = "tutti/auto"
 

@@ -10,21 +10,33 @@ extension ClientRequest {
   ///
   /// - Parameter budget: maximum tokens of the plan. `nil` means no limit.
   public func expectedTokens(of plan: Plan, within budget: Int?) -> Int {
+    let sum = expectedUsages(of: plan).reduce(0) { $0.addingCapped($1.totalTokens) }
+    return min(sum, budget ?? .max)
+  }
+
+  /// Estimated tokens of one call without a plan.
+  var expectedDirectUsage: Usage {
+    Usage(
+      promptTokens: conversationTokens.addingCapped(TokenEstimate.templateTokens),
+      completionTokens: min(maxTokens ?? .max, Self.assumedAnswerTokens), estimated: true)
+  }
+
+  /// Estimated tokens of each task, in the plan's order. Mechanical tasks have none.
+  func expectedUsages(of plan: Plan) -> [Usage] {
     func written(_ task: PlanTask) -> Int {
       task.merge.isMechanical ? 0 : min(task.maxTokens ?? .max, Self.assumedAnswerTokens)
     }
     var outputs: [TaskID: Int] = [:]
     for task in plan.tasks { outputs[task.id] = written(task) }
-    let sum = plan.tasks.reduce(0) { sum, task in
-      guard !task.merge.isMechanical else { return sum }
+    return plan.tasks.map { task in
+      guard !task.merge.isMechanical else { return .zero }
       let inputs = task.inputs.reduce(0) { $0.addingCapped(outputs[$1.from] ?? 0) }
-      return sum.addingCapped(task.readsConversation ? conversationTokens : 0)
+      let prompt = (task.readsConversation ? conversationTokens : 0)
         .addingCapped(TokenEstimate.callTokens + TokenEstimate.tokens(of: task.instruction))
         .addingCapped(inputs)
         .addingCapped(documentTokens(of: task))
-        .addingCapped(written(task))
+      return Usage(promptTokens: prompt, completionTokens: written(task), estimated: true)
     }
-    return min(sum, budget ?? .max)
   }
 
   /// Estimated tokens of the documents that a task reads, up to the room in its prompt.

@@ -1,4 +1,5 @@
 public import ClusterModel
+import Limits
 public import Text
 
 /// The response of `POST /v1/plans`: the plan for a request, without running it.
@@ -6,18 +7,27 @@ public enum PlanPreview {
   public static let path = "/v1/plans"
 
   /// - Parameter correction: the correction with which the plan was made.
-  public static func json(_ plan: Plan, correction: EstimateCorrection = .none) -> JSON {
+  public static func json(
+    _ plan: Plan, _ figures: PlanFigures, correction: EstimateCorrection = .none
+  ) -> JSON {
     [
-      "plan": self.plan(plan, correction), "text": .string(plan.text),
-      "mermaid": .string(plan.mermaid),
+      "plan": self.plan(plan, correction), "figures": figures.json,
+      "text": .string("\(plan.text)\(figures.text)\n"), "mermaid": .string(plan.mermaid),
       "graphviz": .string(plan.graphviz),
     ]
   }
 
-  /// The response if `tutti/auto` would answer directly.
-  public static func direct(reason: String) -> JSON {
+  /// Reason of a direct answer for a model name that never has a plan.
+  public static func reason(directlyBy model: ModelID) -> String {
+    "`\(model.name.cut(toBytes: Limits.errorNameBytes.value))` is answered by one call; plans are "
+      + "made for \(GatewayRouting.patterns.joined(separator: ", "))"
+  }
+
+  /// The response if one call would answer.
+  public static func direct(reason: String, _ figures: PlanFigures) -> JSON {
     [
-      "plan": nil, "reason": .string(reason), "text": .string("direct: \(reason)"),
+      "plan": nil, "reason": .string(reason), "figures": figures.json,
+      "text": .string("direct: \(reason)\n\(figures.text)\n"),
       "mermaid": .string("flowchart TD\n  direct[\"direct\"]\n"),
       "graphviz": .string("digraph plan {\n  \"direct\";\n}\n"),
     ]
