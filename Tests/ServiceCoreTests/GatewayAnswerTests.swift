@@ -76,4 +76,17 @@ struct GatewayAnswerTests {
         + #""function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","#
         + #""function":{"name":"g","arguments":""}}]}"#)
   }
+
+  @Test("the deltas of an older function call are put together, too")
+  func functionCall() {
+    var assembler = MessageAssembler()
+    for delta in [
+      #"{"function_call":{"name":"f","arguments":"{\"a\""}}"#,
+      #"{"function_call":{"arguments":":1}"}}"#, #"{"function_call":null}"#,
+    ] { assembler.add(TaskDelta(text: "", deltaJSON: bytes(delta))) }
+    #expect(
+      text(assembler.message.encoded)
+        == #"{"role":"assistant","content":null,"function_call":{"name":"f","#
+        + #""arguments":"{\"a\":1}"}}"#)
+  }
 }

@@ -161,6 +161,13 @@ public struct MessageAssembler: Sendable {
     var fields: [(String, JSON)] = []
     var name = ""
     var arguments = ""
+
+    mutating func add(function: JSONValue, _ document: JSONDocument) {
+      name += document.value("name", in: function).flatMap(document.string) ?? ""
+      arguments += document.value("arguments", in: function).flatMap(document.string) ?? ""
+    }
+
+    var function: JSON { ["name": .string(name), "arguments": .string(arguments)] }
   }
 
   public private(set) var text = ""
@@ -168,6 +175,8 @@ public struct MessageAssembler: Sendable {
   /// Positions in `others` by name.
   private var places: [String: Int] = [:]
   private var calls: [Int: Call] = [:]
+  /// The call of a client that uses the older member `functions`.
+  private var functionCall: Call?
 
   public init() {}
 
@@ -182,6 +191,11 @@ public struct MessageAssembler: Sendable {
           add(call: $0, scanner.document)
           return true
         }
+      case "function_call":
+        guard member.value.kind == .object else { continue }
+        var call = functionCall ?? Call()
+        call.add(function: member.value, scanner.document)
+        functionCall = call
       default:
         guard let gained = scanner.document.string(member.value) else { continue }
         if let place = places[member.name] {
@@ -203,9 +217,7 @@ public struct MessageAssembler: Sendable {
       switch member.name {
       case "index": break
       case "function":
-        call.name += document.value("name", in: member.value).flatMap(document.string) ?? ""
-        call.arguments +=
-          document.value("arguments", in: member.value).flatMap(document.string) ?? ""
+        call.add(function: member.value, document)
       default:
         if call.fields.count < Limits.assembledNames.value,
           !call.fields.contains(where: { $0.0 == member.name })
@@ -220,7 +232,9 @@ public struct MessageAssembler: Sendable {
 
   public var message: JSON {
     // A message with tool calls or a refusal may have no text.
-    let isElsewhere = !calls.isEmpty || others.contains { $0.name == "refusal" && !$0.text.isEmpty }
+    let isElsewhere =
+      !calls.isEmpty || functionCall != nil
+      || others.contains { $0.name == "refusal" && !$0.text.isEmpty }
     var members: [(String, JSON)] = [
       ("role", "assistant"),
       ("content", text.isEmpty && isElsewhere ? nil : .string(text)),
@@ -235,14 +249,12 @@ public struct MessageAssembler: Sendable {
               let call = entry.value
               return .object(
                 call.fields + [
-                  (
-                    "function",
-                    ["name": .string(call.name), "arguments": .string(call.arguments)]
-                  )
+                  ("function", call.function)
                 ])
             })
         ))
     }
+    if let functionCall { members.append(("function_call", functionCall.function)) }
     return .object(members)
   }
 }
