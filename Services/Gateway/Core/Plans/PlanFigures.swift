@@ -1,7 +1,7 @@
 public import ClusterModel
 import Limits
 public import Money
-public import Text
+import Text
 
 /// Estimated cost of a plan or of a direct answer, before it runs.
 ///
