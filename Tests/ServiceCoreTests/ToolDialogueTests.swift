@@ -142,6 +142,49 @@ struct ToolDialogueTests {
     #expect(failure.code == .upstreamFailed && failure.message.contains("2 attempts"))
   }
 
+  @Test("several calls in one text are several calls, but a named function is called once")
+  func several() throws {
+    let text = String(
+      repeating: #"<tool_call>{"name":"weather","arguments":{"city":"Oslo"}}"#, count: 2)
+    var any = try begun(taskOrder())
+    #expect(calls(any.answered(prose(text))) == [rain, rain])
+    var named = try begun(taskOrder(weather))
+    #expect(calls(named.answered(prose(text))) == [rain])
+  }
+
+  @Test("a call after hundreds of other objects is not searched for")
+  func bounded() throws {
+    let call = #"{"name":"time","arguments":{}}"#
+    for (others, isFound) in [(200, true), (300, false)] {
+      var dialogue = try begun(taskOrder())
+      let text = String(repeating: "{} ", count: others) + call
+      #expect((calls(dialogue.answered(prose(text))) != nil) == isFound)
+    }
+  }
+
+  @Test("a custom tool is called by a call only, and its text is not asked for as JSON")
+  func custom() throws {
+    let contract = try #require(
+      try ToolContract.of { name in
+        name == "tool_choice"
+          ? Array(anyTool.utf8)
+          : Array(#"[{"type":"custom","custom":{"name":"shell"}}]"#.utf8)
+      })
+    var written = ToolDialogue(contract, for: taskOrder())
+    let step = written.answered(prose(#"{"name":"shell","arguments":{}}"#))
+    guard case .fail(let failure) = step else {
+      Issue.record("the step is \(step)")
+      return
+    }
+    #expect(failure.message.contains("1 attempt"))
+    var answer = HeldAnswer()
+    let delta =
+      #"{"tool_calls":[{"index":0,"type":"custom","custom":{"name":"shell","input":"ls"}}]}"#
+    answer.take(TaskDelta(text: "", deltaJSON: Array(delta.utf8)))
+    var called = ToolDialogue(contract, for: taskOrder())
+    #expect(called.answered(answer) == .finish(answer, mistake: nil))
+  }
+
   @Test("a call with wrong arguments is repaired once, then the client gets it")
   func flawed() throws {
     let wrong = call("weather", #"{"town":"Oslo"}"#)

@@ -29,7 +29,7 @@ enum ToolCallText {
       let found =
         tagged.map { [call($0, document.root, document)] }
         ?? self.calls(of: document.root, document)
-      for call in found where calls.count < most && check.mistake(in: call) == nil {
+      for call in found where calls.count < most && check.fits(call) {
         calls.append(call)
       }
       return calls.count >= most

@@ -116,6 +116,10 @@ struct ToolCallCheck: Sendable {
     }
   }
 
+  /// Whether a call that was written as text fits a tool. The text of a custom tool is not JSON, so
+  /// JSON that names one is no call of it.
+  func fits(_ call: ToolCall) -> Bool { schemas[call.name] != nil && mistake(in: call) == nil }
+
   /// Whether the only tool has required arguments, and `json` has them. Such an object is a call,
   /// even without the tool's name.
   func areArguments(_ json: String) -> Bool {
