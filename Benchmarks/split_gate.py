@@ -508,7 +508,7 @@ def decision_of(answer):
 def measure(cluster, prompt, max_tokens, is_real):
     decision = decision_of(cluster.plan(SPLIT_MODEL, prompt.text, max_tokens))
     auto = cluster.plan("tutti/auto", prompt.text, max_tokens)
-    auto_reason = auto["plan"]["reason"] if auto["plan"] else auto["text"]
+    auto_reason = auto["plan"]["reason"] if auto["plan"] else "direct: " + auto["reason"]
     if decision.outcome in ("split", "compared") or (decision.outcome == "model" and is_real):
         measured = measure_decided(cluster, prompt, decision, max_tokens)
     else:
