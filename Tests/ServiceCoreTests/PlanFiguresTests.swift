@@ -1,6 +1,7 @@
 import ClusterModel
 import GatewayCore
 import Money
+import PlannerCore
 import Testing
 
 /// The price of input and output tokens in micro-credits per million tokens.
@@ -21,14 +22,14 @@ private let hosts = (0..<2).map {
 }
 
 /// Two drafts of 200 tokens, and an answer of 300 from them.
-private func drafts(expands: Bool = false) -> Plan {
+private func drafts() -> Plan {
   let tasks = ["a", "b"].map {
     PlanTask(id: TaskID($0), role: .research, maxTokens: 200)
   }
   let answer = PlanTask(
     id: "answer", role: .coordinator,
     inputs: tasks.map { Edge(from: $0.id, name: "Draft \($0.id)") }, merge: .synthesise,
-    maxTokens: 300, expansion: expands ? "more" : nil)
+    maxTokens: 300)
   return Plan(
     id: "p", pattern: "tutti/ensemble", tasks: tasks + [answer], sink: "answer", seed: 1,
     deadline: .seconds(60))
@@ -87,11 +88,64 @@ struct PlanFiguresTests {
     #expect(direct.credits == MicroCredits(Int64(direct.usage.promptTokens + 600)))
   }
 
-  @Test("a plan that grows has its figures as lower bounds")
+  /// Lets the planner expand a plan as far as it can.
+  private func grown(_ pattern: PatternName, query: String) throws -> (first: Plan, last: Plan) {
+    let request = PlanRequest(
+      pattern: pattern.rawValue, query: query, rounds: 2, seed: 7, available: ["m"],
+      hosts: hosts)
+    let first = try makePlan(request, id: "p")
+    var plan = first
+    let specialists = (1...6).map {
+      #"{"name":"s\#($0)","role":"research","brief":"Part \#($0)."}"#
+    }
+    while let task = plan.tasks.first(where: { $0.expansion != nil }) {
+      let output =
+        switch task.expansion ?? "" {
+        case "maestro-team": "{\"specialists\":[\(specialists.joined(separator: ","))]}"
+        case "maestro-review": #"{"verdict":"repair","issues":["It is wrong."]}"#
+        default: ""
+        }
+      // Answers without a word in common lead to another round.
+      let texts = [
+        "red apples", "green pears", "blue plums", "old chairs", "new tables", "wet sand",
+      ]
+      let inputs = task.inputs.enumerated().map {
+        TaskOrder.NamedInput(name: $1.name, text: texts[($0 + plan.expansions) % texts.count])
+      }
+      let sub = expandPlan(
+        ExpandRequest(
+          plan: plan, task: task.id, output: output, inputs: inputs, request: request))
+      plan = try plan.splicing(sub, at: task.id)
+    }
+    return (first, plan)
+  }
+
+  @Test("a plan that grows has as many calls as announced at most")
   func grows() throws {
-    #expect(
-      PlanFigures(of: drafts(expands: true), for: try #require(question), hosts: [], price: nil)
-        .grows)
+    for (pattern, query) in [
+      (PatternName.debate, "Compare cats and dogs as pets for a family."),
+      (.maestro, "Plan a garden."),
+    ] {
+      let client = try parse(
+        #"{"model":"\#(pattern.rawValue)","tutti":{"rounds":2},\#(hello)}"#)
+      let (first, last) = try grown(pattern, query: query)
+      let figures = PlanFigures(of: first, for: client, hosts: [], price: nil)
+      let calls = last.tasks.count { !$0.merge.isMechanical }
+      #expect(figures.grows && figures.mostCalls == calls, "\(pattern): \(last.tasks.map(\.id))")
+    }
+    let fixed = PlanFigures(of: drafts(), for: try #require(question), hosts: [], price: nil)
+    #expect(!fixed.grows && fixed.mostCalls == 3)
+  }
+
+  @Test("a split whose parts a model names has as many calls as announced at most")
+  func proposal() throws {
+    let client = try parse(#"{"model":"tutti/decompose",\#(hello)}"#)
+    var plan = drafts()
+    plan.pattern = PatternName.decompose.rawValue
+    plan.tasks = [PlanTask(id: "parts", role: .coordinator, expansion: "split-parts")]
+    plan.sink = "parts"
+    let figures = PlanFigures(of: plan, for: client, hosts: [], price: nil)
+    #expect(figures.calls == 1 && figures.mostCalls == 10)
   }
 
   @Test("a direct answer is one call, limited by the request")

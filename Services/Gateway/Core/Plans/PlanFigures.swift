@@ -9,8 +9,9 @@ import Text
 public struct PlanFigures: Equatable, Sendable {
   /// Model calls of the tasks that are known.
   public private(set) var calls = 0
-  /// Whether a task may lead to more tasks.
-  public private(set) var grows = false
+  /// Model calls if every task that may lead to more tasks does so. A second call because of a
+  /// broken output contract is not counted.
+  public private(set) var mostCalls = 0
   public private(set) var usage = Usage.zero
   /// `nil` means that the request needs no key, so no price is known.
   public private(set) var credits: MicroCredits?
@@ -25,7 +26,6 @@ public struct PlanFigures: Equatable, Sendable {
     correction: EstimateCorrection = .none
   ) {
     let usages = request.expectedUsages(of: plan)
-    grows = plan.tasks.contains { $0.expansion != nil }
     credits = price.map { _ in .zero }
     let pace = Pace(hosts)
     var times: [TaskID: Int] = [:]
@@ -33,6 +33,7 @@ public struct PlanFigures: Equatable, Sendable {
       count(usage, price.map { price in task.model.map(price.price(of:)) ?? price.highest })
       times[task.id] = pace?.milliseconds(writing: usage.completionTokens)
     }
+    mostCalls = max(calls, Self.mostCalls(of: plan, drafts: calls, for: request))
     guard let pace else { return }
     if let estimate = plan.estimate, estimate.decision != .proposal {
       let percent =
@@ -53,7 +54,28 @@ public struct PlanFigures: Equatable, Sendable {
     credits = price.map { _ in .zero }
     let usage = request.expectedDirectUsage
     count(usage, price.map { price in model.map(price.price(of:)) ?? price.highest })
+    mostCalls = calls
     milliseconds = Pace(hosts)?.milliseconds(writing: usage.completionTokens)
+  }
+
+  /// Whether a task may lead to more tasks.
+  public var grows: Bool { mostCalls > calls }
+
+  /// Model calls of the largest plan that can grow from a plan.
+  /// - Parameter drafts: model calls of the plan as it is.
+  private static func mostCalls(of plan: Plan, drafts: Int, for request: ClientRequest) -> Int {
+    guard plan.tasks.contains(where: { $0.expansion != nil }) else { return drafts }
+    switch PatternName(rawValue: plan.pattern) {
+    // The positions, an answer of each member per round, and the final answer.
+    case .debate:
+      let rounds = request.options.rounds ?? OptionRanges.defaultRounds
+      return drafts.multipliedCapped(by: rounds.addingCapped(1)).addingCapped(1)
+    // Analysis, six specialists, draft, two repairs, three reviews, and the answer.
+    case .maestro: return 14
+    // The call that names the parts, eight parts, and the call that joins them.
+    case .decompose, .auto: return 10
+    case .ensemble, nil: return drafts
+    }
   }
 
   private mutating func count(_ usage: Usage, _ price: TokenPrice?) {
@@ -74,7 +96,7 @@ public struct PlanFigures: Equatable, Sendable {
 
   var json: JSON {
     [
-      "calls": ["least": .integer(calls), "most": grows ? nil : .integer(calls)],
+      "calls": ["least": .integer(calls), "most": .integer(mostCalls)],
       "prompt_tokens": .integer(usage.promptTokens),
       "completion_tokens": .integer(usage.completionTokens),
       "credits": credits.map { .string($0.credits) } ?? nil,
@@ -91,7 +113,8 @@ public struct PlanFigures: Equatable, Sendable {
     if let credits { facts.append("\(credits.credits) credits") }
     if let milliseconds { facts.append("about \(Self.seconds(milliseconds))") }
     let all = facts.joined(separator: ", ")
-    return grows ? "costs: at least \(all); the plan grows while it runs" : "costs: \(all)"
+    guard grows else { return "costs: \(all)" }
+    return "costs: at least \(all); the plan may grow to \(mostCalls) calls"
   }
 
   private static func seconds(_ milliseconds: Int) -> String {
