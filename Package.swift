@@ -317,7 +317,8 @@ let package = Package(
       [
         "Access", "CommandLineCore", "EmbeddedModel", "Clocks", "ClusterModel", "Files",
         "InferenceSimulation",
-        "ServiceKit", "Text", argumentParser, asyncHTTPClient, logging, nioCore, nioHTTP1, nioSSL,
+        "ServiceKit", "Text", argumentParser, asyncHTTPClient, logging, nioCore, nioHTTP1,
+        nioPosix, nioSSL,
       ]),
 
     // Tests.
@@ -415,7 +416,8 @@ let package = Package(
       "ClusterTests",
       ["ClusterTesting", "ClusterModel", asyncHTTPClient, nioCore, nioHTTP1, logging],
       exclude: [
-        "apply_cli.py", "ask_output.py", "openai_client.py", "bad_input.py", "keys_cli.py",
+        "apply_cli.py", "ask_output.py", "openai_client.py", "bad_input.py", "chat_cli.py",
+        "keys_cli.py",
         "mailbox_noise.py",
       ]),
   ]

@@ -36,7 +36,8 @@ struct Tutti: AsyncParsableCommand {
       HostsCommand.self, KeysCommand.self, ModelsCommand.self, OrganisationsCommand.self,
       TeamsCommand.self, BudgetsCommand.self, PricesCommand.self, TariffCommand.self,
       LedgerCommand.self, SettingsCommand.self, ExportCommand.self, ApplyCommand.self,
-      UsageCommand.self, AuditCommand.self, LogsCommand.self, TraceCommand.self,
+      UsageCommand.self, AuditCommand.self, LogsCommand.self, RequestsCommand.self,
+      TraceCommand.self,
       SimulateCommand.self,
     ])
 
