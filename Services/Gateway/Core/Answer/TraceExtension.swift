@@ -234,8 +234,6 @@ public enum TraceExtension {
     if !attempt.changes.isEmpty {
       members.append(("changes", .array(attempt.changes.map { .string($0) })))
     }
-    if !attempt.chosen.isEmpty { members.append(("chosen", .string(attempt.chosen))) }
-    if !attempt.ending.isEmpty { members.append(("ending", .string(attempt.ending))) }
     if attempt.isPanic { members.append(("breaker", .string("open"))) }
     if !attempt.chosen.isEmpty { members.append(("chosen", .string(attempt.chosen))) }
     if !attempt.ending.isEmpty { members.append(("ending", .string(attempt.ending))) }
