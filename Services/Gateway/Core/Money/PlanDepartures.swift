@@ -12,8 +12,7 @@ public struct PlanDispatch: Hashable, Sendable {
   }
 }
 
-/// Plans whose tokens are billed or count against a key's limits, from their start to their
-/// settlement.
+/// Plans from their start until they are settled and recorded.
 ///
 /// A gateway that cancels a plan settles it with the tokens of the tasks that ran then. The plan's
 /// dispatcher sends them at once. Without them, the plan is settled after `patience` with the
