@@ -61,23 +61,19 @@ struct RequestsCommand: AsyncParsableCommand {
   func run() async throws {
     let client = try await cluster.client()
     let filter = status.flatMap { StatusFilter($0) }
-    var start = since.flatMap { SinceArgument($0, now: Self.now) }?.time.unixMicroseconds ?? 0
-    /// Printed requests of the latest microsecond.
-    var seen: Set<RequestRecord> = []
+    // A duration ends now, and not at the time of a later page.
+    var follower = RequestFollower(since: since.flatMap { SinceArgument($0, now: Self.now)?.time })
     var isFirst = true
     while true {
-      let records = try await page(client, since: start)
-      let new = records.filter { !seen.contains($0) && filter?.permits($0) ?? true }
+      let records = try await page(client, since: follower.since)
+      let new = follower.unseen(in: records, now: Self.now)
+        .filter { filter?.permits($0) ?? true }
       show(isFirst ? Array(new.suffix(limit)) : new)
       guard follow else {
         if new.isEmpty { Terminal.progress(nothingFound) }
         return
       }
       isFirst = false
-      if let last = records.last?.timeUnixMicroseconds, last >= start {
-        start = last
-        seen = Set(records.filter { $0.timeUnixMicroseconds == last })
-      }
       // A person reads the lines, so a delay of a second does not matter.
       try await Task.sleep(for: .seconds(1))
     }
@@ -87,22 +83,23 @@ struct RequestsCommand: AsyncParsableCommand {
     "no such request is recorded; services send their records about once a second"
   }
 
-  private func page(_ client: ClusterClient, since: UInt64) async throws -> [RequestRecord] {
+  private func page(_ client: ClusterClient, since: Timestamp?) async throws -> [RequestRecord] {
     // The monitor does not filter by status.
     var query = ["limit=\(status == nil && !follow ? limit : Self.mostRecords)"]
     if let trace { query.append("trace=\(trace)") }
     if let key { query.append("key=\(key)") }
-    if since > 0 { query.append("since=\(since)") }
+    if let since { query.append("since=\(since.unixMicroseconds)") }
     let url = client.address.monitor + "/requests?" + query.joined(separator: "&")
-    let page = try await client.clientSuccess(.GET, url)
-      .decoded(as: ClusterClient.Page<RequestRecord>.self, from: url)
-    return page.data.sorted { $0.timeUnixMicroseconds < $1.timeUnixMicroseconds }
+    return try await client.clientSuccess(.GET, url)
+      .decoded(as: ClusterClient.Page<RequestRecord>.self, from: url).data
   }
 
   private func show(_ records: [RequestRecord]) {
     if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       for record in records {
-        if let line = try? JSONEncoder().encode(record) { Terminal.json(line) }
+        if let line = try? encoder.encode(record) { Terminal.json(line) }
       }
     } else if follow {
       for record in records { Terminal.line(RequestRows.line(record)) }
