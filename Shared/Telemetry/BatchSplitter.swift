@@ -17,7 +17,8 @@ struct BatchSplitter {
   mutating func add(_ request: RequestRecord) {
     makeRoom(
       for: 160 + request.key.utf8.count + request.endpoint.utf8.count + request.model.utf8.count
-        + request.pattern.utf8.count + request.errorCode.utf8.count + request.host.utf8.count)
+        + request.pattern.utf8.count + request.errorCode.utf8.count + request.host.utf8.count
+        + request.finishReason.utf8.count + Self.size(of: request.shares))
     current.requests.append(request)
   }
 
@@ -70,6 +71,10 @@ struct BatchSplitter {
 
   private static func size(of attributes: [Attribute]) -> Int {
     attributes.reduce(0) { $0 + 12 + $1.key.utf8.count + $1.value.utf8.count }
+  }
+
+  private static func size(of shares: [HostShare]) -> Int {
+    shares.reduce(0) { $0 + 48 + $1.host.name.utf8.count + $1.model.name.utf8.count }
   }
 
   private static func size(of family: MetricFamily) -> Int {

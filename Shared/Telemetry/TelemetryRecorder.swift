@@ -64,7 +64,10 @@ public final class TelemetryRecorder: Sendable {
   }
 
   public func record(_ request: RequestRecord) {
-    let dropped = state.withLock { $0.requests.append(request) }
+    var request = request
+    // A host chooses its finish reason.
+    request.finishReason = request.finishReason.cut(toBytes: limits.attributeBytes)
+    let dropped = state.withLock { [request] in $0.requests.append(request) }
     if dropped { countDrop("request") }
   }
 

@@ -59,6 +59,32 @@ struct RecorderTests {
     #expect(numbers == (0..<100).map { "\($0)" })
   }
 
+  @Test("the shares and the finish reason of a request count for the size of its batch")
+  func splitsRequests() {
+    let recorder = TelemetryRecorder(
+      service: "s", instance: "i", limits: limits { $0.batchBytes = 20_000 })
+    let name = String(repeating: "n", count: 250)
+    let share = HostShare(
+      host: HostID(name), model: ModelID(name), promptTokens: 1, completionTokens: 1)
+    for index in 0..<10 {
+      recorder.record(
+        RequestRecord(
+          trace: TraceID(high: 0, low: 1), timeUnixMicroseconds: 1, endpoint: "/v1/completions",
+          model: "m", pattern: "direct", stream: true, status: 200,
+          finishReason: String(repeating: "r", count: 1 << 20),
+          shares: Array(repeating: share, count: 16), totalMilliseconds: index))
+    }
+    let batches = recorder.drain()
+    // A record has some 11 KB: 16 shares of 548 bytes, and 2,048 bytes of the finish reason.
+    #expect(batches.map(\.requests.count) == Array(repeating: 1, count: 10))
+    let requests = batches.flatMap(\.requests)
+    #expect(requests.map(\.totalMilliseconds) == Array(0..<10))
+    #expect(
+      requests.allSatisfy {
+        $0.finishReason.utf8.count == TelemetryLimits.standard.attributeBytes
+      })
+  }
+
   @Test("one record cannot be larger than a batch: long texts and many attributes are cut")
   func cutsRecords() {
     let recorder = TelemetryRecorder(service: "s", instance: "i")
