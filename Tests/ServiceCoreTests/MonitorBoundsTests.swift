@@ -78,7 +78,12 @@ struct MonitorBoundsTests {
         requests: [
           RequestRecord(
             trace: trace, timeUnixMicroseconds: 1, endpoint: long, model: long, pattern: long,
-            stream: false, status: 200, errorCode: long, host: long, totalMilliseconds: 1)
+            stream: false, status: 200, errorCode: long, host: long, finishReason: long,
+            shares: [
+              HostShare(
+                host: HostID(long), model: ModelID(long), promptTokens: 1, completionTokens: 2,
+                cost: .zero)
+            ], totalMilliseconds: 1)
         ]), from: "agent-1")
     #expect(batch.instance == "agent-1")
     let label = Limits.telemetryLabelBytes.value
@@ -92,8 +97,13 @@ struct MonitorBoundsTests {
     }
     let request = try #require(batch.requests.first)
     #expect(
-      [request.endpoint, request.model, request.pattern, request.errorCode, request.host]
-        .allSatisfy { $0.utf8.count <= label })
+      [
+        request.endpoint, request.model, request.pattern, request.errorCode, request.host,
+        request.finishReason,
+      ].allSatisfy { $0.utf8.count <= label })
+    let share = try #require(request.shares.first)
+    #expect(share.host.name.utf8.count <= label && share.model.name.utf8.count <= label)
+    #expect(share.totalTokens == 3 && share.cost == .zero)
   }
 
   @Test("telemetry that waits for the store is bounded in bytes, too")
@@ -115,5 +125,26 @@ struct MonitorBoundsTests {
     let taken = pending.take(atMost: 1_000)
     #expect(pending.bytes == 0)
     #expect(pending.putBack(taken) == 0 && pending.records == 12)
+  }
+
+  @Test("the shares of requests that wait for the store count, too")
+  func pendingShares() {
+    var pending = PendingTelemetry(bytes: 100_000)
+    let name = String(repeating: "n", count: 200)
+    let share = HostShare(
+      host: HostID(name), model: ModelID(name), promptTokens: 1, completionTokens: 1)
+    for number in 0..<100 {
+      _ = pending.append(
+        TelemetryBatch(
+          service: "s", instance: "s",
+          requests: [
+            RequestRecord(
+              trace: TraceID(high: 1, low: 1), timeUnixMicroseconds: UInt64(number),
+              endpoint: "/v1/completions", model: "m", pattern: "direct", stream: false,
+              status: 200, shares: Array(repeating: share, count: 16), totalMilliseconds: 1)
+          ]))
+    }
+    // A record has 256 bytes, and 464 for each of its 16 shares.
+    #expect(pending.bytes <= 100_000 && pending.records == 13)
   }
 }

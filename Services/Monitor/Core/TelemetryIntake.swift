@@ -29,12 +29,23 @@ public enum TelemetryIntake {
       batch.requests[index].pattern = label(batch.requests[index].pattern)
       batch.requests[index].errorCode = label(batch.requests[index].errorCode)
       batch.requests[index].host = label(batch.requests[index].host)
+      batch.requests[index].finishReason = label(batch.requests[index].finishReason)
+      batch.requests[index].shares = bounded(batch.requests[index].shares)
     }
     return batch
   }
 
   private static func label(_ text: String) -> String {
     text.cut(toBytes: Limits.telemetryLabelBytes.value)
+  }
+
+  private static func bounded(_ shares: [HostShare]) -> [HostShare] {
+    shares.prefix(Limits.recordedShares.value).map { share in
+      var share = share
+      share.host = HostID(label(share.host.name))
+      share.model = ModelID(label(share.model.name))
+      return share
+    }
   }
 
   private static func bounded(_ attributes: [Attribute]) -> [Attribute] {
@@ -45,8 +56,8 @@ public enum TelemetryIntake {
 }
 
 extension TelemetryBatch {
-  /// Estimated bytes of memory of the records: messages, span names, attributes, and 256 bytes for
-  /// each record.
+  /// Estimated bytes of memory of the records: messages, span names, attributes, shares, and 256
+  /// bytes for each record.
   var bytes: Int {
     func size(_ attributes: [Attribute]) -> Int {
       attributes.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 32 }
@@ -54,6 +65,11 @@ extension TelemetryBatch {
     var total = records * 256
     for log in logs { total += log.message.utf8.count + size(log.attributes) }
     for span in spans { total += span.name.utf8.count + size(span.attributes) }
+    for request in requests {
+      total += request.shares.reduce(0) {
+        $0 + 64 + $1.host.name.utf8.count + $1.model.name.utf8.count
+      }
+    }
     return total
   }
 }
