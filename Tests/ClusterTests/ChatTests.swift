@@ -5,8 +5,8 @@ extension ProcessTests {
   @Suite("`tutti chat`, and commands without the admin token")
   struct ChatTests {
     @Test(
-      "turns are kept, saved, stopped and continued",
-      arguments: ["piped", "failed", "saved", "stopped", "interrupted"])
+      "turns are kept, cut, saved, stopped and continued",
+      arguments: ["piped", "cut", "failed", "saved", "stopped", "interrupted"])
     func chat(check: String) async throws { try await passes(check) }
 
     @Test("the status of a cluster without the admin token shows its health")

@@ -21,6 +21,7 @@ import threading
 PATIENCE = 60
 
 DONE = b"data: [DONE]\n\n"
+CUT = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
 
 
 def text(content):
@@ -30,6 +31,7 @@ def text(content):
 
 class Gateway:
     """Answers the n-th question with "Answer n.", in two pieces. Between them, it waits for `go_on`.
+    An answer whose request has a limit ends as if the limit had cut it.
 
     `requests` are the JSON objects of the requests.
     """
@@ -73,7 +75,8 @@ class Gateway:
                 self.wfile.flush()
                 gateway.go_on.wait(PATIENCE)
                 try:
-                    self.wfile.write(text(".") + DONE)
+                    end = CUT if "max_tokens" in request else b""
+                    self.wfile.write(text(".") + end + DONE)
                 except ConnectionError:
                     pass  # the client has cancelled the request
                 return None
@@ -159,6 +162,15 @@ def piped(tutti):
     third = [system, second, ("assistant", "Answer 2."), ("user", "Third?")]
     assert gateway.messages(2) == third, gateway.requests
     assert [r["model"] for r in gateway.requests] == ["tutti/auto", "tutti/fast", "tutti/fast"]
+
+
+def cut(tutti):
+    """An answer that reached its limit is reported."""
+    gateway = Gateway()
+    arguments = ["--url", gateway.url, "--max-tokens", "7"]
+    done = run(tutti, "chat", *arguments, lines=["First?"])
+    assert done.returncode == 0 and done.stdout == "Answer 1.\n", done
+    assert "cut at 7 tokens (max_tokens)" in done.stderr, done
 
 
 def failed(tutti):
@@ -255,5 +267,5 @@ def completed(tutti):
 
 
 if __name__ == "__main__":
-    checks = [completed, failed, interrupted, piped, saved, status, stopped]
+    checks = [completed, cut, failed, interrupted, piped, saved, status, stopped]
     next(check for check in checks if check.__name__ == sys.argv[1])(sys.argv[2])

@@ -114,8 +114,10 @@ struct ChatSession {
         isKept
           ? "stopped; the text so far stays in the conversation, /undo removes it"
           : "stopped; the question is not kept")
+      return
     }
     if let failure = answer.failure { throw failure }
+    answer.transcript.reportEnding(maxTokens: options.pattern.maxTokens)
   }
 
   private static func answer(_ body: AskBody, _ reading: AnswerReading) async -> Answer {
