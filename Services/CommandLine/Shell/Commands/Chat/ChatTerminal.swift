@@ -39,11 +39,11 @@ final class ChatTerminal: @unchecked Sendable {
     }
     // The default action would end the process before the source gets the signal.
     signal(SIGINT, SIG_IGN)
-    let source = DispatchSource.makeSignalSource(
+    let signals = DispatchSource.makeSignalSource(
       signal: SIGINT, queue: DispatchQueue(label: "tutti.chat-interrupts"))
-    source.setEventHandler { @Sendable in interrupts.send() }
-    self.source = source
-    source.resume()
+    signals.setEventHandler { @Sendable in interrupts.send() }
+    source = signals
+    signals.resume()
   }
 
   deinit { source?.cancel() }
@@ -54,8 +54,9 @@ final class ChatTerminal: @unchecked Sendable {
   /// nothing can end the reading of a line.
   func line(prompt: String) async -> String? {
     guard isInteractive else { return await Self.readLine() }
-    Terminal.write(prompt, to: 2)
+    // Before the prompt, so that a Ctrl-C directly after it is not lost.
     let presses = interrupts.listen()
+    Terminal.write(prompt, to: 2)
     return await withTaskGroup(of: Void.self) { group in
       group.addTask {
         let clock = ProcessClock()
