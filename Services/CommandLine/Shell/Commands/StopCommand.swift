@@ -19,7 +19,8 @@ struct StopCommand: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Data directory of the cluster.",
-      discussion: "Default: TUTTI_DATA_DIR, else $XDG_DATA_HOME/tutti or ~/.local/share/tutti."))
+      discussion: "Default: TUTTI_DATA_DIR, else $XDG_DATA_HOME/tutti or ~/.local/share/tutti."),
+    completion: .directory)
   var dataDir: String?
 
   @Option(help: "Maximum wait for the end, in seconds. The cluster drains on after it.")
