@@ -120,8 +120,8 @@ struct ToolDialogueTests {
   func bare() throws {
     var named = try begun(taskOrder(weather))
     #expect(calls(named.answered(prose(#"Here: {"city":"Oslo"}"#))) == [rain])
-    var any = try begun(taskOrder())
-    #expect(calls(any.answered(prose(#"{"city":"Oslo"}"#))) == nil)
+    var free = try begun(taskOrder())
+    #expect(calls(free.answered(prose(#"{"city":"Oslo"}"#))) == nil)
   }
 
   @Test(
@@ -146,8 +146,8 @@ struct ToolDialogueTests {
   func several() throws {
     let text = String(
       repeating: #"<tool_call>{"name":"weather","arguments":{"city":"Oslo"}}"#, count: 2)
-    var any = try begun(taskOrder())
-    #expect(calls(any.answered(prose(text))) == [rain, rain])
+    var free = try begun(taskOrder())
+    #expect(calls(free.answered(prose(text))) == [rain, rain])
     var named = try begun(taskOrder(weather))
     #expect(calls(named.answered(prose(text))) == [rain])
   }

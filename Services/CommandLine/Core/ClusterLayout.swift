@@ -81,8 +81,8 @@ public struct ClusterLayout: Hashable, Sendable {
   }
 
   /// Time limit for all children to become ready.
-  /// A model server loads a small file within seconds, but a busy machine with a cold disk takes far
-  /// longer. A slow disk reads 20 MB of a large file in a second.
+  /// A model server loads a small file within seconds, but a busy machine with a cold disk takes
+  /// far longer. A slow disk reads 20 MB of a large file in a second.
   public var startLimit: Duration {
     let bytes = modelHosts.reduce(0) { $0.addingCapped(Int(clamping: $1.model?.bytes ?? 0)) }
     return .seconds(180 + bytes / 20_000_000)

@@ -70,7 +70,8 @@ private func modelInterpreter(
   }
   throw ProcessFailure(
     .unavailable,
-    "the local model server is not installed (no Python in \(candidates.joined(separator: " or "))); "
+    "the local model server is not installed "
+      + "(no Python in \(candidates.joined(separator: " or "))); "
       + "run `make setup`, or name a model server with `tutti up --host URL`")
 }
 

@@ -27,8 +27,8 @@ enum ChildProcess {
 
   /// - Parameters:
   ///   - log: descriptor for the child's standard output and error.
-  ///   - inheritance: `nil` means that the child is another `tutti up`. It gets a session of its own
-  ///     and the settings of this process, and lives on after it.
+  ///   - inheritance: `nil` means that the child is another `tutti up`. It gets a session of its
+  ///     own and the settings of this process, and lives on after it.
   /// - Returns: the process id, which is also the id of the child's own process group. So a
   ///   terminal's SIGINT reaches only `tutti up`, which then drains the children in order.
   static func spawn(

@@ -17,8 +17,8 @@ struct DetachedStart {
   private static let pieceBytes = 1 << 20
 
   /// Prints the output of the process until the cluster is ready.
-  /// - Throws: if the process cannot be started or ends before its cluster is ready. The process has
-  ///   printed the reason.
+  /// - Throws: if the process cannot be started or ends before its cluster is ready. The process
+  ///   has printed the reason.
   func run() async throws {
     let log = try openLog()
     defer { close(log) }

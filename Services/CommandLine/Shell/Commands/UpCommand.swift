@@ -9,7 +9,8 @@ struct UpCommand: AsyncParsableCommand {
     abstract: "Start every service on this machine, each as a process of its own.",
     discussion: """
       Starts the registry, the monitor, the planner, the dispatcher, six agents and the gateway, \
-      and local servers of the embedded model if no host and no model is named. Prints the addresses when it can answer. Ctrl-C \
+      and local servers of the embedded model if no host and no model is named. Prints the \
+      addresses when it can answer. Ctrl-C \
       drains: requests in flight are finished. Ctrl-C once more kills.
 
         tutti up
