@@ -1,5 +1,6 @@
 public import ClusterModel
 import Limits
+import Text
 
 /// The names of the commands and of their subcommands.
 public struct CommandTree: Sendable {

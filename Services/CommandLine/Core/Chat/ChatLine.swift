@@ -1,4 +1,5 @@
 public import ClusterModel
+import Text
 
 /// One input of `tutti chat`: a question or a command.
 public enum ChatLine: Equatable, Sendable {
