@@ -143,7 +143,7 @@ struct ModelsCommand: AsyncParsableCommand {
       options.plans = plans
       options.requests = requests
       let body = try options.body()
-      let client = try await cluster.client()
+      let client = try cluster.client()
       let answer: ClusterClient.Answer
       if let body {
         answer = try await client.changeSettings(body)
