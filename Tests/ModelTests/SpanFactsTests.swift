@@ -113,6 +113,26 @@ struct SpanFactsTests {
         == "embedded-1 first answered, 400 tokens, 0–9 ms, ended because it repeated itself")
   }
 
+  @Test("an attempt is shown without the hosts' prices, and other attributes stay as they are")
+  func withoutPrices() throws {
+    var attempt = AttemptFacts(
+      host: "a", role: "first", outcome: "answered", started: .zero, ended: .milliseconds(9),
+      chosen: "cheapest of 3 equal hosts (0.15/0.6; others from 0.6/2.4)", reason: "r (s)")
+    let words = "cheapest of 3 equal hosts"
+    #expect(attempt.withoutPrices.chosen == words && attempt.withoutPrices.reason == "r (s)")
+    let attribute = try #require(AttemptFacts.attributes([attempt]).first)
+    let shown = AttemptFacts.withoutPrices(in: attribute)
+    #expect(shown.key == attribute.key && AttemptFacts(shown.value)?.chosen == words)
+    // A span's recorder may have cut the value amid the prices.
+    let place = try #require(attribute.value.firstRange(of: "0.6/2")).lowerBound
+    let cut = Attribute(attribute.key, String(attribute.value[..<place]))
+    #expect(AttemptFacts(AttemptFacts.withoutPrices(in: cut).value)?.chosen == words)
+    attempt.chosen = ""
+    for other in AttemptFacts.attributes([attempt]) + [Attribute("reason", "(0.15/0.6)")] {
+      #expect(AttemptFacts.withoutPrices(in: other) == other)
+    }
+  }
+
   @Test("an attempt whose reason was cut is read; text without host, role or outcome is not")
   func cutAttempt() throws {
     let attempt = AttemptFacts(

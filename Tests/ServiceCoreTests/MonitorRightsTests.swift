@@ -96,6 +96,16 @@ struct MonitorRightsTests {
     #expect(seen.flatMap(\.shares).map(\.totalTokens) == [3])
     let attributes = RecordAccess.own(own).visible([span]).flatMap(\.attributes)
     #expect(attributes == [Attribute("cost", "0.000005")])
+    // The choice between hosts names their prices.
+    var answered = span
+    answered.attributes = AttemptFacts.attributes([
+      AttemptFacts(
+        host: "a", role: "first", outcome: "answered", started: .zero, ended: .zero,
+        chosen: "cheapest of 2 equal hosts (0.15/0.6; others state no price)")
+    ])
+    let facts = AttemptFacts.all(
+      in: RecordAccess.own(own).visible([answered]).flatMap(\.attributes))
+    #expect(facts.map(\.chosen) == ["cheapest of 2 equal hosts"])
   }
 
   @Test("a period begins at midnight, and today is its last day")

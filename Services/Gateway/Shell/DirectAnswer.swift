@@ -274,7 +274,7 @@ struct DirectAnswer: Sendable {
       trace: exchange.trace.trace, seed: exchange.seed, reason: exchange.journal.reason,
       host: summary.host, model: summary.model,
       usage: summary.usage, finishReason: summary.finishReason, firstToken: summary.firstToken,
-      total: summary.total, attempts: summary.attempts.map(\.facts),
+      total: summary.total, attempts: exchange.shown(summary.attempts.map(\.facts)),
       costs: exchange.shown(hostCosts(summary.attempts, summary.usage)), cost: bill?.billed,
       cut: exchange.payment?.cut)
   }

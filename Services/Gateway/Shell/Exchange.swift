@@ -45,9 +45,16 @@ struct Exchange: Sendable {
 
   /// The costs as the client may read them. The hosts' prices are the operator's, so a key needs
   /// the scope `logs` for them, as for the records of all requests.
-  func shown(_ costs: HostCosts) -> HostCosts {
-    guard let key = rights.key, key.refusal(of: AccessNeed(.logs)) != nil else { return costs }
-    return costs.withoutCosts
+  func shown(_ costs: HostCosts) -> HostCosts { showsHostPrices ? costs : costs.withoutCosts }
+
+  /// The attempts as the client may read them.
+  func shown(_ attempts: [AttemptFacts]) -> [AttemptFacts] {
+    showsHostPrices ? attempts : attempts.map(\.withoutPrices)
+  }
+
+  private var showsHostPrices: Bool {
+    guard let key = rights.key else { return true }
+    return key.refusal(of: AccessNeed(.logs)) == nil
   }
 
   /// The same request with its prices and its hold of money.

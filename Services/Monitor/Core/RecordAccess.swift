@@ -61,6 +61,7 @@ public enum RecordAccess: Hashable, Sendable {
     return spans.map { span in
       var span = span
       span.attributes.removeAll { $0.key == SpanRecord.hostCostKey }
+      span.attributes = span.attributes.map { AttemptFacts.withoutPrices(in: $0) }
       return span
     }
   }

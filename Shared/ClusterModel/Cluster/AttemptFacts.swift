@@ -45,9 +45,26 @@ public struct AttemptFacts: Hashable, Sendable {
     self.reason = reason
   }
 
+  /// The facts without the hosts' prices, for clients that may not read them. `chosen` has its
+  /// prices in parentheses at its end.
+  public var withoutPrices: AttemptFacts {
+    var facts = self
+    let words = chosen.prefix { $0 != "(" }
+    facts.chosen = String(words.last == " " ? words.dropLast() : words)
+    return facts
+  }
+
   /// Whether the attribute holds an attempt.
   public static func isAttempt(_ attribute: Attribute) -> Bool {
     attribute.key.hasPrefix(key + " ")
+  }
+
+  /// The attribute without the hosts' prices, for clients that may not read them. Attributes that
+  /// hold no attempt stay.
+  public static func withoutPrices(in attribute: Attribute) -> Attribute {
+    guard isAttempt(attribute), let facts = AttemptFacts(attribute.value), !facts.chosen.isEmpty
+    else { return attribute }
+    return Attribute(attribute.key, facts.withoutPrices.text)
   }
 
   private static let key = "attempt"
