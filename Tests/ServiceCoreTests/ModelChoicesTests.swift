@@ -17,7 +17,9 @@ struct ModelChoicesTests {
 
   private static let available: [ModelID] = ["huge", "huge-2", "llama-3.1-8b"]
 
-  private func rights(models: Set<ModelID>) throws -> KeyRights {
+  private func rights(
+    models: Set<ModelID> = [], pools: Set<String> = []
+  ) throws -> KeyRights {
     KeyRights(
       KeyRecord(
         id: try #require(KeyID("abcdefghij23")), name: "test",
@@ -25,7 +27,7 @@ struct ModelChoicesTests {
         hash: KeyHash(
           of: try #require(APIKey(random: Array(repeating: 1, count: APIKey.randomByteCount))),
           pepper: try #require(KeyPepper(0..<32))),
-        scopes: [.chat, .plans], permissions: KeyPermissions(models: models)))
+        scopes: [.chat, .plans], permissions: KeyPermissions(models: models, hostPools: pools)))
   }
 
   private func route(
@@ -59,10 +61,28 @@ struct ModelChoicesTests {
   }
 
   @Test("a key that does not allow the chosen model gets one of its own models")
-  func rights() throws {
+  func ownModels() throws {
     let choices = ModelChoices(fast: "best")
     #expect(try route("tutti/fast", choices, rights(models: ["huge"])) == .direct(nil))
     #expect(try route("tutti/fast", choices, rights(models: ["best"])) == .direct("best"))
+  }
+
+  @Test("a key whose pools have no host with the chosen model gets a model of its pools")
+  func pools() throws {
+    var table = Self.table
+    table.hosts[0].tags = ["eu"]
+    table.hosts[1].tags = ["us"]
+    let choices = ModelChoices(fast: "huge", plans: "huge")
+    for (pool, model) in [("eu", "huge"), ("us", nil)] as [(String, ModelID?)] {
+      let rights = try self.rights(pools: [pool])
+      let request = try parse(#"{"model":"tutti/fast",\#(hello)}"#)
+      #expect(
+        try GatewayRouting.route(request, table: table, rights: rights, choices: choices)
+          == .direct(model))
+      let available: [ModelID] = pool == "eu" ? ["huge", "llama-3.1-8b"] : ["llama-3.1-8b"]
+      #expect(
+        try choices.planModels(from: available, in: table, rights) == model.map { [$0] })
+    }
   }
 
   @Test("a chosen model that no host offers is 503 and named, with the command that changes it")

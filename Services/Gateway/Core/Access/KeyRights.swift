@@ -34,6 +34,14 @@ public struct KeyRights: Hashable, Sendable {
     table.limited(to: pools, policy: weakestPolicy)
   }
 
+  /// Whether a host that may serve the key's requests offers the model, ready or not.
+  func reaches(_ model: ModelID, in table: HostTable) -> Bool {
+    guard grant != nil else { return table.offers(model) }
+    return table.hosts.contains { host in
+      host.trust >= weakestPolicy && pools.admits(tags: host.tags) && host.offers(model)
+    }
+  }
+
   /// Returns only the models that the key allows.
   public func allowed(_ models: [ModelID]) -> [ModelID] {
     guard let key, limitsModels else { return models }

@@ -37,25 +37,27 @@ public struct ModelChoices: Hashable, Sendable {
 
   /// The model of a request to `tutti/fast`.
   ///
-  /// - Parameter rights: if the key does not allow the operator's model, one of the key's own models
-  ///   answers, as without a choice.
+  /// - Parameter rights: if the key does not allow the operator's model, or no host of its pools
+  ///   offers it, one of the key's own models answers, as without a choice.
   /// - Throws: `noEligibleHost` if no host offers the model.
   func fastModel(in table: HostTable, _ rights: KeyRights) throws(Failure) -> ModelID? {
     guard let fast, rights.allows(fast) else { return nil }
     guard table.offers(fast) else { throw Self.notOffered(fast, "tutti/fast is") }
-    return fast
+    return rights.reaches(fast, in: table) ? fast : nil
   }
 
   /// The models from which a plan chooses, the best one first. `nil` means all that are available.
   ///
   /// - Parameters:
   ///   - available: chat models that hosts serve now and that the key may use.
-  ///   - rights: if the key allows none of the operator's models, all available ones may be used.
+  ///   - rights: if the key allows none of the operator's models, or no host of its pools offers
+  ///     one, all available ones may be used.
   /// - Throws: `noEligibleHost` if none of the models is available.
   public func planModels(
     from available: [ModelID], in table: HostTable, _ rights: KeyRights
   ) throws(Failure) -> [ModelID]? {
     guard let plans else { return nil }
+    guard rights.reaches(plans, in: table) || !table.offers(plans) else { return nil }
     let wanted = rights.allowed(table.models(of: plans))
     guard !wanted.isEmpty else { return nil }
     let models = wanted.filter(available.contains)
