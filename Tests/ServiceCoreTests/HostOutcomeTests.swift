@@ -91,7 +91,16 @@ struct HostAliasTests {
     #expect(try HostAlias("fast=a=b").model(of: two) == "a=b")
     // The host may list the alias already.
     #expect(try HostAlias("fast").model(of: Self.host(["qwen3:8b", "fast"])) == "qwen3:8b")
-    for (models, status) in [(["a", "b"], .failed), ([], .tryLater)] as [([String], ExitStatus)] {
+    // Another alias of the same model is no second model.
+    let aliased = try JSONDecoder().decode(
+      HostDetails.self,
+      from: Data(
+        (#"{"id":"a","url":"http://a","state":"ready","models":["#
+          + #"{"id":"big","alias_of":"qwen3:8b"},{"id":"qwen3:8b"}]}"#).utf8))
+    #expect(try HostAlias("fast").model(of: aliased) == "qwen3:8b")
+    for (models, status) in [(["a", "b"], .failed), ([], .tryLater)]
+      as [([String], ClusterModel.ExitStatus)]
+    {
       let alias = try HostAlias("fast")
       let host = try Self.host(models)
       let failure = #expect(throws: ProcessFailure.self) { try alias.model(of: host) }

@@ -11,10 +11,13 @@ struct HostJSON: Encodable {
   struct Model: Encodable {
     var id: String
     var contextTokens: Int?
+    /// The host's own model if `id` is an alias; otherwise `nil`.
+    var aliasOf: String?
 
     enum CodingKeys: String, CodingKey {
       case id
       case contextTokens = "context_tokens"
+      case aliasOf = "alias_of"
     }
   }
 
@@ -109,7 +112,9 @@ struct HostJSON: Encodable {
     try members.encode(host.state, forKey: .state)
     try members.encode(host.reason, forKey: .reason)
     try members.encode(
-      host.models.map { Model(id: $0.id.name, contextTokens: $0.contextTokens) }, forKey: .models)
+      host.models.map {
+        Model(id: $0.id.name, contextTokens: $0.contextTokens, aliasOf: $0.upstream?.name)
+      }, forKey: .models)
     // `null` shows that the value is not known. The members are never absent.
     try members.encode(host.slots, forKey: .slots)
     try members.encode(host.version, forKey: .version)

@@ -166,7 +166,9 @@ extension AdminDocument {
           "description": "Why it is not ready, or which models are left out; otherwise empty"},
         "models": {"type": "array", "items": {
           "type": "object", "required": ["id"],
-          "properties": {"id": {"type": "string"}, "context_tokens": {"type": "integer"}}}},
+          "properties": {"id": {"type": "string"}, "context_tokens": {"type": "integer"},
+            "alias_of": {"type": "string",
+              "description": "The host's own model; absent if the id is no alias"}}}},
         "slots": {"type": ["integer", "null"]},
         "version": {"type": ["string", "null"]},
         "probe_ms": {"type": ["integer", "null"]},

@@ -31,7 +31,7 @@ public struct HostAlias: Hashable, Sendable {
   /// - Throws: if the alias names no model, and the host does not list exactly one chat model.
   public func model(of host: HostDetails) throws(ProcessFailure) -> ModelID {
     if let model { return model }
-    let models = (host.models ?? []).map { ModelID($0.id) }
+    let models = (host.models ?? []).filter { $0.aliasOf == nil }.map { ModelID($0.id) }
       .filter { $0 != name && ModelOffer(id: $0).isChat }
     if models.count == 1, let only = models.first { return only }
     let found =

@@ -7,10 +7,13 @@ public struct HostDetails: Decodable, Hashable, Sendable {
     public let id: String
     /// Length of the context. `nil` means that the host does not report it.
     let contextTokens: Int?
+    /// The host's own model if `id` is an alias; otherwise `nil`.
+    let aliasOf: String?
 
     enum CodingKeys: String, CodingKey {
       case id
       case contextTokens = "context_tokens"
+      case aliasOf = "alias_of"
     }
   }
 

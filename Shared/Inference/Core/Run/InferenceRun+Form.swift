@@ -5,8 +5,9 @@ extension InferenceRun {
   ///
   /// A client that sets a deadline for tokens or a minimum rate does not get it. Other clients get
   /// it if only one host may answer, because then no race or failover needs a stream. Exception: a
-  /// host that is watched for repetition is asked for a stream. Clients also get the host's body if the answer continues the client's own prefix, because in a stream hosts return such a
-  /// prefix differently.
+  /// host that is watched for repetition is asked for a stream. Clients also get the host's body if
+  /// the answer continues the client's own prefix, because in a stream hosts return such a prefix
+  /// differently.
   mutating func decideOnBody(_ eligible: Eligibility, _ first: Candidate) {
     let deadlines = constraints.deadlines
     guard !request.stream, request.endpoint != .embeddings, takesDelivery(first.host),
