@@ -43,7 +43,8 @@ struct SpendingTests {
     let id = try #require(KeyID("abcdefghijkl"))
     return try await Payment(
       spending, key: id.description,
-      model: "m", trace: TraceID(high: 1, low: 2), price: RequestPrice(of: ["m"], in: prices, at: 1),
+      model: "m", trace: TraceID(high: 1, low: 2),
+      price: RequestPrice(of: ["m"], in: prices, at: 1),
       bounds: request.bounds(models: ["m"], table: HostTable(epoch: 1, revision: 1, hosts: [])),
       isPlan: false, table: table)
   }

@@ -41,7 +41,7 @@ extension InferenceRun {
   /// A host for a second leg.
   ///
   /// The host must have a free slot, so that no other request waits because of the second leg.
-  /// Fallback hosts are never chosen, because they serve requests that no other host answers. Of a
+  /// Fallback hosts are never chosen, because they serve requests that no other host answers. For a
   /// ranked alias, only hosts of the first leg's rank are chosen.
   mutating func speculativeHost(
     _ view: ClusterView, _ cluster: some ClusterAccess
