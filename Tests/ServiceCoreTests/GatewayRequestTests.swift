@@ -67,6 +67,9 @@ struct GatewayRequestTests {
       _ = try parse(
         #"{"model":"tutti/ensemble",\#(hello),\#(tools),"tool_choice":\#(choice)}"#)
     }
+    let vendor = #""tools":[{"type":"web_search"}],"tool_choice":"required""#
+    _ = try parse(#"{"model":"tutti/auto",\#(hello),\#(vendor)}"#)
+    #expect(refused(#"{"model":"tutti/debate",\#(hello),\#(vendor)}"#) != nil)
     let older = #"{"model":"tutti/ensemble",\#(hello),"functions":[{"name":"f"}]}"#
     #expect(try parse(older).isStructured)
   }

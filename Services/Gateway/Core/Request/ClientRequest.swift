@@ -95,12 +95,15 @@ public struct ClientRequest: Sendable {
     reader.check("seed", [.number])
     reader.check("tools", [.array])
     reader.check("response_format", [.object])
-    if isPlan { reader.checkToolContract() }
     isStructured = reader.isStructured()
     var options = TuttiOptions(
       parsing: reader.scanner["tutti"], in: reader.scanner.document, problems: &reader.problems)
     options.defaultPolicy = policy
     self.options = options
+    // One host answers a request for tutti/auto with tools, and judges its tool_choice.
+    let isDirect =
+      model.name == GatewayRouting.auto && isStructured && options.documents.isEmpty
+    if isPlan, !isDirect { reader.checkToolContract() }
     if endpoint == .embeddings, stream {
       reader.problems.append(.invalid("stream", "cannot be true: embeddings are not streamed"))
     }
