@@ -45,6 +45,7 @@ struct HostileMemberTests {
       for bus in [gateway, mad] {
         try await bus.waitForPeers([.planner], deadline: .seconds(20))
       }
+      try await planner.waitForPeers([.gateway, .agent(.critic)], deadline: .seconds(20))
       let before = cluster.table.peers
       try await body(Cast(cluster: cluster, planner: planner, gateway: gateway, mad: mad))
       let answer = try await gateway.call(.ack, to: .service(.planner), deadline: .seconds(20))
