@@ -45,12 +45,12 @@ extension Limits {
     "clients.requests_per_local_client", 512, .count,
     "All programs on this machine share one address; 512 is what the gateway answers at once.")
   public static let requestBytesPerClient = Limit(
-    "clients.request_bytes_per_client", 16 << 20, .bytes,
+    "clients.request_bytes_per_client", 14 << 20, .bytes,
     "Bodies of all requests that are not answered yet, also incomplete ones: one of the largest "
       + "size and some smaller ones. Further bodies wait unread. A request with a key counts for "
       + "its key.")
   public static let requestBytesPerLocalClient = Limit(
-    "clients.request_bytes_per_local_client", 16 << 20, .bytes,
+    "clients.request_bytes_per_local_client", 14 << 20, .bytes,
     "The same for all programs on this machine together, as far as they have no keys.")
   public static let plansPerClient = Limit(
     "clients.plans_per_client", 32, .count,
