@@ -66,7 +66,8 @@ struct PrometheusTests {
   @Test("a histogram's buckets are cumulative, end in +Inf and agree with its count")
   func histogram() throws {
     let catalogue = MetricCatalogue([
-      MetricDescription("tutti_t_seconds", .histogram, "Time.", buckets: [0.1, 1])
+      MetricCatalogue.Section(
+        "Test", [MetricDescription("tutti_t_seconds", .histogram, "Time.", buckets: [0.1, 1])])
     ])
     let registry = PrometheusRegistry(catalogue: catalogue)
     let timer = Timer(label: "tutti_t_seconds", dimensions: [], factory: registry)
