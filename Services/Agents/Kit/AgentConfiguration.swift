@@ -2,6 +2,17 @@ import AgentCore
 import ClusterModel
 import ServiceKit
 
+/// The settings that only agents have.
+enum AgentSettings {
+  static let own = [
+    Setting(.agentTasks),
+    Setting(
+      "agents.models", .list(of: .text, atMost: 16),
+      help: "Parts of model names, best first, that this agent should prefer. Replaces the "
+        + "role's own preference."),
+  ]
+}
+
 /// The settings of every agent. All agents share the section `agents` of the file.
 struct AgentConfiguration<Room: AgentRoom>: ServiceConfiguration {
   static var service: ServiceName { .agent(Room.role.name) }
@@ -9,15 +20,7 @@ struct AgentConfiguration<Room: AgentRoom>: ServiceConfiguration {
     "The \(Room.role.name.rawValue) agent: does the tasks of its role, one prompt each, on any host."
   }
 
-  static var settings: [Setting] {
-    [
-      Setting(.agentTasks),
-      Setting(
-        "agents.models", .list(of: .text, atMost: 16),
-        help: "Parts of model names, best first, that this agent should prefer. Replaces the "
-          + "role's own preference."),
-    ] + InferenceConfiguration.settings
-  }
+  static var settings: [Setting] { AgentSettings.own + InferenceConfiguration.settings }
 
   var role: Role
   var maxTasks: Int

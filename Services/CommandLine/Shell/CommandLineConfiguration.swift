@@ -108,35 +108,38 @@ struct UpConfiguration: Sendable {
   /// Output of `--check-config`.
   let effective: String
 
+  /// The settings that only `tutti up` has.
+  static let own = [
+    Setting(
+      "up.port", .integer(1...65_533), default: "8080",
+      help: "Port of the gateway.", variable: "TUTTI_PORT"),
+    Setting(
+      "up.registry_port", .integer(1...65_535), help: "By default the port after the gateway's."),
+    Setting(
+      "up.monitor_port", .integer(1...65_535),
+      help: "By default the second port after the gateway's."),
+    Setting(
+      "up.hosts", .list(of: .url, atMost: 256), help: "Hosts to answer with.", flag: "--host",
+      variable: "TUTTI_HOSTS"),
+    Setting(
+      // Each file has a server of its own, as in up.embedded_hosts.
+      "up.models", .list(of: .text, atMost: 16),
+      help: "GGUF files, as FILE or NAME=FILE. Each gets a local model server with the id "
+        + "embedded-N and the tag embedded.", flag: "--model", variable: "TUTTI_MODELS"),
+    Setting(
+      // Each server loads its own copy of the model. A machine with memory for more servers can
+      // run a better model.
+      "up.embedded_hosts", .integer(0...16), default: "2",
+      help: "Local servers of the embedded model, without other hosts and models.",
+      variable: "TUTTI_EMBEDDED_HOSTS"),
+    Setting(
+      "up.model_env", .path,
+      help: "Virtual environment of the local model. Default: model-env in the data directory.",
+      variable: "TUTTI_MODEL_ENV"),
+  ]
+
   private static func settings(environment: [String: String]) -> [Setting] {
-    [
-      Setting(
-        "up.port", .integer(1...65_533), default: "8080",
-        help: "Port of the gateway.", variable: "TUTTI_PORT"),
-      Setting(
-        "up.registry_port", .integer(1...65_535), help: "By default the port after the gateway's."),
-      Setting(
-        "up.monitor_port", .integer(1...65_535),
-        help: "By default the second port after the gateway's."),
-      Setting(
-        "up.hosts", .list(of: .url, atMost: 256), help: "Hosts to answer with.", flag: "--host",
-        variable: "TUTTI_HOSTS"),
-      Setting(
-        // Each file has a server of its own, as in up.embedded_hosts.
-        "up.models", .list(of: .text, atMost: 16),
-        help: "GGUF files that local model servers serve, as FILE or NAME=FILE.", flag: "--model",
-        variable: "TUTTI_MODELS"),
-      Setting(
-        // Each server loads its own copy of the model. A machine with memory for more servers can
-        // run a better model.
-        "up.embedded_hosts", .integer(0...16), default: "2",
-        help: "Local servers of the embedded model, without other hosts and models.",
-        variable: "TUTTI_EMBEDDED_HOSTS"),
-      Setting(
-        "up.model_env", .path, help: "Virtual environment of the local model.",
-        variable: "TUTTI_MODEL_ENV"),
-    ]
-      + CommonConfiguration.settings(for: .other("up"), environment: environment)
+    own + CommonConfiguration.settings(for: .other("up"), environment: environment)
   }
 
   /// Variables that only `tutti up` reads. Services do not get them, because a service warns about

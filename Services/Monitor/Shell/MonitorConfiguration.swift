@@ -13,7 +13,7 @@ struct MonitorConfiguration: ServiceConfiguration {
       help: "Address of metrics, logs and traces: PORT or HOST:PORT."),
     Setting(
       "monitor.store_bytes", .bytes(Limits.logBytesLeast.value...1 << 40),
-      default: "\(Limits.logBytes.value)",
+      default: "\(Limits.logBytes.value >> 20)MiB",
       help:
         "Maximum size of logs, spans and requests in DATA_DIR/monitor.sqlite; the oldest are "
         + "deleted first."

@@ -15,13 +15,15 @@ struct RegistryConfiguration: ServiceConfiguration {
       help: "URLs of hosts to add when the registry starts, unless they are registered already."),
     Setting(
       "registry.admin_token", .text,
-      help: "Bearer token of the admin API. Default: the token in DATA_DIR/admin-token, "
-        + "which is created if it is absent.",
+      help:
+        "Bearer token of the admin API, at least \(AdminToken.minimumBytes) bytes. Default: the "
+        + "token in DATA_DIR/admin-token, which is created if it is absent.",
       variable: "TUTTI_ADMIN_TOKEN", secret: true),
     Setting(
       "registry.mongodb_uri", .text,
-      help: "mongodb://HOST:PORT/DATABASE of keys, accounts and ledger; without it, "
-        + "DATA_DIR/accounts.sqlite.",
+      help:
+        "mongodb://HOST:PORT/DATABASE of keys, accounts, models, settings, prices, audit log and "
+        + "ledger; without it, DATA_DIR/accounts.sqlite.",
       secret: true),
     Setting(.modelApproval),
   ]

@@ -80,15 +80,21 @@ public struct CommonConfiguration: Sendable {
     return [
       Setting(
         "\(own).name", .name, default: service.description,
-        help: "Name on the bus. Two replicas of a service need two names.",
+        help:
+          "Name on the bus. Two replicas of a service need two names. With --bus tcp the default, "
+          + "except the registry's, is the service and the machine's name.",
         group: process, variable: "TUTTI_NAME"),
       Setting(
         "\(own).http", .address,
-        help: "Address that serves /health, /ready and /metrics. Default: they are not served.",
+        help:
+          "Address that serves /health, /ready and /metrics. Default: they are not served. Once "
+          + "keys exist, planner, dispatcher and agents refuse /metrics, because they have no "
+          + "copies of the keys; the monitor serves their metrics.",
         group: process, variable: "TUTTI_HTTP"),
       Setting(
         "cluster.data_dir", .path, default: defaultDataDirectory(environment),
-        help: "Directory for data that the cluster keeps across restarts. Created if absent.",
+        help: "Directory for data that the cluster keeps across restarts. Created if absent. By "
+          + "default in $XDG_DATA_HOME, if that is set; without a home directory, /var/lib/tutti.",
         group: cluster),
       Setting(
         "cluster.log_level", .choice(Logger.Level.allCases.map(\.rawValue)), default: "info",
@@ -96,11 +102,13 @@ public struct CommonConfiguration: Sendable {
           + "error or critical.", group: cluster),
       Setting(
         "cluster.access_log", .toggle,
-        help: "Logs each HTTP request at the level info: method, path, status, bytes, time, trace "
-          + "and key. Health and metrics are left out.", group: cluster),
+        help: "Logs each HTTP request at the level info: method, path (without the query), status, "
+          + "bytes, ms, trace_id and key; cut if the client did not read the answer to its end. "
+          + "Health, metrics, and requests that are refused before a route is found are left out.",
+        group: cluster),
       Setting(
         "cluster.drain_seconds", .duration(unit: .seconds, .zero ... .seconds(3_600)),
-        default: "10",
+        default: "10s",
         help: "Maximum time that a stopping process gives to requests in flight.",
         group: cluster),
       Setting(
@@ -134,8 +142,10 @@ public struct CommonConfiguration: Sendable {
         group: bus, secret: true),
       Setting(
         "cluster.tls_certificate", .path,
-        help: "PEM file with the certificate and its chain: HTTP ports then serve HTTPS. A changed "
-          + "file is used for new connections without a restart.", group: cluster),
+        help:
+          "PEM file with the certificate and its chain: HTTP ports then serve HTTPS (TLS 1.2 or "
+          + "later). A changed file is used for new connections without a restart.",
+        group: cluster),
       Setting(
         "cluster.tls_key", .path, help: "PEM file with the private key of the certificate.",
         group: cluster),
@@ -146,7 +156,8 @@ public struct CommonConfiguration: Sendable {
       Setting(
         "cluster.require_keys", .toggle,
         help: "Refuses requests without a key even while no key exists. Otherwise everyone who "
-          + "reaches a port may use it until the first key is created.", group: cluster),
+          + "reaches a port may use it until the first key is created. Once a key exists, keys "
+          + "stay required.", group: cluster),
       Setting(
         "cluster.open_metrics", .toggle,
         help:
@@ -155,8 +166,9 @@ public struct CommonConfiguration: Sendable {
       Setting(
         "cluster.allowed_hosts", .list(of: .text, atMost: 64),
         help: "Names under which clients reach HTTP ports, besides localhost and this machine's "
-          + "address: chat.example, .example for all names below it, or *. Other names are refused "
-          + "while no key is required, so that no web page can take over a port on this machine.",
+          + "address: chat.example, .example for all names below it, or * for every name, but for "
+          + "no page of another site. Other names are refused while no key is required, so that no "
+          + "web page can take over a port on this machine.",
         group: cluster),
       Setting(
         "cluster.allowed_origins", .list(of: .text, atMost: 64),

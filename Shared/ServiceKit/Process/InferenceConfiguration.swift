@@ -21,7 +21,8 @@ public struct InferenceConfiguration: Sendable {
     Setting(
       "inference.minimum_versions", .list(of: .text, atMost: 64),
       help: "Lowest versions of servers that get requests, such as vLLM=0.6.3, by the name that "
-        + "`tutti hosts list --json` shows. A server that reports no version gets requests.",
+        + "`tutti hosts list --json` shows. A server that reports no version gets requests. The "
+        + "dispatcher uses only this setting of the section.",
       group: group),
     real(
       "load_weight", 0...100, default: standard.weights.load,
