@@ -28,7 +28,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 .PHONY: help setup build demo test check install uninstall format bench clients fuzz sanitize \
-  hostile money api-check limits proto clean
+  hostile money api-check limits manual proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ api-check: setup ## Test the admin API against its OpenAPI document with schemat
 
 limits: ## Regenerate docs/limits.md from the table in Shared/Limits
 	@TUTTI_WRITE_LIMITS=1 $(SWIFT) test --filter LimitsPageTests
+
+manual: ## Regenerate the pages of docs/manual that are made from code
+	@TUTTI_WRITE_MANUAL=1 $(SWIFT) test --filter ManualPageTests
 
 proto: ## Regenerate the C code from Proto/; commit the result
 	@Tools/proto.sh Shared/ClusterProto

@@ -78,7 +78,7 @@ public struct MetricCatalogue: Sendable {
     "Every process",
     [
       MetricDescription(
-        "tutti_build_info", .gauge, "Always 1; the labels say which version this process runs."),
+        "tutti_build_info", .gauge, "Always 1; the labels have the version of this process."),
       MetricDescription(
         "process_cpu_seconds_total", .counter, "User and system CPU time of this process."),
       MetricDescription(

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// Compares docs/api.md and scripts with the programs and types that they describe.
+/// Compares documents and scripts with the programs and types that they describe.
 @Suite("The reference")
 struct ReferenceTests {
   private static let services = [
@@ -13,7 +13,7 @@ struct ReferenceTests {
     try String(contentsOf: SourceTree.root.appending(path: path), encoding: .utf8)
   }
 
-  /// The settings of a service, as `--check-config` lists them. A setting that docs/api.md lists
+  /// The settings of a service, as `--check-config` lists them. A setting that the manual lists
   /// once for all services is named `SERVICE.member`, as there.
   private static func settings(of service: String, documented: Set<String>) throws -> Set<String> {
     let output = try Command.run(
@@ -42,31 +42,23 @@ struct ReferenceTests {
     return keys
   }
 
-  /// The keys in the first columns of the tables of "Settings", and in its text.
+  /// The keys at the beginning of the rows of docs/manual/settings.md.
   private static func documentedSettings() throws -> Set<String> {
-    let page = try text("docs/api.md")
-    let start = try #require(page.firstRange(of: "\n## Settings\n"))
-    let rest = page[start.upperBound...]
-    let section = rest[..<(rest.firstRange(of: "\n## ")?.lowerBound ?? rest.endIndex)]
-    var keys: Set<String> = []
-    for line in section.split(separator: "\n") {
-      let place = line.hasPrefix("|") ? line.split(separator: "|").first ?? "" : line
-      for match in place.matches(of: /`([a-zA-Z_]+\.[a-z_]+)`/) { keys.insert(String(match.1)) }
+    let keys = try text("docs/manual/settings.md").split(separator: "\n").compactMap { line in
+      line.prefixMatch(of: #/\| `([a-zA-Z_]+\.[a-z_]+)`/#).map { String($0.1) }
     }
-    // The text before the tables explains the form of a key.
-    keys.remove("section.member")
     try #require(keys.count > 50)
-    return keys
+    return Set(keys)
   }
 
-  @Test("docs/api.md has every setting of every service", arguments: services)
+  @Test("the manual has every setting of every service", arguments: services)
   func settings(service: String) throws {
     let documented = try Self.documentedSettings()
     let missing = try Self.settings(of: service, documented: documented).subtracting(documented)
     #expect(missing.isEmpty, "\(missing.sorted())")
   }
 
-  @Test("docs/api.md has every setting of tutti up, and none that does not exist")
+  @Test("the manual has every setting of tutti up, and none that does not exist")
   func noOtherSettings() throws {
     let documented = try Self.documentedSettings()
     let known = try Self.services.reduce(into: Self.settingsOfUp()) { known, service in
