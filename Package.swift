@@ -322,7 +322,13 @@ let package = Package(
       ]),
 
     // Tests.
-    tests("HouseTests", ["ClusterModel", yams]),
+    tests(
+      "HouseTests",
+      [
+        "AgentKit", "ClusterModel", "CommandLineService", "DispatcherService", "GatewayService",
+        "MonitorService", "PlannerService", "RegistryService", "ServiceKit", "Telemetry", logging,
+        yams,
+      ]),
     tests("ModelTests", ["ClusterModel", "ClusterTesting", "Text"]),
     tests(
       "PlanningTests", ["PlannerCore", "ClusterModel", "ClusterTesting", "Text"],
