@@ -89,8 +89,9 @@ public enum LogEvents: String, CaseIterable, Sendable {
     case .serviceDied:
       (
         .error, "process ended unexpectedly",
-        "`tutti up` starts the process again. `process` is its name, `count` the number of its "
-          + "crashes since the cluster started, and `report` the file with its backtrace."
+        "`tutti up` starts the service or model server again. `process` is its name, `reason` the "
+          + "cause, `count` the number of its crashes since the cluster started, and `report` the "
+          + "file with its backtrace."
       )
     case .serviceRestarted:
       (
