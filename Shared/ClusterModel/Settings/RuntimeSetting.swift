@@ -3,7 +3,7 @@ import Limits
 /// A setting that admins can change while the cluster runs.
 ///
 /// This is the only list of them: the settings of the services, the admin API, `--help` and the
-/// check of docs/api.md read ranges, defaults and descriptions here.
+/// manual read ranges, defaults and descriptions here.
 public enum RuntimeSetting: String, CaseIterable, Sendable {
   case gatewayRequests = "gateway.max_requests"
   case gatewayRequestsPerClient = "gateway.requests_per_client"
