@@ -82,6 +82,7 @@ install_all() {
   [ "$(uname)" != Linux ] || stage_units
   install -d "$stage/share/doc/tutti" "$stage/share/tutti"
   cp LICENSE README.md CHANGELOG.md SECURITY.md docs/operations.md docs/api.md "$stage/share/doc/tutti/"
+  cp -R docs/manual "$stage/share/doc/tutti/"
   cp deploy/systemd/tutti.yaml "$stage/share/tutti/tutti.yaml"
   local files
   files=$(cd "$stage" && find . -type f | sed 's|^\./||' | LC_ALL=C sort)
@@ -104,7 +105,7 @@ uninstall_all() {
   done < "$target/$list"
   as_owner rm -f "${files[@]}"
   # Folders that only Tutti uses. `rmdir` fails if one holds other files, and the folder stays.
-  for file in share/tutti share/doc/tutti lib/systemd/system/tutti{,-}.service.d; do
+  for file in share/tutti share/doc/tutti/manual share/doc/tutti lib/systemd/system/tutti{,-}.service.d; do
     [ ! -d "$target/$file" ] || folders+=("$target/$file")
   done
   [ "${#folders[@]}" = 0 ] || as_owner rmdir "${folders[@]}" 2> /dev/null || true

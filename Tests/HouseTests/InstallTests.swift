@@ -51,6 +51,7 @@ struct InstallTests {
       "bin/tutti", "bin/tutti-gateway", "share/man/man1/tutti.1", "share/man/man8/tutti-planner.8",
       "share/bash-completion/completions/tutti", "share/zsh/site-functions/_tutti",
       "share/fish/vendor_completions.d/tutti.fish", "share/doc/tutti/LICENSE",
+      "share/doc/tutti/manual/settings.md",
     ] {
       #expect(files.contains("usr/\(file)"), "\(file)")
     }
