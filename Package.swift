@@ -424,7 +424,7 @@ let package = Package(
       exclude: [
         "apply_cli.py", "ask_output.py", "openai_client.py", "bad_input.py", "chat_cli.py",
         "keys_cli.py",
-        "mailbox_noise.py",
+        "mailbox_noise.py", "manual_commands.py",
       ]),
   ]
     + roles.map {
