@@ -138,6 +138,10 @@ class World:
         os.mkdir(self.results)
         self.hosts = []
         self.names = {}
+        self.environment = dict(os.environ)
+
+    def start(self):
+        """Starts the faulty hosts, and chooses the names and variables of the commands."""
         first = self.host(*FIRST_HOST)
         for url, (models, dialect) in HOSTS.items():
             self.names[url] = self.host(models, dialect) if models else "http://127.0.0.1:9"
@@ -151,11 +155,15 @@ class World:
         } | {
             "HOME": self.home,
             "PATH": ":".join(
-                [executables, os.path.dirname(sys.executable), os.environ.get("PATH", "/usr/bin")]
+                [
+                    self.executables,
+                    os.path.dirname(sys.executable),
+                    os.environ.get("PATH", "/usr/bin"),
+                ]
             ),
-            "TUTTI_HOSTS": first,
-            "TUTTI_PORT": str(port),
         }
+        # Only `tutti` knows these variables; a service refuses variables without a setting of it.
+        self.function = f'tutti() {{ TUTTI_HOSTS={first} TUTTI_PORT={port} command tutti "$@"; }}'
 
     def host(self, models, dialect):
         arguments = [word for model in models for word in ("--model", model)]
@@ -205,7 +213,7 @@ class World:
         """Runs commands in one bash. Returns whether it ended in time."""
         for name in os.listdir(self.results):
             os.remove(self.path(name))
-        script = []
+        script = [self.function]
         for number, command in enumerate(commands):
             script += [
                 "{",
@@ -242,7 +250,8 @@ class World:
 
     def close(self):
         subprocess.run(
-            [os.path.join(self.executables, "tutti"), "stop", "--now"],
+            [os.path.join(self.executables, "tutti"), "stop", "--now"]
+            + ["--data-dir", os.path.join(self.home, ".local/share/tutti")],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -285,6 +294,7 @@ def main(executables, manual):
     mistakes = []
     count = 0
     try:
+        world.start()
         for name in os.listdir(manual):
             if name.endswith(".py"):
                 shutil.copy(os.path.join(manual, name), world.work)
