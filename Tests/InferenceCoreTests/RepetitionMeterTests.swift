@@ -18,7 +18,7 @@ struct RepetitionMeterTests {
     "a phrase without end is detected soon after its limit, whatever text comes before it",
     arguments: [
       "🎉", "a", "ha ", "The answer is therefore forty-two. ", "| | |\n",
-      String(repeating: "All work and no play. ", count: 9),
+      (0..<24).map { "Line \($0).\n" }.joined(),
     ], ["", "Certainly! Here is the text that you asked for:\n\n"])
   func phrase(phrase: String, before: String) throws {
     let bytes = phrase.utf8.count

@@ -9,9 +9,9 @@
 struct RepetitionMeter: Sendable {
   /// Maximum bytes of the repeated phrase: a long sentence.
   static let longestPeriod = 256
-  /// Minimum bytes of the repetition, about 400 tokens. Rulers, empty table rows and short refrains
-  /// are shorter.
-  static let leastBytes = 1_536
+  /// Minimum bytes of the repetition, about 200 tokens. Rulers, empty table rows and short refrains
+  /// are shorter. A repetition is noticed up to two windows later.
+  static let leastBytes = 768
   static let leastPeriods = 8
   /// Bytes in which a period is searched. Two copies of the longest phrase fit, so that the shortest
   /// period of the window is the period of the whole repetition.
