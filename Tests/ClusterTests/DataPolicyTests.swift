@@ -23,11 +23,7 @@ extension ProcessTests {
     private let other: FaultyHost
 
     init() throws {
-      cluster = try RunningCluster.current()
-      guard case .faulty(let hosts) = cluster.hosts, hosts.count == 2 else {
-        throw TooLate(description: "the cluster has no two hosts")
-      }
-      (trusted, other) = (hosts[0], hosts[1])
+      (cluster, trusted, other) = try RunningCluster.currentOfTwo()
     }
 
     /// Number of requests for answers at the host without trust.
