@@ -1,39 +1,42 @@
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import OverloadCore
 import Testing
 
 @testable import GatewayService
 
-@Suite("Answers that count as cheap")
+@Suite("What a client is charged for an answer")
 struct CheapAnswersTests {
-  private func isCheap(
+  private func charge(
     _ status: Int, _ method: HTTPRequest.Method = .post, _ path: String = "/v1/chat/completions"
-  ) -> Bool {
+  ) -> ClientPace.Charge? {
     let head = HTTPRequest(method: method, scheme: "http", authority: "t", path: path)
-    return CheapAnswers.isCheap(
+    return CheapAnswers.charge(
       Request(head: head, body: RequestBody(buffer: ByteBuffer())), status)
   }
 
-  @Test("an error that the client caused is cheap, and an answer or an error of a host is not")
+  @Test("an error that the client caused is charged, and an answer or an error of a host is not")
   func errors() {
-    for status in [400, 401, 402, 403, 404, 413, 429] { #expect(isCheap(status)) }
-    for status in [200, 500, 502, 503, 504] { #expect(!isCheap(status)) }
+    for status in [400, 401, 402, 403, 404, 413, 429] { #expect(charge(status) == .answer) }
+    for status in [200, 500, 502, 503, 504] { #expect(charge(status) == nil) }
   }
 
-  @Test("a request whose client left before its answer is not cheap")
+  @Test("a request whose client left before its answer is charged less than a refusal")
   func left() {
-    #expect(!isCheap(RequestJournal.clientLeftStatus))
+    #expect(charge(RequestJournal.clientLeftStatus) == .abandoned)
   }
 
-  @Test("each page is cheap, except those that probes and scrapers read")
+  @Test("each page is charged, health checks less than others, and metrics not")
   func pages() {
     for method in [HTTPRequest.Method.get, .head] {
-      #expect(isCheap(200, method, "/v1/models"))
-      #expect(isCheap(200, method, "/v1/models?limit=1"))
-      for path in ["/health", "/ready", "/ready?verbose", "/metrics"] {
-        #expect(!isCheap(200, method, path), "\(path)")
+      #expect(charge(200, method, "/v1/models") == .answer)
+      #expect(charge(200, method, "/v1/models?limit=1") == .answer)
+      for path in ["/health", "/ready", "/ready?verbose"] {
+        #expect(charge(200, method, path) == .probe, "\(path)")
+        #expect(charge(503, method, path) == .probe, "\(path)")
       }
+      #expect(charge(200, method, "/metrics") == nil)
     }
   }
 }

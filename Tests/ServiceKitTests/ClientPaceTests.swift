@@ -23,6 +23,14 @@ struct ClientPaceTests {
     #expect(pace.delay(of: 1, at: start) == .milliseconds(20))
   }
 
+  @Test("health checks and abandoned requests count as a part of a cheap answer")
+  func parts() {
+    var pace = exhausted(by: 1)
+    #expect(pace.take(1, for: .probe, at: start) == .milliseconds(2))
+    #expect(pace.take(1, for: .abandoned, at: start) == .microseconds(5_333))
+    #expect(pace.take(1, at: start) == .microseconds(15_333))
+  }
+
   @Test("other clients have no delay")
   func others() {
     var pace = exhausted(by: 1)

@@ -13,8 +13,8 @@ struct CheapAnswers: RouterMiddleware {
 
   let pace: AnswerPace
 
-  /// Paths whose answers always come at once.
-  private static let exempt: Set<String> = ["/health", "/ready", "/metrics"]
+  /// Paths of health checks. They may come more often than other pages.
+  private static let probes: Set<String> = ["/health", "/ready"]
 
   @concurrent
   func handle(
@@ -25,25 +25,31 @@ struct CheapAnswers: RouterMiddleware {
     connection.forgetKeyOfRequest()
     do {
       let response = try await next(request, context)
-      if Self.isCheap(request, response.status.code) {
-        await connection.delay(by: pace.take(connection.owner))
-      }
+      await charge(request, response.status.code, to: connection)
       return response
     } catch {
-      if let status = Self.status(of: error), Self.isCheap(request, status) {
-        await connection.delay(by: pace.take(connection.owner))
-      }
+      if let status = Self.status(of: error) { await charge(request, status, to: connection) }
       throw error
     }
   }
 
-  /// Whether an answer is a page, or an error that the client caused. Programs that complete text
-  /// as a person types abandon most requests, so a request whose client left does not count.
-  static func isCheap(_ request: Request, _ status: Int) -> Bool {
-    guard !exempt.contains(request.uri.path), status != RequestJournal.clientLeftStatus else {
-      return false
-    }
-    return request.method == .get || request.method == .head || (400..<500).contains(status)
+  private func charge(_ request: Request, _ status: Int, to connection: ClientConnection) async {
+    guard let charge = Self.charge(request, status) else { return }
+    let delay = pace.take(connection.owner, for: charge)
+    // Nobody reads the answer of an abandoned request. Its client's next requests are delayed.
+    if charge != .abandoned { await connection.delay(by: delay) }
+  }
+
+  /// What a client is charged for an answer: a page, an error that it caused, or a request that it
+  /// abandoned. `nil` means nothing: the request was worth its cost, or a scraper reads metrics.
+  static func charge(_ request: Request, _ status: Int) -> ClientPace.Charge? {
+    if status == RequestJournal.clientLeftStatus { return .abandoned }
+    let path = request.uri.path
+    if path == "/metrics" { return nil }
+    if probes.contains(path) { return .probe }
+    let isCheap =
+      request.method == .get || request.method == .head || (400..<500).contains(status)
+    return isCheap ? .answer : nil
   }
 
   private static func status(of error: any Error) -> Int? {

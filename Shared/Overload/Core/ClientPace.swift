@@ -5,9 +5,31 @@ import Limits
 /// thousands of them per second. Above the rate, answers are delayed.
 ///
 /// A client has a burst, and then one answer per interval. The values are limits in
-/// `Limits.cheapAnswers` and `Limits.cheapBurst`.
+/// `Limits.cheapAnswers` and `Limits.cheapBurst`. Answers to probes, and requests whose client left,
+/// count as a part of a cheap answer.
 public struct ClientPace: Sendable {
-  /// Average pause between two answers of a client without delay.
+  /// What a client is charged for.
+  public enum Charge: Sendable {
+    /// A refusal or a page.
+    case answer
+    /// An answer to a health check (`Limits.probeAnswers`).
+    case probe
+    /// A request whose client left before its answer (`Limits.abandonedRequests`).
+    case abandoned
+
+    /// Average pause between two of these without delay.
+    var interval: Duration {
+      let perSecond =
+        switch self {
+        case .answer: Limits.cheapAnswers.value
+        case .probe: Limits.probeAnswers.value
+        case .abandoned: Limits.abandonedRequests.value
+        }
+      return .microseconds(1_000_000 / Int64(perSecond))
+    }
+  }
+
+  /// Average pause between two cheap answers of a client without delay.
   private static let interval =
     Duration.milliseconds(1_000 / Int64(Limits.cheapAnswers.value))
   /// Time that a rested client is ahead of its rate.
@@ -24,9 +46,11 @@ public struct ClientPace: Sendable {
 
   public init() {}
 
-  /// Counts one cheap answer.
+  /// Counts one cheap answer, or what counts as a part of one.
   /// - Returns: the delay of the answer.
-  public mutating func take(_ client: UInt64, at now: Instant) -> Duration {
+  public mutating func take(
+    _ client: UInt64, for charge: Charge = .answer, at now: Instant
+  ) -> Duration {
     if rested.count >= Self.mostClients, rested[client] == nil {
       // The search takes some 100 µs, and a flood from many addresses must not cause one per answer.
       guard now >= nextSearch else { return .zero }
@@ -35,7 +59,7 @@ public struct ClientPace: Sendable {
       guard rested.count < Self.mostClients else { return .zero }
     }
     let latest = now.advanced(by: Self.lead + Self.longestDelay)
-    let next = min(max(rested[client] ?? now, now).advanced(by: Self.interval), latest)
+    let next = min(max(rested[client] ?? now, now).advanced(by: charge.interval), latest)
     rested[client] = next
     return delay(of: client, at: now)
   }

@@ -1,6 +1,6 @@
 import ClusterModel
 import Clocks
-import OverloadCore
+public import OverloadCore
 import Synchronization
 
 /// Delays for a client that gets too many cheap answers; the shell of `ClientPace`.
@@ -10,11 +10,11 @@ public final class AnswerPace: Sendable {
 
   public init() {}
 
-  /// Counts a cheap answer.
+  /// Counts a cheap answer, or what counts as a part of one.
   /// - Returns: the delay of the answer.
-  public func take(_ client: UInt64) -> Duration {
+  public func take(_ client: UInt64, for charge: ClientPace.Charge = .answer) -> Duration {
     let now = clock.now
-    return pace.withLock { $0.take(client, at: now) }
+    return pace.withLock { $0.take(client, for: charge, at: now) }
   }
 
   /// The delay of a client's next request.
