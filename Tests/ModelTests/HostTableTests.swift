@@ -1,7 +1,8 @@
 import ClusterModel
+import ClusterTesting
 import Testing
 
-@Suite("Lists of a host table")
+@Suite("Lists and lookup of a host table")
 struct HostTableTests {
   private func host(_ name: String, _ models: [ModelOffer], _ state: HostState = .ready) -> Host {
     var host = Host(id: HostID(name), url: "http://\(name):1")
@@ -64,5 +65,38 @@ struct HostTableTests {
   func equality() {
     let table = HostTable(epoch: 1, revision: 1, hosts: [host("a", [offer("x")])])
     #expect(table == table.indexed())
+  }
+
+  @Test(
+    "a host is found as by a scan of the rows, however the table was made",
+    arguments: 1...50 as ClosedRange<UInt64>)
+  func lookup(seed: UInt64) {
+    var chance = SeededGenerator(seed: seed)
+    let ids = (0..<12).map { HostID("h\($0)") }
+    func rows(_ most: Int) -> [Host] {
+      (0..<Int.random(in: 0...most, using: &chance)).map { number in
+        let id = ids[Int.random(in: ids.indices, using: &chance)]
+        return Host(id: id, url: "http://\(id.name)/\(number)")
+      }
+    }
+    func isScan(_ table: HostTable) -> Bool {
+      ids.allSatisfy { id in table.host(id) == table.hosts.first { $0.id == id } }
+    }
+    let table = HostTable(epoch: 1, revision: 1, hosts: rows(20))
+    #expect(isScan(table))
+    #expect(isScan(table.indexed()))
+
+    let removed = Int.random(in: 0...1, using: &chance) == 0 ? [] : rows(3).map(\.id)
+    let next = table.applying(
+      HostChanges(epoch: 1, base: 1, revision: 2, changed: rows(4), removed: removed))
+    #expect(isScan(next))
+    #expect(isScan(table))
+
+    var edited = next
+    edited.hosts += rows(5)
+    #expect(isScan(edited))
+    edited.hosts.removeAll { $0.id == "h3" }
+    #expect(edited.host("h3") == nil)
+    #expect(isScan(edited) && isScan(next))
   }
 }

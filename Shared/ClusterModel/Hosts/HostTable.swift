@@ -5,15 +5,42 @@ public struct HostTable: Sendable {
   /// The registry's incarnation. A new registry restarts the count of revisions.
   public var epoch: UInt64
   public var revision: UInt64
-  public var hosts: [Host] { didSet { lists = nil } }
+  public var hosts: [Host] {
+    didSet {
+      lists = nil
+      rows = nil
+    }
+  }
   private var lists: HostTableLists?
+  /// Row of each host. If an id occurs twice, the first row counts. `nil` after a change of
+  /// `hosts`, because a table that is limited for one request is asked for very few hosts.
+  private var rows: [HostID: Int]?
 
   public static let empty = HostTable(epoch: 0, revision: 0, hosts: [])
 
   public init(epoch: UInt64, revision: UInt64, hosts: [Host]) {
+    self.init(epoch: epoch, revision: revision, hosts: hosts, rows: Self.rows(of: hosts))
+  }
+
+  private init(epoch: UInt64, revision: UInt64, hosts: [Host], rows: [HostID: Int]) {
     self.epoch = epoch
     self.revision = revision
     self.hosts = hosts
+    self.rows = rows
+  }
+
+  private static func rows(of hosts: [Host]) -> [HostID: Int] {
+    Dictionary(hosts.enumerated().map { ($1.id, $0) }) { first, _ in first }
+  }
+
+  /// The host with this id, the first one if the table has two. `nil` means that the table does not
+  /// have it.
+  ///
+  /// The time does not grow with the number of hosts, unless `hosts` was changed after the table
+  /// was made.
+  public func host(_ id: HostID) -> Host? {
+    guard let rows else { return hosts.first { $0.id == id } }
+    return rows[id].map { hosts[$0] }
   }
 
   /// The same table with its lists of models. A process that needs the lists for each request makes
@@ -32,12 +59,14 @@ public struct HostTable: Sendable {
     return copy
   }
 
-  /// The table with the changes. New hosts are at the end. The lists are kept if they are still true.
+  /// The table with the changes. New hosts are at the end. The lists are kept if they are still
+  /// true, and both tables share one index if they have the same hosts.
   public func applying(_ changes: HostChanges) -> HostTable {
     let removed = Set(changes.removed)
     var hosts = hosts.filter { !removed.contains($0.id) }
     var listsAreTrue = hosts.count == self.hosts.count
-    var positions = Dictionary(hosts.enumerated().map { ($1.id, $0) }) { first, _ in first }
+    let kept = listsAreTrue ? rows : nil
+    var positions = kept ?? Self.rows(of: hosts)
     for host in changes.changed {
       if let position = positions[host.id] {
         let isListedAlike =
@@ -51,7 +80,8 @@ public struct HostTable: Sendable {
         hosts.append(host)
       }
     }
-    var table = HostTable(epoch: changes.epoch, revision: changes.revision, hosts: hosts)
+    var table = HostTable(
+      epoch: changes.epoch, revision: changes.revision, hosts: hosts, rows: positions)
     if listsAreTrue { table.lists = lists }
     return table
   }
@@ -97,13 +127,14 @@ public struct HostTable: Sendable {
     return models
   }
 
+  /// The host's own name of a model. An unknown host has no other name for it.
   public func hostModel(of model: ModelID, at host: HostID) -> ModelID {
-    hosts.first { $0.id == host }?.hostModel(of: model) ?? model
+    self.host(host)?.hostModel(of: model) ?? model
   }
 }
 
 extension HostTable: Equatable {
-  /// The lists follow from the hosts, so they are not compared.
+  /// The lists and the index follow from the hosts, so they are not compared.
   public static func == (one: HostTable, other: HostTable) -> Bool {
     one.epoch == other.epoch && one.revision == other.revision && one.hosts == other.hosts
   }

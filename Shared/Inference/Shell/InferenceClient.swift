@@ -123,7 +123,7 @@ public final class InferenceClient: Sendable {
   // MARK: - For the sessions
 
   /// A host's own price. `nil` means that none is stated, or that the host is unknown.
-  func price(of host: HostID) -> HostPrice? { hosts().hosts.first { $0.id == host }?.price }
+  func price(of host: HostID) -> HostPrice? { hosts().host(host)?.price }
 
   var now: Instant { clock.now }
 

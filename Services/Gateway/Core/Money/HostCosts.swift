@@ -25,7 +25,7 @@ public struct HostCosts: Hashable, Sendable {
   ///   - table: hosts with their prices.
   public init(attempts: [AttemptRecord], usage: Usage, table: HostTable) {
     let settled = RequestBill.attempts(attempts.map(\.paid), TokenUsage(usage))
-    add(settled, Prices(table))
+    add(settled, table)
     sort()
   }
 
@@ -41,7 +41,6 @@ public struct HostCosts: Hashable, Sendable {
     plan trace: PlanTrace, model: ModelID, written: Int = 0, table: HostTable,
     credible: (PlanTrace.TaskLine) -> Usage = \.usage
   ) {
-    let prices = Prices(table)
     let tasks = RequestBill.answers(
       plan: trace, model: model, written: nil, price: .free, table: table
     ) { line in
@@ -51,7 +50,7 @@ public struct HostCosts: Hashable, Sendable {
     }
     for (task, answers) in tasks {
       var own = HostCosts()
-      for answer in answers { own.add(answer.attempts, prices) }
+      for answer in answers { own.add(answer.attempts, table) }
       byTask[task] = own.total
       for share in own.shares { merge(share) }
     }
@@ -79,7 +78,7 @@ public struct HostCosts: Hashable, Sendable {
 
   // MARK: - Collecting
 
-  private mutating func add(_ attempts: [SettledAttempt], _ prices: Prices) {
+  private mutating func add(_ attempts: [SettledAttempt], _ table: HostTable) {
     for attempt in attempts where attempt.role == .winner || attempt.usage.completion > 0 {
       let (prompt, completion) = (
         Int(clamping: attempt.usage.prompt), Int(clamping: attempt.usage.completion)
@@ -88,7 +87,7 @@ public struct HostCosts: Hashable, Sendable {
         HostShare(
           host: attempt.host, model: attempt.model, promptTokens: prompt,
           completionTokens: completion,
-          cost: prices.cost(of: attempt.host, prompt: prompt, completion: completion)))
+          cost: table.cost(of: attempt.host, prompt: prompt, completion: completion)))
     }
   }
 
@@ -108,21 +107,15 @@ public struct HostCosts: Hashable, Sendable {
       ($1.totalTokens, $0.host, $0.model) < ($0.totalTokens, $1.host, $1.model)
     }
   }
+}
 
-  /// The hosts' own prices. A cluster may have thousands of hosts and a request uses few, so no
-  /// index is made.
-  private struct Prices {
-    private let hosts: [Host]
-
-    init(_ table: HostTable) { hosts = table.hosts }
-
-    /// `nil` means that the price is unknown.
-    func cost(of id: HostID, prompt: Int, completion: Int) -> CreditAmount? {
-      guard let host = hosts.first(where: { $0.id == id }) else { return nil }
-      if let price = host.price {
-        return CreditAmount(millionths: price.cost(prompt: prompt, completion: completion))
-      }
-      return host.isFree ? .zero : nil
+extension HostTable {
+  /// Cost at the host's own price. `nil` means that the price is unknown.
+  fileprivate func cost(of id: HostID, prompt: Int, completion: Int) -> CreditAmount? {
+    guard let host = host(id) else { return nil }
+    if let price = host.price {
+      return CreditAmount(millionths: price.cost(prompt: prompt, completion: completion))
     }
+    return host.isFree ? .zero : nil
   }
 }

@@ -10,7 +10,7 @@ extension [SettledAnswer] {
     for answer in answers.indices {
       for attempt in answers[answer].attempts.indices {
         let id = answers[answer].attempts[attempt].host
-        guard let host = table.hosts.first(where: { $0.id == id }) else { continue }
+        guard let host = table.host(id) else { continue }
         // Without a stated price, the host earns nothing, also if an admin states one meanwhile.
         answers[answer].attempts[attempt].hostPrice =
           host.price.map { TokenPrice($0) } ?? TokenPrice.free

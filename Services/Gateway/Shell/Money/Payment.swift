@@ -128,7 +128,7 @@ final class Payment: Sendable {
   func began(by began: TaskBegan) {
     self.began(
       by: began.host, began.model, as: table.hostModel(of: began.model, at: began.host),
-      tier: table.hosts.first { $0.id == began.host }?.tier ?? .community)
+      tier: table.host(began.host)?.tier ?? .community)
   }
 
   private func began(

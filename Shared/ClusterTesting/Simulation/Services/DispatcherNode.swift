@@ -98,7 +98,7 @@ final class DispatcherNode: SimulatedService {
   private func check(_ placement: TaskPlacement) {
     guard let id = placement.host else { return }
     let need = HostNeed(placement.model.map { .oneOf([$0]) } ?? .anyChat)
-    guard let host = process.hosts.table.hosts.first(where: { $0.id == id }) else {
+    guard let host = process.hosts.table.host(id) else {
       return process.cluster.violation("\(process.id) places a task on \(id), which is unknown")
     }
     if let refusal = need.refusal(of: host, rules: SimulatedCluster.rules) {

@@ -92,8 +92,7 @@ extension InferenceRun {
     let silence = since.duration(to: now)
     guard silence >= limits.deadSilence else { return nil }
     let table = cluster.view().table
-    guard let host = table.hosts.first(where: { $0.id == leg.host }), host.state == .unreachable
-    else { return nil }
+    guard let host = table.host(leg.host), host.state == .unreachable else { return nil }
     let reason = host.reason.isEmpty ? "" : " (\(host.reason))"
     return AttemptFailure(
       .lost,
