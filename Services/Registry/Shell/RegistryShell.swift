@@ -24,9 +24,6 @@ final class RegistryShell: Service {
     var loads: LoadAggregator
     var publications = HostPublications()
     var rng = SystemRandomNumberGenerator()
-    /// Clients that wait for a host's next probe.
-    var waiters: [HostID: [UInt64: AsyncStream<Void>.Continuation]] = [:]
-    var lastWaiter: UInt64 = 0
   }
 
   /// A change that an admin requests.
@@ -59,6 +56,7 @@ final class RegistryShell: Service {
   private let state: Mutex<State>
   /// Probes that `hosts` has ordered. `HostRegistry.Limits.probesAtOnce` bounds their number.
   private let probes = AsyncStream.makeStream(of: ProbeOrder.self)
+  private let probeWaiters = ProbeWaiters()
   /// Orders do not overlap. Therefore a change that was possible before it was stored is still
   /// possible afterwards.
   private let orders = ChangeQueue<Order, Changed>()
@@ -364,29 +362,10 @@ final class RegistryShell: Service {
       switch directive {
       case .probe(let order): probes.continuation.yield(order)
       case .publish(let table): publish(table)
-      case .settled(let id): settled(id)
+      case .settled(let id): probeWaiters.settled(id)
       case .persist, .forget: break  // stored before the change came into force
       }
     }
-  }
-
-  private func waiter(for id: HostID, _ state: inout State) -> AsyncStream<Void> {
-    state.lastWaiter += 1
-    let key = state.lastWaiter
-    let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
-    state.waiters[id, default: [:]][key] = continuation
-    continuation.onTermination = { [self] _ in
-      self.state.withLock { state in
-        state.waiters[id]?[key] = nil
-        if state.waiters[id]?.isEmpty == true { state.waiters[id] = nil }
-      }
-    }
-    return stream
-  }
-
-  private func settled(_ id: HostID) {
-    let waiters = state.withLock { $0.waiters.removeValue(forKey: id) }
-    for continuation in (waiters ?? [:]).values { continuation.finish() }
   }
 
   // MARK: - Loops
@@ -478,7 +457,7 @@ final class RegistryShell: Service {
         var settled: AsyncStream<Void>?
         // A suspended host is not probed, so there is no probe to wait for.
         if order.waits, let host, host.state != .suspended {
-          settled = waiter(for: host.id, &state)
+          settled = probeWaiters.wait(for: host.id)
         }
         return Changed(
           entry: host.flatMap { HostEntry($0.id, in: state.hosts) }, directives: directives,
