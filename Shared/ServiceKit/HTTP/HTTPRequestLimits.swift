@@ -28,4 +28,11 @@ struct HTTPRequestLimits: Sendable {
   var linger: TimeAmount = .seconds(2)
   /// Maximum time for which the connection stays unwritable because the client does not read.
   var stall: TimeAmount = .milliseconds(Int64(Limits.readerStall.value))
+
+  /// Maximum time for a body of the declared length. Received bytes beyond it count, too.
+  func bodyTime(received: Int, declared: Int) -> TimeAmount {
+    let bytes = Int64(max(received, declared))
+    let extra = bytes * (bodyPerMiB.nanoseconds / 1_024) / 1_024
+    return body + .nanoseconds(extra)
+  }
 }

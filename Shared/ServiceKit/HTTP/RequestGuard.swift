@@ -1,5 +1,4 @@
 import ClusterModel
-import HTTPTypes
 import Limits
 import NIOCore
 import NIOHTTP1
@@ -190,7 +189,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         refuse(limits.bodyTooLarge, context)
         return
       }
-      arm(bodyTime(received: 0, declared: declared), context)
+      arm(limits.bodyTime(received: 0, declared: declared), context)
       if head.headers["expect"].contains(where: { $0.lowercased() == "100-continue" }) {
         let go = HTTPResponseHead(version: head.version, status: .continue)
         context.writeAndFlush(wrapOutboundOut(.head(go)), promise: nil)
@@ -257,7 +256,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     readsBody = true
     // The client could not send while its body was held, so the body's time begins again.
     reading = .body(since: context.eventLoop.now, received: received, declared: declared)
-    arm(bodyTime(received: received, declared: declared), context)
+    arm(limits.bodyTime(received: received, declared: declared), context)
     if readIsHeld {
       readIsHeld = false
       context.read()
@@ -419,19 +418,13 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         context)
     case .body(let since, let received, let declared):
       // Without a declared length, the allowed time grows with the received bytes.
-      let due = since + bodyTime(received: received, declared: declared)
+      let due = since + limits.bodyTime(received: received, declared: declared)
       guard context.eventLoop.now >= due else {
         arm(due - context.eventLoop.now, context)
         return
       }
       refuse(Failure(.requestTimeout, "The request's body took too long."), context)
     }
-  }
-
-  private func bodyTime(received: Int, declared: Int) -> TimeAmount {
-    let bytes = Int64(max(received, declared))
-    let extra = bytes * (limits.bodyPerMiB.nanoseconds / 1_024) / 1_024
-    return limits.body + .nanoseconds(extra)
   }
 
   private func seconds(_ time: TimeAmount) -> String { "\(time.nanoseconds / 1_000_000_000) s" }
@@ -455,20 +448,9 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
       end(context)
       return
     }
-    let body = ByteBuffer(bytes: ErrorBody(failure).json)
-    let status = httpStatus(for: failure.code)
-    var headers: HTTPHeaders = [
-      "content-length": String(body.readableBytes), "connection": "close",
-    ]
-    for field in errorHeaders(for: failure) {
-      headers.add(name: field.name.canonicalName, value: field.value)
-    }
-    if let traceHeader, let trace { headers.add(name: traceHeader, value: trace.description) }
-    var head = HTTPResponseHead(
-      version: .http1_1, status: HTTPResponseStatus(statusCode: status.code), headers: headers)
-    arriving.apply(to: &head)
-    context.write(wrapOutboundOut(.head(head)), promise: nil)
-    context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+    let answer = RefusalAnswer(failure, form: arriving, traceHeader: traceHeader, trace: trace)
+    context.write(wrapOutboundOut(.head(answer.head)), promise: nil)
+    context.write(wrapOutboundOut(.body(.byteBuffer(answer.body))), promise: nil)
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     closeAfterAnswer(context)
     clientGone()
