@@ -1,107 +1,9 @@
 import AgentCore
 import ClusterModel
 import ClusterTesting
-import Inference
-import Logging
-import Synchronization
-import Telemetry
 import Testing
 
 @testable import AgentKit
-
-/// Records the events that the dispatcher receives, in order.
-private final class Told: Sendable {
-  private let events = Mutex<[TaskEvent]>([])
-
-  func take(_ event: TaskEvent) { events.withLock { $0.append(event) } }
-
-  var all: [TaskEvent] { events.withLock { $0 } }
-
-  var text: String {
-    all.reduce(into: "") { if case .delta(let delta) = $1 { $0 += delta.text } }
-  }
-
-  /// Excerpts in the first `began` event. `nil` means that no host began to answer.
-  var excerpts: [DocumentExcerpt]? {
-    for case .began(let began) in all { return began.excerpts }
-    return nil
-  }
-
-  var beginnings: Int { all.count { if case .began = $0 { true } else { false } } }
-}
-
-/// One finished task and everything observed of it.
-private struct Done {
-  var report: TaskReport
-  var told: Told
-  var host: FaultyHost
-  var attributes: [Attribute]
-
-  /// Bodies of the requests that the host received.
-  var bodies: [String] {
-    host.requests.filter { $0.method == "POST" }.map { String(decoding: $0.body, as: UTF8.self) }
-  }
-
-  func attribute(_ key: String) -> String? { attributes.first { $0.key == key }?.value }
-}
-
-private let plain = Role(
-  name: .research, systemPrompt: "Research.",
-  profile: ParameterProfile(temperatureMilli: 100, topPMilli: 900, maxTokens: 64),
-  citesSources: true)
-
-private func order(
-  _ contract: OutputContract = .text, isSink: Bool = false, documents: [Document] = [],
-  prefix: String = "", question: String = "What is it?", model: ModelID? = nil,
-  alternatives: [ModelID] = [], inputs: [TaskOrder.NamedInput] = [],
-  allowed: AllowedModels = .all
-) -> TaskOrder {
-  TaskOrder(
-    plan: "p",
-    task: PlanTask(
-      id: "t", role: .research, instruction: instruction, contract: contract, model: model,
-      alternatives: alternatives),
-    conversation: Conversation(
-      messagesJSON: Array(#"[{"role":"user","content":"\#(question)"}]"#.utf8)),
-    inputs: inputs, isSink: isSink, models: allowed, documents: documents, prefix: prefix)
-}
-
-private let instruction = "Find it, whatever it is, and say it in your own words."
-
-/// Runs the task against a faulty host, and optionally a second one, through the real HTTP client.
-private func perform(
-  _ order: TaskOrder, role: Role = plain, models: [String] = ["faulty-model"],
-  faults: FaultyHostFaults = .none, resume: ResumeWay = .instruct, context: Int? = nil,
-  tier: HostTier = .community, also second: Host? = nil,
-  _ answer: @escaping @Sendable (FaultyHostQuestion) -> String
-) async throws -> Done {
-  let host = try await FaultyHost.started(
-    FaultyHostConfiguration(
-      models: models, contextTokens: context, answer: .writer { FaultyHostReply(answer($0)) },
-      faults: faults))
-  var line = host.host("h")
-  line.resume = resume
-  line.tier = tier
-  let table = HostTable(epoch: 1, revision: 1, hosts: [line] + [second].compactMap(\.self))
-  let client = InferenceClient(hosts: { table }, logger: Logger(label: "test"))
-  let recorder = TelemetryRecorder(service: "agent", instance: "a")
-  let span = recorder.span(.work, in: nil)
-  let told = Told()
-  var work = TaskWork(
-    order: order, role: role, inference: client, span: span, remaining: .seconds(55)
-  ) { told.take($0) }
-  let result: Result<TaskReport, Failure>
-  do throws(Failure) {
-    result = .success(try await work.run().0)
-  } catch {
-    result = .failure(error)
-  }
-  try await client.shutdown()
-  try await host.stop()
-  span.end()
-  let attributes = recorder.drain().flatMap(\.spans).flatMap(\.attributes)
-  return Done(report: try result.get(), told: told, host: host, attributes: attributes)
-}
 
 private let schema = #"{"type":"object","required":["verdict"]}"#
 
@@ -217,7 +119,7 @@ struct TaskWorkTests {
 
   @Test(
     "an answer that begins with its own instruction fails before a word of it is passed on",
-    arguments: ["Draft 1:\nIt is a fox.", instruction, "What is it?\n\n\(instruction)"])
+    arguments: ["Draft 1:\nIt is a fox.", taskInstruction, "What is it?\n\n\(taskInstruction)"])
   func echo(_ text: String) async throws {
     let merge = order(
       isSink: true,
@@ -333,89 +235,11 @@ struct TaskWorkTests {
     #expect(done.report.output == whole)
   }
 
-  @Test("a small document is given whole, cited, and what is claimed is held against it")
-  func smallDocument() async throws {
-    let budget = Document(name: "budget.md", text: "The Kestrel budget is 42 million euros.")
-    let done = try await perform(order(documents: [budget])) { _ in
-      "The Kestrel budget is 45 million euros [1]."
-    }
-    #expect(done.bodies[0].contains(#"[1]\n<"#) && done.bodies[0].contains(#">\nbudget.md\nThe"#))
-    #expect(done.report.output.contains("Sources: [1] budget.md"))
-    #expect(done.report.output.contains("The sources say otherwise than this"))
-    #expect(done.told.text == done.report.output)
-    #expect(done.attribute("facts") == "0 supported, 0 unsupported, 1 contradicted")
-    #expect(done.attribute("documents") == "1, whole")
-    #expect(done.told.excerpts == [])
-  }
-
-  @Test(
-    "a part of the answer names its sources, and what was found of its claims goes to the trace only"
-  )
-  func part() async throws {
-    let budget = Document(name: "budget.md", text: "The Kestrel budget is 42 million euros.")
-    var part = order(documents: [budget])
-    part.isPart = true
-    let done = try await perform(part) { _ in "The Kestrel budget is 45 million euros [1]." }
-    #expect(done.report.output.hasSuffix("Sources: [1] budget.md"), "\(done.report.output)")
-    #expect(!done.report.output.contains("The sources say otherwise"))
-    #expect(done.attribute("facts") == "0 supported, 0 unsupported, 1 contradicted")
-  }
-
-  @Test("of long documents the passage that was asked for reaches the prompt")
-  func longDocuments() async throws {
-    let documents = (0..<10).map { number in
-      Document(
-        name: "d\(number).md",
-        text: (0..<10).map { place in
-          number == 6 && place == 4
-            ? "The Kestrel archive opens with violet-heron-7731."
-            : String(repeating: "Ships came and went in year \(number)\(place). ", count: 30)
-        }.joined(separator: "\n\n"))
-    }
-    let done = try await perform(
-      order(documents: documents, question: "What opens the Kestrel archive?")
-    ) { question in
-      let found = question.messages.contains { $0.text.contains("violet-heron-7731") }
-      return found ? "The Kestrel archive opens with violet-heron-7731 [1]." : "Not known."
-    }
-    #expect(done.report.output.hasPrefix("The Kestrel archive opens with violet-heron-7731 [1]."))
-    #expect(done.report.output.hasSuffix("Sources: [1] d6.md"))
-    #expect(done.attribute("passages") != nil)
-    let excerpts = try #require(done.told.excerpts)
-    #expect(!excerpts.isEmpty, "the client learns that the documents did not fit")
-    #expect(excerpts.allSatisfy { (0..<$0.bytes).contains($0.readBytes) })
-    #expect(excerpts.contains { $0.document == "d6.md" && $0.readBytes > 0 })
-    #expect(done.bodies[0].utf8.count < 16_384, "the prompt stays within the context")
-  }
-
-  @Test("a document of 10,000 tokens is read whole by a host whose context has room for it")
-  func longContext() async throws {
-    let text = (0..<1_000).map { "Line \($0) of the log is about ship \($0 * 7)." }
-      .joined(separator: "\n")
-    let long = Document(name: "log.txt", text: text)
-    let short = try await perform(order(documents: [long]), context: 4_096) { _ in "Ships." }
-    #expect(short.told.excerpts?.map(\.document) == ["log.txt"])
-    let whole = try await perform(order(documents: [long]), context: 32_768) { _ in "Ships." }
-    #expect(whole.told.excerpts == [])
-    #expect(whole.bodies[0].contains("Line 999 of the log"))
-  }
-
-  @Test("a document that is no text fails the task by name, before a host is asked")
-  func binary() async throws {
-    let failure = await #expect(throws: Failure.self) {
-      try await perform(order(documents: [Document(name: "a.bin", text: "x\u{0}y")])) { _ in
-        Issue.record("nobody was to be asked")
-        return ""
-      }
-    }
-    #expect(failure?.code == .invalidRequest && failure?.message.contains("a.bin") == true)
-  }
-
   @Test("a critic's prompt has the wrong sums")
   func critic() async throws {
     var order = order()
     order.inputs = [.init(name: "Draft", text: "Together 17 + 25 = 43 people.")]
-    var role = plain
+    var role = plainRole
     role.checksInputs = true
     let done = try await perform(order, role: role) { _ in "Mend the sum." }
     #expect(done.bodies[0].contains("is wrong; it is 42."))
@@ -428,7 +252,7 @@ struct TaskWorkTests {
       + #""repair"]},"issues":{"type":"array"}}}"#
     var order = order(.json(schema: review))
     order.inputs = [.init(name: "Draft", text: "Together 17 + 25 = 43 people.")]
-    var role = plain
+    var role = plainRole
     role.checksInputs = true
     for said in [#"{"verdict":"accept","issues":[]}"#, "All is well."] {
       let done = try await perform(order, role: role) { _ in said }
@@ -440,7 +264,7 @@ struct TaskWorkTests {
 
   @Test("the agent chooses one of several models, requests it, and gives the reason")
   func model() async throws {
-    var role = plain
+    var role = plainRole
     role.preferredModels = ["coder"]
     let done = try await perform(order(), role: role, models: ["llama-8b", "qwen-coder-7b"]) { _ in
       "x"
@@ -451,51 +275,5 @@ struct TaskWorkTests {
       order(model: "llama-8b"), role: role, models: ["llama-8b", "qwen-coder-7b"]
     ) { _ in "x" }
     #expect(named.report.model == "llama-8b")
-  }
-
-  /// An order whose answer must call `weather`.
-  private func calling(_ choice: String = #""required""#) -> TaskOrder {
-    var calling = order(isSink: true)
-    let tools = #"""
-      [{"type":"function","function":{"name":"weather","parameters":{"type":"object",
-      "required":["city"],"properties":{"city":{"type":"string"}}}}}]
-      """#
-    calling.conversation.parameters = [
-      .init(name: "tools", json: Array(tools.utf8)),
-      .init(name: "tool_choice", json: Array(choice.utf8)),
-    ]
-    return calling
-  }
-
-  @Test("prose in place of a required call is held, and the call is asked for as JSON")
-  func repairedCall() async throws {
-    let done = try await perform(calling()) { question in
-      String(decoding: question.request.body, as: UTF8.self).contains("json_schema")
-        ? #"{"name":"weather","arguments":{"city":"Oslo"}}"# : "It rains in Oslo."
-    }
-    #expect(done.told.text.isEmpty && done.report.output.isEmpty)
-    #expect(done.report.finishReason == "tool_calls" && done.report.contractMet)
-    var calls: [String] = []
-    for case .delta(let delta) in done.told.all {
-      calls.append(String(decoding: delta.deltaJSON ?? [], as: UTF8.self))
-    }
-    #expect(calls.count == 1 && calls[0].contains(#""name":"weather""#))
-    #expect(done.bodies.map { $0.contains(#""tool_choice":"required""#) } == [true, false])
-    #expect(done.told.beginnings == 1 && done.report.inferences.count == 2)
-    #expect(done.attribute("contract") == "met")
-  }
-
-  @Test("prose in place of a required call is reported as a broken contract, with its tokens")
-  func missingCall() async throws {
-    let done = try await perform(calling()) { _ in "It rains in Oslo." }
-    #expect(!done.report.contractMet && done.report.output.isEmpty && done.told.text.isEmpty)
-    #expect(done.report.inferences.count == 2 && done.report.usage.completionTokens > 0)
-    #expect(done.attribute("contract") == "broken")
-  }
-
-  @Test("prose is passed on if the model may choose whether to call a tool")
-  func optionalCall() async throws {
-    let done = try await perform(calling(#""auto""#)) { _ in "It rains in Oslo." }
-    #expect(done.told.text == "It rains in Oslo." && done.bodies.count == 1)
   }
 }
