@@ -55,6 +55,16 @@ struct KeyUseExchangeTests {
       }
     }
 
+    /// Admits a request of a key that may take 100 tokens a day, and does not end it.
+    mutating func admitted(_ key: KeyID, tokens: Int) throws -> RateReservation {
+      let decision = windows.admit(
+        key, limits: KeyLimits(tokensPerDay: 100), tokens: tokens, at: KeyUseExchangeTests.now)
+      guard case .admitted(let reservation) = decision else { throw Refused() }
+      return reservation
+    }
+
+    private struct Refused: Error {}
+
     /// Number of admitted requests of several.
     mutating func admitted(
       of count: Int, _ key: KeyID, _ limits: KeyLimits, at now: Instant = KeyUseExchangeTests.now
@@ -201,16 +211,10 @@ struct KeyUseExchangeTests {
   }
 
   @Test("an hour is reported until it is confirmed, also if its count is zero again")
-  func lostCorrection() {
+  func lostCorrection() throws {
     var gateway = Gateway()
     gateway.receive()
-    guard
-      case .admitted(let request) = gateway.windows.admit(
-        key, limits: KeyLimits(tokensPerDay: 100), tokens: 90, at: Self.now)
-    else {
-      Issue.record("the request is admitted")
-      return
-    }
+    let request = try gateway.admitted(key, tokens: 90)
     #expect(gateway.report().uses == [use(0, tokens: 90)])
     // The registry may have received the report.
     gateway.exchange.fail(&gateway.windows)
@@ -225,16 +229,10 @@ struct KeyUseExchangeTests {
 
   @Test(
     "a new registry learns that a count is zero again, because its file may have an older total")
-  func zeroForNewRegistry() {
+  func zeroForNewRegistry() throws {
     var gateway = Gateway()
     gateway.receive()
-    guard
-      case .admitted(let request) = gateway.windows.admit(
-        key, limits: KeyLimits(tokensPerDay: 100), tokens: 90, at: Self.now)
-    else {
-      Issue.record("the request is admitted")
-      return
-    }
+    let request = try gateway.admitted(key, tokens: 90)
     #expect(gateway.exchangeOwn().uses == [use(0, tokens: 90)])
     gateway.windows.finish(request, tokens: 0, at: Self.now)
     #expect(gateway.exchangeOwn().uses == [use(0)])
@@ -246,17 +244,11 @@ struct KeyUseExchangeTests {
   }
 
   @Test("unused tokens are reported for the hour of the estimate")
-  func correctionInEarlierHour() {
+  func correctionInEarlierHour() throws {
     let later = Self.now.advanced(by: .seconds(2 * 3_600))
     var gateway = Gateway()
     gateway.receive()
-    guard
-      case .admitted(let request) = gateway.windows.admit(
-        key, limits: KeyLimits(tokensPerDay: 100), tokens: 90, at: Self.now)
-    else {
-      Issue.record("the request is admitted")
-      return
-    }
+    let request = try gateway.admitted(key, tokens: 90)
     _ = gateway.exchangeOwn()
     gateway.windows.finish(request, tokens: 20, at: later)
     #expect(gateway.report(at: later).uses == [use(0, tokens: 20)])
@@ -320,13 +312,7 @@ struct KeyUseExchangeTests {
     let limits = KeyLimits(tokensPerDay: 100)
     var gateway = Gateway()
     gateway.receive()
-    guard
-      case .admitted(let large) = gateway.windows.admit(
-        key, limits: limits, tokens: 90, at: Self.now)
-    else {
-      Issue.record("the first request is admitted")
-      return
-    }
+    let large = try gateway.admitted(key, tokens: 90)
     #expect(gateway.exchangeOwn().uses == [use(0, tokens: 90)])
     gateway.windows.finish(large, tokens: 10, at: Self.now)
     #expect(gateway.ask(key, limits, tokens: 91) != nil)
