@@ -22,10 +22,6 @@ extension ProcessTests {
     "Budgets of a cluster", .serialized,
     .cluster { try await RunningCluster.start(.faulty(BudgetHosts.one())) })
   struct BudgetTests {
-    private struct List<Item: Decodable>: Decodable { let data: [Item] }
-
-    private struct Named: Decodable { let id: String }
-
     private struct Verification: Decodable { let correct: Bool }
 
     private struct Balance: Decodable {
@@ -67,7 +63,7 @@ extension ProcessTests {
 
     /// Sets the model's price at 2 credits per million completion tokens. The host earns 1 of them.
     private func setPrices() async throws {
-      let hosts = try await cluster.admin(.GET, "/hosts").json(List<Named>.self).data
+      let hosts = try await cluster.admin(.GET, "/hosts").json(ReplyList<ReplyID>.self).data
       let host = try #require(hosts.first).id
       // The host's price is set first, so that it is in force when the client's price is.
       for (price, owner) in [("1", #","host":"\#(host)""#), ("2", "")] {
@@ -112,7 +108,7 @@ extension ProcessTests {
       }
       #expect(acme.budgets.map(\.spent) == ["0.0004"])
       #expect(try await cluster.admin(.GET, "/ledger/verify").json(Verification.self).correct)
-      let balances = try await cluster.admin(.GET, "/ledger/balances").json(List<Balance>.self)
+      let balances = try await cluster.admin(.GET, "/ledger/balances").json(ReplyList<Balance>.self)
         .data.filter { $0.account.hasPrefix("host/") || $0.account == "margin" }
       #expect(balances.map(\.balance) == ["0.0002", "0.0002"], "\(balances)")
       let own = try await cluster.send(.GET, usage, secret).json(Usage.self)

@@ -8,15 +8,6 @@ extension ProcessTests {
     "Data policies of a cluster's keys", .serialized, .timeLimit(.minutes(5)),
     .cluster { try await RunningCluster.start(.faulty(FaultyHosts.two())) })
   struct DataPolicyTests {
-    private struct List<Item: Decodable>: Decodable { let data: [Item] }
-
-    private struct Named: Decodable { let id: String }
-
-    private struct Located: Decodable {
-      let id: String
-      let url: String
-    }
-
     private let cluster: RunningCluster
     /// The host that an admin trusts, and the other one.
     private let trusted: FaultyHost
@@ -29,15 +20,9 @@ extension ProcessTests {
     /// Number of requests for answers at the host without trust.
     private var foreign: Int { other.requests.count { $0.method == "POST" } }
 
-    private func models(_ secret: String) async throws -> [String] {
-      try await cluster.send(.GET, cluster.gateway + "/v1/models", secret)
-        .json(List<Named>.self).data.map(\.id)
-    }
-
     @Test("a key's data policy limits the hosts of requests that state none")
     func keys() async throws {
-      let hosts = try await cluster.admin(.GET, "/hosts").json(List<Located>.self).data
-      let id = try #require(hosts.first { $0.url == trusted.url }).id
+      let id = try await cluster.hostID(at: trusted.url)
       let set = try await cluster.tutti("hosts", "set", id, "--trust", "trusted")
       #expect(set.status == 0, "\(set)")
       let (_, secret) = try await cluster.createKey(
@@ -51,7 +36,7 @@ extension ProcessTests {
         #expect(reply.status == 200, "\(model): \(reply.text)")
       }
       #expect(foreign == before)
-      #expect(try await models(secret).contains(FaultyHosts.model))
+      #expect(try await cluster.models(secret).contains(FaultyHosts.model))
 
       let weaker = try await cluster.chat(secret, more: #","tutti":{"data_policy":"any"}"#)
       #expect(weaker.status == 403 && weaker.text.contains("tutti.data_policy"), "\(weaker.text)")
@@ -66,7 +51,7 @@ extension ProcessTests {
 
       let (_, local) = try await cluster.createKey(
         #"{"name": "local", "permissions": {"data_policies": ["local"]}}"#)
-      let listed = try await models(local)
+      let listed = try await cluster.models(local)
       #expect(!listed.contains(FaultyHosts.model) && listed.contains("tutti/fast"), "\(listed)")
       #expect(try await cluster.chat(local).status == 503)
     }

@@ -8,15 +8,6 @@ extension ProcessTests {
     "Host pools of a cluster", .serialized, .timeLimit(.minutes(5)),
     .cluster { try await RunningCluster.start(.faulty(FaultyHosts.two())) })
   struct HostPoolTests {
-    private struct List<Item: Decodable>: Decodable { let data: [Item] }
-
-    private struct Named: Decodable { let id: String }
-
-    private struct Located: Decodable {
-      let id: String
-      let url: String
-    }
-
     private let cluster: RunningCluster
     /// The host that gets the tag, and the other one.
     private let tagged: FaultyHost
@@ -31,8 +22,7 @@ extension ProcessTests {
 
     /// Tags a host, and returns its id.
     private func tagHost() async throws -> String {
-      let hosts = try await cluster.admin(.GET, "/hosts").json(List<Located>.self).data
-      let id = try #require(hosts.first { $0.url == tagged.url }).id
+      let id = try await cluster.hostID(at: tagged.url)
       let set = try await cluster.tutti("hosts", "set", id, "--tag", "gpu", "--region", "fra-1")
       #expect(set.status == 0 && set.output.contains("gpu"), "\(set)")
       return id
@@ -70,8 +60,7 @@ extension ProcessTests {
     func excluded() async throws {
       let (_, secret) = try await cluster.createKey(
         #"{"name": "none", "permissions": {"host_pools": ["empty"]}}"#)
-      let models = try await cluster.send(.GET, cluster.gateway + "/v1/models", secret)
-        .json(List<Named>.self).data.map(\.id)
+      let models = try await cluster.models(secret)
       #expect(!models.contains(FaultyHosts.model) && models.contains("tutti/fast"), "\(models)")
       for model in [FaultyHosts.model, "tutti/fast", "tutti/ensemble"] {
         let reply = try await cluster.chat(secret, model: model)

@@ -30,10 +30,6 @@ extension ProcessTests {
       String(secret.dropLast(2)) + (secret.hasSuffix("AA") ? "BA" : "AA")
     }
 
-    private struct List<Item: Decodable>: Decodable { let data: [Item] }
-
-    private struct Named: Decodable { let id: String }
-
     private struct Change: Decodable {
       let author: String
       let id: String
@@ -68,7 +64,8 @@ extension ProcessTests {
       }
       // The last key is gone, and the cluster stays closed.
       #expect(try await cluster.chat(nil).status == 401)
-      let audit = try await cluster.admin(.GET, "/audit?kind=key&id=\(id)").json(List<Change>.self)
+      let audit = try await cluster.admin(.GET, "/audit?kind=key&id=\(id)")
+        .json(ReplyList<Change>.self)
       #expect(audit.data.map(\.author) == ["admin-token", "admin-token", "admin-token"])
     }
 
@@ -76,8 +73,7 @@ extension ProcessTests {
     func permissions() async throws {
       let (_, secret) = try await cluster.createKey(
         #"{"name": "ci", "permissions": {"models": ["\#(FaultyHosts.model)"]}}"#)
-      let models = try await cluster.send(.GET, cluster.gateway + "/v1/models", secret)
-        .json(List<Named>.self).data.map(\.id)
+      let models = try await cluster.models(secret)
       #expect(
         models.contains(FaultyHosts.model) && !models.contains(KeyHosts.otherModel), "\(models)")
       #expect(try await cluster.chat(secret, model: KeyHosts.otherModel).status == 403)
@@ -123,7 +119,8 @@ extension ProcessTests {
         #"{"name": "ops", "scopes": ["admin:write"]}"#)
       #expect(try await cluster.send(.GET, keys, writer).status == 200)
       #expect(try await cluster.send(.POST, "\(keys)/\(id)/disable", writer).status == 200)
-      let audit = try await cluster.admin(.GET, "/audit?id=\(id)&limit=1").json(List<Change>.self)
+      let audit = try await cluster.admin(.GET, "/audit?id=\(id)&limit=1")
+        .json(ReplyList<Change>.self)
       #expect(audit.data.map(\.author) == ["key tutti-\(writerID)"])
       #expect(try await cluster.send(.GET, keys, reader).status == 401)
 

@@ -17,6 +17,12 @@ struct ServerReply {
   }
 }
 
+/// A list in an answer.
+struct ReplyList<Item: Decodable>: Decodable { let data: [Item] }
+
+/// An object in an answer of which only the id matters.
+struct ReplyID: Decodable { let id: String }
+
 /// A key as the admin API describes it.
 struct CreatedKey: Decodable {
   let id: String
@@ -47,6 +53,22 @@ extension RunningCluster {
     _ method: HTTPMethod, _ path: String, _ json: String? = nil, ifMatch: String? = nil
   ) async throws -> ServerReply {
     try await send(method, registry + "/admin/v1" + path, adminToken(), json, ifMatch: ifMatch)
+  }
+
+  /// Ids of the models that the gateway lists for a key.
+  func models(_ secret: String) async throws -> [String] {
+    try await send(.GET, gateway + "/v1/models", secret).json(ReplyList<ReplyID>.self).data
+      .map(\.id)
+  }
+
+  /// Id of the host with this URL.
+  func hostID(at url: String) async throws -> String {
+    struct Host: Decodable {
+      let id: String
+      let url: String
+    }
+    let hosts = try await admin(.GET, "/hosts").json(ReplyList<Host>.self).data
+    return try #require(hosts.first { $0.url == url }).id
   }
 
   /// Creates a key, and waits until the gateway knows it.
