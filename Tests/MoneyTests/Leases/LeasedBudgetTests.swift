@@ -266,6 +266,25 @@ struct LeasedBudgetTests {
     #expect(asks(refused).map(\.isLastCall) == [false])
   }
 
+  @Test("a refused last call tells money that others hold from money that is spent")
+  func exhaustedLastCall() {
+    var budget = budget(room: 0)
+    // The ceiling has 7 that are not spent.
+    for (number, least) in [(UInt64(2), Int64(5)), (3, 7), (4, 8)] {
+      _ = budget.admit(
+        number, of: Self.key, cost: cost(least, 60), patience: .seconds(10), now: .zero)
+    }
+    let end = Instant.zero + .seconds(10)
+    let calls = asks(budget.tick(now: end))
+    #expect(calls.first?.isLastCall == true)
+    let refused = budget.receive(.refused(lease, ask: 3, .ceiling(org)), now: end)
+    #expect(
+      refused.prefix(3) == [
+        .refuse(2, .outOfPatience(org)), .refuse(3, .outOfPatience(org)),
+        .refuse(4, .exhausted(org)),
+      ])
+  }
+
   @Test("a refused request that has left takes no cheaper one with it")
   func refusedAfterItLeft() {
     var budget = LeasedBudget(gateway: Self.gateway)

@@ -71,13 +71,6 @@ extension LeasedBudget {
   ) {
     guard let key = key(of: lease), let line = lines[key], let ask = line.ask, ask.number == number
     else { return }
-    let reason: BudgetRefusal =
-      switch refusal {
-      case .ceiling(let ceiling):
-        ask.isLastCall ? .outOfPatience(ceiling) : .exhausted(ceiling)
-      case .key: .keyRevoked
-      case .invalid, .tooManyLeases: .registryAway
-      }
     lines[key]?.ask = nil
     lines[key]?.notice = nil
     let refused = lines[key]?.queue.removeAll { request in
@@ -91,7 +84,8 @@ extension LeasedBudget {
     }
     for request in refused ?? [] {
       waitingKeys[request.number] = nil
-      directives.append(.refuse(request.number, reason))
+      directives.append(
+        .refuse(request.number, refusal.reason(for: request, isLastCall: ask.isLastCall)))
     }
     serve(key, now: now)
   }
@@ -376,6 +370,22 @@ extension LeasedBudget.KeyLease {
     case .ceiling(let ceiling): .outOfPatience(ceiling)
     case .key: .keyRevoked
     case nil, .invalid, .tooManyLeases: isFirst ? .registryAway : .outOfPatience(nil)
+    }
+  }
+}
+
+extension LeaseRefusal {
+  /// Reason for the refusal of a waiting request. Unlike other asks, a last call is also refused if
+  /// the ceiling would pay after the end of running requests.
+  fileprivate func reason(
+    for request: LeasedBudget.WaitingRequest, isLastCall: Bool
+  ) -> BudgetRefusal {
+    switch self {
+    case .ceiling(let ceiling):
+      isLastCall && ceiling.remaining >= request.cost.minimum
+        ? .outOfPatience(ceiling) : .exhausted(ceiling)
+    case .key: .keyRevoked
+    case .invalid, .tooManyLeases: .registryAway
     }
   }
 }
