@@ -99,7 +99,8 @@ extension ProcessTests {
         }
         return try await group.reduce(into: [Int]()) { $0.append($1) }
       }
-      #expect(Set(statuses) == [200, 402])
+      // Others hold the credits for more than 10 s only if the machine is busy.
+      #expect(Set(statuses).isSubset(of: [200, 402, 429]))
       // The budget also paid for the answer above that showed the price.
       #expect(statuses.count { $0 == 200 } == 19)
       let acme = try await eventually("all answers are settled") { () -> Organisation? in
@@ -107,9 +108,11 @@ extension ProcessTests {
         return acme.held == "0" ? acme : nil
       }
       #expect(acme.budgets.map(\.spent) == ["0.0004"])
+      #expect(try await cluster.chat(secret, more: #","max_tokens":10"#).status == 402)
       #expect(try await cluster.admin(.GET, "/ledger/verify").json(Verification.self).correct)
-      let balances = try await cluster.admin(.GET, "/ledger/balances").json(ReplyList<Balance>.self)
-        .data.filter { $0.account.hasPrefix("host/") || $0.account == "margin" }
+      let balances = try await cluster.admin(.GET, "/ledger/balances")
+        .json(ReplyList<Balance>.self).data
+        .filter { $0.account.hasPrefix("host/") || $0.account == "margin" }
       #expect(balances.map(\.balance) == ["0.0002", "0.0002"], "\(balances)")
       let own = try await cluster.send(.GET, usage, secret).json(Usage.self)
       #expect(own.complete && own.total.cost == "0.0004")

@@ -188,6 +188,7 @@ struct RequestJournalTests {
     try end(403, .permissionDenied, hasAsked: false)
     try end(404, .modelNotFound, hasAsked: false)
     try end(429, .rateLimited, hasAsked: false)
+    try end(429, .budgetHeld, hasAsked: false)
     try end(503, .overloaded, hasAsked: false)
     try end(503, .noEligibleHost, hasAsked: true)
     #expect(gate.remainders(for: key).map(\.remaining) == [100])

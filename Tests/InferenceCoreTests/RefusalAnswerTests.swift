@@ -46,6 +46,33 @@ struct RefusalAnswerTests {
     }
   }
 
+  @Test("a host that is a Tutti and has no free credits is busy, and this is no fault of it")
+  func heldBudget() throws {
+    let held = UpstreamItem.refusal(
+      429,
+      #"{"error":{"message":"held","type":"rate_limit_error","param":null,"code":"budget_held"}}"#,
+      retryAfter: .seconds(5))
+    let cluster = LearningCluster(["a", "b"].map { Host.scripted($0) })
+    let streamed = InferenceRequest.chat(
+      #","stream":true,"stream_options":{"include_usage":true}"#, stream: true)
+    var isFirst = true
+    let answered = try ScriptedRun(cluster, streamed) { _ in
+      defer { isFirst = false }
+      return isFirst ? [held] : [piece("x", finish: "stop"), .done]
+    }
+    #expect(answered.failure == nil && answered.asked.count == 2)
+    let host = try #require(answered.asked.first).host.id
+    let standing = try #require(cluster.view().standing(of: host))
+    #expect(standing.errorRate == 0 && standing.breaker == .closed)
+    #expect(standing.busyUntil == cluster.now + .seconds(5))
+
+    // If all hosts are Tuttis without free credits, the client may retry as at each of them.
+    let failure = try #require(try talk(2, [held]).failure)
+    #expect(failure.code == .rateLimited && failure.retryAfter == .seconds(5))
+    let code = failure.refusal?.members.first { $0.name == "code" }?.json
+    #expect(code == Array(#""budget_held""#.utf8))
+  }
+
   @Test("hosts that do not agree, and statuses from 500, are a failure of the cluster")
   func disagreed() throws {
     let mixed = try talk(2, [.refusal(401, errorBody("key")), .refusal(403, errorBody("no"))])

@@ -105,7 +105,22 @@ struct PlanShortageTests {
   @Test("if other requests hold a part of the money, the wait is short")
   func temporary() throws {
     let failure = try #require(Self.report().shortage(hold: MicroCredits(1_000), at: 0))
-    #expect(failure.code == .budgetExhausted && failure.retryAfter == .seconds(5))
+    #expect(failure.code == .budgetHeld && failure.retryAfter == .seconds(5))
+  }
+
+  @Test("only a plan that has used no tokens is refused with an error that clients retry")
+  func retried() {
+    let budget = TokenBudget(tokens: 100, isFromKeyBudget: true)
+    let held = Self.report().shortage(hold: MicroCredits(1_000), at: 0)
+    let cases: [(Failure.Code, Failure.Code)] = [
+      (.invalidRequest, .budgetHeld), (.budgetExhausted, .budgetExhausted),
+    ]
+    for (code, expected) in cases {
+      let refusal = Failure(code, "no.", param: "tutti.budget.tokens")
+      let failure = budget.explained(refusal, shortage: held)
+      #expect(failure.code == expected && failure.param == nil)
+      #expect(failure.message.contains("running requests hold"))
+    }
   }
 
   @Test("errors of planner and dispatcher about tokens become errors about the key's money")

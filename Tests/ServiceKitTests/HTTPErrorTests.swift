@@ -20,6 +20,7 @@ struct HTTPErrorTests {
       ("model_not_found", 404, "invalid_request_error", "model_not_found"),
       ("request_too_large", 413, "invalid_request_error", "request_too_large"),
       ("rate_limited", 429, "rate_limit_error", "rate_limited"),
+      ("budget_held", 429, "rate_limit_error", "budget_held"),
       ("overloaded", 503, "server_error", "overloaded"),
       ("upstream_failed", 502, "server_error", "upstream_failed"),
       ("no_eligible_host", 503, "server_error", "no_eligible_host"),

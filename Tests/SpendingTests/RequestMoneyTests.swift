@@ -233,9 +233,10 @@ struct BudgetFailureTests {
         id: CeilingID(id), remaining: MicroCredits(1_500_000), resetsAt: resetsAt)
       let failure = BudgetRefusal.outOfPatience(ceiling).failure(at: 86_397_000)
       #expect(failure.retryAfter == .seconds(resetsAt == 86_400_000 ? 3 : 5))
-      #expect(
-        failure.code == (id.hasPrefix("balance") ? .insufficientBalance : .budgetExhausted))
+      #expect(failure.code == .budgetHeld)
+      #expect(failure.message.contains(id.hasPrefix("balance") ? "organisation acme" : id))
       #expect(failure.message.contains("1.5 credits"))
+      #expect(failure.message.contains("running requests hold"))
       #expect(failure.message.contains("Try again in a few seconds"))
       #expect(!failure.message.contains("resets at"))
     }

@@ -52,7 +52,9 @@ struct AskTranscript {
       /// stream, has the same status.
       var exit: ExitStatus {
         switch code {
-        case Failure.Code.overloaded.rawValue, Failure.Code.rateLimited.rawValue: .tryLater
+        case Failure.Code.overloaded.rawValue, Failure.Code.rateLimited.rawValue,
+          Failure.Code.budgetHeld.rawValue:
+          .tryLater
         case Failure.Code.noEligibleHost.rawValue: .unavailable
         default: .failed
         }

@@ -64,9 +64,9 @@ extension Ceiling {
   /// short, because the money may be free long before the ceiling resets.
   func temporaryFailure(at time: Int64) -> Failure {
     Failure(
-      code,
-      "Running requests hold the credits that this request needs. \(subject) has "
-        + "\(remaining.credits) credits that are not spent. Try again in a few seconds.",
+      .budgetHeld,
+      "\(subject) has \(remaining.credits) credits that are not spent, and running requests hold "
+        + "those that this request needs. Try again in a few seconds.",
       retryAfter: min(Self.temporaryWait, wait(at: time) ?? Self.temporaryWait))
   }
 }

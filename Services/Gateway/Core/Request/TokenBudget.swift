@@ -105,7 +105,12 @@ public struct TokenBudget: Hashable, Sendable {
     guard failure.param == Self.tokensOption else { return failure }
     var failure = failure
     if isFromKeyBudget {
-      failure.code = shortage?.code ?? .budgetExhausted
+      // Clients retry `budgetHeld` by themselves. If the plan has used tokens, a retry would cost
+      // as much again.
+      let hasUsedTokens = failure.code == .budgetExhausted
+      if !hasUsedTokens || shortage?.code != .budgetHeld {
+        failure.code = shortage?.code ?? .budgetExhausted
+      }
       failure.param = nil
       failure.retryAfter = shortage?.retryAfter
       let limit = "The plan may take \(counted(tokens, "token")): \(failure.message)"
