@@ -89,6 +89,15 @@ let commit = Context.environment["TUTTI_COMMIT"].flatMap { commit in
 
 let roles = ["Research", "Reasoning", "Creative", "Code", "Critic", "Coordinator"]
 
+/// The library and the executable of each role.
+let agents: [Target] = roles.flatMap {
+  [
+    shell(
+      "Agent\($0)", path: "Services/Agents/\($0)/Shell", ["AgentCore", "AgentKit", "ClusterModel"]),
+    executable("Agent\($0)Main", path: "Services/Agents/\($0)/Main", [.target(name: "Agent\($0)")]),
+  ]
+}
+
 let package = Package(
   name: "tutti",
   platforms: [.macOS(.v15)],
@@ -99,6 +108,7 @@ let package = Package(
     .executable(name: "tutti-planner", targets: ["PlannerMain"]),
     .executable(name: "tutti-dispatcher", targets: ["DispatcherMain"]),
     .executable(name: "tutti-monitor", targets: ["MonitorMain"]),
+    .executable(name: "all-of-tutti", targets: ["AllInOneMain"]),
     .executable(name: "tutti-faulty-host", targets: ["FaultyHostMain"]),
     .executable(name: "tutti-simulate", targets: ["SimulateMain"]),
     .library(name: "TuttiFuzz", targets: ["FuzzEntries"]),
@@ -320,14 +330,24 @@ let package = Package(
         "ServiceKit", "Text", argumentParser, asyncHTTPClient, logging, nioCore, nioHTTP1,
         nioPosix, nioSSL,
       ]),
+    // The executable of a distribution, which has the programs of all services.
+    shell(
+      "AllInOneService", path: "Services/AllInOne/Shell",
+      [
+        "AgentCode", "AgentCoordinator", "AgentCreative", "AgentCritic", "AgentReasoning",
+        "AgentResearch", "ClusterModel", "CommandLineService", "DispatcherService",
+        "GatewayService", "MonitorService", "PlannerService", "RegistryService", "ServiceKit",
+        "Telemetry",
+      ]),
+    executable("AllInOneMain", path: "Services/AllInOne/Main", ["AllInOneService"]),
 
     // Tests.
     tests(
       "HouseTests",
       [
-        "AgentKit", "ClusterModel", "CommandLineService", "DispatcherService", "GatewayService",
-        "MonitorService", "PlannerService", "RegistryService", "ServiceKit", "Telemetry", logging,
-        yams,
+        "AgentKit", "AllInOneService", "ClusterModel", "CommandLineService", "DispatcherService",
+        "GatewayService", "MonitorService", "PlannerService", "RegistryService", "ServiceKit",
+        "Telemetry", logging, yams,
       ]),
     tests("ModelTests", ["ClusterModel", "ClusterTesting", "Text"]),
     tests(
@@ -427,10 +447,7 @@ let package = Package(
         "mailbox_noise.py", "manual_commands.py",
       ]),
   ]
-    + roles.map {
-      executable(
-        "Agent\($0)Main", path: "Services/Agents/\($0)", ["AgentCore", "AgentKit", "ClusterModel"])
-    }
+    + agents
 )
 
 if let onlyTests {

@@ -81,6 +81,13 @@ def rss_mib(pid):
     return int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20) if fields else 0.0
 
 
+def program(pid):
+    """Returns the name by which the executable was called. The executables of a distribution are
+    links to one file, so /proc/PID/exe does not have it."""
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return os.path.basename(file.read().split(b"\0")[0].decode(errors="replace"))
+
+
 def children(parent):
     """Returns the process ids of the children by executable name."""
     found = {}
@@ -91,10 +98,9 @@ def children(parent):
         if not fields or int(fields[1]) != parent:
             continue
         try:
-            program = os.path.basename(os.readlink(f"/proc/{name}/exe"))
+            found[program(name)] = int(name)
         except OSError:
             continue
-        found[program] = int(name)
     return found
 
 
@@ -277,7 +283,7 @@ class Cluster:
         # A service that does not end with its cluster would disturb the next one.
         for name, pid in self.services.items():
             try:
-                if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == name:
+                if program(pid) == name:
                     os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass

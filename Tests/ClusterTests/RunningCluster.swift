@@ -38,10 +38,12 @@ final class RunningCluster: Sendable {
   }
 
   /// - Parameters:
+  ///   - executables: the directory of `tutti`, which starts the services next to it.
   ///   - dataDirectory: `nil` means a directory with a short path.
   ///   - settings: additional lines of the configuration file.
   static func start(
-    _ hosts: Hosts, dataDirectory: String? = nil, settings: String = "",
+    _ hosts: Hosts, executables: String = Programs.directory, dataDirectory: String? = nil,
+    settings: String = "",
     environment: [String: String] = [:]
   ) async throws -> RunningCluster {
     let directory = try TemporaryDirectory()
@@ -58,7 +60,7 @@ final class RunningCluster: Sendable {
         for host in hosts { arguments += ["--host", host.url] }
       }
       let process = try RunningProcess(
-        Programs.path("tutti"), arguments, environment: environment, in: directory,
+        executables + "/tutti", arguments, environment: environment, in: directory,
         hasLifeline: true)
       let cluster = RunningCluster(
         directory, dataDirectory: data, process, port: port, hosts: hosts)

@@ -93,6 +93,34 @@ extension ProcessTests {
       try await cluster.stop()
     }
 
+    @Test("a cluster runs in links to the executable of a distribution")
+    func links() async throws {
+      let manager = FileManager.default
+      // `tutti up` starts the services next to its own file, so the directory has only links. A hard
+      // link needs the same file system.
+      let folder = Programs.path("links-\(UUID().uuidString)")
+      try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      defer { try? manager.removeItem(atPath: folder) }
+      try manager.linkItem(atPath: Programs.path("all-of-tutti"), toPath: folder + "/tutti")
+      for service in Self.services {
+        try manager.createSymbolicLink(
+          atPath: "\(folder)/\(service)", withDestinationPath: "tutti")
+      }
+      let cluster = try await RunningCluster.start(
+        .faulty(FaultyHosts.two()), executables: folder)
+      let answer = try await cluster.tutti("ask", "-m", "tutti/ensemble", "Hello")
+      #expect(answer.status == 0 && answer.output.contains("quick brown fox"), "\(answer)")
+      let processes = try await eventually("all services are in the status") { () -> String? in
+        let status = try await cluster.tutti("status")
+        let isComplete = Self.services.allSatisfy {
+          status.output.contains($0.dropFirst("tutti-".count))
+        }
+        return isComplete ? status.output : nil
+      }
+      #expect(processes.contains("ready"), "\(processes)")
+      try await cluster.stop()
+    }
+
     @Test("every executable explains itself", arguments: services + ["tutti", "tutti-faulty-host"])
     func help(program: String) async throws {
       let directory = try TemporaryDirectory()

@@ -52,7 +52,8 @@ struct PackageManifest {
         Target(
           name: target.name.replacing(#"\($0)"#, with: role),
           path: target.path.replacing(#"\($0)"#, with: role),
-          dependencies: target.dependencies, isPure: target.isPure)
+          dependencies: Set(target.dependencies.map { $0.replacing(#"\($0)"#, with: role) }),
+          isPure: target.isPure)
       }
     }
   }

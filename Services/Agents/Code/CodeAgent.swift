@@ -1,8 +1,0 @@
-import AgentKit
-
-@main
-enum CodeAgent: AgentRoom {
-  static func main() async {
-    await AgentProcess.run(CodeAgent.self)
-  }
-}

@@ -1,0 +1,8 @@
+import AgentCode
+
+@main
+enum Code {
+  static func main() async {
+    await CodeAgentProcess.main()
+  }
+}

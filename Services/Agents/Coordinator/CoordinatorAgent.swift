@@ -1,8 +1,0 @@
-import AgentKit
-
-@main
-enum CoordinatorAgent: AgentRoom {
-  static func main() async {
-    await AgentProcess.run(CoordinatorAgent.self)
-  }
-}

@@ -1,0 +1,8 @@
+import AgentCoordinator
+
+@main
+enum Coordinator {
+  static func main() async {
+    await CoordinatorAgentProcess.main()
+  }
+}

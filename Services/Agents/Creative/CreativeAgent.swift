@@ -1,8 +1,0 @@
-import AgentKit
-
-@main
-enum CreativeAgent: AgentRoom {
-  static func main() async {
-    await AgentProcess.run(CreativeAgent.self)
-  }
-}

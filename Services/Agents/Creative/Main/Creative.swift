@@ -1,0 +1,8 @@
+import AgentCreative
+
+@main
+enum Creative {
+  static func main() async {
+    await CreativeAgentProcess.main()
+  }
+}

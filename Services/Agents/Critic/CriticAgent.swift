@@ -1,8 +1,0 @@
-import AgentKit
-
-@main
-enum CriticAgent: AgentRoom {
-  static func main() async {
-    await AgentProcess.run(CriticAgent.self)
-  }
-}

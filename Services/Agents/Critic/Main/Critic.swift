@@ -1,0 +1,8 @@
+import AgentCritic
+
+@main
+enum Critic {
+  static func main() async {
+    await CriticAgentProcess.main()
+  }
+}

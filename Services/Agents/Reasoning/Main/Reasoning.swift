@@ -1,0 +1,8 @@
+import AgentReasoning
+
+@main
+enum Reasoning {
+  static func main() async {
+    await ReasoningAgentProcess.main()
+  }
+}

@@ -1,0 +1,8 @@
+import AgentResearch
+
+@main
+enum Research {
+  static func main() async {
+    await ResearchAgentProcess.main()
+  }
+}

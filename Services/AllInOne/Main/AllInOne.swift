@@ -1,0 +1,8 @@
+import AllInOneService
+
+@main
+enum AllInOne {
+  static func main() async {
+    await AllInOneProcess.main()
+  }
+}
