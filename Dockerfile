@@ -13,10 +13,14 @@ COPY Services ./Services
 COPY Tests ./Tests
 # The commit that `--version` prints: docker build --build-arg TUTTI_COMMIT=$(git rev-parse --short HEAD)
 ARG TUTTI_COMMIT=
-RUN swift build -c release --static-swift-stdlib \
+# One executable has all programs; their names are links to it.
+RUN swift build -c release --static-swift-stdlib --product all-of-tutti \
     && mkdir /out \
-    && find .build/release/ -maxdepth 1 -type f -executable -name 'tutti*' \
-         ! -name 'tutti-faulty-host' -exec cp {} /out/ \;
+    && cp .build/release/all-of-tutti /out/tutti \
+    && strip --strip-debug /out/tutti \
+    && for name in $(.build/release/all-of-tutti --names); do \
+         [ "$name" = tutti ] || ln -s tutti "/out/$name"; \
+       done
 
 FROM debian:bookworm-slim AS tutti
 RUN apt-get update && apt-get install -y --no-install-recommends \

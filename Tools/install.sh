@@ -6,7 +6,8 @@
 #
 # Everything goes below PREFIX. Root is asked for (sudo) only if the folder is not writable, and only
 # to copy files. DESTDIR is put before PREFIX, to make a package. The list of the installed files is
-# PREFIX/share/tutti/installed-files; `uninstall` removes exactly these.
+# PREFIX/share/tutti/installed-files; `uninstall` removes exactly these. The executables are links to
+# `tutti`, which has all programs. TUTTI_BUILT=FOLDER takes all-of-tutti from there and builds nothing.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 command=$1
@@ -30,27 +31,42 @@ locate() {
   list=share/tutti/installed-files
 }
 
-# Copies the built executables, without the debug information that is most of their size. The
-# symbols stay: a crash report names functions.
+build() {
+  # A folder of its own: with the static library of Swift every module compiles differently.
+  local swift=$1 options=(-c release --scratch-path .build-install)
+  # The executable then runs on a machine without Swift.
+  [ "$(uname)" = Darwin ] || options+=(--static-swift-stdlib)
+  cd "$root"
+  Tools/build.sh "$swift" build "${options[@]}" --product all-of-tutti
+  built=$("$swift" build "${options[@]}" --show-bin-path)
+}
+
+# Copies the executable without the debug information, which is most of its size. The symbols stay: a
+# crash report names functions.
 stage_executables() {
+  local name file=$built/all-of-tutti
+  [ -f "$file" ] && [ -x "$file" ] || fail "the build left no all-of-tutti in $built"
   mkdir -p "$stage/bin"
-  for file in "$1"/tutti "$1"/tutti-*; do
-    case "$(basename "$file")" in *faulty-host | *simulate | *.*) continue ;; esac
-    [ -f "$file" ] && [ -x "$file" ] || continue
-    install -m 755 "$file" "$stage/bin/"
-    # Without `strip` the files are larger, and otherwise the same.
-    [ "$(uname)" != Linux ] || strip --strip-debug "$stage/bin/$(basename "$file")" 2> /dev/null || true
-  done
-  [ -x "$stage/bin/tutti" ] && [ -x "$stage/bin/tutti-gateway" ] \
-    || fail "the build left no executables in $1"
+  install -m 755 "$file" "$stage/bin/tutti"
+  # Without `strip` the file is larger, and otherwise the same.
+  [ "$(uname)" != Linux ] || strip --strip-debug "$stage/bin/tutti" 2> /dev/null || true
+  while IFS= read -r name; do
+    case "$name" in
+      tutti) ;;
+      tutti-*) ln -s tutti "$stage/bin/$name" ;;
+      *) fail "$file --names prints $name" ;;
+    esac
+  done < <("$file" --names)
+  [ -L "$stage/bin/tutti-gateway" ] || fail "$file --names does not print tutti-gateway"
 }
 
 stage_completions() {
   install -d "$stage/share/bash-completion/completions" "$stage/share/zsh/site-functions" \
     "$stage/share/fish/vendor_completions.d"
-  "$1/tutti" --generate-completion-script bash > "$stage/share/bash-completion/completions/tutti"
-  "$1/tutti" --generate-completion-script zsh > "$stage/share/zsh/site-functions/_tutti"
-  "$1/tutti" --generate-completion-script fish > "$stage/share/fish/vendor_completions.d/tutti.fish"
+  local tutti=$stage/bin/tutti
+  "$tutti" --generate-completion-script bash > "$stage/share/bash-completion/completions/tutti"
+  "$tutti" --generate-completion-script zsh > "$stage/share/zsh/site-functions/_tutti"
+  "$tutti" --generate-completion-script fish > "$stage/share/fish/vendor_completions.d/tutti.fish"
 }
 
 stage_units() {
@@ -64,33 +80,65 @@ stage_units() {
   cp "$root/deploy/systemd/sysusers.conf" "$stage/lib/sysusers.d/tutti.conf"
 }
 
+# The files and links of the staged installation, one a line.
+staged_files() { (cd "$stage" && find . \( -type f -o -type l \) | sed 's|^\./||' | LC_ALL=C sort); }
+
+# Copies the staged files. Each executable is renamed into its place: a running one cannot be written,
+# a copy onto a link would change the link's target, and a rename leaves no moment without a file.
+copy_staged() {
+  as_owner mkdir -p "$target/bin"
+  as_owner sh -c '
+    set -e
+    cd "$1"
+    # `tutti` is first, so that no link leads to a file without its program.
+    for file in tutti tutti-*; do
+      rm -f "$2/.new-$file"
+      cp -RP "$file" "$2/.new-$file"
+      mv -f "$2/.new-$file" "$2/$file"
+    done' sh "$stage/bin" "$target/bin"
+  local part
+  for part in "$stage"/*; do
+    [ "$part" = "$stage/bin" ] || as_owner cp -RP "$part" "$target/"
+  done
+}
+
+# Removes the files of the former installation that the present one does not have.
+remove_former() {
+  local file files=()
+  while IFS= read -r file; do
+    case "/$file/" in */../* | //*) continue ;; esac
+    files+=("$target/$file")
+  done < <(LC_ALL=C comm -23 <(LC_ALL=C sort "$1") <(LC_ALL=C sort "$stage/$list"))
+  [ "${#files[@]}" = 0 ] || as_owner rm -f "${files[@]}"
+}
+
 install_all() {
-  # A folder of its own: with the static library of Swift every module compiles differently.
-  local swift=$1 options=(-c release --scratch-path .build-install)
   locate "$2" "$3"
-  # The executables then run on a machine without Swift.
-  [ "$(uname)" = Darwin ] || options+=(--static-swift-stdlib)
+  if [ -n "${TUTTI_BUILT:-}" ]; then built=$(cd "$TUTTI_BUILT" && pwd); else build "$1"; fi
   cd "$root"
-  Tools/build.sh "$swift" build "${options[@]}"
-  local built
-  built=$("$swift" build "${options[@]}" --show-bin-path)
   stage=$(mktemp -d)
-  trap 'rm -rf "$stage"' EXIT
-  stage_executables "$built"
-  stage_completions "$built"
-  "$root/Tools/man.py" "$built" "$stage/share/man"
+  trap 'rm -rf "$stage" "${former:-}"' EXIT
+  stage_executables
+  stage_completions
+  "$root/Tools/man.py" "$stage/bin" "$stage/share/man"
   [ "$(uname)" != Linux ] || stage_units
   install -d "$stage/share/doc/tutti" "$stage/share/tutti"
   cp LICENSE README.md CHANGELOG.md SECURITY.md docs/operations.md docs/api.md "$stage/share/doc/tutti/"
   cp -R docs/manual "$stage/share/doc/tutti/"
-  cp deploy/systemd/tutti.yaml "$stage/share/tutti/tutti.yaml"
+  cp deploy/systemd/tutti.yaml deploy/prometheus.yml deploy/alerts.yml "$stage/share/tutti/"
   local files
-  files=$(cd "$stage" && find . -type f | sed 's|^\./||' | LC_ALL=C sort)
+  files=$(staged_files)
   printf '%s\n' "$files" "$list" > "$stage/$list"
   find "$stage" -type d -exec chmod 755 {} +
   find "$stage" -type f ! -path "$stage/bin/*" -exec chmod 644 {} +
+  former=
+  if [ -f "$target/$list" ]; then
+    former=$(mktemp)
+    cat "$target/$list" > "$former"
+  fi
   as_owner mkdir -p "$target"
-  as_owner cp -R "$stage/." "$target/"
+  copy_staged
+  [ -z "$former" ] || remove_former "$former"
   echo "installed $(wc -l < "$stage/$list" | tr -d ' ') files below $target: $("$target/bin/tutti" --version)"
   case ":$PATH:" in *":$prefix/bin:"*) ;; *) [ -n "$3" ] || echo "add $prefix/bin to PATH" ;; esac
 }

@@ -10,7 +10,7 @@ struct InstallTests {
     let url = folder.appending(path: name)
     try FileManager.default.createDirectory(
       at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-    try "#!/bin/sh\n\(text)\n".write(to: url, atomically: true, encoding: .utf8)
+    try "#!/bin/bash\n\(text)\n".write(to: url, atomically: true, encoding: .utf8)
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: url.path)
   }
 
@@ -20,41 +20,54 @@ struct InstallTests {
       directory: folder)
   }
 
-  /// Paths below the folder of the package.
-  private func installed() throws -> Set<String> {
+  /// Makes a folder with an executable that is already built, and a `swift` that names this folder.
+  /// - Returns: the path of `swift`.
+  private func fakeBuild() throws -> String {
+    let program = Command.buildDirectory.appending(path: "all-of-tutti").path
+    try script("built/all-of-tutti", "exec -a \"$0\" '\(program)' \"$@\"")
+    let built = folder.appending(path: "built").path
+    try script(
+      "swift", "case \"$*\" in *--show-bin-path*) echo '\(built)' ;; *) echo built ;; esac")
+    return folder.appending(path: "swift").path
+  }
+
+  /// Paths of files and links below the folder of the package, each with its contents or target.
+  private func installed() throws -> [String: String] {
+    let manager = FileManager.default
     let root = folder.appending(path: "package")
-    let names = FileManager.default.enumerator(atPath: root.path)?.compactMap { $0 as? String }
-    return Set(
-      try (names ?? []).filter {
-        try root.appending(path: $0).resourceValues(forKeys: [.isRegularFileKey]).isRegularFile
-          == true
-      })
+    var found: [String: String] = [:]
+    for name in manager.enumerator(atPath: root.path)?.compactMap({ $0 as? String }) ?? [] {
+      let path = root.appending(path: name).path
+      let type = try manager.attributesOfItem(atPath: path)[.type] as? FileAttributeType
+      if type == .typeSymbolicLink {
+        let target = try manager.destinationOfSymbolicLink(atPath: path)
+        found[name] = "link to \(target)"
+      } else if type == .typeRegular {
+        found[name] = try String(contentsOfFile: path, encoding: .utf8)
+      }
+    }
+    return found
   }
 
   @Test("uninstall removes what install wrote, and no other file")
   func roundTrip() throws {
     defer { try? FileManager.default.removeItem(at: folder) }
-    for name in ["tutti", "tutti-gateway", "tutti-planner"] {
-      let program = Command.buildDirectory.appending(path: name).path
-      try script("built/\(name)", "exec '\(program)' \"$@\"")
-    }
-    let built = folder.appending(path: "built").path
-    try script(
-      "swift", "case \"$*\" in *--show-bin-path*) echo '\(built)' ;; *) echo built ;; esac")
-    let swift = folder.appending(path: "swift").path
+    let swift = try fakeBuild()
     let package = folder.appending(path: "package").path
 
     let made = try run("install", swift, "/usr", package)
     try #require(made.status == 0, "\(made.text)")
     let files = try installed()
     for file in [
-      "bin/tutti", "bin/tutti-gateway", "share/man/man1/tutti.1", "share/man/man8/tutti-planner.8",
+      "bin/tutti", "bin/tutti-gateway", "share/tutti/alerts.yml", "share/man/man1/tutti.1",
+      "share/man/man8/tutti-planner.8",
       "share/bash-completion/completions/tutti", "share/zsh/site-functions/_tutti",
       "share/fish/vendor_completions.d/tutti.fish", "share/doc/tutti/LICENSE",
       "share/doc/tutti/manual/settings.md",
     ] {
-      #expect(files.contains("usr/\(file)"), "\(file)")
+      #expect(files["usr/\(file)"] != nil, "\(file)")
     }
+    #expect(files["usr/bin/tutti-agent-code"] == "link to tutti")
     #if os(Linux)
       let unit = try String(
         contentsOfFile: package + "/usr/lib/systemd/system/tutti.service", encoding: .utf8)
@@ -64,7 +77,31 @@ struct InstallTests {
     try script("package/usr/share/tutti/other", "")
     let removed = try run("uninstall", "/usr", package)
     #expect(removed.status == 0, "\(removed.text)")
-    #expect(try installed() == ["usr/share/tutti/other"])
+    #expect(try installed().keys.sorted() == ["usr/share/tutti/other"])
+  }
+
+  @Test("a second installation gives the same files, also over those of another version")
+  func twice() throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let swift = try fakeBuild()
+    let package = folder.appending(path: "package").path
+    let first = try run("install", swift, "/usr", package)
+    try #require(first.status == 0, "\(first.text)")
+    let files = try installed()
+    let second = try run("install", swift, "/usr", package)
+    try #require(second.status == 0, "\(second.text)")
+    #expect(try installed() == files)
+
+    // The other version has separate executables, and one that is gone now.
+    try FileManager.default.removeItem(
+      at: folder.appending(path: "package/usr/bin/tutti-gateway"))
+    for name in ["tutti-gateway", "tutti-old"] { try script("package/usr/bin/\(name)", "") }
+    let list = folder.appending(path: "package/usr/share/tutti/installed-files")
+    let names = try String(contentsOf: list, encoding: .utf8)
+    try "bin/tutti-old\n\(names)".write(to: list, atomically: true, encoding: .utf8)
+    let third = try run("install", swift, "/usr", package)
+    try #require(third.status == 0, "\(third.text)")
+    #expect(try installed() == files)
   }
 
   @Test("a list of files that leads out of PREFIX is refused")
