@@ -27,8 +27,8 @@ RUN_TESTS := TUTTI_MODEL_ENV="$(MODEL_ENV)" TUTTI_TEST_PYTHON="$(TEST_ENV)/bin/p
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help setup build demo test check install uninstall format bench clients fuzz sanitize \
-  hostile money api-check limits manual proto clean
+.PHONY: help setup build demo test check install uninstall dist dist-test format bench clients fuzz \
+  sanitize hostile money api-check limits manual proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,13 @@ check: setup ## Run all checks of a change before a push: format, imports, tests
 install: ## Build a release and install it below PREFIX (/usr/local); DESTDIR for packages
 	@Tools/setup.sh libraries
 	@Tools/install.sh install "$(SWIFT)" "$(PREFIX)" "$(DESTDIR)"
+
+dist: ## Build the packages of a release: dist/tutti-VERSION-ARCH.tar.gz and a .deb
+	@Tools/setup.sh libraries
+	@Tools/dist.sh "$(SWIFT)"
+
+dist-test: dist ## Install, run, upgrade and remove the packages; OLDER=FOLDER or OLDER=FILE.deb
+	@SWIFT="$(SWIFT)" Tools/dist_test.sh $(if $(OLDER),OLDER="$(OLDER)")
 
 uninstall: ## Remove the files that make install wrote below PREFIX
 	@Tools/install.sh uninstall "$(PREFIX)" "$(DESTDIR)"
@@ -98,4 +105,4 @@ proto: ## Regenerate the C code from Proto/; commit the result
 	@Tools/proto.sh Shared/ClusterProto
 
 clean: ## Remove build output; keeps the installed model and test tools
-	rm -rf .build .build-asan .build-tsan .build-install Benchmarks/.build Fuzz/.build
+	rm -rf .build .build-asan .build-tsan .build-install Benchmarks/.build Fuzz/.build dist
