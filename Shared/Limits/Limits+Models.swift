@@ -1,7 +1,7 @@
 extension Limits {
   static let models: [Limit] = [
     modelRecords, modelAliasTargets, modelRecordPools, modelRecordVersions, listedModelBytes,
-    listedModelOffers,
+    listedModelOffers, skillModels, skillRows,
   ]
 
   public static let modelRecords = Limit(
@@ -23,4 +23,11 @@ extension Limits {
   public static let listedModelOffers = Limit(
     "models.listed_offers", 10_000, .count,
     "Pairs of a model and a host in one page of the admin API: some 70 bytes each.")
+  public static let skillModels = Limit(
+    "models.skill_models", 256, .count,
+    "As many models as tasks choose from. Of more, those with the fewest drafts are forgotten.")
+  public static let skillRows = Limit(
+    "models.skill_rows", 1_280, .count,
+    "Five kinds of answers of each of these models, and as many gains of patterns. With long "
+      + "names, both lists have 800 KiB, and a frame holds 1 MiB.")
 }

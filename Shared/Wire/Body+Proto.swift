@@ -114,6 +114,12 @@ extension Arena {
     case .keyUseTable(let value):
       unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_KEY_USE_TABLE
       unsafe message.pointee.key_use_table = keyUseTable(value)
+    case .skillReport(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SKILL_REPORT
+      unsafe message.pointee.skill_report = skillReport(value)
+    case .skillTable(let value):
+      unsafe message.pointee.body_case = TUTTI__V1__ENVELOPE__BODY_SKILL_TABLE
+      unsafe message.pointee.skill_table = skillTable(value)
     }
   }
 
@@ -315,6 +321,16 @@ extension Body {
       self = .keyUseTable(
         try unsafe required(message.key_use_table, "Envelope.key_use_table") {
           value throws(WireError) in try unsafe KeyUseTable(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_SKILL_REPORT:
+      self = .skillReport(
+        try unsafe required(message.skill_report, "Envelope.skill_report") {
+          value throws(WireError) in try unsafe SkillReport(wire: value)
+        })
+    case TUTTI__V1__ENVELOPE__BODY_SKILL_TABLE:
+      self = .skillTable(
+        try unsafe required(message.skill_table, "Envelope.skill_table") {
+          value throws(WireError) in try unsafe SkillTable(wire: value)
         })
     default: throw .unknownValue(field: "Envelope.body")
     }

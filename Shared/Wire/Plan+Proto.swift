@@ -7,6 +7,9 @@ extension Arena {
     let message = unsafe make(tutti__v1__edge__init)
     unsafe message.pointee.from = text(edge.from.name)
     unsafe message.pointee.name = text(edge.name)
+    unsafe message.pointee.use = text(edge.use == .draft ? "" : edge.use.rawValue)
+    unsafe message.pointee.weight_milli =
+      edge.weightMilli == 1_000 ? 0 : UInt32(clamping: edge.weightMilli)
     return unsafe message
   }
 
@@ -56,6 +59,9 @@ extension Arena {
     unsafe message.pointee.document_parts = UInt32(wire: task.documentPart?.count)
     unsafe message.pointee.expansion = text(task.expansion ?? "")
     unsafe message.pointee.mark = text(task.mark ?? "")
+    unsafe message.pointee.asking = text(task.asking == .role ? "" : task.asking.rawValue)
+    unsafe message.pointee.stage = UInt32(clamping: task.stage)
+    unsafe message.pointee.kind = text(task.kind?.rawValue ?? "")
     return unsafe message
   }
 
@@ -127,7 +133,9 @@ extension PlanTask {
       inputs: try unsafe elements(message.n_inputs, message.inputs) { edge throws(WireError) in
         Edge(
           from: TaskID(try unsafe String(wire: edge.from, "Edge.from")),
-          name: try unsafe String(wire: edge.name, "Edge.name"))
+          name: try unsafe String(wire: edge.name, "Edge.name"),
+          use: try unsafe EdgeUse?(wire: edge.use, "Edge.use") ?? .draft,
+          weightMilli: Int?(wire: unsafe edge.weight_milli) ?? 1_000)
       },
       merge: try unsafe MergeRule(wire: message.merge, "PlanTask.merge"),
       contract: try unsafe OutputContract(wire: message.contract),
@@ -151,7 +159,10 @@ extension PlanTask {
           number: Int(unsafe message.document_part), count: Int(unsafe message.document_parts)),
       expansion: expansion.isEmpty ? nil : expansion,
       mark: unsafe message.mark.len == 0
-        ? nil : try unsafe String(wire: message.mark, "PlanTask.mark"))
+        ? nil : try unsafe String(wire: message.mark, "PlanTask.mark"),
+      asking: try unsafe Asking?(wire: message.asking, "PlanTask.asking") ?? .role,
+      stage: Int(unsafe message.stage),
+      kind: try unsafe AnswerKind?(wire: message.kind, "PlanTask.kind"))
   }
 }
 

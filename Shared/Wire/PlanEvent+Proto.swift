@@ -18,6 +18,7 @@ extension Arena {
     unsafe message.pointee.reason = text(ended.reason)
     if let value = ended.report { unsafe message.pointee.report = report(value) }
     unsafe message.pointee.text_of = text(ended.textOf?.name ?? "")
+    if let value = ended.choice { unsafe message.pointee.choice = choiceFacts(value) }
     return unsafe message
   }
 
@@ -79,13 +80,15 @@ extension TaskEnded {
     var report: TaskReport?
     if let value = unsafe message.report { report = try unsafe TaskReport(wire: value.pointee) }
     let source = try unsafe String(wire: message.text_of, "TaskEnded.text_of")
+    var choice: ChoiceFacts?
+    if let value = unsafe message.choice { choice = try unsafe ChoiceFacts(wire: value.pointee) }
     self.init(
       task: TaskID(try unsafe String(wire: message.task, "TaskEnded.task")),
       role: try unsafe AgentRole(wire: message.role, "TaskEnded.role"),
       agent: try unsafe String(wire: message.agent, "TaskEnded.agent"),
       status: try unsafe TaskStatus(wire: message.status),
       reason: try unsafe String(wire: message.reason, "TaskEnded.reason"), report: report,
-      textOf: source.isEmpty ? nil : TaskID(source))
+      textOf: source.isEmpty ? nil : TaskID(source), choice: choice)
   }
 }
 

@@ -26,6 +26,13 @@ extension Arena {
     unsafe message.pointee.is_structured = request.isStructured ? 1 : 0
     unsafe message.pointee.direct_percent = UInt32(clamping: request.correction.directPercent)
     unsafe message.pointee.split_percent = UInt32(clamping: request.correction.splitPercent)
+    unsafe message.pointee.has_tools = request.hasTools ? 1 : 0
+    unsafe message.pointee.has_embedder = request.hasEmbedder ? 1 : 0
+    unsafe message.pointee.temperature_milli = plusOne(request.temperatureMilli)
+    unsafe message.pointee.n_skills = request.skills.count
+    unsafe message.pointee.skills = array(request.skills) { unsafe modelSkill($0) }
+    unsafe message.pointee.n_gains = request.gains.count
+    unsafe message.pointee.gains = array(request.gains) { unsafe patternGain($0) }
     return unsafe message
   }
 
@@ -59,6 +66,7 @@ extension Arena {
 extension PlanRequest {
   init(wire message: Tutti__V1__PlanRequest) throws(WireError) {
     let budget = Int(clamping: unsafe message.budget_tokens)
+    let temperature = Int(unsafe message.temperature_milli)
     self.init(
       pattern: try unsafe String(wire: message.pattern, "PlanRequest.pattern"),
       query: try unsafe String(wire: message.query, "PlanRequest.query"),
@@ -81,7 +89,15 @@ extension PlanRequest {
       isStructured: unsafe message.is_structured != 0,
       correction: EstimateCorrection(
         directPercent: Int?(wire: unsafe message.direct_percent) ?? 100,
-        splitPercent: Int?(wire: unsafe message.split_percent) ?? 100))
+        splitPercent: Int?(wire: unsafe message.split_percent) ?? 100),
+      hasTools: unsafe message.has_tools != 0, hasEmbedder: unsafe message.has_embedder != 0,
+      temperatureMilli: temperature == 0 ? nil : temperature - 1,
+      skills: try unsafe elements(message.n_skills, message.skills) { skill throws(WireError) in
+        try unsafe ModelSkill(wire: skill)
+      },
+      gains: try unsafe elements(message.n_gains, message.gains) { gain throws(WireError) in
+        try unsafe PatternGain(wire: gain)
+      })
   }
 }
 

@@ -43,6 +43,7 @@ extension PlanTask {
       let rules = MergeRule.allCases.filter { $0 != .none }
       merge = rules[Int(rng.next() % UInt64(rules.count))]
       if merge.isMechanical { contract = .text }
+      kind = merge == .choose ? AnswerKind.allCases[Int(rng.next() % 5)] : nil
     }
     inputs.append(Edge(from: source, name: "from \(source)"))
   }

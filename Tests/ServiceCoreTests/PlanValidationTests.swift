@@ -106,6 +106,18 @@ struct PlanValidationTests {
     case .temperatureOutOfRange:
       plan.tasks[0].temperatureMilli = 2001
       return (plan, "t0")
+    case .answerKind:
+      plan.tasks[3].merge = .choose
+      return (plan, "sink")
+    case .stageOutOfRange:
+      plan.tasks[0].stage = PlanValidation.maximumInputs
+      return (plan, "t0")
+    case .weightOutOfRange:
+      plan.tasks[3].inputs[1].weightMilli = 1_001
+      return (plan, "sink")
+    case .choiceInputs:
+      plan.tasks[3].inputs[1].use = .revision
+      return (plan, "sink")
     }
   }
 
@@ -164,10 +176,16 @@ struct PlanValidationTests {
   @Test("a merge without a model makes text, nothing else", arguments: MergeRule.allCases)
   func mechanicalContracts(merge: MergeRule) {
     guard merge != .none else { return }
-    #expect(Self.accepts { $0.tasks[2].merge = merge })
+    let kind: AnswerKind? = merge == .choose ? .closed : nil
+    #expect(
+      Self.accepts {
+        $0.tasks[2].merge = merge
+        $0.tasks[2].kind = kind
+      })
     for contract in [OutputContract.json(schema: "{}"), .choice(["yes"]), .vector] {
       let rule = Self.rule {
         $0.tasks[2].merge = merge
+        $0.tasks[2].kind = kind
         $0.tasks[2].contract = contract
       }
       #expect(rule == (merge.isMechanical ? .contractOutOfRange : nil))
@@ -177,7 +195,48 @@ struct PlanValidationTests {
   @Test("a merge needs a model exactly when its result has sentences that no input has")
   func mechanicalMerges() {
     #expect(
-      MergeRule.allCases.filter(\.isMechanical) == [.concatenate, .replace, .vote, .agree])
+      MergeRule.allCases.filter(\.isMechanical)
+        == [.concatenate, .replace, .vote, .agree, .choose])
+  }
+
+  @Test("a choice has a kind, a draft as its first input, and the meanings of drafts at most once")
+  func choices() {
+    func rule(_ uses: [EdgeUse], _ kind: AnswerKind? = .prose) -> InvalidPlan.Rule? {
+      Self.rule {
+        $0.tasks[2].merge = .choose
+        $0.tasks[2].kind = kind
+        for (index, use) in uses.enumerated() { $0.tasks[2].inputs[index].use = use }
+      }
+    }
+    #expect(rule([.draft, .draft]) == nil && rule([.draft, .revision]) == nil)
+    #expect(rule([.draft, .meanings]) == nil)
+    #expect(rule([.revision, .draft]) == .choiceInputs)
+    #expect(rule([.meanings, .draft]) == .choiceInputs)
+    #expect(rule([.draft, .draft], nil) == .answerKind)
+    #expect(Self.rule { $0.tasks[0].kind = .code } == .answerKind)
+    let two = Self.rule {
+      $0.tasks[1].inputs = [Edge(from: "t0", name: "a")]
+      $0.tasks[1].merge = .synthesise
+      $0.tasks[2].merge = .choose
+      $0.tasks[2].kind = .prose
+      $0.tasks[2].inputs = [
+        Edge(from: "t0", name: "a"), Edge(from: "t0", name: "b", use: .meanings),
+        Edge(from: "t1", name: "c", use: .meanings),
+      ]
+    }
+    #expect(two == .choiceInputs)
+  }
+
+  @Test("stages are from 0 to 15, and weights from 1 to 1,000")
+  func stagesAndWeights() {
+    for (stage, valid) in [(-1, false), (0, true), (15, true), (16, false)] {
+      let rule = Self.rule { $0.tasks[0].stage = stage }
+      #expect(rule == (valid ? nil : .stageOutOfRange), "\(stage)")
+    }
+    for (weight, valid) in [(0, false), (1, true), (1_000, true), (1_001, false)] {
+      let rule = Self.rule { $0.tasks[2].inputs[0].weightMilli = weight }
+      #expect(rule == (valid ? nil : .weightOutOfRange), "\(weight)")
+    }
   }
 
   @Test("an expansion has a name of bounded size, a deadline share is from 1 to 1,000")

@@ -125,6 +125,31 @@ struct FullestTableTests {
     #expect(size <= Self.room, "\(size)")
   }
 
+  @Test("skills and gains of models with the longest names")
+  func skills() throws {
+    let most = SkillTable.maximumCount
+    let name = String(repeating: "m", count: 252)
+    let models = (0..<Limits.skillRows.value).map { ModelID(name + "\(1_000 + $0)") }
+    let table = SkillTable(
+      epoch: .max, revision: .max,
+      skills: models.map {
+        ModelSkill(
+          model: $0, kind: .documents, draftedMilli: most, chosenMilli: most, agreedMilli: most,
+          repairedMilli: most, rejectedMilli: most)
+      },
+      gains: models.map {
+        PatternGain(
+          pattern: PatternName.decompose.rawValue, model: $0, kind: .documents,
+          choicesMilli: most, gainSum: -most, gainSquares: most, extraTokens: most)
+      })
+    let size = try bytes(.skillTable(table))
+    #expect(size <= Self.room, "\(size)")
+    let envelope = Envelope(
+      messageID: 1, shape: .publish, sender: PeerID(name: "registry", incarnation: 1),
+      sequence: 0, body: .skillTable(table))
+    #expect(try Envelope(decoding: envelope.encoded()) == envelope)
+  }
+
   @Test("a peer that calls itself by more than a label is refused")
   func refused() {
     let own = Peer(

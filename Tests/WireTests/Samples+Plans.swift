@@ -8,7 +8,7 @@ extension Samples {
     model: "m1", maxTokens: 64, deadlineShare: 40, temperatureMilli: 0, profile: .extraction,
     seed: 3, dataPolicy: .trusted, readsConversation: false, documents: ["d1", "d2"],
     documentPart: DocumentPart(number: 2, count: 5),
-    expansion: "repair", mark: "Reply:")
+    expansion: "repair", mark: "Reply:", asking: .variation, stage: 2)
 
   private static let plan = Plan(
     id: "plan-1", pattern: "tutti/ensemble",
@@ -34,7 +34,25 @@ extension Samples {
         firstTokenMilliseconds: 80, slowdownPercent: 0, contextTokens: ["m2": 131_072]),
       HostFacts(id: "h2", models: [], freeSlots: 0),
     ], documents: [DocumentFacts(name: "d1", bytes: 1 << 33)], conversationTokens: 1 << 34,
-    isStructured: true, correction: EstimateCorrection(directPercent: 90, splitPercent: 180))
+    isStructured: true, correction: EstimateCorrection(directPercent: 90, splitPercent: 180),
+    hasTools: true, hasEmbedder: true, temperatureMilli: 0, skills: [skill], gains: [gain])
+
+  private static let skill = ModelSkill(
+    model: "m1", kind: .closed, draftedMilli: 20_500, chosenMilli: 9_000, agreedMilli: 3_000,
+    repairedMilli: 1_000, rejectedMilli: 2_000)
+  private static let gain = PatternGain(
+    pattern: "tutti/ensemble", model: "m1", kind: .json, choicesMilli: 7_250, gainSum: -300,
+    gainSquares: 90_000, extraTokens: 1 << 33)
+  private static let choice = ChoiceFacts(
+    kind: .code, basis: .onlyDraft, confidenceMilli: 0, anchor: "p2", isEarly: true,
+    drafts: [
+      ChoiceFacts.Draft(
+        task: "p2", model: "m1", outcome: .chosen, supportMilli: 2_000, completionTokens: 40,
+        reason: ""),
+      ChoiceFacts.Draft(
+        task: "p3", model: "é", outcome: .rejected, supportMilli: 0, completionTokens: 0,
+        reason: text),
+    ])
 
   private static let inputs = [
     TaskOrder.NamedInput(name: "Answer 1", text: text, weightMilli: 0),
@@ -64,7 +82,14 @@ extension Samples {
         contract: .json(schema: "")),
       PlanTask(
         id: "s6", role: .coordinator, inputs: [Edge(from: "s5", name: "a")], merge: .agree),
-    ], output: "s6")
+      PlanTask(
+        id: "s7", role: .coordinator,
+        inputs: [
+          Edge(from: "s4", name: "a", weightMilli: 1),
+          Edge(from: "s5", name: "b", use: .revision, weightMilli: 500),
+          Edge(from: "s6", name: "c", use: .meanings),
+        ], merge: .choose, asking: .client, kind: .documents),
+    ], output: "s7")
 
   private static let conversation = Conversation(
     messagesJSON: Array(#"[{"role":"user","content":"é"}]"#.utf8),
@@ -141,7 +166,7 @@ extension Samples {
         .ended(
           TaskEnded(
             task: "p1", role: .code, agent: "agent-code-1", status: .degraded, reason: "one input",
-            report: report, textOf: "p2")))
+            report: report, textOf: "p2", choice: choice)))
     ),
     (
       "plan_event_failed",
@@ -183,5 +208,20 @@ extension Samples {
     ),
     ("task_event_finished", .taskEvent(.finished(report))),
     ("task_event_broken_contract", .taskEvent(.finished(broken))),
+    ("skill_report", .skillReport(SkillReport(pattern: "tutti/debate", choice: choice))),
+    (
+      "skill_report_empty",
+      .skillReport(
+        SkillReport(
+          pattern: "",
+          choice: ChoiceFacts(
+            kind: .prose, basis: .anchor, confidenceMilli: nil, anchor: nil, isEarly: false,
+            drafts: [])))
+    ),
+    (
+      "skill_table",
+      .skillTable(SkillTable(epoch: 9, revision: 3, skills: [skill], gains: [gain]))
+    ),
+    ("skill_table_empty", .skillTable(.empty)),
   ]
 }

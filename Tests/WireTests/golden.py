@@ -33,7 +33,7 @@ PROPOSER = r'''
 id: "p1" role: "research" merge: "none" on_failure: "degrade" model: "m1" max_tokens: 64
 temperature_milli: 0 seed: 3 contract { kind: "json" schema: '{"type":"é\\n"}' } deadline_share: 40
 profile: "extraction" data_policy: "trusted" documents: "d1" documents: "d2" expansion: "repair"
-mark: "Reply:" document_part: 2 document_parts: 5
+mark: "Reply:" document_part: 2 document_parts: 5 asking: "variation" stage: 2
 '''
 
 SINK = rf'''
@@ -49,6 +49,22 @@ estimate {{ decision: "split" direct {{ milliseconds: 9800 writing_milliseconds:
   split {{ milliseconds: 4100 writing_milliseconds: 3600 tokens: 420 }} }}
 '''
 
+SKILL = '''
+model: "m1" kind: "closed" drafted_milli: 20500 chosen_milli: 9000 agreed_milli: 3000
+repaired_milli: 1000 rejected_milli: 2000
+'''
+
+GAIN = '''
+pattern: "tutti/ensemble" model: "m1" kind: "json" choices_milli: 7250 gain_sum: -300
+gain_squares: 90000 extra_tokens: 8589934592
+'''
+
+CHOICE = f'''
+kind: "code" basis: "only draft" confidence_milli: 1 anchor: "p2" is_early: true
+drafts {{ task: "p2" model: "m1" outcome: "chosen" support_milli: 2000 completion_tokens: 40 }}
+drafts {{ task: "p3" model: "é" outcome: "rejected" reason: {TEXT} }}
+'''
+
 REQUEST = f'''
 pattern: "tutti/ensemble" query: {TEXT} models: "m1" members: 3 rounds: 2 quorum: 2
 seed: 18446744073709551615 max_tokens: 100 available: "m1" available: "m2"
@@ -57,6 +73,7 @@ hosts {{ id: "h1" models: "m1" models: "m2" free_slots: 3 rate_milli: 12500 firs
     slowdown_percent: 1 context_tokens: 0 context_tokens: 131072 }}
 hosts {{ id: "h2" }} documents {{ name: "d1" size_bytes: 8589934592 }}
 conversation_tokens: 17179869184 is_structured: true direct_percent: 90 split_percent: 180
+has_tools: true has_embedder: true temperature_milli: 1 skills {{ {SKILL} }} gains {{ {GAIN} }}
 '''
 
 INPUTS = f'''
@@ -81,7 +98,11 @@ tasks {{ id: "s4" role: "creative" inputs {{ from: "s3" name: "a" }} merge: "rep
 tasks {{ id: "s5" role: "coordinator" inputs {{ from: "s4" name: "a" }} merge: "vote"
   contract {{ kind: "json" }} {PLAIN} }}
 tasks {{ id: "s6" role: "coordinator" inputs {{ from: "s5" name: "a" }} merge: "agree" {PLAIN} }}
-output: "s6"
+tasks {{ id: "s7" role: "coordinator" inputs {{ from: "s4" name: "a" weight_milli: 1 }}
+  inputs {{ from: "s5" name: "b" use: "revision" weight_milli: 500 }}
+  inputs {{ from: "s6" name: "c" use: "meanings" }} merge: "choose" asking: "client"
+  kind: "documents" {PLAIN} }}
+output: "s7"
 '''
 
 CONVERSATION = r'''
@@ -181,7 +202,7 @@ BODIES = {
         task: "p1" began {{ {BEGAN} }} }} }}''',
     "plan_event_ended": f'''plan_event {{ ended {{ task: "p1" role: "code" agent: "agent-code-1"
         status: TASK_STATUS_DEGRADED reason: "one input" report {{ {REPORT} }}
-        text_of: "p2" }} }}''',
+        text_of: "p2" choice {{ {CHOICE} }} }} }}''',
     "plan_event_failed": '''plan_event { ended {
         task: "p1" role: "creative" status: TASK_STATUS_FAILED } }''',
     "plan_event_expanded": f'''plan_event {{ expanded {{ task: "p1"
@@ -254,6 +275,11 @@ BODIES = {
         uses { key: "abcdefghijkl" hours { hour: 475001 requests: 4 } }
         unrecorded: "mnopqrstuvwx" }''',
     "key_use_table_partial": "key_use_table { epoch: 9 }",
+    "skill_report": f'''skill_report {{ pattern: "tutti/debate" choice {{ {CHOICE} }} }}''',
+    "skill_report_empty": 'skill_report { choice { kind: "prose" basis: "anchor" } }',
+    "skill_table": f'''skill_table {{ epoch: 9 revision: 3 skills {{ {SKILL} }}
+        gains {{ {GAIN} }} }}''',
+    "skill_table_empty": "skill_table {}",
     "telemetry": f'''telemetry {{ service: "gateway" instance: "gateway-1"
         logs {{ time_unix_us: 1700000000000000 level: "info" service: "gateway" message: {TEXT}
           trace_id: {TRACE} attributes {{ key: "k" value: "v" }} }}

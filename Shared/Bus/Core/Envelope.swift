@@ -88,6 +88,9 @@ public enum Body: Equatable, Sendable {
   case keyUseReport(KeyUseReport)
   case keyUseTable(KeyUseTable)
 
+  case skillReport(SkillReport)
+  case skillTable(SkillTable)
+
   /// Asks the registry for the settings that admins have changed.
   case settingsTableRequest
   case settingsTable(RuntimeSettingsTable)

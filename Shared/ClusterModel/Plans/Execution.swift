@@ -356,12 +356,15 @@ public struct TaskEnded: Equatable, Sendable {
   public var reason: String
   /// Output and usage of the task. `nil` means that the task was skipped or failed without usage.
   public var report: TaskReport?
-  /// The task whose output stands in for this task's. `nil` means that the output is its own.
+  /// The task whose output stands in for this task's. `nil` means that the output is its own. For
+  /// a choice it is the chosen task.
   public var textOf: TaskID?
+  /// Facts of the choice. `nil` means that the task made no choice.
+  public var choice: ChoiceFacts?
 
   public init(
     task: TaskID, role: AgentRole, agent: String, status: TaskStatus, reason: String = "",
-    report: TaskReport? = nil, textOf: TaskID? = nil
+    report: TaskReport? = nil, textOf: TaskID? = nil, choice: ChoiceFacts? = nil
   ) {
     self.task = task
     self.role = role
@@ -370,6 +373,7 @@ public struct TaskEnded: Equatable, Sendable {
     self.reason = reason
     self.report = report
     self.textOf = textOf
+    self.choice = choice
   }
 }
 

@@ -28,13 +28,25 @@ public struct PlanRequest: Equatable, Sendable {
   public var isStructured: Bool
   /// Correction factors learned from earlier estimates on these hosts.
   public var correction: EstimateCorrection
+  /// Whether the client gave tools. Calls of tools are not compared, so one call answers.
+  public var hasTools: Bool
+  /// Whether a host offers a model for embeddings that the request may use.
+  public var hasEmbedder: Bool
+  /// The client's temperature in thousandths. `nil` means that the client set none.
+  public var temperatureMilli: Int?
+  /// Skills of available models, at most `Limits.planSkills`.
+  public var skills: [ModelSkill]
+  /// Gains of patterns over available models, at most `Limits.planSkills`.
+  public var gains: [PatternGain]
 
   public init(
     pattern: String, query: String, models: [ModelID] = [], members: Int? = nil,
     rounds: Int? = nil, quorum: Int? = nil, seed: UInt64, maxTokens: Int? = nil,
     available: [ModelID], budgetTokens: Int? = nil, dataPolicy: DataPolicy = .any,
     hosts: [HostFacts] = [], documents: [DocumentFacts] = [], conversationTokens: Int = 0,
-    isStructured: Bool = false, correction: EstimateCorrection = .none
+    isStructured: Bool = false, correction: EstimateCorrection = .none, hasTools: Bool = false,
+    hasEmbedder: Bool = false, temperatureMilli: Int? = nil, skills: [ModelSkill] = [],
+    gains: [PatternGain] = []
   ) {
     self.pattern = pattern
     self.query = query
@@ -52,6 +64,11 @@ public struct PlanRequest: Equatable, Sendable {
     self.conversationTokens = conversationTokens
     self.isStructured = isStructured
     self.correction = correction
+    self.hasTools = hasTools
+    self.hasEmbedder = hasEmbedder
+    self.temperatureMilli = temperatureMilli
+    self.skills = skills
+    self.gains = gains
   }
 }
 

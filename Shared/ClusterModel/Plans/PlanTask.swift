@@ -46,6 +46,13 @@ public struct PlanTask: Equatable, Sendable {
   /// Text after which the output begins, as the instruction asks. Text before it is the model's
   /// working notes. `nil` means that the whole text is the output.
   public var mark: String?
+  /// Whose question the task asks.
+  public var asking: Asking
+  /// Order among the inputs of a `choose` task: the task starts when all inputs of lower stages
+  /// have ended and the choice is still open. 0 means at once. It has no effect on other tasks.
+  public var stage: Int
+  /// Kind of the answer. A task has one exactly if its merge is `choose`.
+  public var kind: AnswerKind?
 
   public static let everyDocument = "*"
 
@@ -57,7 +64,7 @@ public struct PlanTask: Equatable, Sendable {
     deadlineShare: Int? = nil, temperatureMilli: Int? = nil, profile: SamplingProfile? = nil,
     seed: UInt64 = 0, dataPolicy: DataPolicy? = nil, readsConversation: Bool = true,
     documents: [String] = [], documentPart: DocumentPart? = nil, expansion: String? = nil,
-    mark: String? = nil
+    mark: String? = nil, asking: Asking = .role, stage: Int = 0, kind: AnswerKind? = nil
   ) {
     self.id = id
     self.role = role
@@ -81,7 +88,22 @@ public struct PlanTask: Equatable, Sendable {
     self.documentPart = documentPart
     self.expansion = expansion
     self.mark = mark
+    self.asking = asking
+    self.stage = stage
+    self.kind = kind
   }
+}
+
+/// Whose question a task asks its model.
+public enum Asking: String, Codable, CaseIterable, Sendable {
+  /// The role's: its system prompt, instruction, sampling and limits.
+  case role
+  /// The client's request as a direct call sends it: the client's messages byte for byte, its
+  /// parameters and its seed. The output is not normalised.
+  case client
+  /// As `client`, but with the task's own seed, and with its temperature instead of the client's if
+  /// it has one.
+  case variation
 }
 
 /// One of several parts of a document that are about equally long.
@@ -100,11 +122,27 @@ public struct DocumentPart: Hashable, Sendable {
 public struct Edge: Hashable, Sendable {
   public var from: TaskID
   public var name: String
+  /// Use of the input by a `choose` task. All inputs of other tasks are drafts.
+  public var use: EdgeUse
+  /// Weight of the input's vote in a `choose` task, from 1 to 1,000 thousandths.
+  public var weightMilli: Int
 
-  public init(from: TaskID, name: String) {
+  public init(from: TaskID, name: String, use: EdgeUse = .draft, weightMilli: Int = 1_000) {
     self.from = from
     self.name = name
+    self.use = use
+    self.weightMilli = weightMilli
   }
+}
+
+/// Use of an input by a `choose` task.
+public enum EdgeUse: String, Codable, CaseIterable, Sendable {
+  /// An answer that was written without sight of the others. The first one is the anchor.
+  case draft
+  /// An answer whose author has seen other answers. It is no independent evidence.
+  case revision
+  /// Similarities of the drafts by their meaning, no answer.
+  case meanings
 }
 
 /// How a task combines its inputs.
@@ -120,6 +158,9 @@ public enum MergeRule: String, Codable, CaseIterable, Sendable {
   case vote
   /// The merge gives no text; the task's expansion compares the inputs.
   case agree
+  /// One of the inputs, word for word: the one with the best form and the most support by the
+  /// others. The choice is made as soon as the missing inputs cannot change it.
+  case choose
   /// A model writes a shorter text from the inputs.
   case summarise
   /// A model writes one answer from the inputs.
@@ -129,7 +170,7 @@ public enum MergeRule: String, Codable, CaseIterable, Sendable {
   /// merge needs a model exactly if its result has sentences that no input has.
   public var isMechanical: Bool {
     switch self {
-    case .concatenate, .replace, .vote, .agree: true
+    case .concatenate, .replace, .vote, .agree, .choose: true
     case .none, .summarise, .synthesise: false
     }
   }

@@ -91,6 +91,13 @@ extension Plan {
 
   private static func summary(of task: PlanTask) -> String {
     var facts = [work(of: task)]
+    if let kind = task.kind { facts.append(kind.rawValue) }
+    switch task.asking {
+    case .role: break
+    case .client: facts.append("the client's own request")
+    case .variation: facts.append("the client's request, sampled anew")
+    }
+    if task.stage > 0 { facts.append("stage \(task.stage)") }
     if let model = task.model { facts.append("model \(model)") }
     if let profile = task.profile { facts.append(profile.rawValue) }
     if let tokens = task.maxTokens { facts.append("at most \(tokens) tokens") }

@@ -108,6 +108,7 @@ public enum PlanValidation {
           ? "it has nothing to merge" : "it has inputs but no rule that merges them")
     }
     try checkContract(of: task)
+    try checkChoice(of: task)
     if let share = task.deadlineShare, !(1...1_000).contains(share) {
       throw InvalidPlan(.deadlineOutOfRange, task: id, "its deadline share must be 1 to 1,000")
     }
@@ -261,6 +262,7 @@ public struct InvalidPlan: Error, Hashable, Sendable, CustomStringConvertible {
     case cycle, tooDeep, tooManyExpansions, tooManyDocuments, documentPartOutOfRange,
       contractOutOfRange
     case instructionTooLong, deadlineOutOfRange, tokensOutOfRange, temperatureOutOfRange
+    case answerKind, stageOutOfRange, weightOutOfRange, choiceInputs
   }
 
   public var description: String {

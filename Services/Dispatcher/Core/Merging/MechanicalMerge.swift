@@ -17,6 +17,7 @@ enum MechanicalMerge {
     case .concatenate: concatenated(inputs)
     case .replace: inputs.last?.text ?? ""
     case .vote: inputs[Ballot(inputs.map(\.text)).winner ?? 0].text
+    case .choose: inputs.first?.text ?? ""
     // `agree` has no output of its own, because the planner reads the inputs.
     case .agree: ""
     case .none, .summarise, .synthesise: preconditionFailure("\(rule) needs a model")

@@ -62,7 +62,7 @@ enum StandIn {
       )
     case .concatenate, .none: return nil
     case .replace: return firstAnswer(among: task.inputs.reversed(), on: board, seen: &seen)
-    case .agree: return firstAnswer(among: task.inputs, on: board, seen: &seen)
+    case .agree, .choose: return firstAnswer(among: task.inputs, on: board, seen: &seen)
     case .summarise, .synthesise:
       guard task.onFailure == .degrade else { return nil }
       return firstAnswer(among: task.inputs, on: board, seen: &seen)

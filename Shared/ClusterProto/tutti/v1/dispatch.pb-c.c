@@ -908,7 +908,7 @@ const ProtobufCMessageDescriptor tutti__v1__task_first_token__descriptor =
   (ProtobufCMessageInit) tutti__v1__task_first_token__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__task_ended__field_descriptors[7] =
+static const ProtobufCFieldDescriptor tutti__v1__task_ended__field_descriptors[8] =
 {
   {
     "task",
@@ -994,9 +994,22 @@ static const ProtobufCFieldDescriptor tutti__v1__task_ended__field_descriptors[7
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "choice",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__TaskEnded, choice),
+    &tutti__v1__choice_facts__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__task_ended__field_indices_by_name[] = {
   2,   /* field[2] = agent */
+  7,   /* field[7] = choice */
   4,   /* field[4] = reason */
   5,   /* field[5] = report */
   1,   /* field[1] = role */
@@ -1007,7 +1020,7 @@ static const unsigned tutti__v1__task_ended__field_indices_by_name[] = {
 static const ProtobufCIntRange tutti__v1__task_ended__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor tutti__v1__task_ended__descriptor =
 {
@@ -1017,7 +1030,7 @@ const ProtobufCMessageDescriptor tutti__v1__task_ended__descriptor =
   "Tutti__V1__TaskEnded",
   "tutti.v1",
   sizeof(Tutti__V1__TaskEnded),
-  7,
+  8,
   tutti__v1__task_ended__field_descriptors,
   tutti__v1__task_ended__field_indices_by_name,
   1,  tutti__v1__task_ended__number_ranges,

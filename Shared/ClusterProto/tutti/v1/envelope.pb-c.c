@@ -442,7 +442,7 @@ const ProtobufCMessageDescriptor tutti__v1__fragment__descriptor =
   (ProtobufCMessageInit) tutti__v1__fragment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[46] =
+static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[48] =
 {
   {
     "version",
@@ -996,6 +996,30 @@ static const ProtobufCFieldDescriptor tutti__v1__envelope__field_descriptors[46]
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "skill_report",
+    100,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, skill_report),
+    &tutti__v1__skill_report__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "skill_table",
+    101,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__Envelope, body_case),
+    offsetof(Tutti__V1__Envelope, skill_table),
+    &tutti__v1__skill_table__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   23,   /* field[23] = access_page_request */
@@ -1036,6 +1060,8 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   40,   /* field[40] = settings_table_request */
   37,   /* field[37] = settlements */
   3,   /* field[3] = shape */
+  46,   /* field[46] = skill_report */
+  47,   /* field[47] = skill_table */
   42,   /* field[42] = spending_query */
   43,   /* field[43] = spending_report */
   28,   /* field[28] = sub_plan */
@@ -1045,7 +1071,7 @@ static const unsigned tutti__v1__envelope__field_indices_by_name[] = {
   9,   /* field[9] = trace */
   0,   /* field[0] = version */
 };
-static const ProtobufCIntRange tutti__v1__envelope__number_ranges[9 + 1] =
+static const ProtobufCIntRange tutti__v1__envelope__number_ranges[10 + 1] =
 {
   { 1, 0 },
   { 20, 11 },
@@ -1056,7 +1082,8 @@ static const ProtobufCIntRange tutti__v1__envelope__number_ranges[9 + 1] =
   { 80, 35 },
   { 90, 40 },
   { 95, 42 },
-  { 0, 46 }
+  { 100, 46 },
+  { 0, 48 }
 };
 const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
 {
@@ -1066,10 +1093,10 @@ const ProtobufCMessageDescriptor tutti__v1__envelope__descriptor =
   "Tutti__V1__Envelope",
   "tutti.v1",
   sizeof(Tutti__V1__Envelope),
-  46,
+  48,
   tutti__v1__envelope__field_descriptors,
   tutti__v1__envelope__field_indices_by_name,
-  9,  tutti__v1__envelope__number_ranges,
+  10,  tutti__v1__envelope__number_ranges,
   (ProtobufCMessageInit) tutti__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -97,6 +97,96 @@ void   tutti__v1__document_facts__free_unpacked
   assert(message->base.descriptor == &tutti__v1__document_facts__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__model_skill__init
+                     (Tutti__V1__ModelSkill         *message)
+{
+  static const Tutti__V1__ModelSkill init_value = TUTTI__V1__MODEL_SKILL__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__model_skill__get_packed_size
+                     (const Tutti__V1__ModelSkill *message)
+{
+  assert(message->base.descriptor == &tutti__v1__model_skill__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__model_skill__pack
+                     (const Tutti__V1__ModelSkill *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__model_skill__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__model_skill__pack_to_buffer
+                     (const Tutti__V1__ModelSkill *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__model_skill__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__ModelSkill *
+       tutti__v1__model_skill__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__ModelSkill *)
+     protobuf_c_message_unpack (&tutti__v1__model_skill__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__model_skill__free_unpacked
+                     (Tutti__V1__ModelSkill *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__model_skill__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__pattern_gain__init
+                     (Tutti__V1__PatternGain         *message)
+{
+  static const Tutti__V1__PatternGain init_value = TUTTI__V1__PATTERN_GAIN__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__pattern_gain__get_packed_size
+                     (const Tutti__V1__PatternGain *message)
+{
+  assert(message->base.descriptor == &tutti__v1__pattern_gain__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__pattern_gain__pack
+                     (const Tutti__V1__PatternGain *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__pattern_gain__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__pattern_gain__pack_to_buffer
+                     (const Tutti__V1__PatternGain *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__pattern_gain__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__PatternGain *
+       tutti__v1__pattern_gain__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__PatternGain *)
+     protobuf_c_message_unpack (&tutti__v1__pattern_gain__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__pattern_gain__free_unpacked
+                     (Tutti__V1__PatternGain *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__pattern_gain__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   tutti__v1__plan_request__init
                      (Tutti__V1__PlanRequest         *message)
 {
@@ -547,6 +637,96 @@ void   tutti__v1__sub_plan__free_unpacked
   assert(message->base.descriptor == &tutti__v1__sub_plan__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__choice_draft__init
+                     (Tutti__V1__ChoiceDraft         *message)
+{
+  static const Tutti__V1__ChoiceDraft init_value = TUTTI__V1__CHOICE_DRAFT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__choice_draft__get_packed_size
+                     (const Tutti__V1__ChoiceDraft *message)
+{
+  assert(message->base.descriptor == &tutti__v1__choice_draft__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__choice_draft__pack
+                     (const Tutti__V1__ChoiceDraft *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__choice_draft__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__choice_draft__pack_to_buffer
+                     (const Tutti__V1__ChoiceDraft *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__choice_draft__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__ChoiceDraft *
+       tutti__v1__choice_draft__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__ChoiceDraft *)
+     protobuf_c_message_unpack (&tutti__v1__choice_draft__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__choice_draft__free_unpacked
+                     (Tutti__V1__ChoiceDraft *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__choice_draft__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__choice_facts__init
+                     (Tutti__V1__ChoiceFacts         *message)
+{
+  static const Tutti__V1__ChoiceFacts init_value = TUTTI__V1__CHOICE_FACTS__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__choice_facts__get_packed_size
+                     (const Tutti__V1__ChoiceFacts *message)
+{
+  assert(message->base.descriptor == &tutti__v1__choice_facts__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__choice_facts__pack
+                     (const Tutti__V1__ChoiceFacts *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__choice_facts__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__choice_facts__pack_to_buffer
+                     (const Tutti__V1__ChoiceFacts *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__choice_facts__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__ChoiceFacts *
+       tutti__v1__choice_facts__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__ChoiceFacts *)
+     protobuf_c_message_unpack (&tutti__v1__choice_facts__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__choice_facts__free_unpacked
+                     (Tutti__V1__ChoiceFacts *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__choice_facts__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor tutti__v1__host_facts__field_descriptors[7] =
 {
   {
@@ -714,7 +894,239 @@ const ProtobufCMessageDescriptor tutti__v1__document_facts__descriptor =
   (ProtobufCMessageInit) tutti__v1__document_facts__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan_request__field_descriptors[17] =
+static const ProtobufCFieldDescriptor tutti__v1__model_skill__field_descriptors[7] =
+{
+  {
+    "model",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelSkill, model),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelSkill, kind),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drafted_milli",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelSkill, drafted_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chosen_milli",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelSkill, chosen_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "agreed_milli",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelSkill, agreed_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "repaired_milli",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelSkill, repaired_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rejected_milli",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ModelSkill, rejected_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__model_skill__field_indices_by_name[] = {
+  4,   /* field[4] = agreed_milli */
+  3,   /* field[3] = chosen_milli */
+  2,   /* field[2] = drafted_milli */
+  1,   /* field[1] = kind */
+  0,   /* field[0] = model */
+  6,   /* field[6] = rejected_milli */
+  5,   /* field[5] = repaired_milli */
+};
+static const ProtobufCIntRange tutti__v1__model_skill__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor tutti__v1__model_skill__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.ModelSkill",
+  "ModelSkill",
+  "Tutti__V1__ModelSkill",
+  "tutti.v1",
+  sizeof(Tutti__V1__ModelSkill),
+  7,
+  tutti__v1__model_skill__field_descriptors,
+  tutti__v1__model_skill__field_indices_by_name,
+  1,  tutti__v1__model_skill__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__model_skill__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__pattern_gain__field_descriptors[7] =
+{
+  {
+    "pattern",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PatternGain, pattern),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "model",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PatternGain, model),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PatternGain, kind),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "choices_milli",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PatternGain, choices_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gain_sum",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PatternGain, gain_sum),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gain_squares",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PatternGain, gain_squares),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "extra_tokens",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PatternGain, extra_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__pattern_gain__field_indices_by_name[] = {
+  3,   /* field[3] = choices_milli */
+  6,   /* field[6] = extra_tokens */
+  5,   /* field[5] = gain_squares */
+  4,   /* field[4] = gain_sum */
+  2,   /* field[2] = kind */
+  1,   /* field[1] = model */
+  0,   /* field[0] = pattern */
+};
+static const ProtobufCIntRange tutti__v1__pattern_gain__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor tutti__v1__pattern_gain__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.PatternGain",
+  "PatternGain",
+  "Tutti__V1__PatternGain",
+  "tutti.v1",
+  sizeof(Tutti__V1__PatternGain),
+  7,
+  tutti__v1__pattern_gain__field_descriptors,
+  tutti__v1__pattern_gain__field_indices_by_name,
+  1,  tutti__v1__pattern_gain__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__pattern_gain__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__plan_request__field_descriptors[22] =
 {
   {
     "pattern",
@@ -920,6 +1332,66 @@ static const ProtobufCFieldDescriptor tutti__v1__plan_request__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "has_tools",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanRequest, has_tools),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_embedder",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanRequest, has_embedder),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "temperature_milli",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanRequest, temperature_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "skills",
+    21,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__PlanRequest, n_skills),
+    offsetof(Tutti__V1__PlanRequest, skills),
+    &tutti__v1__model_skill__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gains",
+    22,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__PlanRequest, n_gains),
+    offsetof(Tutti__V1__PlanRequest, gains),
+    &tutti__v1__pattern_gain__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan_request__field_indices_by_name[] = {
   8,   /* field[8] = available */
@@ -928,6 +1400,9 @@ static const unsigned tutti__v1__plan_request__field_indices_by_name[] = {
   10,   /* field[10] = data_policy */
   15,   /* field[15] = direct_percent */
   12,   /* field[12] = documents */
+  21,   /* field[21] = gains */
+  18,   /* field[18] = has_embedder */
+  17,   /* field[17] = has_tools */
   11,   /* field[11] = hosts */
   14,   /* field[14] = is_structured */
   7,   /* field[7] = max_tokens */
@@ -938,12 +1413,14 @@ static const unsigned tutti__v1__plan_request__field_indices_by_name[] = {
   5,   /* field[5] = quorum */
   4,   /* field[4] = rounds */
   6,   /* field[6] = seed */
+  20,   /* field[20] = skills */
   16,   /* field[16] = split_percent */
+  19,   /* field[19] = temperature_milli */
 };
 static const ProtobufCIntRange tutti__v1__plan_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 17 }
+  { 0, 22 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan_request__descriptor =
 {
@@ -953,14 +1430,14 @@ const ProtobufCMessageDescriptor tutti__v1__plan_request__descriptor =
   "Tutti__V1__PlanRequest",
   "tutti.v1",
   sizeof(Tutti__V1__PlanRequest),
-  17,
+  22,
   tutti__v1__plan_request__field_descriptors,
   tutti__v1__plan_request__field_indices_by_name,
   1,  tutti__v1__plan_request__number_ranges,
   (ProtobufCMessageInit) tutti__v1__plan_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__edge__field_descriptors[2] =
+static const ProtobufCFieldDescriptor tutti__v1__edge__field_descriptors[4] =
 {
   {
     "from",
@@ -986,15 +1463,41 @@ static const ProtobufCFieldDescriptor tutti__v1__edge__field_descriptors[2] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "use",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Edge, use),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "weight_milli",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__Edge, weight_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__edge__field_indices_by_name[] = {
   0,   /* field[0] = from */
   1,   /* field[1] = name */
+  2,   /* field[2] = use */
+  3,   /* field[3] = weight_milli */
 };
 static const ProtobufCIntRange tutti__v1__edge__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor tutti__v1__edge__descriptor =
 {
@@ -1004,7 +1507,7 @@ const ProtobufCMessageDescriptor tutti__v1__edge__descriptor =
   "Tutti__V1__Edge",
   "tutti.v1",
   sizeof(Tutti__V1__Edge),
-  2,
+  4,
   tutti__v1__edge__field_descriptors,
   tutti__v1__edge__field_indices_by_name,
   1,  tutti__v1__edge__number_ranges,
@@ -1075,7 +1578,7 @@ const ProtobufCMessageDescriptor tutti__v1__output_contract__descriptor =
   (ProtobufCMessageInit) tutti__v1__output_contract__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[23] =
+static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[26] =
 {
   {
     "id",
@@ -1353,9 +1856,46 @@ static const ProtobufCFieldDescriptor tutti__v1__plan_task__field_descriptors[23
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "asking",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, asking),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stage",
+    25,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, stage),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    26,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__PlanTask, kind),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
   19,   /* field[19] = alternatives */
+  23,   /* field[23] = asking */
   12,   /* field[12] = contract */
   15,   /* field[15] = data_policy */
   9,   /* field[9] = deadline_ms */
@@ -1367,6 +1907,7 @@ static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
   0,   /* field[0] = id */
   3,   /* field[3] = inputs */
   2,   /* field[2] = instruction */
+  25,   /* field[25] = kind */
   20,   /* field[20] = mark */
   8,   /* field[8] = max_tokens */
   4,   /* field[4] = merge */
@@ -1377,12 +1918,13 @@ static const unsigned tutti__v1__plan_task__field_indices_by_name[] = {
   16,   /* field[16] = reads_conversation */
   1,   /* field[1] = role */
   11,   /* field[11] = seed */
+  24,   /* field[24] = stage */
   10,   /* field[10] = temperature_milli */
 };
 static const ProtobufCIntRange tutti__v1__plan_task__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 23 }
+  { 0, 26 }
 };
 const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
 {
@@ -1392,7 +1934,7 @@ const ProtobufCMessageDescriptor tutti__v1__plan_task__descriptor =
   "Tutti__V1__PlanTask",
   "tutti.v1",
   sizeof(Tutti__V1__PlanTask),
-  23,
+  26,
   tutti__v1__plan_task__field_descriptors,
   tutti__v1__plan_task__field_indices_by_name,
   1,  tutti__v1__plan_task__number_ranges,
@@ -1872,6 +2414,212 @@ const ProtobufCMessageDescriptor tutti__v1__sub_plan__descriptor =
   tutti__v1__sub_plan__field_indices_by_name,
   1,  tutti__v1__sub_plan__number_ranges,
   (ProtobufCMessageInit) tutti__v1__sub_plan__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__choice_draft__field_descriptors[6] =
+{
+  {
+    "task",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceDraft, task),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "model",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceDraft, model),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "outcome",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceDraft, outcome),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "support_milli",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceDraft, support_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "completion_tokens",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceDraft, completion_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceDraft, reason),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__choice_draft__field_indices_by_name[] = {
+  4,   /* field[4] = completion_tokens */
+  1,   /* field[1] = model */
+  2,   /* field[2] = outcome */
+  5,   /* field[5] = reason */
+  3,   /* field[3] = support_milli */
+  0,   /* field[0] = task */
+};
+static const ProtobufCIntRange tutti__v1__choice_draft__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor tutti__v1__choice_draft__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.ChoiceDraft",
+  "ChoiceDraft",
+  "Tutti__V1__ChoiceDraft",
+  "tutti.v1",
+  sizeof(Tutti__V1__ChoiceDraft),
+  6,
+  tutti__v1__choice_draft__field_descriptors,
+  tutti__v1__choice_draft__field_indices_by_name,
+  1,  tutti__v1__choice_draft__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__choice_draft__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__choice_facts__field_descriptors[6] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceFacts, kind),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "basis",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceFacts, basis),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "confidence_milli",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceFacts, confidence_milli),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "anchor",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceFacts, anchor),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_early",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__ChoiceFacts, is_early),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drafts",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__ChoiceFacts, n_drafts),
+    offsetof(Tutti__V1__ChoiceFacts, drafts),
+    &tutti__v1__choice_draft__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__choice_facts__field_indices_by_name[] = {
+  3,   /* field[3] = anchor */
+  1,   /* field[1] = basis */
+  2,   /* field[2] = confidence_milli */
+  5,   /* field[5] = drafts */
+  4,   /* field[4] = is_early */
+  0,   /* field[0] = kind */
+};
+static const ProtobufCIntRange tutti__v1__choice_facts__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor tutti__v1__choice_facts__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.ChoiceFacts",
+  "ChoiceFacts",
+  "Tutti__V1__ChoiceFacts",
+  "tutti.v1",
+  sizeof(Tutti__V1__ChoiceFacts),
+  6,
+  tutti__v1__choice_facts__field_descriptors,
+  tutti__v1__choice_facts__field_indices_by_name,
+  1,  tutti__v1__choice_facts__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__choice_facts__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCMethodDescriptor tutti__v1__planner__method_descriptors[2] =

@@ -862,6 +862,96 @@ void   tutti__v1__setting_override__free_unpacked
   assert(message->base.descriptor == &tutti__v1__setting_override__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   tutti__v1__skill_report__init
+                     (Tutti__V1__SkillReport         *message)
+{
+  static const Tutti__V1__SkillReport init_value = TUTTI__V1__SKILL_REPORT__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__skill_report__get_packed_size
+                     (const Tutti__V1__SkillReport *message)
+{
+  assert(message->base.descriptor == &tutti__v1__skill_report__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__skill_report__pack
+                     (const Tutti__V1__SkillReport *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__skill_report__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__skill_report__pack_to_buffer
+                     (const Tutti__V1__SkillReport *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__skill_report__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SkillReport *
+       tutti__v1__skill_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SkillReport *)
+     protobuf_c_message_unpack (&tutti__v1__skill_report__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__skill_report__free_unpacked
+                     (Tutti__V1__SkillReport *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__skill_report__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   tutti__v1__skill_table__init
+                     (Tutti__V1__SkillTable         *message)
+{
+  static const Tutti__V1__SkillTable init_value = TUTTI__V1__SKILL_TABLE__INIT;
+  *message = init_value;
+}
+size_t tutti__v1__skill_table__get_packed_size
+                     (const Tutti__V1__SkillTable *message)
+{
+  assert(message->base.descriptor == &tutti__v1__skill_table__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t tutti__v1__skill_table__pack
+                     (const Tutti__V1__SkillTable *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &tutti__v1__skill_table__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t tutti__v1__skill_table__pack_to_buffer
+                     (const Tutti__V1__SkillTable *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &tutti__v1__skill_table__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Tutti__V1__SkillTable *
+       tutti__v1__skill_table__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Tutti__V1__SkillTable *)
+     protobuf_c_message_unpack (&tutti__v1__skill_table__descriptor,
+                                allocator, len, data);
+}
+void   tutti__v1__skill_table__free_unpacked
+                     (Tutti__V1__SkillTable *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &tutti__v1__skill_table__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor tutti__v1__peer__field_descriptors[7] =
 {
   {
@@ -2430,6 +2520,134 @@ const ProtobufCMessageDescriptor tutti__v1__setting_override__descriptor =
   tutti__v1__setting_override__field_indices_by_name,
   1,  tutti__v1__setting_override__number_ranges,
   (ProtobufCMessageInit) tutti__v1__setting_override__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__skill_report__field_descriptors[2] =
+{
+  {
+    "pattern",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SkillReport, pattern),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "choice",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SkillReport, choice),
+    &tutti__v1__choice_facts__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__skill_report__field_indices_by_name[] = {
+  1,   /* field[1] = choice */
+  0,   /* field[0] = pattern */
+};
+static const ProtobufCIntRange tutti__v1__skill_report__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tutti__v1__skill_report__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SkillReport",
+  "SkillReport",
+  "Tutti__V1__SkillReport",
+  "tutti.v1",
+  sizeof(Tutti__V1__SkillReport),
+  2,
+  tutti__v1__skill_report__field_descriptors,
+  tutti__v1__skill_report__field_indices_by_name,
+  1,  tutti__v1__skill_report__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__skill_report__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tutti__v1__skill_table__field_descriptors[4] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SkillTable, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "revision",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Tutti__V1__SkillTable, revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "skills",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__SkillTable, n_skills),
+    offsetof(Tutti__V1__SkillTable, skills),
+    &tutti__v1__model_skill__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gains",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tutti__V1__SkillTable, n_gains),
+    offsetof(Tutti__V1__SkillTable, gains),
+    &tutti__v1__pattern_gain__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tutti__v1__skill_table__field_indices_by_name[] = {
+  0,   /* field[0] = epoch */
+  3,   /* field[3] = gains */
+  1,   /* field[1] = revision */
+  2,   /* field[2] = skills */
+};
+static const ProtobufCIntRange tutti__v1__skill_table__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor tutti__v1__skill_table__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tutti.v1.SkillTable",
+  "SkillTable",
+  "Tutti__V1__SkillTable",
+  "tutti.v1",
+  sizeof(Tutti__V1__SkillTable),
+  4,
+  tutti__v1__skill_table__field_descriptors,
+  tutti__v1__skill_table__field_indices_by_name,
+  1,  tutti__v1__skill_table__number_ranges,
+  (ProtobufCMessageInit) tutti__v1__skill_table__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue tutti__v1__host_state__enum_values_by_number[5] =

@@ -172,10 +172,14 @@ struct  Tutti__V1__TaskEnded
    * task whose output stands in for this task's; empty: its own
    */
   ProtobufCBinaryData text_of;
+  /*
+   * absent: the task made no choice
+   */
+  Tutti__V1__ChoiceFacts *choice;
 };
 #define TUTTI__V1__TASK_ENDED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__task_ended__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__TASK_STATUS__TASK_STATUS_UNSPECIFIED, {0,NULL}, NULL, {0,NULL} }
+    , {0,NULL}, {0,NULL}, {0,NULL}, TUTTI__V1__TASK_STATUS__TASK_STATUS_UNSPECIFIED, {0,NULL}, NULL, {0,NULL}, NULL }
 
 
 /*

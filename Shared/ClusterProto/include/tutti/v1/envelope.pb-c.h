@@ -180,7 +180,9 @@ typedef enum {
   TUTTI__V1__ENVELOPE__BODY_SPENDING_QUERY = 95,
   TUTTI__V1__ENVELOPE__BODY_SPENDING_REPORT = 96,
   TUTTI__V1__ENVELOPE__BODY_KEY_USE_REPORT = 97,
-  TUTTI__V1__ENVELOPE__BODY_KEY_USE_TABLE = 98
+  TUTTI__V1__ENVELOPE__BODY_KEY_USE_TABLE = 98,
+  TUTTI__V1__ENVELOPE__BODY_SKILL_REPORT = 100,
+  TUTTI__V1__ENVELOPE__BODY_SKILL_TABLE = 101
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TUTTI__V1__ENVELOPE__BODY__CASE)
 } Tutti__V1__Envelope__BodyCase;
 
@@ -256,6 +258,8 @@ struct  Tutti__V1__Envelope
     Tutti__V1__SpendingReport *spending_report;
     Tutti__V1__KeyUseReport *key_use_report;
     Tutti__V1__KeyUseTable *key_use_table;
+    Tutti__V1__SkillReport *skill_report;
+    Tutti__V1__SkillTable *skill_table;
   };
 };
 #define TUTTI__V1__ENVELOPE__INIT \

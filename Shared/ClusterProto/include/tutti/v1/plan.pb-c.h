@@ -17,6 +17,8 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Tutti__V1__HostFacts Tutti__V1__HostFacts;
 typedef struct Tutti__V1__DocumentFacts Tutti__V1__DocumentFacts;
+typedef struct Tutti__V1__ModelSkill Tutti__V1__ModelSkill;
+typedef struct Tutti__V1__PatternGain Tutti__V1__PatternGain;
 typedef struct Tutti__V1__PlanRequest Tutti__V1__PlanRequest;
 typedef struct Tutti__V1__Edge Tutti__V1__Edge;
 typedef struct Tutti__V1__OutputContract Tutti__V1__OutputContract;
@@ -27,6 +29,8 @@ typedef struct Tutti__V1__Plan Tutti__V1__Plan;
 typedef struct Tutti__V1__NamedInput Tutti__V1__NamedInput;
 typedef struct Tutti__V1__ExpandRequest Tutti__V1__ExpandRequest;
 typedef struct Tutti__V1__SubPlan Tutti__V1__SubPlan;
+typedef struct Tutti__V1__ChoiceDraft Tutti__V1__ChoiceDraft;
+typedef struct Tutti__V1__ChoiceFacts Tutti__V1__ChoiceFacts;
 
 
 /* --- enums --- */
@@ -79,6 +83,59 @@ struct  Tutti__V1__DocumentFacts
 #define TUTTI__V1__DOCUMENT_FACTS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__document_facts__descriptor) \
     , {0,NULL}, 0 }
+
+
+/*
+ * Decayed counts of a model's drafts of one kind, each ×1000.
+ */
+struct  Tutti__V1__ModelSkill
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData model;
+  /*
+   * "closed" | "json" | "code" | "prose" | "documents"
+   */
+  ProtobufCBinaryData kind;
+  uint64_t drafted_milli;
+  uint64_t chosen_milli;
+  uint64_t agreed_milli;
+  uint64_t repaired_milli;
+  uint64_t rejected_milli;
+};
+#define TUTTI__V1__MODEL_SKILL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__model_skill__descriptor) \
+    , {0,NULL}, {0,NULL}, 0, 0, 0, 0, 0 }
+
+
+/*
+ * Decayed sums over the choices of a pattern whose anchors are a model's answers of one kind.
+ */
+struct  Tutti__V1__PatternGain
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData pattern;
+  ProtobufCBinaryData model;
+  ProtobufCBinaryData kind;
+  /*
+   * number of choices ×1000
+   */
+  uint64_t choices_milli;
+  /*
+   * support of the chosen minus support of the anchor, in thousandths
+   */
+  int64_t gain_sum;
+  /*
+   * of gains in thousandths
+   */
+  uint64_t gain_squares;
+  /*
+   * completion tokens of all drafts but the anchor's
+   */
+  uint64_t extra_tokens;
+};
+#define TUTTI__V1__PATTERN_GAIN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__pattern_gain__descriptor) \
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, 0, 0 }
 
 
 struct  Tutti__V1__PlanRequest
@@ -150,10 +207,32 @@ struct  Tutti__V1__PlanRequest
    * learned factor for the time of a split; 0: none
    */
   uint32_t split_percent;
+  /*
+   * the client gave tools
+   */
+  protobuf_c_boolean has_tools;
+  /*
+   * an eligible host offers a model for embeddings
+   */
+  protobuf_c_boolean has_embedder;
+  /*
+   * the client's ×1000, plus 1; 0: none
+   */
+  uint32_t temperature_milli;
+  /*
+   * of available models; at most 64
+   */
+  size_t n_skills;
+  Tutti__V1__ModelSkill **skills;
+  /*
+   * of available models; at most 64
+   */
+  size_t n_gains;
+  Tutti__V1__PatternGain **gains;
 };
 #define TUTTI__V1__PLAN_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_request__descriptor) \
-    , {0,NULL}, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, 0,NULL, 0, {0,NULL}, 0,NULL, 0,NULL, 0, 0, 0, 0 }
+    , {0,NULL}, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, 0,NULL, 0, {0,NULL}, 0,NULL, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL }
 
 
 struct  Tutti__V1__Edge
@@ -167,10 +246,18 @@ struct  Tutti__V1__Edge
    * name of the input in the instruction
    */
   ProtobufCBinaryData name;
+  /*
+   * by a choice: "revision" | "meanings"; empty: draft
+   */
+  ProtobufCBinaryData use;
+  /*
+   * vote in a choice ×1000; 0: 1000
+   */
+  uint32_t weight_milli;
 };
 #define TUTTI__V1__EDGE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__edge__descriptor) \
-    , {0,NULL}, {0,NULL} }
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0 }
 
 
 struct  Tutti__V1__OutputContract
@@ -284,10 +371,22 @@ struct  Tutti__V1__PlanTask
    * number of parts of each document
    */
   uint32_t document_parts;
+  /*
+   * "client" | "variation"; empty: role
+   */
+  ProtobufCBinaryData asking;
+  /*
+   * inputs of a choice: waits for those of lower stages
+   */
+  uint32_t stage;
+  /*
+   * kind of answer, if merge is "choose"; otherwise empty
+   */
+  ProtobufCBinaryData kind;
 };
 #define TUTTI__V1__PLAN_TASK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__plan_task__descriptor) \
-    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, NULL, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, 0,NULL, {0,NULL}, {0,NULL}, 0, 0 }
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, NULL, 0, {0,NULL}, {0,NULL}, 0, 0,NULL, 0,NULL, {0,NULL}, {0,NULL}, 0, 0, {0,NULL}, 0, {0,NULL} }
 
 
 struct  Tutti__V1__EstimatedWay
@@ -420,6 +519,67 @@ struct  Tutti__V1__SubPlan
     , 0,NULL, {0,NULL} }
 
 
+/*
+ * An input of a choice.
+ */
+struct  Tutti__V1__ChoiceDraft
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData task;
+  ProtobufCBinaryData model;
+  /*
+   * "chosen" | "agreed" | "outvoted" | "repaired" | "rejected" | "missing"
+   */
+  ProtobufCBinaryData outcome;
+  /*
+   * support by the other drafts ×1000
+   */
+  uint32_t support_milli;
+  uint64_t completion_tokens;
+  /*
+   * why it was rejected or not accepted; at most 200 bytes
+   */
+  ProtobufCBinaryData reason;
+};
+#define TUTTI__V1__CHOICE_DRAFT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__choice_draft__descriptor) \
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0, 0, {0,NULL} }
+
+
+struct  Tutti__V1__ChoiceFacts
+{
+  ProtobufCMessage base;
+  /*
+   * kind of answer
+   */
+  ProtobufCBinaryData kind;
+  /*
+   * what decided: "votes", "nearest" …
+   */
+  ProtobufCBinaryData basis;
+  /*
+   * ×1000, plus 1; 0: unknown
+   */
+  uint32_t confidence_milli;
+  /*
+   * task that asked as the client did; empty: none
+   */
+  ProtobufCBinaryData anchor;
+  /*
+   * made before all inputs had ended
+   */
+  protobuf_c_boolean is_early;
+  /*
+   * in the order of the edges
+   */
+  size_t n_drafts;
+  Tutti__V1__ChoiceDraft **drafts;
+};
+#define TUTTI__V1__CHOICE_FACTS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__choice_facts__descriptor) \
+    , {0,NULL}, {0,NULL}, 0, {0,NULL}, 0, 0,NULL }
+
+
 /* Tutti__V1__HostFacts methods */
 void   tutti__v1__host_facts__init
                      (Tutti__V1__HostFacts         *message);
@@ -457,6 +617,44 @@ Tutti__V1__DocumentFacts *
                       const uint8_t       *data);
 void   tutti__v1__document_facts__free_unpacked
                      (Tutti__V1__DocumentFacts *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__ModelSkill methods */
+void   tutti__v1__model_skill__init
+                     (Tutti__V1__ModelSkill         *message);
+size_t tutti__v1__model_skill__get_packed_size
+                     (const Tutti__V1__ModelSkill   *message);
+size_t tutti__v1__model_skill__pack
+                     (const Tutti__V1__ModelSkill   *message,
+                      uint8_t             *out);
+size_t tutti__v1__model_skill__pack_to_buffer
+                     (const Tutti__V1__ModelSkill   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__ModelSkill *
+       tutti__v1__model_skill__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__model_skill__free_unpacked
+                     (Tutti__V1__ModelSkill *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__PatternGain methods */
+void   tutti__v1__pattern_gain__init
+                     (Tutti__V1__PatternGain         *message);
+size_t tutti__v1__pattern_gain__get_packed_size
+                     (const Tutti__V1__PatternGain   *message);
+size_t tutti__v1__pattern_gain__pack
+                     (const Tutti__V1__PatternGain   *message,
+                      uint8_t             *out);
+size_t tutti__v1__pattern_gain__pack_to_buffer
+                     (const Tutti__V1__PatternGain   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__PatternGain *
+       tutti__v1__pattern_gain__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__pattern_gain__free_unpacked
+                     (Tutti__V1__PatternGain *message,
                       ProtobufCAllocator *allocator);
 /* Tutti__V1__PlanRequest methods */
 void   tutti__v1__plan_request__init
@@ -648,6 +846,44 @@ Tutti__V1__SubPlan *
 void   tutti__v1__sub_plan__free_unpacked
                      (Tutti__V1__SubPlan *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__ChoiceDraft methods */
+void   tutti__v1__choice_draft__init
+                     (Tutti__V1__ChoiceDraft         *message);
+size_t tutti__v1__choice_draft__get_packed_size
+                     (const Tutti__V1__ChoiceDraft   *message);
+size_t tutti__v1__choice_draft__pack
+                     (const Tutti__V1__ChoiceDraft   *message,
+                      uint8_t             *out);
+size_t tutti__v1__choice_draft__pack_to_buffer
+                     (const Tutti__V1__ChoiceDraft   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__ChoiceDraft *
+       tutti__v1__choice_draft__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__choice_draft__free_unpacked
+                     (Tutti__V1__ChoiceDraft *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__ChoiceFacts methods */
+void   tutti__v1__choice_facts__init
+                     (Tutti__V1__ChoiceFacts         *message);
+size_t tutti__v1__choice_facts__get_packed_size
+                     (const Tutti__V1__ChoiceFacts   *message);
+size_t tutti__v1__choice_facts__pack
+                     (const Tutti__V1__ChoiceFacts   *message,
+                      uint8_t             *out);
+size_t tutti__v1__choice_facts__pack_to_buffer
+                     (const Tutti__V1__ChoiceFacts   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__ChoiceFacts *
+       tutti__v1__choice_facts__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__choice_facts__free_unpacked
+                     (Tutti__V1__ChoiceFacts *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tutti__V1__HostFacts_Closure)
@@ -655,6 +891,12 @@ typedef void (*Tutti__V1__HostFacts_Closure)
                   void *closure_data);
 typedef void (*Tutti__V1__DocumentFacts_Closure)
                  (const Tutti__V1__DocumentFacts *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__ModelSkill_Closure)
+                 (const Tutti__V1__ModelSkill *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__PatternGain_Closure)
+                 (const Tutti__V1__PatternGain *message,
                   void *closure_data);
 typedef void (*Tutti__V1__PlanRequest_Closure)
                  (const Tutti__V1__PlanRequest *message,
@@ -685,6 +927,12 @@ typedef void (*Tutti__V1__ExpandRequest_Closure)
                   void *closure_data);
 typedef void (*Tutti__V1__SubPlan_Closure)
                  (const Tutti__V1__SubPlan *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__ChoiceDraft_Closure)
+                 (const Tutti__V1__ChoiceDraft *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__ChoiceFacts_Closure)
+                 (const Tutti__V1__ChoiceFacts *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -724,6 +972,8 @@ void tutti__v1__planner__expand_plan(ProtobufCService *service,
 
 extern const ProtobufCMessageDescriptor tutti__v1__host_facts__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__document_facts__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__model_skill__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__pattern_gain__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__plan_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__edge__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__output_contract__descriptor;
@@ -734,6 +984,8 @@ extern const ProtobufCMessageDescriptor tutti__v1__plan__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__named_input__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__expand_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__sub_plan__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__choice_draft__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__choice_facts__descriptor;
 extern const ProtobufCServiceDescriptor tutti__v1__planner__descriptor;
 
 PROTOBUF_C__END_DECLS

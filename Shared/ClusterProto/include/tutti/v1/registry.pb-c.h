@@ -15,6 +15,7 @@ PROTOBUF_C__BEGIN_DECLS
 #endif
 
 #include "tutti/v1/access.pb-c.h"
+#include "tutti/v1/plan.pb-c.h"
 
 typedef struct Tutti__V1__Peer Tutti__V1__Peer;
 typedef struct Tutti__V1__Hello Tutti__V1__Hello;
@@ -35,6 +36,8 @@ typedef struct Tutti__V1__LoadTable Tutti__V1__LoadTable;
 typedef struct Tutti__V1__SettingsTableRequest Tutti__V1__SettingsTableRequest;
 typedef struct Tutti__V1__SettingsTable Tutti__V1__SettingsTable;
 typedef struct Tutti__V1__SettingOverride Tutti__V1__SettingOverride;
+typedef struct Tutti__V1__SkillReport Tutti__V1__SkillReport;
+typedef struct Tutti__V1__SkillTable Tutti__V1__SkillTable;
 
 
 /* --- enums --- */
@@ -501,6 +504,47 @@ struct  Tutti__V1__SettingOverride
     , {0,NULL}, {0,NULL} }
 
 
+/*
+ * Facts of one choice of a dispatcher.
+ */
+struct  Tutti__V1__SkillReport
+{
+  ProtobufCMessage base;
+  /*
+   * of the plan
+   */
+  ProtobufCBinaryData pattern;
+  Tutti__V1__ChoiceFacts *choice;
+};
+#define TUTTI__V1__SKILL_REPORT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__skill_report__descriptor) \
+    , {0,NULL}, NULL }
+
+
+/*
+ * Each table is complete.
+ */
+struct  Tutti__V1__SkillTable
+{
+  ProtobufCMessage base;
+  /*
+   * the registry's incarnation
+   */
+  uint64_t epoch;
+  /*
+   * grows with every change within an epoch
+   */
+  uint64_t revision;
+  size_t n_skills;
+  Tutti__V1__ModelSkill **skills;
+  size_t n_gains;
+  Tutti__V1__PatternGain **gains;
+};
+#define TUTTI__V1__SKILL_TABLE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tutti__v1__skill_table__descriptor) \
+    , 0, 0, 0,NULL, 0,NULL }
+
+
 /* Tutti__V1__Peer methods */
 void   tutti__v1__peer__init
                      (Tutti__V1__Peer         *message);
@@ -862,6 +906,44 @@ Tutti__V1__SettingOverride *
 void   tutti__v1__setting_override__free_unpacked
                      (Tutti__V1__SettingOverride *message,
                       ProtobufCAllocator *allocator);
+/* Tutti__V1__SkillReport methods */
+void   tutti__v1__skill_report__init
+                     (Tutti__V1__SkillReport         *message);
+size_t tutti__v1__skill_report__get_packed_size
+                     (const Tutti__V1__SkillReport   *message);
+size_t tutti__v1__skill_report__pack
+                     (const Tutti__V1__SkillReport   *message,
+                      uint8_t             *out);
+size_t tutti__v1__skill_report__pack_to_buffer
+                     (const Tutti__V1__SkillReport   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SkillReport *
+       tutti__v1__skill_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__skill_report__free_unpacked
+                     (Tutti__V1__SkillReport *message,
+                      ProtobufCAllocator *allocator);
+/* Tutti__V1__SkillTable methods */
+void   tutti__v1__skill_table__init
+                     (Tutti__V1__SkillTable         *message);
+size_t tutti__v1__skill_table__get_packed_size
+                     (const Tutti__V1__SkillTable   *message);
+size_t tutti__v1__skill_table__pack
+                     (const Tutti__V1__SkillTable   *message,
+                      uint8_t             *out);
+size_t tutti__v1__skill_table__pack_to_buffer
+                     (const Tutti__V1__SkillTable   *message,
+                      ProtobufCBuffer     *buffer);
+Tutti__V1__SkillTable *
+       tutti__v1__skill_table__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   tutti__v1__skill_table__free_unpacked
+                     (Tutti__V1__SkillTable *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Tutti__V1__Peer_Closure)
@@ -920,6 +1002,12 @@ typedef void (*Tutti__V1__SettingsTable_Closure)
                   void *closure_data);
 typedef void (*Tutti__V1__SettingOverride_Closure)
                  (const Tutti__V1__SettingOverride *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__SkillReport_Closure)
+                 (const Tutti__V1__SkillReport *message,
+                  void *closure_data);
+typedef void (*Tutti__V1__SkillTable_Closure)
+                 (const Tutti__V1__SkillTable *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -1004,6 +1092,8 @@ extern const ProtobufCMessageDescriptor tutti__v1__load_table__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__settings_table_request__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__settings_table__descriptor;
 extern const ProtobufCMessageDescriptor tutti__v1__setting_override__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__skill_report__descriptor;
+extern const ProtobufCMessageDescriptor tutti__v1__skill_table__descriptor;
 extern const ProtobufCServiceDescriptor tutti__v1__registry__descriptor;
 
 PROTOBUF_C__END_DECLS

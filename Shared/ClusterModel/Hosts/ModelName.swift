@@ -1,16 +1,14 @@
-import ClusterModel
-
 /// Properties read from a model's name, because hosts rarely report them.
-struct ModelName: Hashable, Sendable {
-  enum Tag: String, CaseIterable, Sendable {
+public struct ModelName: Hashable, Sendable {
+  public enum Tag: String, CaseIterable, Sendable {
     case code, reasoning, vision, base
   }
 
   /// Parameters in millions. `nil` means that the name does not contain them.
-  let sizeMillions: Int?
-  let tags: Set<Tag>
+  public let sizeMillions: Int?
+  public let tags: Set<Tag>
 
-  init(_ model: ModelID) {
+  public init(_ model: ModelID) {
     let words = model.name.lowercased().split { !($0.isLetter || $0.isNumber || $0 == ".") }
       .map { String($0) }
     // In "Qwen2.5-7B-Instruct-1M", the larger number is the size and the other one the context. In
@@ -48,7 +46,7 @@ struct ModelName: Hashable, Sendable {
   }
 
   /// Formats a size: "7B", "135M".
-  static func shown(_ millions: Int) -> String {
+  public static func shown(_ millions: Int) -> String {
     guard millions >= 1_000 else { return "\(millions)M" }
     let tenths = (millions + 50) / 100
     return tenths % 10 == 0 ? "\(tenths / 10)B" : "\(tenths / 10).\(tenths % 10)B"
