@@ -18,7 +18,7 @@ public struct Ballot: Hashable, Sendable {
 
   /// Whether the answers would change if the answer of one more text were a letter. Such a text
   /// shows that there are lettered options, and all texts are then read as choices.
-  private let mayBeChoices: Bool
+  public let mayBeChoices: Bool
 
   public init(_ texts: [String]) {
     let plain = texts.map { ShortAnswer.of($0) }

@@ -1,9 +1,9 @@
 /// Splits a text into words that ignore case, white space and punctuation.
-enum NormalWords {
+public enum NormalWords {
   /// The words in order, in lower case. `-3`, `1/2` and `2.5` stay numbers, `1,000` becomes `1000`,
   /// `2.50` becomes `2.5`. Each Chinese or Japanese character is a word, because no space separates
   /// words there.
-  static func words(of text: String) -> [String] {
+  public static func words(of text: String) -> [String] {
     // The typographic minus counts as a minus.
     let scalars = text.lowercased().unicodeScalars.map { $0 == "\u{2212}" ? "-" : $0 }
     var words: [String] = []
@@ -35,7 +35,7 @@ enum NormalWords {
 
   /// The word itself for a number or an opinion, and `not` for a negation. `nil` means any other
   /// word.
-  static func mark(_ word: String) -> String? {
+  public static func mark(_ word: String) -> String? {
     if let first = word.unicodeScalars.first,
       isDigit(first) || first == "-" && word.unicodeScalars.count > 1
     {

@@ -1,6 +1,6 @@
 /// Reduces a text to its short answer, in a form that can be compared. For example, `B`, `(b)` and
 /// `**Answer:** B.` become equal, and so do `42`, `42.0` and `The answer is 42.`
-enum ShortAnswer {
+public enum ShortAnswer {
   /// The answer that the text names. If a long text names none, the result is its last line, if
   /// this line is short. In all other cases the result is the whole text.
   /// - Parameter hasOptions: whether `B. Paris` means the option B, not a person's name.
@@ -16,7 +16,7 @@ enum ShortAnswer {
   }
 
   /// The answer that the text names. `nil` means that it names none.
-  static func named(in text: String) -> String? {
+  public static func named(in text: String) -> String? {
     named(inNormalised: Normaliser.normalised(ComparedText.bounded(text)), false)
   }
 

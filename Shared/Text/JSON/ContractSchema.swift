@@ -1,13 +1,12 @@
-import Text
-
 /// The part of JSON Schema that is checked: `type`, `properties`, `required`, `enum`, `items`,
 /// `minItems`, `maxItems` and `maxLength`.
 /// Other keywords are left to hosts that enforce schemas. Members that the schema does not name are
 /// allowed.
-struct ContractSchema: Sendable {
+public struct ContractSchema: Sendable {
   /// Empty means any type.
-  private(set) var types: Set<String> = []
-  private(set) var required: [String] = []
+  private var types: Set<String> = []
+  /// Names of the members that an object must have.
+  public private(set) var required: [String] = []
   private var properties: [String: ContractSchema] = [:]
   /// Schema of an array's elements, or empty if there is none. The schema is wrapped in an array,
   /// because a value type cannot contain itself.
@@ -29,10 +28,10 @@ struct ContractSchema: Sendable {
   }
 
   /// Accepts any valid JSON.
-  init() {}
+  public init() {}
 
   /// - Returns: `nil` if the text is not a schema.
-  init?(_ schema: String) {
+  public init?(_ schema: String) {
     guard let document = try? JSONDocument(validating: Array(schema.utf8)),
       document.root.kind == .object
     else { return nil }
@@ -67,12 +66,12 @@ struct ContractSchema: Sendable {
   }
 
   /// Whether a value of this kind could fit.
-  func takes(_ kind: JSONKind) -> Bool {
+  public func takes(_ kind: JSONKind) -> Bool {
     types.isEmpty || types.contains(kind.rawValue) || kind == .number && types.contains("integer")
   }
 
   /// Whether the schema names the member and the value fits it.
-  func allows(_ json: String, as member: String) -> Bool {
+  public func allows(_ json: String, as member: String) -> Bool {
     guard let schema = properties[member],
       let document = try? JSONDocument(validating: Array(json.utf8))
     else { return false }
@@ -82,7 +81,7 @@ struct ContractSchema: Sendable {
   /// Describes the first mistake in a value, for the model that wrote it. `nil` means that it fits.
   ///
   /// - Parameter path: the value's name in the message; empty means the root.
-  func mistake(
+  public func mistake(
     in value: JSONValue, _ document: JSONDocument, at path: String = ""
   ) -> String? {
     let name = path.isEmpty ? "the value" : "\"\(path)\""
