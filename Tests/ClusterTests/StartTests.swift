@@ -96,8 +96,8 @@ extension ProcessTests {
     @Test("a cluster runs in links to the executable of a distribution")
     func links() async throws {
       let manager = FileManager.default
-      // `tutti up` starts the services next to its own file, so the directory has only links. A hard
-      // link needs the same file system.
+      // `tutti up` starts the services next to its own file, so the directory has only links. The
+      // first one is a hard link, which needs the same file system.
       let folder = Programs.path("links-\(UUID().uuidString)")
       try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
       defer { try? manager.removeItem(atPath: folder) }
