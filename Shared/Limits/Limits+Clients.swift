@@ -4,7 +4,7 @@ extension Limits {
     acceptedConnections, reservedConnections, refusedConnections,
     requestsPerClient, requestsPerLocalClient, requestBytesPerClient, requestBytesPerLocalClient,
     plansPerClient, plansPerLocalClient, keyReserve, cheapAnswers, cheapBurst,
-    probeAnswers, abandonedRequests,
+    healthAnswers, abandonedRequests,
     smallBody, bodyWait, readerStall,
     forwardedHeaders,
     forwardedHeaderBytes, tlsFileBytes, tlsHandshake,
@@ -73,15 +73,16 @@ extension Limits {
   public static let cheapBurst = Limit(
     "clients.cheap_burst", 200, .count,
     "Refusals and pages that come without delay after a pause: two seconds of them.")
-  public static let probeAnswers = Limit(
-    "clients.probe_answers", 500, .count,
+  public static let healthAnswers = Limit(
+    "clients.health_answers", 500, .count,
     "Answers of /health and /ready per second for one address. Further ones are delayed by at most "
       + "a second. A hundred load balancers behind one address can ask five times per second.")
   public static let abandonedRequests = Limit(
     "clients.abandoned_requests", 300, .count,
-    "Requests per second that one key may leave before their answers. Its next requests are "
-      + "delayed by at most a second. Programs that complete text abandon most requests: 300 "
-      + "people who type share a key without delay.")
+    "Requests per second that one key, or one address without a valid key, may leave before their "
+      + "answers, if it gets no refusals or pages. Its next requests are delayed by at most a "
+      + "second. Programs that complete text abandon most requests: 300 people who type share a "
+      + "key without delay.")
   public static let smallBody = Limit(
     "clients.small_body", 8 << 10, .bytes,
     "Smaller bodies count for no client and never wait. 1,024 connections can send 8 MiB of them.")

@@ -128,8 +128,8 @@ public struct MetricCatalogue: Sendable {
         "Idle, incomplete or delayed connections that were closed to make room for new ones."),
       MetricDescription(
         "tutti_http_delayed_total", .counter,
-        "Requests and answers that were delayed because their client gets too many refusals and "
-          + "pages."),
+        "Requests and answers that were delayed because their client gets too many refusals, pages "
+          + "or health checks, or leaves too many requests."),
       MetricDescription(
         "tutti_keys_refused_total", .counter,
         "HTTP requests refused because of their key: wrong, ended, or without the permission."),

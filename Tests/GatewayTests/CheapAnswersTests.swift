@@ -27,16 +27,17 @@ struct CheapAnswersTests {
     #expect(charge(RequestJournal.clientLeftStatus) == .abandoned)
   }
 
-  @Test("each page is charged, health checks less than others, and metrics not")
+  @Test("each page is charged, health checks less than others, and metrics only if they are refused")
   func pages() {
     for method in [HTTPRequest.Method.get, .head] {
       #expect(charge(200, method, "/v1/models") == .answer)
       #expect(charge(200, method, "/v1/models?limit=1") == .answer)
       for path in ["/health", "/ready", "/ready?verbose"] {
-        #expect(charge(200, method, path) == .probe, "\(path)")
-        #expect(charge(503, method, path) == .probe, "\(path)")
+        #expect(charge(200, method, path) == .healthCheck, "\(path)")
+        #expect(charge(503, method, path) == .healthCheck, "\(path)")
       }
       #expect(charge(200, method, "/metrics") == nil)
+      #expect(charge(401, method, "/metrics") == .answer)
     }
   }
 }

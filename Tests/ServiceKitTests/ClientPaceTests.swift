@@ -26,7 +26,7 @@ struct ClientPaceTests {
   @Test("health checks and abandoned requests count as a part of a cheap answer")
   func parts() {
     var pace = exhausted(by: 1)
-    #expect(pace.take(1, for: .probe, at: start) == .milliseconds(2))
+    #expect(pace.take(1, for: .healthCheck, at: start) == .milliseconds(2))
     #expect(pace.take(1, for: .abandoned, at: start) == .microseconds(5_333))
     #expect(pace.take(1, at: start) == .microseconds(15_333))
   }

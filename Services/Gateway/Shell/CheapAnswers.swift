@@ -7,14 +7,15 @@ import OverloadCore
 import ServiceKit
 
 /// Delays refusals and pages of a client that gets too many of them (`ClientPace`). They are charged
-/// to the request's key, or to the client's address if the request has no valid key.
+/// to the request's key, or to the client's address if the request has no valid key. Health checks
+/// and requests that their clients leave are charged less.
 struct CheapAnswers: RouterMiddleware {
   typealias Context = BasicRequestContext
 
   let pace: AnswerPace
 
   /// Paths of health checks. They may come more often than other pages.
-  private static let probes: Set<String> = ["/health", "/ready"]
+  private static let healthPaths: Set<String> = ["/health", "/ready"]
 
   @concurrent
   func handle(
@@ -36,7 +37,7 @@ struct CheapAnswers: RouterMiddleware {
   private func charge(_ request: Request, _ status: Int, to connection: ClientConnection) async {
     guard let charge = Self.charge(request, status) else { return }
     let delay = pace.take(connection.owner, for: charge)
-    // Nobody reads the answer of an abandoned request. Its client's next requests are delayed.
+    // The client of an abandoned request reads no answer, so its next requests are delayed instead.
     if charge != .abandoned { await connection.delay(by: delay) }
   }
 
@@ -45,8 +46,8 @@ struct CheapAnswers: RouterMiddleware {
   static func charge(_ request: Request, _ status: Int) -> ClientPace.Charge? {
     if status == RequestJournal.clientLeftStatus { return .abandoned }
     let path = request.uri.path
-    if path == "/metrics" { return nil }
-    if probes.contains(path) { return .probe }
+    if path == "/metrics", (200..<300).contains(status) { return nil }
+    if healthPaths.contains(path) { return .healthCheck }
     let isCheap =
       request.method == .get || request.method == .head || (400..<500).contains(status)
     return isCheap ? .answer : nil

@@ -37,8 +37,8 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     /// A token budget of the request, or a money budget above the client's key, does not pay for an
     /// answer.
     public static let budgetExhausted = Code(rawValue: "budget_exhausted")
-    /// A budget or balance above the client's key would pay for the request, but running requests
-    /// hold its credits. A retry may succeed.
+    /// Running requests hold credits of a budget or balance that the request needs. A retry may
+    /// succeed.
     public static let budgetHeld = Code(rawValue: "budget_held")
     /// The organisation's prepaid balance does not pay for the request.
     public static let insufficientBalance = Code(rawValue: "insufficient_balance")

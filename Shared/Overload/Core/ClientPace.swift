@@ -5,15 +5,15 @@ import Limits
 /// thousands of them per second. Above the rate, answers are delayed.
 ///
 /// A client has a burst, and then one answer per interval. The values are limits in
-/// `Limits.cheapAnswers` and `Limits.cheapBurst`. Answers to probes, and requests whose client left,
-/// count as a part of a cheap answer.
+/// `Limits.cheapAnswers` and `Limits.cheapBurst`. Health checks, and requests whose client
+/// left, count as a part of a cheap answer.
 public struct ClientPace: Sendable {
   /// What a client is charged for.
   public enum Charge: Sendable {
     /// A refusal or a page.
     case answer
-    /// An answer to a health check (`Limits.probeAnswers`).
-    case probe
+    /// An answer to a health check (`Limits.healthAnswers`).
+    case healthCheck
     /// A request whose client left before its answer (`Limits.abandonedRequests`).
     case abandoned
 
@@ -22,7 +22,7 @@ public struct ClientPace: Sendable {
       let perSecond =
         switch self {
         case .answer: Limits.cheapAnswers.value
-        case .probe: Limits.probeAnswers.value
+        case .healthCheck: Limits.healthAnswers.value
         case .abandoned: Limits.abandonedRequests.value
         }
       return .microseconds(1_000_000 / Int64(perSecond))
@@ -30,8 +30,7 @@ public struct ClientPace: Sendable {
   }
 
   /// Average pause between two cheap answers of a client without delay.
-  private static let interval =
-    Duration.milliseconds(1_000 / Int64(Limits.cheapAnswers.value))
+  private static let interval = Charge.answer.interval
   /// Time that a rested client is ahead of its rate.
   private static let lead = interval * Limits.cheapBurst.value
   /// Longest delay. Clients wait less patiently for an error than for an answer.

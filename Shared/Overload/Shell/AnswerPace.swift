@@ -6,6 +6,8 @@ import Synchronization
 /// Delays for a client that gets too many cheap answers; the shell of `ClientPace`.
 public final class AnswerPace: Sendable {
   private let pace = Mutex(ClientPace())
+  /// Health checks count apart, so that other requests from their address never delay them.
+  private let healthChecks = Mutex(ClientPace())
   private let clock = ProcessClock()
 
   public init() {}
@@ -14,6 +16,9 @@ public final class AnswerPace: Sendable {
   /// - Returns: the delay of the answer.
   public func take(_ client: UInt64, for charge: ClientPace.Charge = .answer) -> Duration {
     let now = clock.now
+    if charge == .healthCheck {
+      return healthChecks.withLock { $0.take(client, for: charge, at: now) }
+    }
     return pace.withLock { $0.take(client, for: charge, at: now) }
   }
 

@@ -78,7 +78,7 @@ struct ErrorLine {
     .requestTooLarge: ErrorLine(413, "invalid_request_error", "request_too_large"),
     .messageTooLarge: ErrorLine(413, "invalid_request_error", "request_too_large"),
     .rateLimited: ErrorLine(429, "rate_limit_error", "rate_limited", retryAfterSeconds: 1),
-    // The official client retries status 429. Nothing was spent on the request.
+    // The official client retries status 429. No task of the request has reported tokens.
     .budgetHeld: ErrorLine(429, "rate_limit_error", "budget_held", retryAfterSeconds: 1),
     .cancelled: ErrorLine(499, "invalid_request_error", "cancelled"),
     .internalError: internalError,

@@ -108,11 +108,10 @@ public struct TokenBudget: Hashable, Sendable {
       // Clients retry `budgetHeld` by themselves. If the plan has used tokens, a retry would cost
       // as much again.
       let hasUsedTokens = failure.code == .budgetExhausted
-      if !hasUsedTokens || shortage?.code != .budgetHeld {
-        failure.code = shortage?.code ?? .budgetExhausted
-      }
+      let mayRetry = !hasUsedTokens || shortage?.code != .budgetHeld
+      if mayRetry { failure.code = shortage?.code ?? .budgetExhausted }
       failure.param = nil
-      failure.retryAfter = shortage?.retryAfter
+      failure.retryAfter = mayRetry ? shortage?.retryAfter : nil
       let limit = "The plan may take \(counted(tokens, "token")): \(failure.message)"
       failure.message = shortage.map { "\($0.message) \(limit)" } ?? limit
     }

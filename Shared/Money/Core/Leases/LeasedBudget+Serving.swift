@@ -293,7 +293,7 @@ extension LeasedBudget {
           lines[key]?.queue.remove(request.number)
         }
         waitingKeys[request.number] = nil
-        directives.append(.refuse(request.number, line.reasonToGiveUp(isFirst: isFirst)))
+        directives.append(.refuse(request.number, line.reasonToGiveUp(request, isFirst: isFirst)))
       }
       if isFirst { withdrawAsk(key, now: now) }
     }
@@ -365,9 +365,12 @@ extension LeasedBudget.KeyLease {
   }
 
   /// Reason for the refusal of a request whose patience has ended.
-  fileprivate func reasonToGiveUp(isFirst: Bool) -> BudgetRefusal {
+  fileprivate func reasonToGiveUp(
+    _ request: LeasedBudget.WaitingRequest, isFirst: Bool
+  ) -> BudgetRefusal {
     switch notice {
-    case .ceiling(let ceiling): .outOfPatience(ceiling)
+    case .ceiling(let ceiling):
+      ceiling.remaining >= request.cost.minimum ? .outOfPatience(ceiling) : .exhausted(ceiling)
     case .key: .keyRevoked
     case nil, .invalid, .tooManyLeases: isFirst ? .registryAway : .outOfPatience(nil)
     }
