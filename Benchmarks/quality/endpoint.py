@@ -34,7 +34,8 @@ class Answer:
     """One finished request.
 
     `tokens` is None if the server reports no usage. `calls` counts the requests to models that the
-    server made for it.
+    server made for it. `recorder` is the recorder's member about the recorded answer, if there is
+    one.
     """
 
     text: str
@@ -43,6 +44,8 @@ class Answer:
     seconds: float
     cut: bool
     tutti: dict = field(default_factory=dict)
+    prompt_tokens: int | None = None
+    recorder: dict = field(default_factory=dict)
 
 
 class Endpoint:
@@ -73,10 +76,10 @@ class Endpoint:
         except (KeyError, TypeError):
             return None
 
-    def ask(self, body):
+    def ask(self, body, headers=None):
         """Returns one chat completion. Raises Unreachable or Refused."""
         began = time.monotonic()
-        answer = self._send("/chat/completions", body)
+        answer = self._send("/chat/completions", body, headers)
         seconds = time.monotonic() - began
         try:
             choice = answer["choices"][0]
@@ -85,12 +88,13 @@ class Endpoint:
             tutti = answer.get("tutti") or {}
             tokens = usage.get("completion_tokens")
             cut = choice.get("finish_reason") == "length"
-            return Answer(text, tokens, calls(tutti), seconds, cut, tutti)
+            return Answer(text, tokens, calls(tutti), seconds, cut, tutti,
+                          usage.get("prompt_tokens"), answer.get("recorder") or {})
         except (KeyError, IndexError, TypeError, AttributeError):
             raise Refused(f"not a chat completion: {json.dumps(answer)[:200]}") from None
 
-    def _send(self, path, body):
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+    def _send(self, path, body, more=None):
+        headers = {"Accept": "application/json", "Content-Type": "application/json"} | (more or {})
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
         data = None if body is None else json.dumps(body).encode()

@@ -124,6 +124,27 @@ def vote(extractions):
     return next(answer for answer in answers if normalise(answer) == winner)
 
 
+def elect(votes, texts):
+    """Returns the index of the elected answer of several, which have at least one text.
+
+    The most frequent vote wins; None is no vote. Without any vote, the text wins that is nearest to
+    the others. The first of equals wins, so that the result is deterministic.
+    """
+    counts = Counter(vote for vote in votes if vote is not None)
+    if counts:
+        # For equal counts, `most_common` keeps the order of first appearance.
+        return votes.index(counts.most_common(1)[0][0])
+    words = [Counter(re.findall(r"\w+|[^\w\s]", text.casefold())) for text in texts]
+    nearness = [sum(likeness(one, other) for other in words) for one in words]
+    return nearness.index(max(nearness))
+
+
+def likeness(one, other):
+    """Returns the Dice coefficient of two multisets of words, from 0 to 1."""
+    whole = one.total() + other.total()
+    return 2 * (one & other).total() / whole if whole else 1.0
+
+
 def wilson(mean, count):
     """Returns the 95 % Wilson interval of a mean of scores between 0 and 1, as (low, high).
 
