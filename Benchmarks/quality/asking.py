@@ -135,12 +135,11 @@ class Patterns:
             answer = self.endpoint.ask(body)
         except (Refused, Unreachable) as error:
             return row | {"error": str(error), "score": 0.0, "tokens": None, "calls": 0}
-        plan = answer.tutti.get("plan")
         return row | {
             "score": task.judge(answer.text), "text": answer.text, "tokens": answer.tokens,
             "calls": answer.calls, "seconds": answer.seconds, "cut": answer.cut,
             "confidence": answer.tutti.get("confidence"), "choice": answer.tutti.get("choice"),
-            "reason": plan.get("reason") if isinstance(plan, dict) else None}
+            "reason": answer.tutti.get("reason")}
 
 
 def each(items, work, take, concurrency, until=None):

@@ -1,157 +1,117 @@
 #!/usr/bin/env python3
-"""Compares answer quality: one model alone, with samples and a vote, and with patterns.
+"""Compares answer quality at equal tokens: one model, samples and a vote, and Tutti's patterns.
 
-    python3 Benchmarks/quality/quality.py --base-url http://127.0.0.1:8080/v1 --model MODEL
+    python3 quality.py --out DIR --base-url http://127.0.0.1:8080/v1 --model MODEL
 
-Sends reasoning-gym's questions to any OpenAI-compatible server and scores the answers with
-reasoning-gym's verifiers. README.md in this folder explains the table.
+Asks any OpenAI-compatible server, scores the answers, and writes a report. README.md in this folder
+explains it. pool.py and curves.py do parts of this alone.
 """
 
 import argparse
 import json
 import os
-import platform
 import sys
-import urllib.parse
-from importlib import metadata
+import time
+import urllib.request
 
-import report
-import tasks as task_source
+import curves
+import suites
+from asking import Draws, Patterns, Stopped, raise_at_signals
 from endpoint import Endpoint, Refused, Unreachable
-from measurement import Measurement, Settings
-
-# Exit codes from sysexits.h, as in Tutti's own commands.
-USAGE, UNAVAILABLE, INTERRUPTED = 64, 69, 130
+from options import (
+    INTERRUPTED, UNAVAILABLE, USAGE, Parser, decimal, fail, members, names, say, url, whole)
+from pool import load
+from state import Different, Run
+from suites import reasoning
 
 PATTERNS = "tutti/ensemble,tutti/debate,tutti/maestro,tutti/auto"
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        fail(f"{message} (--help lists the options)", USAGE)
-
-
-def fail(message, status):
-    print(f"quality: {message}", file=sys.stderr)
-    sys.exit(status)
-
-
-def say(message):
-    print(f"quality: {message}", file=sys.stderr, flush=True)
-
-
-def whole(low, high):
-    """Returns an option type: an integer from `low` to `high`."""
-    def read(text):
-        if not text.lstrip("-").isdigit() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(
-                f"must be an integer from {low} to {high}, not {text!r}")
-        return int(text)
-    return read
-
-
-def decimal(low, high):
-    """Returns an option type: a number from `low` to `high`."""
-    def read(text):
-        try:
-            number = float(text)
-        except ValueError:
-            number = float("nan")
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"must be a number from {low} to {high}, not {text!r}")
-        return number
-    return read
-
-
-def names(text):
-    found = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if not found:
-        raise argparse.ArgumentTypeError("must have at least one name")
-    return found
-
-
-def url(text):
-    try:
-        parts = urllib.parse.urlsplit(text)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise argparse.ArgumentTypeError(f"must be an http or https URL, not {text!r}")
-    return text
-
-
 def parse(arguments):
     parser = Parser(
-        description="Scores one model, self-consistency at the same token budget, and Tutti's "
-        "patterns on reasoning-gym tasks. OPENAI_API_KEY is sent as the API key, if it is set.",
+        description="Scores one model, self-consistency at the same tokens, and Tutti's patterns. "
+        "OPENAI_API_KEY is sent as the API key, if it is set. The same command resumes a run.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
+    add("--out", required=True, metavar="DIR", help="folder of the run and of its report")
     add("--base-url", type=url, default="http://127.0.0.1:8080/v1", help="base URL of the API")
-    add("--model", help="a real model id; required if the server offers several")
-    add("--tasks", type=whole(1, 100_000), default=20, metavar="N", help="number of tasks")
-    add("--seed", type=whole(0, 2**31 - 1), default=1, metavar="N",
-        help="seed of tasks and requests")
-    add("--patterns", type=names, default=names(PATTERNS), metavar="A,B",
-        help="patterns to measure")
-    add("--datasets", type=names, default=task_source.STANDARD, metavar="A,B",
-        help="data sets of reasoning-gym, taken in turn; data sets with answers of several lines "
-        "score low, because the prompt asks for one line")
-    add("--max-tokens", type=whole(1, 1_000_000), default=512, metavar="N",
-        help="maximum tokens of one answer")
-    add("--temperature", type=decimal(0, 2), default=0.0, metavar="T",
-        help="temperature of `direct`")
+    add("--model", help="a real model, which is asked once and for samples; default: the one that "
+        "the server offers, or none if the run has answers of a model")
+    add("--suites", type=names, default=list(suites.SUITES), metavar="A,B", help="suites")
+    add("--tasks", type=whole(1, 10_000), default=20, metavar="N", help="tasks of each suite")
+    add("--samples", type=whole(0, 64), default=4, metavar="N", help="samples of each task")
+    add("--patterns", type=names, default=names(PATTERNS), metavar="A,B", help="patterns to ask")
+    add("--tutti", type=members, default={}, metavar="JSON",
+        help='more members of `tutti` for patterns, such as {"members": 3}')
+    add("--label", default="", metavar="TEXT", help="added to the names of the patterns' columns")
+    add("--retry-errors", action="store_true", help="ask again where a pattern has failed")
+    add("--recorder", type=url, metavar="URL", help="recorder.py, to start a column for a pattern")
+    add("--seed", type=whole(0, 2**31 - 1), default=1, metavar="N", help="of tasks and requests")
     add("--sample-temperature", type=decimal(0, 2), default=0.7, metavar="T",
-        help="temperature of the samples for self-consistency")
-    add("--samples", type=whole(1, 1_000), default=5, metavar="N",
-        help="samples per task if no pattern gives a token budget")
-    add("--max-samples", type=whole(1, 1_000), default=16, metavar="N",
-        help="maximum samples per task")
-    add("--concurrency", type=whole(1, 256), default=1, metavar="N", help="concurrent requests")
-    add("--timeout", type=decimal(0.1, 86_400), default=300, metavar="SECONDS",
+        help="temperature of the samples; that of the other requests is 0")
+    add("--levels", default=reasoning.LEVELS_FILE, metavar="FILE",
+        help="levels of the closed questions")
+    add("--minutes", type=decimal(0, 10_000), metavar="N", help="end after this time")
+    add("--concurrency", type=whole(1, 64), default=1, metavar="N", help="concurrent requests")
+    add("--timeout", type=decimal(0.1, 86_400), default=900, metavar="SECONDS",
         help="time limit of one request")
-    add("--json", metavar="FILE", help="write all results to FILE, with each answer")
+    add("--replay", metavar="PROGRAM", help="the built ChoiceReplay, for best by agreement")
     options = parser.parse_args(arguments)
     if options.model and options.model.startswith("tutti/"):
         parser.error(f"argument --model: must be a real model, not {options.model}")
-    folder = os.path.dirname(os.path.abspath(options.json or "."))
-    if options.json and (os.path.isdir(options.json) or not os.access(folder, os.W_OK)):
-        parser.error(f"argument --json: cannot write {options.json}")
+    wrong = [name for name in options.suites if name not in suites.SUITES]
+    if wrong:
+        parser.error(f"argument --suites: no suite {', '.join(wrong)}")
     return options
 
 
-def choose_model(wanted, listed):
-    """Returns the model to ask. Exits if it is ambiguous or not offered."""
+def choose_model(wanted, listed, has_draws):
+    """Returns the model to draw from, or None. Exits if it is ambiguous or not offered."""
     real = [name for name in listed or [] if not name.startswith("tutti/")]
     if wanted:
         if listed is not None and wanted not in listed:
             fail(f"the server has no model {wanted}; it offers {', '.join(real) or 'none'}", USAGE)
         return wanted
+    if has_draws:
+        return None
     if len(real) == 1:
         return real[0]
     fail(f"--model is required; the server offers {', '.join(real) or 'no list of models'}", USAGE)
 
 
-def load_tasks(options):
+def start_column(recorder, name):
+    """Makes the recorder count the requests of each kind from 0 again."""
+    if not recorder:
+        return
+    request = urllib.request.Request(
+        recorder.removesuffix("/").removesuffix("/v1") + "/column",
+        json.dumps({"name": name}).encode(), {"Content-Type": "application/json"})
     try:
-        return task_source.load(options.datasets, options.tasks, options.seed)
-    except task_source.UnknownDataset as error:
-        fail(f"reasoning-gym has no data set {error}", USAGE)
-    except ImportError as error:
-        fail(f"reasoning-gym cannot be loaded ({error}); install requirements.txt of this folder",
-             UNAVAILABLE)
-
-
-def write(path, content):
-    """Writes the file atomically."""
-    partial = f"{path}.{os.getpid()}.partial"
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, ensure_ascii=False)
-            file.write("\n")
-        os.replace(partial, path)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=30) as answer:
+            answer.read()
     except OSError as error:
-        say(f"cannot write {path}: {error.strerror}")
+        fail(f"no recorder answers at {recorder}: {error}", UNAVAILABLE)
+
+
+def measure(options, run, endpoint, model, listed):
+    """Draws and asks what is missing. Raises Stopped."""
+    tasks = load(options.suites, options.tasks, run.settings)
+    until = None if options.minutes is None else time.monotonic() + options.minutes * 60
+    if model:
+        start_column(options.recorder, "draws")
+        Draws(endpoint, run, say, options.concurrency).draw(tasks, model, options.samples, until)
+    asker = Patterns(endpoint, run, say, options.concurrency, options.tutti)
+    for pattern in options.patterns:
+        # Some servers answer for every model name, so the list is checked first.
+        if listed is not None and pattern not in listed:
+            say(f"{pattern}: not offered")
+            continue
+        column = pattern + (f" {options.label}" if options.label else "")
+        start_column(options.recorder, column)
+        left = asker.measure(column, pattern, tasks, options.retry_errors, until)
+        if left:
+            say(f"{column}: {left} tasks are missing; the same command resumes")
 
 
 def main(arguments):
@@ -163,36 +123,33 @@ def main(arguments):
         fail(f"no server answers at {options.base_url}: {error}", UNAVAILABLE)
     except Refused as error:
         fail(f"{options.base_url} refuses: {error}", UNAVAILABLE)
-    settings = Settings(
-        choose_model(options.model, listed), options.seed, options.max_tokens, options.temperature,
-        options.sample_temperature, options.samples, options.max_samples, options.concurrency)
-    tasks = load_tasks(options)
-    measurement = Measurement(endpoint, tasks, settings, listed, say)
-    interrupted = False
     try:
-        measurement.run(options.patterns)
-    except KeyboardInterrupt:
-        interrupted = True
-    columns = measurement.columns
-    versions = {"python": platform.python_version(),
-                "reasoning-gym": metadata.version("reasoning-gym")}
-    print(f"{settings.model} at {options.base_url}, {len(tasks)} tasks from "
-          f"{min(len(options.datasets), len(tasks))} data sets, seed {options.seed}, "
-          f"reasoning-gym {versions['reasoning-gym']}\n")
-    print(report.text(columns, len(tasks), options.seed, interrupted), flush=True)
-    if options.json:
-        write(options.json, report.record(
-            columns, settings, options.base_url, options.datasets, versions, options.seed,
-            interrupted))
-    if interrupted:
-        return INTERRUPTED
-    if not any(column.answered for column in columns):
-        reasons = [error for c in columns for r in c.results for error in r.errors]
-        fail(f"no task was answered: {(reasons + [c.missing for c in columns])[0]}", UNAVAILABLE)
-    return 0
+        run = Run(options.out, {
+            "seed": options.seed, "sample_temperature": options.sample_temperature,
+            "levels": reasoning.known_levels(options.levels)})
+        model = choose_model(options.model, listed, bool(run.draws.rows))
+        status = 0
+        try:
+            measure(options, run, endpoint, model, listed)
+        except Stopped as stop:
+            status = stop.status
+        print(curves.write_report([run], model, options.replay, status != 0), end="", flush=True)
+        say(f"the report is in {options.out}: {', '.join(curves.FILES)}")
+    except suites.Unusable as error:
+        fail(str(error), UNAVAILABLE)
+    except Different as error:
+        fail(f"{options.out} has another run: {error}", USAGE)
+    except OSError as error:
+        fail(f"cannot write {options.out}: {error.strerror}", USAGE)
+    answered = [row for row in run.draws.rows + run.results.rows if not row.get("error")]
+    if not status and not answered:
+        reasons = [row["error"] for row in run.draws.rows + run.results.rows]
+        fail(f"no task was answered: {(reasons or ['nothing was asked'])[0]}", UNAVAILABLE)
+    return status
 
 
 if __name__ == "__main__":
+    raise_at_signals()
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Pure functions of the quality harness: answer extraction, votes, intervals, budgets.
+"""Pure functions of the quality harness: answer extraction, votes, intervals, tests.
 
 They use no server, no clock and no random source of their own.
 """
@@ -108,22 +108,6 @@ def normalise(answer):
     return re.sub(r"\s*,\s*", ",", text)
 
 
-def vote(extractions):
-    """Returns the most frequent answer, as its first sample wrote it, or None if there is none.
-
-    Samples that only have a last line vote if no sample marked an answer. If several answers have
-    the same number of votes, the first one wins, so that the result is deterministic.
-    """
-    answers = [e.answer for e in extractions if e and e.marked]
-    answers = answers or [e.answer for e in extractions if e]
-    if not answers:
-        return None
-    votes = Counter(normalise(answer) for answer in answers)
-    # For equal counts, `most_common` keeps the order of first appearance.
-    winner = votes.most_common(1)[0][0]
-    return next(answer for answer in answers if normalise(answer) == winner)
-
-
 def elect(votes, texts):
     """Returns the index of the elected answer of several, which have at least one text.
 
@@ -173,14 +157,86 @@ def paired_interval(differences, seed, rounds=2000):
     return (means[int(0.025 * rounds)], means[int(0.975 * rounds) - 1])
 
 
-def samples_for_budget(budget, tokens_per_sample, most):
-    """Returns the number of samples whose completion tokens are nearest to the budget.
+def equal_token_differences(pattern, curve, seed, rounds=2000):
+    """Compares a pattern with a curve at the tokens that the pattern spent.
 
-    The number is from 1 to `most`. Returns None if either side was not measured.
+    `pattern` has a (tokens, score) of each task, and `curve` has for each number of samples the
+    (tokens, score) of the same tasks. Returns (difference, interval): the score of the pattern
+    minus that of the curve at the pattern's mean tokens, and its 95 % bootstrap interval, for which
+    the tasks of both are drawn together. The interval is None if nothing differs.
     """
-    if not budget or not tokens_per_sample:
+    def difference(chosen):
+        tokens, score = _means(pattern, chosen)
+        return score - interpolate([_means(points, chosen) for points in curve], tokens)
+
+    count = len(pattern)
+    chance = random.Random(seed)
+    drawn = sorted(difference(chance.choices(range(count), k=count)) for _ in range(rounds))
+    found = difference(range(count))
+    if drawn[0] == drawn[-1] == 0:
+        return found, None
+    return found, (drawn[int(0.025 * rounds)], drawn[int(0.975 * rounds) - 1])
+
+
+def _means(points, chosen):
+    return tuple(sum(points[i][axis] for i in chosen) / len(chosen) for axis in (0, 1))
+
+
+def interpolate(points, x):
+    """Returns the y at `x` on the line through the points, and that of an end beyond the ends."""
+    points = sorted(points)
+    if x <= points[0][0]:
+        return points[0][1]
+    for (x0, y0), (x1, y1) in zip(points, points[1:]):
+        if x <= x1:
+            return y0 + (y1 - y0) * (x - x0) / (x1 - x0) if x1 > x0 else y1
+    return points[-1][1]
+
+
+def sign_test(won, lost):
+    """Returns the two-sided p of the exact sign test. For right and wrong it is McNemar's."""
+    count, fewer = won + lost, min(won, lost)
+    tail = sum(math.comb(count, n) for n in range(fewer + 1))
+    return min(1.0, 2 * tail / 2**count)
+
+
+def holm(values):
+    """Returns the p of several tests, adjusted by Holm's method, in the same order."""
+    adjusted, highest = [0.0] * len(values), 0.0
+    for rank, at in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        highest = max(highest, min(1.0, values[at] * (len(values) - rank)))
+        adjusted[at] = highest
+    return adjusted
+
+
+def separation(right, wrong):
+    """Returns the probability that a value of `right` is above one of `wrong` (area under ROC).
+
+    Equal values count half. Returns None if either list is empty.
+    """
+    if not right or not wrong:
         return None
-    return min(most, max(1, math.floor(budget / tokens_per_sample + 0.5)))
+    above = sum((one > other) + (one == other) / 2 for one in right for other in wrong)
+    return above / (len(right) * len(wrong))
+
+
+def anchored(votes, margin, weights=None):
+    """Returns the index of the answer of a vote in which the first vote is the anchor.
+
+    Another answer wins only if the weight of its votes is higher by `margin` than that of the
+    anchor's answer. None is no vote.
+    """
+    weights = weights or [1.0] * len(votes)
+    groups = {}
+    for vote, weight in zip(votes, weights):
+        if vote is not None:
+            groups[vote] = groups.get(vote, 0.0) + weight
+    if not groups:
+        return 0
+    best = max(groups, key=groups.__getitem__)
+    if votes[0] is not None and groups[best] < groups[votes[0]] + margin:
+        return 0
+    return votes.index(best)
 
 
 def request_seed(*parts):

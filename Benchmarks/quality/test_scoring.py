@@ -2,13 +2,11 @@
 
 import unittest
 
+from math import comb
+
 from scoring import (
-    Extraction, clean, extract, normalise, paired_interval, request_seed, samples_for_budget, vote,
-    wilson)
-
-
-def marked(*answers):
-    return [Extraction(answer, True) for answer in answers]
+    Extraction, anchored, clean, elect, equal_token_differences, extract, holm, interpolate,
+    likeness, normalise, paired_interval, request_seed, separation, sign_test, wilson)
 
 
 class ExtractionTests(unittest.TestCase):
@@ -73,22 +71,43 @@ class VoteTests(unittest.TestCase):
         for one, other in [("1,00", "100"), ("1.5", "15"), ("-1", "1"), ("01:30", "1:30")]:
             self.assertNotEqual(normalise(one), normalise(other))
 
-    def test_most_votes_win_as_first_written(self):
-        self.assertEqual(vote(marked("7", "Yes.", "yes")), "Yes.")
+    def test_most_votes_win(self):
+        self.assertEqual(elect(["7", "yes", "yes"], ["", "", ""]), 1)
 
     def test_equal_votes_go_to_the_first(self):
-        self.assertEqual(vote(marked("7", "8")), "7")
-        self.assertEqual(vote(marked("7", "8", "9", "8", "7")), "7")
+        self.assertEqual(elect(["7", "8"], ["", ""]), 0)
+        self.assertEqual(elect(["7", "8", "9", "8", "7"], [""] * 5), 0)
 
-    def test_unmarked_answers_vote_only_among_themselves(self):
-        unmarked = [Extraction("so be it", False)] * 3
-        self.assertEqual(vote(unmarked + marked("7")), "7")
-        self.assertEqual(vote(unmarked), "so be it")
+    def test_an_answer_without_a_vote_does_not_vote(self):
+        self.assertEqual(elect([None, None, "7"], ["", "", ""]), 2)
 
-    def test_samples_without_an_answer_do_not_vote(self):
-        self.assertEqual(vote([None, None] + marked("7")), "7")
-        self.assertIsNone(vote([None]))
-        self.assertIsNone(vote([]))
+    def test_without_votes_the_text_nearest_to_the_others_wins(self):
+        texts = ["a b c d", "x y z", "a b c e", "a b c d e"]
+        self.assertEqual(elect([None] * 4, texts), 3)
+        self.assertEqual(elect([None] * 2, ["a", "b"]), 0)
+        self.assertEqual(elect([None], [""]), 0)
+
+    def test_likeness_counts_words_and_signs(self):
+        from collections import Counter
+        self.assertEqual(likeness(Counter("ab"), Counter("ab")), 1)
+        self.assertEqual(likeness(Counter("ab"), Counter("cd")), 0)
+        self.assertEqual(likeness(Counter("aab"), Counter("ab")), 0.8)
+        self.assertEqual(likeness(Counter(), Counter()), 1)
+
+    def test_an_anchor_stands_until_it_is_outvoted_by_the_margin(self):
+        self.assertEqual(anchored(["a", "b"], 1), 0)
+        self.assertEqual(anchored(["a", "b", "b"], 1), 1)
+        self.assertEqual(anchored(["a", "b", "b"], 2), 0)
+        self.assertEqual(anchored(["a", "b", "b", "b"], 2), 1)
+        self.assertEqual(anchored(["a", "a", "b", "b"], 1), 0)
+
+    def test_an_anchor_without_an_answer_does_not_stand(self):
+        self.assertEqual(anchored([None, None, "b"], 2), 2)
+        self.assertEqual(anchored([None, None], 1), 0)
+
+    def test_half_a_vote_does_not_outvote(self):
+        self.assertEqual(anchored(["a", "b", "b"], 1, [1, 1, 0.5]), 0)
+        self.assertEqual(anchored(["a", "b", "b"], 0.5, [1, 1, 0.5]), 1)
 
 
 class IntervalTests(unittest.TestCase):
@@ -122,18 +141,49 @@ class IntervalTests(unittest.TestCase):
         self.assertIsNone(paired_interval([], 1))
 
 
-class BudgetTests(unittest.TestCase):
-    def test_the_nearest_whole_number_of_samples(self):
-        for budget, each, wanted in [(400, 100, 4), (449, 100, 4), (450, 100, 5), (99, 100, 1),
-                                     (1, 100, 1)]:
-            self.assertEqual(samples_for_budget(budget, each, 16), wanted)
+class TestTests(unittest.TestCase):
+    def test_the_sign_test_equals_the_table_for_1_to_20_pairs(self):
+        for pairs in range(1, 21):
+            for won in range(pairs + 1):
+                tail = sum(comb(pairs, n) for n in range(pairs + 1)
+                           if abs(2 * n - pairs) >= abs(2 * won - pairs))
+                self.assertAlmostEqual(sign_test(won, pairs - won), tail / 2**pairs, 12)
 
-    def test_never_more_than_allowed(self):
-        self.assertEqual(samples_for_budget(10_000, 10, 16), 16)
+    def test_known_values_of_the_sign_test(self):
+        for won, lost, p in [(0, 8, 0.0078125), (20, 8, 0.0357), (0, 0, 1), (5, 5, 1), (1, 0, 1)]:
+            self.assertAlmostEqual(sign_test(won, lost), p, 4)
 
-    def test_what_was_not_measured_gives_no_number(self):
-        for budget, each in [(None, 10), (10, None), (10, 0), (0, 10)]:
-            self.assertIsNone(samples_for_budget(budget, each, 16))
+    def test_holm_multiplies_the_smallest_most_and_keeps_the_order(self):
+        self.assertEqual([round(p, 6) for p in holm([0.01, 0.04, 0.03, 0.005])],
+                         [0.03, 0.06, 0.06, 0.02])
+        self.assertEqual(holm([0.5, 0.9]), [1.0, 1.0])
+        self.assertEqual(holm([]), [])
+
+    def test_separation_is_the_area_under_the_curve(self):
+        self.assertEqual(separation([2, 3], [0, 1]), 1)
+        self.assertEqual(separation([1], [1]), 0.5)
+        self.assertEqual(separation([0, 3], [1, 2]), 0.5)
+        self.assertIsNone(separation([], [1]))
+
+
+class CurveTests(unittest.TestCase):
+    def test_scores_between_points_lie_on_a_line_and_ends_are_kept(self):
+        points = [(10, 0.2), (30, 0.6), (20, 0.2)]
+        for x, y in [(5, 0.2), (10, 0.2), (20, 0.2), (25, 0.4), (30, 0.6), (99, 0.6)]:
+            self.assertAlmostEqual(interpolate(points, x), y)
+        self.assertEqual(interpolate([(10, 0.5)], 3), 0.5)
+
+    def test_a_pattern_is_compared_at_its_own_tokens(self):
+        pattern = [(20, 1.0), (20, 0.0)]
+        curve = [[(10, 0.0), (10, 0.0)], [(30, 1.0), (30, 0.0)]]
+        difference, (low, high) = equal_token_differences(pattern, curve, 1)
+        self.assertAlmostEqual(difference, 0.25)
+        self.assertTrue(low <= difference <= high)
+        self.assertEqual(equal_token_differences(pattern, curve, 1),
+                         equal_token_differences(pattern, curve, 1))
+
+    def test_equal_answers_have_no_interval(self):
+        self.assertEqual(equal_token_differences([(5, 1.0)], [[(5, 1.0)]], 1), (0, None))
 
 
 class SeedTests(unittest.TestCase):

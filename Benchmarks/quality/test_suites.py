@@ -156,7 +156,8 @@ class ProgramTests(unittest.TestCase):
         for found, expected, equal in [
             (1, 1.0, True), (True, 1, False), (0, False, False), ([1], [1], True),
             ([1], [True], False), ("1", 1, False), (None, None, True), ({}, {"a": 1}, False),
-            ({"a": 1}, {"a": 1.0}, True), (0.1 + 0.2, 0.3, True), ([1, 2], [2, 1], False), (None, 0, False)]:
+            ({"a": 1}, {"a": 1.0}, True),
+            (0.1 + 0.2, 0.3, True), ([1, 2], [2, 1], False), (None, 0, False)]:
             self.assertEqual(programs.same(found, expected), equal, (found, expected))
 
 

@@ -69,8 +69,9 @@ def order(draw):
     amount, broken, article = draw.number(3, 40), draw.number(2, 9), draw.number(1000, 9999)
     until, last = draw.date(), draw.date()
     text = (f"Hello, {customer} from {company} here. The {broken} {other}s that came on {last[0]} "
-            f"were damaged, please collect them. We now need {amount} {item}s (article A-{article}) "
-            f"at our office in {city}, no later than {until[0]}. An invoice by mail is fine.")
+            f"were damaged, please collect them. We now need {amount} {item}s (article "
+            f"A-{article}) at our office in {city}, no later than {until[0]}. An invoice "
+            "by mail is fine.")
     return text, {
         "customer": ("string", "full name of the person who writes", customer),
         "company": ("string", "company of the customer", company),
@@ -87,8 +88,8 @@ def meeting(draw):
     room, first = draw.number(101, 499), draw.number(101, 499)
     minutes = draw.number(30, 90, 15)
     text = (f"The weekly meeting is not on {old} at {then} in room {first} this time, but on {new} "
-            f"at {now} in room {room}. {phrase(people)} will be there; {absent} is on holiday. Please "
-            f"plan {minutes} minutes.")
+            f"at {now} in room {room}. {phrase(people)} will be there; {absent} is on holiday. "
+            f"Please plan {minutes} minutes.")
     return text, {
         "day": ("string", "weekday of the meeting", new),
         "time": ("string", "when it begins, as HH:MM", now),
@@ -106,8 +107,9 @@ def job(draw):
     place = ("You can work from home on all days" if remote
              else "Working from home is not possible")
     text = (f"{company}, which moved from {former} to {city} last year, is looking for a "
-            f"specialist with {phrase(wanted)}. {extra} is welcome but not needed. We pay between {low:,} and "
-            f"{high:,} euros a year for {hours} hours a week. {place}. Questions go to {contact}.")
+            f"specialist with {phrase(wanted)}. {extra} is welcome but not needed. We pay "
+            f"between {low:,} and {high:,} euros a year for {hours} hours a week. {place}. "
+            f"Questions go to {contact}.")
     return text, {
         "company": ("string", "name of the employer", company),
         "city": ("string", "where the employer is now", city),
@@ -145,10 +147,10 @@ def incident(draw):
     began, noticed = draw.time(), draw.time()
     lost = draw.random.random() < 0.5
     data = "some entries were lost" if lost else "no data was lost"
-    text = (f"{reporter} noticed at {noticed} that {service} answered with status {code}. The cause "
-            f"was a full disk of {host}, which had been failing since {began}; {spare} and the {other} "
-            f"service were not affected. {solver} removed old logs, and after {minutes} minutes "
-            f"everything worked again; {data}.")
+    text = (f"{reporter} noticed at {noticed} that {service} answered with status {code}. The "
+            f"cause was a full disk of {host}, which had been failing since {began}; {spare} and "
+            f"the {other} service were not affected. {solver} removed old logs. After {minutes} "
+            f"minutes everything worked again; {data}.")
     return text, {
         "service": ("string", "service that failed", service),
         "status": ("integer", "status code of the answers", code),
@@ -166,8 +168,8 @@ def invoice(draw):
     date, due = draw.date(), draw.date()
     items = draw.some(ITEMS, 2, 3)
     text = (f"Invoice {number} of {date[0]}, from {seller} to {buyer}: {phrase(items)}, together "
-            f"{net} euros plus {tax} % tax. It replaces invoice {old}, which had a wrong address. Please "
-            f"pay by {due[0]}; after that we charge 5 euros.")
+            f"{net} euros plus {tax} % tax. It replaces invoice {old}, which had a wrong address. "
+            f"Please pay by {due[0]}; after that we charge 5 euros.")
     return text, {
         "number": ("integer", "number of this invoice", number),
         "seller": ("string", "company that sends the invoice", seller),

@@ -73,7 +73,8 @@ MAX_TOKENS = 256
 
 def all_levels():
     """Returns the names of all levels, as `chain_sum-0`."""
-    return [f"{name}-{level}" for name, levels in CANDIDATES.items() for level in range(len(levels))]
+    return [f"{name}-{level}" for name, levels in CANDIDATES.items()
+            for level in range(len(levels))]
 
 
 def known_levels(path=LEVELS_FILE):
