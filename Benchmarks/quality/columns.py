@@ -12,6 +12,15 @@ ONCE, CONSISTENCY, AGREEMENT = "once", "self-consistency", "best by agreement"
 COMPLETE = 2 / 3
 
 
+# The tasks by which a rule is decided, and those on which it is then reported.
+HALVES = ("decide", "report")
+
+
+def half_of(row):
+    """Returns the half of a task. It does not follow the number, which follows the data set."""
+    return HALVES[scoring.request_seed("half", row["suite"], row["number"]) % 2]
+
+
 @dataclass
 class Cell:
     """One task answered in one way. An error has no answer, and its score is 0."""
@@ -60,23 +69,22 @@ class Pool:
     """All answers of one or several runs.
 
     A task is named by its suite, its number and the seed of its run. Programs do not depend on a
-    seed, so the first run that has one counts. `parity` keeps only the even (0) or the odd (1)
-    tasks.
+    seed, so the first run that has one counts. `half` keeps only the tasks of one half.
     """
 
-    def __init__(self, runs, model=None, parity=None):
+    def __init__(self, runs, model=None, half=None):
         self.runs = runs
         self.labels, self.numbers, self.suite_of, self.seed_of = {}, {}, {}, {}
         # Task to model to number of the answer to row, and column to task to row.
         self.draws, self.patterns = {}, {}
         for run in runs:
             for row in run.draws.rows:
-                if not row.get("error") and parity in (None, row["number"] % 2):
+                if not row.get("error") and half in (None, half_of(row)):
                     found = self.draws.setdefault(self._name(run, row), {})
                     found.setdefault(row["model"], {}).setdefault(row["n"], row)
             latest = {}
             for row in run.results.rows:
-                if parity not in (None, row["number"] % 2):
+                if half not in (None, half_of(row)):
                     continue
                 latest[row["column"], row["suite"], row["number"]] = row
             for row in latest.values():

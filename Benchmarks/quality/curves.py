@@ -5,8 +5,8 @@
     python3 curves.py try --out DIR [--replay ChoiceReplay]
 
 `report` compares each way of answering with the model once and with self-consistency at the same
-tokens. `try` compares rules of choosing, separately for the odd tasks, by which a rule is decided,
-and the even ones, on which it is reported. Several folders are one run with several seeds.
+tokens. `try` compares rules of choosing, separately for the half of the tasks by which a rule is
+decided, and the half on which it is reported. Several folders are one run with several seeds.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import scoring
 import suites
 import svg
 from columns import (
-    CONSISTENCY, ONCE, Pool, cell, elected, read_choices, replay_lines, staged)
+    CONSISTENCY, HALVES, ONCE, Pool, cell, elected, half_of, read_choices, replay_lines, staged)
 from options import UNAVAILABLE, Parser, fail
 from state import Run, write
 
@@ -38,8 +38,6 @@ RULES = {
     "prose needs 120 more": ("documents", {"prose_margin": 120}),
 }
 SECOND_WEIGHTS = (0.5, 1.0)
-# Rest of a task's number by 2.
-HALVES = {None: None, "even": 0, "odd": 1}
 
 
 # MARK: - Comparisons
@@ -238,7 +236,7 @@ def markdown(found):
     seeds = ", ".join(str(settings["seed"]) for settings in found["settings"])
     lines += [f"Model {found['model']}, seed {seeds}. The curves are in `curves.svg`.", ""]
     if found.get("half"):
-        lines += [f"Only tasks with an {found['half']} number.", ""]
+        lines += [f"Only the half of the tasks that is there to {found['half']}.", ""]
     if found["interrupted"]:
         lines += ["**Interrupted:** columns have different numbers of tasks, or are missing.", ""]
     if found["overall"]:
@@ -301,7 +299,7 @@ def markdown(found):
 
 def write_report(runs, model=None, replay=None, interrupted=False, half=None):
     """Writes the three files into the folder of the first run. Returns the Markdown."""
-    pool = Pool(runs, model, HALVES[half])
+    pool = Pool(runs, model, half)
     choices = load_choices(pool, replay)
     by_suite, found = report(pool, choices, interrupted)
     found["half"] = half
@@ -425,16 +423,16 @@ def experiments(pool, replay):
     tasks = tasks_of(pool)
     found = list(variants(pool, tasks, replay))
     lines = ["# Rules of choosing", "",
-             "Each rule chooses among the anchor and k - 1 samples. The odd tasks decide; the even",
-             f"ones are the report. Won and lost: against {ONCE}, on the same tasks.", ""]
+             "Each rule chooses among the anchor and k - 1 samples. One half of the tasks decides;",
+             f"the other one is the report. Won and lost: against {ONCE}, on the same tasks.", ""]
     for suite in pool.suites:
-        for half, parity in (("odd", 1), ("even", 0)):
+        for half in HALVES:
             names = [task for task in pool.tasks(suite, pool.depth(suite) + 1)
-                     if pool.numbers[task] % 2 == parity]
+                     if half_of({"suite": suite, "number": pool.numbers[task]}) == half]
             if not names:
                 continue
             anchors = [pool.answers(task)[0] for task in names]
-            lines += [f"## {suite}, {half} tasks: {len(names)}, {ONCE} "
+            lines += [f"## {suite}, tasks to {half}: {len(names)}, {ONCE} "
                       f"{sum(row['score'] for row in anchors) / len(names):.3f} at "
                       f"{sum(row['tokens'] or 0 for row in anchors) / len(names):.0f} tokens", ""]
             rows = []
@@ -464,7 +462,7 @@ def main(arguments):
     parser.add_argument("--out", action="append", required=True, metavar="DIR",
                         help="folder of a run; repeatable for runs with other seeds")
     parser.add_argument("--model", help="the model of the curves; default: the one with most draws")
-    parser.add_argument("--half", choices=["odd", "even"], help="report: only these tasks")
+    parser.add_argument("--half", choices=HALVES, help="report: only these tasks")
     parser.add_argument("--replay", metavar="PROGRAM", help="the built ChoiceReplay")
     options = parser.parse_args(arguments)
     runs = [Run(folder) for folder in options.out]

@@ -12,7 +12,7 @@ import xml.etree.ElementTree
 import curves
 import suites
 import svg
-from columns import AGREEMENT, Pool, read_choices, replay_lines, staged
+from columns import AGREEMENT, HALVES, Pool, read_choices, replay_lines, staged
 from state import Run
 
 SETTINGS = {"seed": 1, "sample_temperature": 0.7, "levels": []}
@@ -85,9 +85,14 @@ class ColumnTests(Folder):
         self.assertEqual(len(column.answered), 2)
 
     def test_half_of_the_tasks(self):
-        rows = [draw(task, 0, "a", True) for task in range(5)]
-        self.assertEqual(len(self.pool(rows, parity=1).once("closed").cells), 2)
-        self.assertEqual(len(self.pool(rows, parity=0).once("closed").cells), 3)
+        rows = [draw(task, 0, "a", True) for task in range(40)]
+        halves = [self.pool(rows, half=half).once("closed").cells for half in HALVES]
+        self.assertEqual(sum(map(len, halves)), 40)
+        self.assertFalse(set(halves[0]) & set(halves[1]))
+        for cells in halves:
+            self.assertGreater(len(cells), 12)
+            # Neighbours are of different data sets, so a half must not have every second task.
+            self.assertEqual({int(name.split("/")[1].split("@")[0]) % 2 for name in cells}, {0, 1})
 
     def test_runs_with_other_seeds_are_one_pool_and_programs_count_once(self):
         rows = [draw(0, 0, "a", True), draw(0, 0, None, True, "code")]
@@ -232,14 +237,12 @@ class ExperimentTests(Folder):
         self.assertEqual((cell.score, cell.tokens), (1.0, 40))
 
     def test_rules_are_shown_for_each_half(self):
-        task = suites.load("json", 4, 1)
         rows = [draw(t.number, n, t.vote(t.expected), n > 0, "json", text=t.expected)
-                for t in task for n in range(3)]
+                for t in suites.load("json", 9, 1) for n in range(3)]
         with contextlib.redirect_stdout(io.StringIO()):
             text = curves.experiments(self.pool(rows), None)
-        self.assertIn("## json, odd tasks: 2, once 0.000", text)
-        self.assertIn("## json, even tasks: 2, once 0.000", text)
-        self.assertIn("| fields composed by majority | 3 | 2 | 1.000 | 30 | 2 | 0 |", text)
+        self.assertEqual([text.count(f"## json, tasks to {half}: ") for half in HALVES], [1, 1])
+        self.assertIn("| fields composed by majority | 3 |", text)
 
 
 class ChartTests(Folder):

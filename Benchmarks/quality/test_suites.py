@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 import suites
-from suites import extraction, programs, reasoning
+from suites import programs, reasoning
 
 
 class GeneratedTests(unittest.TestCase):
