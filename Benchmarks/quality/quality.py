@@ -81,16 +81,27 @@ def choose_model(wanted, listed, has_draws):
 
 def start_column(recorder, name):
     """Makes the recorder count the requests of each kind from 0 again."""
-    if not recorder:
-        return
+    if recorder:
+        ask_recorder(recorder, "/column", {"name": name})
+
+
+def say_hits(recorder):
+    """Shows how many answers of the column were recorded already."""
+    if recorder:
+        found = ask_recorder(recorder, "/statistics")
+        say(f"{found['column']}: {found['hits']} recorded answers, {found['misses']} new ones, "
+            f"{found['errors']} failed")
+
+
+def ask_recorder(recorder, path, body=None):
     request = urllib.request.Request(
-        recorder.removesuffix("/").removesuffix("/v1") + "/column",
-        json.dumps({"name": name}).encode(), {"Content-Type": "application/json"})
+        recorder.removesuffix("/").removesuffix("/v1") + path,
+        None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as answer:
-            answer.read()
-    except OSError as error:
+            return json.loads(answer.read())
+    except (OSError, ValueError) as error:
         fail(f"no recorder answers at {recorder}: {error}", UNAVAILABLE)
 
 
@@ -110,6 +121,7 @@ def measure(options, run, endpoint, model, listed):
         column = pattern + (f" {options.label}" if options.label else "")
         start_column(options.recorder, column)
         left = asker.measure(column, pattern, tasks, options.retry_errors, until)
+        say_hits(options.recorder)
         if left:
             say(f"{column}: {left} tasks are missing; the same command resumes")
 

@@ -14,8 +14,10 @@ import xml.etree.ElementTree
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import quality
+import recorder
 import suites
 from endpoint import Endpoint, Refused, Unreachable, calls
+from state import Journal
 
 
 class CallTests(unittest.TestCase):
@@ -250,6 +252,20 @@ class RunTests(unittest.TestCase):
         _, shown, _ = self.run_quality("--tutti", '{"members": 3}', "--label", "with 3")
         self.assertEqual(self.server.bodies[-1]["tutti"]["members"], 3)
         self.assertIn("| tutti/ensemble with 3 | 4 |", shown)
+
+    def test_each_pattern_is_a_column_of_the_recorder(self):
+        with tempfile.TemporaryDirectory() as folder:
+            recording = recorder.Recorder(
+                ("127.0.0.1", 0), recorder.Records(Journal(os.path.join(folder, "r"))),
+                recorder.Hosts({}, 1), [])
+            threading.Thread(
+                target=recording.serve_forever, args=(0.02,), daemon=True).start()
+            _, _, said = self.run_quality(
+                "--recorder", f"http://127.0.0.1:{recording.server_port}")
+            recording.shutdown()
+            recording.server_close()
+            recording.records.journal.close()
+        self.assertIn("tutti/ensemble: 0 recorded answers, 0 new ones, 0 failed", said)
 
     def test_another_seed_needs_another_folder(self):
         self.run_quality()
