@@ -27,7 +27,7 @@ struct CheapAnswersTests {
     #expect(charge(RequestJournal.clientLeftStatus) == .abandoned)
   }
 
-  @Test("each page is charged, health checks less than others, and metrics only if they are refused")
+  @Test("pages are charged, health checks less than others, and metrics only if refused")
   func pages() {
     for method in [HTTPRequest.Method.get, .head] {
       #expect(charge(200, method, "/v1/models") == .answer)

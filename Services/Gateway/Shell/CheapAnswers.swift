@@ -41,7 +41,7 @@ struct CheapAnswers: RouterMiddleware {
     if charge != .abandoned { await connection.delay(by: delay) }
   }
 
-  /// What a client is charged for an answer: a page, an error that it caused, or a request that it
+  /// The charge of a client for an answer: a page, an error that it caused, or a request that it
   /// abandoned. `nil` means nothing: the request was worth its cost, or a scraper reads metrics.
   static func charge(_ request: Request, _ status: Int) -> ClientPace.Charge? {
     if status == RequestJournal.clientLeftStatus { return .abandoned }

@@ -1,6 +1,6 @@
 /// Why a choice took one of its inputs.
 public struct ChoiceFacts: Equatable, Sendable {
-  /// What decided.
+  /// The reason that decided.
   public enum Basis: String, Codable, CaseIterable, Sendable {
     /// No other draft was left.
     case onlyDraft = "only draft"
@@ -20,7 +20,7 @@ public struct ChoiceFacts: Equatable, Sendable {
     case accepted
   }
 
-  /// What became of an input.
+  /// The outcome of an input.
   public enum Outcome: String, Codable, CaseIterable, Sendable {
     case chosen
     /// The draft says the same as the chosen one.

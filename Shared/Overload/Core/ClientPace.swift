@@ -8,7 +8,7 @@ import Limits
 /// `Limits.cheapAnswers` and `Limits.cheapBurst`. Health checks, and requests whose client
 /// left, count as a part of a cheap answer.
 public struct ClientPace: Sendable {
-  /// What a client is charged for.
+  /// The reason for which a client is charged.
   public enum Charge: Sendable {
     /// A refusal or a page.
     case answer
