@@ -15,7 +15,9 @@ their medians, so that other load on the machine affects both equally. The third
 build with keys, budget, price and ledger to the same build without keys, process by process. Work
 that follows the answers, such as settlements, is awaited and counted.
 """
-import json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time, urllib.request
+import json, os, re, shutil, statistics, subprocess, sys, tempfile, time, urllib.request
+
+from ports import free_ports
 
 BIN, SECONDS = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10
 OTHER = sys.argv[3] if len(sys.argv) > 3 else None
@@ -27,21 +29,6 @@ COMPLETION = json.dumps({
                  "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}})
 REQUEST = json.dumps({"model": "instant", "messages": [{"role": "user", "content": "Hi"}]})
-
-
-def free_port(span=1):
-    while True:
-        sockets = []
-        try:
-            first = socket.socket(); first.bind(("127.0.0.1", 0)); sockets.append(first)
-            port = first.getsockname()[1]
-            for offset in range(1, span):
-                s = socket.socket(); s.bind(("127.0.0.1", port + offset)); sockets.append(s)
-            return port
-        except OSError:
-            continue
-        finally:
-            for s in sockets: s.close()
 
 
 def cpu_seconds(pid):
@@ -69,7 +56,7 @@ def main():
             print(f"fast path: {tool} is missing (apt-get install wrk nginx-light); not measured")
             return
     directory = tempfile.mkdtemp()
-    backend, port = free_port(), free_port(3)
+    backend, port = free_ports(), free_ports(3)
     conf, script = f"{directory}/nginx.conf", f"{directory}/post.lua"
     models = json.dumps({"object": "list", "data": [{"id": "instant", "object": "model"}]})
     open(conf, "w").write(f"""
@@ -109,7 +96,7 @@ class Cluster:
     def __init__(self, binaries, directory, backend, script):
         os.mkdir(directory)
         self.script = script
-        self.binaries, self.directory, port = binaries, directory, free_port(3)
+        self.binaries, self.directory, port = binaries, directory, free_ports(3)
         self.url = f"http://127.0.0.1:{port}/v1/chat/completions"
         self.admin_url = f"http://127.0.0.1:{port + 1}/admin/v1"
         self.process = subprocess.Popen(

@@ -74,15 +74,7 @@ host() {
 host SERVER --dialect ollama --model llama3.2
 host SECOND --model qwen3-8b
 host CLOUD --dialect openai --model gpt-4o-mini
-PORT=$(python3 -c '
-import random, socket
-for port in random.sample(range(20000, 31000, 10), 100):
-    try:
-        for offset in range(3):
-            with socket.socket() as listener: listener.bind(("127.0.0.1", port + offset))
-        print(port); break
-    except OSError: continue')
-[ -n "$PORT" ] || fail "no three free ports were found"
+PORT=$(python3 "$tree/Benchmarks/ports.py" 3)
 
 title "Install"
 units=$tree/deploy/systemd

@@ -11,15 +11,15 @@ most 200 bytes over more than 600 bytes.
 import argparse
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.error
 import urllib.request
+
+from ports import free_ports
 
 MOST_TOKENS = 1_024
 LONGEST_PERIOD = 200
@@ -86,18 +86,6 @@ def ask(port, model, question):
         choice.get("finish_reason"))
 
 
-def free_port():
-    for port in random.sample(range(20_000, 31_000, 10), 100):
-        try:
-            for offset in range(3):
-                with socket.socket() as listener:
-                    listener.bind(("127.0.0.1", port + offset))
-            return port
-        except OSError:
-            continue
-    raise SystemExit("first-questions: no three free ports were found")
-
-
 def start(folder, data, port, log):
     kept = {k: v for k, v in os.environ.items()
             if not k.startswith("TUTTI_") or k == "TUTTI_MODEL_ENV"}
@@ -123,7 +111,7 @@ def main():
     data = tempfile.mkdtemp(prefix="tutti-ask-")
     faults, tokens_of_all, finishes, longest = [], [], {}, 0
     with open(data + "/log", "w+") as log:
-        port = free_port()
+        port = free_ports(3)
         process = start(options.bin, data, port, log)
         try:
             print(f"{'question':52}{'tokens':>7} {'finish':8}{'period':>7}{'repeats':>8}{'s':>7}")

@@ -10,15 +10,15 @@ ready; and the time from the start to the gateway's readiness. Memory and time a
 
 import argparse
 import os
-import random
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import tempfile
 import time
 import urllib.request
+
+from ports import free_ports
 
 ROLES = ("research", "reasoning", "creative", "code", "critic", "coordinator")
 PROGRAMS = ["tutti"] + [
@@ -35,18 +35,6 @@ def disk_bytes(folder):
         status = os.stat(os.path.join(folder, name))
         files[status.st_dev, status.st_ino] = status.st_size
     return sum(files.values())
-
-
-def free_port():
-    for port in random.sample(range(20_000, 31_000, 10), 100):
-        try:
-            for offset in range(3):
-                with socket.socket() as listener:
-                    listener.bind(("127.0.0.1", port + offset))
-            return port
-        except OSError:
-            continue
-    raise SystemExit("footprint: no three free ports were found")
 
 
 def is_ready(port):
@@ -92,7 +80,7 @@ def memory(pid):
 def measure(folder, host):
     """Seconds until ready, and by program its PSS and private dirty KiB."""
     data = tempfile.mkdtemp(prefix="tutti-foot-")
-    port = free_port()
+    port = free_ports(3)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TUTTI_")}
     with open(data + "/log", "w+") as log:
         began = time.monotonic()

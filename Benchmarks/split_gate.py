@@ -19,7 +19,6 @@ import pathlib
 import random
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,8 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass, field
+
+from ports import free_ports
 
 HELP = """\
 How it is measured
@@ -205,23 +206,6 @@ class Failed(Exception):
 
 
 # MARK: - Processes
-
-
-def free_ports(count):
-    """Returns the first of `count` consecutive free ports."""
-    while True:
-        sockets = []
-        try:
-            for offset in range(count):
-                listener = socket.socket()
-                sockets.append(listener)
-                listener.bind(("127.0.0.1", sockets[0].getsockname()[1] + offset if offset else 0))
-            return sockets[0].getsockname()[1]
-        except (OSError, OverflowError):
-            continue
-        finally:
-            for listener in sockets:
-                listener.close()
 
 
 class Cluster:

@@ -16,7 +16,6 @@ import pathlib
 import random
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,8 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+
+from ports import free_ports
 
 HELP = """\
 Steps of a measurement; each seed has its own cluster
@@ -374,23 +375,6 @@ def in_threads(work, items):
         thread.join()
     if failures:
         raise failures[0]
-
-
-def free_ports(count):
-    """Returns the first of `count` consecutive free ports."""
-    while True:
-        sockets = []
-        try:
-            for offset in range(count):
-                listener = socket.socket()
-                sockets.append(listener)
-                listener.bind(("127.0.0.1", sockets[0].getsockname()[1] + offset if offset else 0))
-            return sockets[0].getsockname()[1]
-        except (OSError, OverflowError):
-            continue
-        finally:
-            for listener in sockets:
-                listener.close()
 
 
 # MARK: - The best schedule

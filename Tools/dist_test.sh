@@ -55,18 +55,6 @@ only() {
   echo "$1"
 }
 
-free_port() {
-  python3 - << 'PORT'
-import random, socket
-for port in random.sample(range(20000, 31000, 10), 100):
-    try:
-        for offset in range(3):
-            with socket.socket() as listener: listener.bind(("127.0.0.1", port + offset))
-        print(port); break
-    except OSError: continue
-PORT
-}
-
 # Runs a program of the installation for its data directory, as the account that owns it.
 as_user() {
   local variables=(PATH=/usr/bin:/bin "HOME=$work" "TUTTI_DATA_DIR=$data")
@@ -99,7 +87,7 @@ mkfifo "$work/host"
 "$faulty" > "$work/host" &
 host=$!
 read -r url < "$work/host"
-port=$(free_port)
+port=$(python3 "$tree/Benchmarks/ports.py" 3)
 [ -n "$port" ] || fail "no three free ports were found"
 cd /
 

@@ -6,38 +6,21 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from ports import free_ports  # noqa: E402
 
 GOOD_MODEL = "good"
 # Model of a second good host, for hostile clients that make a host work: in reality it is another
 # machine, so it gets only processor time that no other process wants.
 LARGE_MODEL = "large"
 GOOD_ANSWER = "The quick brown fox jumps over the lazy dog."
-
-
-def free_port(span=1):
-    while True:
-        sockets = []
-        try:
-            first = socket.socket()
-            first.bind(("127.0.0.1", 0))
-            sockets.append(first)
-            port = first.getsockname()[1]
-            for offset in range(1, span):
-                other = socket.socket()
-                other.bind(("127.0.0.1", port + offset))
-                sockets.append(other)
-            return port
-        except (OSError, OverflowError):
-            continue
-        finally:
-            for one in sockets:
-                one.close()
 
 
 def get_json(url, method="GET", body=None, token=None, timeout=10):
@@ -160,7 +143,7 @@ class Cluster:
         self.directory = tempfile.mkdtemp(prefix="tutti-hostile-")
         self.good = FaultyHost(bin_dir, [GOOD_MODEL], pace=pace)
         self.large = FaultyHost(bin_dir, [LARGE_MODEL], is_outsider=True)
-        self.port = free_port(span=3)
+        self.port = free_ports(3)
         self.log = open(self.directory + "/log", "w+")
         # The cluster ends when its standard input closes, which happens when this process ends.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TUTTI_")}
@@ -301,10 +284,10 @@ class TCPCluster(Cluster):
         self.bin_dir = bin_dir
         self.directory = tempfile.mkdtemp(prefix="tutti-hostile-")
         self.good = FaultyHost(bin_dir, [GOOD_MODEL])
-        self.port = free_port(span=2)
+        self.port = free_ports(2)
         self.keys = {}
         # A publisher, if there is one, listens on the port above its bus.
-        self.bus_port = free_port(span=4)
+        self.bus_port = free_ports(4)
         self.added = 0
         self.log = open(self.directory + "/log", "w+")
         file = self.directory + "/tutti.yaml"

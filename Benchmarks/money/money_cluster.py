@@ -15,7 +15,8 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "hostile"))
-from cluster import children, free_port  # noqa: E402
+from cluster import children  # noqa: E402
+from ports import free_ports  # noqa: E402
 
 MICRO = 1_000_000
 
@@ -38,7 +39,7 @@ class MoneyCluster:
         self.bin_dir = bin_dir
         self.directory = tempfile.mkdtemp(prefix=prefix)
         self.data = self.directory + "/data"
-        self.port = free_port(span=3)
+        self.port = free_ports(3)
         self.gateways = {}
         self.log = open(self.directory + "/log", "w+")
         command = [f"{bin_dir}/tutti", "up", "--port", str(self.port), "--data-dir", self.data]
@@ -74,7 +75,7 @@ class MoneyCluster:
 
     def add_gateway(self, name):
         """Starts another gateway, and returns its port."""
-        port = free_port()
+        port = free_ports()
         self.gateways[name] = subprocess.Popen(
             [f"{self.bin_dir}/tutti-gateway", "--name", name, "--port", str(port),
              "--data-dir", self.data],
